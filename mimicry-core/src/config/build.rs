@@ -1,0 +1,596 @@
+//! Rules from their tables: filters, options, the plugin's instance, and what only shows when rules stand side by side.
+//!
+//! Must never: stop at a mistake, or name a concrete plugin.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use toml::Spanned;
+use toml::de::{DeString, DeTable, DeValue};
+
+use crate::plugin::{Control, DefaultParts, OnError, OptionSpec, Options, PluginKind, Value};
+use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
+use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule};
+
+use super::diag::line_number;
+use super::near::{did_you_mean, nearest};
+use super::read::Reader;
+use super::section::Section;
+use super::value::{Node, article};
+
+/// What rules are checked against besides the registry.
+pub(super) struct Surroundings<'s> {
+    /// The settings above all tables.
+    pub(super) top: &'s Section<'s, 's>,
+    /// The names of the listeners; empty = the file has none, and a filter may name any.
+    pub(super) listeners: &'s [String],
+    pub(super) source: &'s str,
+}
+
+/// One `[[rule]]` with what its neighbours need to know of it.
+struct Draft<'s> {
+    section: &'s Section<'s, 's>,
+    name: String,
+    rule: Option<Rule>,
+    /// Its own, before the setting above all tables.
+    mode: Mode,
+    /// No filter at all: it takes every mail.
+    takes_all: bool,
+    is_final: bool,
+    ignores_mail: bool,
+    in_force: bool,
+}
+
+/// Builds all rules; returns those in force, in the order of the file.
+pub(super) fn rules(
+    reader: &mut Reader<'_>,
+    sections: &[Section<'_, '_>],
+    around: &Surroundings<'_>,
+) -> Vec<Arc<Rule>> {
+    let mut drafts: Vec<Draft<'_>> = Vec::new();
+    for section in sections {
+        let draft = draft(reader, section, around);
+        let twin = drafts
+            .iter()
+            .find(|other| !draft.name.is_empty() && other.name == draft.name);
+        if let Some(twin) = twin {
+            let help = format!(
+                "the first is on line {}; give each rule a name of its own",
+                line_number(around.source, twin.section.span("name").start)
+            );
+            reader.complaints.error(
+                section.span("name"),
+                "there is a rule of this name already",
+                help,
+            );
+        }
+        drafts.push(draft);
+    }
+    select(reader, &mut drafts, around);
+    order(reader, &drafts, around);
+    let in_force = drafts.into_iter().filter(|draft| draft.in_force);
+    in_force
+        .filter_map(|draft| draft.rule.map(Arc::new))
+        .collect()
+}
+
+fn draft<'s>(
+    reader: &mut Reader<'_>,
+    section: &'s Section<'s, 's>,
+    around: &Surroundings<'_>,
+) -> Draft<'s> {
+    let name = section.text("name").unwrap_or_default().to_string();
+    if section.is_given("name") && section.text("name") == Some("") {
+        reader.complaints.error(
+            section.span("name"),
+            "a rule needs a name",
+            "the log shows it",
+        );
+    }
+    let kind = plugin_kind(reader, section);
+    let (matching, matching_said) = filters(reader, section, "match", kind, around);
+    let (unless, unless_said) = filters(reader, section, "unless", kind, around);
+    for said in &unless_said {
+        if matching_said
+            .iter()
+            .any(|other| other.key == said.key && other.raw == said.raw)
+        {
+            let help = format!("`match` has the same {}; this rule can never act", said.key);
+            reader.complaints.warning(
+                said.span.clone(),
+                format!("`unless` repeats {} of `match`", said.key),
+                help,
+            );
+        }
+    }
+    let plugin = kind.and_then(|kind| {
+        let options = options(reader, section, kind)?;
+        build(reader, section, kind, &options)
+    });
+    if let Some(kind) = kind
+        && !kind.edits()
+    {
+        for setting in ["on_sealed", "on_dkim"] {
+            if section.is_given(setting) {
+                let message = format!(
+                    "{} does not edit, so `{setting}` means nothing here",
+                    kind.name()
+                );
+                reader
+                    .complaints
+                    .error(section.key_span(setting), message, "leave it out");
+            }
+        }
+    }
+
+    let mode = section
+        .text("mode")
+        .and_then(Mode::from_word)
+        .unwrap_or_default();
+    let is_final = section.bool("final");
+    // `match` and `unless` count even when a mistake in them left no filter; so does what a syntax error took away.
+    let says_nothing = |table: &str| {
+        section
+            .node(table)
+            .is_none_or(|node| node.get_ref().as_table().is_some_and(DeTable::is_empty))
+    };
+    let takes_all = says_nothing("match")
+        && says_nothing("unless")
+        && !reader.syntax.is_damaged(section.place.start);
+    let ignores_mail = plugin
+        .as_ref()
+        .is_some_and(|plugin| plugin.control() == Control::IgnoreMail);
+    let on_error = |kind: &dyn PluginKind| {
+        let said = section
+            .text("on_error")
+            .or_else(|| around.top.text("on_error"));
+        said.and_then(OnError::from_word)
+            .unwrap_or_else(|| kind.default_on_error())
+    };
+    let rule = kind.zip(plugin).map(|(kind, plugin)| Rule {
+        name: name.clone(),
+        kind,
+        plugin,
+        matching,
+        unless,
+        is_final,
+        mode: cautious(
+            mode,
+            around
+                .top
+                .text("mode")
+                .and_then(Mode::from_word)
+                .unwrap_or_default(),
+        ),
+        on_error: on_error(kind),
+        on_sealed: section
+            .text("on_sealed")
+            .and_then(OnSealed::from_word)
+            .unwrap_or_default(),
+        on_dkim: section
+            .text("on_dkim")
+            .and_then(OnDkim::from_word)
+            .unwrap_or_default(),
+    });
+    Draft {
+        section,
+        name,
+        rule,
+        mode,
+        takes_all,
+        is_final,
+        ignores_mail,
+        in_force: true,
+    }
+}
+
+/// The mode for all rules is a bound, not a default: whoever tries mimicry with `mode = "shadow"` at the head of the
+/// file must be able to trust that no rule below acts.
+fn cautious(one: Mode, other: Mode) -> Mode {
+    match (one, other) {
+        (Mode::Off, _) | (_, Mode::Off) => Mode::Off,
+        (Mode::Shadow, _) | (_, Mode::Shadow) => Mode::Shadow,
+        (Mode::Enforce, Mode::Enforce) => Mode::Enforce,
+    }
+}
+
+fn plugin_kind(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+) -> Option<&'static dyn PluginKind> {
+    let name = section.text("plugin")?;
+    let kind = reader.registry.get(name);
+    if kind.is_none() {
+        let known: Vec<&str> = reader.registry.iter().map(PluginKind::name).collect();
+        let help = did_you_mean(name, &known, "known plugins");
+        reader.complaints.error(
+            section.span("plugin"),
+            format!("unknown plugin \"{name}\""),
+            help,
+        );
+    }
+    kind
+}
+
+/// A filter as the file says it, to find what is said twice.
+struct Said<'t> {
+    key: String,
+    raw: Raw<'t>,
+    span: Range<usize>,
+}
+
+/// Builds the filters of `match` or `unless`.
+fn filters<'t>(
+    reader: &mut Reader<'_>,
+    section: &'t Section<'_, '_>,
+    table: &'static str,
+    kind: Option<&'static dyn PluginKind>,
+    around: &Surroundings<'_>,
+) -> (Filters, Vec<Said<'t>>) {
+    let mut filters = Filters::default();
+    let mut said = Vec::new();
+    let Some(DeValue::Table(node)) = section.node(table).map(Spanned::get_ref) else {
+        return (filters, said);
+    };
+    for (key, key_span, node) in filter_keys(reader, node) {
+        let Some((spec, _)) = Filter::lookup(&key) else {
+            reader.complaints.error(
+                key_span,
+                format!("unknown filter `{key}`"),
+                unknown_filter_help(&key),
+            );
+            continue;
+        };
+        if let Some(kind) = kind
+            && spec.level == Level::Part
+            && kind.default_parts() == DefaultParts::Mail
+        {
+            let message = format!("{} acts on the mail, `{key}` judges its parts", kind.name());
+            reader
+                .complaints
+                .error(key_span, message, "use filters that judge the mail");
+            continue;
+        }
+        let Some((raw, spans)) = raw(reader, spec.operand, node) else {
+            continue;
+        };
+        match Filter::new(&key, &raw) {
+            Ok(filter) => {
+                if let Filter::Listener(names) = &filter {
+                    known_listeners(reader, names, &spans, around);
+                }
+                filters.push(filter);
+            }
+            Err(error) => {
+                // Without an index it is the name of the header field that is wrong.
+                let span = error
+                    .index
+                    .and_then(|index| spans.get(index).cloned())
+                    .unwrap_or_else(|| key_span.clone());
+                let help = error.help.unwrap_or_else(|| match (spec.operand, error.index) {
+                    (Operand::Patterns, Some(_)) => "a character such as ( [ . + that means itself has a backslash before it".into(),
+                    (Operand::Patterns, None) => "the name of a header field has neither blanks nor colons".into(),
+                    _ => String::new(),
+                });
+                reader.complaints.error(span, error.message, help);
+            }
+        }
+        said.push(Said {
+            key: key.to_lowercase(),
+            raw,
+            span: key_span,
+        });
+    }
+    (filters, said)
+}
+
+/// The filters of a table in the order of the file, `header = { NAME = … }` taken apart.
+fn filter_keys<'t, 'i>(
+    reader: &mut Reader<'_>,
+    table: &'t DeTable<'i>,
+) -> Vec<(String, Range<usize>, &'t Node<'i>)> {
+    let mut keys = Vec::new();
+    for (key, node) in table {
+        let name: &DeString<'_> = key.get_ref();
+        if name != "header" {
+            keys.push((name.to_string(), key.span(), node));
+            continue;
+        }
+        match node.get_ref() {
+            DeValue::Table(fields) => {
+                for (field, node) in fields {
+                    keys.push((format!("header.{}", field.get_ref()), field.span(), node));
+                }
+            }
+            _ => reader.complaints.error(
+                key.span(),
+                "which header field?",
+                "write the name behind it, such as header.Subject",
+            ),
+        }
+    }
+    keys.sort_by_key(|(_, span, _)| span.start);
+    keys
+}
+
+fn unknown_filter_help(key: &str) -> String {
+    let mut known: Vec<&str> = FILTERS
+        .iter()
+        .map(|filter| filter.name)
+        .filter(|name| *name != "header.")
+        .collect();
+    if let Some(near) = nearest(key, known.iter().copied()) {
+        return format!("did you mean `{near}`?");
+    }
+    // What people know by the name of its field.
+    match key.to_ascii_lowercase().as_str() {
+        "from" => return "did you mean `header_sender`, or `sender` for the envelope?".into(),
+        "to" | "cc" => {
+            return "did you mean `header_recipient`, or `recipient` for the envelope?".into();
+        }
+        "subject" | "message-id" | "list-id" | "reply-to" | "date" => {
+            return format!("did you mean `header.{key}`?");
+        }
+        field if field.starts_with("x-") => return format!("did you mean `header.{key}`?"),
+        _ => {}
+    }
+    known.push("header.NAME");
+    format!("known filters: {}", known.join(", "))
+}
+
+/// The operand of a filter as the file has it, and the places of its texts.
+fn raw<'t>(
+    reader: &mut Reader<'_>,
+    operand: Operand,
+    node: &'t Node<'_>,
+) -> Option<(Raw<'t>, Vec<Range<usize>>)> {
+    if operand == Operand::Bool {
+        return match node.get_ref() {
+            DeValue::Boolean(truth) => Some((Raw::Bool(*truth), Vec::new())),
+            other => {
+                let message = format!("expected true or false, found {}", article(other));
+                reader.complaints.error(
+                    node.span(),
+                    message,
+                    "write true or false, without quotes",
+                );
+                None
+            }
+        };
+    }
+    let help = match operand {
+        Operand::SizeRange => "write a range in quotes, such as \"> 1M\"",
+        Operand::Positions => "write a position in quotes, such as \"body\" or \"1.2\"",
+        Operand::Networks => "write a network in quotes, such as \"192.0.2.0/24\"",
+        Operand::Names => "write a name in quotes, or a list of names",
+        Operand::Patterns | Operand::Bool => "write a regex in single quotes, or a list of them",
+    };
+    let texts = reader.texts(node, help)?;
+    if texts.is_empty() {
+        reader.complaints.error(
+            node.span(),
+            "an empty list never holds",
+            "leave the filter out, or give it a value",
+        );
+        return None;
+    }
+    let (texts, spans) = texts.into_iter().unzip();
+    Some((Raw::Texts(texts), spans))
+}
+
+/// A filter on a listener that is not there never holds.
+fn known_listeners(
+    reader: &mut Reader<'_>,
+    names: &[String],
+    spans: &[Range<usize>],
+    around: &Surroundings<'_>,
+) {
+    if around.listeners.is_empty() || reader.syntax.is_incomplete() {
+        return;
+    }
+    let known: Vec<&str> = around.listeners.iter().map(String::as_str).collect();
+    for (name, span) in names.iter().zip(spans) {
+        if !known.contains(&name.as_str()) {
+            reader.complaints.error(
+                span.clone(),
+                format!("there is no listener \"{name}\""),
+                did_you_mean(name, &known, "the listeners are"),
+            );
+        }
+    }
+}
+
+/// Checks the options against the plugin's table. `None` = there are mistakes, and the plugin shall not be built.
+fn options(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    kind: &'static dyn PluginKind,
+) -> Option<Options> {
+    let specs = kind.options();
+    let mut options = Options::default();
+    let mut wrong = false;
+    match section.node("options").map(Spanned::get_ref) {
+        Some(DeValue::Table(table)) => {
+            for (key, node) in table {
+                let name = key.get_ref().as_ref();
+                let Some(spec) = specs.iter().find(|spec| spec.name == name) else {
+                    let known: Vec<&str> = specs.iter().map(|spec| spec.name).collect();
+                    let help = if known.is_empty() {
+                        format!("{} has no options", kind.name())
+                    } else {
+                        did_you_mean(name, &known, &format!("options of {}", kind.name()))
+                    };
+                    reader
+                        .complaints
+                        .error(key.span(), format!("unknown option `{name}`"), help);
+                    wrong = true;
+                    continue;
+                };
+                match reader.value(spec.value, node) {
+                    Some(value) => options.set(spec.name, value),
+                    None => wrong = true,
+                }
+            }
+        }
+        Some(_) => wrong = true,
+        None => {}
+    }
+    // What a syntax error took away might be the option that the plugin would miss.
+    if reader.syntax.is_damaged(section.place.start) {
+        wrong = true;
+    }
+    for spec in specs {
+        if !options.is_set(spec.name)
+            && let Some(value) = default(reader, spec)
+        {
+            options.set(spec.name, value);
+        }
+    }
+    (!wrong).then_some(options)
+}
+
+/// The default of an option. [`super::sound_defaults`] tests a registry for defaults that are none.
+pub(super) fn default(reader: &mut Reader<'_>, spec: &OptionSpec) -> Option<Value> {
+    let node = DeValue::parse(spec.default?).ok()?;
+    reader.value(spec.value, &node)
+}
+
+fn build(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    kind: &'static dyn PluginKind,
+    options: &Options,
+) -> Option<Box<dyn crate::plugin::Plugin>> {
+    let table = section
+        .node("options")
+        .and_then(|node| node.get_ref().as_table());
+    let span = |option: &str| match table.and_then(|table| table.get(option)) {
+        Some(node) => node.span(),
+        None if section.is_given("options") => section.key_span("options"),
+        None => section.key_span("plugin"),
+    };
+    match kind.build(options) {
+        Ok(plugin) => {
+            for warning in plugin.warnings() {
+                let help = warning.help.unwrap_or_default();
+                reader
+                    .complaints
+                    .warning(span(warning.option), warning.message, help);
+            }
+            Some(plugin)
+        }
+        Err(errors) => {
+            for error in errors {
+                reader.complaints.error(
+                    span(error.option),
+                    error.message,
+                    error.help.unwrap_or_default(),
+                );
+            }
+            None
+        }
+    }
+}
+
+/// Takes those rules out of force that the setting `rules` does not name.
+fn select(reader: &mut Reader<'_>, drafts: &mut [Draft<'_>], around: &Surroundings<'_>) {
+    let Some(node) = around.top.node("rules") else {
+        return;
+    };
+    if around.top.is_wrong("rules") {
+        return;
+    }
+    let named = around.top.list("rules");
+    for draft in drafts.iter_mut() {
+        draft.in_force = named.contains(&draft.name);
+    }
+    let span_of = |index: usize| match node.get_ref() {
+        DeValue::Array(array) => array.get(index).map_or_else(|| node.span(), Spanned::span),
+        _ => node.span(),
+    };
+    let known: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+    let mut places = Vec::new();
+    for (index, name) in named.iter().enumerate() {
+        if named.iter().take(index).any(|other| other == name) {
+            reader
+                .complaints
+                .error(span_of(index), "named twice", "name each rule once");
+            continue;
+        }
+        match known.iter().position(|other| other == name) {
+            Some(place) => places.push(place),
+            None if reader.syntax.is_incomplete() => {}
+            None => {
+                let help = if known.is_empty() {
+                    "the file has no rules".into()
+                } else {
+                    did_you_mean(name, &known, "the rules are")
+                };
+                reader.complaints.error(
+                    span_of(index),
+                    format!("there is no rule \"{name}\""),
+                    help,
+                );
+            }
+        }
+    }
+    if !places.is_sorted() {
+        reader.complaints.warning(
+            around.top.key_span("rules"),
+            "rules are walked in the order of the file, which is another than this",
+            "change the order of the [[rule]] tables, or of the names here",
+        );
+    }
+}
+
+/// Rules that another one above or below makes useless.
+fn order(reader: &mut Reader<'_>, drafts: &[Draft<'_>], around: &Surroundings<'_>) {
+    let mut end: Option<&Draft<'_>> = None;
+    let mut editing: Option<&Draft<'_>> = None;
+    for draft in drafts
+        .iter()
+        .filter(|draft| draft.in_force && draft.mode != Mode::Off)
+    {
+        let line = |other: &Draft<'_>| {
+            format!(
+                "\"{}\" on line {}",
+                other.name,
+                line_number(around.source, other.section.place.start)
+            )
+        };
+        if let Some(end) = end {
+            let help = format!(
+                "{} takes every mail and ends the walk; move it down, or give it filters",
+                line(end)
+            );
+            reader.complaints.error(
+                draft.section.key_span("name"),
+                "this rule is never reached",
+                help,
+            );
+            continue;
+        }
+        if draft.mode != Mode::Enforce {
+            continue;
+        }
+        if draft.ignores_mail
+            && let Some(editing) = editing
+        {
+            let help = format!(
+                "it cancels the edits of the rules above it, such as {}; put it above them",
+                line(editing)
+            );
+            reader.complaints.warning(
+                draft.section.key_span("plugin"),
+                "this rule stands below one that edits",
+                help,
+            );
+        }
+        if draft.rule.as_ref().is_some_and(|rule| rule.kind.edits()) && editing.is_none() {
+            editing = Some(draft);
+        }
+        if draft.takes_all && (draft.is_final || draft.ignores_mail) {
+            end = Some(draft);
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Where mimicry listens and whom it speaks to, parsed once from the text of the configuration.
+//!
+//! Must never resolve a name: that is the daemon's, at a worker's birth.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+/// The protocol of a listener or of the next hop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Protocol {
+    /// RFC 5321.
+    Smtp,
+    /// RFC 2033.
+    Lmtp,
+}
+
+/// Who gets the mail next.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum NextHop {
+    Server {
+        protocol: Protocol,
+        /// TLS from the first octet (RFC 8314), as `smtps://` says.
+        implicit_tls: bool,
+        address: Address,
+    },
+    /// A directory in Maildir format.
+    Maildir(PathBuf),
+}
+
+/// The address of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// A name or an address without brackets.
+    Tcp {
+        host: String,
+        port: u16,
+    },
+    Unix(PathBuf),
+}
+
+/// Where mimicry accepts connections.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum ListenAddress {
+    /// Port 0 = any free port.
+    Tcp(SocketAddr),
+    Unix(PathBuf),
+}
+
+/// Why a text is no endpoint.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndpointError {
+    pub message: String,
+    pub help: String,
+}
+
+impl NextHop {
+    pub const SCHEMES: &'static [&'static str] = &["smtp", "smtps", "lmtp", "maildir"];
+
+    pub const FORMS: &'static str = "smtp://host:port, smtps://host:port, lmtp://host:port, lmtp:///path, smtp:///path or maildir:///path";
+
+    /// Parses the forms of [`NextHop::FORMS`]. A port left out is 25, for smtps 465, for lmtp 24.
+    pub fn parse(text: &str) -> Result<NextHop, EndpointError> {
+        let forms = || format!("write {}", NextHop::FORMS);
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return fail("a next hop is a URL", forms());
+        };
+        let (protocol, implicit_tls, port) = match scheme {
+            "smtp" => (Protocol::Smtp, false, 25),
+            "smtps" => (Protocol::Smtp, true, 465),
+            "lmtp" => (Protocol::Lmtp, false, 24),
+            "maildir" if rest.starts_with('/') => return Ok(NextHop::Maildir(rest.into())),
+            "maildir" => return fail("a Maildir has no host", "write maildir:///path"),
+            _ => {
+                let help = match super::near::nearest(scheme, NextHop::SCHEMES.iter().copied()) {
+                    Some(near) => format!("did you mean {near}://?"),
+                    None => forms(),
+                };
+                return fail(format!("{scheme}:// is not known"), help);
+            }
+        };
+        if rest.starts_with('/') {
+            if implicit_tls {
+                return fail(
+                    "TLS is not spoken on a unix socket",
+                    format!("write smtp://{rest}"),
+                );
+            }
+            return Ok(NextHop::Server {
+                protocol,
+                implicit_tls,
+                address: Address::Unix(unix_path(rest)?),
+            });
+        }
+        if rest.contains('@') {
+            return fail(
+                "a user does not belong into the URL",
+                "write the user into `user` and put the password into the file that `password_file` names",
+            );
+        }
+        if rest.contains('/') {
+            return fail("nothing may follow host and port", forms());
+        }
+        let (host, port) = host_and_port(rest, Some(port))?;
+        if port == 0 {
+            return fail(
+                "nobody listens on port 0",
+                "a port is a number from 1 to 65535",
+            );
+        }
+        Ok(NextHop::Server {
+            protocol,
+            implicit_tls,
+            address: Address::Tcp { host, port },
+        })
+    }
+
+    /// Does the mail stay on this machine.
+    pub fn is_local(&self) -> bool {
+        match self {
+            NextHop::Maildir(_) => true,
+            NextHop::Server { address, .. } => match address {
+                Address::Unix(_) => true,
+                Address::Tcp { host, .. } => {
+                    host == "localhost"
+                        || host
+                            .parse::<IpAddr>()
+                            .is_ok_and(|address| address.is_loopback())
+                }
+            },
+        }
+    }
+}
+
+impl fmt::Display for NextHop {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NextHop::Maildir(path) => write!(f, "maildir://{}", path.display()),
+            NextHop::Server {
+                protocol,
+                implicit_tls,
+                address,
+            } => {
+                f.write_str(match (protocol, implicit_tls) {
+                    (Protocol::Smtp, false) => "smtp://",
+                    (Protocol::Smtp, true) => "smtps://",
+                    (Protocol::Lmtp, _) => "lmtp://",
+                })?;
+                match address {
+                    Address::Unix(path) => write!(f, "{}", path.display()),
+                    Address::Tcp { host, port } if host.contains(':') => {
+                        write!(f, "[{host}]:{port}")
+                    }
+                    Address::Tcp { host, port } => write!(f, "{host}:{port}"),
+                }
+            }
+        }
+    }
+}
+
+impl ListenAddress {
+    pub const FORMS: &'static str = "\"127.0.0.1:10025\", \"[::1]:10025\" or \"unix:/path\"";
+
+    /// Parses the forms of [`ListenAddress::FORMS`]. Addresses only, no names: whether a listener is open to others
+    /// must be known when the configuration is loaded.
+    pub fn parse(text: &str) -> Result<ListenAddress, EndpointError> {
+        if let Some(path) = text.strip_prefix("unix:") {
+            return unix_path(path).map(ListenAddress::Unix);
+        }
+        let (host, port) = host_and_port(text, None)?;
+        match host.parse::<IpAddr>() {
+            Ok(address) => Ok(ListenAddress::Tcp(SocketAddr::new(address, port))),
+            Err(_) if host == "localhost" => fail(
+                "a listener needs an address, not a name",
+                format!("write \"127.0.0.1:{port}\" or \"[::1]:{port}\""),
+            ),
+            Err(_) => fail(
+                "a listener needs an address, not a name",
+                format!("write {}", ListenAddress::FORMS),
+            ),
+        }
+    }
+
+    /// Can only this machine reach it.
+    pub fn is_local(&self) -> bool {
+        match self {
+            ListenAddress::Tcp(address) => address.ip().to_canonical().is_loopback(),
+            ListenAddress::Unix(_) => true,
+        }
+    }
+}
+
+impl fmt::Display for ListenAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ListenAddress::Tcp(address) => write!(f, "{address}"),
+            ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
+        }
+    }
+}
+
+/// Splits `host:port`, `[v6]:port` and, when there is a default, `host` and `[v6]`.
+fn host_and_port(text: &str, default: Option<u16>) -> Result<(String, u16), EndpointError> {
+    let (host, port) = if let Some(rest) = text.strip_prefix('[') {
+        let Some((host, port)) = rest.split_once(']') else {
+            return fail("the bracket is not closed", "write \"[::1]:25\"");
+        };
+        if host.parse::<Ipv6Addr>().is_err() {
+            return fail(
+                format!("{host} is no IPv6 address"),
+                "only an IPv6 address stands in brackets: \"[::1]:25\"",
+            );
+        }
+        match port.strip_prefix(':') {
+            Some(port) => (host, Some(port)),
+            None if port.is_empty() => (host, None),
+            None => return fail("only a port may follow the bracket", "write \"[::1]:25\""),
+        }
+    } else {
+        if text.parse::<Ipv6Addr>().is_ok() {
+            return fail(
+                "an IPv6 address stands in brackets",
+                format!("write \"[{text}]:25\""),
+            );
+        }
+        let (host, port) = match text.split_once(':') {
+            Some((host, port)) => (host, Some(port)),
+            None => (text, None),
+        };
+        let letters =
+            |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_');
+        if host.is_empty() || host.len() > 253 || !host.bytes().all(letters) {
+            return fail(
+                format!("\"{host}\" is no host"),
+                "a host is a name or an address, such as \"127.0.0.1:25\"",
+            );
+        }
+        // A mistyped address would otherwise pass as a name made of numbers, which no resolver knows (RFC 1123 section 2.1).
+        let numbers = host
+            .bytes()
+            .all(|octet| octet.is_ascii_digit() || octet == b'.');
+        if numbers && host.parse::<IpAddr>().is_err() {
+            return fail(
+                format!("{host} is no IPv4 address"),
+                "four numbers from 0 to 255, such as \"192.0.2.1\"",
+            );
+        }
+        (host, port)
+    };
+    let port = match (port, default) {
+        (Some(port), _) => match port.parse::<u16>() {
+            Ok(number) if port.bytes().all(|octet| octet.is_ascii_digit()) => number,
+            _ => {
+                return fail(
+                    format!("\"{port}\" is no port"),
+                    "a port is a number from 1 to 65535",
+                );
+            }
+        },
+        (None, Some(port)) => port,
+        (None, None) => {
+            return fail(
+                "the port is missing",
+                format!("write {}", ListenAddress::FORMS),
+            );
+        }
+    };
+    Ok((host.to_string(), port))
+}
+
+/// The path of a unix socket: absolute, because the daemon leaves the directory it was started in, and short enough
+/// for `sun_path` (108 octets with the final NUL on Linux).
+fn unix_path(text: &str) -> Result<PathBuf, EndpointError> {
+    if !text.starts_with('/') {
+        return fail(
+            "the path of a socket starts with /",
+            "write \"unix:/run/mimicry/smtp.sock\"",
+        );
+    }
+    if text.len() > 107 {
+        return fail(
+            "the path of a socket has at most 107 octets",
+            "choose a shorter one",
+        );
+    }
+    Ok(text.into())
+}
+
+fn fail<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, EndpointError> {
+    Err(EndpointError {
+        message: message.into(),
+        help: help.into(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_hops() {
+        for (text, shown) in [
+            ("smtp://127.0.0.1:10026", Ok("smtp://127.0.0.1:10026")),
+            ("smtp://mx.example.org", Ok("smtp://mx.example.org:25")),
+            ("smtps://mx.example.org", Ok("smtps://mx.example.org:465")),
+            ("smtp://[2001:db8::1]", Ok("smtp://[2001:db8::1]:25")),
+            ("lmtp://[::1]:2424", Ok("lmtp://[::1]:2424")),
+            ("lmtp://localhost", Ok("lmtp://localhost:24")),
+            ("lmtp:///run/dovecot/lmtp", Ok("lmtp:///run/dovecot/lmtp")),
+            ("smtp:///run/smtp.sock", Ok("smtp:///run/smtp.sock")),
+            ("maildir:///var/mail/out", Ok("maildir:///var/mail/out")),
+            ("127.0.0.1:25", Err("a next hop is a URL")),
+            ("smpt://x", Err("smpt:// is not known")),
+            ("http://x", Err("http:// is not known")),
+            ("smtp://", Err("\"\" is no host")),
+            ("smtp://a b", Err("\"a b\" is no host")),
+            ("smtp://a/", Err("nothing may follow host and port")),
+            ("smtp://a:0", Err("nobody listens on port 0")),
+            ("smtp://a:65536", Err("\"65536\" is no port")),
+            ("smtp://a:+25", Err("\"+25\" is no port")),
+            ("smtp://a:", Err("\"\" is no port")),
+            ("smtp://127.0.0.300", Err("127.0.0.300 is no IPv4 address")),
+            ("smtp://::1", Err("an IPv6 address stands in brackets")),
+            ("smtp://[::1", Err("the bracket is not closed")),
+            ("smtp://[1.2.3.4]:25", Err("1.2.3.4 is no IPv6 address")),
+            ("smtp://[::1]x", Err("only a port may follow the bracket")),
+            (
+                "smtp://user:secret@host",
+                Err("a user does not belong into the URL"),
+            ),
+            (
+                "smtps:///run/smtp.sock",
+                Err("TLS is not spoken on a unix socket"),
+            ),
+            ("maildir://host/path", Err("a Maildir has no host")),
+        ] {
+            let parsed = NextHop::parse(text);
+            let got = parsed
+                .as_ref()
+                .map(ToString::to_string)
+                .map_err(|error| error.message.clone());
+            assert_eq!(got.as_deref().map_err(String::as_str), shown, "{text}");
+            if let Ok(parsed) = parsed {
+                assert_eq!(
+                    NextHop::parse(&parsed.to_string()),
+                    Ok(parsed),
+                    "what is shown is read back"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_scheme_is_suggested() {
+        assert_eq!(
+            NextHop::parse("smpt://x").unwrap_err().help,
+            "did you mean smtp://?"
+        );
+    }
+
+    #[test]
+    fn local_next_hops() {
+        for (text, local) in [
+            ("smtp://127.0.0.9", true),
+            ("smtp://localhost:25", true),
+            ("smtp://[::1]", true),
+            ("smtp://192.0.2.1", false),
+            ("smtp://mx.example.org", false),
+            ("lmtp:///run/lmtp", true),
+        ] {
+            assert_eq!(NextHop::parse(text).unwrap().is_local(), local, "{text}");
+        }
+    }
+
+    #[test]
+    fn listen_addresses() {
+        let long = format!("unix:/{}", "x".repeat(107));
+        for (text, shown) in [
+            ("127.0.0.1:10025", Ok(("127.0.0.1:10025", true))),
+            ("127.0.0.1:0", Ok(("127.0.0.1:0", true))),
+            ("0.0.0.0:25", Ok(("0.0.0.0:25", false))),
+            ("192.0.2.1:25", Ok(("192.0.2.1:25", false))),
+            ("[::1]:25", Ok(("[::1]:25", true))),
+            ("[::]:25", Ok(("[::]:25", false))),
+            ("[::ffff:127.0.0.1]:25", Ok(("[::ffff:127.0.0.1]:25", true))),
+            ("unix:/run/smtp.sock", Ok(("unix:/run/smtp.sock", true))),
+            ("unix:smtp.sock", Err("the path of a socket starts with /")),
+            (&long, Err("the path of a socket has at most 107 octets")),
+            (
+                "localhost:25",
+                Err("a listener needs an address, not a name"),
+            ),
+            (
+                "mx.example.org:25",
+                Err("a listener needs an address, not a name"),
+            ),
+            ("127.0.0.1", Err("the port is missing")),
+            ("::1", Err("an IPv6 address stands in brackets")),
+            ("127.0.0.1:smtp", Err("\"smtp\" is no port")),
+            ("", Err("\"\" is no host")),
+        ] {
+            let parsed = ListenAddress::parse(text);
+            let got = parsed
+                .as_ref()
+                .map(|address| (address.to_string(), address.is_local()));
+            let got = got
+                .as_ref()
+                .map(|(text, local)| (text.as_str(), *local))
+                .map_err(|error| error.message.as_str());
+            assert_eq!(got, shown, "{text}");
+        }
+    }
+}

@@ -1,0 +1,524 @@
+//! The configuration: from a TOML file to values that cannot be wrong, or to all the mistakes of the file.
+//!
+//! - [`settings`]: the table of all settings; everything below is driven by it
+//! - [`diag`]: mistakes, and how they are shown
+//! - [`endpoint`]: listeners' addresses and next hops
+//! - [`typed`]: the result
+//! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
+//!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules
+//!
+//! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
+//! as well.
+//!
+//! Must never: resolve a name, look at the clock or the environment, or open anything but the files that options name.
+//!
+//! Known limit: files that only the daemon opens (certificates, keys, the password) are not read here, because whoever
+//! checks a configuration need not be allowed to.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::message::limits::Limits as MessageLimits;
+use crate::plugin::OnError;
+use crate::policy::Policy;
+use crate::registry::Registry;
+
+mod build;
+pub mod diag;
+pub mod endpoint;
+mod near;
+mod read;
+mod section;
+pub mod settings;
+mod syntax;
+#[cfg(test)]
+mod tests;
+pub mod typed;
+mod value;
+
+pub use diag::{Diagnostic, Level, Mistakes};
+pub use typed::Config;
+
+use diag::{Complaints, line_number};
+use endpoint::{ListenAddress, NextHop, Protocol};
+use read::Reader;
+use section::Section;
+use typed::{
+    BareNewline, Daemon, Limits, Listen, ListenTls, LmtpPartial, Log, LogFormat, LogLevel, Login,
+    Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
+};
+
+/// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.
+pub fn load(path: &Path, registry: Registry) -> Result<Config, Mistakes> {
+    let octets = std::fs::read(path).map_err(|error| {
+        let mut complaints = Complaints::default();
+        complaints.missing(format!("cannot read the configuration: {error}"), "");
+        mistakes(path, "", complaints)
+    })?;
+    match String::from_utf8(octets) {
+        Ok(source) => parse(&source, path, registry, &|path: &Path| std::fs::read(path)),
+        Err(error) => {
+            let at = error.utf8_error().valid_up_to();
+            let shown = String::from_utf8_lossy(error.as_bytes());
+            let mut complaints = Complaints::default();
+            complaints.error(
+                at..at.saturating_add(1),
+                "this is not UTF-8",
+                "save the file as UTF-8",
+            );
+            Err(mistakes(path, &shown, complaints))
+        }
+    }
+}
+
+/// Makes a configuration of its text. Files that options name are read by `read`; relative ones are relative to the
+/// directory of `path`.
+pub fn parse(
+    source: &str,
+    path: &Path,
+    registry: Registry,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+) -> Result<Config, Mistakes> {
+    let mut complaints = Complaints::default();
+    let syntax = syntax::check(source, &mut complaints);
+    let tree = syntax::tree(&syntax, &mut complaints);
+    let mut reader = Reader {
+        complaints,
+        registry,
+        syntax: &syntax,
+        directory: path.parent().unwrap_or(Path::new("")),
+        read,
+    };
+    let mut config = config(&mut reader, &tree, source, path);
+    config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
+    if config.warnings.has_errors() {
+        return Err(config.warnings);
+    }
+    Ok(config)
+}
+
+/// Tells whether the defaults of all options are of their kinds; returns what is wrong. For the tests of plugins.
+pub fn sound_defaults(registry: Registry) -> Result<(), String> {
+    let syntax = syntax::check("", &mut Complaints::default());
+    let mut reader = Reader {
+        complaints: Complaints::default(),
+        registry,
+        syntax: &syntax,
+        directory: Path::new(""),
+        read: &|_| Err(io::ErrorKind::NotFound.into()),
+    };
+    for kind in registry.iter() {
+        for spec in kind.options() {
+            if spec.default.is_some() && build::default(&mut reader, spec).is_none() {
+                return Err(format!(
+                    "the default of {} of {} is not {}",
+                    spec.name,
+                    kind.name(),
+                    spec.value.describe()
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+impl Config {
+    /// What a daemon needs beyond what `filter`, `explain` and `check` do.
+    pub fn ready_to_run(&self) -> Result<(), Mistakes> {
+        let mut complaints = Complaints::default();
+        if self.listen.is_empty() {
+            complaints.missing(
+                "there is no listener",
+                "write [[listen]] with name = \"from-postfix\" and address = \"127.0.0.1:10025\"",
+            );
+        }
+        if self.relay.next_hop.is_none() {
+            complaints.missing(
+                "there is no next hop",
+                "write next_hop = \"smtp://127.0.0.1:10026\" below [relay]",
+            );
+        }
+        if complaints.0.is_empty() {
+            return Ok(());
+        }
+        Err(mistakes(&self.path, "", complaints))
+    }
+}
+
+fn mistakes(path: &Path, source: &str, complaints: Complaints) -> Mistakes {
+    let mut mistakes = Mistakes {
+        path: path.to_path_buf(),
+        source: source.to_string(),
+        list: complaints.0,
+    };
+    mistakes.sort();
+    mistakes
+}
+
+/// The whole file. What is wrong in it is in the reader's complaints, and the result is then of no use.
+fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path) -> Config {
+    let top = reader.section("", Some(tree), 0..0);
+    let daemon = daemon(reader, tree);
+    let log = log(reader, tree);
+    let (listen, listeners) = listen(reader, tree, source);
+    let relay = relay(reader, tree);
+    let limits = limits(reader, tree);
+    let sections = reader.tables(tree, "rule");
+    let around = build::Surroundings {
+        top: &top,
+        listeners: &listeners,
+        source,
+    };
+    let rules = build::rules(reader, &sections, &around);
+    Config {
+        path: path.to_path_buf(),
+        daemon,
+        log,
+        listen,
+        relay,
+        limits,
+        trace: top.bool("trace"),
+        bare_newline: word(
+            &top,
+            "bare_newline",
+            BareNewline::from_word,
+            BareNewline::Normalize,
+        ),
+        hide_extensions: top.list("hide_extensions").to_vec(),
+        hostname: host_name(reader, &top, "hostname"),
+        policy: Policy {
+            rules,
+            variables: variables(reader, &top),
+        },
+        warnings: Mistakes::default(),
+    }
+}
+
+fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Daemon {
+    let table = reader.table(tree, "daemon");
+    let workers = Workers {
+        min: table.number("workers.min"),
+        max: table.number("workers.max"),
+        spare: table.number("workers.spare"),
+    };
+    for (name, number) in [("min", workers.min), ("spare", workers.spare)] {
+        let key = format!("workers.{name}");
+        if number > workers.max && !table.is_wrong(&key) && !table.is_wrong("workers.max") {
+            let message = format!(
+                "workers.{name} is {number}, workers.max only {}",
+                workers.max
+            );
+            let place = if table.is_given(&key) {
+                table.span(&key)
+            } else {
+                table.span("workers.max")
+            };
+            reader
+                .complaints
+                .error(place, message, format!("{name} is at most max"));
+        }
+    }
+    Daemon {
+        user: table.text("user").map(String::from),
+        group: table.text("group").map(String::from),
+        pid_file: table.file("pid_file").unwrap_or_default(),
+        control: table.file("control").unwrap_or_default(),
+        spool: table.file("spool").unwrap_or_default(),
+        workers,
+        mails_per_worker: table.integer("mails_per_worker"),
+        mail_timeout: table.time("mail_timeout"),
+        drain_timeout: table.time("drain_timeout"),
+        poison_limit: table.number("poison_limit"),
+        on_poison: word(&table, "on_poison", OnError::from_word, OnError::Defer),
+    }
+}
+
+fn log(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Log {
+    let table = reader.table(tree, "log");
+    Log {
+        target: table.log_target("target"),
+        format: word(&table, "format", LogFormat::from_word, LogFormat::Text),
+        facility: facility_number(table.text("facility").unwrap_or_default()),
+        level: word(&table, "level", LogLevel::from_word, LogLevel::Info),
+        syslog_format: word(
+            &table,
+            "syslog_format",
+            SyslogFormat::from_word,
+            SyslogFormat::Rfc3164,
+        ),
+    }
+}
+
+/// The listeners, and the names of all of them, also of those whose address is wrong.
+fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Listen>, Vec<String>) {
+    let sections = reader.tables(tree, "listen");
+    let names = sections
+        .iter()
+        .filter_map(|table| table.text("name").map(String::from))
+        .collect();
+    let mut list = Vec::new();
+    for (index, table) in sections.iter().enumerate() {
+        let above = sections.iter().take(index);
+        let name = table.text("name").unwrap_or_default();
+        if table.is_given("name") && table.text("name") == Some("") {
+            reader.complaints.error(
+                table.span("name"),
+                "a listener needs a name",
+                "the log shows it",
+            );
+        }
+        if let Some(twin) = above
+            .clone()
+            .find(|other| !name.is_empty() && other.text("name") == Some(name))
+        {
+            let help = format!(
+                "the first is on line {}; give each listener a name of its own",
+                line_number(source, twin.span("name").start)
+            );
+            reader.complaints.error(
+                table.span("name"),
+                "there is a listener of this name already",
+                help,
+            );
+        }
+        let Some(address) = table.address("address") else {
+            continue;
+        };
+        let any_port = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
+        if let Some(twin) = above
+            .clone()
+            .find(|other| !any_port && other.address("address").as_ref() == Some(&address))
+        {
+            let help = format!(
+                "it is on line {}",
+                line_number(source, twin.span("address").start)
+            );
+            reader.complaints.error(
+                table.span("address"),
+                "another listener has this address",
+                help,
+            );
+        }
+        // An open listener is an open relay to the next hop.
+        if !address.is_local()
+            && !table.is_given("clients")
+            && !reader.syntax.is_damaged(table.place.start)
+        {
+            let message = "others than this machine can reach this listener, and `clients` does not say who may";
+            reader.complaints.error(
+                table.span("address"),
+                message,
+                "write clients = [\"192.0.2.0/24\"] with your own networks",
+            );
+        }
+        if matches!(address, ListenAddress::Unix(_)) && table.is_given("clients") {
+            let help = "the permissions of the socket and its directory decide who may connect";
+            reader.complaints.warning(
+                table.key_span("clients"),
+                "a unix socket has no client addresses",
+                help,
+            );
+        }
+        together(reader, table, "tls_cert", "tls_key");
+        let tls = table.file("tls_cert").zip(table.file("tls_key"));
+        list.push(Listen {
+            name: name.to_string(),
+            address,
+            protocol: match table.text("protocol") {
+                Some("lmtp") => Protocol::Lmtp,
+                _ => Protocol::Smtp,
+            },
+            clients: table.networks("clients"),
+            xforward_clients: table.networks("xforward_clients"),
+            proxy_clients: table.networks("proxy_clients"),
+            profile: word(table, "profile", Profile::from_word, Profile::AfterQueue),
+            tls: tls.map(|(cert, key)| ListenTls { cert, key }),
+        });
+    }
+    (list, names)
+}
+
+fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Relay {
+    let table = reader.table(tree, "relay");
+    let next_hop = table.next_hop("next_hop");
+    let tls = word(&table, "tls", Tls::from_word, Tls::None);
+    let starttls = tls != Tls::None;
+    match &next_hop {
+        Some(NextHop::Maildir(_)) if starttls => {
+            reader.complaints.error(
+                table.span("tls"),
+                "a Maildir speaks no TLS",
+                "leave `tls` out",
+            );
+        }
+        Some(NextHop::Server {
+            implicit_tls: false,
+            ..
+        }) if table.is_given("ca_file") && !starttls && !table.is_wrong("tls") => {
+            reader.complaints.warning(
+                table.key_span("ca_file"),
+                "`ca_file` means nothing without TLS",
+                "write tls = \"verify\"",
+            );
+        }
+        _ => {}
+    }
+    together(reader, &table, "user", "password_file");
+    let login = table
+        .text("user")
+        .zip(table.file("password_file"))
+        .map(|(user, password_file)| Login {
+            user: user.to_string(),
+            password_file,
+        });
+    if let (
+        Some(_),
+        Some(
+            next_hop @ NextHop::Server {
+                implicit_tls: false,
+                ..
+            },
+        ),
+    ) = (&login, &next_hop)
+        && matches!(tls, Tls::None | Tls::May)
+        && !next_hop.is_local()
+    {
+        let help = "write tls = \"verify\", or a next hop with smtps://";
+        reader.complaints.warning(
+            table.key_span("user"),
+            "the password may go over the network in the clear",
+            help,
+        );
+    }
+    Relay {
+        next_hop,
+        tls,
+        ca_file: table.file("ca_file"),
+        login,
+        lmtp_partial: word(
+            &table,
+            "lmtp_partial",
+            LmtpPartial::from_word,
+            LmtpPartial::Single,
+        ),
+        helo_name: host_name(reader, &table, "helo_name"),
+        timeouts: Timeouts {
+            connect: table.time("connect_timeout"),
+            helo: table.time("helo_timeout"),
+            mail: table.time("mail_timeout"),
+            rcpt: table.time("rcpt_timeout"),
+            data: table.time("data_timeout"),
+            data_block: table.time("data_block_timeout"),
+            dot: table.time("dot_timeout"),
+            quit: table.time("quit_timeout"),
+            rset: table.time("rset_timeout"),
+        },
+    }
+}
+
+fn limits(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Limits {
+    let table = reader.table(tree, "limits");
+    Limits {
+        mail: table.size("mail"),
+        message: MessageLimits {
+            depth: table.number("depth"),
+            parts: table.number("parts"),
+            header: table.size("header"),
+            field: table.size("field"),
+            fields: table.number("fields"),
+            params: table.number("params"),
+        },
+        recipients: table.number("recipients"),
+        max_classes: table.number("max_classes"),
+        idle_timeout: table.time("idle_timeout"),
+        session_timeout: table.time("session_timeout"),
+        errors: table.number("errors"),
+        junk_commands: table.number("junk_commands"),
+        line: table.number("line"),
+        data_rate: table.integer("data_rate"),
+        hops: table.number("hops"),
+    }
+}
+
+fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Variables {
+    let mut variables = BTreeMap::new();
+    let Some(table) = top
+        .node("variables")
+        .and_then(|node| node.get_ref().as_table())
+    else {
+        return variables;
+    };
+    for (key, node) in table {
+        let name = key.get_ref();
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|octet| octet.is_ascii_alphanumeric() || octet == b'_')
+        {
+            reader.complaints.error(
+                key.span(),
+                "not the name of a variable",
+                "use letters, digits and _",
+            );
+            continue;
+        }
+        match node.get_ref() {
+            DeValue::String(text) => {
+                variables.insert(name.to_string(), text.to_string());
+            }
+            other => {
+                let message = format!("expected a text, found {}", value::article(other));
+                reader
+                    .complaints
+                    .error(node.span(), message, "write a text in quotes");
+            }
+        }
+    }
+    variables
+}
+
+/// A word of a closed list. The reader has refused any other, so `otherwise` is never seen.
+fn word<T>(
+    table: &Section<'_, '_>,
+    name: &str,
+    from_word: impl Fn(&str) -> Option<T>,
+    otherwise: T,
+) -> T {
+    table.text(name).and_then(from_word).unwrap_or(otherwise)
+}
+
+/// Two settings that mean nothing without each other.
+fn together(reader: &mut Reader<'_>, table: &Section<'_, '_>, one: &str, other: &str) {
+    for (given, missing) in [(one, other), (other, one)] {
+        if table.is_given(given)
+            && !table.is_given(missing)
+            && !reader.syntax.is_damaged(table.place.start)
+        {
+            reader.complaints.error(
+                table.key_span(given),
+                format!("`{given}` needs `{missing}`"),
+                format!("write {missing} beside it"),
+            );
+        }
+    }
+}
+
+/// A name for EHLO and Received (RFC 5321 section 4.1.2: a domain or an address literal).
+fn host_name(reader: &mut Reader<'_>, table: &Section<'_, '_>, name: &str) -> Option<String> {
+    let text = table.text(name)?;
+    let letters = |octet: u8| {
+        octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+    };
+    if text.is_empty() || text.len() > 255 || !text.bytes().all(letters) {
+        reader.complaints.error(
+            table.span(name),
+            "not the name of a machine",
+            "such as \"mx.example.org\"",
+        );
+        return None;
+    }
+    Some(text.to_string())
+}

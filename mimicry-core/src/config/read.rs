@@ -1,0 +1,260 @@
+//! Tables of the file against the table of settings: which keys there are, which are missing, which nobody knows.
+//!
+//! serde's derive stops at the first mistake, and `flatten`, `untagged` and `toml::Value` lose places; so the tree that
+//! toml makes, in which every key and value knows its place, is walked against the table of settings instead.
+//!
+//! Must never: stop at a mistake. A wrong value counts as left out, so that it is reported once and not by what
+//! depends on it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use toml::de::{DeTable, DeValue};
+
+use crate::registry::Registry;
+use crate::rule::filter::FILTERS;
+
+use super::diag::Complaints;
+use super::near::did_you_mean;
+use super::section::Section;
+use super::settings::{LISTS, SETTINGS, find, tables};
+use super::syntax::Syntax;
+use super::value::{Node, article};
+
+/// What reading a file needs.
+pub(super) struct Reader<'a> {
+    pub(super) complaints: Complaints,
+    pub(super) registry: Registry,
+    pub(super) syntax: &'a Syntax,
+    /// Relative names are relative to it.
+    pub(super) directory: &'a Path,
+    pub(super) read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+}
+
+impl Reader<'_> {
+    /// The table `name`, which stands once; empty when the file has none.
+    pub(super) fn table<'t, 'i>(
+        &mut self,
+        root: &'t DeTable<'i>,
+        name: &'static str,
+    ) -> Section<'t, 'i> {
+        let Some((key, node)) = root.get_key_value(name) else {
+            return self.section(name, None, 0..0);
+        };
+        match node.get_ref() {
+            DeValue::Table(table) => self.section(name, Some(table), node.span()),
+            DeValue::Array(array) => {
+                self.complaints.error(
+                    node.span(),
+                    format!("`{name}` stands once"),
+                    format!("write [{name}], in single brackets"),
+                );
+                let first = array
+                    .iter()
+                    .next()
+                    .and_then(|element| element.get_ref().as_table());
+                self.section(name, first, node.span())
+            }
+            _ => {
+                self.complaints.error(
+                    key.span(),
+                    format!("`{name}` is a table"),
+                    format!("write [{name}] on a line of its own, and its settings below"),
+                );
+                self.section(name, None, 0..0)
+            }
+        }
+    }
+
+    /// The tables of the list `name`, in the order of the file.
+    pub(super) fn tables<'t, 'i>(
+        &mut self,
+        root: &'t DeTable<'i>,
+        name: &'static str,
+    ) -> Vec<Section<'t, 'i>> {
+        let Some((key, node)) = root.get_key_value(name) else {
+            return Vec::new();
+        };
+        let help = format!("write [[{name}]], in double brackets");
+        match node.get_ref() {
+            DeValue::Array(array) => array
+                .iter()
+                .filter_map(|element| match element.get_ref() {
+                    DeValue::Table(table) => Some(self.section(name, Some(table), element.span())),
+                    _ => {
+                        self.complaints.error(
+                            element.span(),
+                            format!("`{name}` is a list of tables"),
+                            help.as_str(),
+                        );
+                        None
+                    }
+                })
+                .collect(),
+            DeValue::Table(table) => {
+                self.complaints
+                    .error(node.span(), format!("`{name}` is a list of tables"), help);
+                vec![self.section(name, Some(table), node.span())]
+            }
+            _ => {
+                self.complaints
+                    .error(key.span(), format!("`{name}` is a list of tables"), help);
+                Vec::new()
+            }
+        }
+    }
+
+    /// Checks one table against the settings. `place` is where it is said that something is missing.
+    pub(super) fn section<'t, 'i>(
+        &mut self,
+        table: &'static str,
+        node: Option<&'t DeTable<'i>>,
+        place: Range<usize>,
+    ) -> Section<'t, 'i> {
+        let mut section = Section {
+            table,
+            place,
+            values: BTreeMap::new(),
+            nodes: BTreeMap::new(),
+            wrong: BTreeSet::new(),
+        };
+        if let Some(node) = node {
+            self.keys("", node, &mut section);
+        }
+        for setting in SETTINGS.iter().filter(|setting| setting.table == table) {
+            if setting.required
+                && !section.is_given(setting.name)
+                && !self.syntax.is_damaged(section.place.start)
+            {
+                let message = format!("`{}` is missing from this [[{table}]]", setting.name);
+                self.complaints
+                    .error(section.place.clone(), message, setting.doc);
+            }
+            if !section.values.contains_key(setting.name)
+                && let Some(given) = self.default(setting)
+            {
+                section.values.insert(setting.name, given);
+            }
+        }
+        section
+    }
+
+    fn keys<'t, 'i>(&mut self, prefix: &str, node: &'t DeTable<'i>, section: &mut Section<'t, 'i>) {
+        for (key, value) in node {
+            let name = format!("{prefix}{}", key.get_ref());
+            if let Some(setting) = find(section.table, &name) {
+                match self.setting(setting, value) {
+                    Some(given) => {
+                        section.values.insert(setting.name, given);
+                    }
+                    None => {
+                        section.wrong.insert(setting.name);
+                    }
+                }
+                section.nodes.insert(setting.name, (key.span(), value));
+                continue;
+            }
+            let below = format!("{name}.");
+            if SETTINGS
+                .iter()
+                .any(|setting| setting.table == section.table && setting.name.starts_with(&below))
+            {
+                match value.get_ref() {
+                    DeValue::Table(table) => self.keys(&below, table, section),
+                    other => {
+                        let help = format!(
+                            "write {name} = {{ {} }}",
+                            known_below(section.table, &below).join(" = …, ") + " = …"
+                        );
+                        self.complaints.error(
+                            value.span(),
+                            format!("`{name}` is a table, not {}", article(other)),
+                            help,
+                        );
+                    }
+                }
+                continue;
+            }
+            if section.table.is_empty() && tables().contains(&name.as_str()) {
+                continue;
+            }
+            let help = self.unknown_key_help(section, prefix, key.get_ref(), value);
+            let is_table = match value.get_ref() {
+                DeValue::Table(_) => true,
+                DeValue::Array(array) => array.iter().any(|element| element.get_ref().is_table()),
+                _ => false,
+            };
+            let what = if is_table && section.table.is_empty() {
+                "table"
+            } else {
+                "key"
+            };
+            self.complaints.error(
+                key.span(),
+                format!("unknown {what} `{}`", key.get_ref()),
+                help,
+            );
+        }
+    }
+
+    /// What would be right instead of an unknown key.
+    fn unknown_key_help(
+        &self,
+        section: &Section<'_, '_>,
+        prefix: &str,
+        key: &str,
+        value: &Node<'_>,
+    ) -> String {
+        let table = section.table;
+        let wants_table = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
+        let mut known = known_below(table, prefix);
+        if table.is_empty() && wants_table {
+            known = tables();
+            known.push("variables");
+        } else if table.is_empty() {
+            known.extend(tables());
+        }
+        if table == "rule" {
+            if FILTERS.iter().any(|filter| filter.name == key) {
+                return format!(
+                    "`{key}` is a filter: it stands in `match` or `unless`, such as match = {{ {key} = … }}"
+                );
+            }
+            if let Some(kind) = self
+                .registry
+                .iter()
+                .find(|kind| kind.options().iter().any(|option| option.name == key))
+            {
+                return format!(
+                    "`{key}` is an option of {}: it stands in `options`, such as options = {{ {key} = … }}",
+                    kind.name()
+                );
+            }
+        }
+        let elsewhere = SETTINGS
+            .iter()
+            .find(|setting| setting.name == key && setting.table != table && prefix.is_empty());
+        if let (Some(setting), false) = (elsewhere, wants_table) {
+            return match setting.table {
+                "" => format!("`{key}` stands above all tables, at the head of the file"),
+                list if LISTS.contains(&list) => format!("`{key}` stands in [[{list}]]"),
+                other => format!("`{key}` stands in [{other}]"),
+            };
+        }
+        did_you_mean(key, &known, "known here")
+    }
+}
+
+/// The keys of a table below a prefix, each once, in the order of the manual.
+fn known_below(table: &str, prefix: &str) -> Vec<&'static str> {
+    let mut known: Vec<&'static str> = SETTINGS
+        .iter()
+        .filter(|setting| setting.table == table)
+        .filter_map(|setting| setting.name.strip_prefix(prefix))
+        .filter_map(|name| name.split('.').next())
+        .collect();
+    known.dedup();
+    known
+}

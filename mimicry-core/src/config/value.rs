@@ -1,0 +1,488 @@
+//! Values of the file against their kinds: what is right is typed, what is wrong is taken down with its place.
+//!
+//! Must never: stop at a mistake. A list with three wrong elements has three mistakes.
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use ipnet::IpNet;
+use toml::Spanned;
+use toml::de::DeValue;
+
+use crate::plugin::{Value, ValueKind};
+use crate::rule::filter::parse_network;
+use crate::units::{parse_size, parse_time};
+
+use super::endpoint::{EndpointError, ListenAddress, NextHop};
+use super::near::nearest;
+use super::read::Reader;
+use super::settings::{Kind, Setting, value_help};
+use super::typed::LogTarget;
+
+/// A value of the file with its place.
+pub(super) type Node<'i> = Spanned<DeValue<'i>>;
+
+/// A checked value.
+#[derive(Clone, Debug)]
+pub(super) enum Given {
+    Plain(Value),
+    File(PathBuf),
+    Networks(Vec<IpNet>),
+    NextHop(NextHop),
+    Address(ListenAddress),
+    LogTarget(LogTarget),
+    /// Left to the caller, who finds the node in the section.
+    Table,
+}
+
+impl Reader<'_> {
+    pub(super) fn default(&mut self, setting: &Setting) -> Option<Given> {
+        let text = setting.default?;
+        // Tests hold every default against its kind.
+        let node = DeValue::parse(text).ok()?;
+        self.setting(setting, &node)
+    }
+
+    pub(super) fn setting(&mut self, setting: &Setting, node: &Node<'_>) -> Option<Given> {
+        match setting.kind {
+            Kind::Plain(kind) => self.value(kind, node).map(Given::Plain),
+            Kind::Size(low, high) => {
+                let given = self.value(ValueKind::Size, node)?;
+                let bounds =
+                    Value::Size(parse_size(low).ok()?)..=Value::Size(parse_size(high).ok()?);
+                self.bounded(given, bounds, low, high, node)
+            }
+            Kind::Time(low, high) => {
+                let given = self.value(ValueKind::Time, node)?;
+                let bounds =
+                    Value::Time(parse_time(low).ok()?)..=Value::Time(parse_time(high).ok()?);
+                self.bounded(given, bounds, low, high, node)
+            }
+            Kind::File => {
+                let text = self.file_name(node)?;
+                Some(Given::File(self.directory.join(text)))
+            }
+            Kind::Networks => {
+                let texts = self.texts(node, setting.kind.help())?;
+                let mut networks = Vec::new();
+                let mut wrong = false;
+                for (text, span) in texts {
+                    match parse_network(text) {
+                        Ok(network) => networks.push(network),
+                        Err(help) => {
+                            self.complaints.error(span, "not a network", help);
+                            wrong = true;
+                        }
+                    }
+                }
+                (!wrong).then_some(Given::Networks(networks))
+            }
+            Kind::NextHop => {
+                let text = self.text(node, || format!("write {}", setting.kind.help()))?;
+                self.endpoint(NextHop::parse(text), node)
+                    .map(Given::NextHop)
+            }
+            Kind::Address => {
+                let text = self.text(node, || format!("write {}", setting.kind.help()))?;
+                self.endpoint(ListenAddress::parse(text), node)
+                    .map(Given::Address)
+            }
+            Kind::LogTarget => {
+                let text = self.text(node, || setting.kind.help().into())?;
+                let target = match text.split_once(':') {
+                    None if text == "syslog" => LogTarget::Syslog(None),
+                    None if text == "stderr" => LogTarget::Stderr,
+                    Some(("syslog", path)) if !path.is_empty() => {
+                        LogTarget::Syslog(Some(self.directory.join(path)))
+                    }
+                    Some(("file", path)) if !path.is_empty() => {
+                        LogTarget::File(self.directory.join(path))
+                    }
+                    _ => {
+                        self.complaints
+                            .error(node.span(), "unknown target", setting.kind.help());
+                        return None;
+                    }
+                };
+                Some(Given::LogTarget(target))
+            }
+            Kind::Rules => self.value(ValueKind::Lines, node).map(Given::Plain),
+            Kind::Plugin => self
+                .text(node, || setting.kind.help().into())
+                .map(|text| Given::Plain(Value::Text(text.into()))),
+            Kind::Filters | Kind::Options | Kind::Texts => match node.get_ref() {
+                DeValue::Table(_) => Some(Given::Table),
+                other => {
+                    self.complaints.error(
+                        node.span(),
+                        format!("expected a table, found {}", article(other)),
+                        setting.kind.help(),
+                    );
+                    None
+                }
+            },
+        }
+    }
+
+    /// One value of a kind that settings and options share.
+    pub(super) fn value(&mut self, kind: ValueKind, node: &Node<'_>) -> Option<Value> {
+        let help = value_help(kind);
+        match kind {
+            ValueKind::Bool => match node.get_ref() {
+                DeValue::Boolean(truth) => Some(Value::Bool(*truth)),
+                other => self.wrong_type("true or false", other, node, help),
+            },
+            ValueKind::Integer(low, high) => match node.get_ref() {
+                DeValue::Integer(integer) => {
+                    match i64::from_str_radix(integer.as_str(), integer.radix()) {
+                        Ok(number) if (low..=high).contains(&number) => {
+                            Some(Value::Integer(number))
+                        }
+                        _ => {
+                            self.complaints.error(
+                                node.span(),
+                                "out of range",
+                                format!("a number from {low} to {high}"),
+                            );
+                            None
+                        }
+                    }
+                }
+                other => self.wrong_type("a whole number", other, node, help),
+            },
+            ValueKind::Size => {
+                let text = self.unit_text("a size", node, "K", help)?;
+                self.understood(parse_size(text).map(Value::Size), "not a size", node)
+            }
+            ValueKind::Time => {
+                let text = self.unit_text("a time", node, "s", help)?;
+                self.understood(parse_time(text).map(Value::Time), "not a time", node)
+            }
+            ValueKind::Line => {
+                let text = self.text(node, || help.into())?;
+                if let Some(message) = no_line(text) {
+                    self.complaints
+                        .error(node.span(), message, "one line of printable text");
+                    return None;
+                }
+                Some(Value::Text(text.into()))
+            }
+            ValueKind::Text => self
+                .text(node, || help.into())
+                .map(|text| Value::Text(text.into())),
+            ValueKind::TextFile => self.text_file(node).map(Value::Text),
+            ValueKind::Word(words) => {
+                let text = self.text(node, || format!("write one of {}", quoted(words)))?;
+                self.word(text, words, node.span())
+                    .map(|word| Value::Text(word.into()))
+            }
+            ValueKind::Words(words) => {
+                let texts = self.texts(node, help)?;
+                let found: Vec<Option<String>> = texts
+                    .into_iter()
+                    .map(|(text, span)| self.word(text, words, span).map(String::from))
+                    .collect();
+                found
+                    .into_iter()
+                    .collect::<Option<Vec<String>>>()
+                    .map(Value::List)
+            }
+            ValueKind::Lines => {
+                let texts = self.texts(node, help)?;
+                let mut lines = Vec::new();
+                let mut wrong = false;
+                for (text, span) in texts {
+                    if let Some(message) = no_line(text) {
+                        self.complaints
+                            .error(span, message, "one line of printable text");
+                        wrong = true;
+                    }
+                    lines.push(text.to_string());
+                }
+                (!wrong).then_some(Value::List(lines))
+            }
+        }
+    }
+
+    /// A text, or a list of texts, each with its place.
+    pub(super) fn texts<'t>(
+        &mut self,
+        node: &'t Node<'_>,
+        help: &str,
+    ) -> Option<Vec<(&'t str, Range<usize>)>> {
+        match node.get_ref() {
+            DeValue::String(text) => Some(vec![(text.as_ref(), node.span())]),
+            DeValue::Array(array) => {
+                let mut texts = Vec::new();
+                let mut wrong = false;
+                for element in array {
+                    match element.get_ref() {
+                        DeValue::String(text) => texts.push((text.as_ref(), element.span())),
+                        other => {
+                            self.complaints.error(
+                                element.span(),
+                                format!("expected a text, found {}", article(other)),
+                                help,
+                            );
+                            wrong = true;
+                        }
+                    }
+                }
+                (!wrong).then_some(texts)
+            }
+            other => {
+                self.complaints.error(
+                    node.span(),
+                    format!(
+                        "expected a text or a list of texts, found {}",
+                        article(other)
+                    ),
+                    help,
+                );
+                None
+            }
+        }
+    }
+
+    fn text<'t>(&mut self, node: &'t Node<'_>, help: impl Fn() -> String) -> Option<&'t str> {
+        match node.get_ref() {
+            DeValue::String(text) => Some(text.as_ref()),
+            other => {
+                self.complaints.error(
+                    node.span(),
+                    format!("expected a text, found {}", article(other)),
+                    help(),
+                );
+                None
+            }
+        }
+    }
+
+    /// The text of a size or a time. A bare number is the commonest mistake, so the help completes it.
+    fn unit_text<'t>(
+        &mut self,
+        what: &str,
+        node: &'t Node<'_>,
+        unit: &str,
+        help: &str,
+    ) -> Option<&'t str> {
+        match node.get_ref() {
+            DeValue::String(text) => Some(text.as_ref()),
+            DeValue::Integer(number) => {
+                let help = format!("a number needs quotes and a unit, such as \"{number}{unit}\"");
+                self.complaints.error(
+                    node.span(),
+                    format!("expected {what}, found an integer"),
+                    help,
+                );
+                None
+            }
+            other => {
+                self.complaints.error(
+                    node.span(),
+                    format!("expected {what}, found {}", article(other)),
+                    help,
+                );
+                None
+            }
+        }
+    }
+
+    fn file_name<'t>(&mut self, node: &'t Node<'_>) -> Option<&'t str> {
+        let help = value_help(ValueKind::TextFile);
+        let text = self.text(node, || help.into())?;
+        if text.is_empty() || text.contains('\0') {
+            self.complaints
+                .error(node.span(), "not the name of a file", help);
+            return None;
+        }
+        Some(text)
+    }
+
+    /// The content of a file, without the byte order mark that editors for Windows put before it.
+    fn text_file(&mut self, node: &Node<'_>) -> Option<String> {
+        let path = self.directory.join(self.file_name(node)?);
+        let octets = match (self.read)(&path) {
+            Ok(octets) => octets,
+            Err(error) => {
+                let help = if error.kind() == io::ErrorKind::NotFound {
+                    "a relative name is relative to the configuration file"
+                } else {
+                    "mimicry must be able to read it when the configuration is loaded"
+                };
+                self.complaints.error(
+                    node.span(),
+                    format!("cannot read {}: {error}", path.display()),
+                    help,
+                );
+                return None;
+            }
+        };
+        match String::from_utf8(octets) {
+            Ok(text) => Some(
+                text.strip_prefix('\u{feff}')
+                    .map(String::from)
+                    .unwrap_or(text),
+            ),
+            Err(error) => {
+                let valid = error.utf8_error().valid_up_to();
+                let before = error.as_bytes().get(..valid).unwrap_or_default();
+                let line = before
+                    .iter()
+                    .filter(|octet| **octet == b'\n')
+                    .count()
+                    .saturating_add(1);
+                let message = format!(
+                    "{} is not UTF-8: line {line}, octet {valid} of the file",
+                    path.display()
+                );
+                self.complaints
+                    .error(node.span(), message, "save it as UTF-8");
+                None
+            }
+        }
+    }
+
+    fn word(
+        &mut self,
+        text: &str,
+        words: &'static [&'static str],
+        span: Range<usize>,
+    ) -> Option<&'static str> {
+        let found = words.iter().find(|word| **word == text);
+        if found.is_none() {
+            let help = match nearest(text, words.iter().copied()) {
+                Some(near) => format!("did you mean \"{near}\"?"),
+                None => format!("write one of {}", quoted(words)),
+            };
+            self.complaints
+                .error(span, format!("\"{text}\" is not known here"), help);
+        }
+        found.copied()
+    }
+
+    fn bounded(
+        &mut self,
+        given: Value,
+        bounds: std::ops::RangeInclusive<Value>,
+        low: &str,
+        high: &str,
+        node: &Node<'_>,
+    ) -> Option<Given> {
+        let number = |value: &Value| match value {
+            Value::Size(number) | Value::Time(number) => *number,
+            _ => 0,
+        };
+        if (number(bounds.start())..=number(bounds.end())).contains(&number(&given)) {
+            return Some(Given::Plain(given));
+        }
+        self.complaints.error(
+            node.span(),
+            "out of range",
+            format!("from \"{low}\" to \"{high}\""),
+        );
+        None
+    }
+
+    fn endpoint<T>(&mut self, parsed: Result<T, EndpointError>, node: &Node<'_>) -> Option<T> {
+        parsed
+            .map_err(|error| {
+                self.complaints
+                    .error(node.span(), error.message, error.help)
+            })
+            .ok()
+    }
+
+    fn understood(
+        &mut self,
+        parsed: Result<Value, String>,
+        message: &str,
+        node: &Node<'_>,
+    ) -> Option<Value> {
+        parsed
+            .map_err(|help| self.complaints.error(node.span(), message, help))
+            .ok()
+    }
+
+    fn wrong_type<T>(
+        &mut self,
+        expected: &str,
+        found: &DeValue<'_>,
+        node: &Node<'_>,
+        help: &str,
+    ) -> Option<T> {
+        self.complaints.error(
+            node.span(),
+            format!("expected {expected}, found {}", article(found)),
+            help,
+        );
+        None
+    }
+}
+
+/// What kind of value it is, for a message.
+pub(super) fn article(value: &DeValue<'_>) -> &'static str {
+    match value {
+        DeValue::String(_) => "a text",
+        DeValue::Integer(_) => "an integer",
+        DeValue::Float(_) => "a float",
+        DeValue::Boolean(_) => "a boolean",
+        DeValue::Datetime(_) => "a date or time",
+        DeValue::Array(_) => "a list",
+        DeValue::Table(_) => "a table",
+    }
+}
+
+/// Why a text is no line.
+pub(super) fn no_line(text: &str) -> Option<&'static str> {
+    if text.contains(['\n', '\r']) {
+        Some("a line break may not stand here")
+    } else if text.chars().any(char::is_control) {
+        Some("a control character may not stand here")
+    } else {
+        None
+    }
+}
+
+fn quoted(words: &[&str]) -> String {
+    words
+        .iter()
+        .map(|word| format!("\"{word}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::super::diag::Complaints;
+    use super::super::settings::SETTINGS;
+    use super::super::syntax::check;
+    use super::*;
+    use crate::registry::Registry;
+
+    #[test]
+    fn every_default_is_of_its_kind_and_within_its_bounds() {
+        let syntax = check("", &mut Complaints::default());
+        let mut reader = Reader {
+            complaints: Complaints::default(),
+            registry: Registry(&[]),
+            syntax: &syntax,
+            directory: Path::new("/etc/mimicry"),
+            read: &|_| Err(io::ErrorKind::NotFound.into()),
+        };
+        for setting in SETTINGS {
+            let given = reader.default(setting);
+            assert_eq!(
+                given.is_some(),
+                setting.default.is_some(),
+                "{}.{}",
+                setting.table,
+                setting.name
+            );
+        }
+        assert_eq!(reader.complaints.0, []);
+    }
+}

@@ -1,0 +1,22 @@
+//! The pure half of mimicry: octets in, decisions and octets out.
+//!
+//! A mail comes as [`mail::Mail`] (origin, envelope, message). [`engine::plan`] says what the rules of a
+//! [`policy::Policy`] do about it, per class of recipients; [`engine::apply`] does it. Rules come from
+//! [`config::load`], plugins from outside through a [`registry::Registry`].
+//!
+//! Must never: open a socket, fork, read the environment or the clock, or end the process.
+
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod engine;
+pub mod envelope;
+pub mod mail;
+pub mod message;
+pub mod origin;
+pub mod plugin;
+pub mod policy;
+pub mod registry;
+pub mod reply;
+pub mod rule;
+pub mod units;

@@ -1,0 +1,95 @@
+//! New parts: header and body made together, so that the one is always true of the other.
+//!
+//! Must never: hold an octet of a mail that was not decoded first, or use a random number (the same mail gives the
+//! same octets).
+
+use memchr::memmem;
+
+use super::codec::{self, Encoding};
+use super::params::encode_filename_params;
+use super::{Message, Newline};
+
+/// A leaf that mimicry made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewPart {
+    /// In lower case, without parameters.
+    pub media_type: String,
+    /// Complete fields with line ends.
+    pub header: Vec<u8>,
+    /// In its transfer encoding, lines as the message's.
+    pub body: Vec<u8>,
+}
+
+impl NewPart {
+    /// A text part, shown inline. `subtype` is `plain` or `html`. us-ascii and 7bit where the text allows it, else
+    /// UTF-8 and quoted-printable, or base64 where most of the text would have to be coded.
+    pub fn text(subtype: &str, text: &str, newline: Newline) -> NewPart {
+        let text = &newline.apply(text);
+        let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
+        let encoding = codec::smallest_legal(Encoding::SevenBit, text.as_bytes());
+        let nl = newline.as_str();
+        let header = format!(
+            "Content-Type: text/{subtype}; charset={charset}{nl}Content-Transfer-Encoding: {}{nl}Content-Disposition: inline{nl}",
+            encoding.name()
+        );
+        NewPart {
+            media_type: format!("text/{subtype}"),
+            header: header.into_bytes(),
+            body: without_last_line_end(codec::encode(encoding, text.as_bytes(), newline.as_bytes())),
+        }
+    }
+
+    /// An attachment in base64. `media_type` is written as given: `application/zip`.
+    pub fn attachment(media_type: &str, filename: &str, content: &[u8], newline: Newline) -> NewPart {
+        let nl = newline.as_str();
+        let name = newline.apply(&encode_filename_params("name", filename));
+        let filename = newline.apply(&encode_filename_params("filename", filename));
+        let header = format!(
+            "Content-Type: {media_type}{name}{nl}Content-Transfer-Encoding: base64{nl}Content-Disposition: attachment{filename}{nl}"
+        );
+        NewPart {
+            media_type: media_type.to_ascii_lowercase(),
+            header: header.into_bytes(),
+            body: without_last_line_end(codec::encode(Encoding::Base64, content, newline.as_bytes())),
+        }
+    }
+
+    /// Octets on the wire.
+    pub fn wire_len(&self) -> usize {
+        self.header.len().saturating_add(self.body.len())
+    }
+}
+
+/// A boundary that occurs in none of the texts (RFC 2046 section 5.1.1). `=_` cannot occur in quoted-printable or
+/// base64. The same message and `salt` give the same boundary.
+pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
+    let head = message.raw().get(..64 * 1024).unwrap_or(message.raw());
+    let mut hash = fnv1a(head, u64::from(salt));
+    loop {
+        let boundary = format!("=_mimicry_{salt}_{hash:016x}");
+        let finder = memmem::Finder::new(boundary.as_bytes());
+        if finder.find(message.raw()).is_none() && others.iter().all(|other| finder.find(other).is_none()) {
+            return boundary;
+        }
+        // A message can hold only so many candidates, so this ends.
+        hash = hash.wrapping_add(1);
+    }
+}
+
+/// FNV-1a, 64 bits: spreads boundaries over messages; that one is absent is proved by the search.
+fn fnv1a(octets: &[u8], seed: u64) -> u64 {
+    octets
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+}
+
+/// The line end before a delimiter belongs to the delimiter, so a body made here has none at its end.
+fn without_last_line_end(mut octets: Vec<u8>) -> Vec<u8> {
+    if octets.last() == Some(&b'\n') {
+        octets.pop();
+        if octets.last() == Some(&b'\r') {
+            octets.pop();
+        }
+    }
+    octets
+}

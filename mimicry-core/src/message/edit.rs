@@ -1,0 +1,582 @@
+//! Edits: the only way to change a message.
+//!
+//! An [`EditSet`] holds what shall be different, part by part; [`super::render`] makes the octets, [`super::verify`]
+//! proves them. Sealed content refuses here, so that no plugin can forget it.
+//!
+//! Must never: change the message it belongs to, or accept an edit whose result a reader could take for another
+//! part's.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::codec::{self, Encoding, Malformed};
+use super::compose::{self, NewPart};
+use super::header::{self, Field, fields};
+use super::params::{self, Params};
+use super::text::{NewBody, NotEditable, TextBody};
+use super::{Limits, Message, Newline, Part, PartId};
+
+/// Why an edit was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    #[error("the content is signed or encrypted")]
+    Sealed,
+    #[error("the part was not looked into and cannot be edited")]
+    Opaque,
+    #[error("the message has too many parts to add or remove one")]
+    Limit,
+    #[error("a multipart cannot be left without children")]
+    LastChild,
+    #[error("the root cannot be removed and has no siblings")]
+    Root,
+    #[error("the part was removed by an earlier edit")]
+    Gone,
+    #[error("a multipart has no body of its own")]
+    NoLeaf,
+    #[error("the part has no children to stand behind")]
+    NoMultipart,
+    #[error("that is no name or value of a header field")]
+    BadField,
+    #[error("the field says what the body is and changes with it only")]
+    OfBody,
+    #[error("there is no such part")]
+    Unknown,
+}
+
+/// Edits of one message. A clone is a cheap savepoint: the new bodies are shared.
+#[derive(Clone, Debug)]
+pub struct EditSet<'m> {
+    message: &'m Message,
+    parts: BTreeMap<PartId, PartEdit>,
+    /// How many children a multipart will have; only of those that lose some, so that each is counted once.
+    left: BTreeMap<PartId, usize>,
+}
+
+/// What shall be different about one part.
+#[derive(Clone, Debug, Default)]
+pub(super) struct PartEdit {
+    pub removed: bool,
+    /// By the offset of the field in the header block; `None` = it goes.
+    pub fields: BTreeMap<usize, Option<Arc<[u8]>>>,
+    /// Complete fields above and below those that are there.
+    pub fields_above: Vec<Arc<[u8]>>,
+    pub fields_below: Vec<Arc<[u8]>>,
+    pub body: Option<Arc<[u8]>>,
+    pub before: Vec<Arc<NewPart>>,
+    pub after: Vec<Arc<NewPart>>,
+    /// Behind the last child of a multipart.
+    pub at_end: Vec<Arc<NewPart>>,
+    pub wrap: Option<Wrap>,
+    /// Content-Type is another one (the part was replaced as a whole).
+    pub media_type: Option<Arc<str>>,
+}
+
+impl PartEdit {
+    fn is_empty(&self) -> bool {
+        let no_parts = self.before.is_empty() && self.after.is_empty() && self.at_end.is_empty() && self.wrap.is_none();
+        let no_fields = self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty();
+        no_parts && no_fields && !self.removed && self.body.is_none()
+    }
+
+    /// Does the part itself change, and not only what stands beside it.
+    pub(super) fn is_inside(&self) -> bool {
+        !(self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty() && self.body.is_none())
+    }
+}
+
+/// A new multipart around a part.
+#[derive(Clone, Debug)]
+pub(super) struct Wrap {
+    pub subtype: &'static str,
+    pub boundary: Arc<str>,
+    pub after: Vec<Arc<NewPart>>,
+}
+
+impl<'m> EditSet<'m> {
+    pub fn new(message: &'m Message) -> EditSet<'m> {
+        EditSet {
+            message,
+            parts: BTreeMap::new(),
+            left: BTreeMap::new(),
+        }
+    }
+
+    pub fn message(&self) -> &'m Message {
+        self.message
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Is the part itself, or one around it, removed.
+    pub fn is_gone(&self, id: PartId) -> bool {
+        let Some(part) = self.message.part(id) else { return true };
+        std::iter::once(part)
+            .chain(part.ancestors())
+            .any(|part| self.parts.get(&part.id()).is_some_and(|edit| edit.removed))
+    }
+
+    /// The part as the edits so far leave it.
+    pub fn content(&self, id: PartId) -> Result<Content<'_>, Refused> {
+        let part = self.live(id)?;
+        Ok(Content {
+            part,
+            edit: self.parts.get(&id),
+        })
+    }
+
+    /// Replaces the body of a leaf; charset and transfer encoding in the header follow.
+    pub fn replace_body(&mut self, id: PartId, new: NewBody) -> Result<(), Refused> {
+        let part = self.editable(id)?;
+        if part.is_multipart() {
+            return Err(Refused::NoLeaf);
+        }
+        if let Some(charset) = &new.charset {
+            let content = self.content(id)?;
+            let value = match content.field("content-type") {
+                Some(field) => params::set(field_value(&field), "charset", charset),
+                None => format!(" text/plain; charset={charset}").into_bytes(),
+            };
+            self.put_field(part, "Content-Type", &value);
+        }
+        if let Some(encoding) = new.encoding {
+            self.put_field(part, "Content-Transfer-Encoding", format!(" {}", encoding.name()).as_bytes());
+        }
+        if new.charset.is_some() || new.encoding.is_some() {
+            self.need_mime_version(id);
+        }
+        self.edit(id).body = Some(new.raw.into());
+        Ok(())
+    }
+
+    /// Replaces a leaf as a whole: its body and its Content fields become the new part's; its other fields stay.
+    pub fn replace_part(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
+        let part = self.outside_of_seals(id)?;
+        if part.is_multipart() {
+            return Err(Refused::NoLeaf);
+        }
+        if part.is_opaque() {
+            return Err(Refused::Opaque);
+        }
+        for field in part.fields().filter(|field| is_content_field(field.name())) {
+            self.edit(id).fields.insert(field.start(), None);
+        }
+        let edit = self.edit(id);
+        edit.fields_above.retain(|field| !is_content_field(field_name(field)));
+        edit.fields_below.retain(|field| !is_content_field(field_name(field)));
+        edit.fields_below.push(new.header.into());
+        edit.body = Some(new.body.into());
+        edit.media_type = Some(new.media_type.into());
+        self.need_mime_version(id);
+        Ok(())
+    }
+
+    /// Adds a field on top of a header block. The value is encoded and folded; a line break cannot get in.
+    pub fn add_field_above(&mut self, id: PartId, name: &str, value: &str) -> Result<(), Refused> {
+        let field = self.new_field(id, name, value)?;
+        self.edit(id).fields_above.insert(0, field);
+        Ok(())
+    }
+
+    /// Adds a field at the end of a header block.
+    pub fn add_field_below(&mut self, id: PartId, name: &str, value: &str) -> Result<(), Refused> {
+        let field = self.new_field(id, name, value)?;
+        self.edit(id).fields_below.push(field);
+        Ok(())
+    }
+
+    /// Gives the first field of that name another value, in its place, and removes the others of that name. Adds the
+    /// field at the end when there is none.
+    pub fn set_field(&mut self, id: PartId, name: &str, value: &str) -> Result<(), Refused> {
+        let field = self.new_field(id, name, value)?;
+        let part = self.live(id)?;
+        self.put_raw_field(part, name, field);
+        Ok(())
+    }
+
+    /// Removes all fields of that name for which `which` says so; it is given the field's value, raw.
+    pub fn remove_fields(&mut self, id: PartId, name: &str, which: impl Fn(&[u8]) -> bool) -> Result<usize, Refused> {
+        let part = self.field_editable(id, name)?;
+        let goes = |field: &Field<'_>| field.is(name) && which(field.value());
+        let mut removed = 0usize;
+        // Nothing is noted for a part without such a field: an edit that changes nothing is none.
+        let mut edit = self.parts.remove(&id).unwrap_or_default();
+        for field in part.fields().filter(|field| field.is(name)) {
+            let goes = match edit.fields.get(&field.start()) {
+                Some(Some(new)) => fields(new).any(|field| goes(&field)),
+                Some(None) => false,
+                None => goes(&field),
+            };
+            if goes {
+                edit.fields.insert(field.start(), None);
+                removed = removed.saturating_add(1);
+            }
+        }
+        for list in [&mut edit.fields_above, &mut edit.fields_below] {
+            for block in list.iter_mut() {
+                let count = fields(block).filter(goes).count();
+                if count > 0 {
+                    *block = fields(block).filter(|field| !goes(field)).flat_map(|field| field.raw()).copied().collect();
+                    removed = removed.saturating_add(count);
+                }
+            }
+            list.retain(|block| !block.is_empty());
+        }
+        if !edit.is_empty() {
+            self.parts.insert(id, edit);
+        }
+        Ok(removed)
+    }
+
+    /// The part leaves the message, with all below it. A sealed part may leave whole, nothing inside it.
+    pub fn remove(&mut self, id: PartId) -> Result<(), Refused> {
+        let part = self.outside_of_seals(id)?;
+        let Some(parent) = part.parent() else { return Err(Refused::Root) };
+        self.may_change_number()?;
+        let left = self.children_left(parent);
+        if left <= 1 {
+            return Err(Refused::LastChild);
+        }
+        self.left.insert(parent.id(), left.saturating_sub(1));
+        self.edit(id).removed = true;
+        Ok(())
+    }
+
+    /// As [`EditSet::remove`]; multiparts that would be left without children leave with it.
+    pub fn remove_pruning(&mut self, id: PartId) -> Result<(), Refused> {
+        let mut at = id;
+        loop {
+            match self.remove(at) {
+                Err(Refused::LastChild) => {
+                    let parent = self.message.part(at).and_then(Part::parent).ok_or(Refused::Root)?;
+                    if parent.is_root() {
+                        return Err(Refused::LastChild);
+                    }
+                    at = parent.id();
+                }
+                done => return done,
+            }
+        }
+    }
+
+    /// Was the part replaced as a whole.
+    pub fn is_replaced(&self, id: PartId) -> bool {
+        self.parts.get(&id).is_some_and(|edit| edit.media_type.is_some())
+    }
+
+    /// A new part right before another one.
+    pub fn insert_before(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
+        let parent = self.sibling_place(id)?;
+        self.edit(id).before.push(new.into());
+        self.one_more_in(parent);
+        Ok(())
+    }
+
+    /// A new part right behind another one.
+    pub fn insert_after(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
+        let parent = self.sibling_place(id)?;
+        self.edit(id).after.push(new.into());
+        self.one_more_in(parent);
+        Ok(())
+    }
+
+    /// A new part behind the last child of a multipart.
+    pub fn append(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
+        let part = self.editable(id)?;
+        self.may_change_number()?;
+        if part.children().next().is_none() {
+            return Err(Refused::NoMultipart);
+        }
+        self.edit(id).at_end.push(new.into());
+        self.one_more_in(id);
+        Ok(())
+    }
+
+    /// Puts a new multipart around a part and new parts behind it. Content fields of the root move inside with it,
+    /// octet for octet, so a sealed part stays sealed.
+    pub fn wrap(&mut self, id: PartId, subtype: &'static str, after: Vec<NewPart>) -> Result<(), Refused> {
+        let part = self.outside_of_seals(id)?;
+        self.may_change_number()?;
+        if part.is_root() && part.is_opaque() {
+            return Err(Refused::Opaque);
+        }
+        let salt = u32::try_from(self.parts.values().filter(|edit| edit.wrap.is_some()).count()).unwrap_or(u32::MAX);
+        let after: Vec<Arc<NewPart>> = after.into_iter().map(Arc::new).collect();
+        if let Some(wrap) = &mut self.edit(id).wrap {
+            wrap.after.extend(after);
+            return Ok(());
+        }
+        let others: Vec<&[u8]> = after.iter().map(|part| part.body.as_slice()).collect();
+        let boundary = compose::boundary(self.message, salt, &others);
+        self.edit(id).wrap = Some(Wrap {
+            subtype,
+            boundary: boundary.into(),
+            after,
+        });
+        self.need_mime_version(id);
+        Ok(())
+    }
+
+    /// A new part at the end of the message: behind the last child of a multipart/mixed root, else in a new
+    /// multipart/mixed around the root.
+    pub fn attach(&mut self, new: NewPart) -> Result<(), Refused> {
+        let root = self.message.root();
+        if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
+            self.append(PartId::ROOT, new)
+        } else {
+            self.wrap(PartId::ROOT, "mixed", vec![new])
+        }
+    }
+
+    /// The parts that some edit names, in document order.
+    pub fn touched(&self) -> impl Iterator<Item = PartId> {
+        self.parts.keys().copied()
+    }
+
+    pub(super) fn of(&self, id: PartId) -> Option<&PartEdit> {
+        self.parts.get(&id)
+    }
+}
+
+/// Checks and small steps.
+impl<'m> EditSet<'m> {
+    fn edit(&mut self, id: PartId) -> &mut PartEdit {
+        self.parts.entry(id).or_default()
+    }
+
+    fn live(&self, id: PartId) -> Result<Part<'m>, Refused> {
+        let part = self.message.part(id).ok_or(Refused::Unknown)?;
+        if self.is_gone(id) {
+            return Err(Refused::Gone);
+        }
+        Ok(part)
+    }
+
+    /// A part that stands within no seal; it may be sealed itself.
+    fn outside_of_seals(&self, id: PartId) -> Result<Part<'m>, Refused> {
+        let part = self.live(id)?;
+        if part.parent().is_some_and(|parent| parent.seal().is_some()) {
+            return Err(Refused::Sealed);
+        }
+        Ok(part)
+    }
+
+    /// A part whose content may change.
+    fn editable(&self, id: PartId) -> Result<Part<'m>, Refused> {
+        let part = self.live(id)?;
+        if part.seal().is_some() {
+            return Err(Refused::Sealed);
+        }
+        if part.is_opaque() {
+            return Err(Refused::Opaque);
+        }
+        Ok(part)
+    }
+
+    /// Fields of a sealed root that do not describe the content stay editable.
+    fn field_editable(&self, id: PartId, name: &str) -> Result<Part<'m>, Refused> {
+        let part = self.live(id)?;
+        if part.seal().is_some() && (!part.is_root() || is_content_field(name.as_bytes()) || is_mime_version(name)) {
+            return Err(Refused::Sealed);
+        }
+        if part.is_opaque() && is_content_field(name.as_bytes()) {
+            return Err(Refused::Opaque);
+        }
+        // By themselves they would make the same octets another content.
+        if ["content-type", "content-transfer-encoding"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+            return Err(Refused::OfBody);
+        }
+        Ok(part)
+    }
+
+    /// Returns the multipart that the new part will stand in.
+    fn sibling_place(&self, id: PartId) -> Result<PartId, Refused> {
+        let part = self.message.part(id).ok_or(Refused::Unknown)?;
+        let parent = part.parent().ok_or(Refused::Root)?.id();
+        self.editable(parent)?;
+        self.may_change_number()?;
+        Ok(parent)
+    }
+
+    fn may_change_number(&self) -> Result<(), Refused> {
+        if self.message.defects().cut { Err(Refused::Limit) } else { Ok(()) }
+    }
+
+    /// How many children a multipart will have.
+    fn children_left(&self, parent: Part<'_>) -> usize {
+        if let Some(left) = self.left.get(&parent.id()) {
+            return *left;
+        }
+        let new = |id: PartId| self.parts.get(&id).map_or(0, |edit| edit.before.len().saturating_add(edit.after.len()));
+        let own: usize = parent.children().map(|child| new(child.id()).saturating_add(1)).sum();
+        own.saturating_add(self.parts.get(&parent.id()).map_or(0, |edit| edit.at_end.len()))
+    }
+
+    fn one_more_in(&mut self, parent: PartId) {
+        if let Some(left) = self.left.get_mut(&parent) {
+            *left = left.saturating_add(1);
+        }
+    }
+
+    fn new_field(&self, id: PartId, name: &str, value: &str) -> Result<Arc<[u8]>, Refused> {
+        self.field_editable(id, name)?;
+        if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':') {
+            return Err(Refused::BadField);
+        }
+        let field = header::make(name, value, self.message.newline().as_bytes());
+        // What has no blank cannot be folded (RFC 5322 section 2.1.1).
+        if codec::has_long_line(&field) {
+            return Err(Refused::BadField);
+        }
+        Ok(field.into())
+    }
+
+    /// Sets a field to a raw value that is complete but for the name.
+    fn put_field(&mut self, part: Part<'m>, name: &str, value: &[u8]) {
+        let newline = self.message.newline().as_bytes();
+        let mut field = Vec::with_capacity(name.len().saturating_add(value.len()).saturating_add(3));
+        field.extend_from_slice(name.as_bytes());
+        field.push(b':');
+        field.extend_from_slice(value);
+        field.extend_from_slice(newline);
+        self.put_raw_field(part, name, field.into());
+    }
+
+    /// In the place of the first field of that name, and the others go; else at the end of the block.
+    fn put_raw_field(&mut self, part: Part<'m>, name: &str, field: Arc<[u8]>) {
+        let edit = self.parts.entry(part.id()).or_default();
+        let mut new = Some(field);
+        put_in_blocks(&mut edit.fields_above, name, &mut new);
+        for own in part.fields().filter(|field| field.is(name)) {
+            match edit.fields.get(&own.start()) {
+                Some(None) => {}
+                _ => drop(edit.fields.insert(own.start(), new.take())),
+            }
+        }
+        put_in_blocks(&mut edit.fields_below, name, &mut new);
+        edit.fields_below.extend(new);
+    }
+
+    /// RFC 2045 section 4: a message whose root has Content fields says which MIME it means.
+    fn need_mime_version(&mut self, id: PartId) {
+        if id != PartId::ROOT || self.content(id).is_ok_and(|content| content.field("mime-version").is_some()) {
+            return;
+        }
+        let line = format!("MIME-Version: 1.0{}", self.message.newline().as_str());
+        self.edit(id).fields_below.push(line.into_bytes().into());
+    }
+}
+
+/// A part as the edits so far leave it.
+#[derive(Clone, Copy, Debug)]
+pub struct Content<'a> {
+    part: Part<'a>,
+    edit: Option<&'a PartEdit>,
+}
+
+impl<'a> Content<'a> {
+    /// The part as it came.
+    pub fn part(&self) -> Part<'a> {
+        self.part
+    }
+
+    /// The body in its transfer encoding.
+    pub fn body(&self) -> &'a [u8] {
+        match self.edit.and_then(|edit| edit.body.as_ref()) {
+            Some(body) => body,
+            None => self.part.body(),
+        }
+    }
+
+    /// The first field of that name, complete with its line end.
+    pub fn field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        let edit = self.edit;
+        let above = edit.into_iter().flat_map(|edit| &edit.fields_above);
+        let below = edit.into_iter().flat_map(|edit| &edit.fields_below);
+        let own = self.part.fields().filter(|field| field.is(name)).find_map(|field| {
+            match edit.and_then(|edit| edit.fields.get(&field.start())) {
+                Some(Some(new)) => Some(Cow::Borrowed(&**new)),
+                Some(None) => None,
+                None => Some(Cow::Borrowed(field.raw())),
+            }
+        });
+        let made = |mut blocks: Box<dyn Iterator<Item = &'a Arc<[u8]>> + 'a>| {
+            blocks.find_map(|block| fields(block).find(|field| field.is(name)).map(|field| Cow::Borrowed(field.raw())))
+        };
+        made(Box::new(above)).or(own).or_else(|| made(Box::new(below)))
+    }
+
+    pub fn media_type(&self) -> &'a str {
+        match self.edit.and_then(|edit| edit.media_type.as_ref()) {
+            Some(media_type) => media_type,
+            None => self.part.media_type(),
+        }
+    }
+
+    pub fn encoding(&self) -> Encoding {
+        self.field("content-transfer-encoding")
+            .map_or(Encoding::SevenBit, |field| Encoding::parse(field_value(&field)))
+    }
+
+    /// A parameter of Content-Type, decoded.
+    pub fn param(&self, name: &str) -> Option<String> {
+        let field = self.field("content-type")?;
+        Params::parse(field_value(&field), Limits::default().params).get(name).map(Into::into)
+    }
+
+    /// The body without its transfer encoding.
+    pub fn decoded(&self) -> Result<Cow<'a, [u8]>, Malformed> {
+        codec::decode(self.encoding(), self.body())
+    }
+
+    /// The body as text that text can be put into.
+    pub fn text(&self) -> Result<TextBody<'a>, NotEditable> {
+        let charset = self.param("charset");
+        TextBody::read(
+            self.body(),
+            charset.as_deref().map(str::as_bytes),
+            self.encoding(),
+            self.newline().as_bytes(),
+        )
+    }
+
+    pub fn newline(&self) -> Newline {
+        self.part.message().newline()
+    }
+}
+
+/// Does the field describe the content of a part (RFC 2045 section 9).
+pub(super) fn is_content_field(name: &[u8]) -> bool {
+    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+}
+
+fn is_mime_version(name: &str) -> bool {
+    name.eq_ignore_ascii_case("mime-version")
+}
+
+fn field_name(field: &[u8]) -> &[u8] {
+    fields(field).next().map_or(&[], |field| field.name())
+}
+
+/// The value of one complete field, without its line end.
+fn field_value(field: &[u8]) -> &[u8] {
+    fields(field).next().map_or(&[], |field: Field<'_>| field.value())
+}
+
+/// The first field of that name gives its place to `new`, the others go.
+fn put_in_blocks(blocks: &mut Vec<Arc<[u8]>>, name: &str, new: &mut Option<Arc<[u8]>>) {
+    for block in blocks.iter_mut().filter(|block| fields(block).any(|field| field.is(name))) {
+        let mut out = Vec::with_capacity(block.len());
+        for field in fields(block) {
+            if !field.is(name) {
+                out.extend_from_slice(field.raw());
+            } else if let Some(new) = new.take() {
+                out.extend_from_slice(&new);
+            }
+        }
+        *block = out.into();
+    }
+    blocks.retain(|block| !block.is_empty());
+}

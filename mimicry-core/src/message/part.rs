@@ -1,0 +1,229 @@
+//! One part as a reader sees it: its types, names and octets, worked out when asked.
+//!
+//! Must never: decide anything that the scanner has decided, or return text for octets without saying how it decoded.
+
+use std::borrow::Cow;
+
+use super::codec::{self, Encoding, Malformed};
+use super::header::{Field, Fields, fields};
+use super::params::Params;
+use super::{Kind, Limits, Message, Node, PartId, Seal};
+
+/// A view of one part.
+#[derive(Clone, Copy)]
+pub struct Part<'m> {
+    message: &'m Message,
+    id: PartId,
+}
+
+impl<'m> Part<'m> {
+    pub(super) fn new(message: &'m Message, id: PartId) -> Part<'m> {
+        Part { message, id }
+    }
+
+    pub(super) fn node(self) -> &'m Node {
+        // Ids are made by the scanner of this very message; the arena is never empty.
+        self.message.nodes.get(self.id.index()).unwrap_or(&self.message.nodes[0])
+    }
+
+    pub fn id(self) -> PartId {
+        self.id
+    }
+
+    pub fn parent(self) -> Option<Part<'m>> {
+        self.node().parent.map(|id| Part::new(self.message, id))
+    }
+
+    /// In document order; empty for leaves.
+    pub fn children(self) -> impl Iterator<Item = Part<'m>> {
+        let end = self.node().next;
+        let first = PartId(self.id.0.saturating_add(1));
+        let mut at = (first < end).then_some(first);
+        std::iter::from_fn(move || {
+            let child = Part::new(self.message, at?);
+            at = Some(child.node().next).filter(|next| *next < end);
+            Some(child)
+        })
+    }
+
+    /// From the parent to the root.
+    pub fn ancestors(self) -> impl Iterator<Item = Part<'m>> {
+        std::iter::successors(self.parent(), |part| part.parent())
+    }
+
+    /// Is it `above` or anywhere below it.
+    pub fn is_within(self, above: PartId) -> bool {
+        self.message
+            .nodes
+            .get(above.index())
+            .is_some_and(|node| (above..node.next).contains(&self.id))
+    }
+
+    pub fn is_root(self) -> bool {
+        self.id == PartId::ROOT
+    }
+
+    /// Has it been split into children. A multipart that could not be is a leaf.
+    pub fn is_multipart(self) -> bool {
+        matches!(self.node().kind, Kind::Multipart { .. })
+    }
+
+    /// A leaf that was not looked into: over a limit, or its framing is broken. Nothing may edit it.
+    pub fn is_opaque(self) -> bool {
+        matches!(self.node().kind, Kind::Opaque)
+    }
+
+    /// The root is at depth 1.
+    pub fn depth(self) -> usize {
+        self.node().depth as usize
+    }
+
+    /// In lower case, without parameters; `text/plain` when the part says nothing (RFC 2045 section 5.2).
+    pub fn media_type(self) -> &'m str {
+        &self.node().media_type
+    }
+
+    /// Is it signed or encrypted, itself or by a part around it.
+    pub fn seal(self) -> Option<Seal> {
+        self.node().seal
+    }
+
+    /// Is it the outermost part of what is sealed.
+    pub fn is_seal_root(self) -> bool {
+        self.seal().is_some() && self.parent().is_none_or(|parent| parent.seal().is_none())
+    }
+
+    /// The header block, without the blank line.
+    pub fn header(self) -> &'m [u8] {
+        self.message.slice(&self.node().header)
+    }
+
+    pub fn fields(self) -> Fields<'m> {
+        fields(self.header())
+    }
+
+    /// The first field of that name.
+    pub fn field(self, name: &str) -> Option<Field<'m>> {
+        self.fields().find(|field| field.is(name))
+    }
+
+    /// The body in its transfer encoding.
+    pub fn body(self) -> &'m [u8] {
+        self.message.slice(&self.node().body)
+    }
+
+    /// Header block, blank line and body, as they stand in the message.
+    pub fn raw(self) -> &'m [u8] {
+        let node = self.node();
+        self.message.slice(&(node.header.start..node.body.end))
+    }
+
+    pub fn encoding(self) -> Encoding {
+        self.field("content-transfer-encoding")
+            .map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()))
+    }
+
+    /// The body without its transfer encoding.
+    pub fn decoded(self) -> Result<Cow<'m, [u8]>, Malformed> {
+        codec::decode(self.encoding(), self.body())
+    }
+
+    /// The length of the body without its transfer encoding, in octets; `None` when the coding is broken.
+    pub fn decoded_len(self) -> Option<u64> {
+        codec::decoded_len(self.encoding(), self.body()).ok()
+    }
+
+    /// A parameter of Content-Type, decoded.
+    pub fn param(self, name: &str) -> Option<String> {
+        let field = self.field("content-type")?;
+        Params::parse(field.value(), Limits::default().params).get(name).map(Into::into)
+    }
+
+    /// The charset as declared, in lower case.
+    pub fn charset(self) -> Option<String> {
+        self.param("charset").map(|label| label.to_ascii_lowercase())
+    }
+
+    /// The word of Content-Disposition, in lower case (RFC 2183).
+    pub fn disposition(self) -> Option<String> {
+        let field = self.field("content-disposition")?;
+        let unfolded = field.unfolded();
+        let word = unfolded.split(|octet| matches!(octet, b';' | b'(')).next()?.trim_ascii();
+        (!word.is_empty()).then(|| word.iter().map(|octet| char::from(octet.to_ascii_lowercase())).collect())
+    }
+
+    /// The recommended file names: of Content-Disposition, then of Content-Type where that differs.
+    pub fn filenames(self) -> Vec<String> {
+        let mut names = Vec::new();
+        for (name, attribute) in [("content-disposition", "filename"), ("content-type", "name")] {
+            let Some(field) = self.field(name) else { continue };
+            let params = Params::parse(field.value(), Limits::default().params);
+            if let Some(name) = params.get(attribute)
+                && !name.is_empty()
+            {
+                let name = String::from(name);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
+            }
+        }
+        names
+    }
+
+    /// The recommended file name, the one of Content-Disposition before that of Content-Type.
+    pub fn filename(self) -> Option<String> {
+        self.filenames().into_iter().next()
+    }
+
+    /// Content-ID without its angle brackets.
+    pub fn content_id(self) -> Option<Vec<u8>> {
+        let field = self.field("content-id")?;
+        let unfolded = field.unfolded();
+        let id = unfolded.trim_ascii();
+        let id = id.strip_prefix(b"<").unwrap_or(id);
+        let id = id.strip_suffix(b">").unwrap_or(id);
+        (!id.is_empty()).then(|| id.to_vec())
+    }
+
+    /// The numbers from the root to the part, as IMAP counts (RFC 9051 section 6.4.5.1): the children of the root are
+    /// 1, 2, …; a root that is a leaf is 1; a multipart root has none.
+    pub fn section(self) -> Vec<u32> {
+        if self.is_root() && !self.is_multipart() {
+            return vec![1];
+        }
+        let mut numbers: Vec<u32> = std::iter::successors(Some(self), |part| part.parent())
+            .filter(|part| !part.is_root())
+            .map(|part| part.node().number)
+            .collect();
+        numbers.reverse();
+        numbers
+    }
+
+    /// The section as text: `1.2`; `0` for a multipart root.
+    pub fn section_text(self) -> String {
+        let numbers = self.section();
+        if numbers.is_empty() {
+            return "0".into();
+        }
+        let numbers: Vec<String> = numbers.iter().map(u32::to_string).collect();
+        numbers.join(".")
+    }
+
+    /// The media types from the root to the part, joined by ` > `.
+    pub fn type_path(self) -> String {
+        let mut types: Vec<&str> = std::iter::once(self).chain(self.ancestors()).map(Part::media_type).collect();
+        types.reverse();
+        types.join(" > ")
+    }
+
+    /// The message it is a part of.
+    pub fn message(self) -> &'m Message {
+        self.message
+    }
+}
+
+impl std::fmt::Debug for Part<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.section_text(), self.media_type())
+    }
+}

@@ -1,0 +1,189 @@
+//! What each leaf is to a reader: the mail's text, an attachment, or something shown within.
+//!
+//! Every leaf has exactly one role. A reader's mail program decides such things by habit; the habits that differ are
+//! resolved so that an edit of the body can only reach text that every program shows as such.
+//!
+//! Must never: look into message/rfc822.
+
+use memchr::memchr2_iter;
+
+use super::{Message, Part, PartId};
+
+/// The role of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// text/plain or text/html that a reader sees as the mail's text; with alternatives each of them.
+    Body,
+    /// Disposition attachment, or a file name and no reference from the HTML.
+    Attachment,
+    /// Everything else: cid images, calendars, unnamed parts.
+    Inline,
+}
+
+/// The roles of all parts of a message.
+#[derive(Debug)]
+pub struct Roles {
+    /// By part; `None` for multiparts.
+    roles: Vec<Option<Role>>,
+    /// In document order.
+    referenced: Vec<PartId>,
+}
+
+impl Roles {
+    pub fn of(message: &Message) -> Roles {
+        let mut roles: Vec<Option<Role>> = message
+            .parts()
+            .map(|part| (!part.is_multipart()).then_some(Role::Inline))
+            .collect();
+        let mut bodies = Vec::new();
+        find_bodies(message.root(), &mut bodies);
+        for id in &bodies {
+            if let Some(role) = roles.get_mut(id.index()) {
+                *role = Some(Role::Body);
+            }
+        }
+        let referenced = referenced_parts(message);
+        for part in message.leaves() {
+            let Some(role) = roles.get_mut(part.id().index()) else { continue };
+            if *role == Some(Role::Inline) && is_attachment(part, &referenced) {
+                *role = Some(Role::Attachment);
+            }
+        }
+        Roles { roles, referenced }
+    }
+
+    /// `None` for multiparts.
+    pub fn role(&self, part: PartId) -> Option<Role> {
+        self.roles.get(part.index()).copied().flatten()
+    }
+
+    /// Does HTML of the mail refer to the part by its Content-ID (RFC 2392).
+    pub fn is_referenced(&self, part: PartId) -> bool {
+        self.referenced.binary_search(&part).is_ok()
+    }
+}
+
+/// Collects the leaves that are body text, in document order. Explicit stack: depth is the sender's choice.
+fn find_bodies(root: Part<'_>, bodies: &mut Vec<PartId>) {
+    let mut stack = vec![root];
+    while let Some(part) = stack.pop() {
+        if !part.is_multipart() {
+            if is_body_text(part) {
+                bodies.push(part.id());
+            }
+            continue;
+        }
+        let first_only = match part.media_type() {
+            // RFC 2387: the root of a related is its first part, or the one that `start` names.
+            "multipart/related" => {
+                stack.extend(related_root(part));
+                continue;
+            }
+            // RFC 6522: the first part is for people, the others for programs.
+            "multipart/report" => true,
+            // RFC 1847: the second part is the signature. Encrypted content has no text.
+            "multipart/signed" => true,
+            "multipart/encrypted" | "multipart/digest" | "multipart/form-data" => continue,
+            _ => false,
+        };
+        let before = stack.len();
+        stack.extend(part.children().take(if first_only { 1 } else { usize::MAX }));
+        if let Some(pushed) = stack.get_mut(before..) {
+            pushed.reverse();
+        }
+    }
+}
+
+fn related_root(part: Part<'_>) -> Option<Part<'_>> {
+    if let Some(start) = part.param("start") {
+        let start = start.trim().trim_start_matches('<').trim_end_matches('>').as_bytes().to_vec();
+        if let Some(named) = part.children().find(|child| child.content_id().as_deref() == Some(&start)) {
+            return Some(named);
+        }
+    }
+    part.children().next()
+}
+
+fn is_body_text(part: Part<'_>) -> bool {
+    matches!(part.media_type(), "text/plain" | "text/html")
+        && !part.is_opaque()
+        && part.disposition().is_none_or(|word| word == "inline")
+        && part.filenames().is_empty()
+}
+
+fn is_attachment(part: Part<'_>, referenced: &[PartId]) -> bool {
+    if referenced.binary_search(&part.id()).is_ok() && part.disposition().as_deref() != Some("attachment") {
+        return false;
+    }
+    match part.disposition() {
+        // RFC 2183 section 2.8: an unknown disposition is an attachment.
+        Some(word) if word != "inline" => true,
+        _ => !part.filenames().is_empty(),
+    }
+}
+
+/// The parts whose Content-ID stands behind a `cid:` in HTML of the mail.
+fn referenced_parts(message: &Message) -> Vec<PartId> {
+    let named: Vec<(PartId, Vec<u8>)> = message
+        .leaves()
+        .filter_map(|part| Some((part.id(), part.content_id()?)))
+        .collect();
+    if named.is_empty() {
+        return Vec::new();
+    }
+    let mut references = Vec::new();
+    for part in message.leaves().filter(|part| part.media_type() == "text/html") {
+        if let Ok(html) = part.decoded() {
+            collect_references(&html, &mut references);
+        }
+    }
+    references.sort_unstable();
+    references.dedup();
+    named
+        .into_iter()
+        .filter(|(_, id)| references.binary_search(id).is_ok())
+        .map(|(part, _)| part)
+        .collect()
+}
+
+/// The Content-IDs behind `cid:` in some HTML, percent-decoded.
+fn collect_references(html: &[u8], references: &mut Vec<Vec<u8>>) {
+    for at in memchr2_iter(b'c', b'C', html) {
+        let Some(rest) = html.get(at..) else { continue };
+        let Some((scheme, rest)) = rest.split_at_checked(4) else { continue };
+        if !scheme.eq_ignore_ascii_case(b"cid:") {
+            continue;
+        }
+        let end = rest
+            .iter()
+            .take(1000)
+            .position(|octet| matches!(octet, b'"' | b'\'' | b'>' | b'<' | b')' | b'&') || octet.is_ascii_whitespace())
+            .unwrap_or(rest.len().min(1000));
+        references.push(percent_decode(rest.get(..end).unwrap_or_default()));
+    }
+}
+
+fn percent_decode(text: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text;
+    while let [first, tail @ ..] = rest {
+        let escaped = match (first, tail) {
+            (b'%', [high, low, ..]) => char::from(*high)
+                .to_digit(16)
+                .zip(char::from(*low).to_digit(16))
+                .and_then(|(high, low)| u8::try_from(high * 16 + low).ok()),
+            _ => None,
+        };
+        match escaped {
+            Some(octet) => {
+                out.push(octet);
+                rest = tail.get(2..).unwrap_or_default();
+            }
+            None => {
+                out.push(*first);
+                rest = tail;
+            }
+        }
+    }
+    out
+}

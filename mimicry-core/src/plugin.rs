@@ -1,0 +1,391 @@
+//! The contract between the engine and its plugins.
+//!
+//! Three lifetimes, so that nothing can leak from one mail into the next: a [`PluginKind`] is static, a [`Plugin`] is
+//! built once per rule when the configuration is loaded and is read-only from then on, a [`Job`] lives for one rule
+//! and one mail and is consumed by [`Job::finish`].
+//!
+//! Must never: name a concrete plugin, read a file, or turn a fault into a reply (only the engine does).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use crate::mail::Mail;
+use crate::message::PartId;
+use crate::message::edit::{Content, EditSet, Refused};
+use crate::message::text::NewBody;
+use crate::rule::Reason;
+
+/// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
+/// "sign, then edit" cannot be configured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Scope {
+    /// Sees the mail as it came, before any edit.
+    Original,
+    /// Edits parts.
+    Part,
+    /// Sees the rendered mail as a whole.
+    Whole,
+    /// Sees the final octets.
+    Seal,
+}
+
+impl Scope {
+    /// The word used in the manual.
+    pub fn name(self) -> &'static str {
+        match self {
+            Scope::Original => "original",
+            Scope::Part => "part",
+            Scope::Whole => "whole",
+            Scope::Seal => "seal",
+        }
+    }
+}
+
+/// What a rule takes when it names no part filter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DefaultParts {
+    /// No part at all: the plugin acts on the mail.
+    Mail,
+    /// The root, and with it all that is below it.
+    Root,
+    /// The text a reader sees as the mail's text.
+    Body,
+    /// True attachments; what the plugin further excludes it says in [`PluginKind::declines`].
+    Attachments,
+}
+
+/// Which bulk mail (delivery reports, null sender, automatic replies, lists) a plugin leaves alone unless the rule
+/// names the filter `bulk` itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BulkExemption {
+    None,
+    /// Only multipart/report.
+    Reports,
+    All,
+}
+
+/// What becomes of the mail when a rule fails for good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum OnError {
+    /// The mail goes on without this rule's edits.
+    Pass,
+    /// 4xx: the client keeps the mail.
+    Defer,
+    /// 5xx: the client returns the mail.
+    Reject,
+}
+
+impl OnError {
+    pub const WORDS: &'static [&'static str] = &["defer", "reject", "pass"];
+
+    pub fn from_word(word: &str) -> Option<OnError> {
+        match word {
+            "defer" => Some(OnError::Defer),
+            "reject" => Some(OnError::Reject),
+            "pass" => Some(OnError::Pass),
+            _ => None,
+        }
+    }
+
+    pub fn word(self) -> &'static str {
+        match self {
+            OnError::Pass => "pass",
+            OnError::Defer => "defer",
+            OnError::Reject => "reject",
+        }
+    }
+}
+
+/// A plugin that steers the walk of the rules instead of editing. The planner reads this, so that a plan stays pure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// An ordinary plugin with jobs.
+    None,
+    /// The walk ends, earlier edits are cancelled, the mail passes as it came.
+    IgnoreMail,
+    /// The parts taken are closed to all later rules; with `subtree` all below them too.
+    Keep { subtree: bool },
+}
+
+/// A kind of plugin: one static value per plugin, one line in the registry.
+pub trait PluginKind: Sync {
+    /// The name in the configuration, snake_case.
+    fn name(&self) -> &'static str;
+    /// One line, without a full stop.
+    fn summary(&self) -> &'static str;
+    fn scope(&self) -> Scope;
+    /// The options it knows, in the order of the manual.
+    fn options(&self) -> &'static [OptionSpec];
+    fn default_parts(&self) -> DefaultParts;
+    /// May a rule of this kind take a multipart.
+    fn takes_multiparts(&self) -> bool {
+        false
+    }
+    /// Does it change octets: only then do sealed content, DKIM and bulk mail matter.
+    fn edits(&self) -> bool {
+        true
+    }
+    /// Does it move or remove parts whole, so that an explicit rule may give it a sealed part.
+    fn moves_whole(&self) -> bool {
+        false
+    }
+    fn bulk_exemption(&self) -> BulkExemption {
+        BulkExemption::None
+    }
+    fn default_on_error(&self) -> OnError {
+        OnError::Pass
+    }
+    /// Parts it declines when a rule names no part filter, although [`DefaultParts`] covers them.
+    fn declines(&self, _mail: &Mail, _part: PartId) -> bool {
+        false
+    }
+    /// Builds the instance of one rule. The options have been checked against [`PluginKind::options`]; what is left
+    /// are the mistakes that only the plugin can see, all of them at once.
+    fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>>;
+}
+
+impl fmt::Debug for dyn PluginKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// The instance of one rule: read-only, shared by all workers.
+pub trait Plugin: fmt::Debug + Send + Sync {
+    fn control(&self) -> Control {
+        Control::None
+    }
+    /// What the administrator should know about its options although they are right; asked once, at load.
+    fn warnings(&self) -> Vec<OptionError> {
+        Vec::new()
+    }
+    /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
+    fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(Idle)
+    }
+}
+
+/// What a job is about. All of it was fixed by the plan.
+#[derive(Clone, Copy, Debug)]
+pub struct Task<'a> {
+    /// The mail as it came.
+    pub mail: &'a Mail,
+    /// The name of the rule.
+    pub rule: &'a str,
+    /// The parts it takes, in document order. Those that an earlier rule took or removed are not among them.
+    pub parts: &'a [PartId],
+    /// Indices into the envelope's recipients: the class.
+    pub recipients: &'a [usize],
+}
+
+/// One rule at work on one mail.
+pub trait Job {
+    /// Judges one part of [`Task::parts`]; called once for each, in document order. `now` shows the part as the
+    /// edits of earlier rules have left it.
+    fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault>;
+
+    /// Called once, after the last part, also when there was none. Must account for every part it took, by putting
+    /// it into a new part ([`Finish::taken`]) or by giving it back ([`Finish::released`]).
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault>;
+}
+
+/// The job of a plugin that the planner carries out.
+struct Idle;
+
+impl Job for Idle {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Keep(Reason::Kept))
+    }
+
+    fn finish(self: Box<Self>, _edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        Ok(Finish::default())
+    }
+}
+
+/// What a job wants done with one part.
+#[derive(Debug)]
+pub enum Verdict {
+    /// The part stays as it is; the reason goes into the log when nothing else of the rule edits the mail.
+    Keep(Reason),
+    /// The job decides about this part in [`Job::finish`].
+    Later,
+    /// The part leaves the mail.
+    Remove,
+    /// The body is replaced; Content-Type's charset and Content-Transfer-Encoding follow.
+    Replace(NewBody),
+    /// The part leaves its place and goes into something that `finish` makes.
+    Take,
+}
+
+/// The result of a job.
+#[derive(Debug, Default)]
+pub struct Finish {
+    /// Parts with the verdict `Take` that are now in a new part.
+    pub taken: Vec<PartId>,
+    /// Parts with the verdict `Take` that stay where they are after all.
+    pub released: Vec<PartId>,
+    /// Parts that [`Job::finish`] itself edited, or beside which it put a new part.
+    pub edited: Vec<PartId>,
+    /// Why nothing was edited, when nothing was.
+    pub reason: Option<Reason>,
+    /// What was done, in a few words for `explain` and `filter`: "bottom of 1.1, before </body>".
+    pub notes: Vec<String>,
+}
+
+/// Why a job could not do its work. The engine alone makes a reply of it.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// Will pass: always a 4xx.
+    #[error("{0}")]
+    Temporary(String),
+    /// Will not pass: the rule's `on_error` decides.
+    #[error("{0}")]
+    Permanent(String),
+    /// The rule cannot apply to this mail; the mail goes on, with the reason in the log.
+    #[error("not applicable: {0}")]
+    NotApplicable(Reason),
+    /// The rule itself asked that such a mail be deferred or rejected.
+    #[error("{text}")]
+    Asked { reject: bool, text: String },
+}
+
+impl From<Refused> for Fault {
+    /// The core refused an edit: sealed content stays sealed, anything else is a mistake of the plugin.
+    fn from(refused: Refused) -> Fault {
+        match refused {
+            Refused::Sealed => Fault::NotApplicable(Reason::Sealed),
+            other => Fault::Permanent(other.to_string()),
+        }
+    }
+}
+
+/// One option of a plugin: what the configuration may hold, and the manual's words.
+#[derive(Debug)]
+pub struct OptionSpec {
+    pub name: &'static str,
+    pub value: ValueKind,
+    /// As it would be written in the file; `None` = unset.
+    pub default: Option<&'static str>,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// The kinds of values that settings and options take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ValueKind {
+    Bool,
+    /// A whole number within the bounds, both included.
+    Integer(i64, i64),
+    /// Octets: `"10M"`.
+    Size,
+    /// A time: `"5m"`.
+    Time,
+    /// Text without a line break.
+    Line,
+    /// Text.
+    Text,
+    /// The name of a file whose content is read at load, UTF-8.
+    TextFile,
+    /// One of these words.
+    Word(&'static [&'static str]),
+    /// A list of these words; a single one needs no brackets.
+    Words(&'static [&'static str]),
+    /// A list of lines; a single one needs no brackets.
+    Lines,
+}
+
+impl ValueKind {
+    /// How the manual and `mimicryd plugins` name it.
+    pub fn describe(self) -> String {
+        match self {
+            ValueKind::Bool => "true | false".into(),
+            ValueKind::Integer(low, high) => format!("{low}..{high}"),
+            ValueKind::Size => "size".into(),
+            ValueKind::Time => "time".into(),
+            ValueKind::Line => "line".into(),
+            ValueKind::Text => "text".into(),
+            ValueKind::TextFile => "file".into(),
+            ValueKind::Word(words) => words.join(" | "),
+            ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
+            ValueKind::Lines => "list".into(),
+        }
+    }
+}
+
+/// A checked value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Value {
+    Bool(bool),
+    Integer(i64),
+    /// Octets.
+    Size(u64),
+    /// Milliseconds.
+    Time(u64),
+    /// Line, Text, Word, and the content of a TextFile.
+    Text(String),
+    /// Words and Lines.
+    List(Vec<String>),
+}
+
+/// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    values: BTreeMap<&'static str, Value>,
+}
+
+impl Options {
+    pub fn set(&mut self, name: &'static str, value: Value) {
+        self.values.insert(name, value);
+    }
+
+    pub fn is_set(&self, name: &str) -> bool {
+        self.values.contains_key(name)
+    }
+
+    /// False when unset.
+    pub fn bool(&self, name: &str) -> bool {
+        matches!(self.values.get(name), Some(Value::Bool(true)))
+    }
+
+    pub fn integer(&self, name: &str) -> Option<i64> {
+        match self.values.get(name) {
+            Some(Value::Integer(number)) => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// Octets.
+    pub fn size(&self, name: &str) -> Option<u64> {
+        match self.values.get(name) {
+            Some(Value::Size(octets)) => Some(*octets),
+            _ => None,
+        }
+    }
+
+    pub fn text(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(Value::Text(text)) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Empty when unset.
+    pub fn list(&self, name: &str) -> &[String] {
+        match self.values.get(name) {
+            Some(Value::List(list)) => list,
+            _ => &[],
+        }
+    }
+}
+
+/// A mistake in the options that only the plugin could see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OptionError {
+    /// The option at fault; empty = the options as a whole.
+    pub option: &'static str,
+    /// What is wrong.
+    pub message: String,
+    /// What would be right.
+    pub help: Option<String>,
+}
+

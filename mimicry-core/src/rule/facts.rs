@@ -1,0 +1,198 @@
+//! What filters ask about a mail: each answer is worked out when first asked, and once.
+//!
+//! Must never: know which rule asks, or change anything.
+
+use std::cell::{OnceCell, RefCell};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::filter::Position;
+use crate::mail::Mail;
+use crate::message::address::filter_text;
+use crate::message::roles::{Role, Roles};
+use crate::message::{Part, Seal};
+
+/// The facts of one mail.
+#[derive(Debug)]
+pub struct Facts<'m> {
+    mail: &'m Mail,
+    roles: OnceCell<Roles>,
+    bulk: OnceCell<bool>,
+    header_senders: OnceCell<Vec<String>>,
+    header_recipients: OnceCell<Vec<String>>,
+    headers: RefCell<BTreeMap<String, Rc<[String]>>>,
+    parts: Vec<OnceCell<Strings>>,
+    sizes: Vec<OnceCell<Option<u64>>>,
+    type_paths: Vec<OnceCell<String>>,
+}
+
+/// What a part's header says of it.
+#[derive(Debug)]
+struct Strings {
+    filenames: Vec<String>,
+    disposition: Option<String>,
+    charset: Option<String>,
+}
+
+impl<'m> Facts<'m> {
+    pub fn of(mail: &'m Mail) -> Facts<'m> {
+        let count = mail.message.parts().len();
+        Facts {
+            mail,
+            roles: OnceCell::new(),
+            bulk: OnceCell::new(),
+            header_senders: OnceCell::new(),
+            header_recipients: OnceCell::new(),
+            headers: RefCell::default(),
+            parts: (0..count).map(|_| OnceCell::new()).collect(),
+            sizes: (0..count).map(|_| OnceCell::new()).collect(),
+            type_paths: (0..count).map(|_| OnceCell::new()).collect(),
+        }
+    }
+
+    pub fn mail(&self) -> &'m Mail {
+        self.mail
+    }
+
+    pub fn roles(&self) -> &Roles {
+        self.roles.get_or_init(|| Roles::of(&self.mail.message))
+    }
+
+    pub fn part(&self, part: Part<'m>) -> PartFacts<'_> {
+        PartFacts { facts: self, part }
+    }
+
+    /// The addresses of From and Sender.
+    pub fn header_senders(&self) -> &[String] {
+        self.header_senders.get_or_init(|| self.addresses(&["from", "sender"]))
+    }
+
+    /// The addresses of To and Cc.
+    pub fn header_recipients(&self) -> &[String] {
+        self.header_recipients.get_or_init(|| self.addresses(&["to", "cc"]))
+    }
+
+    fn addresses(&self, names: &[&str]) -> Vec<String> {
+        let fields = self.mail.message.root().fields();
+        fields
+            .filter(|field| names.iter().any(|name| field.is(name)))
+            .flat_map(|field| filter_text(field.value()))
+            .collect()
+    }
+
+    /// Each occurrence of a header field, decoded and unfolded. The name is in lower case.
+    pub fn header(&self, name: &str) -> Rc<[String]> {
+        if let Some(values) = self.headers.borrow().get(name) {
+            return Rc::clone(values);
+        }
+        let fields = self.mail.message.root().fields();
+        let values: Rc<[String]> = fields.filter(|field| field.is(name)).map(|field| field.decoded()).collect();
+        self.headers.borrow_mut().insert(name.to_string(), Rc::clone(&values));
+        values
+    }
+
+    /// Raw octets of the message.
+    pub fn mail_size(&self) -> u64 {
+        self.mail.message.raw().len() as u64
+    }
+
+    /// A delivery report, the null sender, an automatic reply (RFC 3834), or mail of a list (RFC 2369, RFC 2919).
+    pub fn bulk(&self) -> bool {
+        *self.bulk.get_or_init(|| {
+            self.mail.envelope.sender.is_null() || self.is_report() || {
+                let root = self.mail.message.root();
+                root.fields().any(|field| {
+                    let name = field.name();
+                    if name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"list-")) {
+                        return true;
+                    }
+                    let word = || field.decoded().trim().to_ascii_lowercase();
+                    if field.is("auto-submitted") {
+                        return !word().starts_with("no");
+                    }
+                    field.is("precedence") && matches!(word().as_str(), "bulk" | "list" | "junk" | "auto_reply")
+                })
+            }
+        })
+    }
+
+    /// A multipart/report (RFC 6522): delivery reports, read receipts, complaints.
+    pub fn is_report(&self) -> bool {
+        self.mail.message.root().media_type() == "multipart/report"
+    }
+
+    pub fn signed(&self) -> bool {
+        self.mail.message.parts().any(|part| part.seal() == Some(Seal::Signed))
+    }
+
+    pub fn encrypted(&self) -> bool {
+        self.mail.message.parts().any(|part| part.seal() == Some(Seal::Encrypted))
+    }
+
+    pub fn malformed(&self) -> bool {
+        self.mail.message.malformed()
+    }
+
+    pub fn has_dkim_signature(&self) -> bool {
+        self.mail.message.root().field("dkim-signature").is_some()
+    }
+}
+
+/// The facts of one part.
+#[derive(Clone, Copy, Debug)]
+pub struct PartFacts<'f> {
+    facts: &'f Facts<'f>,
+    part: Part<'f>,
+}
+
+impl<'f> PartFacts<'f> {
+    fn strings(&self) -> Option<&'f Strings> {
+        let cell = self.facts.parts.get(self.part.id().index())?;
+        Some(cell.get_or_init(|| Strings {
+            filenames: self.part.filenames(),
+            disposition: self.part.disposition(),
+            charset: self.part.charset(),
+        }))
+    }
+
+    /// Decoded octets; `None` for multiparts and where the coding is broken.
+    pub fn size(&self) -> Option<u64> {
+        let cell = self.facts.sizes.get(self.part.id().index())?;
+        *cell.get_or_init(|| if self.part.is_multipart() { None } else { self.part.decoded_len() })
+    }
+
+    pub fn media_type(&self) -> &'f str {
+        self.part.media_type()
+    }
+
+    pub fn type_path(&self) -> &'f str {
+        let cell = self.facts.type_paths.get(self.part.id().index());
+        cell.map_or("", |cell| cell.get_or_init(|| self.part.type_path()))
+    }
+
+    pub fn filenames(&self) -> &'f [String] {
+        self.strings().map_or(&[], |strings| &strings.filenames)
+    }
+
+    pub fn disposition(&self) -> Option<&'f str> {
+        self.strings()?.disposition.as_deref()
+    }
+
+    pub fn charset(&self) -> Option<&'f str> {
+        self.strings()?.charset.as_deref()
+    }
+
+    pub fn stands_at(&self, position: &Position) -> bool {
+        let role = |role| self.facts.roles().role(self.part.id()) == Some(role);
+        let leaves = || self.facts.mail.message.leaves();
+        match position {
+            Position::Root => self.part.is_root(),
+            Position::Body => role(Role::Body),
+            Position::Attachment => role(Role::Attachment),
+            Position::Inline => role(Role::Inline),
+            Position::First => leaves().next().map(Part::id) == Some(self.part.id()),
+            Position::Last => leaves().next_back().map(Part::id) == Some(self.part.id()),
+            Position::Section(numbers) => self.part.section() == *numbers,
+        }
+    }
+}

@@ -1,0 +1,379 @@
+//! Filters: one variant per criterion of a rule.
+//!
+//! A filter judges the mail as it came. A filter on something absent never holds.
+//!
+//! Must never: change anything, or know which plugin asks.
+
+use ipnet::IpNet;
+
+use super::facts::{Facts, PartFacts};
+use super::pattern::{OctetPatterns, TextPatterns};
+use crate::envelope::Path;
+use crate::units::parse_size_range;
+
+/// When a filter can be judged, in the order in which a mail comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// At the connection.
+    Origin,
+    /// At MAIL.
+    Sender,
+    /// At RCPT, for each recipient.
+    Recipient,
+    /// When the message is in.
+    Mail,
+    /// For each part of the message.
+    Part,
+}
+
+impl Level {
+    pub const COUNT: usize = 5;
+}
+
+/// What a filter's value looks like in the configuration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operand {
+    /// A regex or a list of them.
+    Patterns,
+    /// A range of octets.
+    SizeRange,
+    /// Position words and section numbers.
+    Positions,
+    /// Networks in CIDR notation.
+    Networks,
+    /// Names, compared exactly.
+    Names,
+    Bool,
+}
+
+impl Operand {
+    /// How the manual names it.
+    pub fn describe(self) -> &'static str {
+        match self {
+            Operand::Patterns => "regex",
+            Operand::SizeRange => "size range",
+            Operand::Positions => "position",
+            Operand::Networks => "network",
+            Operand::Names => "name",
+            Operand::Bool => "true | false",
+        }
+    }
+}
+
+/// One line of the table of filters.
+#[derive(Debug)]
+pub struct FilterSpec {
+    /// The key in `match` and `unless`; `header.` stands for `header.NAME`.
+    pub name: &'static str,
+    pub level: Level,
+    pub operand: Operand,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+const fn spec(name: &'static str, level: Level, operand: Operand, doc: &'static str) -> FilterSpec {
+    FilterSpec { name, level, operand, doc }
+}
+
+/// All filters, in the order of the manual.
+pub const FILTERS: &[FilterSpec] = &[
+    spec("sender", Level::Sender, Operand::Patterns, "The envelope sender; empty for the null return path."),
+    spec("recipient", Level::Recipient, Operand::Patterns, "An envelope recipient, judged recipient by recipient."),
+    spec("header_sender", Level::Mail, Operand::Patterns, "Each address of From and Sender."),
+    spec("header_recipient", Level::Mail, Operand::Patterns, "Each address of To and Cc."),
+    spec("header.", Level::Mail, Operand::Patterns, "Each occurrence of the header field NAME, decoded and unfolded."),
+    spec("mail_size", Level::Mail, Operand::SizeRange, "Raw octets of the whole message."),
+    spec("part_size", Level::Part, Operand::SizeRange, "Decoded octets of the part."),
+    spec("type", Level::Part, Operand::Patterns, "The media type of the part, in lower case, without parameters."),
+    spec("type_path", Level::Part, Operand::Patterns, "The media types from the root to the part, joined by \" > \"."),
+    spec("filename", Level::Part, Operand::Patterns, "The recommended file name, decoded; from Content-Disposition and from Content-Type."),
+    spec("position", Level::Part, Operand::Positions, "Where the part stands: root, body, attachment, inline, first, last, or a section number."),
+    spec("disposition", Level::Part, Operand::Patterns, "The disposition as declared, in lower case."),
+    spec("charset", Level::Part, Operand::Patterns, "The charset as declared, in lower case."),
+    spec("client", Level::Origin, Operand::Networks, "The network that the client's address is in."),
+    spec("listener", Level::Origin, Operand::Names, "The name of the listener that the mail came in by."),
+    spec("helo", Level::Origin, Operand::Patterns, "The name the client gave in HELO, EHLO or LHLO."),
+    spec("auth_user", Level::Sender, Operand::Patterns, "The user of a trusted client's AUTH= parameter."),
+    spec("bulk", Level::Mail, Operand::Bool, "Delivery reports, the null sender, automatic replies and list mail."),
+    spec("signed", Level::Mail, Operand::Bool, "The mail holds signed content (PGP/MIME, S/MIME or inline PGP)."),
+    spec("encrypted", Level::Mail, Operand::Bool, "The mail holds encrypted content (PGP/MIME, S/MIME or inline PGP)."),
+    spec("malformed", Level::Mail, Operand::Bool, "The MIME structure is broken or ambiguous."),
+];
+
+/// A value as the configuration holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Raw<'a> {
+    Bool(bool),
+    /// One text, or the texts of a list, in order.
+    Texts(Vec<&'a str>),
+}
+
+/// Why a filter cannot be built.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// Which of the texts is at fault; `None` = the value as a whole.
+    pub index: Option<usize>,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+/// One criterion with its operand.
+#[derive(Clone, Debug)]
+pub enum Filter {
+    Sender(OctetPatterns),
+    Recipient(OctetPatterns),
+    HeaderSender(TextPatterns),
+    HeaderRecipient(TextPatterns),
+    /// The name in lower case.
+    Header(String, TextPatterns),
+    MailSize(Vec<(u64, u64)>),
+    PartSize(Vec<(u64, u64)>),
+    Type(TextPatterns),
+    TypePath(TextPatterns),
+    Filename(TextPatterns),
+    Position(Vec<Position>),
+    Disposition(TextPatterns),
+    Charset(TextPatterns),
+    Client(Vec<IpNet>),
+    Listener(Vec<String>),
+    Helo(OctetPatterns),
+    AuthUser(TextPatterns),
+    Bulk(bool),
+    Signed(bool),
+    Encrypted(bool),
+    Malformed(bool),
+}
+
+/// Where a part stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Position {
+    Root,
+    Body,
+    Attachment,
+    Inline,
+    First,
+    Last,
+    /// `1.2`, as IMAP counts (RFC 9051 section 6.4.5.1).
+    Section(Vec<u32>),
+}
+
+impl Position {
+    pub const WORDS: &'static [&'static str] = &["root", "body", "attachment", "inline", "first", "last"];
+
+    fn parse(text: &str) -> Option<Position> {
+        Some(match text {
+            "root" => Position::Root,
+            "body" => Position::Body,
+            "attachment" => Position::Attachment,
+            "inline" => Position::Inline,
+            "first" => Position::First,
+            "last" => Position::Last,
+            numbers => {
+                let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();
+                match numbers {
+                    Ok(numbers) if numbers.iter().all(|number| *number > 0) => Position::Section(numbers),
+                    _ => return None,
+                }
+            }
+        })
+    }
+}
+
+impl Filter {
+    /// Finds the line of the table for a key; for `header.NAME` with the name. `None` = there is no such filter.
+    pub fn lookup(key: &str) -> Option<(&'static FilterSpec, Option<&str>)> {
+        if let Some(name) = key.strip_prefix("header.") {
+            let spec = FILTERS.iter().find(|spec| spec.name == "header.")?;
+            return (!name.is_empty()).then_some((spec, Some(name)));
+        }
+        FILTERS.iter().find(|spec| spec.name == key).map(|spec| (spec, None))
+    }
+
+    /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value.
+    pub fn new(key: &str, raw: &Raw<'_>) -> Result<Filter, FilterError> {
+        let whole = |message: String| FilterError { index: None, message, help: None };
+        let Some((spec, header)) = Filter::lookup(key) else {
+            return Err(whole(format!("there is no filter {key}")));
+        };
+        if spec.operand == Operand::Bool {
+            let Raw::Bool(truth) = raw else {
+                return Err(whole(format!("{key} is true or false")));
+            };
+            return Ok(match spec.name {
+                "bulk" => Filter::Bulk(*truth),
+                "signed" => Filter::Signed(*truth),
+                "encrypted" => Filter::Encrypted(*truth),
+                _ => Filter::Malformed(*truth),
+            });
+        }
+        let Raw::Texts(texts) = raw else {
+            return Err(whole(format!("{key} is a {} in quotes, or a list of them", spec.operand.describe())));
+        };
+        if texts.is_empty() {
+            return Err(whole("an empty list never holds".into()));
+        }
+        let text_patterns = || TextPatterns::new(texts).map_err(pattern_error);
+        let octet_patterns = || OctetPatterns::new(texts).map_err(pattern_error);
+        Ok(match spec.name {
+            "sender" => Filter::Sender(octet_patterns()?),
+            "recipient" => Filter::Recipient(octet_patterns()?),
+            "header_sender" => Filter::HeaderSender(text_patterns()?),
+            "header_recipient" => Filter::HeaderRecipient(text_patterns()?),
+            "header." => {
+                let name = header.unwrap_or_default().to_ascii_lowercase();
+                if !name.bytes().all(|octet| (33..127).contains(&octet) && octet != b':') {
+                    return Err(whole(format!("\"{name}\" is no name of a header field")));
+                }
+                Filter::Header(name, text_patterns()?)
+            }
+            "mail_size" => Filter::MailSize(each(texts, parse_size_range)?),
+            "part_size" => Filter::PartSize(each(texts, parse_size_range)?),
+            "type" => Filter::Type(text_patterns()?),
+            "type_path" => Filter::TypePath(text_patterns()?),
+            "filename" => Filter::Filename(text_patterns()?),
+            "position" => Filter::Position(each(texts, |text| {
+                Position::parse(text)
+                    .ok_or_else(|| format!("a position is one of {}, or a section number such as \"1.2\"", Position::WORDS.join(", ")))
+            })?),
+            "disposition" => Filter::Disposition(text_patterns()?),
+            "charset" => Filter::Charset(text_patterns()?),
+            "client" => Filter::Client(each(texts, parse_network)?),
+            "listener" => Filter::Listener(texts.iter().map(ToString::to_string).collect()),
+            "helo" => Filter::Helo(octet_patterns()?),
+            _ => Filter::AuthUser(text_patterns()?),
+        })
+    }
+
+    /// The line of the table.
+    pub fn spec(&self) -> &'static FilterSpec {
+        let name = match self {
+            Filter::Sender(_) => "sender",
+            Filter::Recipient(_) => "recipient",
+            Filter::HeaderSender(_) => "header_sender",
+            Filter::HeaderRecipient(_) => "header_recipient",
+            Filter::Header(..) => "header.",
+            Filter::MailSize(_) => "mail_size",
+            Filter::PartSize(_) => "part_size",
+            Filter::Type(_) => "type",
+            Filter::TypePath(_) => "type_path",
+            Filter::Filename(_) => "filename",
+            Filter::Position(_) => "position",
+            Filter::Disposition(_) => "disposition",
+            Filter::Charset(_) => "charset",
+            Filter::Client(_) => "client",
+            Filter::Listener(_) => "listener",
+            Filter::Helo(_) => "helo",
+            Filter::AuthUser(_) => "auth_user",
+            Filter::Bulk(_) => "bulk",
+            Filter::Signed(_) => "signed",
+            Filter::Encrypted(_) => "encrypted",
+            Filter::Malformed(_) => "malformed",
+        };
+        // Every name above is in the table: a test walks it.
+        FILTERS.iter().find(|spec| spec.name == name).unwrap_or(&FILTERS[0])
+    }
+
+    /// The key as written in the configuration.
+    pub fn key(&self) -> String {
+        match self {
+            Filter::Header(name, _) => format!("header.{name}"),
+            filter => filter.spec().name.to_string(),
+        }
+    }
+
+    pub fn level(&self) -> Level {
+        self.spec().level
+    }
+
+    /// Judges a filter of the levels Origin and Sender.
+    pub fn holds_before_recipients(&self, origin: &crate::origin::Origin, sender: &Path) -> bool {
+        match self {
+            Filter::Client(networks) => origin.client.is_some_and(|client| {
+                let client = client.to_canonical();
+                networks.iter().any(|network| network.contains(&client))
+            }),
+            Filter::Listener(names) => origin.listener.as_ref().is_some_and(|listener| names.contains(listener)),
+            Filter::Helo(patterns) => origin.helo.as_ref().is_some_and(|helo| patterns.matches(helo)),
+            Filter::AuthUser(patterns) => origin.auth_user.as_ref().is_some_and(|user| patterns.matches(user)),
+            Filter::Sender(patterns) => patterns.matches(sender.as_bytes()),
+            _ => false,
+        }
+    }
+
+    /// Judges a filter of the level Recipient.
+    pub fn holds_for_recipient(&self, recipient: &Path) -> bool {
+        match self {
+            Filter::Recipient(patterns) => patterns.matches(recipient.as_bytes()),
+            _ => false,
+        }
+    }
+
+    /// Judges a filter of the level Mail.
+    pub fn holds_for_mail(&self, facts: &Facts<'_>) -> bool {
+        match self {
+            Filter::HeaderSender(patterns) => facts.header_senders().iter().any(|address| patterns.matches(address)),
+            Filter::HeaderRecipient(patterns) => facts.header_recipients().iter().any(|address| patterns.matches(address)),
+            Filter::Header(name, patterns) => facts.header(name).iter().any(|value| patterns.matches(value)),
+            Filter::MailSize(ranges) => in_ranges(ranges, facts.mail_size()),
+            Filter::Bulk(truth) => facts.bulk() == *truth,
+            Filter::Signed(truth) => facts.signed() == *truth,
+            Filter::Encrypted(truth) => facts.encrypted() == *truth,
+            Filter::Malformed(truth) => facts.malformed() == *truth,
+            _ => false,
+        }
+    }
+
+    /// Judges a filter of the level Part.
+    pub fn holds_for_part(&self, part: &PartFacts<'_>) -> bool {
+        match self {
+            Filter::PartSize(ranges) => part.size().is_some_and(|size| in_ranges(ranges, size)),
+            Filter::Type(patterns) => patterns.matches(part.media_type()),
+            Filter::TypePath(patterns) => patterns.matches(part.type_path()),
+            Filter::Filename(patterns) => part.filenames().iter().any(|name| patterns.matches(name)),
+            Filter::Position(positions) => positions.iter().any(|position| part.stands_at(position)),
+            Filter::Disposition(patterns) => part.disposition().is_some_and(|word| patterns.matches(word)),
+            Filter::Charset(patterns) => part.charset().is_some_and(|label| patterns.matches(label)),
+            _ => false,
+        }
+    }
+}
+
+/// A network in CIDR notation, or a single address. An address inside the network but not its first is accepted, as
+/// Postfix does not: `192.0.2.7/24` is the network `192.0.2.0/24`.
+pub fn parse_network(text: &str) -> Result<IpNet, String> {
+    let text = text.trim();
+    let network = match text.parse::<IpNet>() {
+        Ok(network) => network.trunc(),
+        Err(_) => match text.parse::<std::net::IpAddr>() {
+            Ok(address) => IpNet::from(address),
+            Err(_) => return Err("a network is written as \"192.0.2.0/24\", \"2001:db8::/32\" or a single address".into()),
+        },
+    };
+    Ok(network)
+}
+
+fn in_ranges(ranges: &[(u64, u64)], octets: u64) -> bool {
+    ranges.iter().any(|(low, high)| (*low..=*high).contains(&octets))
+}
+
+fn pattern_error(error: super::pattern::PatternError) -> FilterError {
+    FilterError {
+        index: Some(error.index),
+        message: format!("not a regex: {}", error.message),
+        help: None,
+    }
+}
+
+fn each<T>(texts: &[&str], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, FilterError> {
+    texts
+        .iter()
+        .enumerate()
+        .map(|(index, text)| {
+            parse(text).map_err(|help| FilterError {
+                index: Some(index),
+                message: format!("\"{text}\" is not understood"),
+                help: Some(help),
+            })
+        })
+        .collect()
+}

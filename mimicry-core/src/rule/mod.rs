@@ -1,0 +1,210 @@
+//! Rules: filters that decide, and one action.
+//!
+//! - [`filter`]: one variant per criterion, and the table that the manual is tested against
+//! - [`pattern`]: regexes, bounded
+//! - [`facts`]: what filters ask about a mail, each answer worked out once
+//! - [`plan`]: which rule takes which part, and why every other rule does not
+//!
+//! Must never: edit anything.
+
+use std::fmt;
+
+use crate::plugin::{OnError, Plugin, PluginKind};
+
+pub mod facts;
+pub mod filter;
+pub mod pattern;
+pub mod plan;
+
+use filter::{Filter, Level};
+
+/// A rule as built from the configuration.
+#[derive(Debug)]
+pub struct Rule {
+    /// Unique in its configuration.
+    pub name: String,
+    pub kind: &'static dyn PluginKind,
+    pub plugin: Box<dyn Plugin>,
+    /// All must hold.
+    pub matching: Filters,
+    /// Any that holds vetoes.
+    pub unless: Filters,
+    /// Ends the walk for the classes for which it matched.
+    pub is_final: bool,
+    pub mode: Mode,
+    pub on_error: OnError,
+    pub on_sealed: OnSealed,
+    pub on_dkim: OnDkim,
+}
+
+impl Rule {
+    /// Does its truth depend on who receives the mail.
+    pub fn depends_on_recipient(&self) -> bool {
+        !self.matching.at(Level::Recipient).is_empty() || !self.unless.at(Level::Recipient).is_empty()
+    }
+
+    /// Does it name the filter `bulk` itself, which switches the exemption of bulk mail off.
+    pub fn names_bulk(&self) -> bool {
+        let named = |filters: &Filters| filters.at(Level::Mail).iter().any(|filter| matches!(filter, Filter::Bulk(_)));
+        named(&self.matching) || named(&self.unless)
+    }
+
+    /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.
+    pub fn names_parts(&self) -> bool {
+        !self.matching.at(Level::Part).is_empty()
+    }
+}
+
+/// The filters of `match` or of `unless`, sorted by the level at which each can be judged.
+#[derive(Debug, Default)]
+pub struct Filters([Vec<Filter>; Level::COUNT]);
+
+impl Filters {
+    pub fn push(&mut self, filter: Filter) {
+        if let Some(list) = self.0.get_mut(filter.level() as usize) {
+            list.push(filter);
+        }
+    }
+
+    pub fn at(&self, level: Level) -> &[Filter] {
+        self.0.get(level as usize).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Filter> {
+        self.0.iter().flatten()
+    }
+}
+
+/// Does a rule act.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    #[default]
+    Enforce,
+    /// Logs what it would have done; makes no class, writes no file, ends no walk.
+    Shadow,
+    Off,
+}
+
+impl Mode {
+    pub const WORDS: &'static [&'static str] = &["enforce", "shadow", "off"];
+
+    pub fn from_word(word: &str) -> Option<Mode> {
+        match word {
+            "enforce" => Some(Mode::Enforce),
+            "shadow" => Some(Mode::Shadow),
+            "off" => Some(Mode::Off),
+            _ => None,
+        }
+    }
+}
+
+/// What an editing rule does about sealed content that it took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnSealed {
+    #[default]
+    Skip,
+    Reject,
+}
+
+impl OnSealed {
+    pub const WORDS: &'static [&'static str] = &["skip", "reject"];
+
+    pub fn from_word(word: &str) -> Option<OnSealed> {
+        match word {
+            "skip" => Some(OnSealed::Skip),
+            "reject" => Some(OnSealed::Reject),
+            _ => None,
+        }
+    }
+}
+
+/// What an editing rule does about mail that bears a DKIM-Signature.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OnDkim {
+    #[default]
+    Edit,
+    Skip,
+    /// Edits, and removes the signatures that the edit breaks.
+    Strip,
+}
+
+impl OnDkim {
+    pub const WORDS: &'static [&'static str] = &["edit", "skip", "strip"];
+
+    pub fn from_word(word: &str) -> Option<OnDkim> {
+        match word {
+            "edit" => Some(OnDkim::Edit),
+            "skip" => Some(OnDkim::Skip),
+            "strip" => Some(OnDkim::Strip),
+            _ => None,
+        }
+    }
+}
+
+/// Why a rule that matched did not edit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    Sealed,
+    Charset,
+    NoBody,
+    BelowThreshold,
+    NoSaving,
+    Duplicate,
+    Exempt,
+    Limit,
+    Malformed,
+    Dkim,
+    Kept,
+    Ignored,
+    Shadow,
+    Poison,
+    Fault,
+}
+
+impl Reason {
+    /// Every reason code with its meaning, in the order of the manual.
+    pub const ALL: &'static [(Reason, &'static str)] = &[
+        (Reason::Sealed, "the content is signed or encrypted and stays sealed"),
+        (Reason::Charset, "the part's charset is unknown, wrongly labelled or cannot be written"),
+        (Reason::NoBody, "there is no text that a reader sees as the mail's text, or no place in it"),
+        (Reason::BelowThreshold, "a minimum of the rule's options was not reached, or its part was not among those wanted"),
+        (Reason::NoSaving, "the result would not have been smaller by as much as the options ask"),
+        (Reason::Duplicate, "it is there already"),
+        (Reason::Exempt, "bulk mail, which this plugin leaves alone unless the rule names the filter bulk"),
+        (Reason::Limit, "a limit was reached"),
+        (Reason::Malformed, "the part's MIME structure or coding is broken"),
+        (Reason::Dkim, "the mail bears a DKIM signature and the rule says on_dkim = \"skip\""),
+        (Reason::Kept, "a keep rule above protects the parts, or a rule above took or removed them"),
+        (Reason::Ignored, "an ignore_mail rule passes the mail as it came"),
+        (Reason::Shadow, "the rule is in shadow mode"),
+        (Reason::Poison, "the mail killed workers before and passes unchanged"),
+        (Reason::Fault, "the plugin failed and on_error is \"pass\""),
+    ];
+
+    /// The code in the log.
+    pub fn code(self) -> &'static str {
+        match self {
+            Reason::Sealed => "sealed",
+            Reason::Charset => "charset",
+            Reason::NoBody => "no-body",
+            Reason::BelowThreshold => "below-threshold",
+            Reason::NoSaving => "no-saving",
+            Reason::Duplicate => "duplicate",
+            Reason::Exempt => "exempt",
+            Reason::Limit => "limit",
+            Reason::Malformed => "malformed",
+            Reason::Dkim => "dkim",
+            Reason::Kept => "kept",
+            Reason::Ignored => "ignored",
+            Reason::Shadow => "shadow",
+            Reason::Poison => "poison",
+            Reason::Fault => "fault",
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.code())
+    }
+}

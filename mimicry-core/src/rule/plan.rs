@@ -1,0 +1,330 @@
+//! The plan: for one class of recipients, which rule takes which part, and why every other rule does not.
+//!
+//! Pure: the same policy and mail give the same plan, and nothing is changed by making it. Filters judge the mail as
+//! it came; what an edit does to later rules (a part that is gone) is the engine's business.
+
+use super::facts::Facts;
+use super::filter::{Filter, Level};
+use super::{Mode, OnDkim, OnSealed, Reason, Rule};
+use crate::envelope::{Path, Recipient};
+use crate::mail::Mail;
+use crate::message::roles::Role;
+use crate::message::{Part, PartId};
+use crate::origin::Origin;
+use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
+use crate::policy::Policy;
+
+/// What the rules do for the recipients of one class.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// Indices into the envelope's recipients.
+    pub recipients: Vec<usize>,
+    /// One per rule of the policy, in its order.
+    pub steps: Vec<Decision>,
+}
+
+/// What becomes of one rule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// Its mode is off.
+    Off,
+    /// A rule above ended the walk: its index.
+    Behind(usize),
+    /// This filter of `match` does not hold.
+    NoMatch(String),
+    /// This filter of `unless` holds.
+    Vetoed(String),
+    /// All filters on the mail hold, but those on parts hold for no part.
+    NoPart,
+    /// It matched and does not edit.
+    Skip(Reason),
+    /// It matched, sealed content was among its parts, and it says `on_sealed = "reject"`.
+    RejectSealed,
+    /// An ignore_mail rule: the mail passes as it came.
+    IgnoreMail,
+    /// A keep rule: these parts are closed to later rules.
+    Keep(Vec<PartId>),
+    /// Its job runs.
+    Run(Run),
+}
+
+/// A job that the engine will start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// In document order.
+    pub parts: Vec<PartId>,
+    /// Parts that the filters took and that stay out of it.
+    pub left: Vec<(PartId, Reason)>,
+    /// It only says what it would have done.
+    pub shadow: bool,
+}
+
+impl Plan {
+    /// Do two classes get the same octets by this plan.
+    pub fn same_effect(&self, other: &Plan) -> bool {
+        let effect = |plan: &Plan| -> Vec<Option<Decision>> {
+            plan.steps
+                .iter()
+                .map(|step| match step {
+                    Decision::Run(run) if !run.shadow => Some(step.clone()),
+                    Decision::RejectSealed | Decision::IgnoreMail => Some(step.clone()),
+                    _ => None,
+                })
+                .collect()
+        };
+        effect(self) == effect(other)
+    }
+}
+
+/// Groups recipients into classes: those for whom the same rules hold. In the order of their first recipients.
+///
+/// Known at RCPT: only filters on origin, sender and recipient are asked.
+pub fn classes(policy: &Policy, origin: &Origin, sender: &Path, recipients: &[Recipient]) -> Vec<Vec<usize>> {
+    let mut classes: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
+    for (index, recipient) in recipients.iter().enumerate() {
+        let signature = signature(policy, origin, sender, &recipient.path);
+        match classes.iter_mut().find(|(known, _)| *known == signature) {
+            Some((_, members)) => members.push(index),
+            None => classes.push((signature, vec![index])),
+        }
+    }
+    classes.into_iter().map(|(_, members)| members).collect()
+}
+
+/// The class of one recipient: for each rule that can hold and depends on the recipient, whether it holds for this one.
+pub fn signature(policy: &Policy, origin: &Origin, sender: &Path, recipient: &Path) -> Vec<bool> {
+    let may_hold = |rule: &&std::sync::Arc<Rule>| {
+        let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
+        rule.mode == Mode::Enforce
+            && rule.depends_on_recipient()
+            && [Level::Origin, Level::Sender]
+                .iter()
+                .all(|level| rule.matching.at(*level).iter().all(holds) && !rule.unless.at(*level).iter().any(holds))
+    };
+    policy
+        .rules
+        .iter()
+        .filter(may_hold)
+        .map(|rule| judge_recipient(rule, recipient).is_ok())
+        .collect()
+}
+
+/// Plans one class.
+pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) -> Plan {
+    let mut walk = Walk {
+        facts,
+        recipients: &recipients,
+        steps: Vec::with_capacity(policy.rules.len()),
+        kept: Vec::new(),
+        ended_by: None,
+    };
+    for (index, rule) in policy.rules.iter().enumerate() {
+        walk.rule(index, rule, policy);
+    }
+    let steps = walk.steps;
+    Plan { recipients, steps }
+}
+
+struct Walk<'w> {
+    facts: &'w Facts<'w>,
+    recipients: &'w [usize],
+    steps: Vec<Decision>,
+    /// Parts that a keep rule protects.
+    kept: Vec<PartId>,
+    ended_by: Option<usize>,
+}
+
+impl Walk<'_> {
+    fn rule(&mut self, index: usize, rule: &Rule, policy: &Policy) {
+        let decision = self.decide(rule);
+        let took_part = !matches!(decision, Decision::NoPart);
+        let matched = !matches!(decision, Decision::Off | Decision::Behind(_) | Decision::NoMatch(_) | Decision::Vetoed(_));
+        if matched && took_part && rule.mode == Mode::Enforce && (rule.is_final || decision == Decision::IgnoreMail) {
+            self.ended_by = Some(index);
+        }
+        if decision == Decision::IgnoreMail {
+            self.cancel_edits(policy);
+        }
+        if let Decision::Keep(parts) = &decision {
+            self.kept.extend(parts);
+        }
+        self.steps.push(decision);
+    }
+
+    fn decide(&self, rule: &Rule) -> Decision {
+        if rule.mode == Mode::Off {
+            return Decision::Off;
+        }
+        if let Some(rule) = self.ended_by {
+            return Decision::Behind(rule);
+        }
+        if let Err(decision) = self.judge_mail(rule) {
+            return decision;
+        }
+        let parts = self.parts(rule);
+        if parts.is_empty() && rule.names_parts() {
+            return Decision::NoPart;
+        }
+        let shadow = rule.mode == Mode::Shadow;
+        match rule.plugin.control() {
+            Control::IgnoreMail | Control::Keep { .. } if shadow => Decision::Skip(Reason::Shadow),
+            Control::IgnoreMail => Decision::IgnoreMail,
+            Control::Keep { subtree } => Decision::Keep(self.closed_by(&parts, subtree)),
+            Control::None if rule.kind.edits() => self.edit(rule, parts, shadow),
+            Control::None if shadow && rule.kind.scope() == Scope::Original => Decision::Skip(Reason::Shadow),
+            Control::None => Decision::Run(Run {
+                parts: ids(&parts),
+                left: Vec::new(),
+                shadow,
+            }),
+        }
+    }
+
+    /// Judges all filters that are not on parts.
+    fn judge_mail(&self, rule: &Rule) -> Result<(), Decision> {
+        let mail = self.facts.mail();
+        let holds = |filter: &Filter| match filter.level() {
+            Level::Mail => filter.holds_for_mail(self.facts),
+            _ => filter.holds_before_recipients(&mail.origin, &mail.envelope.sender),
+        };
+        for level in [Level::Origin, Level::Sender, Level::Mail] {
+            if let Some(filter) = rule.matching.at(level).iter().find(|filter| !holds(filter)) {
+                return Err(Decision::NoMatch(filter.key()));
+            }
+            if let Some(filter) = rule.unless.at(level).iter().find(|filter| holds(filter)) {
+                return Err(Decision::Vetoed(filter.key()));
+            }
+        }
+        // The recipients of a class agree on every rule that acts. On a shadow rule, which makes no class, they may
+        // differ: it speaks up when one of them would have been concerned.
+        let mut verdict = Ok(());
+        for recipient in self.recipients.iter().filter_map(|index| mail.envelope.recipients.get(*index)) {
+            verdict = judge_recipient(rule, &recipient.path);
+            if verdict.is_ok() {
+                break;
+            }
+        }
+        verdict
+    }
+
+    /// The parts that the rule's filters take, or its plugin's default, less those that `unless` vetoes.
+    fn parts(&self, rule: &Rule) -> Vec<Part<'_>> {
+        let mail: &Mail = self.facts.mail();
+        let message = &mail.message;
+        let taken: Vec<Part<'_>> = if rule.names_parts() {
+            let filters = rule.matching.at(Level::Part);
+            let takes = |part: &Part<'_>| {
+                (!part.is_multipart() || rule.kind.takes_multiparts())
+                    && filters.iter().all(|filter| filter.holds_for_part(&self.facts.part(*part)))
+            };
+            message.parts().filter(takes).collect()
+        } else {
+            let role = |role: Role| message.leaves().filter(move |part| self.facts.roles().role(part.id()) == Some(role));
+            match rule.kind.default_parts() {
+                DefaultParts::Mail => Vec::new(),
+                DefaultParts::Root => vec![message.root()],
+                DefaultParts::Body => role(Role::Body).collect(),
+                DefaultParts::Attachments => role(Role::Attachment)
+                    .filter(|part| !self.facts.roles().is_referenced(part.id()))
+                    .filter(|part| !rule.kind.declines(mail, part.id()))
+                    .collect(),
+            }
+        };
+        let vetoes = rule.unless.at(Level::Part);
+        let vetoed = |part: &Part<'_>| vetoes.iter().any(|filter| filter.holds_for_part(&self.facts.part(*part)));
+        taken.into_iter().filter(|part| !vetoed(part)).collect()
+    }
+
+    /// What a keep rule closes: the parts, those below them, and every multipart around them, which may not leave
+    /// whole with a kept part in it.
+    fn closed_by(&self, parts: &[Part<'_>], subtree: bool) -> Vec<PartId> {
+        let is_closed = |part: &Part<'_>| {
+            parts.iter().any(|kept| {
+                part.id() == kept.id() || (subtree && part.is_within(kept.id())) || (part.is_multipart() && kept.is_within(part.id()))
+            })
+        };
+        self.facts.mail().message.parts().filter(is_closed).map(Part::id).collect()
+    }
+
+    /// Decides on an editing rule that matched.
+    fn edit(&self, rule: &Rule, parts: Vec<Part<'_>>, shadow: bool) -> Decision {
+        let facts = self.facts;
+        let exempt = match rule.kind.bulk_exemption() {
+            BulkExemption::None => false,
+            BulkExemption::Reports => facts.is_report(),
+            BulkExemption::All => facts.bulk(),
+        };
+        if exempt && !rule.names_bulk() {
+            return Decision::Skip(Reason::Exempt);
+        }
+        if rule.on_dkim == OnDkim::Skip && facts.has_dkim_signature() {
+            return Decision::Skip(Reason::Dkim);
+        }
+        let mut run = Run {
+            parts: Vec::new(),
+            left: Vec::new(),
+            shadow,
+        };
+        for part in parts {
+            match self.obstacle(rule, part) {
+                Some(reason) => run.left.push((part.id(), reason)),
+                None => run.parts.push(part.id()),
+            }
+        }
+        let sealed = run.left.iter().any(|(_, reason)| *reason == Reason::Sealed);
+        if sealed && rule.on_sealed == OnSealed::Reject {
+            return if shadow { Decision::Skip(Reason::Shadow) } else { Decision::RejectSealed };
+        }
+        if run.parts.is_empty() {
+            // A broken or kept part may still be answered by the plugin's fallback; a seal never.
+            let reasons = [Reason::Sealed, Reason::Kept];
+            if let Some(reason) = reasons.into_iter().find(|reason| run.left.iter().any(|(_, left)| left == reason)) {
+                return Decision::Skip(reason);
+            }
+        }
+        Decision::Run(run)
+    }
+
+    /// Why an editing rule may not have a part that its filters took.
+    fn obstacle(&self, rule: &Rule, part: Part<'_>) -> Option<Reason> {
+        // Moved or removed whole by a rule that names parts, a seal is not broken.
+        let moves = rule.kind.moves_whole() && rule.names_parts() && !part.is_root();
+        if self.kept.contains(&part.id()) {
+            Some(Reason::Kept)
+        } else if part.seal().is_some() && !(moves && part.is_seal_root()) {
+            Some(Reason::Sealed)
+        } else if part.is_opaque() && !moves {
+            Some(Reason::Malformed)
+        } else {
+            None
+        }
+    }
+
+    /// The mail passes as it came: earlier edits are cancelled, copies that were made of it are not.
+    fn cancel_edits(&mut self, policy: &Policy) {
+        for (step, rule) in self.steps.iter_mut().zip(&policy.rules) {
+            let cancelled = match step {
+                Decision::Run(run) => rule.kind.edits() && !run.shadow,
+                Decision::RejectSealed => true,
+                _ => false,
+            };
+            if cancelled {
+                *step = Decision::Skip(Reason::Ignored);
+            }
+        }
+    }
+}
+
+fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
+    if let Some(filter) = rule.matching.at(Level::Recipient).iter().find(|filter| !filter.holds_for_recipient(recipient)) {
+        return Err(Decision::NoMatch(filter.key()));
+    }
+    match rule.unless.at(Level::Recipient).iter().find(|filter| filter.holds_for_recipient(recipient)) {
+        Some(filter) => Err(Decision::Vetoed(filter.key())),
+        None => Ok(()),
+    }
+}
+
+fn ids(parts: &[Part<'_>]) -> Vec<PartId> {
+    parts.iter().map(|part| part.id()).collect()
+}
