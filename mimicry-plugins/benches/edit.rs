@@ -1,0 +1,150 @@
+//! Whole walks of a mail: scan, plan, apply, prove. `cargo bench -p mimicry-plugins`.
+//!
+//! `floor_*` is what the work cannot do without: copying the mail and transcoding its two text parts, deflating the
+//! attachments.
+
+use std::io::Write;
+use std::path::Path;
+
+use divan::counter::BytesCount;
+use divan::{Bencher, black_box};
+use mimicry_core::config::{self, Config};
+use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::mail::Mail;
+use mimicry_core::message::{Limits, Message, codec};
+use mimicry_core::origin::Origin;
+use mimicry_core::engine;
+use mimicry_plugins::REGISTRY;
+
+fn main() {
+    divan::main();
+}
+
+const NEWSLETTER: &[u8] = include_bytes!("../../t/mail/newsletter-57k-alternative.eml");
+
+const DISCLAIM: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
+"#;
+
+const ZIP: &str = r#"
+[[rule]]
+name = "zip"
+plugin = "zip"
+"#;
+
+#[divan::bench]
+fn disclaim_57k(bencher: Bencher<'_, '_>) {
+    walk(bencher, DISCLAIM, NEWSLETTER.to_vec());
+}
+
+#[divan::bench]
+fn pass_57k(bencher: Bencher<'_, '_>) {
+    walk(bencher, "", NEWSLETTER.to_vec());
+}
+
+/// Copy, and decode and encode both texts.
+#[divan::bench]
+fn floor_disclaim_57k(bencher: Bencher<'_, '_>) {
+    let message = Message::scan(NEWSLETTER.to_vec(), &Limits::default());
+    bencher.counter(BytesCount::new(NEWSLETTER.len())).bench_local(|| {
+        for part in message.leaves() {
+            let decoded = part.decoded().unwrap();
+            let text = String::from_utf8(decoded.into_owned()).unwrap();
+            black_box(codec::encode(part.encoding(), text.as_bytes(), b"\r\n"));
+        }
+        black_box(message.raw().to_vec())
+    });
+}
+
+#[divan::bench]
+fn disclaim_1m2_with_attachments(bencher: Bencher<'_, '_>) {
+    walk(bencher, DISCLAIM, with_attachments());
+}
+
+#[divan::bench]
+fn zip_1m2(bencher: Bencher<'_, '_>) {
+    walk(bencher, ZIP, with_attachments());
+}
+
+/// Deflating the decoded attachments at the same level.
+#[divan::bench]
+fn floor_zip_1m2(bencher: Bencher<'_, '_>) {
+    let message = Message::scan(with_attachments(), &Limits::default());
+    let contents: Vec<Vec<u8>> = message.leaves().skip(1).map(|part| part.decoded().unwrap().into_owned()).collect();
+    bencher.counter(BytesCount::new(message.raw().len())).bench_local(|| {
+        for content in &contents {
+            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+            encoder.write_all(content).unwrap();
+            black_box(encoder.finish().unwrap());
+        }
+    });
+}
+
+/// `10 MB of <`: a page that is no page.
+#[divan::bench(consts = [5, 10, 20])]
+fn disclaim_megabytes_of_angle_brackets<const MEGABYTES: usize>(bencher: Bencher<'_, '_>) {
+    let mut mail = b"Content-Type: text/html; charset=utf-8\r\n\r\n".to_vec();
+    for _ in 0..(MEGABYTES << 20) / 80 {
+        mail.extend_from_slice(&[b'<'; 78]);
+        mail.extend_from_slice(b"\r\n");
+    }
+    walk(bencher, DISCLAIM, mail);
+}
+
+fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
+    let config = load(rules);
+    bencher
+        .counter(BytesCount::new(raw.len()))
+        .with_inputs(|| raw.clone())
+        .bench_local_values(|raw| {
+            let mail = Mail {
+                origin: Origin::default(),
+                envelope: Envelope {
+                    sender: Address::new("a@example.org"),
+                    sender_params: Vec::new(),
+                    recipients: vec![Recipient::new("b@example.com")],
+                },
+                message: Message::scan(raw, &Limits::default()),
+            };
+            let plans = engine::plan(&config.policy, &mail);
+            let applied: Vec<_> = plans
+                .iter()
+                .map(|plan| engine::apply(&config.policy, &mail, plan, &Limits::default()).unwrap())
+                .collect();
+            (mail, applied)
+        });
+}
+
+fn load(rules: &str) -> Config {
+    config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap()
+}
+
+/// A text and three attachments of text-like content, 1.2 MB on the wire.
+fn with_attachments() -> Vec<u8> {
+    let mut mail = b"From: a@example.org\r\nDate: Sun, 22 Nov 2026 17:35:00 +0100\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\nContent-Type: text/plain\r\n\r\nsee attached\r\n".to_vec();
+    let mut state = 1u32;
+    for name in ["one", "two", "three"] {
+        let mut content = Vec::with_capacity(300_000);
+        while content.len() < 300_000 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let word = WORDS[(state >> 24) as usize % WORDS.len()];
+            content.extend_from_slice(word.as_bytes());
+            content.push(if state & 0x70_0000 == 0 { b'\n' } else { b' ' });
+        }
+        mail.extend_from_slice(
+            format!("--outer\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename={name}.csv\r\nContent-Transfer-Encoding: base64\r\n\r\n")
+                .as_bytes(),
+        );
+        mail.extend_from_slice(&codec::encode(codec::Encoding::Base64, &content, b"\r\n"));
+    }
+    mail.extend_from_slice(b"--outer--\r\n");
+    mail
+}
+
+const WORDS: &[&str] = &[
+    "invoice", "order", "Köln", "quantity", "1204", "98.70", "total", "shipping", "customer", "2026-11-22", "net", "gross", "VAT",
+    "position", "article", "pieces", "EUR", "3381", "north", "south", "warehouse", "delivered", "open", "paid", "reminder", "note",
+];

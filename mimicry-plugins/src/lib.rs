@@ -1,0 +1,17 @@
+//! The plugins of mimicry. Adding one = one file here, one line in [`REGISTRY`], one section in
+//! `man/mimicry-plugins.7`, one commented sample in `etc/mimicry.toml`; a test fails if any of these is missing.
+//!
+//! A plugin must never import another plugin (only [`shared`]) or the daemon.
+
+#![forbid(unsafe_code)]
+
+use mimicry_core::registry::Registry;
+
+mod disclaim;
+mod ignore_mail;
+mod keep;
+pub mod shared;
+mod zip;
+
+/// All plugins, in documentation order.
+pub const REGISTRY: Registry = Registry(&[&ignore_mail::IgnoreMail, &keep::Keep, &disclaim::Disclaim, &zip::Zip]);

@@ -1,0 +1,8 @@
+//! What several plugins need. Must never know one of them.
+
+pub mod bundle;
+pub mod collect;
+pub mod html;
+pub mod names;
+pub mod plain;
+pub mod sniff;
