@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::printable::Printable;
+
 /// An address as it stood between the angle brackets of MAIL or RCPT. The null return path is empty.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Default)]
 pub struct Path(Vec<u8>);
@@ -25,28 +27,10 @@ impl Path {
 }
 
 impl fmt::Display for Path {
-    /// For people and logs: control octets and what is no UTF-8 are escaped, so that a path stays on its line.
+    /// For people and logs: on one line, whatever it holds.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            for char in chunk.valid().chars() {
-                match char {
-                    '\\' => f.write_str("\\\\")?,
-                    char if is_unprintable(char) => write!(f, "{}", char.escape_unicode())?,
-                    char => write!(f, "{char}")?,
-                }
-            }
-            for octet in chunk.invalid() {
-                write!(f, "\\x{octet:02x}")?;
-            }
-        }
-        Ok(())
+        Printable(&self.0).fmt(f)
     }
-}
-
-/// Control characters, line and paragraph separators and the bidirectional controls that can disguise a log line.
-fn is_unprintable(char: char) -> bool {
-    char.is_control()
-        || matches!(char, '\u{2028}' | '\u{2029}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
 }
 
 impl fmt::Debug for Path {
@@ -79,23 +63,4 @@ pub struct Envelope {
     /// The parameters of MAIL, verbatim; empty = none.
     pub sender_params: Vec<u8>,
     pub recipients: Vec<Recipient>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_path_stays_on_its_line() {
-        for (octets, shown) in [
-            (&b"a@example.org"[..], "a@example.org"),
-            (b"", ""),
-            (b"a\r\nb", "a\\u{d}\\u{a}b"),
-            (b"\xff@x", "\\xff@x"),
-            ("ü\u{202e}@x".as_bytes(), "ü\\u{202e}@x"),
-            (b"a\\b", "a\\\\b"),
-        ] {
-            assert_eq!(Path::new(octets).to_string(), shown);
-        }
-    }
 }

@@ -16,6 +16,7 @@ pub mod message;
 pub mod origin;
 pub mod plugin;
 pub mod policy;
+pub mod printable;
 pub mod registry;
 pub mod reply;
 pub mod rule;

@@ -78,11 +78,6 @@ impl PartEdit {
         let no_fields = self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty();
         no_parts && no_fields && !self.removed && self.body.is_none()
     }
-
-    /// Does the part itself change, and not only what stands beside it.
-    pub(super) fn is_inside(&self) -> bool {
-        !(self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty() && self.body.is_none())
-    }
 }
 
 /// A new multipart around a part.
@@ -137,7 +132,7 @@ impl<'m> EditSet<'m> {
             let content = self.content(id)?;
             let value = match content.field("content-type") {
                 Some(field) => params::set(field_value(&field), "charset", charset),
-                None => format!(" text/plain; charset={charset}").into_bytes(),
+                None => format!(" {}; charset={charset}", content.media_type()).into_bytes(),
             };
             self.put_field(part, "Content-Type", &value);
         }
@@ -307,6 +302,10 @@ impl<'m> EditSet<'m> {
         if let Some(wrap) = &mut self.edit(id).wrap {
             wrap.after.extend(after);
             return Ok(());
+        }
+        if part.field("content-type").is_none() && part.media_type() == "message/rfc822" && !self.is_replaced(id) {
+            // Its type was the default of a multipart/digest (RFC 2046 section 5.1.5), which it will no longer stand in.
+            self.put_field(part, "Content-Type", format!(" {}", part.media_type()).as_bytes());
         }
         let others: Vec<&[u8]> = after.iter().map(|part| part.body.as_slice()).collect();
         let boundary = compose::boundary(self.message, salt, &others);

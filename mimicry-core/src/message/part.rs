@@ -16,6 +16,17 @@ pub struct Part<'m> {
     id: PartId,
 }
 
+/// What the octets of a part end in: it decides on the line end before a delimiter that follows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tail {
+    /// A header block without a blank line; one more line end would be the blank line.
+    Header,
+    /// The blank line; there is no body.
+    Blank,
+    /// A body or an epilogue.
+    Body,
+}
+
 impl<'m> Part<'m> {
     pub(super) fn new(message: &'m Message, id: PartId) -> Part<'m> {
         Part { message, id }
@@ -214,6 +225,29 @@ impl<'m> Part<'m> {
         let mut types: Vec<&str> = std::iter::once(self).chain(self.ancestors()).map(Part::media_type).collect();
         types.reverse();
         types.join(" > ")
+    }
+
+    /// The first line of the message where that is an mbox envelope line: fields go below it.
+    pub(super) fn envelope_line(self) -> Option<Field<'m>> {
+        let first = self.fields().next().filter(|_| self.is_root())?;
+        // The scanner lets no other line without a field name into a header block.
+        let is_named = !first.name().is_empty() && first.name().iter().all(u8::is_ascii_graphic);
+        (!is_named).then_some(first)
+    }
+
+    pub(super) fn tail(self) -> Tail {
+        let last = Part::new(self.message, PartId(self.node().next.0.saturating_sub(1)));
+        let closed = std::iter::once(last)
+            .chain(last.ancestors())
+            .take_while(|part| part.is_within(self.id))
+            .any(|part| matches!(part.node().kind, Kind::Multipart { close: Some(_), .. }));
+        if closed || !last.body().is_empty() {
+            Tail::Body
+        } else if last.node().header.end == last.node().body.start {
+            Tail::Header
+        } else {
+            Tail::Blank
+        }
     }
 
     /// The message it is a part of.

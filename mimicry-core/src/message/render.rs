@@ -8,6 +8,7 @@
 use super::compose::NewPart;
 use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::part::Tail;
 use super::{Kind, Part, PartId};
 
 /// The message with its edits. Without any, an exact copy.
@@ -29,6 +30,7 @@ pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
         touched,
         newline: message.newline().as_bytes(),
         out: Vec::with_capacity(message.raw().len().saturating_add(4096)),
+        tail: Tail::Body,
     };
     renderer.entity(message.root());
     renderer.out
@@ -40,6 +42,8 @@ struct Renderer<'e, 'm> {
     touched: Vec<bool>,
     newline: &'static [u8],
     out: Vec<u8>,
+    /// Of the part written last.
+    tail: Tail,
 }
 
 /// What stands between two delimiters.
@@ -57,6 +61,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
     fn entity(&mut self, part: Part<'m>) {
         if !self.is_touched(part.id()) {
             self.out.extend_from_slice(part.raw());
+            self.tail = part.tail();
             return;
         }
         let edits = self.edits;
@@ -64,8 +69,10 @@ impl<'e, 'm> Renderer<'e, 'm> {
         match edit.and_then(|edit| edit.wrap.as_ref().map(|wrap| (edit, wrap))) {
             Some((edit, wrap)) => self.wrapped(part, edit, wrap),
             None => {
+                let start = self.out.len();
                 self.header(part, edit, |_| true);
-                self.rest(part, edit);
+                let has_header = self.out.len() > start;
+                self.rest(part, edit, has_header && part.header().is_empty());
             }
         }
     }
@@ -78,10 +85,17 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 out.extend_from_slice(field.raw());
             }
         };
-        if let Some(edit) = edit {
+        let envelope = part.envelope_line();
+        if let Some(line) = envelope.filter(|line| which(line.name())) {
+            self.out.extend_from_slice(line.raw());
+        }
+        if let Some(edit) = edit
+            && !edit.fields_above.is_empty()
+        {
+            self.end_line(start);
             blocks(&mut self.out, &edit.fields_above);
         }
-        for field in part.fields().filter(|field| which(field.name())) {
+        for field in part.fields().skip(usize::from(envelope.is_some())).filter(|field| which(field.name())) {
             match edit.and_then(|edit| edit.fields.get(&field.start())) {
                 Some(Some(new)) => self.out.extend_from_slice(new),
                 Some(None) => {}
@@ -103,16 +117,18 @@ impl<'e, 'm> Renderer<'e, 'm> {
         }
     }
 
-    /// What follows the header block: blank line and body, or children.
-    fn rest(&mut self, part: Part<'m>, edit: Option<&PartEdit>) {
+    /// What follows the header block: blank line and body, or children. `apart`: a body without a blank line gets one,
+    /// because what now stands before it could be read together with it.
+    fn rest(&mut self, part: Part<'m>, edit: Option<&PartEdit>, apart: bool) {
         let node = part.node();
         let message = part.message();
         let blank = message.slice(&(node.header.end..node.body.start));
+        self.out.extend_from_slice(blank);
         match &node.kind {
             Kind::Multipart { boundary, close } => {
-                self.out.extend_from_slice(blank);
                 let Some(first) = part.children().next() else {
                     self.out.extend_from_slice(part.body());
+                    self.tail = part.tail();
                     return;
                 };
                 let preamble = node.body.start..first.node().delimiter.start;
@@ -120,28 +136,24 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 self.children(part, boundary, close.is_some());
                 if let Some(close) = close {
                     self.out.extend_from_slice(message.slice(&(close.start..node.body.end)));
+                    self.tail = Tail::Body;
                 }
             }
-            _ => match edit.and_then(|edit| edit.body.as_ref()) {
-                Some(body) => {
-                    if blank.is_empty() {
-                        // Nothing separated header and body: one line end closes the last field, one is the blank line.
-                        self.end_line(self.out.len().saturating_sub(1));
-                        self.out.extend_from_slice(self.newline);
-                    } else {
-                        self.out.extend_from_slice(blank);
-                    }
-                    self.out.extend_from_slice(body);
+            _ => {
+                let new_body = edit.and_then(|edit| edit.body.as_deref());
+                let body = new_body.unwrap_or(part.body());
+                let adds_blank = blank.is_empty() && (new_body.is_some() || apart && !body.is_empty());
+                if adds_blank {
+                    self.end_line(0);
+                    self.out.extend_from_slice(self.newline);
                 }
-                None => {
-                    self.out.extend_from_slice(blank);
-                    if node.header.is_empty() && blank.is_empty() && !part.body().is_empty() && edit.is_some() {
-                        // The message was all body; now that it has a field, the body needs a blank line.
-                        self.out.extend_from_slice(self.newline);
-                    }
-                    self.out.extend_from_slice(part.body());
-                }
-            },
+                self.out.extend_from_slice(body);
+                self.tail = match (body.is_empty(), blank.is_empty() && !adds_blank) {
+                    (false, _) => Tail::Body,
+                    (true, true) => Tail::Header,
+                    (true, false) => Tail::Blank,
+                };
+            }
         }
     }
 
@@ -159,11 +171,17 @@ impl<'e, 'm> Renderer<'e, 'm> {
         items.extend(edits.of(parent.id()).into_iter().flat_map(|edit| &edit.at_end).map(|new| Item::New(new)));
         let last = items.len().saturating_sub(1);
         for (index, item) in items.iter().enumerate() {
-            let own_line_end = match item {
+            let line_end = match item {
                 Item::Old(child) => {
-                    self.out.extend_from_slice(parent.message().slice(&child.node().delimiter));
+                    let delimiter = parent.message().slice(&child.node().delimiter);
+                    self.out.extend_from_slice(delimiter);
+                    let start = self.out.len();
                     self.entity(*child);
-                    self.line_end_behind(*child, parent)
+                    if !delimiter.ends_with(b"\n") && self.out.len() > start {
+                        // The message ended in the delimiter.
+                        self.out.splice(start..start, self.newline.iter().copied());
+                    }
+                    line_end_behind(*child, parent)
                 }
                 Item::New(new) => {
                     self.new_part(boundary, new);
@@ -171,27 +189,21 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 }
             };
             if index < last || closed {
-                self.out.extend_from_slice(own_line_end.unwrap_or(self.newline));
+                self.end_part(line_end);
             }
         }
     }
 
-    /// The line end between a child and the delimiter that follows it; `None` = no delimiter follows. It is missing
-    /// where a delimiter follows right upon a header block.
-    fn line_end_behind(&self, child: Part<'m>, parent: Part<'m>) -> Option<&'m [u8]> {
-        let message = parent.message();
-        let start = child.node().body.end;
-        let end = match (message.part(child.node().next), &parent.node().kind) {
-            (Some(next), _) if next.parent().map(Part::id) == Some(parent.id()) => next.node().delimiter.start,
-            (_, Kind::Multipart { close: Some(close), .. }) => close.start,
-            _ => return None,
-        };
-        let line_end = message.slice(&(start..end));
-        let has_new_body = self.edits.of(child.id()).is_some_and(|edit| edit.body.is_some() || edit.wrap.is_some());
-        if line_end.is_empty() && has_new_body {
-            return Some(self.newline);
+    /// The line end between a part and the delimiter that follows it: the one that was there, or a new one where a body
+    /// would run into the delimiter.
+    fn end_part(&mut self, line_end: Option<&[u8]>) {
+        match (self.tail, line_end) {
+            (Tail::Header, _) | (Tail::Blank, Some(b"")) => self.end_line(0),
+            // In a message of LF lines a CR before an LF would be taken for a part of the line end.
+            (_, None | Some(b"")) if self.out.ends_with(b"\r") => self.out.extend_from_slice(b"\r\n"),
+            (_, None | Some(b"")) => self.out.extend_from_slice(self.newline),
+            (_, Some(line_end)) => self.out.extend_from_slice(line_end),
         }
-        Some(line_end)
     }
 
     fn new_part(&mut self, boundary: &[u8], new: &NewPart) {
@@ -201,6 +213,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
         self.out.extend_from_slice(&new.header);
         self.out.extend_from_slice(self.newline);
         self.out.extend_from_slice(&new.body);
+        self.tail = if new.body.is_empty() { Tail::Blank } else { Tail::Body };
     }
 
     /// A part inside a new multipart. The root keeps its fields but for those that describe the content.
@@ -218,22 +231,30 @@ impl<'e, 'm> Renderer<'e, 'm> {
         let start = self.out.len();
         self.header(part, Some(edit), |name| !stays(name));
         self.end_line(start);
-        let node = part.node();
-        if node.header.end == node.body.start && !part.is_multipart() && edit.body.is_none() {
-            // The part had no blank line; inside a multipart a body needs one.
-            self.out.extend_from_slice(self.newline);
-        }
-        self.rest(part, Some(edit));
+        self.rest(part, Some(edit), true);
         for new in &wrap.after {
-            self.out.extend_from_slice(self.newline);
+            self.end_part(None);
             self.new_part(boundary.as_bytes(), new);
         }
-        self.out.extend_from_slice(self.newline);
+        self.end_part(None);
         self.out.extend_from_slice(b"--");
         self.out.extend_from_slice(boundary.as_bytes());
         self.out.extend_from_slice(b"--");
         if part.is_root() {
             self.out.extend_from_slice(self.newline);
         }
+        self.tail = Tail::Body;
     }
+}
+
+/// The line end between a child and the delimiter that follows it; `None` = no delimiter follows. It is empty where a
+/// delimiter follows right upon a header block or a blank line.
+fn line_end_behind<'m>(child: Part<'m>, parent: Part<'m>) -> Option<&'m [u8]> {
+    let message = parent.message();
+    let end = match (message.part(child.node().next), &parent.node().kind) {
+        (Some(next), _) if next.parent().map(Part::id) == Some(parent.id()) => next.node().delimiter.start,
+        (_, Kind::Multipart { close: Some(close), .. }) => close.start,
+        _ => return None,
+    };
+    Some(message.slice(&(child.node().body.end..end)))
 }

@@ -5,7 +5,10 @@
 //!
 //! Must never: look into message/rfc822.
 
-use memchr::memchr2_iter;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use memchr::{memchr, memchr2};
 
 use super::{Message, Part, PartId};
 
@@ -131,39 +134,43 @@ fn referenced_parts(message: &Message) -> Vec<PartId> {
     if named.is_empty() {
         return Vec::new();
     }
-    let mut references = Vec::new();
+    let mut is_referenced: BTreeMap<&[u8], bool> = named.iter().map(|(_, id)| (id.as_slice(), false)).collect();
     for part in message.leaves().filter(|part| part.media_type() == "text/html") {
         if let Ok(html) = part.decoded() {
-            collect_references(&html, &mut references);
+            mark_references(&html, &mut is_referenced);
         }
     }
-    references.sort_unstable();
-    references.dedup();
-    named
-        .into_iter()
-        .filter(|(_, id)| references.binary_search(id).is_ok())
-        .map(|(part, _)| part)
-        .collect()
+    let is_referenced = |id: &Vec<u8>| is_referenced.get(id.as_slice()) == Some(&true);
+    named.iter().filter(|(_, id)| is_referenced(id)).map(|(part, _)| *part).collect()
 }
 
-/// The Content-IDs behind `cid:` in some HTML, percent-decoded.
-fn collect_references(html: &[u8], references: &mut Vec<Vec<u8>>) {
-    for at in memchr2_iter(b'c', b'C', html) {
-        let Some(rest) = html.get(at..) else { continue };
-        let Some((scheme, rest)) = rest.split_at_checked(4) else { continue };
+/// Marks the Content-IDs that stand behind `cid:` in some HTML, percent-encoded or not. What follows a reference is
+/// searched for the next one, so that no octet is looked at twice.
+fn mark_references(html: &[u8], ids: &mut BTreeMap<&[u8], bool>) {
+    let mut rest = html;
+    while let Some(at) = memchr2(b'c', b'C', rest) {
+        let found = rest.get(at..).unwrap_or_default();
+        let Some((scheme, behind)) = found.split_at_checked(4) else { break };
         if !scheme.eq_ignore_ascii_case(b"cid:") {
+            rest = found.get(1..).unwrap_or_default();
             continue;
         }
-        let end = rest
+        let end = behind
             .iter()
-            .take(1000)
             .position(|octet| matches!(octet, b'"' | b'\'' | b'>' | b'<' | b')' | b'&') || octet.is_ascii_whitespace())
-            .unwrap_or(rest.len().min(1000));
-        references.push(percent_decode(rest.get(..end).unwrap_or_default()));
+            .unwrap_or(behind.len());
+        let (id, tail) = behind.split_at_checked(end).unwrap_or((behind, b""));
+        if let Some(mark) = ids.get_mut(&*percent_decode(id)) {
+            *mark = true;
+        }
+        rest = tail;
     }
 }
 
-fn percent_decode(text: &[u8]) -> Vec<u8> {
+fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
+    if memchr(b'%', text).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
@@ -185,5 +192,5 @@ fn percent_decode(text: &[u8]) -> Vec<u8> {
             }
         }
     }
-    out
+    Cow::Owned(out)
 }

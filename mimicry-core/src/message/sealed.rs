@@ -10,7 +10,7 @@ use memchr::memmem;
 use super::codec::{self, Encoding};
 use super::header::fields;
 use super::params::Params;
-use super::{Kind, Limits, Node};
+use super::{Limits, Node};
 
 /// How a part is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +38,7 @@ fn own_seal(raw: &[u8], node: &Node) -> Option<Seal> {
         "multipart/encrypted" | "application/pgp-encrypted" => Some(Seal::Encrypted),
         "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(smime_type(header)),
         "application/octet-stream" if is_smime_name(header) => Some(Seal::Encrypted),
-        text if text.starts_with("text/") && !matches!(node.kind, Kind::Multipart { .. }) => {
+        "text/plain" | "text/html" => {
             armour(header, raw.get(node.body.clone()).unwrap_or_default())
         }
         _ => None,

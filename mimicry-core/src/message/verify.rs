@@ -11,8 +11,9 @@ use super::codec::{self, Encoding};
 use super::compose::NewPart;
 use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::part::Tail;
 use super::text::TextBody;
-use super::{Kind, Limits, Message, Newline, Part, PartId};
+use super::{Kind, Limits, Message, Newline, Part};
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
 pub const MAX_LINE: usize = 998;
@@ -37,8 +38,10 @@ pub fn verify(edits: &EditSet<'_>, rendered: Vec<u8>, limits: &Limits) -> Result
     for id in edits.touched() {
         let Some(part) = before.part(id) else { continue };
         for part in std::iter::once(part).chain(part.ancestors()) {
-            if let Some(mark) = proof.touched.get_mut(part.id().index()) {
-                *mark = true;
+            match proof.touched.get_mut(part.id().index()) {
+                // Above a part that is marked all are.
+                Some(true) | None => break,
+                Some(mark) => *mark = true,
             }
         }
     }
@@ -47,10 +50,6 @@ pub fn verify(edits: &EditSet<'_>, rendered: Vec<u8>, limits: &Limits) -> Result
         return fail(root, "the new structure is broken or ambiguous");
     }
     proof.entity(root, after.root())?;
-    let (start, end) = (after.root().node().header.start, after.root().node().body.end);
-    if start != 0 || end != after.raw().len() {
-        return fail(root, "there are octets outside of the root");
-    }
     Ok(after)
 }
 
@@ -79,32 +78,51 @@ enum Planned<'e, 'm> {
 impl<'e, 'm> Proof<'e, 'm> {
     fn entity(&self, old: Part<'m>, new: Part<'_>) -> Result<(), Mismatch> {
         if !self.touched.get(old.id().index()).copied().unwrap_or(false) {
-            same(old, old.raw() == new.raw(), "an untouched part changed")?;
-            return same(old, subtree(old) == subtree(new), "an untouched part is read as another tree");
+            same(old, self.is_untouched(old, new), "an untouched part changed")?;
+            return same(old, same_tree(old, new), "an untouched part is read as another tree");
         }
         let edit = self.edits.of(old.id());
         match edit.and_then(|edit| edit.wrap.as_ref()) {
             Some(wrap) => self.wrapped(old, edit, wrap, new),
             None => {
-                same(old, header_is(old, edit, new, |_| true), "the header is not as planned")?;
-                self.content(old, edit, new)
+                let apart = old.header().is_empty() && !new.header().is_empty();
+                let adds_blank = adds_blank(old, edit, apart);
+                self.header(old, edit, new, adds_blank || is_followed(new), |_| true)?;
+                self.content(old, edit, new, adds_blank)
             }
         }
     }
 
+    fn is_untouched(&self, old: Part<'_>, new: Part<'_>) -> bool {
+        match new.raw().strip_prefix(old.raw()) {
+            Some(b"") => true,
+            // The message ended within a line of a header block; now something follows it.
+            Some(rest) => {
+                let is_open = old.tail() == Tail::Header && !old.raw().is_empty() && !old.raw().ends_with(b"\n");
+                is_open && is_followed(new) && rest == self.newline()
+            }
+            None => false,
+        }
+    }
+
+    fn header(
+        &self,
+        old: Part<'m>,
+        edit: Option<&PartEdit>,
+        new: Part<'_>,
+        is_ended: bool,
+        which: impl Fn(&[u8]) -> bool,
+    ) -> Result<(), Mismatch> {
+        let planned = planned_header(old, edit, is_ended, which)?;
+        same(old, planned == new.header(), "the header is not as planned")
+    }
+
     /// Everything behind the header block.
-    fn content(&self, old: Part<'m>, edit: Option<&'e PartEdit>, new: Part<'_>) -> Result<(), Mismatch> {
+    fn content(&self, old: Part<'m>, edit: Option<&'e PartEdit>, new: Part<'_>, adds_blank: bool) -> Result<(), Mismatch> {
         let media_type = edit.and_then(|edit| edit.media_type.as_deref()).unwrap_or(old.media_type());
         same(old, media_type == new.media_type(), "the media type is not as planned")?;
-        let new_body = edit.and_then(|edit| edit.body.as_deref());
-        let blank = blank_line(new);
-        let had_blank = !blank_line(old).is_empty();
-        let needs_blank = new_body.is_some() || (old.header().is_empty() && !old.body().is_empty()) || old.is_root();
-        same(
-            old,
-            if had_blank || !needs_blank { blank == blank_line(old) } else { is_line_end(blank) || blank.is_empty() },
-            "the blank line changed",
-        )?;
+        let blank = if adds_blank { self.newline() } else { blank_line(old) };
+        same(old, blank == blank_line(new), "the blank line is not as planned")?;
         match (&old.node().kind, &new.node().kind) {
             (Kind::Multipart { boundary, close }, Kind::Multipart { boundary: new_boundary, close: new_close }) => {
                 same(old, boundary == new_boundary, "the boundary changed")?;
@@ -112,10 +130,17 @@ impl<'e, 'm> Proof<'e, 'm> {
                 self.children(old, new)
             }
             (Kind::Multipart { .. }, _) | (_, Kind::Multipart { .. }) => fail(old, "a leaf became a multipart, or a multipart a leaf"),
-            _ => {
-                same(old, new.body() == new_body.unwrap_or(old.body()), "the body is not as planned")?;
-                if new_body.is_some() { made_well(old, new) } else { Ok(()) }
-            }
+            _ => match edit.and_then(|edit| edit.body.as_deref()) {
+                Some(body) => {
+                    same(old, new.body() == body, "the body is not as planned")?;
+                    let lines_were_clean = lines_are_clean(old.body(), old.message().newline());
+                    made_well(old, new, lines_were_clean)
+                }
+                None => {
+                    same(old, new.body() == old.body(), "a body changed")?;
+                    same(old, new.is_opaque() == old.is_opaque(), "a part is read otherwise")
+                }
+            },
         }
     }
 
@@ -132,20 +157,26 @@ impl<'e, 'm> Proof<'e, 'm> {
             planned.extend(edit.into_iter().flat_map(|edit| &edit.after).map(|new| Planned::New(new)));
         }
         planned.extend(self.edits.of(old.id()).into_iter().flat_map(|edit| &edit.at_end).map(|new| Planned::New(new)));
+        let boundary = match &old.node().kind {
+            Kind::Multipart { boundary, .. } => &**boundary,
+            _ => b"",
+        };
+        let ours = self.delimiter(boundary);
         let mut found = new.children();
         for planned in planned {
             let Some(found) = found.next() else { return fail(old, "a part is missing") };
-            let line_end = line_end_behind(found);
             match planned {
                 Planned::Old(child) => {
-                    let delimiter = |part: Part<'_>| part.message().slice(&part.node().delimiter).to_vec();
-                    same(child, delimiter(child) == delimiter(found), "the delimiter line changed")?;
-                    let as_before = line_end == line_end_behind(child);
-                    same(child, as_before || self.may_have_new_line_end(child, line_end, found), "the line end behind the part changed")?;
+                    let lacked_its_end = !delimiter(child).ends_with(b"\n") && is_followed_by_octets(found);
+                    let planned = [delimiter(child), if lacked_its_end { self.newline() } else { b"" }];
+                    same(child, *delimiter(found) == planned.concat(), "the delimiter line changed")?;
+                    self.line_end(child, line_end_behind(child), found)?;
                     self.entity(child, found)?;
                 }
                 Planned::New(new) => {
-                    same(old, line_end.is_none_or(|line_end| line_end == self.newline()), "the line end behind a new part is wrong")?;
+                    same(old, *delimiter(found) == ours, "the delimiter of a new part is not as planned")?;
+                    let line_end = line_end_behind(found);
+                    same(old, line_end.is_none_or(|end| end == self.line_end_after(found)), "the line end behind a new part is wrong")?;
                     new_part(old, new, found)?;
                 }
             }
@@ -153,39 +184,52 @@ impl<'e, 'm> Proof<'e, 'm> {
         same(old, found.next().is_none(), "there is a part too many")
     }
 
-    /// A child whose neighbour or body is new may have got the line end that it lacked, or lost the last one of a
-    /// multipart that is never closed.
-    fn may_have_new_line_end(&self, child: Part<'m>, line_end: Option<&[u8]>, found: Part<'_>) -> bool {
-        let was_missing = line_end_behind(child).is_none_or(<[u8]>::is_empty);
-        let is_last = found.parent().is_some_and(|parent| parent.children().last().map(Part::id) == Some(found.id()));
-        match line_end {
-            Some(line_end) => was_missing && line_end == self.newline(),
-            None => is_last,
-        }
+    /// The line end that we put behind a part: CRLF behind a lone CR, which would else be taken for a part of it.
+    fn line_end_after(&self, part: Part<'_>) -> &'static [u8] {
+        if part.raw().ends_with(b"\r") { b"\r\n" } else { self.newline() }
+    }
+
+    /// A delimiter line of ours.
+    fn delimiter(&self, boundary: &[u8]) -> Vec<u8> {
+        [b"--", boundary, self.newline()].concat()
+    }
+
+    /// The line end between `found` and the delimiter behind it is the one that was there. Where none was, there is one
+    /// if `found` has a body: upon a header block it would be the blank line.
+    fn line_end(&self, old: Part<'_>, before: Option<&[u8]>, found: Part<'_>) -> Result<(), Mismatch> {
+        let Some(line_end) = line_end_behind(found) else { return Ok(()) };
+        let planned = match (found.tail(), before) {
+            (Tail::Header, _) | (Tail::Blank, Some(b"")) => b"",
+            (_, None | Some(b"")) => self.line_end_after(found),
+            (_, Some(before)) => before,
+        };
+        same(old, line_end == planned, "the line end behind a part is not as planned")
     }
 
     fn wrapped(&self, old: Part<'m>, edit: Option<&'e PartEdit>, wrap: &'e Wrap, new: Part<'_>) -> Result<(), Mismatch> {
         let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
         let newline = std::str::from_utf8(self.newline()).unwrap_or_default();
         let ours = format!("Content-Type: multipart/{};{newline}\tboundary=\"{}\"{newline}", wrap.subtype, wrap.boundary);
-        let Some(outer) = new.header().strip_suffix(ours.as_bytes()) else {
-            return fail(old, "the header of the new multipart is not as planned");
-        };
-        same(old, block_is(old, edit, outer, stays), "the header is not as planned")?;
+        let mut header = planned_header(old, edit, true, stays)?;
+        header.extend_from_slice(ours.as_bytes());
+        same(old, new.header() == header, "the header of the new multipart is not as planned")?;
+        same(old, blank_line(new) == self.newline(), "the new multipart has no blank line")?;
         same(old, new.is_multipart(), "the new multipart is not seen")?;
         same(old, preamble(new).is_empty(), "the new multipart has a preamble")?;
         let close = format!("--{}--{}", wrap.boundary, if old.is_root() { newline } else { "" });
-        let end = epilogue(new);
-        same(old, end.is_some_and(|end| end == close.as_bytes() || end.strip_suffix(self.newline()) == Some(close.as_bytes())), "the new multipart is not closed as planned")?;
+        same(old, epilogue(new) == Some(close.as_bytes()), "the new multipart is not closed as planned")?;
+        let ours = self.delimiter(wrap.boundary.as_bytes());
         let mut children = new.children();
         let Some(inner) = children.next() else { return fail(old, "a part is missing") };
-        let delimiter = |part: Part<'_>| *part.message().slice(&part.node().delimiter) == *format!("--{}{newline}", wrap.boundary).as_bytes();
-        same(old, delimiter(inner) && line_end_behind(inner) == Some(self.newline()), "the delimiters of the new multipart are wrong")?;
-        same(old, header_is(old, edit, inner, |name| !stays(name)), "the header inside is not as planned")?;
-        self.content(old, edit, inner)?;
+        same(old, *delimiter(inner) == ours, "a delimiter of the new multipart is not as planned")?;
+        self.line_end(old, None, inner)?;
+        let adds_blank = adds_blank(old, edit, true);
+        self.header(old, edit, inner, true, |name| !stays(name))?;
+        self.content(old, edit, inner, adds_blank)?;
         for planned in &wrap.after {
             let Some(found) = children.next() else { return fail(old, "a part is missing") };
-            same(old, delimiter(found) && line_end_behind(found) == Some(self.newline()), "the delimiters of the new multipart are wrong")?;
+            same(old, *delimiter(found) == ours, "a delimiter of the new multipart is not as planned")?;
+            same(old, line_end_behind(found) == Some(self.line_end_after(found)), "the line end behind a new part is wrong")?;
             new_part(old, planned, found)?;
         }
         same(old, children.next().is_none(), "there is a part too many")
@@ -196,61 +240,92 @@ impl<'e, 'm> Proof<'e, 'm> {
     }
 }
 
-/// Is the header block of `new` that of `old` with its edits, as far as `which` says so of a field's name.
-fn header_is(old: Part<'_>, edit: Option<&PartEdit>, new: Part<'_>, which: impl Fn(&[u8]) -> bool) -> bool {
-    block_is(old, edit, new.header(), which)
-}
-
-fn block_is(old: Part<'_>, edit: Option<&PartEdit>, block: &[u8], which: impl Fn(&[u8]) -> bool) -> bool {
-    let newline = old.message().newline().as_bytes();
-    let mut rest = block;
-    let mut take = |field: &[u8]| match rest.strip_prefix(field) {
-        Some(tail) => {
-            rest = tail;
-            true
+/// The fields that a part should have, as far as `which` says so of a field's name. `is_ended`: the last line has a
+/// line end, because something follows it.
+fn planned_header(
+    old: Part<'_>,
+    edit: Option<&PartEdit>,
+    is_ended: bool,
+    which: impl Fn(&[u8]) -> bool,
+) -> Result<Vec<u8>, Mismatch> {
+    let newline = old.message().newline();
+    let mut planned: Vec<u8> = Vec::with_capacity(old.header().len());
+    let mut put = |field: &[u8], is_new: bool| {
+        same(old, !is_new || lines_are_clean(field, newline), "a new field has a line that is too long or ends wrongly")?;
+        if !planned.is_empty() && !planned.ends_with(b"\n") {
+            planned.extend_from_slice(newline.as_bytes());
         }
-        None => false,
+        planned.extend_from_slice(field);
+        Ok(())
     };
+    let envelope = old.envelope_line();
+    for line in envelope.iter().filter(|line| which(line.name())) {
+        put(line.raw(), false)?;
+    }
     let edits = edit.into_iter();
     for field in edits.clone().flat_map(|edit| &edit.fields_above).flat_map(|block| fields(block)) {
-        if which(field.name()) && !take(field.raw()) {
-            return false;
+        if which(field.name()) {
+            put(field.raw(), true)?;
         }
     }
-    for field in old.fields().filter(|field| which(field.name())) {
-        let planned = match edit.and_then(|edit| edit.fields.get(&field.start())) {
-            Some(Some(new)) => &**new,
-            Some(None) => continue,
-            None => field.raw(),
-        };
-        if !take(planned) {
-            return false;
-        }
-        // A last field that had no line end has got one when something follows it.
-        if !planned.ends_with(b"\n") {
-            take(newline);
+    for field in old.fields().skip(usize::from(envelope.is_some())).filter(|field| which(field.name())) {
+        match edit.and_then(|edit| edit.fields.get(&field.start())) {
+            // What was too long before may still be.
+            Some(Some(new)) => put(new, lines_are_clean(field.raw(), newline))?,
+            Some(None) => {}
+            None => put(field.raw(), false)?,
         }
     }
     for field in edits.flat_map(|edit| &edit.fields_below).flat_map(|block| fields(block)) {
-        if which(field.name()) && !take(field.raw()) {
-            return false;
+        if which(field.name()) {
+            put(field.raw(), true)?;
         }
     }
-    rest.is_empty()
+    if is_ended && !planned.is_empty() && !planned.ends_with(b"\n") {
+        planned.extend_from_slice(newline.as_bytes());
+    }
+    Ok(planned)
 }
 
-/// The number of parts in a subtree, itself included.
-fn subtree(part: Part<'_>) -> u32 {
-    part.node().next.0.saturating_sub(part.id().0)
+/// Does a leaf that had no blank line get one: before a new body, and before an old one when a header or delimiter now
+/// stands `apart` from it.
+fn adds_blank(old: Part<'_>, edit: Option<&PartEdit>, apart: bool) -> bool {
+    let has_new_body = edit.is_some_and(|edit| edit.body.is_some());
+    let had_blank = !blank_line(old).is_empty();
+    !old.is_multipart() && !had_blank && (has_new_body || apart && !old.body().is_empty())
+}
+
+/// Does anything stand behind the part in the message.
+fn is_followed(part: Part<'_>) -> bool {
+    part.node().body.end < part.message().raw().len()
+}
+
+/// Does anything stand behind the delimiter of the part.
+fn is_followed_by_octets(part: Part<'_>) -> bool {
+    part.node().delimiter.end < part.message().raw().len()
+}
+
+/// Are the parts below two parts the same, looked at from within.
+fn same_tree(old: Part<'_>, new: Part<'_>) -> bool {
+    let below = |part: Part<'_>| part.id().index()..part.node().next.index();
+    let (old_nodes, new_nodes) = (old.message().nodes.get(below(old)), new.message().nodes.get(below(new)));
+    let (Some(old_nodes), Some(new_nodes)) = (old_nodes, new_nodes) else { return false };
+    old_nodes.len() == new_nodes.len()
+        && old_nodes.iter().zip(new_nodes).all(|(old, new)| {
+            old.media_type == new.media_type
+                && old.seal == new.seal
+                && old.body.len() == new.body.len()
+                && std::mem::discriminant(&old.kind) == std::mem::discriminant(&new.kind)
+        })
+}
+
+fn delimiter<'m>(part: Part<'m>) -> &'m [u8] {
+    part.message().slice(&part.node().delimiter)
 }
 
 fn blank_line<'m>(part: Part<'m>) -> &'m [u8] {
     let node = part.node();
     part.message().slice(&(node.header.end..node.body.start))
-}
-
-fn is_line_end(octets: &[u8]) -> bool {
-    matches!(octets, b"\n" | b"\r\n")
 }
 
 fn preamble<'m>(part: Part<'m>) -> &'m [u8] {
@@ -272,7 +347,7 @@ fn epilogue<'m>(part: Part<'m>) -> Option<&'m [u8]> {
 fn line_end_behind<'m>(part: Part<'m>) -> Option<&'m [u8]> {
     let parent = part.parent()?;
     let message = part.message();
-    let next = message.part(PartId(part.node().next.0)).filter(|next| next.parent().map(Part::id) == Some(parent.id()));
+    let next = message.part(part.node().next).filter(|next| next.parent().map(Part::id) == Some(parent.id()));
     let end = match (next, &parent.node().kind) {
         (Some(next), _) => next.node().delimiter.start,
         (None, Kind::Multipart { close: Some(close), .. }) => close.start,
@@ -285,15 +360,16 @@ fn line_end_behind<'m>(part: Part<'m>) -> Option<&'m [u8]> {
 fn new_part(place: Part<'_>, planned: &NewPart, found: Part<'_>) -> Result<(), Mismatch> {
     same(place, found.header() == planned.header, "the header of a new part is not as planned")?;
     same(place, found.body() == planned.body, "the body of a new part is not as planned")?;
-    same(place, is_line_end(blank_line(found)), "a new part has no blank line")?;
+    same(place, blank_line(found) == place.message().newline().as_bytes(), "a new part has no blank line")?;
     same(place, found.media_type() == planned.media_type, "a new part is of another type")?;
     same(place, !found.is_multipart() && !found.is_opaque(), "a new part is no leaf")?;
-    same(place, lines_are_clean(&planned.header, found.message().newline()), "a new header has a line that is too long or ends wrongly")?;
-    made_well(place, found)
+    same(place, lines_are_clean(&planned.header, place.message().newline()), "a new header has a line that is too long or ends wrongly")?;
+    made_well(place, found, true)
 }
 
-/// Is a body that mimicry made true of its own header (RFC 2045 sections 2 and 6).
-fn made_well(place: Part<'_>, part: Part<'_>) -> Result<(), Mismatch> {
+/// Is a body that mimicry made true of its own header (RFC 2045 sections 2 and 6). `lines`: check its lines too, which
+/// may be as odd as those of the body that it replaces.
+fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatch> {
     let body = part.body();
     let encoding = part.encoding();
     let has_8bit = !body.is_ascii();
@@ -304,19 +380,15 @@ fn made_well(place: Part<'_>, part: Part<'_>) -> Result<(), Mismatch> {
         Encoding::EightBit | Encoding::Binary => {}
         Encoding::Unknown => return fail(place, "the transfer encoding is unknown"),
     }
-    let untouched_lines = place.body();
-    if encoding != Encoding::Binary && lines_are_clean(untouched_lines, part.message().newline()) {
-        same(place, lines_are_clean(body, part.message().newline()), "a line is too long or ends wrongly")?;
+    if lines && encoding != Encoding::Binary {
+        same(place, lines_are_clean(body, place.message().newline()), "a line is too long or ends wrongly")?;
     }
-    let Ok(_) = codec::decoded_len(encoding, body) else {
-        return fail(place, "the new body does not decode");
-    };
     if part.media_type().starts_with("text/") {
         let charset = part.charset();
         let text = TextBody::read(body, charset.as_deref().map(str::as_bytes), encoding, part.message().newline().as_bytes());
-        same(place, text.is_ok(), "the new body is not text of its charset")?;
+        return same(place, text.is_ok(), "the new body is not text of its charset");
     }
-    Ok(())
+    same(place, codec::decoded_len(encoding, body).is_ok(), "the new body does not decode")
 }
 
 /// No line over the limit, no line that ends otherwise than the message's lines do.

@@ -1,0 +1,25 @@
+//! `mimicryd check`: does a configuration load, and what is wrong with it.
+
+use std::os::unix::ffi::OsStrExt;
+
+use super::Output;
+use super::input::{ConfigArg, show_mistakes};
+use super::show::{Paint, count, escape};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
+    let config = args.config.load(paint)?;
+    let path = escape(config.path.as_os_str().as_bytes());
+    let rules = count(config.policy.rules.len(), "rule");
+    let warnings = count(config.warnings.list.len(), "warning");
+    let mut output = Output::text(format!("{path}: {rules}, {warnings}\n"));
+    if !config.warnings.is_empty() {
+        output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));
+    }
+    Ok(output)
+}

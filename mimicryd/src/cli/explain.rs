@@ -1,0 +1,296 @@
+//! `mimicryd explain`: what the rules do to a mail, and why the others do nothing.
+//!
+//! Must never: change, keep or send anything.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+
+use mimicry_core::mail::Mail;
+use mimicry_core::message::Message;
+use mimicry_core::units::show_size;
+
+use super::account::{Account, ClassAccount, Lines, Outcome};
+use super::input::{ConfigArg, Source, Transaction, read_mail, shown_name};
+use super::show::{Paint, count, escape, harden_json, octets, pad, short};
+use super::trace::{self, RuleAccount};
+use super::{Output, tree};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    transaction: Transaction,
+    /// Write all facts as one JSON document
+    #[arg(long)]
+    json: bool,
+    /// The file that holds the mail; - is standard input
+    mail: PathBuf,
+}
+
+pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
+    let config = args.config.load(err)?;
+    let raw = read_mail(&args.mail, config.limits.mail)?;
+    let message = Message::scan(raw, &config.limits.message);
+    let (envelope, sources) = args.transaction.envelope_or_guess(&message)?;
+    let mail = Mail {
+        origin: args.transaction.origin(&config)?,
+        envelope,
+        message,
+    };
+    let account = Account::of(&config, &mail, args.mail.display().to_string(), sources);
+    let text = if args.json {
+        json(&account)
+    } else {
+        text(&account, &shown_name(&args.mail), out)
+    };
+    let mut output = Output::text(text);
+    if !config.warnings.is_empty() {
+        let path = escape(config.path.as_os_str().as_bytes());
+        let warnings = count(config.warnings.list.len(), "warning");
+        output.err = format!("mimicryd: {path}: {warnings}; mimicryd check shows them\n");
+    }
+    Ok(output)
+}
+
+fn json(account: &Account) -> String {
+    // Numbers, texts and lists of them: there is nothing in it that serde_json refuses.
+    let json = serde_json::to_string_pretty(account).unwrap_or_default();
+    format!("{}\n", harden_json(&json))
+}
+
+/// The account for people.
+fn text(account: &Account, name: &str, paint: Paint) -> String {
+    let mut text = head(account, name, paint);
+    text.push_str(&format!("\n{}\n", paint.bold("parts")));
+    text.push_str(&tree::draw(&account.parts, paint));
+    for (index, class) in account.classes.iter().enumerate() {
+        let title = match account.classes.len() {
+            1 => "rules".to_string(),
+            all => format!(
+                "class {} of {all}: {}",
+                index.saturating_add(1),
+                people(&class.recipients)
+            ),
+        };
+        text.push_str(&format!("\n{}\n", paint.bold(&title)));
+        text.push_str(&rules(&class.rules, paint));
+        text.push_str(&result(account, class, paint));
+    }
+    text
+}
+
+fn head(account: &Account, name: &str, paint: Paint) -> String {
+    let mail = &account.mail;
+    let envelope = &account.envelope;
+    let source = |source: Source| {
+        source
+            .describe()
+            .map(|words| format!("  ({words})"))
+            .unwrap_or_default()
+    };
+    let sender = if envelope.sender.is_empty() {
+        "<>"
+    } else {
+        &envelope.sender
+    };
+    let mut rows = vec![
+        (
+            "mail",
+            format!("{name}, {}, {}", size(mail.octets), lines(mail.lines)),
+        ),
+        (
+            "sender",
+            format!("{sender}{}", source(envelope.sender_source)),
+        ),
+        (
+            "recipients",
+            format!(
+                "{}{}",
+                people(&envelope.recipients),
+                source(envelope.recipients_source)
+            ),
+        ),
+    ];
+    let origin = &account.origin;
+    for (key, value) in [
+        ("client", &origin.client),
+        ("listener", &origin.listener),
+        ("helo", &origin.helo),
+        ("auth_user", &origin.auth_user),
+    ] {
+        if let Some(value) = value {
+            // HELO is escaped already; the others have nothing to escape but what the command line put there.
+            rows.push((
+                key,
+                if key == "helo" {
+                    value.clone()
+                } else {
+                    escape(value)
+                },
+            ));
+        }
+    }
+    let yes = |truth: bool| if truth { "yes" } else { "no" };
+    rows.push((
+        "traits",
+        format!(
+            "bulk {}, signed {}, encrypted {}, malformed {}, DKIM-Signature {}",
+            yes(mail.bulk),
+            yes(mail.signed),
+            yes(mail.encrypted),
+            yes(mail.malformed),
+            yes(mail.dkim),
+        ),
+    ));
+    for defect in &mail.defects {
+        rows.push(("defect", describe_defect(defect).to_string()));
+    }
+    let row = |(key, value): (&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
+    rows.into_iter().map(row).collect()
+}
+
+fn describe_defect(defect: &str) -> &'static str {
+    match defect {
+        "structure" => "broken MIME structure, or one that mail programs read differently",
+        "limit" => "a limit was reached; what is beyond it was not looked into",
+        _ => "the limit of parts was reached; no part can be added or removed",
+    }
+}
+
+fn size(number: u64) -> String {
+    if number < 1024 {
+        return format!("{number} octets");
+    }
+    format!("{} ({} octets)", show_size(number), octets(number))
+}
+
+fn lines(lines: Lines) -> String {
+    let kinds: Vec<(&str, u64)> = [("CRLF", lines.crlf), ("LF", lines.lf), ("CR", lines.cr)]
+        .into_iter()
+        .filter(|(_, number)| *number > 0)
+        .collect();
+    match kinds.as_slice() {
+        [] => "no line ends".into(),
+        [(kind, _)] => format!("lines end in {kind}"),
+        _ => {
+            let kinds: Vec<String> = kinds
+                .iter()
+                .map(|(kind, number)| format!("{} {kind}", octets(*number)))
+                .collect();
+            format!("mixed line ends: {}", kinds.join(", "))
+        }
+    }
+}
+
+/// Recipients on one line. They are escaped already.
+fn people(recipients: &[String]) -> String {
+    const MOST: usize = 10;
+    let shown: Vec<&str> = recipients.iter().take(MOST).map(String::as_str).collect();
+    match recipients.len().checked_sub(MOST) {
+        Some(more) if more > 0 => format!("{} and {more} more", shown.join(", ")),
+        _ => shown.join(", "),
+    }
+}
+
+fn rules(rules: &[RuleAccount], paint: Paint) -> String {
+    if rules.is_empty() {
+        return "  the configuration has no rules\n".into();
+    }
+    let width = |text: fn(&RuleAccount) -> String| {
+        rules
+            .iter()
+            .map(|rule| text(rule).chars().count())
+            .max()
+            .unwrap_or(0)
+    };
+    let name_of = |rule: &RuleAccount| short(&rule.name, 28);
+    let name = width(name_of);
+    let plugin = width(|rule| rule.plugin.to_string());
+    let mut text = String::new();
+    for rule in rules {
+        let label = pad(&name_of(rule), name);
+        let line = rule.line();
+        let (sign, label, line) = if rule.outcome == trace::Outcome::Stopped {
+            (paint.red("!"), paint.red(&label), paint.red(&line))
+        } else if rule.acted() {
+            (paint.green("+"), paint.green(&label), line)
+        } else if rule.shadow {
+            (paint.yellow("?"), paint.yellow(&label), line)
+        } else {
+            (paint.dim("-"), label, paint.dim(&line))
+        };
+        text.push_str(&format!(
+            "{sign} {label}  {}  {line}\n",
+            pad(rule.plugin, plugin)
+        ));
+    }
+    text
+}
+
+fn result(account: &Account, class: &ClassAccount, paint: Paint) -> String {
+    let title = paint.bold("result");
+    let why = class.text.as_deref().map(escape).unwrap_or_default();
+    let by = class
+        .rules
+        .iter()
+        .find(|rule| rule.outcome == trace::Outcome::Stopped);
+    let by = by
+        .map(|rule| format!(" by \"{}\"", short(&rule.name, 40)))
+        .unwrap_or_default();
+    match (class.result, class.octets) {
+        (Outcome::Changed, Some(now)) => {
+            let mut text = format!(
+                "{title}  changed, {} → {} octets\n",
+                octets(account.mail.octets),
+                octets(now)
+            );
+            text.push_str(&tree::draw(&class.parts, paint));
+            text.push_str(&tree::draw_gone(&class.gone, paint));
+            text
+        }
+        (Outcome::Deferred, _) => {
+            format!("{title}  {}: {why}\n", paint.red(&format!("deferred{by}")))
+        }
+        (Outcome::Rejected, _) => {
+            format!("{title}  {}: {why}\n", paint.red(&format!("rejected{by}")))
+        }
+        _ => format!("{title}  unchanged, octet for octet as it came\n"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn line_ends_in_words() {
+        for (crlf, lf, cr, shown) in [
+            (0, 0, 0, "no line ends"),
+            (2, 0, 0, "lines end in CRLF"),
+            (0, 2, 0, "lines end in LF"),
+            (1500, 2, 1, "mixed line ends: 1 500 CRLF, 2 LF, 1 CR"),
+        ] {
+            assert_eq!(lines(Lines { crlf, lf, cr }), shown);
+        }
+    }
+
+    #[test]
+    fn sizes_in_words() {
+        assert_eq!(size(1023), "1023 octets");
+        assert_eq!(size(12_612), "12.3 KB (12 612 octets)");
+    }
+
+    #[test]
+    fn many_recipients_are_counted() {
+        let recipients: Vec<String> = (0..12).map(|number| format!("r{number}")).collect();
+        assert_eq!(
+            people(&recipients),
+            "r0, r1, r2, r3, r4, r5, r6, r7, r8, r9 and 2 more"
+        );
+        assert_eq!(
+            people(&recipients[..10]),
+            "r0, r1, r2, r3, r4, r5, r6, r7, r8, r9"
+        );
+    }
+}

@@ -1,0 +1,152 @@
+//! `mimicryd filter`: a mail goes in, the rules are applied, the mail comes out.
+//!
+//! Must never: write half a mail, or anything of a mail that is deferred or rejected.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+
+use mimicry_core::config::Config;
+use mimicry_core::engine::{self, Stopped};
+use mimicry_core::mail::Mail;
+use mimicry_core::message::Message;
+use mimicry_core::rule::facts::Facts;
+use mimicry_core::rule::plan::Plan;
+
+use super::account::recipients;
+use super::input::{ConfigArg, Transaction, read_mail};
+use super::show::{Paint, octets, short};
+use super::trace::{self, Course};
+use super::{Exit, Output};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    #[command(flatten)]
+    transaction: Transaction,
+}
+
+pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
+    // Before the mail is read: somebody at a terminal would wait for it.
+    let envelope = args.transaction.envelope()?;
+    let config = args.config.load(paint)?;
+    let origin = args.transaction.origin(&config)?;
+    let raw = read_mail(Path::new("-"), config.limits.mail)?;
+    guarded(|| {
+        let mail = Mail {
+            origin,
+            envelope,
+            message: Message::scan(raw, &config.limits.message),
+        };
+        filter(&config, mail)
+    })
+}
+
+/// A caller such as pipe(8) returns a mail to its sender on an exit code that it does not know, as that of a panic, and
+/// keeps it on this one.
+fn guarded(work: impl FnOnce() -> Result<Output, Output>) -> Result<Output, Output> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| {
+        let reason = "a fault of mimicry itself; the mail was not written";
+        Err(Output::failure(Exit::Deferred, reason))
+    })
+}
+
+fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
+    let plans = engine::plan(&config.policy, &mail);
+    let [plan] = plans.as_slice() else {
+        return Err(several(&mail, &plans));
+    };
+    let applied = engine::apply(&config.policy, &mail, plan, &config.limits.message);
+    let facts = Facts::of(&mail);
+    let rules = trace::rules(Course {
+        policy: &config.policy,
+        facts: &facts,
+        plan,
+        result: applied.as_ref().map(|applied| applied.reports.as_slice()),
+    });
+    drop(facts);
+    let mut err = String::new();
+    for rule in rules {
+        err.push_str(&format!(
+            "mimicryd: {} ({}): {}\n",
+            short(&rule.name, 60),
+            rule.plugin,
+            rule.line()
+        ));
+    }
+    let applied = match applied {
+        Ok(applied) => applied,
+        Err(stopped) => return Err(stop(config, &stopped, err)),
+    };
+    let before = mail.message.raw().len() as u64;
+    let out = match applied.message {
+        Some(message) => {
+            let out = message.into_raw();
+            err.push_str(&format!(
+                "mimicryd: changed, {} → {} octets\n",
+                octets(before),
+                octets(out.len() as u64)
+            ));
+            out
+        }
+        None => {
+            err.push_str("mimicryd: unchanged\n");
+            mail.message.into_raw()
+        }
+    };
+    Ok(Output {
+        out,
+        err,
+        exit: Exit::Ok,
+        must_arrive: true,
+    })
+}
+
+/// One mail goes out, so all recipients must be of one class.
+fn several(mail: &Mail, plans: &[Plan]) -> Output {
+    let mut reason =
+        "different rules hold for these recipients; filter the mail once for each class"
+            .to_string();
+    for (index, plan) in plans.iter().enumerate() {
+        let number = index.saturating_add(1);
+        reason.push_str(&format!(
+            "\nclass {number}: {}",
+            recipients(mail, plan).join(", ")
+        ));
+    }
+    Output::failure(Exit::Usage, reason)
+}
+
+fn stop(config: &Config, stopped: &Stopped, mut err: String) -> Output {
+    let (exit, word) = if stopped.reject {
+        (Exit::Rejected, "rejected")
+    } else {
+        (Exit::Deferred, "deferred")
+    };
+    let rule = config
+        .policy
+        .rules
+        .get(stopped.rule)
+        .map_or("", |rule| rule.name.as_str());
+    err.push_str(&format!(
+        "mimicryd: {word} by {}: {}\n",
+        short(rule, 60),
+        short(&stopped.text, 300)
+    ));
+    Output {
+        err,
+        ..Output::failure(exit, "")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_defers_the_mail() {
+        let output = guarded(|| panic!("a fault made for the test")).unwrap_err();
+        assert_eq!(output.exit, Exit::Deferred);
+        assert!(output.out.is_empty());
+    }
+}

@@ -1,0 +1,214 @@
+//! The command line: arguments in, text and an exit code out.
+//!
+//! - `check`, `explain`, `filter`, `plugins`: one file per command
+//! - `input`: the options that commands share, and the mail
+//! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
+//!   two trees differ
+//! - `show`: colours, columns and escapes
+//!
+//! A command returns an [`Output`] and does not print; [`main`] writes it. All that comes from a mail is escaped before
+//! it reaches a terminal.
+//!
+//! Must never: print or exit anywhere else in the program.
+
+use std::io::{self, IsTerminal, Write};
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+mod account;
+mod check;
+mod explain;
+mod filter;
+mod input;
+mod plugins;
+mod show;
+mod trace;
+mod tree;
+
+use show::Paint;
+
+/// The exit codes, those of sysexits(3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    Ok = 0,
+    /// The command line is wrong.
+    Usage = 64,
+    /// The mail is not one that can be worked on.
+    Data = 65,
+    /// Reading or writing failed.
+    Io = 74,
+    /// The mail must be tried again.
+    Deferred = 75,
+    /// The mail must go back.
+    Rejected = 77,
+    /// The configuration is wrong.
+    Config = 78,
+}
+
+/// What a command has to say.
+#[derive(Debug)]
+pub struct Output {
+    pub out: Vec<u8>,
+    /// Written first, so that it stands above on a terminal.
+    pub err: String,
+    pub exit: Exit,
+    /// Is the work done only when all of `out` has been read; else a reader that has seen enough is no failure.
+    pub must_arrive: bool,
+}
+
+impl Output {
+    fn text(out: String) -> Output {
+        Output {
+            out: out.into_bytes(),
+            err: String::new(),
+            exit: Exit::Ok,
+            must_arrive: false,
+        }
+    }
+
+    /// Nothing but a reason on standard error.
+    fn failure(exit: Exit, reason: impl std::fmt::Display) -> Output {
+        Output {
+            out: Vec::new(),
+            err: format!("mimicryd: {reason}\n"),
+            exit,
+            must_arrive: false,
+        }
+    }
+}
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "mimicryd",
+    version,
+    about = "Edits the parts of mail by rules, byte-exactly"
+)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    /// Colours: auto is on a terminal and without NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_name = "WHEN",
+        default_value = "auto",
+        display_order = 100
+    )]
+    color: When,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Load a configuration and show every mistake in it
+    Check(check::Args),
+    /// Show what the rules do to a mail, and why the others do nothing
+    Explain(explain::Args),
+    /// Apply the rules to a mail: standard input to standard output
+    Filter(filter::Args),
+    /// List the plugins, or one of them with its options
+    Plugins(plugins::Args),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+/// Runs the command line of the process.
+pub fn main() -> ExitCode {
+    let output = match Cli::try_parse() {
+        Ok(cli) => run(&cli),
+        Err(error) => usage(&error),
+    };
+    ExitCode::from(write(output) as u8)
+}
+
+fn run(cli: &Cli) -> Output {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
+    let paint = |is_terminal: bool| paint(cli.color, is_terminal, no_color || dumb);
+    let out = paint(io::stdout().is_terminal());
+    let err = paint(io::stderr().is_terminal());
+    let result = match &cli.command {
+        Command::Check(args) => check::run(args, err),
+        Command::Explain(args) => explain::run(args, out, err),
+        Command::Filter(args) => filter::run(args, err),
+        Command::Plugins(args) => plugins::run(args, out),
+    };
+    result.unwrap_or_else(|failure| failure)
+}
+
+fn paint(when: When, is_terminal: bool, unwanted: bool) -> Paint {
+    Paint(match when {
+        When::Always => true,
+        When::Never => false,
+        When::Auto => is_terminal && !unwanted,
+    })
+}
+
+/// Help and version are answers; all else is a mistake in the command line.
+fn usage(error: &clap::Error) -> Output {
+    let text = error.render().to_string();
+    if error.exit_code() == 0 {
+        return Output::text(text);
+    }
+    Output {
+        err: text,
+        exit: Exit::Usage,
+        ..Output::text(String::new())
+    }
+}
+
+/// Writes what a command has to say; the answer is how the process ends.
+fn write(output: Output) -> Exit {
+    // Nobody is left to be told when standard error is gone.
+    let _ = io::stderr().write_all(output.err.as_bytes());
+    let mut stdout = io::stdout().lock();
+    let Err(error) = stdout.write_all(&output.out).and_then(|()| stdout.flush()) else {
+        return output.exit;
+    };
+    let closed = error.kind() == io::ErrorKind::BrokenPipe;
+    if closed && !output.must_arrive {
+        return output.exit;
+    }
+    if !closed {
+        let _ = writeln!(
+            io::stderr(),
+            "mimicryd: cannot write to standard output: {error}"
+        );
+    }
+    Exit::Io
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_are_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn colours_are_for_terminals() {
+        for (when, is_terminal, unwanted, coloured) in [
+            (When::Auto, true, false, true),
+            (When::Auto, true, true, false),
+            (When::Auto, false, false, false),
+            (When::Always, false, true, true),
+            (When::Never, true, false, false),
+        ] {
+            assert_eq!(
+                paint(when, is_terminal, unwanted).0,
+                coloured,
+                "{when:?} {is_terminal} {unwanted}"
+            );
+        }
+    }
+}

@@ -1,0 +1,877 @@
+//! The command line as an administrator uses it: the real program, its exit codes and its words.
+//!
+//! Each test of documented behaviour quotes the sentence of mimicryd(8) that it checks.
+//!
+//! Past 600 lines because all of it is about one page of the manual and shares the configurations at its top.
+
+use std::fs::File;
+use std::path::Path;
+use std::process::Stdio;
+
+use serde_json::Value;
+
+use crate::harness::{Directory, Ran, files, mail, mails, mimicryd, root, run};
+
+/// No rule at all.
+const EMPTY: &str = "";
+
+const IGNORE: &str = "[[rule]]\nname = \"leave all alone\"\nplugin = \"ignore_mail\"\n";
+
+const FOOTER: &str = r#"[[rule]]
+name = "legal footer"
+plugin = "disclaim"
+match = { sender = '@example\.(com|org|net)$' }
+unless = { recipient = '@inside\.example$' }
+options = { text = "Example Ltd, registered in Exampleton.", html = "<p>Example Ltd, registered in Exampleton.</p>" }
+"#;
+
+const ZIP: &str = r#"[[rule]]
+name = "one archive"
+plugin = "zip"
+match = { position = "attachment" }
+options = { name = "all.zip" }
+"#;
+
+/// Sender and recipient of mail to which the rules above apply.
+const PATHS: &[&str] = &["--from", "anna@example.org", "--to", "bob@example.net"];
+
+/// Runs a command with a configuration `m.toml`.
+fn with(config: &str, command: &[&str], stdin: &[u8]) -> Ran {
+    let directory = Directory::new();
+    directory.file("m.toml", config);
+    let (name, rest) = command.split_first().expect("a command");
+    let args: Vec<&str> = [*name, "-c", "m.toml"]
+        .into_iter()
+        .chain(rest.iter().copied())
+        .collect();
+    run(directory.path(), &args, stdin)
+}
+
+fn filter(config: &str, stdin: &[u8]) -> Ran {
+    with(config, &[&["filter"], PATHS].concat(), stdin)
+}
+
+fn explain(config: &str, options: &[&str], stdin: &[u8]) -> Ran {
+    with(config, &[&["explain"], options, &["-"]].concat(), stdin)
+}
+
+fn here(args: &[&str]) -> Ran {
+    run(root(), args, b"")
+}
+
+// man: mimicryd(8) "0 The command has done what it was asked to do."
+// man: mimicryd(8) "64 The command line is wrong, or the recipients given to filter are of several classes."
+#[test]
+fn help_is_no_mistake_and_a_mistake_is_no_help() {
+    for (args, code) in [
+        (&["--help"][..], 0),
+        (&["--version"], 0),
+        (&["explain", "--help"], 0),
+        (&["help", "filter"], 0),
+        (&["plugins"], 0),
+        (&[], 64),
+        (&["chek"], 64),
+        (&["check", "--confg", "x"], 64),
+        (&["explain"], 64),
+        (&["explain", "a", "b"], 64),
+        (&["--color", "sometimes", "plugins"], 64),
+        (&["plugins", "disclam"], 64),
+        (&["filter", "--client", "nowhere"], 64),
+    ] {
+        let ran = here(args);
+        assert_eq!(ran.code, code, "{args:?}: {ran:?}");
+        // What was asked for goes to standard output, complaints to standard error.
+        assert_eq!(ran.out.is_empty(), code != 0, "{args:?}");
+        assert_eq!(ran.err.is_empty(), code == 0, "{args:?}");
+    }
+    assert!(here(&["chek"]).err.contains("'check'"));
+}
+
+// man: mimicryd(8) "A configuration without a mistake is summed up in one line on standard output; its warnings go to
+// standard error."
+#[test]
+fn a_sound_configuration_is_summed_up() {
+    for (config, out) in [
+        (EMPTY, "m.toml: no rules, no warnings\n"),
+        (IGNORE, "m.toml: 1 rule, no warnings\n"),
+        (&format!("{FOOTER}{ZIP}"), "m.toml: 2 rules, no warnings\n"),
+    ] {
+        let ran = with(config, &["check"], b"");
+        assert_eq!((ran.code, ran.text(), ran.err.as_str()), (0, out, ""));
+    }
+    let ran = with(
+        "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\noptions = { text = \"b\" }\n",
+        &["check"],
+        b"",
+    );
+    assert_eq!((ran.code, ran.text()), (0, "m.toml: 1 rule, 1 warning\n"));
+    assert!(ran.err.starts_with("warning: "), "{}", ran.err);
+    assert!(ran.err.contains("m.toml:4:"), "{}", ran.err);
+}
+
+// man: mimicryd(8) "Every mistake is shown with its file, line and column, the line itself, and what would be right."
+// man: mimicryd(8) "78 The configuration is wrong or cannot be read."
+#[test]
+fn every_mistake_is_shown_in_one_run() {
+    let config = "[[rule]]
+name = \"footer\"
+plugin = \"disclame\"
+[[rule]]
+name = \"zip\"
+plugin = \"zip\"
+mach = { position = \"attachment\" }
+[limits]
+mail = \"10 parsecs\"
+";
+    let expected = "\
+error: unknown plugin \"disclame\"
+ --> m.toml:3:10
+  |
+3 | plugin = \"disclame\"
+  |          ^^^^^^^^^^
+  |
+  = help: did you mean `disclaim`?
+
+error: unknown key `mach`
+ --> m.toml:7:1
+  |
+7 | mach = { position = \"attachment\" }
+  | ^^^^
+  |
+  = help: did you mean `match`?
+
+error: not a size
+ --> m.toml:9:8
+  |
+9 | mail = \"10 parsecs\"
+  |        ^^^^^^^^^^^^
+  |
+  = help: a size is a number with K, M or G behind it, such as \"10M\"
+
+m.toml: 3 mistakes
+";
+    let ran = with(config, &["check"], b"");
+    assert_eq!((ran.code, ran.text(), ran.err.as_str()), (78, "", expected));
+    // explain and filter say the same and do nothing.
+    for command in [&["explain", "-"][..], &[&["filter"], PATHS].concat()] {
+        let other = with(config, command, &mail("demo-text.eml"));
+        assert_eq!(
+            (other.code, other.err.as_str(), other.text()),
+            (78, ran.err.as_str(), "")
+        );
+    }
+    let missing = run(Directory::new().path(), &["check", "-c", "m.toml"], b"");
+    assert_eq!((missing.code, missing.text()), (78, ""));
+    assert!(
+        missing.err.contains("m.toml") && missing.err.contains("No such file"),
+        "{}",
+        missing.err
+    );
+}
+
+#[test]
+fn the_configurations_that_are_shipped_load_without_a_complaint() {
+    let shipped = files("etc", ".toml");
+    assert!(!shipped.is_empty());
+    for (name, path) in shipped {
+        let ran = run(root(), &[Path::new("check"), Path::new("-c"), &path], b"");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{name}");
+        assert!(
+            ran.text().ends_with(", no warnings\n"),
+            "{name}: {}",
+            ran.text()
+        );
+    }
+}
+
+// man: mimicryd(8) "A mail that no rule changes is written octet for octet as it was read."
+#[test]
+fn a_mail_that_nothing_changes_is_the_same_octets() {
+    for config in [EMPTY, IGNORE] {
+        for (name, octets) in mails() {
+            let ran = filter(config, &octets);
+            assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+            assert!(ran.out == octets, "{name} came out different");
+            assert!(
+                ran.err.ends_with("mimicryd: unchanged\n"),
+                "{name}: {}",
+                ran.err
+            );
+        }
+    }
+    // Nor does it matter that there is no mail.
+    assert_eq!(
+        (filter(IGNORE, b"").code, filter(IGNORE, b"").out),
+        (0, Vec::new())
+    );
+}
+
+// man: mimicryd(8) "What is added ends its lines as the mail does: a mail with LF stays one."
+#[test]
+fn a_mail_with_lf_stays_one() {
+    let config = format!("{FOOTER}{ZIP}");
+    let mut changed = 0;
+    for (name, octets) in mails() {
+        let lf: Vec<u8> = octets
+            .iter()
+            .copied()
+            .filter(|octet| *octet != b'\r')
+            .collect();
+        if !lf.contains(&b'\n') {
+            // Without a line end there is nothing to stay.
+            continue;
+        }
+        let ran = filter(&config, &lf);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+        assert!(!ran.out.contains(&b'\r'), "{name} has a CR: {}", ran.err);
+        changed += usize::from(ran.out != lf);
+    }
+    assert!(changed > 100, "only {changed} mails were changed");
+}
+
+// man: mimicryd(8) "On standard error it says, one line for each rule, what the rule did or why it did nothing."
+#[test]
+fn filter_changes_the_mail_and_says_so() {
+    let octets = mail("demo-newsletter.eml");
+    let ran = filter(
+        &format!("{FOOTER}{ZIP}{IGNORE}").replace(
+            "plugin = \"ignore_mail\"",
+            "plugin = \"keep\"\nmode = \"off\"",
+        ),
+        &octets,
+    );
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let lines: Vec<&str> = ran.err.lines().collect();
+    assert_eq!(lines.len(), 4, "{}", ran.err);
+    assert!(
+        lines[0].starts_with("mimicryd: legal footer (disclaim): edited 1.1, 1.2"),
+        "{}",
+        ran.err
+    );
+    assert!(
+        lines[1].starts_with("mimicryd: one archive (zip): edited 2, 3"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(lines[2], "mimicryd: leave all alone (keep): off");
+    assert!(
+        lines[3].starts_with("mimicryd: changed, 7 000 → "),
+        "{}",
+        ran.err
+    );
+    let out = String::from_utf8_lossy(&ran.out).into_owned();
+    assert!(out.contains("Example Ltd, registered in Exampleton."));
+    assert!(out.contains("all.zip") && !out.contains("prices-2024-05.csv"));
+}
+
+// man: mimicryd(8) "75 The mail must be tried again; nothing was written."
+// man: mimicryd(8) "77 The mail must go back to its sender; nothing was written."
+#[test]
+fn a_mail_that_is_stopped_is_not_written() {
+    let defer = FOOTER.replace("options = { ", "options = { fallback = [\"defer\"], ");
+    let reject = FOOTER.replace("[[rule]]\n", "[[rule]]\non_sealed = \"reject\"\n");
+    for (config, name, code, word) in [
+        (&defer, "charset-unknown-label.eml", 75, "deferred"),
+        (
+            &defer.replace("\"defer\"", "\"reject\""),
+            "charset-unknown-label.eml",
+            77,
+            "rejected",
+        ),
+        (&reject, "demo-pgp-signed.eml", 77, "rejected"),
+        (&reject, "demo-text.eml", 0, "changed"),
+    ] {
+        let ran = filter(config, &mail(name));
+        assert_eq!(ran.code, code, "{name}: {}", ran.err);
+        assert_eq!(ran.out.is_empty(), code != 0, "{name}");
+        let last = ran.err.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with(&format!("mimicryd: {word}")),
+            "{name}: {}",
+            ran.err
+        );
+        assert!(code == 0 || last.contains("legal footer"), "{last}");
+        // explain does what filter does, but it has then done its work.
+        let explained = explain(config, PATHS, &mail(name));
+        assert_eq!(explained.code, 0);
+        assert!(
+            explained.text().contains(&format!("result  {word}")),
+            "{}",
+            explained.text()
+        );
+    }
+}
+
+// man: mimicryd(8) "Recipients of several classes cannot have one mail: filter exits 64 and names the classes."
+#[test]
+fn recipients_of_several_classes_are_told_apart() {
+    let args = [
+        "filter",
+        "--from",
+        "a@example.org",
+        "--to",
+        "b@x.org",
+        "--to",
+        "c@inside.example",
+        "--to",
+        "d@x.org",
+    ];
+    let ran = with(FOOTER, &args, &mail("demo-text.eml"));
+    assert_eq!((ran.code, ran.text()), (64, ""));
+    assert!(
+        ran.err
+            .ends_with("\nclass 1: b@x.org, d@x.org\nclass 2: c@inside.example\n"),
+        "{}",
+        ran.err
+    );
+    // They are one class when the rule cannot hold for this sender.
+    let args = [&["filter", "--from", "a@elsewhere.test"], &args[3..]].concat();
+    assert_eq!(with(FOOTER, &args, &mail("demo-text.eml")).code, 0);
+}
+
+// man: mimicryd(8) "filter takes sender and recipients from its options alone; both are needed."
+#[test]
+fn filter_does_not_guess() {
+    for (args, code, word) in [
+        (&["filter"][..], 64, "--from"),
+        (&["filter", "--from", "a@x"], 64, "--to"),
+        (&["filter", "--to", "a@x"], 64, "--from"),
+        (&["filter", "--from", "<>", "--to", "a@x"], 0, "unchanged"),
+        (&["filter", "--from", "", "--to", "<a@x>"], 0, "unchanged"),
+        (&["filter", "--from", "a@x", "--to", "<>"], 64, "--to"),
+        (
+            &["filter", "--from", "A <a@x>", "--to", "b@x"],
+            64,
+            "--from",
+        ),
+        (
+            &["filter", "--from", "a@x", "--to", "b@x", "--listener", "in"],
+            64,
+            "in",
+        ),
+    ] {
+        let ran = with(EMPTY, args, &mail("demo-text.eml"));
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(ran.err.contains(word), "{args:?}: {}", ran.err);
+    }
+}
+
+// man: mimicryd(8) "--client, --helo, --listener and --auth-user say where the mail came from; a filter on what is not
+// given does not hold."
+#[test]
+fn the_origin_is_what_the_options_say() {
+    let config = |filter: &str| {
+        format!(
+            "[[listen]]\nname = \"in\"\naddress = \"127.0.0.1:10025\"\n{IGNORE}match = {{ {filter} }}\n"
+        )
+    };
+    for (filter, option, right, wrong) in [
+        (
+            "client = '192.0.2.0/24'",
+            "--client",
+            "192.0.2.7",
+            "198.51.100.7",
+        ),
+        ("client = '2001:db8::/32'", "--client", "2001:db8::1", "::1"),
+        ("helo = '^mx\\.'", "--helo", "mx.example.org", "example.org"),
+        ("auth_user = '^anna$'", "--auth-user", "anna", "bob"),
+    ] {
+        let trace = |options: &[&str]| {
+            explain(
+                &config(filter),
+                &[PATHS, options].concat(),
+                &mail("demo-text.eml"),
+            )
+        };
+        let holds = trace(&[option, right]);
+        assert!(
+            holds.text().contains("the mail passes as it came"),
+            "{filter}: {}",
+            holds.text()
+        );
+        let fails = trace(&[option, wrong]);
+        assert!(
+            fails.text().contains(&format!("does not hold: {wrong}")),
+            "{filter}: {}",
+            fails.text()
+        );
+        let unknown = trace(&[]);
+        assert!(
+            unknown
+                .text()
+                .contains(&format!("does not hold: {option} was not given")),
+            "{filter}: {}",
+            unknown.text()
+        );
+    }
+    let ran = explain(
+        &config("listener = 'in'"),
+        &["--listener", "in"],
+        &mail("demo-text.eml"),
+    );
+    assert!(
+        ran.text().contains("the mail passes as it came"),
+        "{}",
+        ran.text()
+    );
+    let ran = explain(
+        &config("listener = 'in'"),
+        &["--listener", "out"],
+        &mail("demo-text.eml"),
+    );
+    assert_eq!((ran.code, ran.text()), (64, ""));
+}
+
+// man: mimicryd(8) "65 The mail is larger than limits.mail."
+// man: mimicryd(8) "74 Reading or writing failed."
+#[test]
+fn what_cannot_be_read_or_written() {
+    let small = "[limits]\nmail = \"1K\"\n";
+    let fits = vec![b'a'; 1024];
+    assert_eq!(filter(small, &fits).code, 0);
+    let ran = filter(small, &[&fits[..], b"b"].concat());
+    assert_eq!((ran.code, ran.text()), (65, ""));
+    assert!(ran.err.contains("limits.mail"), "{}", ran.err);
+    assert_eq!(explain(small, PATHS, &[&fits[..], b"b"].concat()).code, 65);
+
+    let directory = Directory::new();
+    directory.file("m.toml", EMPTY);
+    let ran = run(
+        directory.path(),
+        &["explain", "-c", "m.toml", "none.eml"],
+        b"",
+    );
+    assert_eq!((ran.code, ran.text()), (74, ""));
+    assert!(ran.err.contains("none.eml"), "{}", ran.err);
+    let run_with = |stdin: Stdio, stdout: Stdio| {
+        let mut command = mimicryd();
+        command
+            .args(["filter", "-c"])
+            .arg(directory.path().join("m.toml"))
+            .args(PATHS);
+        let child = command
+            .stdin(stdin)
+            .stdout(stdout)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        Ran::of(child.wait_with_output().expect("the program ends"))
+    };
+    let input =
+        || Stdio::from(File::open(directory.file("a.eml", mail("demo-text.eml"))).expect("a file"));
+    // A directory opens and cannot be read.
+    let unread = run_with(
+        File::open(directory.path()).expect("a directory").into(),
+        Stdio::piped(),
+    );
+    assert_eq!((unread.code, unread.text()), (74, ""));
+    assert!(unread.err.contains("standard input"), "{}", unread.err);
+    let full = run_with(
+        input(),
+        File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("a device")
+            .into(),
+    );
+    assert_eq!(full.code, 74);
+    assert!(full.err.contains("standard output"), "{}", full.err);
+    assert_eq!(run_with(input(), Stdio::piped()).code, 0);
+}
+
+// man: mimicryd(8) "A reader of standard output that has seen enough is no failure, but for filter, which exits 74 and
+// says nothing more."
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    for (args, code) in [
+        (&["plugins"][..], 0),
+        (&["--help"], 0),
+        (&["check", "-c", "/dev/null"], 0),
+        (
+            &["filter", "-c", "/dev/null", "--from", "a@x", "--to", "b@x"],
+            74,
+        ),
+    ] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let stdin = File::open(root().join("t/mail/demo-text.eml")).expect("a mail");
+        let child = mimicryd()
+            .args(args)
+            .stdin(stdin)
+            .stdout(writer)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts");
+        let ran = Ran::of(child.wait_with_output().expect("the program ends"));
+        assert_eq!(ran.code, code, "{args:?}: {}", ran.err);
+        assert!(
+            !ran.err.contains("pipe") && !ran.err.contains("panic"),
+            "{}",
+            ran.err
+        );
+    }
+}
+
+// man: mimicryd(8) "explain shows the envelope, the tree of parts, for each class of recipients what every rule did or why
+// it did nothing, and the tree after."
+#[test]
+fn explain_tells_all() {
+    let config = format!("{FOOTER}{ZIP}");
+    let options = [
+        "--from",
+        "a@example.org",
+        "--to",
+        "b@x.org",
+        "--to",
+        "c@inside.example",
+    ];
+    let ran = explain(&config, &options, &mail("demo-newsletter.eml"));
+    assert_eq!((ran.code, ran.err.as_str()), (0, ""));
+    for line in [
+        "sender      a@example.org",
+        "recipients  b@x.org, c@inside.example",
+        "  ├─1 multipart/alternative",
+        "  │ ├─1.1 text/plain         body            226 B  utf-8 quoted-printable",
+        "  └─3 application/pdf        attachment     1.6 KB  base64  \"prices-2024-05.pdf\"",
+        "class 1 of 2: b@x.org",
+        "+ legal footer  disclaim  edited 1.1, 1.2 (1.1: bottom; 1.2: bottom, before </body>)",
+        "- 3 application/pdf  \"prices-2024-05.pdf\"  gone",
+        "class 2 of 2: c@inside.example",
+        "- legal footer  disclaim  no match, unless recipient holds",
+    ] {
+        assert!(
+            ran.text().lines().any(|shown| shown == line),
+            "{line:?} is not in\n{}",
+            ran.text()
+        );
+    }
+    assert!(
+        ran.text().contains("\n* │ ├─1.1 text/plain"),
+        "{}",
+        ran.text()
+    );
+    assert!(
+        ran.text().contains("\n+ └─2 application/zip"),
+        "{}",
+        ran.text()
+    );
+}
+
+// man: mimicryd(8) "Without --from explain takes the sender from Return-Path, else from From; without --to it takes the
+// recipients from To and Cc. It says so."
+#[test]
+fn explain_takes_the_envelope_from_the_mail() {
+    let header = "Return-Path: <bounce@x.org>\r\nFrom: Anna <anna@x.org>\r\nTo: bob@x.org\r\nCc: Carl <carl@x.org>\r\n\r\n";
+    let ran = explain(EMPTY, &[], header.as_bytes());
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.text().contains(
+            "sender      bounce@x.org  (taken from the field Return-Path; --from sets it)"
+        ),
+        "{}",
+        ran.text()
+    );
+    assert!(
+        ran.text().contains(
+            "recipients  bob@x.org, carl@x.org  (taken from the fields To and Cc; --to sets them)"
+        ),
+        "{}",
+        ran.text()
+    );
+    let ran = explain(
+        EMPTY,
+        &["--to", "d@x.org"],
+        header
+            .replace("Return-Path: <bounce@x.org>\r\n", "")
+            .as_bytes(),
+    );
+    assert!(
+        ran.text()
+            .contains("sender      anna@x.org  (taken from the field From"),
+        "{}",
+        ran.text()
+    );
+    assert!(
+        ran.text().contains("recipients  d@x.org\n"),
+        "{}",
+        ran.text()
+    );
+    let ran = explain(EMPTY, &[], b"Subject: x\r\n\r\n");
+    assert_eq!((ran.code, ran.text()), (64, ""));
+    assert!(ran.err.contains("--to"), "{}", ran.err);
+}
+
+// man: mimicryd(8) "Control characters and other octets of a mail that could change what a terminal shows are escaped."
+#[test]
+fn no_mail_reaches_the_terminal() {
+    let config = format!("{FOOTER}{ZIP}");
+    let harmless = |text: &str| text.chars().all(|char| char == '\n' || !char.is_control());
+    for (name, octets) in mails() {
+        let ran = explain(&config, PATHS, &octets);
+        assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+        assert!(
+            harmless(ran.text()) && harmless(&ran.err),
+            "{name}: {}",
+            ran.text()
+        );
+        let json = explain(&config, &[PATHS, &["--json"]].concat(), &octets);
+        assert!(harmless(json.text()), "{name}: {}", json.text());
+        let document: Value = serde_json::from_str(json.text()).expect(&name);
+        assert_eq!(document["mail"]["octets"], octets.len(), "{name}");
+    }
+    let evil = b"From: a@example.org\nContent-Type: text/x\x1b[2J; name=\"\x1b]0;x\x07.exe\"\nContent-Disposition: \x1b[1m\n\nx";
+    let ran = explain(&config, &["--to", "\u{9b}@x", "--helo", "\u{1b}c"], evil);
+    assert!(ran.code == 64 || harmless(ran.text()), "{}", ran.text());
+    let ran = explain(&config, &["--to", "b@x", "--helo", "\u{1b}c"], evil);
+    assert!(ran.code == 0 && harmless(ran.text()), "{}", ran.text());
+    assert!(ran.text().contains("\\u{1b}c"), "{}", ran.text());
+}
+
+// man: mimicryd(8) "--json writes the same facts as one JSON document."
+#[test]
+fn json_has_the_documented_keys() {
+    let config = format!("{FOOTER}{ZIP}");
+    let options = [
+        "--json",
+        "--from",
+        "a@example.org",
+        "--to",
+        "b@x.org",
+        "--to",
+        "c@inside.example",
+    ];
+    let ran = explain(&config, &options, &mail("demo-newsletter.eml"));
+    let document: Value = serde_json::from_str(ran.text()).expect("JSON");
+    for (value, keys) in [
+        (
+            &document,
+            "classes configuration envelope mail origin parts",
+        ),
+        (
+            &document["mail"],
+            "bulk defects dkim encrypted lines malformed name octets signed",
+        ),
+        (&document["mail"]["lines"], "cr crlf lf"),
+        (
+            &document["envelope"],
+            "recipients recipients_source sender sender_source",
+        ),
+        (&document["origin"], "auth_user client helo listener"),
+        (
+            &document["parts"][0],
+            "change charset depth disposition encoding filename multipart octets opaque role sealed section type was",
+        ),
+        (
+            &document["classes"][0],
+            "gone octets parts recipients result rules text",
+        ),
+        (
+            &document["classes"][0]["rules"][0],
+            "by detail filter left name notes outcome parts plugin reason shadow",
+        ),
+    ] {
+        let mut shown: Vec<&str> = value
+            .as_object()
+            .expect(keys)
+            .keys()
+            .map(String::as_str)
+            .collect();
+        shown.sort_unstable();
+        assert_eq!(shown.join(" "), keys);
+    }
+    assert_eq!(document["envelope"]["sender_source"], "option");
+    assert_eq!(document["parts"][4]["filename"], "prices-2024-05.csv");
+    let [first, second] = document["classes"].as_array().expect("classes").as_slice() else {
+        panic!("two classes")
+    };
+    assert_eq!(first["recipients"], serde_json::json!(["b@x.org"]));
+    assert_eq!(first["result"], "changed");
+    assert_eq!(first["rules"][0]["outcome"], "edited");
+    assert_eq!(
+        first["rules"][0]["parts"],
+        serde_json::json!(["1.1", "1.2"])
+    );
+    assert_eq!(first["parts"][2]["change"], "body");
+    assert_eq!(first["gone"][0]["section"], "2");
+    assert_eq!(second["rules"][0]["outcome"], "vetoed");
+    assert_eq!(second["rules"][0]["filter"], "recipient");
+}
+
+// man: mimicryd(8) "--color is auto, always or never; auto colours what goes to a terminal, unless NO_COLOR is set."
+#[test]
+fn colours_are_asked_for() {
+    let octets = mail("demo-newsletter.eml");
+    let plain = explain(FOOTER, PATHS, &octets);
+    assert!(!plain.out.contains(&0x1b), "a pipe is no terminal");
+    let coloured = explain(FOOTER, &[PATHS, &["--color", "always"]].concat(), &octets);
+    assert!(
+        coloured.text().contains("\x1b[1mrules\x1b[0m"),
+        "{}",
+        coloured.text()
+    );
+    let mistakes = with("x = 1\n", &["check", "--color", "always"], b"");
+    assert!(mistakes.err.contains("\x1b["), "{}", mistakes.err);
+}
+
+// Why a rule did nothing: one row for each way that the trace can end.
+#[test]
+fn every_rule_has_its_reason() {
+    let text = "From: anna@example.org\nSubject: hello\nTo: b@x.org\n\nhello\n";
+    let report =
+        "From: a@example.org\nContent-Type: multipart/report; boundary=b\n\n--b\n\nhello\n--b--\n";
+    for (keys, octets, line) in [
+        (
+            "plugin = 'disclaim'\nmatch = { sender = 'nobody' }",
+            text,
+            "no match, sender does not hold: anna@example.org",
+        ),
+        (
+            "plugin = 'disclaim'\nunless = { sender = 'anna' }",
+            text,
+            "no match, unless sender holds: anna@example.org",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { header_sender = 'nobody' }",
+            text,
+            "no match, header_sender does not hold: anna@example.org",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { header_recipient = 'nobody' }",
+            text,
+            "no match, header_recipient does not hold: b@x.org",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { header.subject = 'nobody' }",
+            text,
+            "no match, header.subject does not hold: hello",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { header.x-y = 'x' }",
+            text,
+            "no match, header.x-y does not hold: there is no such field",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { mail_size = '> 1M' }",
+            text,
+            "no match, mail_size does not hold: 57 octets",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { bulk = true }",
+            text,
+            "no match, bulk does not hold: the mail is not bulk",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { type = 'image/' }",
+            text,
+            "no part: type holds for none",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { type = 'text/', position = '2' }",
+            text,
+            "no part: position holds for none",
+        ),
+        (
+            "plugin = 'disclaim'\nmatch = { type = 'text/' }\nunless = { position = 'body' }",
+            text,
+            "no part: unless position holds for 1",
+        ),
+        ("plugin = 'disclaim'\nmode = 'off'", text, "off"),
+        (
+            "plugin = 'disclaim'\nmode = 'shadow'",
+            text,
+            "would have edited 1 (1: bottom)",
+        ),
+        ("plugin = 'disclaim'", text, "edited 1 (1: bottom)"),
+        (
+            "plugin = 'disclaim'",
+            report,
+            "not edited, exempt: bulk mail, which this plugin leaves alone unless the rule names the filter bulk",
+        ),
+        ("plugin = 'keep'", text, "keeps 1"),
+        (
+            "plugin = 'keep'\nmode = 'shadow'",
+            text,
+            "not edited, shadow: the rule is in shadow mode",
+        ),
+        ("plugin = 'ignore_mail'", text, "the mail passes as it came"),
+    ] {
+        let options = if keys.contains("disclaim") {
+            "\noptions = { text = 'words', html = 'words' }"
+        } else {
+            ""
+        };
+        let config = format!("[[rule]]\nname = \"it\"\n{keys}{options}\n");
+        let ran = explain(
+            &config,
+            &["--from", "anna@example.org", "--to", "b@x.org"],
+            octets.as_bytes(),
+        );
+        let shown = ran
+            .text()
+            .lines()
+            .find(|shown| shown.get(2..4) == Some("it"))
+            .unwrap_or(ran.err.as_str());
+        let words = shown.splitn(4, "  ").last().unwrap_or_default();
+        assert!(
+            shown.ends_with(&format!("  {line}")),
+            "{keys}\n expected {line}\n shown    {words}"
+        );
+    }
+    // A rule above decides.
+    for (above, line) in [
+        ("ignore_mail", "behind \"above\", which ended the walk"),
+        (
+            "keep",
+            "not edited, kept: a keep rule above protects the parts, or a rule above took or removed them",
+        ),
+    ] {
+        let config = format!(
+            "[[rule]]\nname = \"above\"\nplugin = \"{above}\"\nmatch = {{ sender = 'anna' }}\n{FOOTER}"
+        );
+        let ran = explain(
+            &config,
+            &["--from", "anna@example.org", "--to", "b@x.org"],
+            text.as_bytes(),
+        );
+        let shown = ran
+            .text()
+            .lines()
+            .find(|shown| shown.starts_with("- legal footer"))
+            .unwrap_or(ran.err.as_str());
+        assert!(shown.ends_with(&format!("  {line}")), "{shown}");
+    }
+}
+
+// man: mimicryd(8) "plugins lists the plugins; with a name it shows that plugin and its options."
+#[test]
+fn plugins_are_listed() {
+    let list = here(&["plugins"]);
+    assert_eq!(list.code, 0);
+    let names: Vec<&str> = list
+        .text()
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(' ').next())
+        .collect();
+    assert!(
+        names.contains(&"disclaim") && names.contains(&"zip"),
+        "{names:?}"
+    );
+    for name in names {
+        let one = here(&["plugins", name]);
+        assert_eq!((one.code, one.err.as_str()), (0, ""));
+        assert!(
+            one.text().starts_with(&format!("{name}: ")),
+            "{}",
+            one.text()
+        );
+        assert!(one.text().contains("\nscope "), "{}", one.text());
+    }
+    assert!(
+        here(&["plugins", "zip"])
+            .text()
+            .contains("\n  level  0..9, default 6\n")
+    );
+    let unknown = here(&["plugins", "zipp"]);
+    assert!(unknown.err.contains("disclaim, zip"), "{}", unknown.err);
+}

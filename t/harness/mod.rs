@@ -1,0 +1,129 @@
+//! What the tests share: directories that vanish, runs of the program, the mails of the corpus.
+//!
+//! Must never: judge. A test asserts; the harness panics only when it cannot do its own work.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// A directory of one test, removed with all that is in it.
+#[derive(Debug)]
+pub struct Directory(PathBuf);
+
+impl Directory {
+    pub fn new() -> Directory {
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("{}-{number}", std::process::id());
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        fs::create_dir_all(&path).expect("a directory for the test");
+        Directory(path)
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Writes a file and tells where it is.
+    pub fn file(&self, name: &str, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.0.join(name);
+        fs::write(&path, content).expect("a file for the test");
+        path
+    }
+}
+
+impl Drop for Directory {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// How a run of the program ended.
+#[derive(Debug)]
+pub struct Ran {
+    pub code: i32,
+    pub out: Vec<u8>,
+    pub err: String,
+}
+
+impl Ran {
+    pub fn of(output: std::process::Output) -> Ran {
+        Ran {
+            code: output.status.code().expect("the program was not killed"),
+            out: output.stdout,
+            err: String::from_utf8(output.stderr).expect("what it says is text"),
+        }
+    }
+
+    pub fn text(&self) -> &str {
+        std::str::from_utf8(&self.out).expect("the output is text")
+    }
+}
+
+/// The program, with nothing of the environment of the tests.
+pub fn mimicryd() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mimicryd"));
+    command.env_clear();
+    command
+}
+
+/// Runs the program in a directory, with these octets as its standard input.
+pub fn run(directory: &Path, args: &[impl AsRef<OsStr>], stdin: &[u8]) -> Ran {
+    let mut command = mimicryd();
+    command.current_dir(directory).args(args);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let output = std::thread::scope(|scope| {
+        // A program that does not read its input to the end closes the pipe early, as it may.
+        scope.spawn(move || input.write_all(stdin));
+        child.wait_with_output().expect("the program ends")
+    });
+    Ran::of(output)
+}
+
+/// The root of the project.
+pub fn root() -> &'static Path {
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Files of a directory of the project whose names end so, by name.
+pub fn files(directory: &str, end: &str) -> Vec<(String, PathBuf)> {
+    let entries = fs::read_dir(root().join(directory)).expect("the directory is there");
+    let mut files: Vec<(String, PathBuf)> = entries
+        .map(|entry| entry.expect("an entry").path())
+        .map(|path| {
+            (
+                path.file_name()
+                    .unwrap_or_default()
+                    .to_string_lossy()
+                    .into_owned(),
+                path,
+            )
+        })
+        .filter(|(name, _)| name.ends_with(end))
+        .collect();
+    files.sort();
+    files
+}
+
+/// The corpus: each mail with its name.
+pub fn mails() -> Vec<(String, Vec<u8>)> {
+    let mails: Vec<(String, Vec<u8>)> = files("t/mail", ".eml")
+        .into_iter()
+        .map(|(name, path)| (name, fs::read(path).expect("a mail")))
+        .collect();
+    assert!(mails.len() >= 120, "the corpus is not there");
+    mails
+}
+
+/// One mail of the corpus.
+pub fn mail(name: &str) -> Vec<u8> {
+    fs::read(root().join("t/mail").join(name)).expect("a mail")
+}
