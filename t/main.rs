@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: the command line, as an administrator uses it
 //! - [`layering`]: who may use whom
+//! - [`manual`]: the manual and the samples against the code
 //! - [`harness`]: what the tests share
 //!
 //! Must never: need another program, root or the network. Such tests are in `interop/`.
@@ -9,3 +10,4 @@
 mod cli;
 mod harness;
 mod layering;
+mod manual;

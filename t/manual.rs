@@ -1,0 +1,534 @@
+//! The manual against the code, and the samples against both: what exists in one of them exists in all.
+//!
+//! The pages are read as mdoc. What a test needs is marked by the shape of its lines: an item of a setting, filter or
+//! option is `.It Cm name No = Ar kind` and the line below it `.Pq default: Cm value`, `.Pq no default`, `.Pq required` or
+//! a filter's level; facts of a plugin are `.It fact` and the line below. Comments say what a literal block is:
+//! `.\" configuration` (loads without a complaint), `.\" file: NAME` (a file of the page), `.\" output: ARGUMENTS` (what the
+//! program says, in a directory with the files of the page and the project's `etc` and `t`).
+//!
+//! Must never: need another program. The lint of the pages is in `interop/`.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use mimicry_core::config::settings::SETTINGS;
+use mimicry_core::config::{self, Mistakes};
+use mimicry_core::plugin::{BulkExemption, DefaultParts, PluginKind};
+use mimicry_core::rule::Reason;
+use mimicry_core::rule::filter::FILTERS;
+use mimicry_plugins::REGISTRY;
+
+use crate::harness::{self, Directory, files, root};
+use mdoc::{Item, blocks, headings, items, page, section, unescape};
+
+mod mdoc;
+
+const FORMAT: &str = "man/mimicry.toml.5";
+const PLUGINS: &str = "man/mimicry-plugins.7";
+const PROGRAM: &str = "man/mimicryd.8";
+const INTERNALS: &str = "man/mimicry-internals.7";
+const PAGES: &[&str] = &[PROGRAM, FORMAT, PLUGINS, INTERNALS];
+
+#[test]
+fn every_setting_is_described_with_kind_and_default() {
+    let code: Vec<Item> = SETTINGS
+        .iter()
+        .map(|setting| Item {
+            section: setting.table.to_string(),
+            name: setting.name.to_string(),
+            kind: setting.kind.describe(),
+            below: match setting.default {
+                _ if setting.required => "required".to_string(),
+                default => describe_default(default),
+            },
+        })
+        .collect();
+    let table = |heading: &str| match heading.trim_matches(['[', ']']) {
+        "Above all tables" => String::new(),
+        table => table.to_string(),
+    };
+    let page: Vec<Item> = items(&page(FORMAT))
+        .into_iter()
+        .filter(|(heading, _)| heading.section == "SETTINGS")
+        .map(|(heading, item)| Item {
+            section: table(&heading.subsection),
+            ..item
+        })
+        .collect();
+    assert_same(&page, &code);
+}
+
+#[test]
+fn every_filter_is_described_with_operand_and_level() {
+    let code: Vec<Item> = FILTERS
+        .iter()
+        .map(|filter| Item {
+            section: String::new(),
+            name: filter.name.to_string(),
+            kind: filter.operand.describe().to_string(),
+            below: format!("{:?}", filter.level).to_lowercase(),
+        })
+        .collect();
+    let page: Vec<Item> = items(&page(FORMAT))
+        .into_iter()
+        .filter(|(heading, _)| heading.section == "FILTERS")
+        .map(|(_, item)| item)
+        .collect();
+    assert_same(&page, &code);
+}
+
+/// The examples of filters stand one below each filter, in `.Dl` lines.
+#[test]
+fn every_filter_has_an_example_that_loads() {
+    let page = page(FORMAT);
+    let lines = section(&page, "FILTERS");
+    let examples: Vec<String> = lines
+        .iter()
+        .filter_map(|line| line.strip_prefix(".Dl "))
+        .map(unescape)
+        .collect();
+    assert_eq!(examples.len(), FILTERS.len(), "{examples:#?}");
+    for (example, filter) in examples.iter().zip(FILTERS) {
+        assert!(example.starts_with(filter.name), "{example}");
+        let rule = format!(
+            "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = {{ {example} }}\n\
+             options = {{ text = \"a\", html = \"<p>a</p>\" }}\n"
+        );
+        assert_loads(FORMAT, &rule);
+    }
+}
+
+#[test]
+fn every_reason_code_is_described() {
+    let page = page(FORMAT);
+    let described: Vec<String> = section(&page, "REASON CODES")
+        .iter()
+        .filter_map(|line| line.strip_prefix(".It Cm "))
+        .map(unescape)
+        .collect();
+    let known: Vec<&str> = Reason::ALL
+        .iter()
+        .map(|(reason, _)| reason.code())
+        .collect();
+    assert_eq!(described, known);
+}
+
+#[test]
+fn every_plugin_has_a_section_with_its_facts_and_options() {
+    let page = page(PLUGINS);
+    let sections: Vec<String> = headings(&page)
+        .into_iter()
+        .filter(|name| section(&page, name).contains(&".It scope") && name != "DESCRIPTION")
+        .collect();
+    let known: Vec<String> = REGISTRY
+        .iter()
+        .map(|kind| kind.name().to_uppercase())
+        .collect();
+    assert_eq!(sections, known);
+    for kind in REGISTRY.iter() {
+        let name = kind.name().to_uppercase();
+        let lines = section(&page, &name);
+        for (fact, value) in facts(kind) {
+            let at = lines.iter().position(|line| *line == format!(".It {fact}"));
+            let said = at.and_then(|at| lines.get(at + 1));
+            assert_eq!(said, Some(&value), "{fact} of {name}");
+        }
+        let code: Vec<Item> = kind
+            .options()
+            .iter()
+            .map(|option| Item {
+                section: name.clone(),
+                name: option.name.to_string(),
+                kind: option.value.describe(),
+                below: describe_default(option.default),
+            })
+            .collect();
+        let described: Vec<Item> = items(&page)
+            .into_iter()
+            .filter(|(heading, _)| heading.section == name)
+            .map(|(_, item)| Item {
+                section: name.clone(),
+                ..item
+            })
+            .collect();
+        assert_same(&described, &code);
+    }
+}
+
+#[test]
+fn every_command_option_and_exit_code_is_described() {
+    let page = page(PROGRAM);
+    let directory = Directory::new();
+    let help = |args: &[&str]| harness::run(directory.path(), args, b"").text().to_string();
+    let mut commands = BTreeSet::new();
+    let mut options = BTreeSet::new();
+    let general = help(&["--help"]);
+    options.extend(long_options(&general));
+    let listed = general
+        .split("Commands:\n")
+        .nth(1)
+        .expect("a list of commands");
+    for line in listed.lines().take_while(|line| line.starts_with("  ")) {
+        let command = line.split_whitespace().next().expect("a command");
+        commands.insert(command.to_string());
+        if command != "help" {
+            options.extend(long_options(&help(&[command, "--help"])));
+        }
+    }
+    let described = section(&page, "COMMANDS");
+    let described = described
+        .iter()
+        .filter_map(|line| line.strip_prefix(".It Cm "));
+    assert_eq!(
+        described.map(String::from).collect::<BTreeSet<_>>(),
+        commands
+    );
+
+    let described = section(&page, "OPTIONS");
+    let described = described
+        .iter()
+        .filter_map(|line| line.strip_prefix(".It Fl "));
+    let described: BTreeSet<String> = described
+        .flat_map(|line| line.split_whitespace())
+        .filter_map(|word| word.strip_prefix('-'))
+        .map(String::from)
+        .collect();
+    assert_eq!(described, options);
+
+    let source =
+        fs::read_to_string(root().join("mimicryd/src/cli/mod.rs")).expect("the command line");
+    let codes = source
+        .split("pub enum Exit {")
+        .nth(1)
+        .and_then(|rest| rest.split('}').next());
+    let codes: Vec<&str> = codes
+        .expect("the exit codes")
+        .lines()
+        .filter_map(|line| Some(line.split_once(" = ")?.1.trim_end_matches(',')))
+        .collect();
+    assert!(codes.len() > 3);
+    let described = section(&page, "EXIT STATUS");
+    let described: Vec<&str> = described
+        .iter()
+        .filter_map(|line| line.strip_prefix(".It "))
+        .collect();
+    assert_eq!(described, codes);
+}
+
+#[test]
+fn every_configuration_of_the_manual_loads_without_a_complaint() {
+    let mut count = 0;
+    for name in PAGES {
+        for block in blocks(&page(name)) {
+            if block.what == "configuration" {
+                assert_loads(name, &block.text);
+                count += 1;
+            }
+        }
+    }
+    let readme = fs::read_to_string(root().join("README.md")).expect("the README");
+    for block in readme.split("```toml\n").skip(1) {
+        assert_loads("README.md", block.split("```").next().unwrap_or_default());
+        count += 1;
+    }
+    assert!(count >= 10, "{count} configurations found");
+}
+
+#[test]
+fn every_output_of_the_manual_is_what_the_program_says() {
+    let mut count = 0;
+    for name in PAGES {
+        let directory = Directory::new();
+        for shared in ["etc", "t"] {
+            let target = root().canonicalize().expect("the project").join(shared);
+            symlink(target, directory.path().join(shared)).expect("a link");
+        }
+        for block in blocks(&page(name)) {
+            if let Some(file) = block.what.strip_prefix("file: ") {
+                directory.file(file, &block.text);
+            }
+            if let Some(args) = block.what.strip_prefix("output: ") {
+                let args: Vec<&str> = args.split_whitespace().collect();
+                let ran = harness::run(directory.path(), &args, b"");
+                let said = format!("{}{}", ran.err, ran.text());
+                let trimmed = |text: &str| {
+                    text.trim_end()
+                        .lines()
+                        .map(str::trim_end)
+                        .collect::<Vec<_>>()
+                        .join("\n")
+                };
+                assert_eq!(
+                    trimmed(&block.text),
+                    trimmed(&said),
+                    "{name}: mimicryd {}",
+                    args.join(" ")
+                );
+                count += 1;
+            }
+        }
+    }
+    assert!(count >= 3, "{count} outputs found");
+}
+
+#[test]
+fn the_sample_configurations_load_without_a_complaint() {
+    for (name, path) in files("etc", ".toml") {
+        match config::load(&path, REGISTRY) {
+            Ok(config) => assert!(config.warnings.is_empty(), "{name}:\n{}", config.warnings),
+            Err(mistakes) => panic!("{name}:\n{mistakes}"),
+        }
+    }
+}
+
+#[test]
+fn the_full_sample_loads_with_all_of_it_switched_on() {
+    let path = root().join("etc/mimicry.toml");
+    let source: String = sample().iter().map(|line| format!("{line}\n")).collect();
+    let config = config::parse(&source, &path, REGISTRY, &|path: &Path| fs::read(path));
+    let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
+    assert_eq!(
+        config.policy.rules.len(),
+        source.matches("[[rule]]").count()
+    );
+}
+
+#[test]
+fn the_full_sample_shows_every_setting_filter_and_option_with_its_default() {
+    let lines = sample();
+    let mut missing = Vec::new();
+    for setting in SETTINGS {
+        let shown = lines_of(&lines, setting.table);
+        if !shows(&shown, setting.name, setting.default) {
+            missing.push(format!(
+                "[{}] {} = {:?}",
+                setting.table, setting.name, setting.default
+            ));
+        }
+    }
+    for kind in REGISTRY.iter() {
+        let shown = lines_of_plugin(&lines, kind.name());
+        if shown.is_empty() {
+            missing.push(format!("a rule with the plugin {}", kind.name()));
+        }
+        for option in kind.options() {
+            if !shows(&shown, option.name, option.default) {
+                missing.push(format!(
+                    "{} of {} = {:?}",
+                    option.name,
+                    kind.name(),
+                    option.default
+                ));
+            }
+        }
+    }
+    let text = fs::read_to_string(root().join("etc/mimicry.toml")).expect("the sample");
+    for filter in FILTERS {
+        let shown = |line: &str| {
+            line.strip_prefix("#   ")
+                .is_some_and(|rest| rest.starts_with(filter.name))
+        };
+        if !text.lines().any(shown) {
+            missing.push(format!("the filter {}", filter.name));
+        }
+    }
+    assert!(
+        missing.is_empty(),
+        "etc/mimicry.toml does not show:\n{}",
+        missing.join("\n")
+    );
+}
+
+/// Paths of the project that the pages and the README name.
+#[test]
+fn every_file_that_is_named_exists() {
+    let mut missing = Vec::new();
+    for name in PAGES.iter().chain(&["README.md", "CHANGELOG.md"]) {
+        let text = fs::read_to_string(root().join(name)).expect("a page");
+        let text = text.replace("\\-", "-");
+        for word in text.split(|c: char| c.is_whitespace() || "`()|,;'\"".contains(c)) {
+            let word = word.trim_end_matches(['.', ':']);
+            let ours = [
+                "t/",
+                "etc/",
+                "man/",
+                "mimicry-core/",
+                "mimicry-plugins/",
+                "mimicryd/",
+            ];
+            let path = ours.iter().any(|start| word.starts_with(start));
+            if path && !root().join(word).exists() {
+                missing.push(format!("{name}: {word}"));
+            }
+        }
+    }
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+fn describe_default(default: Option<&str>) -> String {
+    default.map_or("no default".to_string(), |value| {
+        format!("default: Cm {value}")
+    })
+}
+
+/// The words of the manual; those of `mimicryd plugins` are longer.
+fn facts(kind: &dyn PluginKind) -> [(&'static str, &'static str); 5] {
+    [
+        ("scope", kind.scope().name()),
+        (
+            "parts",
+            match kind.default_parts() {
+                DefaultParts::Mail => "none: it acts on the mail",
+                DefaultParts::Root => "the root",
+                DefaultParts::Body => "the body texts",
+                DefaultParts::Attachments => "the attachments",
+            },
+        ),
+        (
+            "multiparts",
+            if kind.takes_multiparts() {
+                "may be taken"
+            } else {
+                "are never taken"
+            },
+        ),
+        (
+            "bulk mail",
+            match kind.bulk_exemption() {
+                BulkExemption::None => "is treated like any other",
+                BulkExemption::Reports => "multipart/report is left alone",
+                BulkExemption::All => "is left alone",
+            },
+        ),
+        ("on_error", kind.default_on_error().word()),
+    ]
+}
+
+/// Says which of them differ instead of showing two long lists.
+fn assert_same(page: &[Item], code: &[Item]) {
+    let only = |list: &[Item], other: &[Item]| -> Vec<String> {
+        let lacking = list.iter().filter(|item| !other.contains(item));
+        lacking.map(|item| format!("{item:?}")).collect()
+    };
+    let (in_page, in_code) = (only(page, code), only(code, page));
+    assert!(
+        in_page.is_empty() && in_code.is_empty(),
+        "only in the page:\n{}\nonly in the code:\n{}",
+        in_page.join("\n"),
+        in_code.join("\n")
+    );
+    let names = |list: &[Item]| {
+        list.iter()
+            .map(|item| item.name.clone())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        names(page),
+        names(code),
+        "the order is another, or one is there twice"
+    );
+}
+
+fn assert_loads(place: &str, source: &str) {
+    let read = |_: &Path| Ok(b"a text\n".to_vec());
+    let complaints = match config::parse(source, Path::new("example.toml"), REGISTRY, &read) {
+        Ok(config) => config.warnings,
+        Err(mistakes) => mistakes,
+    };
+    assert_eq!(
+        complaints.list,
+        Mistakes::default().list,
+        "{place}:\n{complaints}"
+    );
+}
+
+fn long_options(help: &str) -> Vec<String> {
+    let lines = help
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| line.starts_with('-'));
+    lines
+        .filter_map(|line| {
+            line.split_whitespace()
+                .find_map(|word| word.strip_prefix("--"))
+        })
+        .map(String::from)
+        .collect()
+}
+
+/// The full sample with all that is switched off switched on: lines that begin with `#` and a letter or a bracket.
+fn sample() -> Vec<String> {
+    let text = fs::read_to_string(root().join("etc/mimicry.toml")).expect("the sample");
+    let is_setting =
+        |rest: &&str| rest.starts_with(|first: char| first.is_ascii_lowercase() || first == '[');
+    let switch_on = |line: &str| {
+        line.strip_prefix('#')
+            .filter(is_setting)
+            .unwrap_or(line)
+            .to_string()
+    };
+    text.lines().map(switch_on).collect()
+}
+
+/// The lines of a table, the tables of a list together; options of rules count as theirs.
+fn lines_of<'l>(lines: &'l [String], table: &str) -> Vec<&'l str> {
+    let mut current = "";
+    let mut found = Vec::new();
+    for line in lines {
+        if line.starts_with('[') {
+            current = line.trim_matches(['[', ']']);
+            // A table is also the setting of the table around it.
+            match current.split_once('.') {
+                Some((around, _)) if around == table => found.push(line.as_str()),
+                None if table.is_empty() => found.push(line.as_str()),
+                _ => {}
+            }
+        } else if current == table {
+            found.push(line.as_str());
+        }
+    }
+    found
+}
+
+/// The lines of all rules with a plugin.
+fn lines_of_plugin<'l>(lines: &'l [String], plugin: &str) -> Vec<&'l str> {
+    let rules = lines.split(|line| line == "[[rule]]").skip(1);
+    let wanted = format!("plugin = \"{plugin}\"");
+    rules
+        .filter(|rule| rule.contains(&wanted))
+        .flatten()
+        .map(String::as_str)
+        .collect()
+}
+
+/// A key stands at the start of its line, in a table within one line, or as a table of its own. One with a default is
+/// shown with it at least once.
+fn shows(lines: &[&str], name: &str, default: Option<&str>) -> bool {
+    if let Some((table, key)) = name.split_once('.') {
+        let within = lines
+            .iter()
+            .filter(|line| line.starts_with(&format!("{table} = {{")));
+        return within.into_iter().any(|line| {
+            let wanted = format!(" {key} = {}", default.unwrap_or_default());
+            line.split(['{', ',', '}'])
+                .any(|piece| piece.trim_end() == wanted)
+        });
+    }
+    match default {
+        Some(value) => lines.contains(&format!("{name} = {value}").as_str()),
+        None => {
+            let start = format!("{name} = ");
+            let table = format!("{name}]");
+            let shown = |line: &&str| {
+                line.starts_with(&start)
+                    || line
+                        .split(['{', ','])
+                        .any(|piece| piece.trim_start().starts_with(&start))
+                    || (line.starts_with('[') && line.ends_with(&table))
+            };
+            lines.iter().any(shown)
+        }
+    }
+}
