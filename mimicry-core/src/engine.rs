@@ -130,29 +130,22 @@ impl<'p> Pass<'p> {
                 continue;
             }
             let before = self.edits.clone();
-            let report = match self.job(rule, run) {
+            let report = match self.job(index, rule, run) {
                 Ok(report) => report,
-                Err(fault) => {
-                    self.edits = before.clone();
-                    if run.shadow {
-                        Report::Unchanged {
-                            reason: Reason::Fault,
-                            notes: vec![fault.to_string()],
-                        }
-                    } else {
-                        answer(index, rule, fault)?
-                    }
-                }
+                Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => Report::Unchanged {
+                    reason: Reason::Fault,
+                    notes: vec![fault.to_string()],
+                },
+                Err(fault) => answer(index, rule, fault)?,
             };
-            let report = if run.shadow {
-                self.edits = before;
-                Report::Shadow(Box::new(report))
+            let edited = matches!(report, Report::Edited { .. });
+            if edited && !run.shadow {
+                self.edited_by.push(index);
             } else {
-                if matches!(report, Report::Edited { .. }) {
-                    self.edited_by.push(index);
-                }
-                report
-            };
+                // A rule that fails leaves no edit behind, nor does one in shadow mode or one that reports none.
+                self.edits = before;
+            }
+            let report = if run.shadow { Report::Shadow(Box::new(report)) } else { report };
             if let Some(place) = self.reports.get_mut(index) {
                 *place = report;
             }
@@ -161,7 +154,7 @@ impl<'p> Pass<'p> {
     }
 
     /// Runs one job to its end; on a fault the edits made so far are the caller's to discard.
-    fn job(&mut self, rule: &'p Rule, run: &Run) -> Result<Report, Fault> {
+    fn job(&mut self, index: usize, rule: &'p Rule, run: &Run) -> Result<Report, Fault> {
         let parts: Vec<PartId> = run.parts.iter().copied().filter(|part| !self.edits.is_gone(*part)).collect();
         if parts.is_empty() && !run.parts.is_empty() {
             return Ok(Report::Unchanged {
@@ -179,6 +172,10 @@ impl<'p> Pass<'p> {
         let mut waiting = Vec::new();
         let mut reason = None;
         for part in parts.iter().copied() {
+            if self.edits.is_gone(part) {
+                // It left with a multipart that this very rule removed.
+                continue;
+            }
             let verdict = {
                 let content = self.edits.content(part)?;
                 job.part(part, &content)?
@@ -199,13 +196,18 @@ impl<'p> Pass<'p> {
         }
         let finish = job.finish(&mut self.edits)?;
         self.account(&waiting, &finish, &mut edited)?;
+        if rule.kind.scope() == Scope::Part && self.kept_before(index).any(|part| self.edits.is_gone(part)) {
+            return Err(Fault::NotApplicable(Reason::Kept));
+        }
         edited.extend(&finish.edited);
         edited.sort_unstable();
         edited.dedup();
         if edited.is_empty() && rule.kind.edits() {
             let left = run.left.iter().map(|(_, reason)| *reason).next();
+            // A job that got none of its parts can only say that there were none.
+            let kept_out = left.filter(|_| run.parts.is_empty());
             return Ok(Report::Unchanged {
-                reason: finish.reason.or(reason).or(left).unwrap_or(Reason::NoBody),
+                reason: kept_out.or(finish.reason).or(reason).or(left).unwrap_or(Reason::NoBody),
                 notes: finish.notes,
             });
         }
@@ -222,6 +224,17 @@ impl<'p> Pass<'p> {
             parts: edited,
             notes: finish.notes,
         })
+    }
+
+    /// The multiparts that keep rules above protect. Their children may leave when `subtree` is false, but pruning must
+    /// not take the multipart along.
+    fn kept_before(&self, index: usize) -> impl Iterator<Item = PartId> {
+        let message = &self.mail.message;
+        let kept = self.plan.steps.iter().take(index).flat_map(|step| match step {
+            Decision::Keep(parts) => parts.as_slice(),
+            _ => &[],
+        });
+        kept.copied().filter(|part| message.part(*part).is_some_and(|part| part.is_multipart()))
     }
 
     /// Every part that a job took is in a new part now, or has been given back.

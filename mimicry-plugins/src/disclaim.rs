@@ -8,7 +8,7 @@
 //! charset.
 
 use mimicry_core::message::compose::NewPart;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, Unmappable};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
@@ -242,26 +242,35 @@ impl Job for DisclaimJob<'_> {
                 Err(reason) => return self.plugin.fall_back(reason, *part, edits),
             }
         }
+        let before = edits.clone();
         let mut finish = Finish {
             edited: chosen,
             ..Finish::default()
         };
         for (part, body, note) in bodies {
-            edits.replace_body(part, body)?;
-            finish.notes.push(note);
+            match edits.replace_body(part, body) {
+                Ok(()) => finish.notes.push(note),
+                // A Content-Type that cannot be read cannot name another charset.
+                Err(Refused::BadField) => {
+                    *edits = before;
+                    return self.plugin.fall_back(Reason::Malformed, part, edits);
+                }
+                Err(refused) => return Err(refused.into()),
+            }
         }
         Ok(finish)
     }
 }
 
-/// The parts that get the text.
+/// The parts that get the text: of those that the rule takes, text/plain and text/html only.
 ///
 /// Body texts that stand under one multipart/alternative are variants of one text; every other is a text of its own,
 /// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
 /// in it, the one nearest to the place.
 fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Vec<PartId> {
+    let is_text = |id: &&PartId| message.part(**id).is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"));
     let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
-    for id in parts {
+    for id in parts.iter().filter(is_text) {
         let Some(part) = message.part(*id) else { continue };
         let alternative = part
             .ancestors()
@@ -275,7 +284,7 @@ fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Ve
     }
     let from_end = place == Place::Bottom && which != Which::First;
     let text = match which {
-        Which::All => return parts.to_vec(),
+        Which::All => return parts.iter().filter(is_text).copied().collect(),
         _ if from_end => texts.pop(),
         _ => texts.into_iter().next(),
     };

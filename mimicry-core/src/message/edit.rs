@@ -131,6 +131,10 @@ impl<'m> EditSet<'m> {
         if let Some(charset) = &new.charset {
             let content = self.content(id)?;
             let value = match content.field("content-type") {
+                // A parameter more could make another type of what cannot be read.
+                Some(field) if Params::parse(field_value(&field), usize::MAX).media_type().is_none() => {
+                    return Err(Refused::BadField);
+                }
                 Some(field) => params::set(field_value(&field), "charset", charset),
                 None => format!(" {}; charset={charset}", content.media_type()).into_bytes(),
             };

@@ -113,8 +113,13 @@ impl<'e, 'm> Renderer<'e, 'm> {
     /// A last field without a line end gets one before something follows it.
     fn end_line(&mut self, start: usize) {
         if self.out.len() > start && self.out.last() != Some(&b'\n') {
-            self.out.extend_from_slice(self.newline);
+            self.new_line_end();
         }
+    }
+
+    fn new_line_end(&mut self) {
+        let newline = line_end_after(&self.out, self.newline);
+        self.out.extend_from_slice(newline);
     }
 
     /// What follows the header block: blank line and body, or children. `apart`: a body without a blank line gets one,
@@ -179,7 +184,8 @@ impl<'e, 'm> Renderer<'e, 'm> {
                     self.entity(*child);
                     if !delimiter.ends_with(b"\n") && self.out.len() > start {
                         // The message ended in the delimiter.
-                        self.out.splice(start..start, self.newline.iter().copied());
+                        let newline = line_end_after(delimiter, self.newline);
+                        self.out.splice(start..start, newline.iter().copied());
                     }
                     line_end_behind(*child, parent)
                 }
@@ -199,9 +205,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
     fn end_part(&mut self, line_end: Option<&[u8]>) {
         match (self.tail, line_end) {
             (Tail::Header, _) | (Tail::Blank, Some(b"")) => self.end_line(0),
-            // In a message of LF lines a CR before an LF would be taken for a part of the line end.
-            (_, None | Some(b"")) if self.out.ends_with(b"\r") => self.out.extend_from_slice(b"\r\n"),
-            (_, None | Some(b"")) => self.out.extend_from_slice(self.newline),
+            (_, None | Some(b"")) => self.new_line_end(),
             (_, Some(line_end)) => self.out.extend_from_slice(line_end),
         }
     }
@@ -245,6 +249,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
         }
         self.tail = Tail::Body;
     }
+}
+
+/// In a message of LF lines a CR before an LF would be taken for a part of the line end.
+fn line_end_after(octets: &[u8], newline: &'static [u8]) -> &'static [u8] {
+    if octets.ends_with(b"\r") { b"\r\n" } else { newline }
 }
 
 /// The line end between a child and the delimiter that follows it; `None` = no delimiter follows. It is empty where a

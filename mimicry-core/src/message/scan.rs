@@ -11,6 +11,7 @@
 //! Known limits: a line that is no header field ends the header block as Postfix and Python do; other readers skip it.
 //! The difference sets [`Defects::structure`].
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 
 use memchr::{memchr, memmem};
@@ -29,6 +30,8 @@ impl Message {
             limits,
             nodes: Vec::new(),
             open: Vec::new(),
+            boundaries: BTreeMap::new(),
+            closed: BTreeMap::new(),
             defects: Defects::default(),
         };
         scanner.run();
@@ -49,6 +52,11 @@ struct Scanner<'a> {
     nodes: Vec<Node>,
     /// From the root to the part that the current octet belongs to.
     open: Vec<Open>,
+    /// By the boundary: which of the open parts are multiparts with it, the innermost last. A line is looked up in it,
+    /// and not compared with each of a hundred boundaries.
+    boundaries: BTreeMap<Box<[u8]>, Vec<usize>>,
+    /// The same of those whose close delimiter has been seen.
+    closed: BTreeMap<Box<[u8]>, Vec<usize>>,
     defects: Defects,
 }
 
@@ -88,6 +96,9 @@ impl<'a> Scanner<'a> {
             let parent = open.part;
             if delimiter.closes {
                 open.state = State::Closed;
+                let boundary = open.boundary.clone();
+                self.forget(&boundary, delimiter.index);
+                self.closed.entry(boundary).or_default().push(delimiter.index);
                 if let Some(Node { kind: Kind::Multipart { close, .. }, .. }) = self.nodes.get_mut(parent.index()) {
                     *close = Some(delimiter.line);
                 }
@@ -130,10 +141,10 @@ impl<'a> Scanner<'a> {
             Kind::Multipart { boundary, .. } => (State::Multipart, boundary.clone()),
             _ => (State::Leaf, Box::default()),
         };
-        if state == State::Multipart
-            && self.open.iter().any(|open| open.state == State::Multipart && open.boundary == boundary)
-        {
-            self.defects.structure = true;
+        if state == State::Multipart {
+            let same = self.boundaries.entry(boundary.clone()).or_default();
+            self.defects.structure |= !same.is_empty();
+            same.push(self.open.len());
         }
         self.nodes.push(Node {
             parent,
@@ -189,26 +200,33 @@ impl<'a> Scanner<'a> {
     /// Is the line at `start`, which begins with `--`, a delimiter of an open multipart. The innermost wins.
     fn delimiter_at(&self, start: usize) -> Option<Delimiter> {
         let (text, line) = self.boundary_line(start)?;
-        let open = self.open.iter().enumerate().rev();
-        for (index, open) in open.filter(|(_, open)| open.state == State::Multipart) {
-            let closes = match text.strip_prefix(&*open.boundary) {
-                Some(b"") => false,
-                Some(b"--") => true,
-                _ => continue,
-            };
-            return Some(Delimiter { index, closes, line });
-        }
-        None
+        let innermost = |boundary: &[u8]| self.boundaries.get(boundary)?.last().copied();
+        let opens = innermost(text);
+        let closes = text.strip_suffix(b"--").and_then(innermost);
+        // `None` is less than any index.
+        let index = opens.max(closes)?;
+        Some(Delimiter {
+            index,
+            closes: opens < closes,
+            line,
+        })
     }
 
     /// Some readers take up a multipart again after its close delimiter; we do not, and say that they may differ.
     fn is_closed_boundary(&self, start: usize) -> bool {
-        self.open.iter().any(|open| open.state == State::Closed)
-            && self.boundary_line(start).is_some_and(|(text, _)| {
-                self.open
-                    .iter()
-                    .any(|open| open.state == State::Closed && text.strip_prefix(&*open.boundary) == Some(b""))
-            })
+        !self.closed.is_empty() && self.boundary_line(start).is_some_and(|(text, _)| self.closed.contains_key(text))
+    }
+
+    /// An open multipart has been closed or has ended.
+    fn forget(&mut self, boundary: &[u8], index: usize) {
+        for map in [&mut self.boundaries, &mut self.closed] {
+            if let Some(open) = map.get_mut(boundary) {
+                open.retain(|other| *other != index);
+                if open.is_empty() {
+                    map.remove(boundary);
+                }
+            }
+        }
     }
 
     /// The text of a line behind its `--`, less trailing blanks, and the line with its end.
@@ -229,20 +247,24 @@ impl<'a> Scanner<'a> {
         // The line end before a delimiter belongs to the delimiter (RFC 2046 section 5.1.1).
         let before = self.raw.get(..line_start).unwrap_or_default();
         let before = before.strip_suffix(b"\n").unwrap_or(before);
-        let before = before.strip_suffix(b"\r").unwrap_or(before);
+        let mut end = before.strip_suffix(b"\r").unwrap_or(before).len();
         while self.open.len() > keep
             && let Some(open) = self.open.pop()
         {
-            self.close_node(open.part, before.len());
+            if open.state != State::Leaf {
+                self.forget(&open.boundary, self.open.len());
+            }
+            end = self.close_node(open.part, end);
         }
     }
 
-    fn close_node(&mut self, part: PartId, end: usize) {
+    /// Ends a part at `end`, or behind its blank line where that is further; returns which.
+    fn close_node(&mut self, part: PartId, end: usize) -> usize {
         let next = PartId(self.nodes.len() as u32);
-        if let Some(node) = self.nodes.get_mut(part.index()) {
-            node.body.end = end.max(node.body.start);
-            node.next = next;
-        }
+        let Some(node) = self.nodes.get_mut(part.index()) else { return end };
+        node.body.end = end.max(node.body.start);
+        node.next = next;
+        node.body.end
     }
 
     /// The limit of parts is reached: the part just begun holds all the rest.
@@ -341,7 +363,7 @@ impl Scanner<'_> {
         let Some(media_type) = params.media_type() else {
             // RFC 2045 section 5.2: what cannot be read is text/plain.
             self.defects.structure = true;
-            return HeaderFacts::leaf(default);
+            return HeaderFacts::leaf("text/plain");
         };
         if params.too_many() {
             self.defects.limit = true;

@@ -99,7 +99,7 @@ impl<'e, 'm> Proof<'e, 'm> {
             // The message ended within a line of a header block; now something follows it.
             Some(rest) => {
                 let is_open = old.tail() == Tail::Header && !old.raw().is_empty() && !old.raw().ends_with(b"\n");
-                is_open && is_followed(new) && rest == self.newline()
+                is_open && is_followed(new) && rest == line_end_after(old.raw(), old.message().newline())
             }
             None => false,
         }
@@ -167,9 +167,11 @@ impl<'e, 'm> Proof<'e, 'm> {
             let Some(found) = found.next() else { return fail(old, "a part is missing") };
             match planned {
                 Planned::Old(child) => {
-                    let lacked_its_end = !delimiter(child).ends_with(b"\n") && is_followed_by_octets(found);
-                    let planned = [delimiter(child), if lacked_its_end { self.newline() } else { b"" }];
-                    same(child, *delimiter(found) == planned.concat(), "the delimiter line changed")?;
+                    let mut line = delimiter(child).to_vec();
+                    if !line.ends_with(b"\n") && is_followed_by_octets(found) {
+                        line.extend_from_slice(line_end_after(&line, old.message().newline()));
+                    }
+                    same(child, *delimiter(found) == line, "the delimiter line changed")?;
                     self.line_end(child, line_end_behind(child), found)?;
                     self.entity(child, found)?;
                 }
@@ -186,7 +188,7 @@ impl<'e, 'm> Proof<'e, 'm> {
 
     /// The line end that we put behind a part: CRLF behind a lone CR, which would else be taken for a part of it.
     fn line_end_after(&self, part: Part<'_>) -> &'static [u8] {
-        if part.raw().ends_with(b"\r") { b"\r\n" } else { self.newline() }
+        line_end_after(part.raw(), self.edits.message().newline())
     }
 
     /// A delimiter line of ours.
@@ -253,7 +255,7 @@ fn planned_header(
     let mut put = |field: &[u8], is_new: bool| {
         same(old, !is_new || lines_are_clean(field, newline), "a new field has a line that is too long or ends wrongly")?;
         if !planned.is_empty() && !planned.ends_with(b"\n") {
-            planned.extend_from_slice(newline.as_bytes());
+            planned.extend_from_slice(line_end_after(&planned, newline));
         }
         planned.extend_from_slice(field);
         Ok(())
@@ -282,9 +284,14 @@ fn planned_header(
         }
     }
     if is_ended && !planned.is_empty() && !planned.ends_with(b"\n") {
-        planned.extend_from_slice(newline.as_bytes());
+        planned.extend_from_slice(line_end_after(&planned, newline));
     }
     Ok(planned)
+}
+
+/// The line end that we put behind octets that lack one.
+fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
+    if octets.ends_with(b"\r") { b"\r\n" } else { newline.as_bytes() }
 }
 
 /// Does a leaf that had no blank line get one: before a new body, and before an old one when a header or delimiter now
@@ -314,7 +321,7 @@ fn same_tree(old: Part<'_>, new: Part<'_>) -> bool {
         && old_nodes.iter().zip(new_nodes).all(|(old, new)| {
             old.media_type == new.media_type
                 && old.seal == new.seal
-                && old.body.len() == new.body.len()
+                && (old.body.len() == new.body.len() || matches!(old.kind, Kind::Multipart { .. }))
                 && std::mem::discriminant(&old.kind) == std::mem::discriminant(&new.kind)
         })
 }

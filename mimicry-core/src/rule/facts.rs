@@ -108,7 +108,8 @@ impl<'m> Facts<'m> {
                     }
                     let word = || field.decoded().trim().to_ascii_lowercase();
                     if field.is("auto-submitted") {
-                        return !word().starts_with("no");
+                        // RFC 3834 section 5: "no", perhaps with parameters.
+                        return word().split([';', ' ', '(']).next() != Some("no");
                     }
                     field.is("precedence") && matches!(word().as_str(), "bulk" | "list" | "junk" | "auto_reply")
                 })

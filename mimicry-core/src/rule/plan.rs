@@ -9,7 +9,7 @@ use super::{Mode, OnDkim, OnSealed, Reason, Rule};
 use crate::envelope::{Path, Recipient};
 use crate::mail::Mail;
 use crate::message::roles::Role;
-use crate::message::{Part, PartId};
+use crate::message::{Part, PartId, Seal};
 use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
 use crate::policy::Policy;
@@ -161,10 +161,7 @@ impl Walk<'_> {
         if let Err(decision) = self.judge_mail(rule) {
             return decision;
         }
-        let parts = self.parts(rule);
-        if parts.is_empty() && rule.names_parts() {
-            return Decision::NoPart;
-        }
+        let Some(parts) = self.parts(rule) else { return Decision::NoPart };
         let shadow = rule.mode == Mode::Shadow;
         match rule.plugin.control() {
             Control::IgnoreMail | Control::Keep { .. } if shadow => Decision::Skip(Reason::Shadow),
@@ -207,8 +204,9 @@ impl Walk<'_> {
         verdict
     }
 
-    /// The parts that the rule's filters take, or its plugin's default, less those that `unless` vetoes.
-    fn parts(&self, rule: &Rule) -> Vec<Part<'_>> {
+    /// The parts that the rule's filters take, or its plugin's default, less those that `unless` vetoes. `None` = the
+    /// filters leave none; without a filter at work there may be none, and the plugin says what that means.
+    fn parts(&self, rule: &Rule) -> Option<Vec<Part<'_>>> {
         let mail: &Mail = self.facts.mail();
         let message = &mail.message;
         let taken: Vec<Part<'_>> = if rule.names_parts() {
@@ -220,19 +218,27 @@ impl Walk<'_> {
             message.parts().filter(takes).collect()
         } else {
             let role = |role: Role| message.leaves().filter(move |part| self.facts.roles().role(part.id()) == Some(role));
-            match rule.kind.default_parts() {
-                DefaultParts::Mail => Vec::new(),
+            let default: Vec<Part<'_>> = match rule.kind.default_parts() {
+                DefaultParts::Mail => return Some(Vec::new()),
                 DefaultParts::Root => vec![message.root()],
                 DefaultParts::Body => role(Role::Body).collect(),
                 DefaultParts::Attachments => role(Role::Attachment)
                     .filter(|part| !self.facts.roles().is_referenced(part.id()))
                     .filter(|part| !rule.kind.declines(mail, part.id()))
                     .collect(),
+            };
+            if default.is_empty() && rule.kind.edits() {
+                // What the rule is after may be within: it is left as sealed, not as absent.
+                message.leaves().filter(hides_content).collect()
+            } else {
+                default
             }
         };
         let vetoes = rule.unless.at(Level::Part);
         let vetoed = |part: &Part<'_>| vetoes.iter().any(|filter| filter.holds_for_part(&self.facts.part(*part)));
-        taken.into_iter().filter(|part| !vetoed(part)).collect()
+        let filtered = rule.names_parts() || !taken.is_empty();
+        let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
+        (!parts.is_empty() || !filtered).then_some(parts)
     }
 
     /// What a keep rule closes: the parts, those below them, and every multipart around them, which may not leave
@@ -276,7 +282,7 @@ impl Walk<'_> {
             return if shadow { Decision::Skip(Reason::Shadow) } else { Decision::RejectSealed };
         }
         if run.parts.is_empty() {
-            // A broken or kept part may still be answered by the plugin's fallback; a seal never.
+            // What is broken may still be answered by the plugin's fallback; a seal and a keep rule never.
             let reasons = [Reason::Sealed, Reason::Kept];
             if let Some(reason) = reasons.into_iter().find(|reason| run.left.iter().any(|(_, left)| left == reason)) {
                 return Decision::Skip(reason);
@@ -323,6 +329,17 @@ fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
         Some(filter) => Err(Decision::Vetoed(filter.key())),
         None => Ok(()),
     }
+}
+
+/// Is the part encrypted, or wrapped up with its signature (RFC 8551 section 3.5.2), so that neither its text nor its
+/// attachments can be seen. Armour within a text is no such thing: that text is a body of its own.
+fn hides_content(part: &Part<'_>) -> bool {
+    let sealed_up = match part.seal() {
+        Some(Seal::Encrypted) => true,
+        Some(Seal::Signed) => part.is_seal_root(),
+        None => false,
+    };
+    sealed_up && !part.media_type().starts_with("text/")
 }
 
 fn ids(parts: &[Part<'_>]) -> Vec<PartId> {

@@ -11,7 +11,7 @@ use std::io;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
-use mimicry_core::message::{PartId, codec};
+use mimicry_core::message::{Part, PartId, codec};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, OptionSpec, Options, Task, ValueKind, Verdict};
 use mimicry_core::rule::Reason;
 use mimicry_core::units::show_size;
@@ -82,6 +82,9 @@ pub fn declines(mail: &Mail, part: PartId) -> bool {
             "text/calendar" | "application/ics" | "application/pgp-signature" | "application/pgp-keys" | "application/pgp-encrypted"
         )
 }
+
+/// What a new multipart around the mail costs, in octets: its fields and three delimiters, somewhat rounded up.
+const WRAPPING: usize = 256;
 
 /// The options that all containers share.
 #[derive(Debug)]
@@ -216,20 +219,24 @@ impl Job for CollectJob<'_> {
         let mut wire_before = 0usize;
         for part in &self.members {
             let content = edits.content(*part)?;
-            let header = content.part().header().len();
-            wire_before = wire_before.saturating_add(header).saturating_add(content.body().len());
+            wire_before = wire_before.saturating_add(header_len(content.part())).saturating_add(content.body().len());
         }
+        let message = edits.message();
+        // Where nothing else is left, the end is where the first part stood, and no multipart may be left empty.
+        let others = message.leaves().filter(|part| !edits.is_gone(part.id())).count().saturating_sub(self.members.len());
+        let at_end = collect.at_end && first != PartId::ROOT && others > 0;
+        let around = if at_end && message.root().media_type() != "multipart/mixed" { WRAPPING } else { 0 };
         // What the parts may become at most; base64 makes 78 octets of 57.
         let percent = 100u64.saturating_sub(collect.min_saving);
         let wire_most = usize::try_from((wire_before as u64).saturating_mul(percent) / 100).unwrap_or(usize::MAX);
-        let limit = wire_most.saturating_mul(57) / 78;
+        let limit = wire_most.saturating_sub(around).saturating_mul(57) / 78;
         let archive = match self.archive(edits, limit)? {
             Some(archive) => archive,
             None => return Ok(unchanged(self.members, Some(Reason::NoSaving))),
         };
         let newline = edits.message().newline();
         let new = NewPart::attachment(self.container.media_type(), &collect.name, &archive, newline);
-        if new.wire_len() > wire_most {
+        if new.wire_len().saturating_add(around) > wire_most {
             return Ok(unchanged(self.members, Some(Reason::NoSaving)));
         }
         let notes = vec![format!(
@@ -242,7 +249,7 @@ impl Job for CollectJob<'_> {
         )];
         if first == PartId::ROOT {
             edits.replace_part(first, new)?;
-        } else if collect.at_end {
+        } else if at_end {
             edits.attach(new)?;
         } else {
             edits.insert_before(first, new)?;
@@ -281,6 +288,15 @@ impl CollectJob<'_> {
             Err(error) => Err(Fault::Permanent(error.to_string())),
         }
     }
+}
+
+/// Octets of a part's header; of the root only those that describe the content, since the others stay.
+fn header_len(part: Part<'_>) -> usize {
+    if !part.is_root() {
+        return part.header().len();
+    }
+    let describes = |name: &[u8]| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
+    part.fields().filter(|field| describes(field.name())).map(|field| field.raw().len()).sum()
 }
 
 /// The first decoded octets, as far as they decode.

@@ -1,0 +1,530 @@
+//! What the tests of rules and plugins share: mails in a compact notation, rules in one line, plans and their outcome
+//! in one line; in `probes` plugins that misbehave.
+//!
+//! A mail is a file of `t/mail` (`demo-text.eml`) or a tree: `mixed(plain,pdf@report.pdf*2000)`, see [`octets`].
+//! An envelope is `anna@example.org > bo@example.com, cy@example.net [client=192.0.2.7]`, see [`mail`].
+//! Rules stand behind each other with ` ;; ` between them; within a rule the settings stand behind the plugin's name
+//! with ` | ` between them, in TOML: `zip | match.filename = '\.csv$' | final = true`.
+#![allow(dead_code)] // Each test program uses its own share of it.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
+
+use mimicry_core::config::{self, Config};
+use mimicry_core::engine::{self, Applied, Report, Stopped};
+use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::mail::Mail;
+use mimicry_core::message::{Limits, Message, Part, PartId};
+use mimicry_core::origin::Origin;
+use mimicry_core::plugin::PluginKind;
+use mimicry_core::registry::Registry;
+use mimicry_core::rule::plan::{Decision, Plan, Run};
+use mimicry_plugins::REGISTRY;
+
+mod probes;
+
+use probes::PROBES;
+
+/// The rules, loaded as the configuration loads them. Rule n is named `n`, counted from 1. A disclaim rule that says no
+/// text says "Footer".
+pub fn rules(notation: &str) -> Config {
+    let mut source = String::new();
+    for (index, rule) in notation
+        .split(" ;; ")
+        .filter(|rule| !rule.trim().is_empty())
+        .enumerate()
+    {
+        let mut settings = rule.split(" | ").map(str::trim);
+        let plugin = settings.next().unwrap();
+        writeln!(
+            source,
+            "[[rule]]\nname = \"{}\"\nplugin = \"{plugin}\"",
+            index + 1
+        )
+        .unwrap();
+        if plugin == "disclaim"
+            && !["options.text", "options.html", "options ="]
+                .iter()
+                .any(|own| rule.contains(own))
+        {
+            source.push_str("options.text = \"Footer\"\noptions.html = \"<p>Footer</p>\"\n");
+        }
+        settings.for_each(|setting| writeln!(source, "{setting}").unwrap());
+    }
+    load(&source)
+}
+
+/// A configuration with the plugins of mimicry and those of [`PROBES`].
+pub fn load(source: &str) -> Config {
+    static ALL: LazyLock<Registry> = LazyLock::new(|| {
+        let probes = PROBES.iter().map(|probe| probe as &'static dyn PluginKind);
+        Registry(Vec::leak(REGISTRY.iter().chain(probes).collect()))
+    });
+    match config::parse(source, Path::new("test.toml"), *ALL, &|_| {
+        Err(std::io::ErrorKind::NotFound.into())
+    }) {
+        Ok(config) => config,
+        Err(mistakes) => panic!("{mistakes}\nin\n{source}"),
+    }
+}
+
+/// A mail of its notation and of its envelope's. An envelope is sender, ` > `, recipients; what it leaves out is
+/// `anna@example.org > bo@example.com`. `<>` is the null sender. The origin stands in brackets behind it:
+/// `[client=192.0.2.7 listener=lan helo=mx.example.org auth=anna]`.
+pub fn mail(notation: &str, envelope: &str) -> Mail {
+    mail_of(octets(notation), envelope)
+}
+
+pub fn mail_of(octets: Vec<u8>, envelope: &str) -> Mail {
+    let (addresses, facts) = envelope.split_once('[').unwrap_or((envelope, ""));
+    let addresses = addresses.trim();
+    let addresses = if addresses.is_empty() {
+        "anna@example.org > bo@example.com"
+    } else {
+        addresses
+    };
+    let (sender, recipients) = addresses.split_once(" > ").unwrap();
+    let mut origin = Origin::default();
+    for fact in facts.trim_end_matches(']').split_whitespace() {
+        let (name, value) = fact.split_once('=').unwrap();
+        match name {
+            "client" => origin.client = Some(value.parse().unwrap()),
+            "listener" => origin.listener = Some(value.into()),
+            "helo" => origin.helo = Some(value.into()),
+            "auth" => origin.auth_user = Some(value.into()),
+            other => panic!("{other} is no fact of an origin"),
+        }
+    }
+    Mail {
+        origin,
+        envelope: Envelope {
+            sender: Address::new(if sender == "<>" { "" } else { sender }),
+            sender_params: Vec::new(),
+            recipients: recipients.split(", ").map(Recipient::new).collect(),
+        },
+        message: Message::scan(octets, &Limits::default()),
+    }
+}
+
+/// The directory of the mails.
+pub fn corpus() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../t/mail")
+}
+
+/// All mails of the corpus with their names, in the order of these.
+pub fn corpus_mails() -> Vec<(String, Vec<u8>)> {
+    let entries = std::fs::read_dir(corpus())
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let mut paths: Vec<PathBuf> = entries
+        .filter(|path| path.extension().is_some_and(|word| word == "eml"))
+        .collect();
+    paths.sort();
+    assert!(paths.len() >= 120, "where is the corpus?");
+    let name = |path: &Path| path.file_stem().unwrap().to_str().unwrap().to_string();
+    paths
+        .iter()
+        .map(|path| (name(path), std::fs::read(path).unwrap()))
+        .collect()
+}
+
+/// The octets of a mail in its notation: header fields and one tree with ` & ` between them.
+///
+/// A field replaces the default of its name; an empty value takes it out. A leaf is a word of [`leaf`] with, in this
+/// order, `@` for an attachment and `^` for an inline part, each with or without a file name, `#ID` for a Content-ID,
+/// `~ID` for HTML that shows it, `*N` for a body of N octets. A multipart is its subtype (`alt` for alternative) and
+/// the children in parentheses.
+pub fn octets(notation: &str) -> Vec<u8> {
+    if notation.ends_with(".eml") {
+        return std::fs::read(corpus().join(notation))
+            .unwrap_or_else(|error| panic!("{notation}: {error}"));
+    }
+    let mut fields: Vec<(&str, &str)> = vec![
+        ("From", "Anna Berg <anna@example.org>"),
+        ("To", "Bo Lind <bo@example.com>"),
+        ("Subject", "Offer"),
+        ("Date", "Fri, 21 Nov 2025 09:30:10 +0100"),
+        ("Message-ID", "<1@example.org>"),
+        ("MIME-Version", "1.0"),
+    ];
+    let mut pieces: Vec<&str> = notation.split(" & ").collect();
+    let mut tree = pieces.pop().unwrap();
+    for piece in pieces {
+        let (name, value) = piece.split_once(':').unwrap();
+        fields.retain(|(other, _)| !other.eq_ignore_ascii_case(name));
+        fields.push((name, value.trim()));
+    }
+    let mut out = Vec::new();
+    for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
+        out.extend_from_slice(format!("{name}: {value}\r\n").as_bytes());
+    }
+    entity(&mut tree, &mut 0, &mut out);
+    assert!(tree.is_empty(), "{tree} is left of {notation}");
+    out
+}
+
+/// Appends Content fields, blank line and body of the next entity of the notation.
+fn entity(rest: &mut &str, boundaries: &mut u32, out: &mut Vec<u8>) {
+    let word = take(rest, |c| !c.is_ascii_alphanumeric() && c != '-');
+    if let Some(tail) = rest.strip_prefix('(') {
+        *rest = tail;
+        *boundaries += 1;
+        let boundary = format!("=_b{boundaries}");
+        let kind = match word {
+            "alt" => "alternative".to_string(),
+            "signed" => {
+                "signed; micalg=pgp-sha256; protocol=\"application/pgp-signature\"".to_string()
+            }
+            "encrypted" => "encrypted; protocol=\"application/pgp-encrypted\"".to_string(),
+            "report" => "report; report-type=delivery-status".to_string(),
+            other => other.to_string(),
+        };
+        out.extend_from_slice(
+            format!("Content-Type: multipart/{kind}; boundary=\"{boundary}\"\r\n\r\n").as_bytes(),
+        );
+        loop {
+            out.extend_from_slice(format!("--{boundary}\r\n").as_bytes());
+            entity(rest, boundaries, out);
+            out.extend_from_slice(b"\r\n");
+            match take(rest, |c| c == ',' || c == ')') {
+                "" if rest.starts_with(',') => *rest = &rest[1..],
+                "" if rest.starts_with(')') => break,
+                other => panic!("what is {other}{rest}?"),
+            }
+        }
+        *rest = &rest[1..];
+        out.extend_from_slice(format!("--{boundary}--\r\n").as_bytes());
+        return;
+    }
+    let mut mark = |sign: char| {
+        let tail = rest.strip_prefix(sign)?;
+        *rest = tail;
+        Some(take(rest, |c| "@^#~*,()".contains(c)))
+    };
+    let (attached, inline, id, shown, size) =
+        (mark('@'), mark('^'), mark('#'), mark('~'), mark('*'));
+    let (fields, mut body) = leaf(word);
+    if let Some(shown) = shown {
+        body =
+            format!("<html><body><p>Hello</p><img src=\"cid:{shown}\"></body></html>").into_bytes();
+    }
+    if let Some(size) = size {
+        body = b"one,two,three\r\n"
+            .iter()
+            .copied()
+            .cycle()
+            .take(size.parse().unwrap())
+            .collect();
+    }
+    let mut header: String = fields.iter().map(|field| format!("{field}\r\n")).collect();
+    for (disposition, name) in [("attachment", attached), ("inline", inline)] {
+        match name {
+            Some("") => writeln!(header, "Content-Disposition: {disposition}\r").unwrap(),
+            Some(name) => writeln!(
+                header,
+                "Content-Disposition: {disposition}; filename=\"{name}\"\r"
+            )
+            .unwrap(),
+            None => {}
+        }
+    }
+    if let Some(id) = id {
+        writeln!(header, "Content-ID: <{id}>\r").unwrap();
+    }
+    out.extend_from_slice(header.as_bytes());
+    out.extend_from_slice(b"\r\n");
+    out.extend_from_slice(&body);
+}
+
+/// The fields and the body of a leaf.
+fn leaf(word: &str) -> (Vec<&'static str>, Vec<u8>) {
+    let png = || {
+        (0..600u32)
+            .map(|n| (n.wrapping_mul(2_654_435_761) >> 13) as u8)
+            .collect()
+    };
+    match word {
+        "bare" => (vec![], b"Hello".to_vec()),
+        "plain" => (
+            vec!["Content-Type: text/plain; charset=us-ascii"],
+            b"Hello".to_vec(),
+        ),
+        "utf8" => (
+            vec![
+                "Content-Type: text/plain; charset=utf-8",
+                "Content-Transfer-Encoding: 8bit",
+            ],
+            "Grüße".into(),
+        ),
+        "latin1" => (
+            vec![
+                "Content-Type: text/plain; charset=ISO-8859-1",
+                "Content-Transfer-Encoding: 8bit",
+            ],
+            b"Gr\xfc\xdfe".to_vec(),
+        ),
+        "klingon" => (
+            vec!["Content-Type: text/plain; charset=x-klingon"],
+            b"nuqneH".to_vec(),
+        ),
+        "html" => (
+            vec!["Content-Type: text/html; charset=us-ascii"],
+            b"<html><body><p>Hello</p></body></html>".to_vec(),
+        ),
+        "flowed" => (
+            vec!["Content-Type: text/plain; charset=us-ascii; format=flowed"],
+            b"Hello".to_vec(),
+        ),
+        "pdf" => (
+            vec!["Content-Type: application/pdf"],
+            b"%PDF-1.4 ".iter().copied().cycle().take(1800).collect(),
+        ),
+        "csv" => (
+            vec!["Content-Type: text/csv; charset=us-ascii"],
+            b"one,two\r\n".iter().copied().cycle().take(1800).collect(),
+        ),
+        "png" => (
+            vec![
+                "Content-Type: image/png",
+                "Content-Transfer-Encoding: binary",
+            ],
+            png(),
+        ),
+        "cal" => (
+            vec!["Content-Type: text/calendar; method=REQUEST"],
+            b"BEGIN:VCALENDAR\r\nEND:VCALENDAR\r\n".to_vec(),
+        ),
+        "eml" => (
+            vec!["Content-Type: message/rfc822"],
+            b"Subject: inner\r\n\r\nInner\r\n".to_vec(),
+        ),
+        "sig" => (
+            vec!["Content-Type: application/pgp-signature; name=\"signature.asc\""],
+            b"-----BEGIN PGP SIGNATURE-----\r\n".to_vec(),
+        ),
+        "version" => (
+            vec!["Content-Type: application/pgp-encrypted"],
+            b"Version: 1\r\n".to_vec(),
+        ),
+        "bin" => (
+            vec!["Content-Type: application/octet-stream"],
+            b"0123456789".iter().copied().cycle().take(1800).collect(),
+        ),
+        "keys" => (
+            vec!["Content-Type: application/pgp-keys"],
+            b"-----BEGIN PGP PUBLIC KEY BLOCK-----\r\n".to_vec(),
+        ),
+        "p7m" => (
+            vec![
+                "Content-Type: application/pkcs7-mime; smime-type=enveloped-data; name=\"smime.p7m\"",
+                "Content-Transfer-Encoding: base64",
+            ],
+            b"MIIB".to_vec(),
+        ),
+        "opaque-signed" => (
+            vec![
+                "Content-Type: application/pkcs7-mime; smime-type=signed-data; name=\"smime.p7m\"",
+                "Content-Transfer-Encoding: base64",
+            ],
+            b"MIIB".to_vec(),
+        ),
+        "clearsigned" => (
+            vec!["Content-Type: text/plain; charset=us-ascii"],
+            b"-----BEGIN PGP SIGNED MESSAGE-----\r\n\r\nHello\r\n-----BEGIN PGP SIGNATURE-----\r\n"
+                .to_vec(),
+        ),
+        "armoured" => (
+            vec!["Content-Type: text/plain; charset=us-ascii"],
+            b"-----BEGIN PGP MESSAGE-----\r\n\r\nabcd\r\n".to_vec(),
+        ),
+        "status" => (
+            vec!["Content-Type: message/delivery-status"],
+            b"Reporting-MTA: dns; mx.example.org\r\n".to_vec(),
+        ),
+        "broken" => (
+            vec![
+                "Content-Type: application/pdf",
+                "Content-Transfer-Encoding: base64",
+            ],
+            b"=====".to_vec(),
+        ),
+        "opaque" => (
+            vec![
+                "Content-Type: multipart/mixed",
+                "Content-Transfer-Encoding: base64",
+            ],
+            b"QUJD".to_vec(),
+        ),
+        other => panic!("{other} is no leaf"),
+    }
+}
+
+fn take<'t>(rest: &mut &'t str, ends: impl Fn(char) -> bool) -> &'t str {
+    let (word, tail) = rest.split_at(rest.find(ends).unwrap_or(rest.len()));
+    *rest = tail;
+    word
+}
+
+/// All plans as one line: rules with ` | ` between them, classes with ` || ` between them; when there are several, each
+/// begins with its recipients.
+pub fn show_plans(config: &Config, mail: &Mail, plans: &[Plan]) -> String {
+    let class = |plan: &Plan| {
+        let steps: Vec<String> = plan
+            .steps
+            .iter()
+            .zip(&config.policy.rules)
+            .map(|(step, rule)| show_decision(mail, rule.kind.name(), step))
+            .collect();
+        steps.join(" | ")
+    };
+    by_class(mail, plans, class)
+}
+
+/// As [`show_plans`], what came of them. Behind ` = ` the tree of the new message; nothing there means that the mail is
+/// unchanged.
+pub fn show_outcomes(config: &Config, mail: &Mail, plans: &[Plan]) -> String {
+    by_class(mail, plans, |plan| {
+        show_outcome(
+            config,
+            mail,
+            plan,
+            &engine::apply(&config.policy, mail, plan, &Limits::default()),
+        )
+    })
+}
+
+fn by_class(mail: &Mail, plans: &[Plan], show: impl Fn(&Plan) -> String) -> String {
+    let classes: Vec<String> = plans
+        .iter()
+        .map(|plan| {
+            let recipients: Vec<String> = plan
+                .recipients
+                .iter()
+                .map(|index| mail.envelope.recipients[*index].path.to_string())
+                .collect();
+            if plans.len() == 1 {
+                show(plan)
+            } else {
+                format!("{}: {}", recipients.join(", "), show(plan))
+            }
+        })
+        .collect();
+    classes.join(" || ")
+}
+
+fn show_decision(mail: &Mail, plugin: &str, decision: &Decision) -> String {
+    match decision {
+        Decision::Off => format!("{plugin}: off"),
+        Decision::Behind(rule) => format!("{plugin}: behind {}", rule + 1),
+        Decision::NoMatch(filter) => format!("{plugin}: no {filter}"),
+        Decision::Vetoed(filter) => format!("{plugin}: not {filter}"),
+        Decision::NoPart => format!("{plugin}: no part"),
+        Decision::Skip(reason) => format!("{plugin}: {reason}"),
+        Decision::RejectSealed => format!("{plugin}: reject sealed"),
+        Decision::IgnoreMail => plugin.to_string(),
+        Decision::Keep(parts) => format!("{plugin} {}", show_parts(mail, parts)),
+        Decision::Run(Run {
+            parts,
+            left,
+            shadow,
+        }) => {
+            let left: String = left
+                .iter()
+                .map(|(part, reason)| format!(" -{}:{reason}", show_parts(mail, &[*part])))
+                .collect();
+            let shadow = if *shadow { "~" } else { "" };
+            format!("{plugin} {shadow}{}{left}", show_parts(mail, parts))
+        }
+    }
+}
+
+fn show_outcome(
+    config: &Config,
+    mail: &Mail,
+    plan: &Plan,
+    outcome: &Result<Applied, Stopped>,
+) -> String {
+    let applied = match outcome {
+        Ok(applied) => applied,
+        Err(stopped) => {
+            return format!(
+                "{} by {}",
+                if stopped.reject { "reject" } else { "defer" },
+                stopped.rule + 1
+            );
+        }
+    };
+    let rules = config
+        .policy
+        .rules
+        .iter()
+        .zip(&plan.steps)
+        .zip(&applied.reports);
+    let rules: Vec<String> = rules
+        .map(|((rule, step), report)| show_report(mail, rule.kind.name(), step, report))
+        .collect();
+    let tree = applied
+        .message
+        .as_ref()
+        .map(|message| format!(" = {}", show_tree(message)));
+    rules.join(" | ") + tree.as_deref().unwrap_or_default()
+}
+
+fn show_report(mail: &Mail, plugin: &str, step: &Decision, report: &Report) -> String {
+    match report {
+        Report::AsPlanned => show_decision(mail, plugin, step),
+        Report::Edited { parts, .. } => format!("{plugin} edited {}", show_parts(mail, parts)),
+        Report::Done { .. } => format!("{plugin} done"),
+        Report::Unchanged { reason, .. } => format!("{plugin}: {reason}"),
+        Report::Shadow(report) => format!("~{}", show_report(mail, plugin, step, report)),
+    }
+}
+
+/// Sections with commas between them; `mail` for none.
+fn show_parts(mail: &Mail, parts: &[PartId]) -> String {
+    let sections: Vec<String> = parts
+        .iter()
+        .map(|part| {
+            mail.message
+                .part(*part)
+                .map_or("?".into(), Part::section_text)
+        })
+        .collect();
+    if sections.is_empty() {
+        "mail".into()
+    } else {
+        sections.join(",")
+    }
+}
+
+/// The tree as [`octets`] takes it, subtypes only, and the fields of the root that begin with `X-`.
+pub fn show_tree(message: &Message) -> String {
+    fn show(part: Part<'_>, out: &mut String) {
+        let subtype = part.media_type().rsplit('/').next().unwrap();
+        out.push_str(if subtype == "alternative" {
+            "alt"
+        } else {
+            subtype
+        });
+        if part.is_multipart() {
+            let mut sign = '(';
+            for child in part.children() {
+                out.push(sign);
+                show(child, out);
+                sign = ',';
+            }
+            out.push(')');
+        }
+    }
+    let mut out = String::new();
+    show(message.root(), &mut out);
+    for field in message
+        .root()
+        .fields()
+        .filter(|field| field.name().starts_with(b"X-"))
+    {
+        write!(out, " {}", String::from_utf8_lossy(field.name())).unwrap();
+    }
+    out
+}
