@@ -4,11 +4,12 @@
 //! impossible for one variant, no variant is edited and the `fallback` ladder decides, so that no reader sees the text
 //! twice and none sees it broken.
 //!
-//! Must never: put text into a named or attached part, re-serialise HTML, or write octets that are not of the part's
-//! charset.
+//! Must never: put text into a named or attached part beside a body (but by `parts = "all"` and a filter that takes it),
+//! re-serialise HTML, or write octets that are not of the part's charset.
 
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
+use mimicry_core::message::roles::{Role, Roles};
 use mimicry_core::message::text::{self, NewBody, NotEditable, Unmappable};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
@@ -262,15 +263,25 @@ impl Job for DisclaimJob<'_> {
     }
 }
 
-/// The parts that get the text: of those that the rule takes, text/plain and text/html only.
+/// The parts that get the text: of those that the rule takes, text/plain and text/html only, and the mail's own text
+/// rather than a text that is attached.
 ///
 /// Body texts that stand under one multipart/alternative are variants of one text; every other is a text of its own,
 /// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
 /// in it, the one nearest to the place.
 fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Vec<PartId> {
-    let is_text = |id: &&PartId| message.part(**id).is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"));
+    let is_text = |id: &PartId| message.part(*id).is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"));
+    let mut parts: Vec<PartId> = parts.iter().copied().filter(is_text).collect();
+    if which == Which::All {
+        return parts;
+    }
+    let roles = Roles::of(message);
+    let is_body = |id: &PartId| roles.role(*id) == Some(Role::Body);
+    if parts.iter().any(is_body) {
+        parts.retain(is_body);
+    }
     let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
-    for id in parts.iter().filter(is_text) {
+    for id in &parts {
         let Some(part) = message.part(*id) else { continue };
         let alternative = part
             .ancestors()
@@ -283,11 +294,7 @@ fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Ve
         }
     }
     let from_end = place == Place::Bottom && which != Which::First;
-    let text = match which {
-        Which::All => return parts.iter().filter(is_text).copied().collect(),
-        _ if from_end => texts.pop(),
-        _ => texts.into_iter().next(),
-    };
+    let text = if from_end { texts.pop() } else { texts.into_iter().next() };
     let mut members = text.map(|(_, members)| members).unwrap_or_default();
     if from_end {
         members.reverse();

@@ -345,9 +345,10 @@ fn raw<'t>(
     node: &'t Node<'_>,
 ) -> Option<(Raw<'t>, Vec<Range<usize>>)> {
     if operand == Operand::Bool {
-        return match node.get_ref() {
-            DeValue::Boolean(truth) => Some((Raw::Bool(*truth), Vec::new())),
-            other => {
+        return match truths(node.get_ref()) {
+            Some(truths) => Some((Raw::Bools(truths), Vec::new())),
+            None => {
+                let other = node.get_ref();
                 let message = format!("expected true or false, found {}", article(other));
                 reader.complaints.error(
                     node.span(),
@@ -376,6 +377,15 @@ fn raw<'t>(
     }
     let (texts, spans) = texts.into_iter().unzip();
     Some((Raw::Texts(texts), spans))
+}
+
+/// One truth, or a list of them: `[true, false]` holds for every mail, which names a filter without choosing.
+fn truths(value: &DeValue<'_>) -> Option<Vec<bool>> {
+    match value {
+        DeValue::Boolean(truth) => Some(vec![*truth]),
+        DeValue::Array(list) if !list.is_empty() => list.iter().map(|one| one.get_ref().as_bool()).collect(),
+        _ => None,
+    }
 }
 
 /// A filter on a listener that is not there never holds.

@@ -526,7 +526,7 @@ impl<'a> Content<'a> {
     /// A parameter of Content-Type, decoded.
     pub fn param(&self, name: &str) -> Option<String> {
         let field = self.field("content-type")?;
-        Params::parse(field_value(&field), Limits::default().params).get(name).map(Into::into)
+        Params::parse(field_value(&field), Limits::default().params).get(name)
     }
 
     /// The body without its transfer encoding.

@@ -147,7 +147,7 @@ impl<'m> Part<'m> {
     /// A parameter of Content-Type, decoded.
     pub fn param(self, name: &str) -> Option<String> {
         let field = self.field("content-type")?;
-        Params::parse(field.value(), Limits::default().params).get(name).map(Into::into)
+        Params::parse(field.value(), Limits::default().params).get(name)
     }
 
     /// The charset as declared, in lower case.
@@ -171,11 +171,9 @@ impl<'m> Part<'m> {
             let params = Params::parse(field.value(), Limits::default().params);
             if let Some(name) = params.get(attribute)
                 && !name.is_empty()
+                && !names.contains(&name)
             {
-                let name = String::from(name);
-                if !names.contains(&name) {
-                    names.push(name);
-                }
+                names.push(name);
             }
         }
         names

@@ -59,13 +59,13 @@ fn is_smime_name(header: &[u8]) -> bool {
     let named = |value: Option<String>| value.is_some_and(|name| name.eq_ignore_ascii_case("smime.p7m"));
     named(content_type_param(header, "name"))
         || fields(header).find(|field| field.is("content-disposition")).is_some_and(|field| {
-            named(Params::parse(field.value(), Limits::default().params).get("filename").map(Into::into))
+            named(Params::parse(field.value(), Limits::default().params).get("filename"))
         })
 }
 
 fn content_type_param(header: &[u8], name: &str) -> Option<String> {
     let field = fields(header).find(|field| field.is("content-type"))?;
-    Params::parse(field.value(), Limits::default().params).get(name).map(Into::into)
+    Params::parse(field.value(), Limits::default().params).get(name)
 }
 
 /// PGP armour at the start of a line of a text part. Keys are no seal.

@@ -103,7 +103,8 @@ pub const FILTERS: &[FilterSpec] = &[
 /// A value as the configuration holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Raw<'a> {
-    Bool(bool),
+    /// One truth, or those of a list.
+    Bools(Vec<bool>),
     /// One text, or the texts of a list, in order.
     Texts(Vec<&'a str>),
 }
@@ -138,10 +139,10 @@ pub enum Filter {
     Listener(Vec<String>),
     Helo(OctetPatterns),
     AuthUser(TextPatterns),
-    Bulk(bool),
-    Signed(bool),
-    Encrypted(bool),
-    Malformed(bool),
+    Bulk(Vec<bool>),
+    Signed(Vec<bool>),
+    Encrypted(Vec<bool>),
+    Malformed(Vec<bool>),
 }
 
 /// Where a part stands.
@@ -196,14 +197,15 @@ impl Filter {
             return Err(whole(format!("there is no filter {key}")));
         };
         if spec.operand == Operand::Bool {
-            let Raw::Bool(truth) = raw else {
+            let Raw::Bools(truths) = raw else {
                 return Err(whole(format!("{key} is true or false")));
             };
+            let truths = truths.clone();
             return Ok(match spec.name {
-                "bulk" => Filter::Bulk(*truth),
-                "signed" => Filter::Signed(*truth),
-                "encrypted" => Filter::Encrypted(*truth),
-                _ => Filter::Malformed(*truth),
+                "bulk" => Filter::Bulk(truths),
+                "signed" => Filter::Signed(truths),
+                "encrypted" => Filter::Encrypted(truths),
+                _ => Filter::Malformed(truths),
             });
         }
         let Raw::Texts(texts) = raw else {
@@ -315,10 +317,10 @@ impl Filter {
             Filter::HeaderRecipient(patterns) => facts.header_recipients().iter().any(|address| patterns.matches(address)),
             Filter::Header(name, patterns) => facts.header(name).iter().any(|value| patterns.matches(value)),
             Filter::MailSize(ranges) => in_ranges(ranges, facts.mail_size()),
-            Filter::Bulk(truth) => facts.bulk() == *truth,
-            Filter::Signed(truth) => facts.signed() == *truth,
-            Filter::Encrypted(truth) => facts.encrypted() == *truth,
-            Filter::Malformed(truth) => facts.malformed() == *truth,
+            Filter::Bulk(truths) => truths.contains(&facts.bulk()),
+            Filter::Signed(truths) => truths.contains(&facts.signed()),
+            Filter::Encrypted(truths) => truths.contains(&facts.encrypted()),
+            Filter::Malformed(truths) => truths.contains(&facts.malformed()),
             _ => false,
         }
     }

@@ -167,7 +167,7 @@ impl Reason {
         (Reason::Sealed, "the content is signed or encrypted and stays sealed"),
         (Reason::Charset, "the part's charset is unknown, wrongly labelled or cannot be written"),
         (Reason::NoBody, "there is no text that a reader sees as the mail's text, or no place in it"),
-        (Reason::BelowThreshold, "a minimum of the rule's options was not reached, or its part was not among those wanted"),
+        (Reason::BelowThreshold, "there was nothing to take, or less than the rule's options ask for"),
         (Reason::NoSaving, "the result would not have been smaller by as much as the options ask"),
         (Reason::Duplicate, "it is there already"),
         (Reason::Exempt, "bulk mail, which this plugin leaves alone unless the rule names the filter bulk"),
