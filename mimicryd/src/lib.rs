@@ -1,9 +1,21 @@
 //! The program around the pure core: what touches files, terminals and processes.
 //!
 //! - [`cli`]: the command line, and the only place that prints and ends the process
+//! - [`daemon`]: the program that the master runs
+//! - [`master`]: binds, forks, replaces, reloads · [`worker`]: serves one connection after the other
+//! - [`smtp`]: the server without I/O · [`relay`]: the client of the next hop
+//! - [`logging`]: the log · [`sys`]: system calls, and all unsafe code
 //!
 //! Must never: decide about mail. That is `mimicry_core::engine`, which the command line and the daemon call alike.
 
 #![deny(unsafe_code)]
 
 pub mod cli;
+pub mod daemon;
+pub mod logging;
+pub mod master;
+pub mod relay;
+pub mod smtp;
+#[allow(unsafe_code)]
+pub mod sys;
+pub mod worker;

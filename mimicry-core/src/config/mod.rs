@@ -17,7 +17,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
 
@@ -50,6 +50,17 @@ use typed::{
     BareNewline, Daemon, Limits, Listen, ListenTls, LmtpPartial, Log, LogFormat, LogLevel, Login,
     Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
 };
+
+/// The control socket that a configuration names, also when there are mistakes in it: a daemon must be within reach when
+/// its file has just been broken.
+pub fn control_socket(path: &Path) -> Option<PathBuf> {
+    let source = std::fs::read_to_string(path).ok()?;
+    let (table, _) = toml::de::DeTable::parse_recoverable(&source);
+    let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
+    let socket = PathBuf::from(daemon.get("control")?.get_ref().as_str()?);
+    // As for every name in the file: relative to it.
+    Some(path.parent().unwrap_or(Path::new("")).join(socket))
+}
 
 /// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.
 pub fn load(path: &Path, registry: Registry) -> Result<Config, Mistakes> {

@@ -289,7 +289,8 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
             let at = if parsed.unterminated {
                 parsed.sound_end
             } else {
-                value.trim_ascii_end().len()
+                // Only what the grammar calls blank: a form feed would become a part of our value.
+                value.iter().rposition(|octet| !blank(*octet)).map_or(0, |last| last.saturating_add(1))
             };
             out.extend_from_slice(slice(0..at));
             let semicolon = parsed.open_semicolon && !parsed.unterminated;
@@ -301,7 +302,7 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
     // An RFC 2231 value cannot be quoted: junk behind it would become a part of it.
     if !new.is_ascii()
         && !matches!(
-            slice(at..value.len()).trim_ascii_start().first(),
+            slice(at..value.len()).iter().find(|octet| !blank(**octet)),
             None | Some(b';')
         )
     {
@@ -1059,6 +1060,8 @@ mod tests {
                 "utf-8",
                 "text/plain; charset=utf-8",
             ),
+            // A form feed is no blank of the grammar: found by fuzzing, it was read back as a part of the new value.
+            ("a b\u{c}\n", "charset", "utf-8", "a b\u{c}; charset=utf-8\n"),
             (
                 "text/plain;",
                 "charset",

@@ -1,6 +1,7 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `filter`, `plugins`: one file per command
+//! - `daemon`: run, status, reload, stop
 //! - `input`: the options that commands share, and the mail
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
 //!   two trees differ
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod account;
 mod check;
+mod daemon;
 mod explain;
 mod filter;
 mod input;
@@ -37,14 +39,35 @@ pub enum Exit {
     Usage = 64,
     /// The mail is not one that can be worked on.
     Data = 65,
+    /// The user or group of the daemon does not exist.
+    NoUser = 67,
+    /// The daemon cannot be reached, a listener cannot be bound, or workers cannot start.
+    Unavailable = 69,
+    /// A mistake of this program.
+    Software = 70,
+    /// The system refused something.
+    System = 71,
+    /// The pid file or the control socket cannot be made.
+    CannotCreate = 73,
     /// Reading or writing failed.
     Io = 74,
-    /// The mail must be tried again.
+    /// The mail must be tried again; the daemon runs already.
     Deferred = 75,
-    /// The mail must go back.
+    /// The mail must go back; something is not allowed.
     Rejected = 77,
     /// The configuration is wrong.
     Config = 78,
+}
+
+impl Exit {
+    /// The exit of a status that the daemon gave.
+    fn from_status(status: u8) -> Exit {
+        use Exit::*;
+        let all = [
+            Ok, Usage, Data, NoUser, Unavailable, Software, System, CannotCreate, Io, Deferred, Rejected, Config,
+        ];
+        all.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Software)
+    }
 }
 
 /// What a command has to say.
@@ -109,6 +132,14 @@ enum Command {
     Filter(filter::Args),
     /// List the plugins, or one of them with its options
     Plugins(plugins::Args),
+    /// Run the daemon
+    Run(daemon::RunArgs),
+    /// Show what the daemon and its workers are doing
+    Status(daemon::StatusArgs),
+    /// Have the daemon load its configuration again, and say whether it did
+    Reload(daemon::AskArgs),
+    /// Have the daemon finish the mails in hand and stop
+    Stop(daemon::AskArgs),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -138,6 +169,10 @@ fn run(cli: &Cli) -> Output {
         Command::Explain(args) => explain::run(args, out, err),
         Command::Filter(args) => filter::run(args, err),
         Command::Plugins(args) => plugins::run(args, out),
+        Command::Run(args) => daemon::run(args),
+        Command::Status(args) => daemon::status(args, err),
+        Command::Reload(args) => daemon::reload(args, err),
+        Command::Stop(args) => daemon::stop(args, err),
     };
     result.unwrap_or_else(|failure| failure)
 }

@@ -1,0 +1,102 @@
+//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and how it is spoken to.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use mimicry_plugins::REGISTRY;
+
+use super::input::ConfigArg;
+use super::show::Paint;
+use super::{Exit, Output};
+use crate::daemon::Daemon;
+use crate::logging;
+use crate::master::control::{AskError, Request, ask};
+use crate::master::{self, Options, Program};
+
+/// Draining takes as long as the mails in hand; the daemon's own deadline is below this.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+#[derive(Debug, clap::Args)]
+pub struct RunArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Stay in the foreground, as systemd wants it
+    #[arg(long)]
+    foreground: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct StatusArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The same facts as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, clap::Args)]
+pub struct AskArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+pub fn run(args: &RunArgs) -> Result<Output, Output> {
+    logging::start();
+    let daemon = daemon(&args.config.config)?;
+    let config = daemon.load().map_err(|refused| Output {
+        err: refused.text,
+        exit: Exit::Config,
+        ..Output::text(String::new())
+    })?;
+    let options = Options {
+        foreground: args.foreground,
+    };
+    let ended = master::run(config, options, Rc::new(daemon));
+    Ok(Output {
+        err: ended.message.map_or_else(String::new, |message| format!("mimicryd: {message}\n")),
+        exit: Exit::from_status(ended.status),
+        ..Output::text(String::new())
+    })
+}
+
+pub fn status(args: &StatusArgs, paint: Paint) -> Result<Output, Output> {
+    let request = if args.json { Request::StatusJson } else { Request::Status };
+    request_of(&args.config, request, paint)
+}
+
+pub fn reload(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
+    request_of(&args.config, Request::Reload, paint)
+}
+
+pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
+    request_of(&args.config, Request::Stop, paint)
+}
+
+/// The configuration says where the control socket is. A file with a mistake must not keep the daemon from being asked:
+/// then its own word counts, else the default place.
+fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Output, Output> {
+    let path = match mimicry_core::config::load(&config.config, REGISTRY) {
+        Ok(config) => config.daemon.control,
+        Err(_) => match mimicry_core::config::control_socket(&config.config) {
+            Some(named) => named,
+            None => config.load(paint)?.daemon.control,
+        },
+    };
+    match ask(&path, request, PATIENCE) {
+        Ok(answer) if answer.status == 0 => Ok(Output::text(answer.text)),
+        Ok(answer) => Err(Output {
+            err: answer.text,
+            exit: Exit::from_status(answer.status),
+            ..Output::text(String::new())
+        }),
+        Err(AskError::NotRunning) => Err(Output::failure(Exit::Unavailable, format_args!("no daemon listens at {}", path.display()))),
+        Err(AskError::Forbidden) => Err(Output::failure(Exit::Rejected, format_args!("{} may not be opened", path.display()))),
+        Err(AskError::Io(error)) => Err(Output::failure(Exit::Io, format_args!("{}: {error}", path.display()))),
+    }
+}
+
+fn daemon(path: &Path) -> Result<Daemon, Output> {
+    let path = std::path::absolute(path).map_err(|error| Output::failure(Exit::Io, error))?;
+    Ok(Daemon { path, registry: REGISTRY })
+}

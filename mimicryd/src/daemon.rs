@@ -1,0 +1,113 @@
+//! The program that the master runs: where its configuration and its log come from, and what a worker does.
+//!
+//! Must never: accept a configuration that asks for what this version does not do.
+
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
+use mimicry_core::config::typed::Tls;
+use mimicry_core::config::{self, Config};
+use mimicry_core::registry::Registry;
+
+use crate::logging;
+use crate::master::{Program, Refused, ServeFactory};
+use crate::sys::privileges;
+use crate::worker::serve::Server;
+
+/// The daemon of one configuration file.
+#[derive(Debug)]
+pub struct Daemon {
+    /// Absolute: the daemon changes its working directory.
+    pub path: PathBuf,
+    pub registry: Registry,
+}
+
+impl Program for Daemon {
+    fn load(&self) -> Result<Arc<Config>, Refused> {
+        let config = config::load(&self.path, self.registry).map_err(|mistakes| Refused::from(&mistakes))?;
+        config.ready_to_run().map_err(|mistakes| Refused::from(&mistakes))?;
+        if let Some(what) = unsupported(&config) {
+            let text = format!("{}: {what}", self.path.display());
+            return Err(Refused {
+                line: text.clone(),
+                text: format!("{text}\n"),
+            });
+        }
+        Ok(Arc::new(config))
+    }
+
+    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
+        let config = Arc::clone(config);
+        Ok(Rc::new(move |_slot| Ok(Box::new(Server::new(Arc::clone(&config))?))))
+    }
+
+    fn adopt(&self, config: &Config) {
+        if let Err(error) = logging::configure(&config.log) {
+            log::error!("cannot open the log: {error}");
+        }
+        give_log_to(config);
+        for warning in &config.warnings.list {
+            log::warn!("{}: {}", self.path.display(), warning.message);
+        }
+    }
+
+    fn reopen_log(&self) {
+        // In the master; a worker finds the file made by it, or makes it as itself.
+        if let Err(error) = logging::reopen() {
+            log::error!("cannot open the log anew: {error}");
+        }
+    }
+
+    fn born(&self) {}
+}
+
+/// A log file that root made belongs to the user that the workers run as, so that they can open it anew.
+fn give_log_to(config: &Config) {
+    if !privileges::is_root() {
+        return;
+    }
+    let user = config.daemon.user.as_deref().unwrap_or("mimicry");
+    let identity = [user, "nobody"].into_iter().find_map(|user| privileges::find_user(user, config.daemon.group.as_deref()).ok().flatten());
+    if let Some((path, identity)) = logging::file().zip(identity)
+        && let Err(error) = nix::unistd::chown(&path, Some(identity.uid), Some(identity.gid))
+    {
+        log::warn!("cannot give {} to {}: {error}", path.display(), identity.name);
+    }
+}
+
+/// What the configuration file can say and this version does not do: it refuses, so that nobody believes in a TLS that is
+/// not there.
+fn unsupported(config: &Config) -> Option<&'static str> {
+    let relay = &config.relay;
+    let next_hop = match &relay.next_hop {
+        Some(NextHop::Server {
+            protocol: Protocol::Lmtp, ..
+        }) => Some("this version does not speak LMTP to a next hop"),
+        Some(NextHop::Server { implicit_tls: true, .. }) => Some("this version does not speak TLS to a next hop"),
+        Some(NextHop::Server {
+            address: Address::Unix(_), ..
+        }) => Some("this version does not speak to a next hop over a unix socket"),
+        _ => None,
+    };
+    let listeners = || {
+        config.listen.iter().find_map(|listen| {
+            if listen.tls.is_some() {
+                Some("this version does not offer STARTTLS on a listener")
+            } else if !listen.xforward_clients.is_empty() {
+                Some("this version does not take XFORWARD")
+            } else if !listen.proxy_clients.is_empty() {
+                Some("this version does not take the PROXY protocol")
+            } else if listen.protocol == Protocol::Lmtp {
+                Some("this version has no LMTP listener")
+            } else {
+                None
+            }
+        })
+    };
+    next_hop
+        .or_else(|| (relay.tls != Tls::None).then_some("this version does not speak TLS to a next hop"))
+        .or_else(|| relay.login.is_some().then_some("this version does not log in to a next hop"))
+        .or_else(listeners)
+}

@@ -1,0 +1,219 @@
+//! syslog over its unix socket. The syslog crate knows the formats; the socket is handled here, because the crate
+//! never connects again once the daemon behind it was restarted, and because it would wait for one that is stuck.
+//!
+//! Must never: wait.
+
+use std::io;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use log::Level;
+use mimicry_core::config::typed;
+use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, Severity};
+
+/// The socket of the system.
+const SYSTEM: &str = "/dev/log";
+
+/// How long a connection that failed is left alone.
+const RETRY: Duration = Duration::from_secs(1);
+
+pub struct Syslog {
+    path: PathBuf,
+    formatter: Formatter,
+    socket: Option<UnixDatagram>,
+    /// No attempt to connect before.
+    retry_at: Option<Instant>,
+}
+
+enum Formatter {
+    Rfc3164(Formatter3164),
+    Rfc5424(Formatter5424),
+}
+
+impl Syslog {
+    pub fn new(path: Option<&Path>, config: &typed::Log) -> Syslog {
+        let facility = facility(config.facility);
+        let process = "mimicryd".to_string();
+        let pid = std::process::id();
+        let formatter = match config.syslog_format {
+            typed::SyslogFormat::Rfc3164 => Formatter::Rfc3164(Formatter3164 {
+                facility,
+                hostname: None,
+                process,
+                pid,
+            }),
+            typed::SyslogFormat::Rfc5424 => Formatter::Rfc5424(Formatter5424 {
+                facility,
+                hostname: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
+                process,
+                pid,
+            }),
+        };
+        Syslog {
+            path: path.unwrap_or(Path::new(SYSTEM)).to_path_buf(),
+            formatter,
+            socket: None,
+            retry_at: None,
+        }
+    }
+
+    /// Sends one datagram. A socket that the daemon behind it has left is connected again, once.
+    pub fn send(&mut self, level: Level, line: &str) -> io::Result<()> {
+        let datagram = self.datagram(level, line)?;
+        let again = self.socket.is_some();
+        match self.try_send(&datagram) {
+            Err(error) if again && error.kind() != io::ErrorKind::WouldBlock => {
+                self.socket = None;
+                self.try_send(&datagram)
+            }
+            done => done,
+        }
+    }
+
+    fn try_send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        if self.socket.is_none() {
+            let now = Instant::now();
+            if self.retry_at.is_some_and(|at| now < at) {
+                return Err(io::ErrorKind::NotConnected.into());
+            }
+            self.retry_at = now.checked_add(RETRY);
+            let socket = UnixDatagram::unbound()?;
+            socket.connect(&self.path)?;
+            socket.set_nonblocking(true)?;
+            self.socket = Some(socket);
+        }
+        match &self.socket {
+            Some(socket) => socket.send(datagram).map(|_| ()),
+            None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn datagram(&mut self, level: Level, line: &str) -> io::Result<Vec<u8>> {
+        // A worker inherits the formatter, and with it the pid of its master.
+        let pid = std::process::id();
+        let mut out = Vec::with_capacity(line.len().saturating_add(80));
+        let done = match &mut self.formatter {
+            Formatter::Rfc3164(formatter) => {
+                formatter.pid = pid;
+                formatter.format(&mut out, severity(level), line)
+            }
+            Formatter::Rfc5424(formatter) => {
+                formatter.pid = pid;
+                formatter.format(&mut out, severity(level), (0u32, Default::default(), line))
+            }
+        };
+        done.map_err(|error| io::Error::other(error.to_string()))?;
+        Ok(out)
+    }
+}
+
+/// The severity of a level (RFC 5424 section 6.2.1).
+pub fn severity(level: Level) -> Severity {
+    match level {
+        Level::Error => Severity::LOG_ERR,
+        Level::Warn => Severity::LOG_WARNING,
+        Level::Info => Severity::LOG_INFO,
+        Level::Debug | Level::Trace => Severity::LOG_DEBUG,
+    }
+}
+
+/// The crate numbers facilities shifted by three bits.
+fn facility(number: u8) -> Facility {
+    use Facility::*;
+    const ALL: [Facility; 24] = [
+        LOG_KERN,
+        LOG_USER,
+        LOG_MAIL,
+        LOG_DAEMON,
+        LOG_AUTH,
+        LOG_SYSLOG,
+        LOG_LPR,
+        LOG_NEWS,
+        LOG_UUCP,
+        LOG_CRON,
+        LOG_AUTHPRIV,
+        LOG_FTP,
+        LOG_NTP,
+        LOG_AUDIT,
+        LOG_ALERT,
+        LOG_CLOCK_DAEMON,
+        LOG_LOCAL0,
+        LOG_LOCAL1,
+        LOG_LOCAL2,
+        LOG_LOCAL3,
+        LOG_LOCAL4,
+        LOG_LOCAL5,
+        LOG_LOCAL6,
+        LOG_LOCAL7,
+    ];
+    ALL.get(usize::from(number)).copied().unwrap_or(LOG_MAIL)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(format: typed::SyslogFormat) -> typed::Log {
+        typed::Log {
+            target: typed::LogTarget::Syslog(None),
+            format: typed::LogFormat::Text,
+            facility: 2,
+            level: typed::LogLevel::Info,
+            syslog_format: format,
+        }
+    }
+
+    fn receive(socket: &UnixDatagram) -> String {
+        let mut buffer = [0; 1000];
+        let length = socket.recv(&mut buffer).unwrap();
+        String::from_utf8(buffer[..length].to_vec()).unwrap()
+    }
+
+    fn path(name: &str) -> PathBuf {
+        std::env::temp_dir().join(format!("mimicry-{name}-{}", std::process::id()))
+    }
+
+    #[test]
+    fn a_restarted_syslogd_is_found_again_and_an_absent_one_is_not_waited_for() {
+        let path = path("log-socket");
+        let _ = std::fs::remove_file(&path);
+        let mut syslog = Syslog::new(Some(&path), &config(typed::SyslogFormat::Rfc3164));
+        assert!(syslog.send(Level::Info, "nobody listens").is_err());
+        syslog.retry_at = None;
+        let first = UnixDatagram::bind(&path).unwrap();
+        syslog.send(Level::Info, "one").unwrap();
+        assert!(receive(&first).ends_with(&format!("mimicryd[{}]: one", std::process::id())));
+        drop(first);
+        std::fs::remove_file(&path).unwrap();
+        assert!(syslog.send(Level::Info, "gone").is_err());
+        syslog.retry_at = None;
+        let second = UnixDatagram::bind(&path).unwrap();
+        syslog.send(Level::Info, "two").unwrap();
+        assert!(receive(&second).ends_with(": two"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn a_stuck_syslogd_is_not_waited_for() {
+        let path = path("stuck-socket");
+        let _ = std::fs::remove_file(&path);
+        let socket = UnixDatagram::bind(&path).unwrap();
+        let mut syslog = Syslog::new(Some(&path), &config(typed::SyslogFormat::Rfc5424));
+        // Its queue holds a limited number of datagrams; then sending says so instead of waiting.
+        let refused = (0..100_000).any(|_| syslog.send(Level::Info, "line").is_err());
+        assert!(refused);
+        assert!(receive(&socket).starts_with("<22>1 "));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn facilities_and_severities_make_the_priority() {
+        for number in 0..24u8 {
+            assert_eq!(facility(number) as u8, number * 8);
+        }
+        for (level, number) in [(Level::Error, 3), (Level::Warn, 4), (Level::Info, 6), (Level::Debug, 7)] {
+            assert_eq!(severity(level) as u8, number);
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What the master needs of the program around it, and what it says when it ends.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use mimicry_core::config::{Config, Level, Mistakes};
+
+use crate::worker::Serve;
+
+use super::scoreboard::Slot;
+
+/// Exit statuses (sysexits(3)).
+pub mod exit {
+    pub const OK: u8 = 0;
+    /// The request is unknown.
+    pub const USAGE: u8 = 64;
+    /// There is no such user or group.
+    pub const NOUSER: u8 = 67;
+    /// A listener cannot be bound, or workers cannot start.
+    pub const UNAVAILABLE: u8 = 69;
+    pub const SOFTWARE: u8 = 70;
+    pub const OSERR: u8 = 71;
+    /// The pid file or the control socket cannot be made.
+    pub const CANTCREAT: u8 = 73;
+    /// The daemon runs already.
+    pub const TEMPFAIL: u8 = 75;
+    pub const NOPERM: u8 = 77;
+    /// The configuration is wrong.
+    pub const CONFIG: u8 = 78;
+}
+
+/// Makes, in a new worker, what serves its connections; an error ends the worker, and is its reason.
+pub type ServeFactory = Rc<dyn Fn(&Slot) -> Result<Box<dyn Serve>, String>>;
+
+/// What the master needs of the program around it.
+pub trait Program {
+    /// Loads the configuration again, from its file. Called in the master.
+    fn load(&self) -> Result<Arc<Config>, Refused>;
+
+    /// Reads what workers of this configuration need and may not read themselves, such as secrets. Called in the master,
+    /// with its privileges, before the fork; an error refuses the configuration.
+    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String>;
+
+    /// This configuration is in force from now on: the log goes where it says. Called in the master, at the start before
+    /// anything else.
+    fn adopt(&self, config: &Config);
+
+    /// Opens the log anew. Called in master and workers.
+    fn reopen_log(&self);
+
+    /// This process is a new worker. Called before anything else there, with the master's privileges and all signals
+    /// blocked.
+    fn born(&self);
+}
+
+/// Why a configuration is not taken.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The first mistake, in one line for the log.
+    pub line: String,
+    /// All of them, for whoever asked.
+    pub text: String,
+}
+
+impl From<&Mistakes> for Refused {
+    fn from(mistakes: &Mistakes) -> Refused {
+        let mut errors = mistakes.list.iter().filter(|one| one.level == Level::Error);
+        let first = errors.next();
+        let message = first.map_or("is wrong", |first| first.message.as_str());
+        let place = match first.and_then(|first| first.span.as_ref()) {
+            Some(span) => {
+                let (line, column) = mistakes.place(span.start);
+                format!(":{line}:{column}")
+            }
+            None => String::new(),
+        };
+        let more = match errors.count() {
+            0 => String::new(),
+            more => format!(" (and {more} more)"),
+        };
+        Refused {
+            line: format!("{}{place}: {message}{more}", mistakes.path.display()),
+            text: mistakes.to_string(),
+        }
+    }
+}
+
+/// How to run.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// Stay in the foreground, with standard input and output as they are.
+    pub foreground: bool,
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ended {
+    /// The exit status of the program.
+    pub status: u8,
+    /// What to print on standard error, if anything.
+    pub message: Option<String>,
+}
+
+/// Why the daemon or a configuration cannot start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    pub status: u8,
+    pub message: String,
+}
+
+impl Failure {
+    pub fn new(status: u8, message: impl Into<String>) -> Failure {
+        Failure {
+            status,
+            message: message.into(),
+        }
+    }
+}
+
+impl From<Failure> for Ended {
+    fn from(failure: Failure) -> Ended {
+        Ended {
+            status: failure.status,
+            message: Some(failure.message),
+        }
+    }
+}

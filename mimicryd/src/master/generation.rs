@@ -1,0 +1,291 @@
+//! A generation: the workers of one configuration, with all that they are born with.
+//!
+//! Must never reach into another generation: what they share (listeners) is handed over when one is made.
+
+#![forbid(unsafe_code)]
+
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mimicry_core::config::Config;
+use mimicry_core::config::typed::{Daemon, Workers};
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+
+use crate::sys::privileges::{self, Identity};
+
+use super::listen::{self, Listener};
+use super::pool::{Facts, Surplus, Throttle};
+use super::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
+use super::spawn::{Child, Told};
+use super::{Failure, Program, ServeFactory, exit};
+
+/// The workers of one configuration.
+pub struct Generation {
+    /// Counted from 1.
+    pub number: u64,
+    pub config: Arc<Config>,
+    pub factory: ServeFactory,
+    pub identity: Option<Identity>,
+    pub listeners: Vec<Rc<Listener>>,
+    pub board: Scoreboard,
+    pub children: Vec<Child>,
+    /// As configured, and as TTIN and TTOU changed it.
+    pub workers: Workers,
+    pub throttle: Throttle,
+    pub surplus: Surplus,
+    /// Died and not replaced yet.
+    pub crashed: usize,
+    /// What its dead workers had counted.
+    pub past: Totals,
+    /// Why a worker could not start, in its own words.
+    pub complaint: Option<String>,
+    /// Mails finished when last looked.
+    mails: u64,
+}
+
+/// How a generation that has just begun stands.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Open,
+    Passed,
+    /// With a sentence for the operator.
+    Failed(String),
+}
+
+/// What a new generation takes over.
+pub struct Heritage<'a> {
+    /// Listeners of the generation in force.
+    pub listeners: Vec<Rc<Listener>>,
+    /// Descriptors of the service manager.
+    pub inherited: &'a mut Vec<(OwnedFd, String)>,
+    /// How long a listener that is in use is tried again.
+    pub patience: Duration,
+    /// From when the scoreboard counts.
+    pub epoch: Instant,
+}
+
+impl Generation {
+    /// Makes everything that workers of this configuration are born with; forks none yet.
+    pub fn open(
+        number: u64,
+        config: Arc<Config>,
+        program: &Rc<dyn Program>,
+        heritage: Heritage<'_>,
+    ) -> Result<Generation, Failure> {
+        let identity = identity(&config.daemon)?;
+        let factory = program
+            .prepare(&config)
+            .map_err(|why| Failure::new(exit::CONFIG, why))?;
+        let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
+            .map_err(|error| Failure::new(exit::OSERR, format!("no shared memory: {error}")))?;
+        let listeners = listen::open(
+            &config.listen,
+            heritage.listeners,
+            heritage.inherited,
+            identity.as_ref(),
+            heritage.patience,
+        )
+        .map_err(|why| Failure::new(exit::UNAVAILABLE, why))?;
+        Ok(Generation {
+            number,
+            workers: config.daemon.workers,
+            config,
+            factory,
+            identity,
+            listeners,
+            board,
+            children: Vec::new(),
+            throttle: Throttle::new(),
+            surplus: Surplus::default(),
+            crashed: 0,
+            past: Totals::default(),
+            complaint: None,
+            mails: 0,
+        })
+    }
+
+    /// A slot that no worker has.
+    pub fn free_slot(&self) -> Option<(usize, Slot)> {
+        let index = (0..self.board.slots())
+            .find(|index| self.children.iter().all(|child| child.index != *index))?;
+        Some((index, self.board.slot(index)?))
+    }
+
+    /// Counts the workers.
+    pub fn facts(&mut self, now: Instant) -> Facts {
+        if self.throttle.is_counting() {
+            let mails = self.totals().get(Counter::Mails);
+            if mails > self.mails {
+                self.throttle.finished_mail();
+            }
+            self.mails = mails;
+        }
+        let mut facts = Facts {
+            workers: self.workers,
+            starting: 0,
+            idle: 0,
+            busy: 0,
+            leaving: 0,
+            crashed: self.crashed,
+            may_spawn: self.throttle.may_spawn(now),
+            surplus: false,
+        };
+        for child in &self.children {
+            let count = match (child.told, child.slot.state()) {
+                (Told::Nothing, None | Some(State::Starting)) => &mut facts.starting,
+                (Told::Nothing, Some(State::Idle)) => &mut facts.idle,
+                (Told::Nothing, Some(_)) => &mut facts.busy,
+                (_, _) => &mut facts.leaving,
+            };
+            *count = count.saturating_add(1);
+        }
+        facts.surplus = self.surplus.observe(facts.too_many(), now);
+        facts
+    }
+
+    /// Workers that accept.
+    pub fn up(&self) -> usize {
+        let is_up = |child: &&Child| {
+            child.told == Told::Nothing
+                && child
+                    .slot
+                    .state()
+                    .is_some_and(|state| state != State::Starting)
+        };
+        self.children.iter().filter(is_up).count()
+    }
+
+    /// Do enough workers accept, or is it hopeless.
+    pub fn verdict(&self) -> Verdict {
+        let up = self.up();
+        if up >= self.workers.min || (up > 0 && self.throttle.is_tripped()) {
+            return Verdict::Passed;
+        }
+        // Those who are still on their way may make it.
+        if self.throttle.is_tripped() && self.children.is_empty() {
+            let why = self
+                .complaint
+                .clone()
+                .unwrap_or_else(|| "each one dies before it accepts".into());
+            return Verdict::Failed(format!("no worker can start: {why}"));
+        }
+        Verdict::Open
+    }
+
+    /// Tells the workers that have been idle for longest to retire.
+    pub fn retire_idle(&mut self, number: usize) {
+        let mut idle: Vec<&mut Child> = self
+            .children
+            .iter_mut()
+            .filter(|child| child.told == Told::Nothing && child.slot.state() == Some(State::Idle))
+            .collect();
+        idle.sort_by_key(|child| std::cmp::Reverse(child.slot.age()));
+        for child in idle.into_iter().take(number) {
+            tell(child, Told::Retire);
+        }
+    }
+
+    pub fn tell_all(&mut self, what: Told) {
+        for child in &mut self.children {
+            tell(child, what);
+        }
+    }
+
+    /// Ends a generation that does not come into force. A worker that accepts may have a mail in hand; one that does not yet
+    /// may be stuck.
+    pub fn dismiss(&mut self) {
+        for child in &mut self.children {
+            match child.slot.state() {
+                None | Some(State::Starting) => tell(child, Told::Kill),
+                Some(_) => tell(child, Told::Drain),
+            }
+        }
+    }
+
+    pub fn signal_all(&self, signal: Signal) {
+        for child in &self.children {
+            send(child, signal);
+        }
+    }
+
+    /// Has nothing to do with new connections any more.
+    pub fn let_go(&mut self) {
+        self.listeners.clear();
+        self.crashed = 0;
+    }
+
+    /// Of the living and the dead.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.past;
+        for child in &self.children {
+            totals.add(child.slot.totals());
+        }
+        totals
+    }
+}
+
+/// Sends the signal that says so, if the worker does not know yet.
+fn tell(child: &mut Child, what: Told) {
+    let signal = match what {
+        Told::Nothing => return,
+        Told::Retire => Signal::SIGHUP,
+        Told::Drain => Signal::SIGTERM,
+        Told::Quit => Signal::SIGQUIT,
+        Told::Kill => Signal::SIGKILL,
+    };
+    if what > child.told {
+        child.told = what;
+        send(child, signal);
+    }
+}
+
+/// It is our child and not reaped yet, so the process id is no other's.
+fn send(child: &Child, signal: Signal) {
+    match kill(child.pid, signal) {
+        Ok(()) | Err(Errno::ESRCH) => {}
+        Err(error) => log::error!("cannot send {signal} to worker {}: {error}", child.pid),
+    }
+}
+
+/// Whom workers become. Only root can become somebody.
+fn identity(daemon: &Daemon) -> Result<Option<Identity>, Failure> {
+    let group = daemon.group.as_deref();
+    let find = |user: &str| {
+        privileges::find_user(user, group)
+            .map_err(|error| Failure::new(exit::NOUSER, format!("user {user}: {error}")))
+    };
+    if !privileges::is_root() {
+        if let Some(user) = &daemon.user {
+            let other = !find(user)?.is_some_and(|user| user.uid == privileges::current_user());
+            if other {
+                log::warn!("user {user} is not used: only root can start workers of another user");
+            }
+        }
+        return Ok(None);
+    }
+    let found = match &daemon.user {
+        Some(user) => find(user)?,
+        None => match find("mimicry")? {
+            Some(user) => Some(user),
+            None => {
+                log::warn!("there is no user mimicry: workers run as nobody");
+                find("nobody")?
+            }
+        },
+    };
+    let wanted = daemon.user.as_deref().unwrap_or("nobody");
+    match found {
+        None => Err(Failure::new(
+            exit::NOUSER,
+            format!("there is no user {wanted}"),
+        )),
+        Some(user) if user.uid.is_root() => Err(Failure::new(
+            exit::CONFIG,
+            format!("workers do not run as {wanted}, which is root"),
+        )),
+        Some(user) => Ok(Some(user)),
+    }
+}

@@ -1,0 +1,131 @@
+//! The pid file: locked as long as the master lives, so that a second one refuses to start and a stale file does no harm.
+//!
+//! The lock belongs to the open file, which forked workers inherit: they must close it, or a dead master's lock would
+//! live on in them. Closing does not unlock as long as the master has it open.
+
+#![forbid(unsafe_code)]
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::libc;
+
+/// A pid file that holds our process id.
+#[derive(Debug)]
+pub struct PidFile {
+    path: PathBuf,
+    file: File,
+}
+
+/// Why there is none.
+#[derive(Debug)]
+pub enum PidFileError {
+    /// Another one has it, with this process id if it could be read.
+    Running(Option<u32>),
+    Io(io::Error),
+}
+
+impl PidFile {
+    /// Locks the file and writes the id into it.
+    pub fn claim(path: &Path, pid: u32) -> Result<PidFile, PidFileError> {
+        loop {
+            let mut file = File::options()
+                .read(true)
+                .write(true)
+                .create(true)
+                .truncate(false)
+                .mode(0o644)
+                .custom_flags(libc::O_NOFOLLOW)
+                .open(path)
+                .map_err(PidFileError::Io)?;
+            match file.try_lock() {
+                Ok(()) => {}
+                Err(TryLockError::WouldBlock) => return Err(PidFileError::Running(read(&file))),
+                Err(TryLockError::Error(error)) => return Err(PidFileError::Io(error)),
+            }
+            // Its holder may have removed it between our opening and locking; the lock would then be on a file that
+            // nobody sees.
+            if !is_same(&file, path) {
+                continue;
+            }
+            file.set_len(0).map_err(PidFileError::Io)?;
+            writeln!(file, "{pid}").map_err(PidFileError::Io)?;
+            return Ok(PidFile {
+                path: path.to_path_buf(),
+                file,
+            });
+        }
+    }
+
+    /// Removes the file, unless another one stands there by now.
+    pub fn remove(self) {
+        if is_same(&self.file, &self.path)
+            && let Err(error) = fs::remove_file(&self.path)
+        {
+            log::warn!("cannot remove {}: {error}", self.path.display());
+        }
+    }
+}
+
+fn is_same(file: &File, path: &Path) -> bool {
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
+        _ => false,
+    }
+}
+
+fn read(file: &File) -> Option<u32> {
+    let mut text = String::new();
+    file.take(20).read_to_string(&mut text).ok()?;
+    text.trim().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn directory(name: &str) -> PathBuf {
+        let path = std::env::temp_dir().join(format!("mimicry-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        path
+    }
+
+    #[test]
+    fn one_at_a_time() {
+        let directory = directory("pidfile");
+        let path = directory.join("pid");
+        fs::write(&path, "99999999 and a long stale text\n").unwrap();
+        let first = PidFile::claim(&path, 17).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "17\n");
+        assert!(matches!(
+            PidFile::claim(&path, 18),
+            Err(PidFileError::Running(Some(17)))
+        ));
+        first.remove();
+        assert!(!path.exists());
+        let second = PidFile::claim(&path, 19).unwrap();
+        fs::remove_file(&path).unwrap();
+        let third = PidFile::claim(&path, 20).unwrap();
+        second.remove();
+        assert!(path.exists(), "it is not the second one's any more");
+        third.remove();
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    #[test]
+    fn no_other_file_is_overwritten() {
+        let directory = directory("pidlink");
+        let (target, link) = (directory.join("target"), directory.join("pid"));
+        fs::write(&target, "precious").unwrap();
+        std::os::unix::fs::symlink(&target, &link).unwrap();
+        assert!(matches!(PidFile::claim(&link, 1), Err(PidFileError::Io(_))));
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(matches!(
+            PidFile::claim(&directory.join("missing/pid"), 1),
+            Err(PidFileError::Io(_))
+        ));
+        fs::remove_dir_all(directory).unwrap();
+    }
+}

@@ -1,0 +1,81 @@
+//! Death of a worker: collecting it, counting what it had counted, and saying so.
+//!
+//! Must never wait for a process, or write a line per death once they come in a row.
+
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use crate::sys::process::{self, Death};
+
+use super::generation::Generation;
+use super::pool::{EARLY_DEATHS, Loudness};
+use super::scoreboard::{Counter, State};
+use super::spawn::{Child, Told};
+
+/// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand.
+pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Instant) -> u64 {
+    let mut generations: Vec<&mut Generation> = generations.collect();
+    let mut deaths: u64 = 0;
+    while let Some((pid, death)) = process::reap() {
+        let found = generations.iter_mut().find_map(|generation| {
+            let children = &generation.children;
+            let index = children.iter().position(|child| child.pid == pid)?;
+            Some((generation, index))
+        });
+        match found {
+            Some((generation, index)) => {
+                let child = generation.children.swap_remove(index);
+                if bury(generation, &child, death, now) {
+                    deaths = deaths.saturating_add(1);
+                }
+            }
+            // As the first process of a container one gets orphans.
+            None => log::debug!("process {pid}, which is no worker, {}", death.describe()),
+        }
+    }
+    deaths
+}
+
+/// True = it died before its time.
+fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) -> bool {
+    let totals = child.slot.totals();
+    generation.past.add(totals);
+    let mails = totals.get(Counter::Mails);
+    if death == Death::Exit(0) {
+        log::debug!("worker {} retired after {mails} mails", child.pid);
+        return false;
+    }
+    if child.told >= Told::Quit {
+        log::warn!("worker {} was cut off: it {}", child.pid, death.describe());
+        return false;
+    }
+    if child.told == Told::Nothing {
+        generation.crashed = generation.crashed.saturating_add(1);
+    }
+    let epitaph = format!(
+        "worker {} {} {}, after {mails} mails in {} sessions",
+        child.pid,
+        death.describe(),
+        deed(child),
+        totals.get(Counter::Sessions),
+    );
+    match generation.throttle.died(mails == 0, now) {
+        Loudness::Death => log::error!("{epitaph}"),
+        Loudness::Window(wait) => log::error!(
+            "{epitaph}; {EARLY_DEATHS} or more in a row died before finishing a mail: no new ones for {:.1} s",
+            wait.as_secs_f32()
+        ),
+        Loudness::Silent => {}
+    }
+    true
+}
+
+/// What it was doing, and for how long.
+fn deed(child: &Child) -> String {
+    let seconds = child.slot.age().as_secs_f32();
+    match child.slot.state() {
+        None | Some(State::Starting) => "before it accepted".into(),
+        Some(state) => format!("in state {} for {seconds:.1} s", state.word()),
+    }
+}

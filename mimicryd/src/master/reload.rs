@@ -1,0 +1,228 @@
+//! How a new generation takes over from an old one.
+//!
+//! A new generation is put on trial beside the one in force: its listeners are open and its workers are forked, and only
+//! when as many of them accept as the configuration asks for is the old one retired. If anything before that fails, the
+//! old generation has not noticed. Sockets that both have are the same, so no connection is refused meanwhile.
+//!
+//! Must never touch the generation in force before the new one works.
+
+#![forbid(unsafe_code)]
+
+use std::time::{Duration, Instant};
+
+use mimicry_core::config::typed::Daemon;
+use sd_notify::NotifyState;
+
+use super::contract::{Refused, exit};
+use super::control::{Answer, ClientId};
+use super::generation::{Generation, Heritage, Verdict};
+use super::scoreboard::State;
+use super::spawn::{Child, Told};
+use super::{Master, listen, notify};
+
+/// For so long the workers of a new configuration may take until they accept.
+const TRIAL: Duration = Duration::from_secs(60);
+
+/// Idle workers that were told to go are waited for at most so long before a reload is said to be done.
+const SETTLE: Duration = Duration::from_secs(5);
+
+/// How often they are looked at meanwhile.
+pub const LOOK: Duration = Duration::from_millis(10);
+
+/// A generation on trial.
+pub struct Trial {
+    pub generation: Generation,
+    pub deadline: Option<Instant>,
+    /// Who waits for the outcome.
+    pub askers: Vec<ClientId>,
+}
+
+/// The last stage of a reload.
+pub struct Settling {
+    pub askers: Vec<ClientId>,
+    pub deadline: Option<Instant>,
+}
+
+impl Master {
+    pub(super) fn progress_of_reload(&mut self, now: Instant) {
+        if self.settling.is_some() {
+            self.settle(now);
+            return;
+        }
+        match self.trial.as_ref().map(|trial| trial.verdict(now)) {
+            None => {
+                if let Some(askers) = self.reload.take() {
+                    self.begin_reload(askers, now);
+                }
+            }
+            Some(Verdict::Open) => {}
+            Some(Verdict::Passed) => self.take_over(now),
+            Some(Verdict::Failed(why)) => self.abandon(&why),
+        }
+    }
+
+    /// Loads the configuration and puts it on trial.
+    fn begin_reload(&mut self, askers: Vec<ClientId>, now: Instant) {
+        if let Ok(moment) = NotifyState::monotonic_usec_now() {
+            notify(&[NotifyState::Reloading, moment]);
+        }
+        let opened = self.program.load().and_then(|config| {
+            let heritage = Heritage {
+                listeners: self.current.listeners.clone(),
+                inherited: &mut Vec::new(),
+                patience: Duration::ZERO,
+                epoch: self.started,
+            };
+            let number = self.current.number.saturating_add(1);
+            Generation::open(number, config, &self.program, heritage).map_err(|failure| Refused {
+                line: failure.message.clone(),
+                text: failure.message,
+            })
+        });
+        match opened {
+            Ok(generation) => {
+                self.trial = Some(Trial {
+                    generation,
+                    deadline: now.checked_add(TRIAL),
+                    askers,
+                });
+            }
+            Err(refused) => self.refuse(&askers, &refused),
+        }
+    }
+
+    /// The generation on trial works: it is the one in force, and the others are to go.
+    fn take_over(&mut self, now: Instant) {
+        let Some(Trial {
+            generation, askers, ..
+        }) = self.trial.take()
+        else {
+            return;
+        };
+        let mut before = std::mem::replace(&mut self.current, generation);
+        for note in unchanged(&before.config.daemon, &self.current.config.daemon) {
+            log::warn!("{note}");
+        }
+        self.program.adopt(&self.current.config);
+        before.tell_all(Told::Retire);
+        listen::close(&before.listeners, &self.current.listeners);
+        before.let_go();
+        self.old.push(before);
+        self.limit_old();
+        self.settling = Some(Settling {
+            askers,
+            deadline: now.checked_add(SETTLE),
+        });
+        self.settle(now);
+    }
+
+    /// Says that a reload is done once no worker waits for connections with the old configuration any more.
+    pub(super) fn settle(&mut self, now: Instant) {
+        let mut workers = self.old.iter().flat_map(|one| &one.children);
+        let is_waiting = workers.any(|child| child.slot.state() == Some(State::Idle));
+        let Some(Settling { askers, .. }) = self
+            .settling
+            .take_if(|settling| !is_waiting || settling.deadline.is_none_or(|end| end <= now))
+        else {
+            return;
+        };
+        let line = format!(
+            "configuration {} is in force, generation {}",
+            self.current.config.path.display(),
+            self.current.number
+        );
+        log::info!("{line}");
+        let answer = Answer {
+            status: exit::OK,
+            text: line + "\n",
+        };
+        for asker in askers {
+            self.control.answer(asker, &answer);
+        }
+        notify(&[NotifyState::Ready]);
+    }
+
+    /// Old workers may finish their sessions, but reload after reload they must not become more and more: beyond `max` of
+    /// them, the oldest finish the mail in hand only.
+    fn limit_old(&mut self) {
+        // The idle ones are as good as gone.
+        let sessions = |generation: &Generation| {
+            let is_busy = |child: &&Child| child.slot.state().is_some_and(State::is_busy);
+            generation.children.iter().filter(is_busy).count()
+        };
+        let mut number: usize = self.old.iter().map(sessions).sum();
+        for generation in &mut self.old {
+            if number <= self.current.workers.max {
+                return;
+            }
+            number = number.saturating_sub(sessions(generation));
+            generation.tell_all(Told::Drain);
+        }
+    }
+
+    /// The generation on trial does not work.
+    pub(super) fn abandon(&mut self, why: &str) {
+        let Some(Trial {
+            mut generation,
+            askers,
+            ..
+        }) = self.trial.take()
+        else {
+            return;
+        };
+        generation.dismiss();
+        listen::close(&generation.listeners, &self.current.listeners);
+        generation.let_go();
+        self.old.push(generation);
+        let refused = Refused {
+            line: why.to_string(),
+            text: why.to_string(),
+        };
+        self.refuse(&askers, &refused);
+    }
+
+    pub(super) fn refuse(&mut self, askers: &[ClientId], refused: &Refused) {
+        log::error!(
+            "configuration refused, the old one stays in force: {}",
+            refused.line
+        );
+        let answer = Answer {
+            status: exit::CONFIG,
+            text: format!(
+                "{}\nthe configuration was refused, the old one stays in force\n",
+                refused.text.trim_end()
+            ),
+        };
+        for asker in askers {
+            self.control.answer(*asker, &answer);
+        }
+        notify(&[NotifyState::Ready]);
+    }
+}
+
+impl Trial {
+    pub fn verdict(&self, now: Instant) -> Verdict {
+        match self.generation.verdict() {
+            Verdict::Open if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                Verdict::Failed(format!(
+                    "the new workers did not accept within {} s",
+                    TRIAL.as_secs()
+                ))
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+/// What a reload does not change, as sentences for the log.
+fn unchanged(old: &Daemon, new: &Daemon) -> Vec<String> {
+    let paths = [
+        ("pid_file", &old.pid_file, &new.pid_file),
+        ("control", &old.control, &new.control),
+    ];
+    paths
+        .into_iter()
+        .filter(|(_, old, new)| old != new)
+        .map(|(name, old, _)| format!("{name} stays {} until a restart", old.display()))
+        .collect()
+}

@@ -1,0 +1,336 @@
+//! What each worker is doing: a slot per worker in memory shared with the master.
+//!
+//! A slot is written by its worker only, and cleared by the master before it is given to the next one. The row of the
+//! master is written by the master only.
+//!
+//! Must never hold anything but numbers: see [`shared`](crate::sys::shared).
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use crate::sys::shared::{Row, Rows};
+
+/// What a worker does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Was forked and does not accept yet.
+    Starting,
+    Idle,
+    /// In a session, between mails.
+    Session,
+    /// Takes in a message.
+    Receiving,
+    /// Scan to verify.
+    Rules,
+    /// Hands the message to the next hop.
+    Relaying,
+}
+
+impl State {
+    const ALL: [State; 6] = [
+        State::Starting,
+        State::Idle,
+        State::Session,
+        State::Receiving,
+        State::Rules,
+        State::Relaying,
+    ];
+
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Starting => "starting",
+            State::Idle => "idle",
+            State::Session => "session",
+            State::Receiving => "receiving",
+            State::Rules => "rules",
+            State::Relaying => "relaying",
+        }
+    }
+
+    pub fn is_busy(self) -> bool {
+        !matches!(self, State::Starting | State::Idle)
+    }
+}
+
+/// What a worker counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counter {
+    /// Sessions begun.
+    Sessions,
+    /// Transactions that got a final reply after the end of data, whichever: a worker that has one is no early death.
+    Mails,
+    /// Of these: mails that a rule edited.
+    Edited,
+    /// Mails with a final 4xx.
+    Deferred,
+    /// Mails with a final 5xx.
+    Refused,
+    /// Mails whose transaction panicked.
+    Panics,
+    /// Octets of messages that came in.
+    OctetsIn,
+    /// Octets of messages that the next hop took.
+    OctetsOut,
+}
+
+impl Counter {
+    pub const ALL: [Counter; 8] = [
+        Counter::Sessions,
+        Counter::Mails,
+        Counter::Edited,
+        Counter::Deferred,
+        Counter::Refused,
+        Counter::Panics,
+        Counter::OctetsIn,
+        Counter::OctetsOut,
+    ];
+}
+
+// The words of a worker's row; counters follow from FIRST_COUNTER on.
+const PID: usize = 0;
+const GENERATION: usize = 1;
+/// The state in the highest octet, since when in the others, so that both are read at once.
+const STATE: usize = 2;
+const FIRST_COUNTER: usize = 8;
+
+// The word of the master's row, which is the first.
+const NUDGE_BELOW: usize = 0;
+
+const SINCE_BITS: u32 = 56;
+
+/// The slots of a generation of workers.
+#[derive(Clone, Debug)]
+pub struct Scoreboard {
+    rows: Rc<Rows>,
+    /// Moments are counted from here, in milliseconds of the monotonic clock.
+    epoch: Instant,
+}
+
+/// A worker's own slot.
+#[derive(Clone, Debug)]
+pub struct Slot {
+    board: Scoreboard,
+    row: usize,
+}
+
+/// The sums of all counters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Totals([u64; Counter::ALL.len()]);
+
+impl Scoreboard {
+    pub fn new(slots: usize, epoch: Instant) -> io::Result<Scoreboard> {
+        Ok(Scoreboard {
+            rows: Rc::new(Rows::new(slots.saturating_add(1))?),
+            epoch,
+        })
+    }
+
+    /// Slots are counted from 0.
+    pub fn slot(&self, index: usize) -> Option<Slot> {
+        let row = index.checked_add(1)?;
+        self.rows.row(row)?;
+        Some(Slot {
+            board: self.clone(),
+            row,
+        })
+    }
+
+    pub fn slots(&self) -> usize {
+        self.rows.count().saturating_sub(1)
+    }
+
+    /// Written by the master: a worker that begins a session wakes it if fewer than this are idle.
+    pub fn set_nudge_below(&self, number: usize) {
+        if let Some(row) = self.rows.row(0) {
+            row.set(NUDGE_BELOW, number as u64);
+        }
+    }
+
+    /// Asked by a worker that begins a session: are so few idle now that the master should know.
+    pub fn is_nudge_due(&self) -> bool {
+        let below = self.rows.row(0).map_or(0, |row| row.get(NUDGE_BELOW));
+        if below == 0 {
+            return false;
+        }
+        let idle = (0..self.slots())
+            .filter_map(|index| self.slot(index))
+            .filter(|slot| slot.state() == Some(State::Idle))
+            .count();
+        (idle as u64) < below
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+impl Slot {
+    /// By the master, before the fork: the slot is as new.
+    pub fn clear(&self) {
+        if let Some(row) = self.row() {
+            row.clear();
+        }
+    }
+
+    /// By the worker, first of all.
+    pub fn claim(&self, pid: u32, generation: u64) {
+        if let Some(row) = self.row() {
+            row.set(PID, u64::from(pid));
+            row.set(GENERATION, generation);
+        }
+        self.enter(State::Starting);
+    }
+
+    /// By the worker: this is what it does from now on.
+    pub fn enter(&self, state: State) {
+        let number = State::ALL
+            .iter()
+            .position(|one| *one == state)
+            .map_or(0, |index| (index as u64).saturating_add(1));
+        let since = self.board.now() & ((1 << SINCE_BITS) - 1);
+        if let Some(row) = self.row() {
+            row.set(STATE, number << SINCE_BITS | since);
+        }
+    }
+
+    /// By the worker.
+    pub fn add(&self, counter: Counter, number: u64) {
+        if let Some(row) = self.row() {
+            row.add(word_of(counter), number);
+        }
+    }
+
+    pub fn count(&self, counter: Counter) -> u64 {
+        self.row().map_or(0, |row| row.get(word_of(counter)))
+    }
+
+    /// `None` = no worker has claimed it yet.
+    pub fn state(&self) -> Option<State> {
+        let number = self.row()?.get(STATE) >> SINCE_BITS;
+        let index = usize::try_from(number).ok()?.checked_sub(1)?;
+        State::ALL.get(index).copied()
+    }
+
+    /// For how long it has been in its state.
+    pub fn age(&self) -> Duration {
+        let since = self.row().map_or(0, |row| row.get(STATE)) & ((1 << SINCE_BITS) - 1);
+        Duration::from_millis(self.board.now().saturating_sub(since))
+    }
+
+    /// The id of its worker; 0 = not claimed yet.
+    pub fn pid(&self) -> u64 {
+        self.row().map_or(0, |row| row.get(PID))
+    }
+
+    pub fn generation(&self) -> u64 {
+        self.row().map_or(0, |row| row.get(GENERATION))
+    }
+
+    pub fn totals(&self) -> Totals {
+        Totals(Counter::ALL.map(|counter| self.count(counter)))
+    }
+
+    pub fn board(&self) -> &Scoreboard {
+        &self.board
+    }
+
+    fn row(&self) -> Option<&Row> {
+        self.board.rows.row(self.row)
+    }
+}
+
+impl Totals {
+    pub fn add(&mut self, other: Totals) {
+        for (sum, number) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.wrapping_add(number);
+        }
+    }
+
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or_default()
+    }
+}
+
+fn word_of(counter: Counter) -> usize {
+    FIRST_COUNTER.saturating_add(counter as usize)
+}
+
+// Nothing of a row is left out.
+const _: () = assert!(FIRST_COUNTER + Counter::ALL.len() <= crate::sys::shared::WORDS);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_says_what_was_written() {
+        let board = Scoreboard::new(2, Instant::now()).unwrap();
+        assert_eq!(board.slots(), 2);
+        assert!(board.slot(2).is_none());
+        let slot = board.slot(1).unwrap();
+        assert_eq!((slot.state(), slot.pid()), (None, 0));
+        slot.claim(4711, 3);
+        assert_eq!(
+            (slot.state(), slot.pid(), slot.generation()),
+            (Some(State::Starting), 4711, 3)
+        );
+        for state in State::ALL {
+            slot.enter(state);
+            assert_eq!(slot.state(), Some(state));
+            assert!(slot.age() < Duration::from_secs(5));
+        }
+        for (number, counter) in (1..).zip(Counter::ALL) {
+            slot.add(counter, number);
+            slot.add(counter, 100);
+        }
+        for (number, counter) in (1..).zip(Counter::ALL) {
+            assert_eq!(slot.count(counter), number + 100);
+            assert_eq!(slot.totals().get(counter), number + 100);
+        }
+        let other = board.slot(0).unwrap();
+        assert_eq!((other.state(), other.totals()), (None, Totals::default()));
+        slot.clear();
+        assert_eq!((slot.state(), slot.pid()), (None, 0));
+        assert_eq!(slot.totals(), Totals::default());
+    }
+
+    #[test]
+    fn ages_grow() {
+        let board = Scoreboard::new(1, Instant::now()).unwrap();
+        let slot = board.slot(0).unwrap();
+        slot.enter(State::Idle);
+        std::thread::sleep(Duration::from_millis(20));
+        assert!(slot.age() >= Duration::from_millis(19), "{:?}", slot.age());
+    }
+
+    #[test]
+    fn the_master_is_woken_when_few_are_idle() {
+        let board = Scoreboard::new(4, Instant::now()).unwrap();
+        for index in 0..3 {
+            board.slot(index).unwrap().enter(State::Idle);
+        }
+        assert!(!board.is_nudge_due(), "the master does not want it");
+        board.set_nudge_below(2);
+        assert!(!board.is_nudge_due());
+        board.slot(0).unwrap().enter(State::Session);
+        assert!(!board.is_nudge_due());
+        board.slot(1).unwrap().enter(State::Relaying);
+        assert!(board.is_nudge_due());
+    }
+
+    #[test]
+    fn totals_are_sums() {
+        let board = Scoreboard::new(1, Instant::now()).unwrap();
+        let slot = board.slot(0).unwrap();
+        slot.add(Counter::Mails, 2);
+        slot.add(Counter::OctetsOut, u64::MAX);
+        let mut totals = slot.totals();
+        totals.add(slot.totals());
+        assert_eq!(totals.get(Counter::Mails), 4);
+        assert_eq!(totals.get(Counter::OctetsOut), u64::MAX - 1);
+        assert_eq!(totals.get(Counter::Sessions), 0);
+    }
+}

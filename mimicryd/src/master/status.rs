@@ -1,0 +1,380 @@
+//! What `mimicryd status` shows: the facts, as text and as JSON.
+
+#![forbid(unsafe_code)]
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
+
+use super::scoreboard::{Counter, State, Totals};
+use super::spawn::Told;
+use super::{Master, Phase};
+
+/// How often mails are counted for the rates.
+const STEP: Duration = Duration::from_secs(10);
+
+/// For how long counts are kept.
+const KEPT: Duration = Duration::from_secs(300);
+
+/// The daemon at a moment. The JSON has the names of these fields.
+#[derive(Clone, Debug, Serialize)]
+pub struct Status {
+    pub version: &'static str,
+    /// The master's.
+    pub pid: u32,
+    pub uptime_seconds: u64,
+    pub generation: u64,
+    pub config: String,
+    /// "starting", "running", "reloading" or "stopping".
+    pub state: &'static str,
+    pub listeners: Vec<ListenerStatus>,
+    pub min: usize,
+    pub max: usize,
+    pub spare: usize,
+    /// Since the start, dead workers included, by name.
+    pub totals: BTreeMap<&'static str, u64>,
+    pub mails_per_second: Rate,
+    /// Workers that died before their time.
+    pub deaths: u64,
+    pub workers: Vec<WorkerStatus>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct ListenerStatus {
+    pub name: String,
+    pub address: String,
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct WorkerStatus {
+    pub pid: i32,
+    pub generation: u64,
+    /// A word of [`State`](super::scoreboard::State).
+    pub state: &'static str,
+    /// In that state.
+    pub age_seconds: f64,
+    /// Was told to go.
+    pub leaving: bool,
+    pub counters: BTreeMap<&'static str, u64>,
+}
+
+/// Mails per second, on average over a minute and over five.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Rate {
+    pub one_minute: f64,
+    pub five_minutes: f64,
+}
+
+/// Counts of mails in the past.
+#[derive(Debug, Default)]
+pub struct Rates {
+    counts: VecDeque<(Instant, u64)>,
+}
+
+impl Rates {
+    /// To be told from time to time; keeps one count per step.
+    pub fn observe(&mut self, mails: u64, now: Instant) {
+        if self.due(now).is_some_and(|due| due > now) {
+            return;
+        }
+        let is_old = |(at, _): &(Instant, u64)| now.saturating_duration_since(*at) > KEPT;
+        while self.counts.front().is_some_and(is_old) {
+            self.counts.pop_front();
+        }
+        self.counts.push_back((now, mails));
+    }
+
+    /// When to tell next.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        match self.counts.back() {
+            None => Some(now),
+            Some((at, _)) => at.checked_add(STEP),
+        }
+    }
+
+    pub fn rate(&self, mails: u64, now: Instant) -> Rate {
+        Rate {
+            one_minute: self.over(Duration::from_secs(60), mails, now),
+            five_minutes: self.over(KEPT, mails, now),
+        }
+    }
+
+    /// From the oldest count that is not older than that.
+    fn over(&self, span: Duration, mails: u64, now: Instant) -> f64 {
+        let since = |at: Instant| now.saturating_duration_since(at);
+        let Some((at, then)) = self.counts.iter().find(|(at, _)| since(*at) <= span) else {
+            return 0.0;
+        };
+        let seconds = since(*at).as_secs_f64();
+        if seconds < 0.001 {
+            return 0.0;
+        }
+        #[expect(
+            clippy::cast_precision_loss,
+            reason = "a rate is shown with two digits"
+        )]
+        let count = mails.saturating_sub(*then) as f64;
+        (count / seconds * 100.0).round() / 100.0
+    }
+}
+
+/// Counters under the names that JSON has for them.
+pub fn named(totals: &Totals) -> BTreeMap<&'static str, u64> {
+    Counter::ALL
+        .into_iter()
+        .map(|counter| (name(counter), totals.get(counter)))
+        .collect()
+}
+
+fn name(counter: Counter) -> &'static str {
+    match counter {
+        Counter::Sessions => "sessions",
+        Counter::Mails => "mails",
+        Counter::Edited => "edited",
+        Counter::Deferred => "deferred",
+        Counter::Refused => "refused",
+        Counter::Panics => "panics",
+        Counter::OctetsIn => "octets_in",
+        Counter::OctetsOut => "octets_out",
+    }
+}
+
+impl Status {
+    pub fn json(&self) -> String {
+        match serde_json::to_string_pretty(self) {
+            Ok(text) => text + "\n",
+            Err(error) => format!("{{\"error\": \"{error}\"}}\n"),
+        }
+    }
+
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing into a String cannot fail.
+        let _ = self.write(&mut text);
+        text
+    }
+
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        writeln!(
+            text,
+            "mimicryd {}, {}, pid {}, up {}",
+            self.version,
+            self.state,
+            self.pid,
+            age(self.uptime_seconds)
+        )?;
+        writeln!(
+            text,
+            "configuration {}, generation {}",
+            self.config, self.generation
+        )?;
+        for listener in &self.listeners {
+            writeln!(
+                text,
+                "listening on {} ({})",
+                listener.address, listener.name
+            )?;
+        }
+        let count = |wanted: fn(&WorkerStatus) -> bool| {
+            self.workers.iter().filter(|worker| wanted(worker)).count()
+        };
+        writeln!(
+            text,
+            "workers {}: {} idle, {} busy, {} starting; {} of them leaving (min {}, max {}, spare {}); {} died",
+            self.workers.len(),
+            count(|worker| worker.state == "idle"),
+            count(|worker| !matches!(worker.state, "idle" | "starting")),
+            count(|worker| worker.state == "starting"),
+            count(|worker| worker.leaving),
+            self.min,
+            self.max,
+            self.spare,
+            self.deaths
+        )?;
+        let total = |name: &str| self.totals.get(name).copied().unwrap_or_default();
+        writeln!(
+            text,
+            "mails {} ({} edited, {} deferred, {} refused), {}/s over 1 min, {}/s over 5 min; sessions {}",
+            total("mails"),
+            total("edited"),
+            total("deferred"),
+            total("refused"),
+            self.mails_per_second.one_minute,
+            self.mails_per_second.five_minutes,
+            total("sessions")
+        )?;
+        writeln!(
+            text,
+            "\n{:>8} {:>4} {:<10} {:>10} {:>9} {:>9} {:>13} {:>13}",
+            "PID", "GEN", "STATE", "FOR", "SESSIONS", "MAILS", "OCTETS IN", "OCTETS OUT"
+        )?;
+        for worker in &self.workers {
+            let own = |name: &str| worker.counters.get(name).copied().unwrap_or_default();
+            writeln!(
+                text,
+                "{:>8} {:>4} {:<10} {:>8.1} s {:>9} {:>9} {:>13} {:>13}{}",
+                worker.pid,
+                worker.generation,
+                worker.state,
+                worker.age_seconds,
+                own("sessions"),
+                own("mails"),
+                own("octets_in"),
+                own("octets_out"),
+                if worker.leaving { " leaving" } else { "" }
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// Such as "2 d 3 h", "5 min 7 s".
+fn age(seconds: u64) -> String {
+    let (minutes, hours, days) = (seconds / 60, seconds / 3600, seconds / 86_400);
+    if days > 0 {
+        format!("{days} d {} h", hours % 24)
+    } else if hours > 0 {
+        format!("{hours} h {} min", minutes % 60)
+    } else if minutes > 0 {
+        format!("{minutes} min {} s", seconds % 60)
+    } else {
+        format!("{seconds} s")
+    }
+}
+
+impl Master {
+    pub(super) fn status(&self, now: Instant) -> Status {
+        let totals = self.totals();
+        let trial = self.trial.as_ref().map(|trial| &trial.generation);
+        let generations = self.old.iter().chain(Some(&self.current)).chain(trial);
+        let mut workers: Vec<WorkerStatus> = Vec::new();
+        for generation in generations {
+            workers.extend(generation.children.iter().map(|child| WorkerStatus {
+                pid: child.pid.as_raw(),
+                generation: generation.number,
+                state: child.slot.state().map_or("starting", State::word),
+                age_seconds: (child.slot.age().as_secs_f64() * 1000.0).round() / 1000.0,
+                leaving: child.told != Told::Nothing,
+                counters: named(&child.slot.totals()),
+            }));
+        }
+        workers.sort_by_key(|worker| (worker.generation, worker.pid));
+        let listeners = self
+            .current
+            .config
+            .listen
+            .iter()
+            .zip(&self.current.listeners);
+        Status {
+            version: env!("CARGO_PKG_VERSION"),
+            pid: std::process::id(),
+            uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
+            generation: self.current.number,
+            config: self.current.config.path.display().to_string(),
+            state: match &self.phase {
+                Phase::Starting => "starting",
+                Phase::Running if self.trial.is_some() || self.settling.is_some() => "reloading",
+                Phase::Running => "running",
+                Phase::Stopping { .. } => "stopping",
+            },
+            listeners: listeners
+                .map(|(listen, listener)| ListenerStatus {
+                    name: listen.name.clone(),
+                    address: listener.place(),
+                })
+                .collect(),
+            min: self.current.workers.min,
+            max: self.current.workers.max,
+            spare: self.current.workers.spare,
+            mails_per_second: self.rates.rate(totals.get(Counter::Mails), now),
+            totals: named(&totals),
+            deaths: self.deaths,
+            workers,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_averages() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let mut rates = Rates::default();
+        assert_eq!(rates.rate(7, at(0)), Rate::default());
+        // Ten a second for nine minutes, then none.
+        for seconds in 0..540 {
+            rates.observe(seconds * 10, at(seconds));
+        }
+        assert!(rates.counts.len() <= 32, "{}", rates.counts.len());
+        let rate = rates.rate(5400, at(540));
+        assert_eq!((rate.one_minute, rate.five_minutes), (10.0, 10.0));
+        for seconds in 540..600 {
+            rates.observe(5400, at(seconds));
+        }
+        let rate = rates.rate(5400, at(600));
+        assert_eq!((rate.one_minute, rate.five_minutes), (0.0, 8.0));
+    }
+
+    #[test]
+    fn ages() {
+        for (seconds, text) in [
+            (0, "0 s"),
+            (59, "59 s"),
+            (67, "1 min 7 s"),
+            (3600, "1 h 0 min"),
+            (86_399, "23 h 59 min"),
+            (180_000, "2 d 2 h"),
+        ] {
+            assert_eq!(age(seconds), text);
+        }
+    }
+
+    #[test]
+    fn text_and_json_say_the_same() {
+        let counters = named(&Totals::default());
+        let status = Status {
+            version: "1.2.3",
+            pid: 42,
+            uptime_seconds: 67,
+            generation: 2,
+            config: "/etc/mimicry/mimicry.toml".into(),
+            state: "running",
+            listeners: vec![ListenerStatus {
+                name: "in".into(),
+                address: "127.0.0.1:10025".into(),
+            }],
+            min: 4,
+            max: 32,
+            spare: 2,
+            totals: counters.clone(),
+            mails_per_second: Rate::default(),
+            deaths: 1,
+            workers: vec![WorkerStatus {
+                pid: 43,
+                generation: 2,
+                state: "idle",
+                age_seconds: 1.5,
+                leaving: true,
+                counters,
+            }],
+        };
+        let text = status.text();
+        for part in [
+            "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
+            "listening on 127.0.0.1:10025 (in)",
+            "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
+            "      43    2 idle            1.5 s",
+        ] {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+        let json: serde_json::Value = serde_json::from_str(&status.json()).unwrap();
+        assert_eq!(json["workers"][0]["counters"]["mails"], 0);
+        assert_eq!(json["listeners"][0]["address"], "127.0.0.1:10025");
+        assert_eq!(json["generation"], 2);
+    }
+}

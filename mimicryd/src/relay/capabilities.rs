@@ -1,0 +1,347 @@
+//! What a next hop can do (its reply to EHLO), and the parameters of MAIL and RCPT that fit it.
+//!
+//! | the next hop lacks | parameters | what happens |
+//! |---|---|---|
+//! | DSN | RET, ENVID, NOTIFY, ORCPT | dropped (RFC 3461 section 5.2.2 lets a relay do so) |
+//! | SMTPUTF8 | SMTPUTF8 | 553 5.6.7: the addresses cannot be written otherwise |
+//! | 8BITMIME | BODY | dropped; `BODY=8BITMIME` tells the caller that the message must become 7-bit |
+//! | AUTH | AUTH | dropped (RFC 4954 section 5) |
+//! | SIZE | SIZE | dropped |
+//!
+//! **SIZE.** MAIL goes out at the first RCPT, before the message is there and was edited, so that the true size is not known.
+//! To declare less than will come is wrong (RFC 1870 section 6.1), to declare nothing takes from the next hop the chance to
+//! refuse for want of room or quota while the recipients are named. So the client's size and some room for what the rules
+//! and the trace field add is declared ([`Size::Declared`]), never beyond the next hop's own limit if the mail as it came is within
+//! it; and if it is beyond, nothing is declared: a rule may make it smaller, and the next hop judges what comes. A client
+//! that declares nothing makes us declare nothing. Where the message is known already (a next hop that is addressed a
+//! second time), its true size is given.
+//!
+//! Must never: change a parameter that the next hop knows, other than SIZE.
+
+use mimicry_core::reply::Reply;
+
+/// What the reply to EHLO offers (RFC 5321 section 4.1.1.1).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Capabilities {
+    /// RFC 1870. `Some(0)` = any size.
+    pub size: Option<u64>,
+    /// RFC 6152.
+    pub eight_bit_mime: bool,
+    /// RFC 6531.
+    pub smtp_utf8: bool,
+    /// RFC 3461.
+    pub dsn: bool,
+    /// RFC 2920.
+    pub pipelining: bool,
+    /// RFC 4954.
+    pub auth: bool,
+    /// RFC 3207.
+    pub starttls: bool,
+    /// The attributes that Postfix's XFORWARD may send, upper case; empty = not offered.
+    pub xforward: Vec<String>,
+}
+
+/// Parameters for a next hop.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Of MAIL; empty = none.
+    pub params: Vec<u8>,
+    /// The client said BODY=8BITMIME and the next hop takes 7 bits only.
+    pub needs_7bit: bool,
+}
+
+/// What is known of a mail's size when MAIL goes out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Size {
+    /// The client declared none.
+    Unknown,
+    /// Octets that the client declared, and how many more the rules may make of them.
+    Declared { octets: u64, growth: u64 },
+    /// Octets of the message as it will be sent.
+    Exact(u64),
+}
+
+/// Octets that rules and the trace field are taken to add when a size is declared before they have run.
+pub const GROWTH: u64 = 16 * 1024;
+
+impl Capabilities {
+    /// From the lines of a reply to EHLO, without codes; the first is the name of the server.
+    pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Capabilities {
+        let mut capabilities = Capabilities::default();
+        for line in lines.into_iter().skip(1) {
+            let mut words = line
+                .split(|octet| matches!(octet, b' ' | b'\t' | b'='))
+                .filter(|word| !word.is_empty());
+            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
+            match keyword.as_slice() {
+                b"SIZE" => capabilities.size = Some(words.next().and_then(number).unwrap_or(0)),
+                b"8BITMIME" => capabilities.eight_bit_mime = true,
+                b"SMTPUTF8" => capabilities.smtp_utf8 = true,
+                b"DSN" => capabilities.dsn = true,
+                b"PIPELINING" => capabilities.pipelining = true,
+                b"AUTH" => capabilities.auth = true,
+                b"STARTTLS" => capabilities.starttls = true,
+                b"XFORWARD" => {
+                    capabilities.xforward = words
+                        .filter_map(|word| std::str::from_utf8(word).ok())
+                        .map(str::to_ascii_uppercase)
+                        .collect();
+                }
+                _ => {}
+            }
+        }
+        capabilities
+    }
+
+    /// May a mail of so many octets be sent?
+    pub fn takes(&self, size: u64) -> bool {
+        self.size.is_none_or(|limit| limit == 0 || size <= limit)
+    }
+}
+
+impl Size {
+    /// The SIZE to give to a next hop.
+    pub fn to_declare(self, capabilities: &Capabilities) -> Option<u64> {
+        let limit = capabilities.size?;
+        match self {
+            Size::Unknown => None,
+            Size::Exact(octets) => Some(octets),
+            Size::Declared { octets, growth } if capabilities.takes(octets) => {
+                let grown = octets.saturating_add(growth);
+                Some(if limit > 0 { grown.min(limit) } else { grown })
+            }
+            Size::Declared { .. } => None,
+        }
+    }
+}
+
+/// The parameters of MAIL as they came, made fit for a next hop.
+pub fn outgoing_mail_params(
+    incoming: &[u8],
+    capabilities: &Capabilities,
+    size: Size,
+) -> Result<Outgoing, Reply> {
+    let mut outgoing = Outgoing::default();
+    for word in words(incoming) {
+        let (keyword, value) = keyword_and_value(word);
+        let passes = match keyword.as_slice() {
+            b"SIZE" => false,
+            b"RET" | b"ENVID" => capabilities.dsn,
+            b"AUTH" => capabilities.auth,
+            b"SMTPUTF8" if !capabilities.smtp_utf8 => {
+                return Err(Reply::own(
+                    553,
+                    "5.6.7",
+                    "the next hop takes no internationalized addresses",
+                ));
+            }
+            b"BODY" => {
+                outgoing.needs_7bit =
+                    !capabilities.eight_bit_mime && !value.eq_ignore_ascii_case(b"7BIT");
+                capabilities.eight_bit_mime
+            }
+            _ => true,
+        };
+        if passes {
+            push(&mut outgoing.params, word);
+        }
+    }
+    if let Some(size) = size.to_declare(capabilities) {
+        push(&mut outgoing.params, format!("SIZE={size}").as_bytes());
+    }
+    Ok(outgoing)
+}
+
+/// The parameters of RCPT as they came, made fit for a next hop.
+pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Capabilities) -> Vec<u8> {
+    let mut params = Vec::with_capacity(incoming.len());
+    for word in words(incoming) {
+        let (keyword, _) = keyword_and_value(word);
+        if capabilities.dsn || !matches!(keyword.as_slice(), b"NOTIFY" | b"ORCPT") {
+            push(&mut params, word);
+        }
+    }
+    params
+}
+
+fn words(params: &[u8]) -> impl Iterator<Item = &[u8]> {
+    params
+        .split(|octet| *octet == b' ')
+        .filter(|word| !word.is_empty())
+}
+
+/// The keyword in upper case; a value that is missing is empty.
+fn keyword_and_value(word: &[u8]) -> (Vec<u8>, &[u8]) {
+    let (keyword, value) = match memchr::memchr(b'=', word) {
+        Some(sign) => word.split_at_checked(sign).unwrap_or((word, b"")),
+        None => (word, &b""[..]),
+    };
+    (
+        keyword.to_ascii_uppercase(),
+        value.strip_prefix(b"=").unwrap_or(value),
+    )
+}
+
+fn push(params: &mut Vec<u8>, word: &[u8]) {
+    if !params.is_empty() {
+        params.push(b' ');
+    }
+    params.extend_from_slice(word);
+}
+
+/// Decimal digits; a number too large is the largest.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    Some(digits.iter().fold(0, |number: u64, digit| {
+        number
+            .saturating_mul(10)
+            .saturating_add(u64::from(digit - b'0'))
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offered(text: &str) -> Capabilities {
+        let lines: Vec<&[u8]> = text.split('|').map(str::as_bytes).collect();
+        Capabilities::from_lines(lines)
+    }
+
+    #[test]
+    fn replies_to_ehlo() {
+        assert_eq!(offered("mx.example.org"), Capabilities::default());
+        // The first line is a name, whatever it says.
+        assert_eq!(offered("DSN"), Capabilities::default());
+        let all = offered(
+            "mx|SIZE 10240000|8bitmime|SmtpUtf8|DSN|PIPELINING|AUTH PLAIN LOGIN|STARTTLS|XFORWARD name ADDR PROTO|X-ODD",
+        );
+        assert_eq!(
+            all,
+            Capabilities {
+                size: Some(10_240_000),
+                eight_bit_mime: true,
+                smtp_utf8: true,
+                dsn: true,
+                pipelining: true,
+                auth: true,
+                starttls: true,
+                xforward: vec!["NAME".into(), "ADDR".into(), "PROTO".into()],
+            }
+        );
+        for (line, size) in [
+            ("SIZE", Some(0)),
+            ("SIZE 0", Some(0)),
+            ("SIZE=5", Some(5)),
+            ("SIZE  7 ", Some(7)),
+            ("SIZE x", Some(0)),
+            ("SIZE 99999999999999999999999", Some(u64::MAX)),
+            ("SIZEX 5", None),
+        ] {
+            assert_eq!(offered(&format!("mx|{line}")).size, size, "{line}");
+        }
+        assert!(offered("mx|AUTH=PLAIN").auth, "the form of Outlook's days");
+    }
+
+    #[test]
+    fn parameters_of_mail() {
+        let full = "mx|SIZE 1000|8BITMIME|SMTPUTF8|DSN|AUTH PLAIN";
+        let verbatim = "body=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb AUTH=<>";
+        for (offer, incoming, size, expected) in [
+            (full, verbatim, None, Ok((verbatim, false))),
+            (full, "SIZE=5", None, Ok(("", false))),
+            (full, "SIZE=5", Some(9), Ok(("SIZE=9", false))),
+            (
+                full,
+                "size=5  RET=FULL ",
+                Some(9),
+                Ok(("RET=FULL SIZE=9", false)),
+            ),
+            (full, "X-NEW=1", Some(9), Ok(("X-NEW=1 SIZE=9", false))),
+            (full, "", None, Ok(("", false))),
+            ("mx", "SIZE=5", Some(9), Ok(("", false))),
+            (
+                "mx",
+                "RET=HDRS ENVID=x AUTH=<> X=1",
+                None,
+                Ok(("X=1", false)),
+            ),
+            ("mx", "BODY=8BITMIME", None, Ok(("", true))),
+            ("mx", "BODY=7bit", None, Ok(("", false))),
+            ("mx|8BITMIME", "BODY=7BIT", None, Ok(("BODY=7BIT", false))),
+            ("mx|8BITMIME", "SMTPUTF8", None, Err("553 5.6.7")),
+            (
+                "mx",
+                "AUTHX=1 RETURN=2",
+                None,
+                Ok(("AUTHX=1 RETURN=2", false)),
+            ),
+        ] {
+            let size = size.map_or(Size::Unknown, Size::Exact);
+            let outgoing = outgoing_mail_params(incoming.as_bytes(), &offered(offer), size);
+            match (outgoing, expected) {
+                (Ok(outgoing), Ok((params, needs_7bit))) => {
+                    assert_eq!(
+                        outgoing.params.escape_ascii().to_string(),
+                        params,
+                        "{incoming}"
+                    );
+                    assert_eq!(outgoing.needs_7bit, needs_7bit, "{incoming}");
+                }
+                (Err(reply), Err(start)) => {
+                    assert!(reply.to_string().starts_with(start), "{reply}")
+                }
+                (outgoing, _) => panic!("{incoming}: {outgoing:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn t66_parameters_of_rcpt() {
+        for (offer, incoming, expected) in [
+            (
+                "mx|DSN",
+                "NOTIFY=NEVER ORCPT=rfc822;a+2Bb@c",
+                "NOTIFY=NEVER ORCPT=rfc822;a+2Bb@c",
+            ),
+            ("mx", "notify=NEVER ORCPT=rfc822;a", ""),
+            ("mx", "X=1 NOTIFY=NEVER", "X=1"),
+            ("mx", "", ""),
+        ] {
+            let params = outgoing_rcpt_params(incoming.as_bytes(), &offered(offer));
+            assert_eq!(params.escape_ascii().to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn sizes_to_declare() {
+        for (offer, size, expected) in [
+            ("mx|SIZE 1000", Size::Unknown, None),
+            ("mx|SIZE 1000", declared(500), Some(600)),
+            ("mx|SIZE 1000", declared(950), Some(1000)),
+            ("mx|SIZE 1000", declared(1000), Some(1000)),
+            ("mx|SIZE 1000", declared(1001), None),
+            ("mx|SIZE", declared(5000), Some(5100)),
+            ("mx|SIZE", declared(u64::MAX), Some(u64::MAX)),
+            ("mx", declared(5000), None),
+            ("mx|SIZE 1000", Size::Exact(5), Some(5)),
+            ("mx|SIZE 1000", Size::Exact(2000), Some(2000)),
+            ("mx", Size::Exact(5), None),
+        ] {
+            assert_eq!(
+                size.to_declare(&offered(offer)),
+                expected,
+                "{offer} {size:?}"
+            );
+        }
+    }
+
+    fn declared(octets: u64) -> Size {
+        Size::Declared {
+            octets,
+            growth: 100,
+        }
+    }
+}

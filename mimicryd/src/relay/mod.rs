@@ -1,0 +1,163 @@
+//! The relay: mimicry as the client of the next hop.
+//!
+//! [`NextHop`] is one connection with one transaction at a time; each command is given at once and its answer handed back.
+//!
+//! - [`smtp`]: smtp://host, by lettre's connection
+//! - [`maildir`]: a directory
+//! - [`pool`]: which lines a worker keeps, and to whom
+//! - [`capabilities`]: what a next hop can do, and the parameters that fit it
+//!
+//! Whatever happens, the outcome of a command is a reply that can be given to the client: the next hop's own words, or a
+//! 4xx. That is the rule by which no mail is lost: a 2xx stands here only for one complete, well-formed 2xx to *this*
+//! command.
+//!
+//! Must never: know who asks, resolve a name while a mail is in hand, or write a final dot behind a message that is not
+//! complete or whose sender has gone.
+
+pub mod capabilities;
+mod command;
+pub mod maildir;
+pub mod pool;
+mod reader;
+pub mod smtp;
+mod socket;
+
+#[cfg(test)]
+mod conformance;
+#[cfg(test)]
+mod scripted;
+
+use std::time::Instant;
+
+use mimicry_core::envelope::Path;
+use mimicry_core::reply::Reply;
+
+pub use capabilities::{Capabilities, Size, outgoing_mail_params, outgoing_rcpt_params};
+pub use pool::{Line, Opening, Pool};
+
+/// A connection to a next hop.
+pub trait NextHop {
+    /// What it said it can do.
+    fn capabilities(&self) -> &Capabilities;
+
+    /// No wait ends behind `deadline` from now on, however long its phase may take; `None` lifts that.
+    fn limit(&mut self, deadline: Option<Instant>);
+
+    /// `params` go out verbatim; what the next hop cannot take is out of them ([`outgoing_mail_params`]).
+    fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer;
+
+    fn rcpt(&mut self, recipient: &Path, params: &[u8]) -> Answer;
+
+    /// The whole message, not dot-stuffed, its lines ended by CRLF. A last line without one gets it: SMTP cannot say otherwise.
+    /// `watch` is asked before DATA, before each block of the message and before the final dot.
+    fn data(&mut self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Answer;
+
+    /// Ends a transaction that did not come to its end.
+    fn reset(&mut self) -> Answer;
+
+    /// Says goodbye and closes; how that is taken does not matter any more.
+    fn quit(&mut self);
+
+    /// Closes at once, as if the line had been cut.
+    fn abort(&mut self);
+
+    /// Was MAIL given without a successful end of data or [`reset`](NextHop::reset)?
+    fn is_in_transaction(&self) -> bool;
+
+    /// Can a command be given? Looks at the line without waiting, so that one that died while idle is found here.
+    fn is_usable(&mut self) -> bool;
+}
+
+/// Is the client still there?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Watch {
+    Stays,
+    Gone,
+}
+
+/// The outcome of a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Answer {
+    /// What the client may be told as it is.
+    pub reply: Reply,
+    pub cause: Cause,
+    /// The final dot may have been seen, so that the next hop may have the mail although `reply` is a 4xx.
+    pub is_doubtful: bool,
+}
+
+/// Whose words a reply is made of, or what went wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The next hop said so.
+    Said,
+    /// No connection could be made.
+    Unreachable,
+    /// The connection ended.
+    Lost,
+    TimedOut,
+    /// The next hop said more than it was asked: from now on nobody knows which command it answers.
+    OutOfStep,
+    /// Not a reply, or none that fits the command.
+    NotUnderstood,
+    /// The client went away, so the mail was not handed on.
+    ClientGone,
+    /// The fault is ours: a command that must not go out, or a file that cannot be written.
+    Own,
+}
+
+impl Answer {
+    pub fn is_done(&self) -> bool {
+        self.reply.is_done()
+    }
+
+    fn said(reply: Reply) -> Answer {
+        Answer {
+            reply,
+            cause: Cause::Said,
+            is_doubtful: false,
+        }
+    }
+
+    fn own(reply: Reply) -> Answer {
+        Answer {
+            reply,
+            cause: Cause::Own,
+            is_doubtful: false,
+        }
+    }
+
+    /// For a command that has no answer; `stage` names it.
+    fn failed(cause: Cause, stage: &str) -> Answer {
+        let (enhanced, text) = match cause {
+            Cause::Unreachable => ("4.4.1", "cannot connect to the next hop"),
+            Cause::Lost => ("4.4.2", "lost the connection to the next hop"),
+            Cause::TimedOut => ("4.4.2", "the next hop did not answer in time"),
+            Cause::OutOfStep => ("4.5.0", "the next hop is out of step"),
+            Cause::NotUnderstood | Cause::Said => {
+                ("4.5.0", "the next hop's answer is not understood")
+            }
+            Cause::ClientGone => ("4.4.2", "the client has gone"),
+            Cause::Own => ("4.3.0", "the mail cannot be handed on"),
+        };
+        Answer {
+            reply: Reply::own(451, enhanced, &format!("{text} ({stage})")),
+            cause,
+            is_doubtful: false,
+        }
+    }
+
+    /// As [`Answer::failed`], with what the next hop said instead of an answer.
+    fn failed_with(cause: Cause, stage: &str, said: &Reply) -> Answer {
+        let Answer { reply, .. } = Answer::failed(cause, stage);
+        let text: Vec<&str> = reply.text().collect();
+        Answer {
+            reply: Reply::new(
+                reply.code(),
+                reply.enhanced(),
+                &format!("{}: {said}", text.join(" ")),
+            ),
+            cause,
+            is_doubtful: false,
+        }
+    }
+}

@@ -1,0 +1,589 @@
+//! The lines that a worker keeps to its next hops.
+//!
+//! A line is taken for one transaction and given back behind it; several to the same next hop can be out at once, one per class.
+//! It is looked at before it is used again, and where that look came too early (the next hop closed it just then) MAIL
+//! goes out once more on another line, so that the client never notices a line that died while it was idle.
+//!
+//! Names are resolved by [`Pool::resolve`], at the worker's birth and on reload, and in [`Pool::tidy`] where that had failed:
+//! between mails, because a resolver may take as long as it likes.
+//!
+//! Must never: be carried over a fork with lines in it, or give out a line that is inside a transaction.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::time::{Duration, Instant};
+
+use mimicry_core::config::endpoint::{self, Address, Protocol};
+use mimicry_core::config::typed::Timeouts;
+use mimicry_core::envelope::Path;
+use mimicry_core::reply::Reply;
+
+use super::maildir::Maildir;
+use super::smtp::SmtpHop;
+use super::{Answer, Capabilities, Cause, NextHop, Size, outgoing_mail_params};
+
+/// Longer than that no line is kept without work: Postfix's server closes after 300 s, some after 60.
+const IDLE: Duration = Duration::from_secs(60);
+
+/// So many mails go over one line; then it is made anew, so that a next hop that spreads its load can do so.
+const MAILS_PER_LINE: u32 = 100;
+
+/// For so long it is taken for true what a next hop said it can do.
+const KNOWN: Duration = Duration::from_secs(60);
+
+/// For so long a next hop that could not be asked is not asked again.
+const UNKNOWN: Duration = Duration::from_secs(10);
+
+/// How long a client's EHLO waits for the next hop's.
+const ASKING: Duration = Duration::from_secs(5);
+
+/// How long a worker waits for the reply to QUIT: nothing depends on it.
+const FAREWELL: Duration = Duration::from_secs(2);
+
+/// How often a name that could not be resolved is tried again.
+const RESOLVING: Duration = Duration::from_secs(30);
+
+/// All lines of a worker.
+pub struct Pool {
+    helo: String,
+    timeouts: Timeouts,
+    hops: HashMap<endpoint::NextHop, Hop>,
+}
+
+/// A line in use. Dropped, it is cut.
+pub struct Line {
+    hop: Box<dyn NextHop>,
+    next_hop: endpoint::NextHop,
+    mails: u32,
+    idle_since: Instant,
+    /// The message must be made 7-bit before it may go out on this line.
+    pub needs_7bit: bool,
+}
+
+/// What begins a transaction.
+#[derive(Clone, Copy, Debug)]
+pub struct Opening<'a> {
+    pub sender: &'a Path,
+    /// The parameters of MAIL as the client gave them.
+    pub params: &'a [u8],
+    pub size: Size,
+    /// The end of the whole transaction.
+    pub limit: Option<Instant>,
+}
+
+#[derive(Default)]
+struct Hop {
+    addresses: Vec<SocketAddr>,
+    resolved_at: Option<Instant>,
+    idle: Vec<Line>,
+    /// When it was asked, and what it said.
+    known: Option<(Instant, Option<Capabilities>)>,
+}
+
+impl Pool {
+    /// `helo` is the name given in EHLO.
+    pub fn new(helo: impl Into<String>, timeouts: Timeouts) -> Pool {
+        Pool {
+            helo: helo.into(),
+            timeouts,
+            hops: HashMap::new(),
+        }
+    }
+
+    /// Resolves the name of a next hop. To be called for each before its first mail.
+    pub fn resolve(&mut self, next_hop: &endpoint::NextHop) -> io::Result<()> {
+        let hop = self.hops.entry(next_hop.clone()).or_default();
+        hop.resolved_at = Some(Instant::now());
+        hop.addresses = resolve(next_hop)?;
+        Ok(())
+    }
+
+    /// Opens a transaction: a line to the next hop, and MAIL on it. `Err` is the answer to give instead.
+    pub fn begin(
+        &mut self,
+        next_hop: &endpoint::NextHop,
+        opening: &Opening<'_>,
+    ) -> Result<Line, Answer> {
+        loop {
+            let (mut line, was_idle) = self.take(next_hop, opening.limit)?;
+            let outgoing =
+                outgoing_mail_params(opening.params, line.hop.capabilities(), opening.size);
+            let outgoing = match outgoing {
+                Ok(outgoing) => outgoing,
+                Err(reply) => {
+                    self.give(line);
+                    return Err(Answer::said(reply));
+                }
+            };
+            line.needs_7bit = outgoing.needs_7bit;
+            let answer = line.hop.mail(opening.sender, &outgoing.params);
+            if answer.is_done() {
+                return Ok(line);
+            }
+            // Closed between our look and MAIL. A new line has no such excuse, and one that kept us waiting is not tried twice.
+            let died = !line.hop.is_usable() && answer.cause != Cause::TimedOut;
+            self.give(line);
+            if !(was_idle && died) {
+                return Err(answer);
+            }
+        }
+    }
+
+    /// Takes a line back. What is left of a transaction on it is ended, so this belongs behind the client's reply.
+    pub fn give(&mut self, mut line: Line) {
+        line.hop.limit(None);
+        line.needs_7bit = false;
+        if line.hop.is_in_transaction() && line.hop.is_usable() {
+            line.hop.reset();
+        }
+        if line.hop.is_in_transaction() || !line.hop.is_usable() {
+            return;
+        }
+        if line.mails >= MAILS_PER_LINE {
+            farewell(line);
+            return;
+        }
+        line.idle_since = Instant::now();
+        if let Some(hop) = self.hops.get_mut(&line.next_hop) {
+            hop.idle.push(line);
+        }
+    }
+
+    /// What the next hop can do, if it has said so within the last minute or says so now; it is asked on the line that the
+    /// mail will take. `None`: it is down, or too slow to wait for.
+    pub fn last_known(&mut self, next_hop: &endpoint::NextHop) -> Option<Capabilities> {
+        if let Some((at, known)) = self.hops.get(next_hop).and_then(|hop| hop.known.as_ref()) {
+            let lasts = if known.is_some() { KNOWN } else { UNKNOWN };
+            if at.elapsed() < lasts {
+                return known.clone();
+            }
+        }
+        let line = self.open(next_hop, Some(Instant::now() + ASKING)).ok()?;
+        let capabilities = line.hop.capabilities().clone();
+        self.give(line);
+        Some(capabilities)
+    }
+
+    /// To be called between mails: says goodbye on lines that were idle for long, and resolves what could not be resolved.
+    pub fn tidy(&mut self) {
+        for (next_hop, hop) in &mut self.hops {
+            for line in hop
+                .idle
+                .extract_if(.., |line| line.idle_since.elapsed() >= IDLE)
+            {
+                farewell(line);
+            }
+            let is_due = hop.resolved_at.is_some_and(|at| at.elapsed() >= RESOLVING);
+            if hop.addresses.is_empty() && is_due {
+                hop.resolved_at = Some(Instant::now());
+                hop.addresses = resolve(next_hop).unwrap_or_default();
+            }
+        }
+    }
+
+    /// Says goodbye on all lines.
+    pub fn close(&mut self) {
+        for hop in self.hops.values_mut() {
+            hop.idle.drain(..).for_each(farewell);
+        }
+    }
+
+    /// An idle line that still lives, else a new one; whether it was idle.
+    fn take(
+        &mut self,
+        next_hop: &endpoint::NextHop,
+        limit: Option<Instant>,
+    ) -> Result<(Line, bool), Answer> {
+        let idle = self.hops.get_mut(next_hop).map(|hop| &mut hop.idle);
+        // The youngest first: what is not needed ages and goes.
+        for mut line in idle
+            .into_iter()
+            .flat_map(|idle| std::iter::from_fn(|| idle.pop()))
+        {
+            if line.idle_since.elapsed() < IDLE && line.hop.is_usable() {
+                line.hop.limit(limit);
+                line.mails = line.mails.saturating_add(1);
+                return Ok((line, true));
+            }
+        }
+        let mut line = self.open(next_hop, limit)?;
+        line.mails = 1;
+        Ok((line, false))
+    }
+
+    /// A new line; what the next hop can do is remembered.
+    fn open(
+        &mut self,
+        next_hop: &endpoint::NextHop,
+        limit: Option<Instant>,
+    ) -> Result<Line, Answer> {
+        let hop = self.hops.entry(next_hop.clone()).or_default();
+        let opened = connect(next_hop, &hop.addresses, &self.helo, self.timeouts, limit);
+        let capabilities = opened.as_ref().ok().map(|hop| hop.capabilities().clone());
+        hop.known = Some((Instant::now(), capabilities));
+        let mut opened = opened?;
+        opened.limit(limit);
+        Ok(Line {
+            hop: opened,
+            next_hop: next_hop.clone(),
+            mails: 0,
+            idle_since: Instant::now(),
+            needs_7bit: false,
+        })
+    }
+}
+
+impl Line {
+    pub fn next_hop(&self) -> &endpoint::NextHop {
+        &self.next_hop
+    }
+}
+
+impl std::ops::Deref for Line {
+    type Target = dyn NextHop;
+
+    fn deref(&self) -> &Self::Target {
+        self.hop.as_ref()
+    }
+}
+
+impl std::ops::DerefMut for Line {
+    fn deref_mut(&mut self) -> &mut Self::Target {
+        self.hop.as_mut()
+    }
+}
+
+/// Each address in turn, until one takes us.
+fn connect(
+    next_hop: &endpoint::NextHop,
+    addresses: &[SocketAddr],
+    helo: &str,
+    timeouts: Timeouts,
+    limit: Option<Instant>,
+) -> Result<Box<dyn NextHop>, Answer> {
+    match next_hop {
+        endpoint::NextHop::Maildir(path) => Ok(Box::new(Maildir::open(path)?)),
+        endpoint::NextHop::Server {
+            protocol: Protocol::Smtp,
+            implicit_tls: false,
+            address: Address::Tcp { .. },
+        } => {
+            let mut refusal = Answer::failed(Cause::Unreachable, "no address is known");
+            for address in addresses {
+                match SmtpHop::connect(*address, helo, timeouts, limit) {
+                    Ok(hop) => return Ok(Box::new(hop)),
+                    Err(answer) => refusal = answer,
+                }
+            }
+            Err(refusal)
+        }
+        endpoint::NextHop::Server { .. } => Err(Answer::own(Reply::own(
+            451,
+            "4.3.5",
+            "this kind of next hop is not spoken",
+        ))),
+    }
+}
+
+fn resolve(next_hop: &endpoint::NextHop) -> io::Result<Vec<SocketAddr>> {
+    match next_hop {
+        endpoint::NextHop::Server {
+            address: Address::Tcp { host, port },
+            ..
+        } => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
+        _ => Ok(Vec::new()),
+    }
+}
+
+fn farewell(mut line: Line) {
+    line.hop.limit(Some(Instant::now() + FAREWELL));
+    line.hop.quit();
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::super::Watch;
+    use super::super::conformance::{PATIENCE, TIMEOUTS};
+    use super::super::scripted::{Act, Scripted, Stage};
+    use super::*;
+
+    fn pool(next_hop: &Scripted) -> (Pool, endpoint::NextHop) {
+        let name = endpoint::NextHop::parse(&format!("smtp://{}", next_hop.address)).unwrap();
+        let mut pool = Pool::new("client.example", TIMEOUTS);
+        pool.resolve(&name).unwrap();
+        (pool, name)
+    }
+
+    fn begin(pool: &mut Pool, next_hop: &endpoint::NextHop, params: &str) -> Result<Line, Answer> {
+        let opening = Opening {
+            sender: &Path::new("a@b"),
+            params: params.as_bytes(),
+            size: Size::Unknown,
+            limit: None,
+        };
+        pool.begin(next_hop, &opening)
+    }
+
+    fn deliver(pool: &mut Pool, next_hop: &endpoint::NextHop) -> Answer {
+        let mut line = match begin(pool, next_hop, "") {
+            Ok(line) => line,
+            Err(answer) => return answer,
+        };
+        line.rcpt(&Path::new("c@d"), b"");
+        let answer = line.data(b"x\r\n", &mut || Watch::Stays);
+        pool.give(line);
+        answer
+    }
+
+    #[test]
+    fn a_line_is_used_again() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        for _ in 0..5 {
+            assert!(deliver(&mut pool, &name).is_done());
+        }
+        let seen = next_hop.seen();
+        assert_eq!((seen.connections, seen.dots), (1, 5));
+        assert!(!seen.commands.contains(&"RSET\r\n".to_string()));
+    }
+
+    #[test]
+    fn a_line_ends_after_a_hundred_mails_and_at_the_end() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        for _ in 0..=MAILS_PER_LINE {
+            assert!(deliver(&mut pool, &name).is_done());
+        }
+        assert_eq!(next_hop.seen().connections, 2);
+        pool.close();
+        let quits = |commands: &[String]| {
+            commands
+                .iter()
+                .filter(|command| *command == "QUIT\r\n")
+                .count()
+        };
+        assert_eq!(quits(&next_hop.seen().commands), 2);
+    }
+
+    #[test]
+    fn one_line_per_class_in_flight() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        for _ in 0..2 {
+            let mut lines: Vec<Line> = (0..4)
+                .map(|_| begin(&mut pool, &name, "").unwrap())
+                .collect();
+            for line in &mut lines {
+                assert!(line.rcpt(&Path::new("c@d"), b"").is_done());
+            }
+            for mut line in lines {
+                assert!(line.data(b"x\r\n", &mut || Watch::Stays).is_done());
+                pool.give(line);
+            }
+        }
+        let seen = next_hop.seen();
+        assert_eq!((seen.connections, seen.dots), (4, 8));
+    }
+
+    #[test]
+    fn a_transaction_that_failed_is_reset() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        let line = begin(&mut pool, &name, "").unwrap();
+        pool.give(line);
+        assert!(deliver(&mut pool, &name).is_done());
+        let seen = next_hop.seen();
+        assert_eq!(seen.connections, 1);
+        assert_eq!(seen.commands[2..4], ["MAIL FROM:<a@b>\r\n", "RSET\r\n"]);
+    }
+
+    /// The next hop closes an idle line, with or without a word, before we look or while MAIL is on its way.
+    #[test]
+    fn t123_a_dead_idle_line_is_replaced_unnoticed() {
+        for act in [
+            Act::Last(b"250 2.0.0 taken\r\n".to_vec()),
+            Act::Later(b"421 4.4.2 idle\r\n".to_vec()),
+            Act::Surplus(b"421 4.4.2 idle\r\n".to_vec()),
+        ] {
+            let next_hop = Scripted::that(Stage::Dot, act);
+            let (mut pool, name) = pool(&next_hop);
+            for mails in 1..=3 {
+                assert!(deliver(&mut pool, &name).is_done());
+                std::thread::sleep(PATIENCE / 4);
+                assert_eq!(next_hop.seen().connections, mails);
+            }
+        }
+        for act in [
+            Act::Last(Vec::new()),
+            Act::Reset,
+            Act::Say(b"421 4.4.2 idle\r\n".to_vec()),
+        ] {
+            let mails = Arc::new(AtomicUsize::new(0));
+            let next_hop = Scripted::start(Box::new(move |connection, stage| {
+                let is_second = stage == Stage::Mail
+                    && connection == 0
+                    && mails.fetch_add(1, Ordering::SeqCst) == 1;
+                is_second.then(|| act.clone())
+            }));
+            let (mut pool, name) = pool(&next_hop);
+            for _ in 0..3 {
+                assert!(deliver(&mut pool, &name).is_done());
+            }
+            assert_eq!(next_hop.seen().connections, 2);
+        }
+    }
+
+    /// On a new line the same is an answer, and a refusal is one on every line.
+    #[test]
+    fn refusals_are_not_tried_again() {
+        for (act, reply, connections) in [
+            (Act::Last(Vec::new()), "451 4.4.2 ", 2),
+            (Act::Say(b"550 5.7.1 no\r\n".to_vec()), "550 5.7.1 no", 1),
+        ] {
+            let next_hop = Scripted::that(Stage::Mail, act);
+            let (mut pool, name) = pool(&next_hop);
+            for _ in 0..2 {
+                let answer = begin(&mut pool, &name, "").err().unwrap();
+                assert!(
+                    answer.reply.to_string().starts_with(reply),
+                    "{}",
+                    answer.reply
+                );
+            }
+            assert_eq!(next_hop.seen().connections, connections);
+        }
+    }
+
+    #[test]
+    fn parameters_fit_the_next_hop() {
+        let plain = || Some(Act::Say(b"250-hop\r\n250 SIZE 1000\r\n".to_vec()));
+        let next_hop = Scripted::start(Box::new(move |_, stage| {
+            if stage == Stage::NextEhlo {
+                plain()
+            } else {
+                None
+            }
+        }));
+        let (mut pool, name) = pool(&next_hop);
+        let sender = Path::new("a@b");
+        let opening = |params, size| Opening {
+            sender: &sender,
+            params,
+            size,
+            limit: None,
+        };
+        let declared = Size::Declared {
+            octets: 500,
+            growth: 100,
+        };
+        let line = pool
+            .begin(
+                &name,
+                &opening(b"SIZE=500 BODY=8BITMIME RET=HDRS", declared),
+            )
+            .unwrap();
+        assert!(line.needs_7bit);
+        pool.give(line);
+        let refusal = pool
+            .begin(&name, &opening(b"SMTPUTF8", Size::Unknown))
+            .err()
+            .unwrap();
+        assert!(refusal.reply.to_string().starts_with("553 5.6.7 "));
+        assert_eq!(
+            next_hop.seen().commands[2..],
+            ["MAIL FROM:<a@b> SIZE=600\r\n", "RSET\r\n"]
+        );
+    }
+
+    #[test]
+    fn capabilities_are_asked_for_once_a_minute() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        for _ in 0..3 {
+            assert!(pool.last_known(&name).unwrap().dsn);
+        }
+        assert!(deliver(&mut pool, &name).is_done());
+        assert_eq!(next_hop.seen().connections, 1);
+        // A minute later.
+        let long_ago = Instant::now().checked_sub(KNOWN).unwrap();
+        pool.hops.get_mut(&name).unwrap().known.as_mut().unwrap().0 = long_ago;
+        assert!(pool.last_known(&name).unwrap().dsn);
+        assert_eq!(next_hop.seen().connections, 2);
+    }
+
+    #[test]
+    fn t92_a_next_hop_that_is_down() {
+        let name = endpoint::NextHop::parse("smtp://127.0.0.1:1").unwrap();
+        let mut pool = Pool::new("client.example", TIMEOUTS);
+        pool.resolve(&name).unwrap();
+        assert_eq!(pool.last_known(&name), None);
+        assert_eq!(
+            deliver(&mut pool, &name).reply.to_string(),
+            "451 4.4.1 cannot connect to the next hop (connect)"
+        );
+        let unresolved = endpoint::NextHop::parse("smtp://no-such-host.invalid").unwrap();
+        let answer = deliver(&mut pool, &unresolved);
+        assert_eq!(
+            answer.reply.to_string(),
+            "451 4.4.1 cannot connect to the next hop (no address is known)"
+        );
+    }
+
+    #[test]
+    fn addresses_are_tried_in_order() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        let down = SocketAddr::from(([127, 0, 0, 1], 1));
+        pool.hops.get_mut(&name).unwrap().addresses = vec![down, next_hop.address];
+        assert!(deliver(&mut pool, &name).is_done());
+    }
+
+    #[test]
+    fn idle_lines_are_said_goodbye_to() {
+        let next_hop = Scripted::that_works();
+        let (mut pool, name) = pool(&next_hop);
+        assert!(deliver(&mut pool, &name).is_done());
+        pool.tidy();
+        assert!(!next_hop.seen().commands.contains(&"QUIT\r\n".to_string()));
+        pool.hops.get_mut(&name).unwrap().idle[0].idle_since =
+            Instant::now().checked_sub(IDLE).unwrap();
+        pool.tidy();
+        assert!(next_hop.seen().commands.contains(&"QUIT\r\n".to_string()));
+        assert!(pool.hops[&name].idle.is_empty());
+    }
+
+    #[test]
+    fn a_maildir_is_a_next_hop() {
+        let directory = tempfile::tempdir().unwrap();
+        let name =
+            endpoint::NextHop::parse(&format!("maildir://{}/new", directory.path().display()))
+                .unwrap();
+        let mut pool = Pool::new("client.example", TIMEOUTS);
+        pool.resolve(&name).unwrap();
+        assert!(!pool.last_known(&name).unwrap().dsn);
+        assert!(deliver(&mut pool, &name).is_done());
+        assert_eq!(
+            std::fs::read_dir(directory.path().join("new/new"))
+                .unwrap()
+                .count(),
+            1
+        );
+    }
+
+    #[test]
+    fn kinds_that_are_not_spoken() {
+        for text in [
+            "lmtp://127.0.0.1:24",
+            "smtp:///run/smtp.sock",
+            "smtps://127.0.0.1",
+        ] {
+            let name = endpoint::NextHop::parse(text).unwrap();
+            let mut pool = Pool::new("client.example", TIMEOUTS);
+            assert_eq!(deliver(&mut pool, &name).reply.code(), 451, "{text}");
+        }
+    }
+}

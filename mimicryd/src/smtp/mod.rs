@@ -1,0 +1,22 @@
+//! The SMTP and LMTP server without I/O: octets in, steps out.
+//!
+//! [`wire::Wire`] keeps what was read and lends command lines; [`command::Command`] is one of them understood;
+//! [`session::Session`] says what to do about it, within what [`offer::Offer`] names; [`data::DataReader`] reads a message up to its end. Whoever owns the socket
+//! does what it is told and decides nothing about SMTP:
+//!
+//! - before it reads from the socket, hands a mail on or closes, it writes [`wire::Wire::outgoing`];
+//! - it takes lines while [`wire::Wire::line`] has one, and reads into [`wire::Wire::space`] when there is none;
+//! - it does what the [`session::Step`] says. `Forward` is answered by [`session::Session::forwarded`], `Receive`
+//!   by [`session::Session::received`] or [`session::Session::refused`]; both return the next step;
+//! - when a clock or a signal ends the session, it asks [`session::Session::leave`] for the last words.
+//!
+//! Must never: read, write, wait, ask the time, or know the relay.
+
+pub mod command;
+pub mod data;
+pub mod offer;
+pub mod session;
+pub mod wire;
+
+#[cfg(test)]
+mod tests;

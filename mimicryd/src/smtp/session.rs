@@ -1,0 +1,589 @@
+//! The state machine of one session (RFC 5321, 1870, 2033, 2920, 3461, 6152, 6531): a line comes in, a step comes out.
+//!
+//! A session outlives its transactions. Each command has a check (is it legal now?) and what follows if it is. MAIL is
+//! answered here, RCPT by the next hop, the end of data by whoever handed the mail on. LMTP is the same machine with another
+//! greeting and one reply per accepted recipient.
+//!
+//! Errors are what the client does wrong, and too many of them end the session. A refusal by the next hop, by a limit or
+//! for want of an extension is none: a list with many dead addresses is no attack.
+//!
+//! Must never: do I/O, ask the time, say 2xx to a mail of its own accord, or let a parameter through that was not offered.
+
+use std::fmt;
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::config::typed::BareNewline;
+use mimicry_core::envelope::{Envelope, Path, Recipient};
+use mimicry_core::origin::Origin;
+use mimicry_core::reply::{Class, Reply};
+
+use super::command::{Command, Fault, Given, Greeting, Mail, Parameter, Rcpt};
+use super::data::{DataReader, Refusal};
+use super::offer::Offer;
+use super::wire::Line;
+
+/// What holds for all sessions of a listener.
+#[derive(Clone, Debug)]
+pub struct Terms {
+    pub hostname: String,
+    pub protocol: Protocol,
+    /// Octets of a mail.
+    pub mail: usize,
+    /// Accepted recipients of a transaction.
+    pub recipients: usize,
+    /// Errors that are answered; the next one ends the session.
+    pub errors: u32,
+    /// Commands between two mails that bring no mail forward; each further one counts as an error.
+    pub junk_commands: u32,
+    pub bare_newline: BareNewline,
+}
+
+/// One connection.
+pub struct Session<'t> {
+    terms: &'t Terms,
+    offer: Offer,
+    origin: Origin,
+    greeting: Option<Greeting>,
+    state: State,
+    errors: u32,
+    junk: u32,
+}
+
+/// What is to be done now.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Say it, then take the next line.
+    Say(Replies),
+    /// The transaction is over without a mail: the relay forgets what it was told of it. Say it, then take the next line.
+    Reset(Replies),
+    /// Ask the next hop for this recipient of [`Session::envelope`]; then [`Session::forwarded`].
+    Forward(Recipient),
+    /// Say 354 and read the message; then [`Session::received`] or [`Session::refused`].
+    Receive(DataPlan),
+    /// The relay forgets the transaction, if there is one. Say it, write all that is to be written, and close.
+    Close(Reply),
+}
+
+/// The reply to a command, or those to the recipients of an LMTP mail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Replies {
+    One(Reply),
+    /// One per accepted recipient, in their order.
+    PerRecipient(Vec<Reply>),
+}
+
+/// How a message is to be read, and whose it is.
+#[derive(Debug, PartialEq, Eq)]
+pub struct DataPlan {
+    /// The 354.
+    pub reply: Reply,
+    /// It has at least one recipient, and each was accepted by the next hop.
+    pub envelope: Envelope,
+    /// For `with` in the Received field (RFC 5321 section 4.4, RFC 6531 section 4.3).
+    pub with: &'static str,
+    /// Octets of the message.
+    pub limit: usize,
+    pub bare_newline: BareNewline,
+    /// What the client said of its size.
+    pub declared: Option<u64>,
+}
+
+/// Why a session ends that the client did not end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Leave {
+    /// The client was silent for too long.
+    Idle,
+    /// The session, or what it sent, lasted too long.
+    TooLong,
+    /// The daemon stops, or the worker retires.
+    Stopping,
+    /// Something here went wrong.
+    Broken,
+}
+
+#[derive(Debug)]
+enum State {
+    /// No mail from this client.
+    Unwelcome,
+    /// Between two transactions.
+    Idle,
+    Open(Transaction),
+    /// The message is read and handed on; so many recipients wait for an answer.
+    Receiving(usize),
+    Closed,
+}
+
+/// From MAIL to DATA.
+#[derive(Debug)]
+struct Transaction {
+    envelope: Envelope,
+    given: Given,
+    size: Option<u64>,
+    /// The recipient that the next hop was asked for.
+    asked: Option<Recipient>,
+    /// What became of those that it refused.
+    refused: Option<Class>,
+}
+
+/// Why a command is not obeyed.
+enum No {
+    /// The client's fault, and counted.
+    Error(Reply),
+    /// Nobody's fault.
+    Refused(Reply),
+    Fatal(Reply),
+}
+
+impl<'t> Session<'t> {
+    /// `origin` is what is known of the connection; its HELO is filled in here.
+    pub fn new(terms: &'t Terms, offer: Offer, origin: Origin) -> Session<'t> {
+        Session {
+            terms,
+            offer,
+            origin,
+            greeting: None,
+            state: State::Idle,
+            errors: 0,
+            junk: 0,
+        }
+    }
+
+    /// The first words. A client that is not `welcome` may only quit (RFC 5321 section 3.1).
+    pub fn open(&mut self, welcome: bool) -> Step {
+        if !welcome {
+            self.state = State::Unwelcome;
+            return say(Reply::own(
+                554,
+                "5.7.1",
+                "this client may not send mail here",
+            ));
+        }
+        let protocol = match self.terms.protocol {
+            Protocol::Smtp => "ESMTP",
+            Protocol::Lmtp => "LMTP",
+        };
+        say(Reply::new(
+            220,
+            None,
+            &format!("{} {protocol} mimicry", self.terms.hostname),
+        ))
+    }
+
+    /// A line came.
+    pub fn step(&mut self, line: Line<'_>) -> Step {
+        if matches!(self.state, State::Closed | State::Receiving(_)) || self.is_asking() {
+            return self.leave(Leave::Broken);
+        }
+        let done = match line {
+            Line::Command(text) => self.obey(text),
+            Line::TooLong => error(500, "5.5.2", "line is too long"),
+            Line::Unclean => error(500, "5.5.2", "a command has no NUL and no lone CR in it"),
+            Line::LoneLf => fatal(500, "5.5.2", "lines end with CR and LF"),
+            Line::Endless => fatal(500, "5.5.2", "line has no end"),
+            Line::Tls => fatal(500, "5.5.1", "TLS was not offered"),
+        };
+        match done {
+            Ok(step) => step,
+            Err(No::Error(reply)) => {
+                self.errors = self.errors.saturating_add(1);
+                if self.errors > self.terms.errors {
+                    return self.close(Reply::own(421, "4.7.0", "too many errors"));
+                }
+                say(reply)
+            }
+            Err(No::Refused(reply)) => say(reply),
+            Err(No::Fatal(reply)) => self.close(reply),
+        }
+    }
+
+    /// The next hop, or a limit of ours, answered [`Step::Forward`].
+    pub fn forwarded(&mut self, reply: Reply) -> Step {
+        let State::Open(transaction) = &mut self.state else {
+            return self.leave(Leave::Broken);
+        };
+        let Some(recipient) = transaction.asked.take() else {
+            return self.leave(Leave::Broken);
+        };
+        let reply = ours(reply);
+        match reply.class() {
+            Class::Done => transaction.envelope.recipients.push(recipient),
+            // The mildest, so that a mail whose recipients may come later is not said to be refused for good.
+            class => transaction.refused = transaction.refused.into_iter().chain([class]).min(),
+        }
+        say(reply)
+    }
+
+    /// The message was read to its end, and this is what became of it.
+    pub fn received(&mut self, replies: impl Into<Replies>) -> Step {
+        let State::Receiving(recipients) = self.state else {
+            return self.leave(Leave::Broken);
+        };
+        self.state = State::Idle;
+        let replies = self.final_replies(replies.into(), recipients);
+        if replies.iter().any(Reply::is_done) {
+            (self.errors, self.junk) = (0, 0);
+        }
+        Step::Say(replies)
+    }
+
+    /// The message was read to its end, but nothing of it was kept.
+    pub fn refused(&mut self, refusal: Refusal) -> Step {
+        let State::Receiving(recipients) = self.state else {
+            return self.leave(Leave::Broken);
+        };
+        self.state = State::Idle;
+        Step::Reset(self.final_replies(Replies::One(refusal.reply()), recipients))
+    }
+
+    /// The last words to a client that is sent away.
+    pub fn leave(&mut self, why: Leave) -> Step {
+        self.close(match why {
+            Leave::Idle => Reply::own(421, "4.4.2", "time-out: nothing came"),
+            Leave::TooLong => Reply::own(421, "4.4.2", "time-out: this took too long"),
+            Leave::Stopping => Reply::own(421, "4.3.2", "service is going down; try again"),
+            Leave::Broken => Reply::own(421, "4.3.0", "something went wrong here; try again"),
+        })
+    }
+
+    /// Whether the session may be left without cutting a mail.
+    pub fn is_idle(&self) -> bool {
+        !matches!(self.state, State::Open(_) | State::Receiving(_))
+    }
+
+    /// Sender and accepted recipients of the transaction, from MAIL to [`Step::Receive`], which takes them along.
+    pub fn envelope(&self) -> Option<&Envelope> {
+        match &self.state {
+            State::Open(transaction) => Some(&transaction.envelope),
+            _ => None,
+        }
+    }
+
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    fn obey(&mut self, text: &[u8]) -> Result<Step, No> {
+        let command = Command::parse(text);
+        if matches!(command, Ok(Command::Foreign)) {
+            return fatal(500, "5.5.1", "this is SMTP");
+        }
+        if matches!(self.state, State::Unwelcome) && command != Ok(Command::Quit) {
+            return error(503, "5.5.1", "this client may only quit");
+        }
+        let command = command.map_err(|fault: Fault| No::Error(fault.reply()))?;
+        match command {
+            Command::Hello(greeting, name) => {
+                self.count_junk()?;
+                self.check_hello(greeting)?;
+                Ok(self.hello(greeting, name))
+            }
+            Command::Mail(mail) => {
+                self.check_mail(&mail)?;
+                Ok(self.mail(&mail))
+            }
+            Command::Rcpt(rcpt) => {
+                let offer = self.offer.to(self.greeting);
+                let transaction = check_rcpt(&mut self.state, offer, self.terms.recipients, &rcpt)?;
+                Ok(transaction.ask(&rcpt))
+            }
+            Command::Data => self.data(),
+            Command::Rset => {
+                self.count_junk()?;
+                Ok(self.reset(Reply::own(250, "2.0.0", "ok")))
+            }
+            Command::Noop => {
+                self.count_junk()?;
+                Ok(say(Reply::own(250, "2.0.0", "ok")))
+            }
+            Command::Vrfy => {
+                self.count_junk()?;
+                Ok(say(Reply::own(252, "2.5.0", "send a mail and see")))
+            }
+            Command::Help => {
+                self.count_junk()?;
+                Ok(say(Reply::own(214, "2.0.0", "see mimicryd(8)")))
+            }
+            Command::Quit => Ok(self.close(Reply::own(221, "2.0.0", "bye"))),
+            Command::Bdat => fatal(502, "5.5.1", "BDAT was not offered"),
+            Command::Xclient => error(550, "5.7.1", "XCLIENT is not spoken here"),
+            Command::Expn | Command::NotSpoken => error(502, "5.5.1", "command is not spoken here"),
+            Command::Unknown | Command::Foreign => error(500, "5.5.2", "command is not known"),
+        }
+    }
+
+    fn check_hello(&self, greeting: Greeting) -> Result<(), No> {
+        match (self.terms.protocol, greeting) {
+            (Protocol::Smtp, Greeting::Helo | Greeting::Ehlo)
+            | (Protocol::Lmtp, Greeting::Lhlo) => Ok(()),
+            (Protocol::Smtp, Greeting::Lhlo) => error(500, "5.5.1", "this is SMTP: say EHLO"),
+            // RFC 2033 section 4.1
+            (Protocol::Lmtp, _) => error(500, "5.5.1", "this is LMTP: say LHLO"),
+        }
+    }
+
+    fn hello(&mut self, greeting: Greeting, name: &[u8]) -> Step {
+        self.greeting = Some(greeting);
+        self.origin.helo = Some(name.to_vec());
+        let mut text = self.terms.hostname.clone();
+        if greeting != Greeting::Helo {
+            self.offer.write(&mut text);
+        }
+        // RFC 2034 section 4: no enhanced code here.
+        self.reset(Reply::new(250, None, &text))
+    }
+
+    fn check_mail(&self, mail: &Mail<'_>) -> Result<(), No> {
+        if self.greeting.is_none() {
+            return error(503, "5.5.1", "say hello first");
+        }
+        if !matches!(self.state, State::Idle) {
+            return error(503, "5.5.1", "a mail is open already");
+        }
+        let offer = self.offer.to(self.greeting);
+        check_offered(offer, mail.given)?;
+        if mail.is_utf8() && !mail.given.contains(Parameter::SmtpUtf8) {
+            return refused(553, "5.6.7", "the address needs SMTPUTF8");
+        }
+        if let (Some(declared), Some(most)) = (mail.size, offer.size)
+            && declared > most
+        {
+            return refused(552, "5.3.4", "message is too large");
+        }
+        Ok(())
+    }
+
+    fn mail(&mut self, mail: &Mail<'_>) -> Step {
+        self.state = State::Open(Transaction {
+            envelope: Envelope {
+                sender: Path::new(mail.path),
+                sender_params: mail.params.to_vec(),
+                recipients: Vec::new(),
+            },
+            given: mail.given,
+            size: mail.size,
+            asked: None,
+            refused: None,
+        });
+        say(Reply::own(250, "2.1.0", "ok"))
+    }
+
+    fn data(&mut self) -> Result<Step, No> {
+        let transaction = check_data(&mut self.state, self.terms.protocol)?;
+        let offered = self
+            .offer
+            .size
+            .and_then(|octets| usize::try_from(octets).ok());
+        let plan = DataPlan {
+            reply: Reply::new(354, None, "end with a dot on a line by itself"),
+            envelope: std::mem::take(&mut transaction.envelope),
+            with: with(
+                self.greeting,
+                transaction.given.contains(Parameter::SmtpUtf8),
+            ),
+            limit: self.terms.mail.min(offered.unwrap_or(usize::MAX)),
+            bare_newline: self.terms.bare_newline,
+            declared: transaction.size,
+        };
+        self.state = State::Receiving(plan.envelope.recipients.len());
+        Ok(Step::Receive(plan))
+    }
+
+    /// Clears the transaction, if there is one.
+    fn reset(&mut self, reply: Reply) -> Step {
+        match std::mem::replace(&mut self.state, State::Idle) {
+            State::Open(_) => Step::Reset(reply.into()),
+            _ => say(reply),
+        }
+    }
+
+    fn close(&mut self, reply: Reply) -> Step {
+        self.state = State::Closed;
+        Step::Close(reply)
+    }
+
+    fn is_asking(&self) -> bool {
+        matches!(&self.state, State::Open(transaction) if transaction.asked.is_some())
+    }
+
+    /// One more command that brings no mail forward; is it one too many?
+    fn count_junk(&mut self) -> Result<(), No> {
+        self.junk = self.junk.saturating_add(1);
+        if self.junk <= self.terms.junk_commands {
+            return Ok(());
+        }
+        self.errors = self.errors.saturating_add(1);
+        if self.errors > self.terms.errors {
+            return fatal(421, "4.7.0", "too many commands without a mail");
+        }
+        Ok(())
+    }
+
+    /// As many as the protocol wants, none of which promises more than was said.
+    fn final_replies(&self, replies: Replies, recipients: usize) -> Replies {
+        match (replies, self.terms.protocol) {
+            (Replies::One(reply), Protocol::Smtp) => Replies::One(ours(reply)),
+            (Replies::PerRecipient(replies), Protocol::Smtp) => {
+                Replies::One(merged(replies, recipients))
+            }
+            (Replies::One(reply), Protocol::Lmtp) => {
+                Replies::PerRecipient(vec![ours(reply); recipients])
+            }
+            (Replies::PerRecipient(replies), Protocol::Lmtp) => {
+                let missing = std::iter::repeat_with(unanswered);
+                let all = replies.into_iter().map(ours).chain(missing);
+                Replies::PerRecipient(all.take(recipients).collect())
+            }
+        }
+    }
+}
+
+impl Transaction {
+    fn ask(&mut self, rcpt: &Rcpt<'_>) -> Step {
+        let recipient = Recipient {
+            path: Path::new(rcpt.path),
+            params: rcpt.params.to_vec(),
+        };
+        self.asked = Some(recipient.clone());
+        Step::Forward(recipient)
+    }
+}
+
+impl DataPlan {
+    pub fn reader(&self) -> DataReader {
+        DataReader::new(self.limit, self.bare_newline, self.declared)
+    }
+}
+
+impl Replies {
+    pub fn iter(&self) -> impl Iterator<Item = &Reply> {
+        match self {
+            Replies::One(reply) => std::slice::from_ref(reply).iter(),
+            Replies::PerRecipient(replies) => replies.iter(),
+        }
+    }
+}
+
+impl From<Reply> for Replies {
+    fn from(reply: Reply) -> Replies {
+        Replies::One(reply)
+    }
+}
+
+impl fmt::Debug for Session<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session")
+            .field("origin", &self.origin)
+            .field("greeting", &self.greeting)
+            .field("state", &self.state)
+            .field("errors", &self.errors)
+            .finish_non_exhaustive()
+    }
+}
+
+fn check_offered(offer: Offer, given: Given) -> Result<(), No> {
+    match offer.missing(given) {
+        None => Ok(()),
+        // What a next hop without it means for the mail (RFC 6531 section 3.5).
+        Some(Parameter::SmtpUtf8) => refused(553, "5.6.7", "SMTPUTF8 was not offered"),
+        Some(parameter) => error(
+            555,
+            "5.5.4",
+            &format!("{} was not offered", parameter.keyword()),
+        ),
+    }
+}
+
+fn check_rcpt<'s>(
+    state: &'s mut State,
+    offer: Offer,
+    most: usize,
+    rcpt: &Rcpt<'_>,
+) -> Result<&'s mut Transaction, No> {
+    let State::Open(transaction) = state else {
+        return error(503, "5.5.1", "say MAIL first");
+    };
+    check_offered(offer, rcpt.given)?;
+    if rcpt.is_utf8() && !transaction.given.contains(Parameter::SmtpUtf8) {
+        return refused(553, "5.6.7", "the address needs SMTPUTF8");
+    }
+    if transaction.envelope.recipients.len() >= most {
+        return refused(452, "4.5.3", "too many recipients; send the others again");
+    }
+    Ok(transaction)
+}
+
+fn check_data(state: &mut State, protocol: Protocol) -> Result<&mut Transaction, No> {
+    let State::Open(transaction) = state else {
+        return error(503, "5.5.1", "say MAIL first");
+    };
+    if !transaction.envelope.recipients.is_empty() {
+        return Ok(transaction);
+    }
+    match (transaction.refused, protocol) {
+        (None, _) => error(503, "5.5.1", "say RCPT first"),
+        (Some(Class::Temporary), _) => refused(451, "4.5.1", "no recipient was accepted yet"),
+        // RFC 2033 section 4.2
+        (Some(_), Protocol::Lmtp) => refused(503, "5.5.1", "no recipient was accepted"),
+        (Some(_), Protocol::Smtp) => refused(554, "5.5.1", "no recipient was accepted"),
+    }
+}
+
+fn with(greeting: Option<Greeting>, smtputf8: bool) -> &'static str {
+    match (greeting, smtputf8) {
+        (Some(Greeting::Ehlo), false) => "ESMTP",
+        (Some(Greeting::Ehlo), true) => "UTF8SMTP",
+        (Some(Greeting::Lhlo), false) => "LMTP",
+        (Some(Greeting::Lhlo), true) => "UTF8LMTP",
+        (Some(Greeting::Helo) | None, _) => "SMTP",
+    }
+}
+
+/// A reply from outside as one of ours: 421 is about the next hop's line and 3xx answers nothing that can be asked here.
+fn ours(reply: Reply) -> Reply {
+    match reply.class() {
+        Class::Temporary | Class::GoOn => reply.as_temporary(),
+        Class::Done | Class::Permanent => reply,
+    }
+}
+
+/// One reply that is true for all recipients. It is a 2xx only if all are; a mail that some have and some never will is
+/// for the client to bring again, since 5xx would say that nobody has it.
+fn merged(replies: Vec<Reply>, recipients: usize) -> Reply {
+    let are_complete = replies.len() == recipients;
+    let mut replies: Vec<Reply> = replies.into_iter().map(ours).collect();
+    if !are_complete {
+        replies.push(unanswered());
+    }
+    let are_alike = replies
+        .windows(2)
+        .all(|pair| matches!(pair, [one, other] if one.class() == other.class()));
+    let temporary = replies
+        .iter()
+        .find(|reply| reply.class() == Class::Temporary);
+    let failed = temporary.or_else(|| replies.iter().find(|reply| !reply.is_done()));
+    match failed {
+        None => replies.into_iter().next().unwrap_or_else(unanswered),
+        Some(reply) if are_alike => reply.clone(),
+        Some(reply) => reply.as_temporary(),
+    }
+}
+
+fn unanswered() -> Reply {
+    Reply::own(451, "4.3.0", "no answer for this recipient")
+}
+
+fn say(reply: Reply) -> Step {
+    Step::Say(reply.into())
+}
+
+fn error<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
+    Err(No::Error(Reply::own(code, enhanced, text)))
+}
+
+fn refused<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
+    Err(No::Refused(Reply::own(code, enhanced, text)))
+}
+
+fn fatal<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
+    Err(No::Fatal(Reply::own(code, enhanced, text)))
+}

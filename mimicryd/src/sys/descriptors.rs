@@ -1,0 +1,41 @@
+//! Descriptors: those that the service manager handed over (sd_listen_fds(3)), and what std and nix cannot do with one.
+
+use std::io;
+use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::libc;
+
+/// Takes over the descriptors that LISTEN_FDS speaks of, with their names from LISTEN_FDNAMES ("unknown" without), and
+/// removes these variables. A second call finds none.
+///
+/// To be called before anything opens a descriptor or forks: LISTEN_PID must be this process.
+pub fn inherited() -> io::Result<Vec<(OwnedFd, String)>> {
+    // SAFETY: the environment is changed by no other thread, for there is none: the daemon has no threads.
+    let named = unsafe { sd_notify::listen_fds_with_names_and_unset_env() }?;
+    let own = |(descriptor, name)| {
+        // SAFETY: LISTEN_PID says that the service manager opened it for this process, sd_notify found it open, and the
+        // variables are gone, so that nobody takes it a second time.
+        (unsafe { OwnedFd::from_raw_fd(descriptor) }, name)
+    };
+    Ok(named.map(own).collect())
+}
+
+/// Reading and writing return at once from now on, for all who share the open file.
+pub fn set_nonblocking(descriptor: impl AsFd) -> io::Result<()> {
+    let flags = OFlag::from_bits_truncate(fcntl(descriptor.as_fd(), FcntlArg::F_GETFL)?);
+    fcntl(
+        descriptor.as_fd(),
+        FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK),
+    )?;
+    Ok(())
+}
+
+/// Another descriptor for the open file that has this number, for one that a library keeps to itself.
+pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes any number and touches no memory.
+    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
+    // SAFETY: the kernel has just made it for us, so nobody else owns it.
+    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+}

@@ -1,0 +1,22 @@
+//! The operating system behind safe names: fork, signals, shared memory, privileges, descriptors.
+//!
+//! - [`process`]: fork, wait, exit
+//! - [`signals`]: signals as something to poll
+//! - [`poll`]: waiting with a monotonic deadline
+//! - [`shared`]: memory that master and workers share
+//! - [`privileges`]: becoming an unprivileged user for good
+//! - [`descriptors`]: descriptors that the service manager handed over
+//! - [`title`]: what ps shows
+//!
+//! All unsafe code of the project is below this directory, each block with its reason. Where nix has a safe call, that
+//! is used.
+//!
+//! Must never know what a mail, a worker or a configuration is.
+
+pub mod descriptors;
+pub mod poll;
+pub mod privileges;
+pub mod process;
+pub mod shared;
+pub mod signals;
+pub mod title;

@@ -1,0 +1,79 @@
+//! Becoming an unprivileged user, for good, and what else a process gives up that reads what strangers sent.
+//!
+//! Must never leave a process half privileged: whoever gets an error from here has to end.
+
+use std::ffi::CString;
+use std::io;
+
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+use nix::unistd::{
+    Gid, Group, Uid, User, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
+};
+
+/// A user to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity {
+    pub name: String,
+    pub uid: Uid,
+    pub gid: Gid,
+}
+
+/// Is this process privileged, so that it can become somebody else.
+pub fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// Finds a user, with its own group or another one; `Ok(None)` = there is no such user.
+pub fn find_user(user: &str, group: Option<&str>) -> io::Result<Option<Identity>> {
+    let Some(user) = User::from_name(user)? else {
+        return Ok(None);
+    };
+    let gid = match group {
+        None => user.gid,
+        Some(name) => match Group::from_name(name)? {
+            Some(group) => group.gid,
+            None => return Err(io::Error::other(format!("there is no group {name}"))),
+        },
+    };
+    Ok(Some(Identity {
+        name: user.name,
+        uid: user.uid,
+        gid,
+    }))
+}
+
+/// The user of this process.
+pub fn current_user() -> Uid {
+    geteuid()
+}
+
+/// Becomes that user with its groups, and makes sure that there is no way back.
+pub fn become_user(identity: &Identity) -> io::Result<()> {
+    let (uid, gid) = (identity.uid, identity.gid);
+    let name = CString::new(identity.name.as_str())?;
+    // In this order: without root the groups could no longer be changed.
+    initgroups(&name, gid)?;
+    setresgid(gid, gid, gid)?;
+    setresuid(uid, uid, uid)?;
+    let (users, groups) = (getresuid()?, getresgid()?);
+    let all_changed = [users.real, users.effective, users.saved] == [uid; 3]
+        && [groups.real, groups.effective, groups.saved] == [gid; 3];
+    let root = Uid::from_raw(0);
+    if !all_changed || uid.is_root() || setresuid(root, root, root).is_ok() {
+        return Err(io::Error::other("root could be regained"));
+    }
+    Ok(())
+}
+
+/// Gives up what a worker never needs: privileges gained by exec, core files (which would hold mails), being looked into
+/// by other processes of the same user, and files that others may read.
+pub fn harden() -> io::Result<()> {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    umask(Mode::from_bits_truncate(0o077));
+    prctl::set_no_new_privs()?;
+    // After the change of user, which would set it anew.
+    prctl::set_dumpable(false)?;
+    Ok(())
+}

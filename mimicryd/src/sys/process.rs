@@ -1,0 +1,166 @@
+//! Processes: fork, wait, exit, detach.
+//!
+//! Must never be used by a program that has started a thread: a fork would copy its locks in whatever state they are
+//! in. [`fork`] checks.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+
+use nix::libc;
+use nix::sys::signal::Signal;
+use nix::unistd::{self, ForkResult, Pid};
+
+/// In which of the two processes a fork returned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// With the new process's id.
+    Parent(Pid),
+    Child,
+}
+
+/// Forks. What stands in the buffers of standard output and error is written first, so that it is not written twice.
+///
+/// # Errors
+///
+/// Those of fork(2); and it refuses in a process that has threads.
+pub fn fork() -> io::Result<Side> {
+    if threads().is_some_and(|threads| threads > 1) {
+        return Err(io::Error::other("a process with threads does not fork"));
+    }
+    // A closed standard output is no reason not to fork.
+    let _ = io::stdout().flush();
+    let _ = io::stderr().flush();
+    // SAFETY: the process has one thread, so no lock is held by another one, and the child may go on as an ordinary
+    // program.
+    match unsafe { unistd::fork() }? {
+        ForkResult::Parent { child } => Ok(Side::Parent(child)),
+        ForkResult::Child => Ok(Side::Child),
+    }
+}
+
+/// How a process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Death {
+    Exit(i32),
+    /// The number of the signal; real-time signals are possible.
+    Signal(i32),
+}
+
+impl Death {
+    /// For the log: "exited with status 71" or "was killed by SIGSEGV".
+    pub fn describe(self) -> String {
+        match self {
+            Death::Exit(status) => format!("exited with status {status}"),
+            Death::Signal(number) => match Signal::try_from(number) {
+                Ok(signal) => format!("was killed by {signal}"),
+                Err(_) => format!("was killed by signal {number}"),
+            },
+        }
+    }
+}
+
+/// Collects one child that has ended, whichever it is; `None` = none has. Never waits.
+pub fn reap() -> Option<(Pid, Death)> {
+    wait_for(-1, libc::WNOHANG)
+}
+
+/// Waits until this child has ended; `None` = it is no child of ours.
+pub fn wait(child: Pid) -> Option<Death> {
+    wait_for(child.as_raw(), 0).map(|(_, death)| death)
+}
+
+/// nix's own wait forgets which process it was when a real-time signal ended it.
+fn wait_for(which: libc::pid_t, flags: libc::c_int) -> Option<(Pid, Death)> {
+    loop {
+        let mut status: libc::c_int = 0;
+        // SAFETY: `status` is a valid place for one int and outlives the call.
+        let pid = unsafe { libc::waitpid(which, &raw mut status, flags) };
+        if pid == -1 && io::Error::last_os_error().kind() == io::ErrorKind::Interrupted {
+            continue;
+        }
+        if pid <= 0 {
+            return None;
+        }
+        if libc::WIFEXITED(status) {
+            return Some((Pid::from_raw(pid), Death::Exit(libc::WEXITSTATUS(status))));
+        }
+        if libc::WIFSIGNALED(status) {
+            return Some((Pid::from_raw(pid), Death::Signal(libc::WTERMSIG(status))));
+        }
+        // Stopped or continued: only told to those who ask for it, but never a reason to give up on the others.
+    }
+}
+
+/// Ends this process at once: no destructor, no handler of atexit, no buffer is flushed. For children of a fork, whose
+/// parent's destructors are not theirs to run.
+pub fn exit_now(status: u8) -> ! {
+    // SAFETY: _exit(2) may be called at any time and does not return.
+    unsafe { libc::_exit(i32::from(status)) }
+}
+
+/// Makes this process the leader of a session of its own, without a terminal.
+pub fn new_session() -> io::Result<()> {
+    unistd::setsid()?;
+    Ok(())
+}
+
+/// Connects standard input and output with /dev/null, and standard error too unless it is kept.
+pub fn silence(keep_stderr: bool) -> io::Result<()> {
+    let null = File::options().read(true).write(true).open("/dev/null")?;
+    unistd::dup2_stdin(&null)?;
+    unistd::dup2_stdout(&null)?;
+    if !keep_stderr {
+        unistd::dup2_stderr(&null)?;
+    }
+    Ok(())
+}
+
+/// The fields of /proc/self/stat behind the command's name, starting with the state, which is field 3 of proc(5).
+/// `None` = /proc is not there.
+pub(super) fn stat_fields() -> Option<Vec<String>> {
+    let stat = fs::read_to_string("/proc/self/stat").ok()?;
+    // The name may contain blanks and brackets; its own closing bracket is the last one.
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_ascii_whitespace().map(String::from).collect())
+}
+
+/// Field 20 of proc(5).
+fn threads() -> Option<u64> {
+    stat_fields()?.get(17)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn deaths_are_described() {
+        for (death, text) in [
+            (Death::Exit(71), "exited with status 71"),
+            (Death::Signal(9), "was killed by SIGKILL"),
+            (Death::Signal(11), "was killed by SIGSEGV"),
+            (Death::Signal(40), "was killed by signal 40"),
+        ] {
+            assert_eq!(death.describe(), text);
+        }
+    }
+
+    #[test]
+    fn a_process_with_threads_does_not_fork() {
+        // The thread waits until the attempt was made.
+        let (send, receive) = std::sync::mpsc::channel::<()>();
+        let thread = std::thread::spawn(move || receive.recv());
+        let refused = fork();
+        assert_ne!(
+            refused.as_ref().ok(),
+            Some(&Side::Child),
+            "this is a forked test"
+        );
+        assert_eq!(
+            refused.unwrap_err().to_string(),
+            "a process with threads does not fork"
+        );
+        drop(send);
+        let _ = thread.join();
+    }
+}

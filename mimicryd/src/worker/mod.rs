@@ -1,0 +1,491 @@
+//! A worker: gives up its privileges, accepts one connection after the other, has each served, and retires.
+//!
+//! How a connection is served is a [`Serve`]. When to stop is a [`Life`], which serving asks and polls too.
+//!
+//! Must never: return into the program that forked it (its destructors would run twice), or wait where a signal or the
+//! master's death cannot wake it.
+
+#![forbid(unsafe_code)]
+
+pub mod serve;
+mod transaction;
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::rc::Rc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags};
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signal::Signal;
+use socket2::Socket;
+
+use crate::master::listen::{Listener, Peer};
+use crate::master::scoreboard::{Counter, Slot, State};
+use crate::master::spawn::{Birth, Ends};
+use crate::master::{Program, exit};
+use crate::sys::process::exit_now;
+use crate::sys::signals::Signals;
+use crate::sys::{poll, privileges, signals, title};
+
+/// Serves connections, one at a time. Made in the worker, once in its life.
+pub trait Serve {
+    /// Serves one connection to its end, then closes it by dropping it.
+    ///
+    /// It tells `slot` what it is doing ([`Slot::enter`]) and counts there ([`Slot::add`]; [`Counter::Sessions`] is
+    /// counted already). It polls `life` along with whatever it waits for, and asks it before each transaction.
+    fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd;
+}
+
+/// How a session ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionEnd {
+    Served,
+    /// Something in the worker may be broken, as after a panic: it retires.
+    Broken,
+}
+
+/// A connection that was accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Does not block, is closed on exec, and has no delay (TCP_NODELAY).
+    pub socket: Socket,
+    pub peer: Peer,
+    /// Index into the `listen` of the worker's configuration.
+    pub listener: usize,
+}
+
+/// What is asked of a worker, from the least to the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Wish {
+    /// Go on.
+    Stay,
+    /// Finish the session, then go: there is a newer generation, or there are too many workers (HUP).
+    Retire,
+    /// Finish the transaction, answer 421 to whatever follows, then go: the daemon stops (TERM), or the master is dead.
+    Drain,
+    /// Go at once, answering 421 if that does not take time: the time to drain is over (QUIT).
+    Quit,
+}
+
+/// How long a worker keeps its hands off the listeners when the system is out of descriptors or memory.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Lives the whole life of a worker.
+pub fn run(birth: Birth) -> ! {
+    // A panic outside a transaction ends here and does not unwind into the program that called the master.
+    let _last = LastResort;
+    let ends = Rc::clone(&birth.ends);
+    let status = match live(birth) {
+        Ok(()) => exit::OK,
+        Err(failure) => {
+            log::error!("worker cannot go on: {}", failure.why);
+            ends.complain(&failure.why);
+            failure.status
+        }
+    };
+    log::logger().flush();
+    exit_now(status)
+}
+
+struct LastResort;
+
+impl Drop for LastResort {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            exit_now(exit::SOFTWARE);
+        }
+    }
+}
+
+struct Failure {
+    status: u8,
+    why: String,
+}
+
+fn failure(status: u8, what: &str, error: impl std::fmt::Display) -> Failure {
+    Failure {
+        status,
+        why: format!("{what}: {error}"),
+    }
+}
+
+fn live(birth: Birth) -> Result<(), Failure> {
+    birth.slot.claim(std::process::id(), birth.generation);
+    birth.program.born();
+    let signals = own_signals().map_err(|error| failure(exit::OSERR, "signals", error))?;
+    if let Some(identity) = &birth.identity {
+        privileges::become_user(identity).map_err(|error| {
+            let what = format!("cannot become the user {}", identity.name);
+            failure(exit::NOPERM, &what, error)
+        })?;
+    }
+    privileges::harden().map_err(|error| failure(exit::OSERR, "cannot give up rights", error))?;
+    title::set("mimicryd: worker (starting)");
+    let life = Life::new(signals, &birth).map_err(|error| failure(exit::OSERR, "epoll", error))?;
+    let mut serve = (birth.factory)(&birth.slot)
+        .map_err(|why| failure(exit::UNAVAILABLE, "cannot serve", why))?;
+    let mut worker = Worker {
+        gate: Gate::new(&life).map_err(|error| failure(exit::OSERR, "epoll", error))?,
+        mails: quota(birth.config.daemon.mails_per_worker),
+        slot: birth.slot,
+        ends: birth.ends,
+        life,
+        announced: false,
+    };
+    worker
+        .work(serve.as_mut())
+        .map_err(|error| failure(exit::OSERR, "cannot accept", error))
+}
+
+/// The master's signals are not a worker's. Everything is still blocked here.
+fn own_signals() -> io::Result<Signals> {
+    let own = Signals::new(&[
+        Signal::SIGTERM,
+        Signal::SIGQUIT,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+    ])?;
+    signals::default(&[Signal::SIGCHLD, Signal::SIGTTIN, Signal::SIGTTOU])?;
+    // Rust's handler, which would print a line about the stack into nowhere, lets the first one pass that kill(2) sent.
+    signals::default(&[Signal::SIGSEGV, Signal::SIGBUS])?;
+    // A terminal sends INT to all; it is the master that decides. A lost client is an error of write(2).
+    signals::ignore(&[Signal::SIGINT, Signal::SIGUSR2, Signal::SIGPIPE])?;
+    signals::unblock_all()?;
+    Ok(own)
+}
+
+/// Mails after which this worker retires; `None` = never. Up to an eighth more than configured, so that workers that
+/// were born together do not go together.
+fn quota(configured: u64) -> Option<u64> {
+    if configured == 0 {
+        return None;
+    }
+    let spread = (configured / 8).saturating_add(1);
+    // Without a random number they go together, which is no harm.
+    let random = getrandom::u64().unwrap_or(0);
+    Some(configured.saturating_add(random.checked_rem(spread).unwrap_or(0)))
+}
+
+struct Worker {
+    life: Life,
+    gate: Gate,
+    slot: Slot,
+    ends: Rc<Ends>,
+    mails: Option<u64>,
+    /// Does the master know that this worker accepts.
+    announced: bool,
+}
+
+impl Worker {
+    fn work(&mut self, serve: &mut dyn Serve) -> io::Result<()> {
+        loop {
+            self.idle();
+            match self.life.look() {
+                Wish::Stay => {
+                    if let Some(connection) = self.gate.wait(&self.life)?
+                        && !self.serve(serve, connection)
+                    {
+                        return Ok(());
+                    }
+                }
+                Wish::Retire => {
+                    // The kernel may have woken this worker, and no other, for a connection.
+                    if let Some(connection) = self.gate.try_all(&self.life)? {
+                        self.serve(serve, connection);
+                    }
+                    return Ok(());
+                }
+                Wish::Drain | Wish::Quit => return Ok(()),
+            }
+        }
+    }
+
+    fn idle(&mut self) {
+        self.slot.enter(State::Idle);
+        title::set("mimicryd: worker (idle)");
+        if !self.announced {
+            self.announced = true;
+            self.ends.nudge();
+        }
+    }
+
+    /// Serves a connection. False = this was the last one.
+    fn serve(&mut self, serve: &mut dyn Serve, connection: Accepted) -> bool {
+        self.slot.enter(State::Session);
+        self.slot.add(Counter::Sessions, 1);
+        title::set(&format!("mimicryd: worker (busy {})", connection.peer));
+        if self.slot.board().is_nudge_due() {
+            self.ends.nudge();
+        }
+        let end = serve.session(connection, &self.slot, &self.life);
+        end != SessionEnd::Broken && !self.is_spent() && self.life.wish() == Wish::Stay
+    }
+
+    fn is_spent(&self) -> bool {
+        self.mails
+            .is_some_and(|mails| self.slot.count(Counter::Mails) >= mails)
+    }
+}
+
+/// Where connections come in.
+struct Gate {
+    /// Own to this worker, as is each worker's. Made after the fork: a shared one would wake all of them.
+    epoll: Epoll,
+    /// When the system ran short: no accepting before.
+    paused: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+/// The event of a [`Life`]; a listener's is its index.
+const LIFE: u64 = u64::MAX;
+
+impl Gate {
+    fn new(life: &Life) -> io::Result<Gate> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        for (index, listener) in life.listeners.borrow().iter().enumerate() {
+            // Exclusive: a connection wakes one worker, not all.
+            let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
+            epoll.add(listener.as_fd(), EpollEvent::new(flags, index as u64))?;
+        }
+        epoll.add(life, EpollEvent::new(EpollFlags::EPOLLIN, LIFE))?;
+        Ok(Gate {
+            epoll,
+            paused: None,
+            complained: None,
+        })
+    }
+
+    /// Waits for a connection. `None` = something else happened.
+    fn wait(&mut self, life: &Life) -> io::Result<Option<Accepted>> {
+        if let Some(until) = self.paused.take() {
+            // Not in epoll: whoever waits there would be woken for connections that it cannot take.
+            let mut told = [PollFd::new(life.as_fd(), PollFlags::POLLIN)];
+            poll::wait(&mut told, Some(until))?;
+            return Ok(None);
+        }
+        // One event: the kernel then takes the listeners in turn.
+        let mut events = [EpollEvent::empty()];
+        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => return Ok(None),
+            Err(error) => return Err(error.into()),
+        };
+        match events.first() {
+            Some(event) if count > 0 && event.data() != LIFE => {
+                let index = usize::try_from(event.data()).unwrap_or(usize::MAX);
+                let connection = self.accept(life, index)?;
+                if connection.is_none() && event.events().contains(EpollFlags::EPOLLHUP) {
+                    // The listener was shut and stays ready for ever. Why is about to be told.
+                    self.paused = Instant::now().checked_add(PAUSE);
+                }
+                Ok(connection)
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Takes a connection that waits already.
+    fn try_all(&mut self, life: &Life) -> io::Result<Option<Accepted>> {
+        let count = life.listeners.borrow().len();
+        for index in 0..count {
+            if let Some(connection) = self.accept(life, index)? {
+                return Ok(Some(connection));
+            }
+        }
+        Ok(None)
+    }
+
+    fn accept(&mut self, life: &Life, index: usize) -> io::Result<Option<Accepted>> {
+        let listeners = life.listeners.borrow();
+        let Some(listener) = listeners.get(index) else {
+            return Ok(None);
+        };
+        match listener.accept() {
+            Ok((socket, peer)) => Ok(Some(Accepted {
+                socket,
+                peer,
+                listener: index,
+            })),
+            Err(error) => match after(&error) {
+                After::GoOn => Ok(None),
+                After::Pause => {
+                    let now = Instant::now();
+                    self.paused = now.checked_add(PAUSE);
+                    let silent = self.complained.is_some_and(|last| {
+                        now.saturating_duration_since(last) < Duration::from_secs(60)
+                    });
+                    if !silent {
+                        self.complained = Some(now);
+                        log::error!(
+                            "cannot accept on {}: {error}; trying again",
+                            listener.place()
+                        );
+                    }
+                    Ok(None)
+                }
+                After::GiveUp => Err(error),
+            },
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum After {
+    GoOn,
+    Pause,
+    GiveUp,
+}
+
+/// What a failed accept(2) means for the next one.
+fn after(error: &io::Error) -> After {
+    match error.raw_os_error().map(Errno::from_raw) {
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => After::Pause,
+        Some(Errno::EBADF | Errno::ENOTSOCK | Errno::EFAULT | Errno::EOPNOTSUPP) => After::GiveUp,
+        // Another worker was quicker, the listener was shut, the client is gone already, or its network is; accept(2) hands over errors of the
+        // new connection as its own.
+        _ => After::GoOn,
+    }
+}
+
+/// When to stop. It can be polled: readable = ask [`Life::wish`].
+pub struct Life {
+    /// Of the signals and the life pipe, so that one descriptor stands for both.
+    epoll: Epoll,
+    signals: Signals,
+    ends: Rc<Ends>,
+    wish: Cell<Wish>,
+    listeners: RefCell<Vec<Rc<Listener>>>,
+    program: Rc<dyn Program>,
+}
+
+const SIGNALS: u64 = 0;
+const PIPE: u64 = 1;
+
+impl Life {
+    fn new(signals: Signals, birth: &Birth) -> io::Result<Life> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
+        epoll.add(
+            birth.ends.life(),
+            EpollEvent::new(EpollFlags::EPOLLIN, PIPE),
+        )?;
+        Ok(Life {
+            epoll,
+            signals,
+            ends: Rc::clone(&birth.ends),
+            wish: Cell::new(Wish::Stay),
+            listeners: RefCell::new(birth.listeners.clone()),
+            program: Rc::clone(&birth.program),
+        })
+    }
+
+    /// What is asked of this worker; it never becomes less. To be asked by serving at least before each transaction, and
+    /// whenever [`Life`] is readable. Costs one system call.
+    pub fn wish(&self) -> Wish {
+        let wish = self.look();
+        if wish > Wish::Stay {
+            // Nothing more is accepted, and nobody is to be kept waiting at a door that does not open, nor a new master
+            // from binding.
+            self.listeners.borrow_mut().clear();
+        }
+        wish
+    }
+
+    fn look(&self) -> Wish {
+        let mut events = [EpollEvent::empty(); 2];
+        // An error leaves everything as it was, and the next call tries again.
+        let count = self
+            .epoll
+            .wait(&mut events, EpollTimeout::ZERO)
+            .unwrap_or(0);
+        for event in events.iter().take(count) {
+            match event.data() {
+                SIGNALS => self.take_signals(),
+                _ => self.master_is_gone(),
+            }
+        }
+        self.wish.get()
+    }
+
+    fn take_signals(&self) {
+        for signal in self.signals.take() {
+            match signal {
+                Signal::SIGHUP => self.raise(Wish::Retire),
+                Signal::SIGTERM => self.raise(Wish::Drain),
+                Signal::SIGQUIT => self.raise(Wish::Quit),
+                Signal::SIGUSR1 => self.program.reopen_log(),
+                _ => {}
+            }
+        }
+    }
+
+    fn master_is_gone(&self) {
+        if self.wish.get() < Wish::Drain {
+            log::warn!("the master is gone");
+        }
+        self.raise(Wish::Drain);
+        // For the others too, who may be busy for a while: a new master is to be able to bind at once.
+        for listener in self.listeners.borrow().iter() {
+            listener.shut();
+        }
+        // The end of file stays; without this, whoever polls would never wait again.
+        let _ = self.epoll.delete(self.ends.life());
+    }
+
+    fn raise(&self, wish: Wish) {
+        self.wish.set(self.wish.get().max(wish));
+    }
+}
+
+impl AsFd for Life {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.epoll.0.as_fd()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_accept() {
+        for (error, expected) in [
+            (Errno::EMFILE, After::Pause),
+            (Errno::ENFILE, After::Pause),
+            (Errno::ENOBUFS, After::Pause),
+            (Errno::ENOMEM, After::Pause),
+            (Errno::EAGAIN, After::GoOn),
+            (Errno::EINTR, After::GoOn),
+            (Errno::ECONNABORTED, After::GoOn),
+            (Errno::EPROTO, After::GoOn),
+            (Errno::ENETDOWN, After::GoOn),
+            (Errno::EPERM, After::GoOn),
+            (Errno::EBADF, After::GiveUp),
+            (Errno::EINVAL, After::GoOn),
+            (Errno::ENOTSOCK, After::GiveUp),
+        ] {
+            let error = io::Error::from_raw_os_error(error as i32);
+            assert_eq!(after(&error), expected, "{error}");
+        }
+        assert_eq!(after(&io::Error::other("x")), After::GoOn);
+    }
+
+    #[test]
+    fn quotas_have_jitter() {
+        assert_eq!(quota(0), None);
+        assert_eq!(quota(1), Some(1));
+        assert_eq!(quota(7), Some(7));
+        let mut seen = std::collections::BTreeSet::new();
+        for _ in 0..100 {
+            let quota = quota(1000).unwrap();
+            assert!((1000..=1125).contains(&quota), "{quota}");
+            seen.insert(quota);
+        }
+        assert!(seen.len() > 10, "{seen:?}");
+        assert!(quota(u64::MAX).is_some());
+    }
+}
