@@ -98,7 +98,7 @@ impl Generation {
             listeners,
             board,
             children: Vec::new(),
-            throttle: Throttle::new(),
+            throttle: Throttle::default(),
             surplus: Surplus::default(),
             crashed: 0,
             past: Totals::default(),

@@ -148,15 +148,17 @@ pub enum Loudness {
     Silent,
 }
 
-impl Throttle {
-    pub fn new() -> Throttle {
+impl Default for Throttle {
+    fn default() -> Throttle {
         Throttle {
             in_a_row: 0,
             deaths: Backoff::new(),
             forks: Backoff::new(),
         }
     }
+}
 
+impl Throttle {
     /// A worker finished a mail.
     pub fn finished_mail(&mut self) {
         self.in_a_row = 0;
@@ -381,7 +383,7 @@ mod tests {
     #[test]
     fn dying_early_is_throttled() {
         let start = Instant::now();
-        let mut throttle = Throttle::new();
+        let mut throttle = Throttle::default();
         let mut now = start;
         for _ in 1..EARLY_DEATHS {
             assert_eq!(throttle.died(true, now), Loudness::Death);
@@ -414,7 +416,7 @@ mod tests {
     #[test]
     fn only_a_row_of_early_deaths_counts() {
         let now = Instant::now();
-        let mut throttle = Throttle::new();
+        let mut throttle = Throttle::default();
         for death in 0..100 {
             let early = death % 5 != 4;
             assert_eq!(throttle.died(early, now), Loudness::Death);
@@ -426,7 +428,7 @@ mod tests {
     #[test]
     fn failing_forks_pause() {
         let now = Instant::now();
-        let mut throttle = Throttle::new();
+        let mut throttle = Throttle::default();
         assert_eq!(throttle.fork_failed(now), Loudness::Window(FIRST_WAIT));
         assert!(!throttle.may_spawn(now));
         let later = now + FIRST_WAIT;
