@@ -16,33 +16,68 @@ const NEVER: &[Never] = &[
         place: "mimicry-core/src",
         except: &[],
         words: &[
-            "std::net::Tcp", "std::net::Udp", "std::os::unix::net", "std::process", "std::env", "std::thread", "nix::", "Instant",
-            "SystemTime", "mimicry_plugins", "mimicryd::", "lettre",
+            "std::net::Tcp",
+            "std::net::Udp",
+            "std::os::unix::net",
+            "std::process",
+            "std::env",
+            "std::thread",
+            "nix::",
+            "Instant",
+            "SystemTime",
+            "mimicry_plugins",
+            "mimicryd::",
+            "lettre",
         ],
         why: "core has no sockets, no fork, no environment, no clock and no process exit",
     },
     Never {
         place: "mimicry-core/src/message",
         except: &[],
-        words: &["crate::rule", "crate::plugin", "crate::engine", "crate::config", "crate::policy", "crate::registry"],
+        words: &[
+            "crate::rule",
+            "crate::plugin",
+            "crate::engine",
+            "crate::config",
+            "crate::policy",
+            "crate::registry",
+        ],
         why: "the message knows no rules",
     },
     Never {
         place: "mimicry-plugins/src",
         except: &[],
-        words: &["mimicryd::", "std::net", "std::process", "std::env", "nix::"],
+        words: &[
+            "mimicryd::",
+            "std::net",
+            "std::process",
+            "std::env",
+            "nix::",
+        ],
         why: "a plugin knows the contract and nothing of the daemon",
     },
     Never {
         place: "mimicry-plugins/src/shared",
         except: &[],
-        words: &["crate::disclaim", "crate::zip", "crate::keep", "crate::ignore_mail"],
+        words: &[
+            "crate::disclaim",
+            "crate::zip",
+            "crate::keep",
+            "crate::ignore_mail",
+        ],
         why: "what plugins share knows none of them",
     },
     Never {
         place: "mimicryd/src/smtp",
         except: &[],
-        words: &["crate::relay", "std::net::Tcp", "std::os::unix::net", "std::io::Read", "std::io::Write", "nix::"],
+        words: &[
+            "crate::relay",
+            "std::net::Tcp",
+            "std::os::unix::net",
+            "std::io::Read",
+            "std::io::Write",
+            "nix::",
+        ],
         why: "the SMTP server is a state machine without I/O and does not know the relay",
     },
     Never {
@@ -54,7 +89,14 @@ const NEVER: &[Never] = &[
     Never {
         place: "mimicryd/src/master",
         except: &[],
-        words: &["mimicry_core::message", "mimicry_core::engine", "crate::smtp", "crate::relay", "lettre", "mailparse"],
+        words: &[
+            "mimicry_core::message",
+            "mimicry_core::engine",
+            "crate::smtp",
+            "crate::relay",
+            "lettre",
+            "mailparse",
+        ],
         why: "the master parses no mail",
     },
     Never {
@@ -97,7 +139,11 @@ fn a_plugin_imports_no_other_plugin() {
         if file.extension().is_none_or(|extension| extension != "rs") || file.ends_with("lib.rs") {
             continue;
         }
-        for line in fs::read_to_string(&file).unwrap().lines().filter(|line| line.trim_start().starts_with("use crate::")) {
+        for line in fs::read_to_string(&file)
+            .unwrap()
+            .lines()
+            .filter(|line| line.trim_start().starts_with("use crate::"))
+        {
             if !line.contains("use crate::shared") {
                 found.push(format!("{}: {line}", file.display()));
             }
@@ -110,7 +156,11 @@ fn a_plugin_imports_no_other_plugin() {
 #[test]
 fn every_guarded_place_exists() {
     for never in NEVER {
-        assert!(!sources(&root().join(never.place)).is_empty(), "{} has no sources", never.place);
+        assert!(
+            !sources(&root().join(never.place)).is_empty(),
+            "{} has no sources",
+            never.place
+        );
     }
 }
 
@@ -123,7 +173,10 @@ fn core_and_plugins_forbid_unsafe_code() {
 }
 
 fn root() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_path_buf()
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .unwrap()
+        .to_path_buf()
 }
 
 /// The source without its tests, which may look at the world.
@@ -139,7 +192,9 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut stack = vec![folder.to_path_buf()];
     while let Some(folder) = stack.pop() {
-        let Ok(entries) = fs::read_dir(folder) else { continue };
+        let Ok(entries) = fs::read_dir(folder) else {
+            continue;
+        };
         for path in entries.map(|entry| entry.unwrap().path()) {
             if path.is_dir() {
                 if !path.ends_with("target") && !path.ends_with(".git") {

@@ -48,7 +48,12 @@ fn hostile(kind: &str, size: usize) -> Vec<u8> {
             mail.clear();
             let mut level = 0;
             while mail.len() < size {
-                mail.extend_from_slice(format!("Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n").as_bytes());
+                mail.extend_from_slice(
+                    format!(
+                        "Content-Type: multipart/mixed; boundary=b{level}\r\n\r\n--b{level}\r\n"
+                    )
+                    .as_bytes(),
+                );
                 level += 1;
             }
         }
@@ -106,11 +111,13 @@ fn hostile_megabytes<const MEGABYTES: usize>(bencher: Bencher<'_, '_>, kind: &st
 fn attach_render_verify_10m(bencher: Bencher<'_, '_>) {
     let mail = with_attachments();
     let message = Message::scan(mail, &Limits::default());
-    bencher.counter(BytesCount::new(message.raw().len())).bench_local(|| {
-        let mut edits = EditSet::new(&message);
-        edits.set_field(PartId::ROOT, "Subject", "new").unwrap();
-        verify(&edits, render(&edits), &Limits::default()).unwrap()
-    });
+    bencher
+        .counter(BytesCount::new(message.raw().len()))
+        .bench_local(|| {
+            let mut edits = EditSet::new(&message);
+            edits.set_field(PartId::ROOT, "Subject", "new").unwrap();
+            verify(&edits, render(&edits), &Limits::default()).unwrap()
+        });
 }
 
 fn bench_scan(bencher: Bencher<'_, '_>, mail: Vec<u8>) {

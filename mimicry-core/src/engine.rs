@@ -17,10 +17,15 @@ use crate::rule::{OnDkim, Reason, Rule};
 /// One plan per class of recipients. Pure.
 pub fn plan(policy: &Policy, mail: &Mail) -> Vec<Plan> {
     let facts = Facts::of(mail);
-    classes(policy, &mail.origin, &mail.envelope.sender, &mail.envelope.recipients)
-        .into_iter()
-        .map(|recipients| plan_class(policy, &facts, recipients))
-        .collect()
+    classes(
+        policy,
+        &mail.origin,
+        &mail.envelope.sender,
+        &mail.envelope.recipients,
+    )
+    .into_iter()
+    .map(|recipients| plan_class(policy, &facts, recipients))
+    .collect()
 }
 
 /// What came of a plan.
@@ -38,7 +43,10 @@ pub enum Report {
     /// It did not come to its job: the plan says why.
     AsPlanned,
     /// It changed these parts (of the mail as it came).
-    Edited { parts: Vec<PartId>, notes: Vec<String> },
+    Edited {
+        parts: Vec<PartId>,
+        notes: Vec<String>,
+    },
     /// Its job ran and changed nothing that this mail shows: a copy was kept, say.
     Done { notes: Vec<String> },
     /// Its job ran and did not edit.
@@ -71,8 +79,17 @@ pub struct Stopped {
 }
 
 /// Runs a plan. The mail itself is not changed.
-pub fn apply(policy: &Policy, mail: &Mail, plan: &Plan, limits: &Limits) -> Result<Applied, Stopped> {
-    if let Some(rule) = plan.steps.iter().position(|step| *step == Decision::RejectSealed) {
+pub fn apply(
+    policy: &Policy,
+    mail: &Mail,
+    plan: &Plan,
+    limits: &Limits,
+) -> Result<Applied, Stopped> {
+    if let Some(rule) = plan
+        .steps
+        .iter()
+        .position(|step| *step == Decision::RejectSealed)
+    {
         return Err(Stopped {
             reject: true,
             rule,
@@ -81,7 +98,11 @@ pub fn apply(policy: &Policy, mail: &Mail, plan: &Plan, limits: &Limits) -> Resu
     }
     let mut reports = vec![Report::AsPlanned; plan.steps.len()];
     let mut edited_mail: Option<Mail> = None;
-    for scopes in [&[Scope::Original, Scope::Part][..], &[Scope::Whole], &[Scope::Seal]] {
+    for scopes in [
+        &[Scope::Original, Scope::Part][..],
+        &[Scope::Whole],
+        &[Scope::Seal],
+    ] {
         let edited = {
             let current = edited_mail.as_ref().unwrap_or(mail);
             let mut pass = Pass {
@@ -132,10 +153,12 @@ impl<'p> Pass<'p> {
             let before = self.edits.clone();
             let report = match self.job(index, rule, run) {
                 Ok(report) => report,
-                Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => Report::Unchanged {
-                    reason: Reason::Fault,
-                    notes: vec![fault.to_string()],
-                },
+                Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => {
+                    Report::Unchanged {
+                        reason: Reason::Fault,
+                        notes: vec![fault.to_string()],
+                    }
+                }
                 Err(fault) => answer(index, rule, fault)?,
             };
             let edited = matches!(report, Report::Edited { .. });
@@ -145,7 +168,11 @@ impl<'p> Pass<'p> {
                 // A rule that fails leaves no edit behind, nor does one in shadow mode or one that reports none.
                 self.edits = before;
             }
-            let report = if run.shadow { Report::Shadow(Box::new(report)) } else { report };
+            let report = if run.shadow {
+                Report::Shadow(Box::new(report))
+            } else {
+                report
+            };
             if let Some(place) = self.reports.get_mut(index) {
                 *place = report;
             }
@@ -155,7 +182,12 @@ impl<'p> Pass<'p> {
 
     /// Runs one job to its end; on a fault the edits made so far are the caller's to discard.
     fn job(&mut self, index: usize, rule: &'p Rule, run: &Run) -> Result<Report, Fault> {
-        let parts: Vec<PartId> = run.parts.iter().copied().filter(|part| !self.edits.is_gone(*part)).collect();
+        let parts: Vec<PartId> = run
+            .parts
+            .iter()
+            .copied()
+            .filter(|part| !self.edits.is_gone(*part))
+            .collect();
         if parts.is_empty() && !run.parts.is_empty() {
             return Ok(Report::Unchanged {
                 reason: Reason::Kept,
@@ -196,7 +228,9 @@ impl<'p> Pass<'p> {
         }
         let finish = job.finish(&mut self.edits)?;
         self.account(&waiting, &finish, &mut edited)?;
-        if rule.kind.scope() == Scope::Part && self.kept_before(index).any(|part| self.edits.is_gone(part)) {
+        if rule.kind.scope() == Scope::Part
+            && self.kept_before(index).any(|part| self.edits.is_gone(part))
+        {
             return Err(Fault::NotApplicable(Reason::Kept));
         }
         edited.extend(&finish.edited);
@@ -207,18 +241,28 @@ impl<'p> Pass<'p> {
             // A job that got none of its parts can only say that there were none.
             let kept_out = left.filter(|_| run.parts.is_empty());
             return Ok(Report::Unchanged {
-                reason: kept_out.or(finish.reason).or(reason).or(left).unwrap_or(Reason::NoBody),
+                reason: kept_out
+                    .or(finish.reason)
+                    .or(reason)
+                    .or(left)
+                    .unwrap_or(Reason::NoBody),
                 notes: finish.notes,
             });
         }
         if edited.is_empty() {
             return Ok(match finish.reason {
-                Some(reason) => Report::Unchanged { reason, notes: finish.notes },
-                None => Report::Done { notes: finish.notes },
+                Some(reason) => Report::Unchanged {
+                    reason,
+                    notes: finish.notes,
+                },
+                None => Report::Done {
+                    notes: finish.notes,
+                },
             });
         }
         if rule.on_dkim == OnDkim::Strip {
-            self.edits.remove_fields(PartId::ROOT, "DKIM-Signature", |_| true)?;
+            self.edits
+                .remove_fields(PartId::ROOT, "DKIM-Signature", |_| true)?;
         }
         Ok(Report::Edited {
             parts: edited,
@@ -230,21 +274,34 @@ impl<'p> Pass<'p> {
     /// not take the multipart along.
     fn kept_before(&self, index: usize) -> impl Iterator<Item = PartId> {
         let message = &self.mail.message;
-        let kept = self.plan.steps.iter().take(index).flat_map(|step| match step {
-            Decision::Keep(parts) => parts.as_slice(),
-            _ => &[],
-        });
-        kept.copied().filter(|part| message.part(*part).is_some_and(|part| part.is_multipart()))
+        let kept = self
+            .plan
+            .steps
+            .iter()
+            .take(index)
+            .flat_map(|step| match step {
+                Decision::Keep(parts) => parts.as_slice(),
+                _ => &[],
+            });
+        kept.copied()
+            .filter(|part| message.part(*part).is_some_and(|part| part.is_multipart()))
     }
 
     /// Every part that a job took is in a new part now, or has been given back.
-    fn account(&mut self, waiting: &[PartId], finish: &Finish, edited: &mut Vec<PartId>) -> Result<(), Fault> {
+    fn account(
+        &mut self,
+        waiting: &[PartId],
+        finish: &Finish,
+        edited: &mut Vec<PartId>,
+    ) -> Result<(), Fault> {
         for part in waiting {
             if finish.released.contains(part) {
                 continue;
             }
             if !finish.taken.contains(part) {
-                return Err(Fault::Permanent("a part was taken and not accounted for".into()));
+                return Err(Fault::Permanent(
+                    "a part was taken and not accounted for".into(),
+                ));
             }
             match self.edits.remove_pruning(*part) {
                 Ok(()) => {}
@@ -296,11 +353,18 @@ impl<'p> Pass<'p> {
 
 /// What a fault means for the mail.
 fn answer(index: usize, rule: &Rule, fault: Fault) -> Result<Report, Stopped> {
-    let stop = |reject: bool, text: String| Stopped { reject, rule: index, text };
+    let stop = |reject: bool, text: String| Stopped {
+        reject,
+        rule: index,
+        text,
+    };
     match fault {
         Fault::Temporary(text) => Err(stop(false, text)),
         Fault::Asked { reject, text } => Err(stop(reject, text)),
-        Fault::NotApplicable(reason) => Ok(Report::Unchanged { reason, notes: Vec::new() }),
+        Fault::NotApplicable(reason) => Ok(Report::Unchanged {
+            reason,
+            notes: Vec::new(),
+        }),
         Fault::Permanent(text) => match rule.on_error {
             OnError::Defer => Err(stop(false, text)),
             OnError::Reject => Err(stop(true, text)),

@@ -388,4 +388,3 @@ pub struct OptionError {
     /// What would be right.
     pub help: Option<String>,
 }
-

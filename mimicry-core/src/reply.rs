@@ -40,14 +40,26 @@ pub enum Class {
 impl Reply {
     /// `text` may have several lines; a code out of 200..=599 becomes 451.
     pub fn new(code: u16, enhanced: Option<Enhanced>, text: &str) -> Reply {
-        let code = if (200..600).contains(&code) { code } else { 451 };
+        let code = if (200..600).contains(&code) {
+            code
+        } else {
+            451
+        };
         // RFC 2034 section 4: the class of the two codes is the same; 3xx has no enhanced code.
         let enhanced = enhanced.filter(|enhanced| enhanced.0 == code / 100 && enhanced.0 != 3);
-        let mut lines: Vec<String> = text.lines().take(MAX_LINES).map(|line| clean(line, enhanced)).collect();
+        let mut lines: Vec<String> = text
+            .lines()
+            .take(MAX_LINES)
+            .map(|line| clean(line, enhanced))
+            .collect();
         if lines.is_empty() {
             lines.push(String::new());
         }
-        Reply { code, enhanced, lines }
+        Reply {
+            code,
+            enhanced,
+            lines,
+        }
     }
 
     /// A reply of ours: `Reply::own(550, "5.7.1", "no")`.
@@ -66,9 +78,14 @@ impl Reply {
         let prefix = enhanced.map(|enhanced| enhanced.to_string());
         let text: Vec<&str> = texts
             .iter()
-            .map(|line| match prefix.as_deref().and_then(|prefix| line.strip_prefix(prefix)) {
-                Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start(),
-                _ => line,
+            .map(|line| {
+                match prefix
+                    .as_deref()
+                    .and_then(|prefix| line.strip_prefix(prefix))
+                {
+                    Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start(),
+                    _ => line,
+                }
             })
             .collect();
         Reply::new(code, enhanced, &text.join("\n"))
@@ -107,7 +124,11 @@ impl Reply {
         }
         Reply {
             code: 451,
-            enhanced: Some(self.enhanced.filter(|enhanced| enhanced.0 == 4).unwrap_or(Enhanced(4, 3, 0))),
+            enhanced: Some(
+                self.enhanced
+                    .filter(|enhanced| enhanced.0 == 4)
+                    .unwrap_or(Enhanced(4, 3, 0)),
+            ),
             lines: self.lines.clone(),
         }
     }
@@ -143,7 +164,8 @@ impl fmt::Display for Reply {
 impl Enhanced {
     pub fn parse(text: &str) -> Option<Enhanced> {
         let mut numbers = text.split('.').map(|digits| {
-            let plain = (1..=3).contains(&digits.len()) && digits.bytes().all(|octet| octet.is_ascii_digit());
+            let plain = (1..=3).contains(&digits.len())
+                && digits.bytes().all(|octet| octet.is_ascii_digit());
             digits.parse::<u16>().ok().filter(|_| plain)
         });
         let enhanced = Enhanced(numbers.next()??, numbers.next()??, numbers.next()??);
@@ -162,7 +184,13 @@ fn clean(line: &str, enhanced: Option<Enhanced>) -> String {
     let used = 4 + 2 + enhanced.map_or(0, |enhanced| enhanced.to_string().len() + 1);
     let most = MAX_LINE.saturating_sub(used);
     line.chars()
-        .map(|char| if (' '..='~').contains(&char) { char } else { '?' })
+        .map(|char| {
+            if (' '..='~').contains(&char) {
+                char
+            } else {
+                '?'
+            }
+        })
         .take(most)
         .collect()
 }
@@ -191,9 +219,18 @@ mod tests {
             (Reply::own(250, "2.0.0", "queued"), "250 2.0.0 queued\r\n"),
             (Reply::new(354, None, "go on"), "354 go on\r\n"),
             (Reply::new(250, None, "a\nb"), "250-a\r\n250 b\r\n"),
-            (Reply::own(550, "5.7.1", "a\r\nb"), "550-5.7.1 a\r\n550 5.7.1 b\r\n"),
-            (Reply::own(550, "4.7.1", "classes differ"), "550 classes differ\r\n"),
-            (Reply::own(451, "4.3.0", "a\u{0}ü\u{1b}"), "451 4.3.0 a???\r\n"),
+            (
+                Reply::own(550, "5.7.1", "a\r\nb"),
+                "550-5.7.1 a\r\n550 5.7.1 b\r\n",
+            ),
+            (
+                Reply::own(550, "4.7.1", "classes differ"),
+                "550 classes differ\r\n",
+            ),
+            (
+                Reply::own(451, "4.3.0", "a\u{0}ü\u{1b}"),
+                "451 4.3.0 a???\r\n",
+            ),
             (Reply::new(99, None, ""), "451 \r\n"),
         ] {
             assert_eq!(wire(&reply), expected);
@@ -203,8 +240,16 @@ mod tests {
     #[test]
     fn replies_received() {
         for (code, lines, expected) in [
-            (550, &[&b"5.1.1 no such user"[..]][..], "550 5.1.1 no such user\r\n"),
-            (550, &[b"5.1.1 a", b"5.1.1 b"], "550-5.1.1 a\r\n550 5.1.1 b\r\n"),
+            (
+                550,
+                &[&b"5.1.1 no such user"[..]][..],
+                "550 5.1.1 no such user\r\n",
+            ),
+            (
+                550,
+                &[b"5.1.1 a", b"5.1.1 b"],
+                "550-5.1.1 a\r\n550 5.1.1 b\r\n",
+            ),
             (550, &[b"5.1.1 a", b"b"], "550-5.1.1 a\r\n550 5.1.1 b\r\n"),
             (250, &[b"ok\x00\xff"], "250 ok??\r\n"),
             (250, &[b""], "250 \r\n"),

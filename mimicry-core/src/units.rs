@@ -12,7 +12,8 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
         "G" | "GB" | "GIB" => 1 << 30,
         _ => return Err("a size is a number with K, M or G behind it, such as \"10M\"".into()),
     };
-    scale(number, factor).ok_or_else(|| "a size is a number with K, M or G behind it, such as \"10M\"".into())
+    scale(number, factor)
+        .ok_or_else(|| "a size is a number with K, M or G behind it, such as \"10M\"".into())
 }
 
 /// Milliseconds from `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"5d"`.
@@ -24,7 +25,9 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
         "m" | "min" => 60_000,
         "h" => 3_600_000,
         "d" => 86_400_000,
-        _ => return Err("a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into()),
+        _ => {
+            return Err("a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into());
+        }
     };
     scale(number, factor)
         .ok_or_else(|| "a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into())
@@ -70,7 +73,9 @@ pub fn show_size(octets: u64) -> String {
 
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
-    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let end = text
+        .find(|c: char| !c.is_ascii_digit())
+        .unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     (number, unit.trim())
 }
@@ -139,7 +144,13 @@ mod tests {
 
     #[test]
     fn sizes_for_people() {
-        for (octets, shown) in [(0, "0 B"), (1023, "1023 B"), (1536, "1.5 KB"), (12 << 20, "12.0 MB"), (3 << 30, "3.0 GB")] {
+        for (octets, shown) in [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1536, "1.5 KB"),
+            (12 << 20, "12.0 MB"),
+            (3 << 30, "3.0 GB"),
+        ] {
             assert_eq!(show_size(octets), shown);
         }
     }

@@ -9,11 +9,11 @@ use std::path::Path;
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 use mimicry_core::config::{self, Config};
+use mimicry_core::engine;
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message, codec};
 use mimicry_core::origin::Origin;
-use mimicry_core::engine;
 use mimicry_plugins::REGISTRY;
 
 fn main() {
@@ -49,14 +49,16 @@ fn pass_57k(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn floor_disclaim_57k(bencher: Bencher<'_, '_>) {
     let message = Message::scan(NEWSLETTER.to_vec(), &Limits::default());
-    bencher.counter(BytesCount::new(NEWSLETTER.len())).bench_local(|| {
-        for part in message.leaves() {
-            let decoded = part.decoded().unwrap();
-            let text = String::from_utf8(decoded.into_owned()).unwrap();
-            black_box(codec::encode(part.encoding(), text.as_bytes(), b"\r\n"));
-        }
-        black_box(message.raw().to_vec())
-    });
+    bencher
+        .counter(BytesCount::new(NEWSLETTER.len()))
+        .bench_local(|| {
+            for part in message.leaves() {
+                let decoded = part.decoded().unwrap();
+                let text = String::from_utf8(decoded.into_owned()).unwrap();
+                black_box(codec::encode(part.encoding(), text.as_bytes(), b"\r\n"));
+            }
+            black_box(message.raw().to_vec())
+        });
 }
 
 #[divan::bench]
@@ -73,14 +75,21 @@ fn zip_1m2(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn floor_zip_1m2(bencher: Bencher<'_, '_>) {
     let message = Message::scan(with_attachments(), &Limits::default());
-    let contents: Vec<Vec<u8>> = message.leaves().skip(1).map(|part| part.decoded().unwrap().into_owned()).collect();
-    bencher.counter(BytesCount::new(message.raw().len())).bench_local(|| {
-        for content in &contents {
-            let mut encoder = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
-            encoder.write_all(content).unwrap();
-            black_box(encoder.finish().unwrap());
-        }
-    });
+    let contents: Vec<Vec<u8>> = message
+        .leaves()
+        .skip(1)
+        .map(|part| part.decoded().unwrap().into_owned())
+        .collect();
+    bencher
+        .counter(BytesCount::new(message.raw().len()))
+        .bench_local(|| {
+            for content in &contents {
+                let mut encoder =
+                    flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
+                encoder.write_all(content).unwrap();
+                black_box(encoder.finish().unwrap());
+            }
+        });
 }
 
 /// `10 MB of <`: a page that is no page.
@@ -119,7 +128,10 @@ fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
 }
 
 fn load(rules: &str) -> Config {
-    config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| Err(std::io::ErrorKind::NotFound.into())).unwrap()
+    config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
+        Err(std::io::ErrorKind::NotFound.into())
+    })
+    .unwrap()
 }
 
 /// A text and three attachments of text-like content, 1.2 MB on the wire.
@@ -145,6 +157,30 @@ fn with_attachments() -> Vec<u8> {
 }
 
 const WORDS: &[&str] = &[
-    "invoice", "order", "Köln", "quantity", "1204", "98.70", "total", "shipping", "customer", "2026-11-22", "net", "gross", "VAT",
-    "position", "article", "pieces", "EUR", "3381", "north", "south", "warehouse", "delivered", "open", "paid", "reminder", "note",
+    "invoice",
+    "order",
+    "Köln",
+    "quantity",
+    "1204",
+    "98.70",
+    "total",
+    "shipping",
+    "customer",
+    "2026-11-22",
+    "net",
+    "gross",
+    "VAT",
+    "position",
+    "article",
+    "pieces",
+    "EUR",
+    "3381",
+    "north",
+    "south",
+    "warehouse",
+    "delivered",
+    "open",
+    "paid",
+    "reminder",
+    "note",
 ];

@@ -13,8 +13,8 @@ use mimicry_core::message::roles::{Role, Roles};
 use mimicry_core::message::text::{self, NewBody, NotEditable, Unmappable};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, Task, ValueKind,
-    Verdict,
+    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin,
+    PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::rule::Reason;
 
@@ -41,10 +41,30 @@ impl PluginKind for Disclaim {
     fn options(&self) -> &'static [OptionSpec] {
         const {
             &[
-                option("text", ValueKind::Text, None, "The text for text/plain parts."),
-                option("text_file", ValueKind::TextFile, None, "The file that holds it."),
-                option("html", ValueKind::Text, None, "The HTML fragment for text/html parts."),
-                option("html_file", ValueKind::TextFile, None, "The file that holds it."),
+                option(
+                    "text",
+                    ValueKind::Text,
+                    None,
+                    "The text for text/plain parts.",
+                ),
+                option(
+                    "text_file",
+                    ValueKind::TextFile,
+                    None,
+                    "The file that holds it.",
+                ),
+                option(
+                    "html",
+                    ValueKind::Text,
+                    None,
+                    "The HTML fragment for text/html parts.",
+                ),
+                option(
+                    "html_file",
+                    ValueKind::TextFile,
+                    None,
+                    "The file that holds it.",
+                ),
                 option(
                     "place",
                     ValueKind::Word(&["bottom", "top"]),
@@ -101,7 +121,10 @@ impl PluginKind for Disclaim {
                     help: None,
                 });
             }
-            Some((text.strip_prefix('\u{feff}').unwrap_or(text).to_string(), option))
+            Some((
+                text.strip_prefix('\u{feff}').unwrap_or(text).to_string(),
+                option,
+            ))
         };
         let text = variant("text", "text_file");
         let html = variant("html", "html_file");
@@ -109,7 +132,9 @@ impl PluginKind for Disclaim {
             errors.push(OptionError {
                 option: "",
                 message: "disclaim needs a text".into(),
-                help: Some("give text or text_file, html or html_file, or better one of each".into()),
+                help: Some(
+                    "give text or text_file, html or html_file, or better one of each".into(),
+                ),
             });
         }
         let separator = options.text("separator").unwrap_or_default();
@@ -118,7 +143,10 @@ impl PluginKind for Disclaim {
             (Some((_, option)), None) => Some((*option, "html")),
             _ => None,
         };
-        let plain_option = text.as_ref().or(html.as_ref()).map_or("", |(_, option)| *option);
+        let plain_option = text
+            .as_ref()
+            .or(html.as_ref())
+            .map_or("", |(_, option)| *option);
         let text_of = |variant: Option<(String, &'static str)>| variant.map(|(text, _)| text);
         let (text, html) = match (text_of(text), text_of(html)) {
             (Some(text), Some(html)) => (text, html),
@@ -134,19 +162,32 @@ impl PluginKind for Disclaim {
         if let Err(line) = plain::block(Place::Bottom, b"", &text, separator, "\r\n", None) {
             errors.push(OptionError {
                 option: plain_option,
-                message: format!("line {} has {} octets; a line of a mail has at most {}", line.line, line.octets, plain::MAX_LINE),
+                message: format!(
+                    "line {} has {} octets; a line of a mail has at most {}",
+                    line.line,
+                    line.octets,
+                    plain::MAX_LINE
+                ),
                 help: Some("break it".into()),
             });
         }
         if !errors.is_empty() {
             return Err(errors);
         }
-        let fallback = options.list("fallback").iter().filter_map(|word| Fallback::from_word(word)).collect();
+        let fallback = options
+            .list("fallback")
+            .iter()
+            .filter_map(|word| Fallback::from_word(word))
+            .collect();
         Ok(Box::new(DisclaimPlugin {
             text,
             html,
             separator: separator.to_string(),
-            place: if options.text("place") == Some("top") { Place::Top } else { Place::Bottom },
+            place: if options.text("place") == Some("top") {
+                Place::Top
+            } else {
+                Place::Bottom
+            },
             which: match options.text("parts") {
                 Some("all") => Which::All,
                 Some("first") => Which::First,
@@ -158,8 +199,18 @@ impl PluginKind for Disclaim {
     }
 }
 
-const fn option(name: &'static str, value: ValueKind, default: Option<&'static str>, doc: &'static str) -> OptionSpec {
-    OptionSpec { name, value, default, doc }
+const fn option(
+    name: &'static str,
+    value: ValueKind,
+    default: Option<&'static str>,
+    doc: &'static str,
+) -> OptionSpec {
+    OptionSpec {
+        name,
+        value,
+        default,
+        doc,
+    }
 }
 
 #[derive(Debug)]
@@ -207,7 +258,9 @@ impl Plugin for DisclaimPlugin {
         let warning = self.missing.map(|(option, variant)| OptionError {
             option,
             message: format!("there is no {variant} variant; it is derived from this one"),
-            help: Some(format!("give {variant} or {variant}_file to choose the words yourself")),
+            help: Some(format!(
+                "give {variant} or {variant}_file to choose the words yourself"
+            )),
         });
         warning.into_iter().collect()
     }
@@ -229,7 +282,12 @@ impl Job for DisclaimJob<'_> {
     }
 
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        let chosen = choose(&self.task.mail.message, self.task.parts, self.plugin.which, self.plugin.place);
+        let chosen = choose(
+            &self.task.mail.message,
+            self.task.parts,
+            self.plugin.which,
+            self.plugin.place,
+        );
         if chosen.is_empty() {
             return Ok(Finish {
                 reason: Some(Reason::NoBody),
@@ -270,7 +328,11 @@ impl Job for DisclaimJob<'_> {
 /// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
 /// in it, the one nearest to the place.
 fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Vec<PartId> {
-    let is_text = |id: &PartId| message.part(*id).is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"));
+    let is_text = |id: &PartId| {
+        message
+            .part(*id)
+            .is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"))
+    };
     let mut parts: Vec<PartId> = parts.iter().copied().filter(is_text).collect();
     if which == Which::All {
         return parts;
@@ -282,19 +344,27 @@ fn choose(message: &Message, parts: &[PartId], which: Which, place: Place) -> Ve
     }
     let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
     for id in &parts {
-        let Some(part) = message.part(*id) else { continue };
+        let Some(part) = message.part(*id) else {
+            continue;
+        };
         let alternative = part
             .ancestors()
             .filter(|part| part.media_type() == "multipart/alternative")
             .last()
             .map(|part| part.id());
         match texts.last_mut() {
-            Some((group, members)) if alternative.is_some() && *group == alternative => members.push(*id),
+            Some((group, members)) if alternative.is_some() && *group == alternative => {
+                members.push(*id)
+            }
             _ => texts.push((alternative, vec![*id])),
         }
     }
     let from_end = place == Place::Bottom && which != Which::First;
-    let text = if from_end { texts.pop() } else { texts.into_iter().next() };
+    let text = if from_end {
+        texts.pop()
+    } else {
+        texts.into_iter().next()
+    };
     let mut members = text.map(|(_, members)| members).unwrap_or_default();
     if from_end {
         members.reverse();
@@ -315,9 +385,17 @@ impl DisclaimPlugin {
     fn insert(&self, content: &Content<'_>) -> Result<(NewBody, String), Reason> {
         let body = content.text().map_err(reason_of)?;
         let section = content.part().section_text();
-        let place = if self.place == Place::Top { "top" } else { "bottom" };
+        let place = if self.place == Place::Top {
+            "top"
+        } else {
+            "bottom"
+        };
         // Octets where they can be searched as they stand, else decoded text.
-        let old = if body.markup_safe() { body.octets() } else { body.text().as_bytes() };
+        let old = if body.markup_safe() {
+            body.octets()
+        } else {
+            body.text().as_bytes()
+        };
         let is_html = content.media_type() == "text/html";
         let newline = body.line_end();
         let (at, insert, note) = if is_html {
@@ -325,7 +403,11 @@ impl DisclaimPlugin {
             let html = self.html.trim_end();
             // The line end before it keeps an entity without a semicolon from taking in our first letters.
             let insert = format!("{}{newline}{html}{newline}", spot.close);
-            (spot.at, insert, format!("{section}: {place}, {}", describe(spot.why)))
+            (
+                spot.at,
+                insert,
+                format!("{section}: {place}, {}", describe(spot.why)),
+            )
         } else {
             let flowed = content
                 .param("format")
@@ -334,19 +416,43 @@ impl DisclaimPlugin {
                     Some(delsp) if delsp.eq_ignore_ascii_case("yes") => DelSp::Yes,
                     _ => DelSp::No,
                 });
-            let block = plain::block(self.place, old, &self.text, &self.separator, newline, flowed)
-                // The line was short enough at load; stuffing made it too long.
-                .map_err(|_| Reason::Limit)?;
-            (plain::place(old, self.place), block, format!("{section}: {place}"))
+            let block = plain::block(
+                self.place,
+                old,
+                &self.text,
+                &self.separator,
+                newline,
+                flowed,
+            )
+            // The line was short enough at load; stuffing made it too long.
+            .map_err(|_| Reason::Limit)?;
+            (
+                plain::place(old, self.place),
+                block,
+                format!("{section}: {place}"),
+            )
         };
-        let at = if body.markup_safe() { text::Place::Octet(at) } else { text::Place::Text(at) };
-        let unmappable = if is_html { Unmappable::Entities } else { Unmappable::Raise };
+        let at = if body.markup_safe() {
+            text::Place::Octet(at)
+        } else {
+            text::Place::Text(at)
+        };
+        let unmappable = if is_html {
+            Unmappable::Entities
+        } else {
+            Unmappable::Raise
+        };
         let new = body.insert(at, &insert, unmappable);
         Ok((new.map_err(reason_of)?, note))
     }
 
     /// A part cannot take the text: the ladder decides.
-    fn fall_back(&self, reason: Reason, part: PartId, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+    fn fall_back(
+        &self,
+        reason: Reason,
+        part: PartId,
+        edits: &mut EditSet<'_>,
+    ) -> Result<Finish, Fault> {
         for step in &self.fallback {
             match step {
                 Fallback::Attach => {
@@ -379,7 +485,10 @@ impl DisclaimPlugin {
 }
 
 fn section_of(edits: &EditSet<'_>, part: PartId) -> String {
-    edits.message().part(part).map_or_else(String::new, |part| part.section_text())
+    edits
+        .message()
+        .part(part)
+        .map_or_else(String::new, |part| part.section_text())
 }
 
 fn reason_of(error: NotEditable) -> Reason {

@@ -2,7 +2,9 @@
 //!
 //! The planner does it all, because it also cancels the edits of rules above. Must never: touch a mail.
 
-use mimicry_core::plugin::{Control, DefaultParts, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope};
+use mimicry_core::plugin::{
+    Control, DefaultParts, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
+};
 
 /// The kind.
 #[derive(Debug)]

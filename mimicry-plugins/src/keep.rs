@@ -2,7 +2,9 @@
 //!
 //! The planner does it all. Must never: touch a mail.
 
-use mimicry_core::plugin::{Control, DefaultParts, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, ValueKind};
+use mimicry_core::plugin::{
+    Control, DefaultParts, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, ValueKind,
+};
 
 /// The kind.
 #[derive(Debug)]
@@ -56,6 +58,8 @@ struct KeepPlugin {
 
 impl Plugin for KeepPlugin {
     fn control(&self) -> Control {
-        Control::Keep { subtree: self.subtree }
+        Control::Keep {
+            subtree: self.subtree,
+        }
     }
 }

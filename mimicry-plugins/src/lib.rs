@@ -14,4 +14,9 @@ pub mod shared;
 mod zip;
 
 /// All plugins, in documentation order.
-pub const REGISTRY: Registry = Registry(&[&ignore_mail::IgnoreMail, &keep::Keep, &disclaim::Disclaim, &zip::Zip]);
+pub const REGISTRY: Registry = Registry(&[
+    &ignore_mail::IgnoreMail,
+    &keep::Keep,
+    &disclaim::Disclaim,
+    &zip::Zip,
+]);

@@ -6,7 +6,8 @@
 use mimicry_core::mail::Mail;
 use mimicry_core::message::PartId;
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, Task, ValueKind,
+    BulkExemption, DefaultParts, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
+    Task, ValueKind,
 };
 
 use crate::shared::bundle;
@@ -72,7 +73,10 @@ impl PluginKind for Zip {
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
-        let level = options.integer("level").and_then(|level| u8::try_from(level).ok()).unwrap_or(6);
+        let level = options
+            .integer("level")
+            .and_then(|level| u8::try_from(level).ok())
+            .unwrap_or(6);
         Ok(Box::new(ZipPlugin {
             container: bundle::Zip { level },
             collect: Collect::build(options)?,

@@ -26,8 +26,11 @@ pub struct Daemon {
 
 impl Program for Daemon {
     fn load(&self) -> Result<Arc<Config>, Refused> {
-        let config = config::load(&self.path, self.registry).map_err(|mistakes| Refused::from(&mistakes))?;
-        config.ready_to_run().map_err(|mistakes| Refused::from(&mistakes))?;
+        let config =
+            config::load(&self.path, self.registry).map_err(|mistakes| Refused::from(&mistakes))?;
+        config
+            .ready_to_run()
+            .map_err(|mistakes| Refused::from(&mistakes))?;
         if let Some(what) = unsupported(&config) {
             let text = format!("{}: {what}", self.path.display());
             return Err(Refused {
@@ -40,7 +43,9 @@ impl Program for Daemon {
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
-        Ok(Rc::new(move |_slot| Ok(Box::new(Server::new(Arc::clone(&config))?))))
+        Ok(Rc::new(move |_slot| {
+            Ok(Box::new(Server::new(Arc::clone(&config))?))
+        }))
     }
 
     fn adopt(&self, config: &Config) {
@@ -69,11 +74,19 @@ fn give_log_to(config: &Config) {
         return;
     }
     let user = config.daemon.user.as_deref().unwrap_or("mimicry");
-    let identity = [user, "nobody"].into_iter().find_map(|user| privileges::find_user(user, config.daemon.group.as_deref()).ok().flatten());
+    let identity = [user, "nobody"].into_iter().find_map(|user| {
+        privileges::find_user(user, config.daemon.group.as_deref())
+            .ok()
+            .flatten()
+    });
     if let Some((path, identity)) = logging::file().zip(identity)
         && let Err(error) = nix::unistd::chown(&path, Some(identity.uid), Some(identity.gid))
     {
-        log::warn!("cannot give {} to {}: {error}", path.display(), identity.name);
+        log::warn!(
+            "cannot give {} to {}: {error}",
+            path.display(),
+            identity.name
+        );
     }
 }
 
@@ -83,11 +96,15 @@ fn unsupported(config: &Config) -> Option<&'static str> {
     let relay = &config.relay;
     let next_hop = match &relay.next_hop {
         Some(NextHop::Server {
-            protocol: Protocol::Lmtp, ..
+            protocol: Protocol::Lmtp,
+            ..
         }) => Some("this version does not speak LMTP to a next hop"),
-        Some(NextHop::Server { implicit_tls: true, .. }) => Some("this version does not speak TLS to a next hop"),
         Some(NextHop::Server {
-            address: Address::Unix(_), ..
+            implicit_tls: true, ..
+        }) => Some("this version does not speak TLS to a next hop"),
+        Some(NextHop::Server {
+            address: Address::Unix(_),
+            ..
         }) => Some("this version does not speak to a next hop over a unix socket"),
         _ => None,
     };
@@ -107,7 +124,14 @@ fn unsupported(config: &Config) -> Option<&'static str> {
         })
     };
     next_hop
-        .or_else(|| (relay.tls != Tls::None).then_some("this version does not speak TLS to a next hop"))
-        .or_else(|| relay.login.is_some().then_some("this version does not log in to a next hop"))
+        .or_else(|| {
+            (relay.tls != Tls::None).then_some("this version does not speak TLS to a next hop")
+        })
+        .or_else(|| {
+            relay
+                .login
+                .is_some()
+                .then_some("this version does not log in to a next hop")
+        })
         .or_else(listeners)
 }

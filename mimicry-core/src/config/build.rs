@@ -383,7 +383,9 @@ fn raw<'t>(
 fn truths(value: &DeValue<'_>) -> Option<Vec<bool>> {
     match value {
         DeValue::Boolean(truth) => Some(vec![*truth]),
-        DeValue::Array(list) if !list.is_empty() => list.iter().map(|one| one.get_ref().as_bool()).collect(),
+        DeValue::Array(list) if !list.is_empty() => {
+            list.iter().map(|one| one.get_ref().as_bool()).collect()
+        }
         _ => None,
     }
 }

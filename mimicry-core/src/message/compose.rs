@@ -35,12 +35,21 @@ impl NewPart {
         NewPart {
             media_type: format!("text/{subtype}"),
             header: header.into_bytes(),
-            body: without_last_line_end(codec::encode(encoding, text.as_bytes(), newline.as_bytes())),
+            body: without_last_line_end(codec::encode(
+                encoding,
+                text.as_bytes(),
+                newline.as_bytes(),
+            )),
         }
     }
 
     /// An attachment in base64. `media_type` is written as given: `application/zip`.
-    pub fn attachment(media_type: &str, filename: &str, content: &[u8], newline: Newline) -> NewPart {
+    pub fn attachment(
+        media_type: &str,
+        filename: &str,
+        content: &[u8],
+        newline: Newline,
+    ) -> NewPart {
         let nl = newline.as_str();
         let name = newline.apply(&encode_filename_params("name", filename));
         let filename = newline.apply(&encode_filename_params("filename", filename));
@@ -50,7 +59,11 @@ impl NewPart {
         NewPart {
             media_type: media_type.to_ascii_lowercase(),
             header: header.into_bytes(),
-            body: without_last_line_end(codec::encode(Encoding::Base64, content, newline.as_bytes())),
+            body: without_last_line_end(codec::encode(
+                Encoding::Base64,
+                content,
+                newline.as_bytes(),
+            )),
         }
     }
 
@@ -68,7 +81,9 @@ pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
     loop {
         let boundary = format!("=_mimicry_{salt}_{hash:016x}");
         let finder = memmem::Finder::new(boundary.as_bytes());
-        if finder.find(message.raw()).is_none() && others.iter().all(|other| finder.find(other).is_none()) {
+        if finder.find(message.raw()).is_none()
+            && others.iter().all(|other| finder.find(other).is_none())
+        {
             return boundary;
         }
         // A message can hold only so many candidates, so this ends.
@@ -80,7 +95,9 @@ pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
 fn fnv1a(octets: &[u8], seed: u64) -> u64 {
     octets
         .iter()
-        .fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+        .fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, octet| {
+            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+        })
 }
 
 /// The line end before a delimiter belongs to the delimiter, so a body made here has none at its end.
@@ -92,4 +109,121 @@ fn without_last_line_end(mut octets: Vec<u8>) -> Vec<u8> {
         }
     }
     octets
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::scan::tests::scan;
+
+    #[test]
+    fn texts() {
+        for (subtype, text, newline, header, body) in [
+            (
+                "plain",
+                "x\ny\n",
+                Newline::Crlf,
+                "Content-Type: text/plain; charset=us-ascii\r\nContent-Transfer-Encoding: 7bit\r\n",
+                "x\r\ny",
+            ),
+            (
+                "plain",
+                "x\r\ny",
+                Newline::Lf,
+                "Content-Type: text/plain; charset=us-ascii\nContent-Transfer-Encoding: 7bit\n",
+                "x\ny",
+            ),
+            (
+                "html",
+                "<p>ä und b</p>",
+                Newline::Lf,
+                "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n",
+                "<p>=C3=A4 und b</p>",
+            ),
+            (
+                "plain",
+                "äöü",
+                Newline::Lf,
+                "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n",
+                "w6TDtsO8",
+            ),
+            (
+                "plain",
+                "",
+                Newline::Lf,
+                "Content-Type: text/plain; charset=us-ascii\nContent-Transfer-Encoding: 7bit\n",
+                "",
+            ),
+        ] {
+            let part = NewPart::text(subtype, text, newline);
+            let header = format!("{header}Content-Disposition: inline{}", newline.as_str());
+            assert_eq!(
+                (
+                    String::from_utf8(part.header.clone()).unwrap(),
+                    part.body.as_slice()
+                ),
+                (header, body.as_bytes()),
+                "{text}"
+            );
+            assert_eq!(part.media_type, format!("text/{subtype}"));
+            assert_eq!(part.wire_len(), part.header.len() + part.body.len());
+        }
+        let long = NewPart::text("plain", &"x".repeat(2000), Newline::Lf);
+        assert!(
+            long.body
+                .split(|octet| *octet == b'\n')
+                .all(|line| line.len() <= 76)
+        );
+    }
+
+    #[test]
+    fn attachments_read_back() {
+        for name in [
+            "a.zip",
+            "Grüße.zip",
+            "a b; c=\"d\".zip",
+            "x\r\ny",
+            "../../etc/passwd",
+            "",
+        ] {
+            for newline in [Newline::Crlf, Newline::Lf] {
+                let content: Vec<u8> = (0..=255).collect();
+                let part = NewPart::attachment("Application/ZIP", name, &content, newline);
+                let raw = [&part.header[..], newline.as_bytes(), &part.body].concat();
+                let message = Message::scan(raw, &super::super::Limits::default());
+                let root = message.root();
+                assert_eq!(
+                    (root.media_type(), part.media_type.as_str()),
+                    ("application/zip", "application/zip")
+                );
+                assert_eq!(&*root.decoded().unwrap(), content, "{name}");
+                assert_eq!(root.fields().count(), 3, "{name}");
+                assert_eq!(
+                    root.filename().unwrap_or_default(),
+                    name.replace("\r\n", "  "),
+                    "{name}"
+                );
+                assert!(!part.body.ends_with(b"\n"));
+            }
+        }
+    }
+
+    #[test]
+    fn boundaries() {
+        let message = scan("A: b\n\nx");
+        let first = boundary(&message, 0, &[]);
+        assert_eq!(
+            first,
+            boundary(&message, 0, &[]),
+            "the same mail, the same boundary"
+        );
+        assert_ne!(first, boundary(&message, 1, &[]));
+        assert_ne!(first, boundary(&scan("A: c\n\nx"), 0, &[]));
+        assert_ne!(
+            first,
+            boundary(&message, 0, &[format!("--{first}").as_bytes()]),
+            "it is in another part"
+        );
+        assert!(first.starts_with("=_") && first.len() <= 70);
+    }
 }

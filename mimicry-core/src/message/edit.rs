@@ -74,8 +74,12 @@ pub(super) struct PartEdit {
 
 impl PartEdit {
     fn is_empty(&self) -> bool {
-        let no_parts = self.before.is_empty() && self.after.is_empty() && self.at_end.is_empty() && self.wrap.is_none();
-        let no_fields = self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty();
+        let no_parts = self.before.is_empty()
+            && self.after.is_empty()
+            && self.at_end.is_empty()
+            && self.wrap.is_none();
+        let no_fields =
+            self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty();
         no_parts && no_fields && !self.removed && self.body.is_none()
     }
 }
@@ -107,7 +111,9 @@ impl<'m> EditSet<'m> {
 
     /// Is the part itself, or one around it, removed.
     pub fn is_gone(&self, id: PartId) -> bool {
-        let Some(part) = self.message.part(id) else { return true };
+        let Some(part) = self.message.part(id) else {
+            return true;
+        };
         std::iter::once(part)
             .chain(part.ancestors())
             .any(|part| self.parts.get(&part.id()).is_some_and(|edit| edit.removed))
@@ -132,7 +138,11 @@ impl<'m> EditSet<'m> {
             let content = self.content(id)?;
             let value = match content.field("content-type") {
                 // A parameter more could make another type of what cannot be read.
-                Some(field) if Params::parse(field_value(&field), usize::MAX).media_type().is_none() => {
+                Some(field)
+                    if Params::parse(field_value(&field), usize::MAX)
+                        .media_type()
+                        .is_none() =>
+                {
                     return Err(Refused::BadField);
                 }
                 Some(field) => params::set(field_value(&field), "charset", charset),
@@ -141,7 +151,11 @@ impl<'m> EditSet<'m> {
             self.put_field(part, "Content-Type", &value);
         }
         if let Some(encoding) = new.encoding {
-            self.put_field(part, "Content-Transfer-Encoding", format!(" {}", encoding.name()).as_bytes());
+            self.put_field(
+                part,
+                "Content-Transfer-Encoding",
+                format!(" {}", encoding.name()).as_bytes(),
+            );
         }
         if new.charset.is_some() || new.encoding.is_some() {
             self.need_mime_version(id);
@@ -163,8 +177,10 @@ impl<'m> EditSet<'m> {
             self.edit(id).fields.insert(field.start(), None);
         }
         let edit = self.edit(id);
-        edit.fields_above.retain(|field| !is_content_field(field_name(field)));
-        edit.fields_below.retain(|field| !is_content_field(field_name(field)));
+        edit.fields_above
+            .retain(|field| !is_content_field(field_name(field)));
+        edit.fields_below
+            .retain(|field| !is_content_field(field_name(field)));
         edit.fields_below.push(new.header.into());
         edit.body = Some(new.body.into());
         edit.media_type = Some(new.media_type.into());
@@ -196,7 +212,12 @@ impl<'m> EditSet<'m> {
     }
 
     /// Removes all fields of that name for which `which` says so; it is given the field's value, raw.
-    pub fn remove_fields(&mut self, id: PartId, name: &str, which: impl Fn(&[u8]) -> bool) -> Result<usize, Refused> {
+    pub fn remove_fields(
+        &mut self,
+        id: PartId,
+        name: &str,
+        which: impl Fn(&[u8]) -> bool,
+    ) -> Result<usize, Refused> {
         let part = self.field_editable(id, name)?;
         let goes = |field: &Field<'_>| field.is(name) && which(field.value());
         let mut removed = 0usize;
@@ -217,7 +238,11 @@ impl<'m> EditSet<'m> {
             for block in list.iter_mut() {
                 let count = fields(block).filter(goes).count();
                 if count > 0 {
-                    *block = fields(block).filter(|field| !goes(field)).flat_map(|field| field.raw()).copied().collect();
+                    *block = fields(block)
+                        .filter(|field| !goes(field))
+                        .flat_map(|field| field.raw())
+                        .copied()
+                        .collect();
                     removed = removed.saturating_add(count);
                 }
             }
@@ -232,7 +257,9 @@ impl<'m> EditSet<'m> {
     /// The part leaves the message, with all below it. A sealed part may leave whole, nothing inside it.
     pub fn remove(&mut self, id: PartId) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
-        let Some(parent) = part.parent() else { return Err(Refused::Root) };
+        let Some(parent) = part.parent() else {
+            return Err(Refused::Root);
+        };
         self.may_change_number()?;
         let left = self.children_left(parent);
         if left <= 1 {
@@ -249,7 +276,11 @@ impl<'m> EditSet<'m> {
         loop {
             match self.remove(at) {
                 Err(Refused::LastChild) => {
-                    let parent = self.message.part(at).and_then(Part::parent).ok_or(Refused::Root)?;
+                    let parent = self
+                        .message
+                        .part(at)
+                        .and_then(Part::parent)
+                        .ok_or(Refused::Root)?;
                     if parent.is_root() {
                         return Err(Refused::LastChild);
                     }
@@ -262,7 +293,9 @@ impl<'m> EditSet<'m> {
 
     /// Was the part replaced as a whole.
     pub fn is_replaced(&self, id: PartId) -> bool {
-        self.parts.get(&id).is_some_and(|edit| edit.media_type.is_some())
+        self.parts
+            .get(&id)
+            .is_some_and(|edit| edit.media_type.is_some())
     }
 
     /// A new part right before another one.
@@ -295,21 +328,39 @@ impl<'m> EditSet<'m> {
 
     /// Puts a new multipart around a part and new parts behind it. Content fields of the root move inside with it,
     /// octet for octet, so a sealed part stays sealed.
-    pub fn wrap(&mut self, id: PartId, subtype: &'static str, after: Vec<NewPart>) -> Result<(), Refused> {
+    pub fn wrap(
+        &mut self,
+        id: PartId,
+        subtype: &'static str,
+        after: Vec<NewPart>,
+    ) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
         self.may_change_number()?;
         if part.is_root() && part.is_opaque() {
             return Err(Refused::Opaque);
         }
-        let salt = u32::try_from(self.parts.values().filter(|edit| edit.wrap.is_some()).count()).unwrap_or(u32::MAX);
+        let salt = u32::try_from(
+            self.parts
+                .values()
+                .filter(|edit| edit.wrap.is_some())
+                .count(),
+        )
+        .unwrap_or(u32::MAX);
         let after: Vec<Arc<NewPart>> = after.into_iter().map(Arc::new).collect();
         if let Some(wrap) = &mut self.edit(id).wrap {
             wrap.after.extend(after);
             return Ok(());
         }
-        if part.field("content-type").is_none() && part.media_type() == "message/rfc822" && !self.is_replaced(id) {
+        if part.field("content-type").is_none()
+            && part.media_type() == "message/rfc822"
+            && !self.is_replaced(id)
+        {
             // Its type was the default of a multipart/digest (RFC 2046 section 5.1.5), which it will no longer stand in.
-            self.put_field(part, "Content-Type", format!(" {}", part.media_type()).as_bytes());
+            self.put_field(
+                part,
+                "Content-Type",
+                format!(" {}", part.media_type()).as_bytes(),
+            );
         }
         let others: Vec<&[u8]> = after.iter().map(|part| part.body.as_slice()).collect();
         let boundary = compose::boundary(self.message, salt, &others);
@@ -381,14 +432,19 @@ impl<'m> EditSet<'m> {
     /// Fields of a sealed root that do not describe the content stay editable.
     fn field_editable(&self, id: PartId, name: &str) -> Result<Part<'m>, Refused> {
         let part = self.live(id)?;
-        if part.seal().is_some() && (!part.is_root() || is_content_field(name.as_bytes()) || is_mime_version(name)) {
+        if part.seal().is_some()
+            && (!part.is_root() || is_content_field(name.as_bytes()) || is_mime_version(name))
+        {
             return Err(Refused::Sealed);
         }
         if part.is_opaque() && is_content_field(name.as_bytes()) {
             return Err(Refused::Opaque);
         }
         // By themselves they would make the same octets another content.
-        if ["content-type", "content-transfer-encoding"].iter().any(|own| name.eq_ignore_ascii_case(own)) {
+        if ["content-type", "content-transfer-encoding"]
+            .iter()
+            .any(|own| name.eq_ignore_ascii_case(own))
+        {
             return Err(Refused::OfBody);
         }
         Ok(part)
@@ -404,7 +460,11 @@ impl<'m> EditSet<'m> {
     }
 
     fn may_change_number(&self) -> Result<(), Refused> {
-        if self.message.defects().cut { Err(Refused::Limit) } else { Ok(()) }
+        if self.message.defects().cut {
+            Err(Refused::Limit)
+        } else {
+            Ok(())
+        }
     }
 
     /// How many children a multipart will have.
@@ -412,9 +472,20 @@ impl<'m> EditSet<'m> {
         if let Some(left) = self.left.get(&parent.id()) {
             return *left;
         }
-        let new = |id: PartId| self.parts.get(&id).map_or(0, |edit| edit.before.len().saturating_add(edit.after.len()));
-        let own: usize = parent.children().map(|child| new(child.id()).saturating_add(1)).sum();
-        own.saturating_add(self.parts.get(&parent.id()).map_or(0, |edit| edit.at_end.len()))
+        let new = |id: PartId| {
+            self.parts
+                .get(&id)
+                .map_or(0, |edit| edit.before.len().saturating_add(edit.after.len()))
+        };
+        let own: usize = parent
+            .children()
+            .map(|child| new(child.id()).saturating_add(1))
+            .sum();
+        own.saturating_add(
+            self.parts
+                .get(&parent.id())
+                .map_or(0, |edit| edit.at_end.len()),
+        )
     }
 
     fn one_more_in(&mut self, parent: PartId) {
@@ -425,11 +496,15 @@ impl<'m> EditSet<'m> {
 
     fn new_field(&self, id: PartId, name: &str, value: &str) -> Result<Arc<[u8]>, Refused> {
         self.field_editable(id, name)?;
-        if name.is_empty() || !name.bytes().all(|octet| octet.is_ascii_graphic() && octet != b':') {
+        if name.is_empty()
+            || !name
+                .bytes()
+                .all(|octet| octet.is_ascii_graphic() && octet != b':')
+        {
             return Err(Refused::BadField);
         }
         let field = header::make(name, value, self.message.newline().as_bytes());
-        // What has no blank cannot be folded (RFC 5322 section 2.1.1).
+        // RFC 5322 section 2.1.1; a value can always be folded, a name cannot.
         if codec::has_long_line(&field) {
             return Err(Refused::BadField);
         }
@@ -439,7 +514,8 @@ impl<'m> EditSet<'m> {
     /// Sets a field to a raw value that is complete but for the name.
     fn put_field(&mut self, part: Part<'m>, name: &str, value: &[u8]) {
         let newline = self.message.newline().as_bytes();
-        let mut field = Vec::with_capacity(name.len().saturating_add(value.len()).saturating_add(3));
+        let mut field =
+            Vec::with_capacity(name.len().saturating_add(value.len()).saturating_add(3));
         field.extend_from_slice(name.as_bytes());
         field.push(b':');
         field.extend_from_slice(value);
@@ -464,7 +540,11 @@ impl<'m> EditSet<'m> {
 
     /// RFC 2045 section 4: a message whose root has Content fields says which MIME it means.
     fn need_mime_version(&mut self, id: PartId) {
-        if id != PartId::ROOT || self.content(id).is_ok_and(|content| content.field("mime-version").is_some()) {
+        if id != PartId::ROOT
+            || self
+                .content(id)
+                .is_ok_and(|content| content.field("mime-version").is_some())
+        {
             return;
         }
         let line = format!("MIME-Version: 1.0{}", self.message.newline().as_str());
@@ -498,17 +578,27 @@ impl<'a> Content<'a> {
         let edit = self.edit;
         let above = edit.into_iter().flat_map(|edit| &edit.fields_above);
         let below = edit.into_iter().flat_map(|edit| &edit.fields_below);
-        let own = self.part.fields().filter(|field| field.is(name)).find_map(|field| {
-            match edit.and_then(|edit| edit.fields.get(&field.start())) {
-                Some(Some(new)) => Some(Cow::Borrowed(&**new)),
-                Some(None) => None,
-                None => Some(Cow::Borrowed(field.raw())),
-            }
-        });
+        let own = self
+            .part
+            .fields()
+            .filter(|field| field.is(name))
+            .find_map(
+                |field| match edit.and_then(|edit| edit.fields.get(&field.start())) {
+                    Some(Some(new)) => Some(Cow::Borrowed(&**new)),
+                    Some(None) => None,
+                    None => Some(Cow::Borrowed(field.raw())),
+                },
+            );
         let made = |mut blocks: Box<dyn Iterator<Item = &'a Arc<[u8]>> + 'a>| {
-            blocks.find_map(|block| fields(block).find(|field| field.is(name)).map(|field| Cow::Borrowed(field.raw())))
+            blocks.find_map(|block| {
+                fields(block)
+                    .find(|field| field.is(name))
+                    .map(|field| Cow::Borrowed(field.raw()))
+            })
         };
-        made(Box::new(above)).or(own).or_else(|| made(Box::new(below)))
+        made(Box::new(above))
+            .or(own)
+            .or_else(|| made(Box::new(below)))
     }
 
     pub fn media_type(&self) -> &'a str {
@@ -520,7 +610,9 @@ impl<'a> Content<'a> {
 
     pub fn encoding(&self) -> Encoding {
         self.field("content-transfer-encoding")
-            .map_or(Encoding::SevenBit, |field| Encoding::parse(field_value(&field)))
+            .map_or(Encoding::SevenBit, |field| {
+                Encoding::parse(field_value(&field))
+            })
     }
 
     /// A parameter of Content-Type, decoded.
@@ -552,7 +644,8 @@ impl<'a> Content<'a> {
 
 /// Does the field describe the content of a part (RFC 2045 section 9).
 pub(super) fn is_content_field(name: &[u8]) -> bool {
-    name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+    name.get(..8)
+        .is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
 }
 
 fn is_mime_version(name: &str) -> bool {
@@ -565,12 +658,17 @@ fn field_name(field: &[u8]) -> &[u8] {
 
 /// The value of one complete field, without its line end.
 fn field_value(field: &[u8]) -> &[u8] {
-    fields(field).next().map_or(&[], |field: Field<'_>| field.value())
+    fields(field)
+        .next()
+        .map_or(&[], |field: Field<'_>| field.value())
 }
 
 /// The first field of that name gives its place to `new`, the others go.
 fn put_in_blocks(blocks: &mut Vec<Arc<[u8]>>, name: &str, new: &mut Option<Arc<[u8]>>) {
-    for block in blocks.iter_mut().filter(|block| fields(block).any(|field| field.is(name))) {
+    for block in blocks
+        .iter_mut()
+        .filter(|block| fields(block).any(|field| field.is(name)))
+    {
         let mut out = Vec::with_capacity(block.len());
         for field in fields(block) {
             if !field.is(name) {
@@ -582,4 +680,705 @@ fn put_in_blocks(blocks: &mut Vec<Arc<[u8]>>, name: &str, new: &mut Option<Arc<[
         *block = out.into();
     }
     blocks.retain(|block| !block.is_empty());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::render::render;
+    use crate::message::scan::tests::{expand, scan};
+    use crate::message::verify::verify;
+
+    const TWO: &str = "A: b\n{b}--b\n\nx\n--b\n{h}y\n--b--\n";
+    const SIGNED: &str =
+        "Subject: s\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n";
+
+    fn id(index: u32) -> PartId {
+        PartId(index)
+    }
+
+    fn new(name: &str) -> NewPart {
+        NewPart {
+            media_type: "x/y".into(),
+            header: format!("Content-Type: x/y; name={name}\n").into_bytes(),
+            body: name.as_bytes().to_vec(),
+        }
+    }
+
+    fn body(raw: &str) -> NewBody {
+        NewBody {
+            raw: raw.into(),
+            ..NewBody::default()
+        }
+    }
+
+    /// What becomes of a mail; the boundary of a new multipart is shown as `#`.
+    fn edited(
+        short: &str,
+        change: impl FnOnce(&mut EditSet<'_>) -> Result<(), Refused>,
+    ) -> Result<String, Refused> {
+        let message = scan(&expand(short));
+        let mut edits = EditSet::new(&message);
+        change(&mut edits)?;
+        let after = verify(&edits, render(&edits), &Limits::default()).unwrap();
+        let text = String::from_utf8(after.into_raw()).unwrap();
+        let made = text
+            .split_once("=_mimicry_")
+            .map(|(_, rest)| format!("=_mimicry_{}", &rest[..18]));
+        Ok(made.map_or(text.clone(), |made| text.replace(&made, "#")))
+    }
+
+    type Change = fn(&mut EditSet<'_>) -> Result<(), Refused>;
+
+    /// The outcome, octet for octet, of one method or two.
+    #[test]
+    fn outcomes() {
+        let rows: &[(&str, &str, Change, &str)] = &[
+            // Bodies
+            (
+                "body",
+                "A: b\n\nx",
+                |e| e.replace_body(id(0), body("y")),
+                "A: b\n\ny",
+            ),
+            (
+                "body, no blank line",
+                "A: b",
+                |e| e.replace_body(id(0), body("y")),
+                "A: b\r\n\r\ny",
+            ),
+            (
+                "body of nothing",
+                "",
+                |e| e.replace_body(id(0), body("y")),
+                "\r\ny",
+            ),
+            (
+                "body below",
+                TWO,
+                |e| e.replace_body(id(1), body("z\n")),
+                "A: b\n{b}--b\n\nz\n\n--b\n{h}y\n--b--\n",
+            ),
+            (
+                "body emptied",
+                TWO,
+                |e| e.replace_body(id(2), body("")),
+                "A: b\n{b}--b\n\nx\n--b\n{h}\n--b--\n",
+            ),
+            (
+                "body with charset",
+                "MIME-Version: 1.0\nContent-Type: text/plain (c); format=flowed\n\nx",
+                |e| {
+                    e.replace_body(
+                        id(0),
+                        NewBody {
+                            raw: b"y".to_vec(),
+                            charset: Some("utf-8".into()),
+                            encoding: Some(Encoding::EightBit),
+                        },
+                    )
+                },
+                "MIME-Version: 1.0\nContent-Type: text/plain (c); format=flowed; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\ny",
+            ),
+            (
+                "body with charset, no fields",
+                "A: b\n\nx",
+                |e| {
+                    e.replace_body(
+                        id(0),
+                        NewBody {
+                            raw: b"y".to_vec(),
+                            charset: Some("utf-8".into()),
+                            encoding: None,
+                        },
+                    )
+                },
+                "A: b\nContent-Type: text/plain; charset=utf-8\nMIME-Version: 1.0\n\ny",
+            ),
+            // Fields
+            (
+                "set",
+                "A: b\nC: d\n\nx",
+                |e| e.set_field(id(0), "a", "new"),
+                "a: new\nC: d\n\nx",
+            ),
+            (
+                "set one of several",
+                "A: 1\nC: d\nA: 2\n\nx",
+                |e| e.set_field(id(0), "A", "new"),
+                "A: new\nC: d\n\nx",
+            ),
+            (
+                "set, not there",
+                "A: b\n\nx",
+                |e| e.set_field(id(0), "C", "d"),
+                "A: b\nC: d\n\nx",
+            ),
+            (
+                "set twice",
+                "A: b\n\nx",
+                |e| {
+                    e.set_field(id(0), "C", "d")
+                        .and(e.set_field(id(0), "C", "e"))
+                },
+                "A: b\nC: e\n\nx",
+            ),
+            (
+                "set what was added above",
+                "A: b\n\nx",
+                |e| {
+                    e.add_field_above(id(0), "A", "0")
+                        .and(e.set_field(id(0), "A", "1"))
+                },
+                "A: 1\n\nx",
+            ),
+            (
+                "set in a body-only mail",
+                "hello\n",
+                |e| e.set_field(id(0), "A", "b"),
+                "A: b\n\nhello\n",
+            ),
+            (
+                "set in an empty mail",
+                "",
+                |e| e.set_field(id(0), "A", "b"),
+                "A: b\r\n",
+            ),
+            (
+                "set in a header without end",
+                "A: b",
+                |e| e.set_field(id(0), "C", "d"),
+                "A: b\r\nC: d\r\n",
+            ),
+            (
+                "set below an mbox line",
+                "From x\nA: b\n\nx",
+                |e| e.add_field_above(id(0), "C", "d"),
+                "From x\nC: d\nA: b\n\nx",
+            ),
+            (
+                "set of a part",
+                TWO,
+                |e| e.set_field(id(1), "A", "b"),
+                "A: b\n{b}--b\nA: b\n\nx\n--b\n{h}y\n--b--\n",
+            ),
+            (
+                "set with line ends",
+                "A: b\n\nx",
+                |e| e.set_field(id(0), "C", "d\r\nEvil: e"),
+                "A: b\nC: d Evil: e\n\nx",
+            ),
+            (
+                "add above",
+                "A: b\n\nx",
+                |e| {
+                    e.add_field_above(id(0), "C", "1")
+                        .and(e.add_field_above(id(0), "C", "2"))
+                },
+                "C: 2\nC: 1\nA: b\n\nx",
+            ),
+            (
+                "add below",
+                "A: b\n\nx",
+                |e| {
+                    e.add_field_below(id(0), "C", "1")
+                        .and(e.add_field_below(id(0), "C", "2"))
+                },
+                "A: b\nC: 1\nC: 2\n\nx",
+            ),
+            (
+                "remove fields",
+                "A: 1\nC: d\na: 2\n\nx",
+                |e| {
+                    e.remove_fields(id(0), "A", |_| true)
+                        .map(|count| assert_eq!(count, 2))
+                },
+                "C: d\n\nx",
+            ),
+            (
+                "remove some",
+                "A: 1\nA: 2\n\nx",
+                |e| {
+                    e.remove_fields(id(0), "A", |value| value == b" 1")
+                        .map(drop)
+                },
+                "A: 2\n\nx",
+            ),
+            (
+                "remove all there are",
+                "A: 1\n\nx",
+                |e| e.remove_fields(id(0), "A", |_| true).map(drop),
+                "\nx",
+            ),
+            (
+                "remove what was set",
+                "A: 1\n\nx",
+                |e| {
+                    e.set_field(id(0), "A", "2").and(
+                        e.remove_fields(id(0), "A", |value| value == b" 2")
+                            .map(drop),
+                    )
+                },
+                "\nx",
+            ),
+            (
+                "keep what was set",
+                "A: 1\n\nx",
+                |e| {
+                    e.set_field(id(0), "A", "2").and(
+                        e.remove_fields(id(0), "A", |value| value == b" 1")
+                            .map(drop),
+                    )
+                },
+                "A: 2\n\nx",
+            ),
+            (
+                "remove of a new part",
+                TWO,
+                |e| {
+                    e.replace_part(id(1), new("n"))
+                        .and(e.remove_fields(id(1), "Content-None", |_| true).map(drop))
+                },
+                "A: b\n{b}--b\nContent-Type: x/y; name=n\n\nn\n--b\n{h}y\n--b--\n",
+            ),
+            // Parts
+            (
+                "remove the first",
+                TWO,
+                |e| e.remove(id(1)),
+                "A: b\n{b}--b\n{h}y\n--b--\n",
+            ),
+            (
+                "remove the last",
+                TWO,
+                |e| e.remove(id(2)),
+                "A: b\n{b}--b\n\nx\n--b--\n",
+            ),
+            (
+                "remove the last of an unclosed",
+                "{b}--b\n\nx\n--b\n\ny",
+                |e| e.remove(id(2)),
+                "{b}--b\n\nx",
+            ),
+            (
+                "remove, with preamble and epilogue",
+                "{b}pre\n--b\n\nx\n--b\n\ny\n--b--\nepi",
+                |e| e.remove(id(1)),
+                "{b}pre\n--b\n\ny\n--b--\nepi",
+            ),
+            (
+                "remove a multipart",
+                "{o}--o\n\nx\n--o\n{i}--i\n\ny\n--i--\n--o--\n",
+                |e| e.remove(id(2)),
+                "{o}--o\n\nx\n--o--\n",
+            ),
+            (
+                "prune",
+                "{o}--o\n\nx\n--o\n{i}--i\n\ny\n--i--\n--o--\n",
+                |e| e.remove_pruning(id(3)),
+                "{o}--o\n\nx\n--o--\n",
+            ),
+            (
+                "remove, then put in its place",
+                TWO,
+                |e| e.remove(id(1)).and(e.insert_after(id(1), new("n"))),
+                "A: b\n{b}--b\nContent-Type: x/y; name=n\n\nn\n--b\n{h}y\n--b--\n",
+            ),
+            (
+                "insert before",
+                TWO,
+                |e| e.insert_before(id(1), new("n")),
+                "A: b\n{b}--b\nContent-Type: x/y; name=n\n\nn\n--b\n\nx\n--b\n{h}y\n--b--\n",
+            ),
+            (
+                "insert after",
+                TWO,
+                |e| {
+                    e.insert_after(id(2), new("n"))
+                        .and(e.insert_after(id(2), new("m")))
+                },
+                "A: b\n{b}--b\n\nx\n--b\n{h}y\n--b\nContent-Type: x/y; name=n\n\nn\n--b\nContent-Type: x/y; name=m\n\nm\n--b--\n",
+            ),
+            (
+                "append",
+                TWO,
+                |e| e.append(id(0), new("n")),
+                "A: b\n{b}--b\n\nx\n--b\n{h}y\n--b\nContent-Type: x/y; name=n\n\nn\n--b--\n",
+            ),
+            (
+                "append to an unclosed",
+                "{b}--b\n\nx",
+                |e| e.append(id(0), new("n")),
+                "{b}--b\n\nx\n--b\nContent-Type: x/y; name=n\n\nn",
+            ),
+            (
+                "append behind a header block",
+                "{b}--b\nA: b\n",
+                |e| e.append(id(0), new("n")),
+                "{b}--b\nA: b\n--b\nContent-Type: x/y; name=n\n\nn",
+            ),
+            (
+                "append behind a delimiter",
+                "{b}--b",
+                |e| e.append(id(0), new("n")),
+                "{b}--b\n--b\nContent-Type: x/y; name=n\n\nn",
+            ),
+            (
+                "append within an unclosed",
+                "{o}--o\n{i}--i\n\n--o--\n",
+                |e| e.append(id(1), new("n")),
+                "{o}--o\n{i}--i\n\n\n--i\nContent-Type: x/y; name=n\n\nn\n--o--\n",
+            ),
+            (
+                "insert beside a part without header",
+                "{b}--b\njunk\n--b--\n",
+                |e| e.insert_after(id(1), new("n")),
+                "{b}--b\njunk\n--b\nContent-Type: x/y; name=n\n\nn\n--b--\n",
+            ),
+            (
+                "field in the delimiter at the end",
+                "{b}--b",
+                |e| e.set_field(id(1), "A", "b"),
+                "{b}--b\nA: b\n",
+            ),
+            (
+                "replace a part",
+                "{b}--b\nX: 1\nContent-ID: <a>\n\nx\n--b--\n",
+                |e| e.replace_part(id(1), new("n")),
+                "{b}--b\nX: 1\nContent-Type: x/y; name=n\n\nn\n--b--\n",
+            ),
+            (
+                "replace the root",
+                "A: b\nContent-Type: text/html\n\nx",
+                |e| e.replace_part(id(0), new("n")),
+                "A: b\nContent-Type: x/y; name=n\nMIME-Version: 1.0\n\nn",
+            ),
+            // Wrapping
+            (
+                "wrap",
+                "A: b\nContent-Type: text/html\nMime-version: 1.0\n\nx",
+                |e| e.wrap(id(0), "mixed", vec![new("n")]),
+                "A: b\nMime-version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n{h}x\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+            (
+                "wrap a text",
+                "A: b\n\nx\n",
+                |e| e.wrap(id(0), "mixed", vec![]),
+                "A: b\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\nx\n\n--#--\n",
+            ),
+            (
+                "wrap a body-only mail",
+                "hello\nyou",
+                |e| e.wrap(id(0), "mixed", vec![]),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\nhello\nyou\n--#--\n",
+            ),
+            (
+                "wrap a part",
+                TWO,
+                |e| e.wrap(id(2), "related", vec![]),
+                "A: b\n{b}--b\n\nx\n--b\nContent-Type: multipart/related;\n\tboundary=\"#\"\n\n--#\n{h}y\n--#--\n--b--\n",
+            ),
+            (
+                "wrap an unclosed",
+                "MIME-Version: 1.0\n{b}--b\nA: b\n",
+                |e| e.wrap(id(0), "mixed", vec![]),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n{b}--b\nA: b\n--#--\n",
+            ),
+            (
+                "wrap what is sealed",
+                SIGNED,
+                |e| e.attach(new("n")),
+                "Subject: s\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\
+                 Content-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+            (
+                "wrap in a digest",
+                "Content-Type: multipart/digest; boundary=b\n\n--b\n\nA: b\n--b--\n",
+                |e| e.wrap(id(1), "mixed", vec![]),
+                "Content-Type: multipart/digest; boundary=b\n\n--b\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\
+                 Content-Type: message/rfc822\n\nA: b\n--#--\n--b--\n",
+            ),
+            (
+                "attach to a mixed",
+                TWO,
+                |e| e.attach(new("n")),
+                "A: b\n{b}--b\n\nx\n--b\n{h}y\n--b\nContent-Type: x/y; name=n\n\nn\n--b--\n",
+            ),
+            (
+                "attach twice",
+                "MIME-Version: 1.0\n\nx",
+                |e| e.attach(new("n")).and(e.attach(new("m"))),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\nx\n--#\nContent-Type: x/y; name=n\n\nn\n--#\nContent-Type: x/y; name=m\n\nm\n--#--\n",
+            ),
+            (
+                "attach to a mixed without parts",
+                "MIME-Version: 1.0\n{b}--b--\n",
+                |e| e.attach(new("n")),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n{b}--b--\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+        ];
+        let mut wrong = Vec::new();
+        for (name, short, change, expected) in rows {
+            let expected = expand(expected);
+            let found = edited(short, change);
+            if found != Ok(expected.clone()) {
+                wrong.push(format!("{name}:\n{found:?}\n{expected:?}"));
+            }
+        }
+        assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    }
+
+    #[test]
+    fn crlf_mails_get_crlf() {
+        let message = scan("A: b\r\n\r\nx\r\n");
+        let mut edits = EditSet::new(&message);
+        edits.set_field(PartId::ROOT, "C", "d").unwrap();
+        edits
+            .attach(NewPart::text("plain", "y\n", message.newline()))
+            .unwrap();
+        let rendered = String::from_utf8(render(&edits)).unwrap();
+        assert_eq!(
+            rendered.matches('\n').count(),
+            rendered.matches("\r\n").count()
+        );
+    }
+
+    #[test]
+    fn refusals() {
+        let cut = Limits {
+            parts: 3,
+            ..Limits::default()
+        };
+        let rows: &[(&str, &str, Change, Refused)] = &[
+            (
+                "body of a multipart",
+                TWO,
+                |e| e.replace_body(id(0), body("x")),
+                Refused::NoLeaf,
+            ),
+            (
+                "a multipart replaced",
+                TWO,
+                |e| e.replace_part(id(0), new("n")),
+                Refused::NoLeaf,
+            ),
+            (
+                "body of an opaque part",
+                "Content-Type: multipart/mixed\n\nx",
+                |e| e.replace_body(id(0), body("x")),
+                Refused::Opaque,
+            ),
+            (
+                "opaque part replaced",
+                "Content-Type: multipart/mixed\n\nx",
+                |e| e.replace_part(id(0), new("n")),
+                Refused::Opaque,
+            ),
+            (
+                "opaque root wrapped",
+                "Content-Type: multipart/mixed\n\nx",
+                |e| e.attach(new("n")),
+                Refused::Opaque,
+            ),
+            (
+                "content field of an opaque part",
+                "Content-Type: multipart/mixed\n\nx",
+                |e| e.set_field(id(0), "Content-ID", "x"),
+                Refused::Opaque,
+            ),
+            (
+                "charset where the type is not readable",
+                "Content-Type: @\n\nx",
+                |e| {
+                    e.replace_body(
+                        id(0),
+                        NewBody {
+                            charset: Some("utf-8".into()),
+                            ..NewBody::default()
+                        },
+                    )
+                },
+                Refused::BadField,
+            ),
+            (
+                "type set",
+                TWO,
+                |e| e.set_field(id(1), "Content-Type", "text/html"),
+                Refused::OfBody,
+            ),
+            (
+                "type removed",
+                TWO,
+                |e| e.remove_fields(id(0), "content-type", |_| true).map(drop),
+                Refused::OfBody,
+            ),
+            (
+                "coding added",
+                TWO,
+                |e| e.add_field_above(id(1), "Content-Transfer-Encoding", "base64"),
+                Refused::OfBody,
+            ),
+            (
+                "name with a colon",
+                TWO,
+                |e| e.set_field(id(0), "A:", "x"),
+                Refused::BadField,
+            ),
+            (
+                "name with a blank",
+                TWO,
+                |e| e.add_field_below(id(0), "A b", "x"),
+                Refused::BadField,
+            ),
+            (
+                "no name",
+                TWO,
+                |e| e.add_field_above(id(0), "", "x"),
+                Refused::BadField,
+            ),
+            (
+                "name that fills a line",
+                TWO,
+                |e| e.set_field(id(0), &"x".repeat(998), "x"),
+                Refused::BadField,
+            ),
+            ("root removed", TWO, |e| e.remove(id(0)), Refused::Root),
+            (
+                "beside the root",
+                TWO,
+                |e| e.insert_after(id(0), new("n")),
+                Refused::Root,
+            ),
+            (
+                "last child removed",
+                TWO,
+                |e| e.remove(id(1)).and(e.remove(id(2))),
+                Refused::LastChild,
+            ),
+            (
+                "last child pruned",
+                TWO,
+                |e| e.remove(id(1)).and(e.remove_pruning(id(2))),
+                Refused::LastChild,
+            ),
+            (
+                "removed twice",
+                TWO,
+                |e| e.remove(id(1)).and(e.remove(id(1))),
+                Refused::Gone,
+            ),
+            (
+                "edited after removal",
+                TWO,
+                |e| e.remove(id(1)).and(e.replace_body(id(1), body("x"))),
+                Refused::Gone,
+            ),
+            (
+                "appended to a leaf",
+                TWO,
+                |e| e.append(id(1), new("n")),
+                Refused::NoMultipart,
+            ),
+            (
+                "appended to nothing",
+                "{b}--b--\n",
+                |e| e.append(id(0), new("n")),
+                Refused::NoMultipart,
+            ),
+            ("unknown part", TWO, |e| e.remove(id(3)), Refused::Unknown),
+            (
+                "inside a seal",
+                SIGNED,
+                |e| e.remove(id(1)),
+                Refused::Sealed,
+            ),
+            (
+                "a sealed part's content field",
+                SIGNED,
+                |e| e.set_field(id(0), "content-id", "x"),
+                Refused::Sealed,
+            ),
+        ];
+        for (name, short, change, refused) in rows {
+            assert_eq!(edited(short, change), Err(*refused), "{name}");
+        }
+        let message = Message::scan(
+            expand("{b}--b\n\nx\n--b\n\ny\n--b\n\nz\n--b--\n").into_bytes(),
+            &cut,
+        );
+        let mut edits = EditSet::new(&message);
+        assert_eq!(edits.attach(new("n")), Err(Refused::Limit));
+        assert_eq!(edits.remove(id(1)), Err(Refused::Limit));
+        assert_eq!(edits.wrap(id(1), "mixed", vec![]), Err(Refused::Limit));
+        assert_eq!(edits.replace_body(id(2), body("x")), Err(Refused::Opaque));
+        assert!(edits.is_empty());
+    }
+
+    /// A child that was removed may be the last one again once others have come.
+    #[test]
+    fn children_are_counted() {
+        let message = scan(&expand(TWO));
+        let mut edits = EditSet::new(&message);
+        edits.remove(id(1)).unwrap();
+        let savepoint = edits.clone();
+        assert_eq!(edits.remove(id(2)), Err(Refused::LastChild));
+        edits.append(PartId::ROOT, new("n")).unwrap();
+        edits.remove(id(2)).unwrap();
+        assert_eq!(edits.insert_before(id(2), new("m")), Ok(()));
+        assert!(edits.is_gone(id(1)) && edits.is_gone(id(2)) && !edits.is_gone(id(0)));
+        edits = savepoint;
+        assert_eq!(edits.remove(id(2)), Err(Refused::LastChild));
+    }
+
+    #[test]
+    fn content_is_as_the_edits_leave_it() {
+        let message = scan("A: b\nContent-Type: text/plain; charset=iso-8859-1\n\nx");
+        let mut edits = EditSet::new(&message);
+        let content = edits.content(PartId::ROOT).unwrap();
+        assert_eq!(
+            (
+                content.body(),
+                content.encoding(),
+                content.param("charset").as_deref()
+            ),
+            (&b"x"[..], Encoding::SevenBit, Some("iso-8859-1"))
+        );
+        edits
+            .replace_body(
+                PartId::ROOT,
+                NewBody {
+                    raw: b"w6Q=".to_vec(),
+                    charset: Some("utf-8".into()),
+                    encoding: Some(Encoding::Base64),
+                },
+            )
+            .unwrap();
+        edits.set_field(PartId::ROOT, "A", "c").unwrap();
+        let content = edits.content(PartId::ROOT).unwrap();
+        assert_eq!(
+            (content.encoding(), content.param("charset").as_deref()),
+            (Encoding::Base64, Some("utf-8"))
+        );
+        assert_eq!(
+            (&*content.decoded().unwrap(), content.text().unwrap().text()),
+            ("ä".as_bytes(), "ä")
+        );
+        assert_eq!(content.field("a").as_deref(), Some(&b"A: c\n"[..]));
+        assert_eq!(
+            (content.media_type(), content.part().media_type()),
+            ("text/plain", "text/plain")
+        );
+        edits.replace_part(PartId::ROOT, new("n")).unwrap();
+        let content = edits.content(PartId::ROOT).unwrap();
+        assert_eq!(
+            (
+                content.media_type(),
+                content.body(),
+                content.param("name").as_deref()
+            ),
+            ("x/y", &b"n"[..], Some("n"))
+        );
+        assert!(edits.is_replaced(PartId::ROOT));
+        assert_eq!(edits.touched().collect::<Vec<_>>(), [PartId::ROOT]);
+    }
 }

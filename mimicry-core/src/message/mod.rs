@@ -191,7 +191,14 @@ impl std::fmt::Debug for Message {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Message")
             .field("octets", &self.raw.len())
-            .field("types", &self.nodes.iter().map(|node| &node.media_type).collect::<Vec<_>>())
+            .field(
+                "types",
+                &self
+                    .nodes
+                    .iter()
+                    .map(|node| &node.media_type)
+                    .collect::<Vec<_>>(),
+            )
             .finish()
     }
 }

@@ -290,7 +290,10 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
                 parsed.sound_end
             } else {
                 // Only what the grammar calls blank: a form feed would become a part of our value.
-                value.iter().rposition(|octet| !blank(*octet)).map_or(0, |last| last.saturating_add(1))
+                value
+                    .iter()
+                    .rposition(|octet| !blank(*octet))
+                    .map_or(0, |last| last.saturating_add(1))
             };
             out.extend_from_slice(slice(0..at));
             let semicolon = parsed.open_semicolon && !parsed.unterminated;
@@ -1061,7 +1064,12 @@ mod tests {
                 "text/plain; charset=utf-8",
             ),
             // A form feed is no blank of the grammar: found by fuzzing, it was read back as a part of the new value.
-            ("a b\u{c}\n", "charset", "utf-8", "a b\u{c}; charset=utf-8\n"),
+            (
+                "a b\u{c}\n",
+                "charset",
+                "utf-8",
+                "a b\u{c}; charset=utf-8\n",
+            ),
             (
                 "text/plain;",
                 "charset",

@@ -34,7 +34,10 @@ impl<'m> Part<'m> {
 
     pub(super) fn node(self) -> &'m Node {
         // Ids are made by the scanner of this very message; the arena is never empty.
-        self.message.nodes.get(self.id.index()).unwrap_or(&self.message.nodes[0])
+        self.message
+            .nodes
+            .get(self.id.index())
+            .unwrap_or(&self.message.nodes[0])
     }
 
     pub fn id(self) -> PartId {
@@ -152,22 +155,35 @@ impl<'m> Part<'m> {
 
     /// The charset as declared, in lower case.
     pub fn charset(self) -> Option<String> {
-        self.param("charset").map(|label| label.to_ascii_lowercase())
+        self.param("charset")
+            .map(|label| label.to_ascii_lowercase())
     }
 
     /// The word of Content-Disposition, in lower case (RFC 2183).
     pub fn disposition(self) -> Option<String> {
         let field = self.field("content-disposition")?;
         let unfolded = field.unfolded();
-        let word = unfolded.split(|octet| matches!(octet, b';' | b'(')).next()?.trim_ascii();
-        (!word.is_empty()).then(|| word.iter().map(|octet| char::from(octet.to_ascii_lowercase())).collect())
+        let word = unfolded
+            .split(|octet| matches!(octet, b';' | b'('))
+            .next()?
+            .trim_ascii();
+        (!word.is_empty()).then(|| {
+            word.iter()
+                .map(|octet| char::from(octet.to_ascii_lowercase()))
+                .collect()
+        })
     }
 
     /// The recommended file names: of Content-Disposition, then of Content-Type where that differs.
     pub fn filenames(self) -> Vec<String> {
         let mut names = Vec::new();
-        for (name, attribute) in [("content-disposition", "filename"), ("content-type", "name")] {
-            let Some(field) = self.field(name) else { continue };
+        for (name, attribute) in [
+            ("content-disposition", "filename"),
+            ("content-type", "name"),
+        ] {
+            let Some(field) = self.field(name) else {
+                continue;
+            };
             let params = Params::parse(field.value(), Limits::default().params);
             if let Some(name) = params.get(attribute)
                 && !name.is_empty()
@@ -220,7 +236,10 @@ impl<'m> Part<'m> {
 
     /// The media types from the root to the part, joined by ` > `.
     pub fn type_path(self) -> String {
-        let mut types: Vec<&str> = std::iter::once(self).chain(self.ancestors()).map(Part::media_type).collect();
+        let mut types: Vec<&str> = std::iter::once(self)
+            .chain(self.ancestors())
+            .map(Part::media_type)
+            .collect();
         types.reverse();
         types.join(" > ")
     }
@@ -257,5 +276,179 @@ impl<'m> Part<'m> {
 impl std::fmt::Debug for Part<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} {}", self.section_text(), self.media_type())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::scan::tests::{expand, scan};
+
+    /// RFC 9051 section 6.4.5.1, but that message/rfc822 is not entered.
+    #[test]
+    fn sections() {
+        for (short, sections) in [
+            ("\nx", "1"),
+            ("{b}--b\n\nx\n--b--\n", "0 1"),
+            (
+                "{o}--o\n\nx\n--o\n{i}--i\n\ny\n--i\n\nz\n--i--\n--o\n\nw\n--o--\n",
+                "0 1 2 2.1 2.2 3",
+            ),
+            (
+                "{o}--o\n{m}--m\n{i}--i\n\nx\n--o\n\ny\n--o--\n",
+                "0 1 1.1 1.1.1 2",
+            ),
+            ("{b}--b--\n", "0"),
+            ("Content-Type: message/rfc822\n\n{b}--b\n\nx\n--b--\n", "1"),
+        ] {
+            let message = scan(&expand(short));
+            let found: Vec<String> = message.parts().map(Part::section_text).collect();
+            assert_eq!(found.join(" "), sections, "{short}");
+        }
+    }
+
+    #[test]
+    fn navigation() {
+        let message = scan(&expand("{o}--o\n\nx\n--o\n{i}--i\n{h}y\n--i--\n--o--\n"));
+        let [root, first, inner, leaf] = message.parts().collect::<Vec<_>>()[..] else {
+            panic!("{message:?}")
+        };
+        assert_eq!(
+            root.children().map(Part::id).collect::<Vec<_>>(),
+            [first.id(), inner.id()]
+        );
+        assert_eq!(
+            leaf.ancestors().map(Part::id).collect::<Vec<_>>(),
+            [inner.id(), root.id()]
+        );
+        assert_eq!((root.depth(), first.depth(), leaf.depth()), (1, 2, 3));
+        assert!(
+            leaf.is_within(inner.id()) && leaf.is_within(leaf.id()) && !leaf.is_within(first.id())
+        );
+        assert_eq!(
+            leaf.type_path(),
+            "multipart/mixed > multipart/mixed > text/html"
+        );
+        assert_eq!(format!("{leaf:?}"), "2.1 text/html");
+        assert_eq!(message.part(PartId(4)).map(Part::id), None);
+        assert_eq!(
+            message.leaves().map(Part::id).collect::<Vec<_>>(),
+            [first.id(), leaf.id()]
+        );
+    }
+
+    #[test]
+    fn names() {
+        for (header, names) in [
+            ("", &[][..]),
+            ("Content-Type: x/y; name=a\n", &["a"]),
+            ("Content-Disposition: attachment; filename=b\n", &["b"]),
+            (
+                "Content-Type: x/y; name=a\nContent-Disposition: attachment; filename=b\n",
+                &["b", "a"],
+            ),
+            (
+                "Content-Type: x/y; name=a\nContent-Disposition: attachment; filename=\"a\"\n",
+                &["a"],
+            ),
+            ("Content-Disposition: attachment; filename=\"\"\n", &[]),
+            (
+                "Content-Disposition: attachment; filename*=utf-8''%C3%A4\n",
+                &["ä"],
+            ),
+            (
+                "Content-Disposition: attachment; filename*0=a; filename*1=b\n",
+                &["ab"],
+            ),
+            (
+                "Content-Disposition: attachment; filename=\"=?utf-8?q?=C3=A4?=\"\n",
+                &["ä"],
+            ),
+            (
+                "Content-Disposition: attachment; filename=x; filename*=utf-8''%C3%A4\n",
+                &["ä"],
+            ),
+            (
+                "Content-Disposition: attachment;\n filename=\"a b\"\n",
+                &["a b"],
+            ),
+        ] {
+            let message = scan(&format!("{header}\nx"));
+            assert_eq!(message.root().filenames(), names, "{header}");
+            assert_eq!(message.root().filename().as_deref(), names.first().copied());
+        }
+    }
+
+    #[test]
+    fn facts() {
+        let message = scan(
+            "Content-Type : Text/HTML; Charset=\"UTF-8\"\nContent-Transfer-Encoding: Base64\n\
+             Content-Disposition: (c) ; x\nContent-Disposition: Inline;a=b\nContent-ID:\n <a@b> \n\nw6Q=",
+        );
+        let root = message.root();
+        assert_eq!(
+            (root.media_type(), root.charset().as_deref()),
+            ("text/html", Some("utf-8"))
+        );
+        assert_eq!(
+            (root.encoding(), root.decoded_len()),
+            (Encoding::Base64, Some(2))
+        );
+        assert_eq!(&*root.decoded().unwrap(), "ä".as_bytes());
+        assert_eq!(
+            (root.disposition(), root.content_id()),
+            (None, Some(b"a@b".to_vec()))
+        );
+        for (value, word) in [
+            ("", None),
+            ("inline", Some("inline")),
+            (" ATTACHMENT (x); a=b", Some("attachment")),
+            ("x y", Some("x y")),
+        ] {
+            let message = scan(&format!("Content-Disposition:{value}\n\nx"));
+            assert_eq!(message.root().disposition().as_deref(), word, "{value}");
+        }
+        let broken = scan("Content-Transfer-Encoding: base64\n\n####");
+        assert_eq!(broken.root().decoded_len(), None);
+    }
+
+    #[test]
+    fn envelope_lines() {
+        for (raw, line) in [
+            (
+                "From a@b.example Mon Jan  1 10:00:00 2024\nA: b\n\nx",
+                Some("From a@b.example Mon Jan  1 10:00:00 2024\n"),
+            ),
+            (">From a@b.example\nA: b\n\nx", Some(">From a@b.example\n")),
+            ("From : a@b.example\nA: b\n\nx", None),
+            ("From: a@b.example\nA: b\n\nx", None),
+            ("", None),
+        ] {
+            assert_eq!(
+                scan(raw).root().envelope_line().map(|field| field.raw()),
+                line.map(str::as_bytes),
+                "{raw}"
+            );
+        }
+    }
+
+    #[test]
+    fn tails() {
+        for (short, tail) in [
+            ("", Tail::Header),
+            ("A: b", Tail::Header),
+            ("A: b\n\n", Tail::Blank),
+            ("A: b\n\nx", Tail::Body),
+            ("{b}--b--", Tail::Body),
+            ("{b}", Tail::Blank),
+            ("{b}--b\n", Tail::Header),
+            ("{b}--b\n\n", Tail::Blank),
+            ("{b}--b\n\nx", Tail::Body),
+            ("{b}--b\n\n--b--", Tail::Body),
+            ("{o}--o\n{i}--i\nA: b\n", Tail::Header),
+            ("{o}--o\n{i}--i\nA: b\n--i--\n", Tail::Body),
+        ] {
+            assert_eq!(scan(&expand(short)).root().tail(), tail, "{short}");
+        }
     }
 }

@@ -16,7 +16,9 @@ pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
     let message = edits.message();
     let mut touched = vec![false; message.parts().len()];
     for id in edits.touched() {
-        let Some(part) = message.part(id) else { continue };
+        let Some(part) = message.part(id) else {
+            continue;
+        };
         for part in std::iter::once(part).chain(part.ancestors()) {
             match touched.get_mut(part.id().index()) {
                 // Above a part that is marked all are.
@@ -81,7 +83,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
     fn header(&mut self, part: Part<'m>, edit: Option<&PartEdit>, which: impl Fn(&[u8]) -> bool) {
         let start = self.out.len();
         let blocks = |out: &mut Vec<u8>, blocks: &[std::sync::Arc<[u8]>]| {
-            for field in blocks.iter().flat_map(|block| fields(block)).filter(|field| which(field.name())) {
+            for field in blocks
+                .iter()
+                .flat_map(|block| fields(block))
+                .filter(|field| which(field.name()))
+            {
                 out.extend_from_slice(field.raw());
             }
         };
@@ -95,7 +101,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
             self.end_line(start);
             blocks(&mut self.out, &edit.fields_above);
         }
-        for field in part.fields().skip(usize::from(envelope.is_some())).filter(|field| which(field.name())) {
+        for field in part
+            .fields()
+            .skip(usize::from(envelope.is_some()))
+            .filter(|field| which(field.name()))
+        {
             match edit.and_then(|edit| edit.fields.get(&field.start())) {
                 Some(Some(new)) => self.out.extend_from_slice(new),
                 Some(None) => {}
@@ -140,14 +150,16 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 self.out.extend_from_slice(message.slice(&preamble));
                 self.children(part, boundary, close.is_some());
                 if let Some(close) = close {
-                    self.out.extend_from_slice(message.slice(&(close.start..node.body.end)));
+                    self.out
+                        .extend_from_slice(message.slice(&(close.start..node.body.end)));
                     self.tail = Tail::Body;
                 }
             }
             _ => {
                 let new_body = edit.and_then(|edit| edit.body.as_deref());
                 let body = new_body.unwrap_or(part.body());
-                let adds_blank = blank.is_empty() && (new_body.is_some() || apart && !body.is_empty());
+                let adds_blank =
+                    blank.is_empty() && (new_body.is_some() || apart && !body.is_empty());
                 if adds_blank {
                     self.end_line(0);
                     self.out.extend_from_slice(self.newline);
@@ -167,13 +179,27 @@ impl<'e, 'm> Renderer<'e, 'm> {
         let mut items: Vec<Item<'e, 'm>> = Vec::new();
         for child in parent.children() {
             let edit = edits.of(child.id());
-            items.extend(edit.into_iter().flat_map(|edit| &edit.before).map(|new| Item::New(new)));
+            items.extend(
+                edit.into_iter()
+                    .flat_map(|edit| &edit.before)
+                    .map(|new| Item::New(new)),
+            );
             if !edit.is_some_and(|edit| edit.removed) {
                 items.push(Item::Old(child));
             }
-            items.extend(edit.into_iter().flat_map(|edit| &edit.after).map(|new| Item::New(new)));
+            items.extend(
+                edit.into_iter()
+                    .flat_map(|edit| &edit.after)
+                    .map(|new| Item::New(new)),
+            );
         }
-        items.extend(edits.of(parent.id()).into_iter().flat_map(|edit| &edit.at_end).map(|new| Item::New(new)));
+        items.extend(
+            edits
+                .of(parent.id())
+                .into_iter()
+                .flat_map(|edit| &edit.at_end)
+                .map(|new| Item::New(new)),
+        );
         let last = items.len().saturating_sub(1);
         for (index, item) in items.iter().enumerate() {
             let line_end = match item {
@@ -217,7 +243,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
         self.out.extend_from_slice(&new.header);
         self.out.extend_from_slice(self.newline);
         self.out.extend_from_slice(&new.body);
-        self.tail = if new.body.is_empty() { Tail::Blank } else { Tail::Body };
+        self.tail = if new.body.is_empty() {
+            Tail::Blank
+        } else {
+            Tail::Body
+        };
     }
 
     /// A part inside a new multipart. The root keeps its fields but for those that describe the content.
@@ -253,7 +283,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
 
 /// In a message of LF lines a CR before an LF would be taken for a part of the line end.
 fn line_end_after(octets: &[u8], newline: &'static [u8]) -> &'static [u8] {
-    if octets.ends_with(b"\r") { b"\r\n" } else { newline }
+    if octets.ends_with(b"\r") {
+        b"\r\n"
+    } else {
+        newline
+    }
 }
 
 /// The line end between a child and the delimiter that follows it; `None` = no delimiter follows. It is empty where a
@@ -261,9 +295,83 @@ fn line_end_after(octets: &[u8], newline: &'static [u8]) -> &'static [u8] {
 fn line_end_behind<'m>(child: Part<'m>, parent: Part<'m>) -> Option<&'m [u8]> {
     let message = parent.message();
     let end = match (message.part(child.node().next), &parent.node().kind) {
-        (Some(next), _) if next.parent().map(Part::id) == Some(parent.id()) => next.node().delimiter.start,
-        (_, Kind::Multipart { close: Some(close), .. }) => close.start,
+        (Some(next), _) if next.parent().map(Part::id) == Some(parent.id()) => {
+            next.node().delimiter.start
+        }
+        (
+            _,
+            Kind::Multipart {
+                close: Some(close), ..
+            },
+        ) => close.start,
         _ => return None,
     };
     Some(message.slice(&(child.node().body.end..end)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::scan::tests::scan;
+
+    /// What is odd about a mail stays odd around an edit.
+    #[test]
+    fn oddities_are_kept() {
+        for (name, raw, part, expected) in [
+            (
+                "mixed line ends",
+                "A: b\r\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\r\nx\r\n--b \t\r\n\ny\n--b--\t",
+                1,
+                "A: b\r\nContent-Type: multipart/mixed; boundary=b\n\n--b\nN: v\r\n\r\nx\r\n--b \t\r\n\ny\n--b--\t",
+            ),
+            (
+                "folds and trailing blanks",
+                "A:  b \n\t c\nB:d  \n\nx",
+                0,
+                "A:  b \n\t c\nB:d  \nN: v\n\nx",
+            ),
+            (
+                "a boundary used again behind its close",
+                "Content-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n--b\n\ny",
+                0,
+                "Content-Type: multipart/mixed; boundary=b\nN: v\n\n--b\n\nx\n--b--\n--b\n\ny",
+            ),
+            (
+                "a header that a line without colon ends",
+                "A: b\njunk\n\nx",
+                0,
+                "A: b\nN: v\njunk\n\nx",
+            ),
+            (
+                "a mail of CR",
+                "A: b\rB: c\r",
+                0,
+                "A: b\rB: c\r\r\nN: v\r\n",
+            ),
+            ("NUL octets", "A: \0\n\n\0", 0, "A: \0\nN: v\n\n\0"),
+        ] {
+            let message = scan(raw);
+            let mut edits = EditSet::new(&message);
+            edits.add_field_below(PartId(part), "N", "v").unwrap();
+            assert_eq!(
+                render(&edits).escape_ascii().to_string(),
+                expected.as_bytes().escape_ascii().to_string(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn nothing_edited_is_nothing_changed() {
+        for raw in [
+            "",
+            "\n",
+            "A: b",
+            "x\r\n",
+            "Content-Type: multipart/mixed; boundary=b\n\n--b",
+        ] {
+            let message = scan(raw);
+            assert_eq!(render(&EditSet::new(&message)), raw.as_bytes());
+        }
+    }
 }

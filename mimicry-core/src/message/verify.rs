@@ -5,6 +5,9 @@
 //! delimiter, preamble, epilogue and body. What mimicry made is checked against the standards besides. Comparing the
 //! octets themselves is stricter than a list of hashes and, both messages being in memory, cheaper.
 //!
+//! Known limits: where a multipart stands below another with the same boundary, or with the other's close delimiter as
+//! its boundary, a new delimiter of the outer one can be the inner one's; such an edit is refused.
+//!
 //! Must never: mend. A mail that fails is not sent on changed. Recursion is bounded by [`Limits::MAX_DEPTH`].
 
 use super::codec::{self, Encoding};
@@ -28,7 +31,11 @@ pub struct Mismatch {
 }
 
 /// Scans `rendered` and proves that it is `edits.message()` with these edits and nothing else. Returns the new message.
-pub fn verify(edits: &EditSet<'_>, rendered: Vec<u8>, limits: &Limits) -> Result<Message, Mismatch> {
+pub fn verify(
+    edits: &EditSet<'_>,
+    rendered: Vec<u8>,
+    limits: &Limits,
+) -> Result<Message, Mismatch> {
     let before = edits.message();
     let after = Message::scan(rendered, limits);
     let mut proof = Proof {
@@ -36,7 +43,9 @@ pub fn verify(edits: &EditSet<'_>, rendered: Vec<u8>, limits: &Limits) -> Result
         touched: vec![false; before.parts().len()],
     };
     for id in edits.touched() {
-        let Some(part) = before.part(id) else { continue };
+        let Some(part) = before.part(id) else {
+            continue;
+        };
         for part in std::iter::once(part).chain(part.ancestors()) {
             match proof.touched.get_mut(part.id().index()) {
                 // Above a part that is marked all are.
@@ -78,8 +87,16 @@ enum Planned<'e, 'm> {
 impl<'e, 'm> Proof<'e, 'm> {
     fn entity(&self, old: Part<'m>, new: Part<'_>) -> Result<(), Mismatch> {
         if !self.touched.get(old.id().index()).copied().unwrap_or(false) {
-            same(old, self.is_untouched(old, new), "an untouched part changed")?;
-            return same(old, same_tree(old, new), "an untouched part is read as another tree");
+            same(
+                old,
+                self.is_untouched(old, new),
+                "an untouched part changed",
+            )?;
+            return same(
+                old,
+                same_tree(old, new),
+                "an untouched part is read as another tree",
+            );
         }
         let edit = self.edits.of(old.id());
         match edit.and_then(|edit| edit.wrap.as_ref()) {
@@ -98,8 +115,12 @@ impl<'e, 'm> Proof<'e, 'm> {
             Some(b"") => true,
             // The message ended within a line of a header block; now something follows it.
             Some(rest) => {
-                let is_open = old.tail() == Tail::Header && !old.raw().is_empty() && !old.raw().ends_with(b"\n");
-                is_open && is_followed(new) && rest == line_end_after(old.raw(), old.message().newline())
+                let is_open = old.tail() == Tail::Header
+                    && !old.raw().is_empty()
+                    && !old.raw().ends_with(b"\n");
+                is_open
+                    && is_followed(new)
+                    && rest == line_end_after(old.raw(), old.message().newline())
             }
             None => false,
         }
@@ -118,18 +139,50 @@ impl<'e, 'm> Proof<'e, 'm> {
     }
 
     /// Everything behind the header block.
-    fn content(&self, old: Part<'m>, edit: Option<&'e PartEdit>, new: Part<'_>, adds_blank: bool) -> Result<(), Mismatch> {
-        let media_type = edit.and_then(|edit| edit.media_type.as_deref()).unwrap_or(old.media_type());
-        same(old, media_type == new.media_type(), "the media type is not as planned")?;
-        let blank = if adds_blank { self.newline() } else { blank_line(old) };
-        same(old, blank == blank_line(new), "the blank line is not as planned")?;
+    fn content(
+        &self,
+        old: Part<'m>,
+        edit: Option<&'e PartEdit>,
+        new: Part<'_>,
+        adds_blank: bool,
+    ) -> Result<(), Mismatch> {
+        let media_type = edit
+            .and_then(|edit| edit.media_type.as_deref())
+            .unwrap_or(old.media_type());
+        same(
+            old,
+            media_type == new.media_type(),
+            "the media type is not as planned",
+        )?;
+        let blank = if adds_blank {
+            self.newline()
+        } else {
+            blank_line(old)
+        };
+        same(
+            old,
+            blank == blank_line(new),
+            "the blank line is not as planned",
+        )?;
         match (&old.node().kind, &new.node().kind) {
-            (Kind::Multipart { boundary, close }, Kind::Multipart { boundary: new_boundary, close: new_close }) => {
+            (
+                Kind::Multipart { boundary, close },
+                Kind::Multipart {
+                    boundary: new_boundary,
+                    close: new_close,
+                },
+            ) => {
                 same(old, boundary == new_boundary, "the boundary changed")?;
-                same(old, close.is_some() == new_close.is_some(), "the close delimiter came or went")?;
+                same(
+                    old,
+                    close.is_some() == new_close.is_some(),
+                    "the close delimiter came or went",
+                )?;
                 self.children(old, new)
             }
-            (Kind::Multipart { .. }, _) | (_, Kind::Multipart { .. }) => fail(old, "a leaf became a multipart, or a multipart a leaf"),
+            (Kind::Multipart { .. }, _) | (_, Kind::Multipart { .. }) => {
+                fail(old, "a leaf became a multipart, or a multipart a leaf")
+            }
             _ => match edit.and_then(|edit| edit.body.as_deref()) {
                 Some(body) => {
                     same(old, new.body() == body, "the body is not as planned")?;
@@ -138,7 +191,11 @@ impl<'e, 'm> Proof<'e, 'm> {
                 }
                 None => {
                     same(old, new.body() == old.body(), "a body changed")?;
-                    same(old, new.is_opaque() == old.is_opaque(), "a part is read otherwise")
+                    same(
+                        old,
+                        new.is_opaque() == old.is_opaque(),
+                        "a part is read otherwise",
+                    )
                 }
             },
         }
@@ -146,17 +203,35 @@ impl<'e, 'm> Proof<'e, 'm> {
 
     fn children(&self, old: Part<'m>, new: Part<'_>) -> Result<(), Mismatch> {
         same(old, preamble(old) == preamble(new), "the preamble changed")?;
-        same(old, epilogue(old) == epilogue(new), "the epilogue or the close delimiter changed")?;
+        same(
+            old,
+            epilogue(old) == epilogue(new),
+            "the epilogue or the close delimiter changed",
+        )?;
         let mut planned: Vec<Planned<'e, 'm>> = Vec::new();
         for child in old.children() {
             let edit = self.edits.of(child.id());
-            planned.extend(edit.into_iter().flat_map(|edit| &edit.before).map(|new| Planned::New(new)));
+            planned.extend(
+                edit.into_iter()
+                    .flat_map(|edit| &edit.before)
+                    .map(|new| Planned::New(new)),
+            );
             if !edit.is_some_and(|edit| edit.removed) {
                 planned.push(Planned::Old(child));
             }
-            planned.extend(edit.into_iter().flat_map(|edit| &edit.after).map(|new| Planned::New(new)));
+            planned.extend(
+                edit.into_iter()
+                    .flat_map(|edit| &edit.after)
+                    .map(|new| Planned::New(new)),
+            );
         }
-        planned.extend(self.edits.of(old.id()).into_iter().flat_map(|edit| &edit.at_end).map(|new| Planned::New(new)));
+        planned.extend(
+            self.edits
+                .of(old.id())
+                .into_iter()
+                .flat_map(|edit| &edit.at_end)
+                .map(|new| Planned::New(new)),
+        );
         let boundary = match &old.node().kind {
             Kind::Multipart { boundary, .. } => &**boundary,
             _ => b"",
@@ -164,21 +239,35 @@ impl<'e, 'm> Proof<'e, 'm> {
         let ours = self.delimiter(boundary);
         let mut found = new.children();
         for planned in planned {
-            let Some(found) = found.next() else { return fail(old, "a part is missing") };
+            let Some(found) = found.next() else {
+                return fail(old, "a part is missing");
+            };
             match planned {
                 Planned::Old(child) => {
                     let mut line = delimiter(child).to_vec();
                     if !line.ends_with(b"\n") && is_followed_by_octets(found) {
                         line.extend_from_slice(line_end_after(&line, old.message().newline()));
                     }
-                    same(child, *delimiter(found) == line, "the delimiter line changed")?;
+                    same(
+                        child,
+                        *delimiter(found) == line,
+                        "the delimiter line changed",
+                    )?;
                     self.line_end(child, line_end_behind(child), found)?;
                     self.entity(child, found)?;
                 }
                 Planned::New(new) => {
-                    same(old, *delimiter(found) == ours, "the delimiter of a new part is not as planned")?;
+                    same(
+                        old,
+                        *delimiter(found) == ours,
+                        "the delimiter of a new part is not as planned",
+                    )?;
                     let line_end = line_end_behind(found);
-                    same(old, line_end.is_none_or(|end| end == self.line_end_after(found)), "the line end behind a new part is wrong")?;
+                    same(
+                        old,
+                        line_end.is_none_or(|end| end == self.line_end_after(found)),
+                        "the line end behind a new part is wrong",
+                    )?;
                     new_part(old, new, found)?;
                 }
             }
@@ -198,40 +287,96 @@ impl<'e, 'm> Proof<'e, 'm> {
 
     /// The line end between `found` and the delimiter behind it is the one that was there. Where none was, there is one
     /// if `found` has a body: upon a header block it would be the blank line.
-    fn line_end(&self, old: Part<'_>, before: Option<&[u8]>, found: Part<'_>) -> Result<(), Mismatch> {
-        let Some(line_end) = line_end_behind(found) else { return Ok(()) };
+    fn line_end(
+        &self,
+        old: Part<'_>,
+        before: Option<&[u8]>,
+        found: Part<'_>,
+    ) -> Result<(), Mismatch> {
+        let Some(line_end) = line_end_behind(found) else {
+            return Ok(());
+        };
         let planned = match (found.tail(), before) {
             (Tail::Header, _) | (Tail::Blank, Some(b"")) => b"",
             (_, None | Some(b"")) => self.line_end_after(found),
             (_, Some(before)) => before,
         };
-        same(old, line_end == planned, "the line end behind a part is not as planned")
+        same(
+            old,
+            line_end == planned,
+            "the line end behind a part is not as planned",
+        )
     }
 
-    fn wrapped(&self, old: Part<'m>, edit: Option<&'e PartEdit>, wrap: &'e Wrap, new: Part<'_>) -> Result<(), Mismatch> {
+    fn wrapped(
+        &self,
+        old: Part<'m>,
+        edit: Option<&'e PartEdit>,
+        wrap: &'e Wrap,
+        new: Part<'_>,
+    ) -> Result<(), Mismatch> {
         let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
         let newline = std::str::from_utf8(self.newline()).unwrap_or_default();
-        let ours = format!("Content-Type: multipart/{};{newline}\tboundary=\"{}\"{newline}", wrap.subtype, wrap.boundary);
+        let ours = format!(
+            "Content-Type: multipart/{};{newline}\tboundary=\"{}\"{newline}",
+            wrap.subtype, wrap.boundary
+        );
         let mut header = planned_header(old, edit, true, stays)?;
         header.extend_from_slice(ours.as_bytes());
-        same(old, new.header() == header, "the header of the new multipart is not as planned")?;
-        same(old, blank_line(new) == self.newline(), "the new multipart has no blank line")?;
+        same(
+            old,
+            new.header() == header,
+            "the header of the new multipart is not as planned",
+        )?;
+        same(
+            old,
+            blank_line(new) == self.newline(),
+            "the new multipart has no blank line",
+        )?;
         same(old, new.is_multipart(), "the new multipart is not seen")?;
-        same(old, preamble(new).is_empty(), "the new multipart has a preamble")?;
-        let close = format!("--{}--{}", wrap.boundary, if old.is_root() { newline } else { "" });
-        same(old, epilogue(new) == Some(close.as_bytes()), "the new multipart is not closed as planned")?;
+        same(
+            old,
+            preamble(new).is_empty(),
+            "the new multipart has a preamble",
+        )?;
+        let close = format!(
+            "--{}--{}",
+            wrap.boundary,
+            if old.is_root() { newline } else { "" }
+        );
+        same(
+            old,
+            epilogue(new) == Some(close.as_bytes()),
+            "the new multipart is not closed as planned",
+        )?;
         let ours = self.delimiter(wrap.boundary.as_bytes());
         let mut children = new.children();
-        let Some(inner) = children.next() else { return fail(old, "a part is missing") };
-        same(old, *delimiter(inner) == ours, "a delimiter of the new multipart is not as planned")?;
+        let Some(inner) = children.next() else {
+            return fail(old, "a part is missing");
+        };
+        same(
+            old,
+            *delimiter(inner) == ours,
+            "a delimiter of the new multipart is not as planned",
+        )?;
         self.line_end(old, None, inner)?;
         let adds_blank = adds_blank(old, edit, true);
         self.header(old, edit, inner, true, |name| !stays(name))?;
         self.content(old, edit, inner, adds_blank)?;
         for planned in &wrap.after {
-            let Some(found) = children.next() else { return fail(old, "a part is missing") };
-            same(old, *delimiter(found) == ours, "a delimiter of the new multipart is not as planned")?;
-            same(old, line_end_behind(found) == Some(self.line_end_after(found)), "the line end behind a new part is wrong")?;
+            let Some(found) = children.next() else {
+                return fail(old, "a part is missing");
+            };
+            same(
+                old,
+                *delimiter(found) == ours,
+                "a delimiter of the new multipart is not as planned",
+            )?;
+            same(
+                old,
+                line_end_behind(found) == Some(self.line_end_after(found)),
+                "the line end behind a new part is wrong",
+            )?;
             new_part(old, planned, found)?;
         }
         same(old, children.next().is_none(), "there is a part too many")
@@ -253,7 +398,11 @@ fn planned_header(
     let newline = old.message().newline();
     let mut planned: Vec<u8> = Vec::with_capacity(old.header().len());
     let mut put = |field: &[u8], is_new: bool| {
-        same(old, !is_new || lines_are_clean(field, newline), "a new field has a line that is too long or ends wrongly")?;
+        same(
+            old,
+            !is_new || lines_are_clean(field, newline),
+            "a new field has a line that is too long or ends wrongly",
+        )?;
         if !planned.is_empty() && !planned.ends_with(b"\n") {
             planned.extend_from_slice(line_end_after(&planned, newline));
         }
@@ -265,12 +414,20 @@ fn planned_header(
         put(line.raw(), false)?;
     }
     let edits = edit.into_iter();
-    for field in edits.clone().flat_map(|edit| &edit.fields_above).flat_map(|block| fields(block)) {
+    for field in edits
+        .clone()
+        .flat_map(|edit| &edit.fields_above)
+        .flat_map(|block| fields(block))
+    {
         if which(field.name()) {
             put(field.raw(), true)?;
         }
     }
-    for field in old.fields().skip(usize::from(envelope.is_some())).filter(|field| which(field.name())) {
+    for field in old
+        .fields()
+        .skip(usize::from(envelope.is_some()))
+        .filter(|field| which(field.name()))
+    {
         match edit.and_then(|edit| edit.fields.get(&field.start())) {
             // What was too long before may still be.
             Some(Some(new)) => put(new, lines_are_clean(field.raw(), newline))?,
@@ -278,7 +435,10 @@ fn planned_header(
             None => put(field.raw(), false)?,
         }
     }
-    for field in edits.flat_map(|edit| &edit.fields_below).flat_map(|block| fields(block)) {
+    for field in edits
+        .flat_map(|edit| &edit.fields_below)
+        .flat_map(|block| fields(block))
+    {
         if which(field.name()) {
             put(field.raw(), true)?;
         }
@@ -291,7 +451,11 @@ fn planned_header(
 
 /// The line end that we put behind octets that lack one.
 fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
-    if octets.ends_with(b"\r") { b"\r\n" } else { newline.as_bytes() }
+    if octets.ends_with(b"\r") {
+        b"\r\n"
+    } else {
+        newline.as_bytes()
+    }
 }
 
 /// Does a leaf that had no blank line get one: before a new body, and before an old one when a header or delimiter now
@@ -315,8 +479,13 @@ fn is_followed_by_octets(part: Part<'_>) -> bool {
 /// Are the parts below two parts the same, looked at from within.
 fn same_tree(old: Part<'_>, new: Part<'_>) -> bool {
     let below = |part: Part<'_>| part.id().index()..part.node().next.index();
-    let (old_nodes, new_nodes) = (old.message().nodes.get(below(old)), new.message().nodes.get(below(new)));
-    let (Some(old_nodes), Some(new_nodes)) = (old_nodes, new_nodes) else { return false };
+    let (old_nodes, new_nodes) = (
+        old.message().nodes.get(below(old)),
+        new.message().nodes.get(below(new)),
+    );
+    let (Some(old_nodes), Some(new_nodes)) = (old_nodes, new_nodes) else {
+        return false;
+    };
     old_nodes.len() == new_nodes.len()
         && old_nodes.iter().zip(new_nodes).all(|(old, new)| {
             old.media_type == new.media_type
@@ -337,7 +506,9 @@ fn blank_line<'m>(part: Part<'m>) -> &'m [u8] {
 
 fn preamble<'m>(part: Part<'m>) -> &'m [u8] {
     match part.children().next() {
-        Some(first) => part.message().slice(&(part.node().body.start..first.node().delimiter.start)),
+        Some(first) => part
+            .message()
+            .slice(&(part.node().body.start..first.node().delimiter.start)),
         None => part.body(),
     }
 }
@@ -345,7 +516,9 @@ fn preamble<'m>(part: Part<'m>) -> &'m [u8] {
 /// From the close delimiter to the end; `None` = there is none.
 fn epilogue<'m>(part: Part<'m>) -> Option<&'m [u8]> {
     match &part.node().kind {
-        Kind::Multipart { close: Some(close), .. } => Some(part.message().slice(&(close.start..part.node().body.end))),
+        Kind::Multipart {
+            close: Some(close), ..
+        } => Some(part.message().slice(&(close.start..part.node().body.end))),
         _ => None,
     }
 }
@@ -354,10 +527,17 @@ fn epilogue<'m>(part: Part<'m>) -> Option<&'m [u8]> {
 fn line_end_behind<'m>(part: Part<'m>) -> Option<&'m [u8]> {
     let parent = part.parent()?;
     let message = part.message();
-    let next = message.part(part.node().next).filter(|next| next.parent().map(Part::id) == Some(parent.id()));
+    let next = message
+        .part(part.node().next)
+        .filter(|next| next.parent().map(Part::id) == Some(parent.id()));
     let end = match (next, &parent.node().kind) {
         (Some(next), _) => next.node().delimiter.start,
-        (None, Kind::Multipart { close: Some(close), .. }) => close.start,
+        (
+            None,
+            Kind::Multipart {
+                close: Some(close), ..
+            },
+        ) => close.start,
         _ => return None,
     };
     Some(message.slice(&(part.node().body.end..end)))
@@ -365,12 +545,36 @@ fn line_end_behind<'m>(part: Part<'m>) -> Option<&'m [u8]> {
 
 /// Is a new part there as it was made, and was it made well.
 fn new_part(place: Part<'_>, planned: &NewPart, found: Part<'_>) -> Result<(), Mismatch> {
-    same(place, found.header() == planned.header, "the header of a new part is not as planned")?;
-    same(place, found.body() == planned.body, "the body of a new part is not as planned")?;
-    same(place, blank_line(found) == place.message().newline().as_bytes(), "a new part has no blank line")?;
-    same(place, found.media_type() == planned.media_type, "a new part is of another type")?;
-    same(place, !found.is_multipart() && !found.is_opaque(), "a new part is no leaf")?;
-    same(place, lines_are_clean(&planned.header, place.message().newline()), "a new header has a line that is too long or ends wrongly")?;
+    same(
+        place,
+        found.header() == planned.header,
+        "the header of a new part is not as planned",
+    )?;
+    same(
+        place,
+        found.body() == planned.body,
+        "the body of a new part is not as planned",
+    )?;
+    same(
+        place,
+        blank_line(found) == place.message().newline().as_bytes(),
+        "a new part has no blank line",
+    )?;
+    same(
+        place,
+        found.media_type() == planned.media_type,
+        "a new part is of another type",
+    )?;
+    same(
+        place,
+        !found.is_multipart() && !found.is_opaque(),
+        "a new part is no leaf",
+    )?;
+    same(
+        place,
+        lines_are_clean(&planned.header, place.message().newline()),
+        "a new header has a line that is too long or ends wrongly",
+    )?;
     made_well(place, found, true)
 }
 
@@ -382,20 +586,41 @@ fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatc
     let has_8bit = !body.is_ascii();
     match encoding {
         Encoding::SevenBit | Encoding::QuotedPrintable | Encoding::Base64 => {
-            same(place, !has_8bit, "there is an 8-bit octet where the coding allows none")?;
+            same(
+                place,
+                !has_8bit,
+                "there is an 8-bit octet where the coding allows none",
+            )?;
         }
         Encoding::EightBit | Encoding::Binary => {}
         Encoding::Unknown => return fail(place, "the transfer encoding is unknown"),
     }
     if lines && encoding != Encoding::Binary {
-        same(place, lines_are_clean(body, place.message().newline()), "a line is too long or ends wrongly")?;
+        same(
+            place,
+            lines_are_clean(body, place.message().newline()),
+            "a line is too long or ends wrongly",
+        )?;
     }
     if part.media_type().starts_with("text/") {
         let charset = part.charset();
-        let text = TextBody::read(body, charset.as_deref().map(str::as_bytes), encoding, part.message().newline().as_bytes());
-        return same(place, text.is_ok(), "the new body is not text of its charset");
+        let text = TextBody::read(
+            body,
+            charset.as_deref().map(str::as_bytes),
+            encoding,
+            part.message().newline().as_bytes(),
+        );
+        return same(
+            place,
+            text.is_ok(),
+            "the new body is not text of its charset",
+        );
     }
-    same(place, codec::decoded_len(encoding, body).is_ok(), "the new body does not decode")
+    same(
+        place,
+        codec::decoded_len(encoding, body).is_ok(),
+        "the new body does not decode",
+    )
 }
 
 /// No line over the limit, no line that ends otherwise than the message's lines do.
@@ -403,7 +628,9 @@ fn lines_are_clean(octets: &[u8], newline: Newline) -> bool {
     let mut rest = octets;
     while !rest.is_empty() {
         let (line, tail) = match memchr::memchr(b'\n', rest) {
-            Some(end) => rest.split_at_checked(end.saturating_add(1)).unwrap_or((rest, b"")),
+            Some(end) => rest
+                .split_at_checked(end.saturating_add(1))
+                .unwrap_or((rest, b"")),
             None => (rest, &b""[..]),
         };
         rest = tail;
@@ -417,4 +644,124 @@ fn lines_are_clean(octets: &[u8], newline: Newline) -> bool {
         }
     }
     true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::render::render;
+    use crate::message::scan::tests::scan;
+
+    const MAIL: &str = "A: b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: text/html\n\ny\n--b--\n";
+
+    /// What is said of a wrong render: which part, and what.
+    #[test]
+    fn says_what_is_wrong() {
+        let message = scan(MAIL);
+        let mut edits = EditSet::new(&message);
+        edits
+            .set_field(message.parts().nth(2).unwrap().id(), "N", "v")
+            .unwrap();
+        let right = String::from_utf8(render(&edits)).unwrap();
+        for (from, to, wrong) in [
+            ("", "", None),
+            ("A: b", "A: c", Some("part 0: the header is not as planned")),
+            ("N: v", "N: w", Some("part 2: the header is not as planned")),
+            ("\nx\n", "\nX\n", Some("part 1: an untouched part changed")),
+            ("\ny\n", "\nz\n", Some("part 2: a body changed")),
+            (
+                "text/html",
+                "text/css",
+                Some("part 2: the header is not as planned"),
+            ),
+            ("--b\n\nx\n", "", Some("part 1: an untouched part changed")),
+            (
+                "--b--",
+                "--b --",
+                Some("part 0: the new structure is broken or ambiguous"),
+            ),
+            (
+                "--b--\n",
+                "--b--\n\n",
+                Some("part 0: the epilogue or the close delimiter changed"),
+            ),
+        ] {
+            let found = verify(
+                &edits,
+                right.replacen(from, to, 1).into_bytes(),
+                &Limits::default(),
+            );
+            assert_eq!(
+                found.err().map(|mismatch| mismatch.to_string()).as_deref(),
+                wrong,
+                "{from:?} -> {to:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_limit_passed_by_the_edit_is_refused() {
+        let message = scan(MAIL);
+        let mut edits = EditSet::new(&message);
+        edits
+            .attach(NewPart::text("plain", "x", message.newline()))
+            .unwrap();
+        for (parts, passes) in [(5, true), (4, false)] {
+            let limits = Limits {
+                parts,
+                ..Limits::default()
+            };
+            assert_eq!(
+                verify(&edits, render(&edits), &limits).is_ok(),
+                passes,
+                "{parts}"
+            );
+        }
+    }
+
+    /// A malformed mail may stay so, but its parts are still those that they were.
+    #[test]
+    fn a_part_that_is_no_longer_looked_into_is_refused() {
+        let raw = "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/mixed; boundary=i\n\n--i\n\nx\n--o--\n";
+        for (depth, wrong) in [
+            (3, None),
+            (2, Some("an untouched part is read as another tree")),
+        ] {
+            let limits = Limits {
+                depth,
+                ..Limits::default()
+            };
+            let message = Message::scan(raw.into(), &limits);
+            assert!(message.malformed() && message.parts().len() == 3);
+            let mut edits = EditSet::new(&message);
+            edits.wrap(message.root().id(), "mixed", vec![]).unwrap();
+            assert_eq!(
+                verify(&edits, render(&edits), &limits)
+                    .err()
+                    .map(|mismatch| mismatch.what),
+                wrong
+            );
+        }
+    }
+
+    #[test]
+    fn lines() {
+        let x = |count: usize| "x".repeat(count);
+        for (text, newline, clean) in [
+            ("".to_string(), Newline::Crlf, true),
+            ("x".into(), Newline::Crlf, true),
+            ("x\r\ny\r\n".into(), Newline::Crlf, true),
+            ("x\n".into(), Newline::Crlf, false),
+            ("x\ry".into(), Newline::Crlf, false),
+            ("x\r".into(), Newline::Crlf, false),
+            ("x\n".into(), Newline::Lf, true),
+            ("x\r\n".into(), Newline::Lf, true),
+            (x(998), Newline::Lf, true),
+            (x(999), Newline::Lf, false),
+            (x(998) + "\r\n" + &x(998), Newline::Crlf, true),
+            (x(5) + "\r\n" + &x(999) + "\r\n", Newline::Crlf, false),
+        ] {
+            assert_eq!(lines_are_clean(text.as_bytes(), newline), clean, "{text:?}");
+        }
+    }
 }

@@ -64,12 +64,14 @@ impl<'m> Facts<'m> {
 
     /// The addresses of From and Sender.
     pub fn header_senders(&self) -> &[String] {
-        self.header_senders.get_or_init(|| self.addresses(&["from", "sender"]))
+        self.header_senders
+            .get_or_init(|| self.addresses(&["from", "sender"]))
     }
 
     /// The addresses of To and Cc.
     pub fn header_recipients(&self) -> &[String] {
-        self.header_recipients.get_or_init(|| self.addresses(&["to", "cc"]))
+        self.header_recipients
+            .get_or_init(|| self.addresses(&["to", "cc"]))
     }
 
     fn addresses(&self, names: &[&str]) -> Vec<String> {
@@ -86,8 +88,13 @@ impl<'m> Facts<'m> {
             return Rc::clone(values);
         }
         let fields = self.mail.message.root().fields();
-        let values: Rc<[String]> = fields.filter(|field| field.is(name)).map(|field| field.decoded()).collect();
-        self.headers.borrow_mut().insert(name.to_string(), Rc::clone(&values));
+        let values: Rc<[String]> = fields
+            .filter(|field| field.is(name))
+            .map(|field| field.decoded())
+            .collect();
+        self.headers
+            .borrow_mut()
+            .insert(name.to_string(), Rc::clone(&values));
         values
     }
 
@@ -103,7 +110,10 @@ impl<'m> Facts<'m> {
                 let root = self.mail.message.root();
                 root.fields().any(|field| {
                     let name = field.name();
-                    if name.get(..5).is_some_and(|start| start.eq_ignore_ascii_case(b"list-")) {
+                    if name
+                        .get(..5)
+                        .is_some_and(|start| start.eq_ignore_ascii_case(b"list-"))
+                    {
                         return true;
                     }
                     let word = || field.decoded().trim().to_ascii_lowercase();
@@ -111,7 +121,8 @@ impl<'m> Facts<'m> {
                         // RFC 3834 section 5: "no", perhaps with parameters.
                         return word().split([';', ' ', '(']).next() != Some("no");
                     }
-                    field.is("precedence") && matches!(word().as_str(), "bulk" | "list" | "junk" | "auto_reply")
+                    field.is("precedence")
+                        && matches!(word().as_str(), "bulk" | "list" | "junk" | "auto_reply")
                 })
             }
         })
@@ -123,11 +134,17 @@ impl<'m> Facts<'m> {
     }
 
     pub fn signed(&self) -> bool {
-        self.mail.message.parts().any(|part| part.seal() == Some(Seal::Signed))
+        self.mail
+            .message
+            .parts()
+            .any(|part| part.seal() == Some(Seal::Signed))
     }
 
     pub fn encrypted(&self) -> bool {
-        self.mail.message.parts().any(|part| part.seal() == Some(Seal::Encrypted))
+        self.mail
+            .message
+            .parts()
+            .any(|part| part.seal() == Some(Seal::Encrypted))
     }
 
     pub fn malformed(&self) -> bool {
@@ -159,7 +176,13 @@ impl<'f> PartFacts<'f> {
     /// Decoded octets; `None` for multiparts and where the coding is broken.
     pub fn size(&self) -> Option<u64> {
         let cell = self.facts.sizes.get(self.part.id().index())?;
-        *cell.get_or_init(|| if self.part.is_multipart() { None } else { self.part.decoded_len() })
+        *cell.get_or_init(|| {
+            if self.part.is_multipart() {
+                None
+            } else {
+                self.part.decoded_len()
+            }
+        })
     }
 
     pub fn media_type(&self) -> &'f str {

@@ -72,32 +72,142 @@ pub struct FilterSpec {
 }
 
 const fn spec(name: &'static str, level: Level, operand: Operand, doc: &'static str) -> FilterSpec {
-    FilterSpec { name, level, operand, doc }
+    FilterSpec {
+        name,
+        level,
+        operand,
+        doc,
+    }
 }
 
 /// All filters, in the order of the manual.
 pub const FILTERS: &[FilterSpec] = &[
-    spec("sender", Level::Sender, Operand::Patterns, "The envelope sender; empty for the null return path."),
-    spec("recipient", Level::Recipient, Operand::Patterns, "An envelope recipient, judged recipient by recipient."),
-    spec("header_sender", Level::Mail, Operand::Patterns, "Each address of From and Sender."),
-    spec("header_recipient", Level::Mail, Operand::Patterns, "Each address of To and Cc."),
-    spec("header.", Level::Mail, Operand::Patterns, "Each occurrence of the header field NAME, decoded and unfolded."),
-    spec("mail_size", Level::Mail, Operand::SizeRange, "Raw octets of the whole message."),
-    spec("part_size", Level::Part, Operand::SizeRange, "Decoded octets of the part."),
-    spec("type", Level::Part, Operand::Patterns, "The media type of the part, in lower case, without parameters."),
-    spec("type_path", Level::Part, Operand::Patterns, "The media types from the root to the part, joined by \" > \"."),
-    spec("filename", Level::Part, Operand::Patterns, "The recommended file name, decoded; from Content-Disposition and from Content-Type."),
-    spec("position", Level::Part, Operand::Positions, "Where the part stands: root, body, attachment, inline, first, last, or a section number."),
-    spec("disposition", Level::Part, Operand::Patterns, "The disposition as declared, in lower case."),
-    spec("charset", Level::Part, Operand::Patterns, "The charset as declared, in lower case."),
-    spec("client", Level::Origin, Operand::Networks, "The network that the client's address is in."),
-    spec("listener", Level::Origin, Operand::Names, "The name of the listener that the mail came in by."),
-    spec("helo", Level::Origin, Operand::Patterns, "The name the client gave in HELO, EHLO or LHLO."),
-    spec("auth_user", Level::Sender, Operand::Patterns, "The user of a trusted client's AUTH= parameter."),
-    spec("bulk", Level::Mail, Operand::Bool, "Delivery reports, the null sender, automatic replies and list mail."),
-    spec("signed", Level::Mail, Operand::Bool, "The mail holds signed content (PGP/MIME, S/MIME or inline PGP)."),
-    spec("encrypted", Level::Mail, Operand::Bool, "The mail holds encrypted content (PGP/MIME, S/MIME or inline PGP)."),
-    spec("malformed", Level::Mail, Operand::Bool, "The MIME structure is broken or ambiguous."),
+    spec(
+        "sender",
+        Level::Sender,
+        Operand::Patterns,
+        "The envelope sender; empty for the null return path.",
+    ),
+    spec(
+        "recipient",
+        Level::Recipient,
+        Operand::Patterns,
+        "An envelope recipient, judged recipient by recipient.",
+    ),
+    spec(
+        "header_sender",
+        Level::Mail,
+        Operand::Patterns,
+        "Each address of From and Sender.",
+    ),
+    spec(
+        "header_recipient",
+        Level::Mail,
+        Operand::Patterns,
+        "Each address of To and Cc.",
+    ),
+    spec(
+        "header.",
+        Level::Mail,
+        Operand::Patterns,
+        "Each occurrence of the header field NAME, decoded and unfolded.",
+    ),
+    spec(
+        "mail_size",
+        Level::Mail,
+        Operand::SizeRange,
+        "Raw octets of the whole message.",
+    ),
+    spec(
+        "part_size",
+        Level::Part,
+        Operand::SizeRange,
+        "Decoded octets of the part.",
+    ),
+    spec(
+        "type",
+        Level::Part,
+        Operand::Patterns,
+        "The media type of the part, in lower case, without parameters.",
+    ),
+    spec(
+        "type_path",
+        Level::Part,
+        Operand::Patterns,
+        "The media types from the root to the part, joined by \" > \".",
+    ),
+    spec(
+        "filename",
+        Level::Part,
+        Operand::Patterns,
+        "The recommended file name, decoded; from Content-Disposition and from Content-Type.",
+    ),
+    spec(
+        "position",
+        Level::Part,
+        Operand::Positions,
+        "Where the part stands: root, body, attachment, inline, first, last, or a section number.",
+    ),
+    spec(
+        "disposition",
+        Level::Part,
+        Operand::Patterns,
+        "The disposition as declared, in lower case.",
+    ),
+    spec(
+        "charset",
+        Level::Part,
+        Operand::Patterns,
+        "The charset as declared, in lower case.",
+    ),
+    spec(
+        "client",
+        Level::Origin,
+        Operand::Networks,
+        "The network that the client's address is in.",
+    ),
+    spec(
+        "listener",
+        Level::Origin,
+        Operand::Names,
+        "The name of the listener that the mail came in by.",
+    ),
+    spec(
+        "helo",
+        Level::Origin,
+        Operand::Patterns,
+        "The name the client gave in HELO, EHLO or LHLO.",
+    ),
+    spec(
+        "auth_user",
+        Level::Sender,
+        Operand::Patterns,
+        "The user of a trusted client's AUTH= parameter.",
+    ),
+    spec(
+        "bulk",
+        Level::Mail,
+        Operand::Bool,
+        "Delivery reports, the null sender, automatic replies and list mail.",
+    ),
+    spec(
+        "signed",
+        Level::Mail,
+        Operand::Bool,
+        "The mail holds signed content (PGP/MIME, S/MIME or inline PGP).",
+    ),
+    spec(
+        "encrypted",
+        Level::Mail,
+        Operand::Bool,
+        "The mail holds encrypted content (PGP/MIME, S/MIME or inline PGP).",
+    ),
+    spec(
+        "malformed",
+        Level::Mail,
+        Operand::Bool,
+        "The MIME structure is broken or ambiguous.",
+    ),
 ];
 
 /// A value as the configuration holds it.
@@ -159,7 +269,8 @@ pub enum Position {
 }
 
 impl Position {
-    pub const WORDS: &'static [&'static str] = &["root", "body", "attachment", "inline", "first", "last"];
+    pub const WORDS: &'static [&'static str] =
+        &["root", "body", "attachment", "inline", "first", "last"];
 
     fn parse(text: &str) -> Option<Position> {
         Some(match text {
@@ -172,7 +283,9 @@ impl Position {
             numbers => {
                 let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();
                 match numbers {
-                    Ok(numbers) if numbers.iter().all(|number| *number > 0) => Position::Section(numbers),
+                    Ok(numbers) if numbers.iter().all(|number| *number > 0) => {
+                        Position::Section(numbers)
+                    }
                     _ => return None,
                 }
             }
@@ -187,12 +300,19 @@ impl Filter {
             let spec = FILTERS.iter().find(|spec| spec.name == "header.")?;
             return (!name.is_empty()).then_some((spec, Some(name)));
         }
-        FILTERS.iter().find(|spec| spec.name == key).map(|spec| (spec, None))
+        FILTERS
+            .iter()
+            .find(|spec| spec.name == key)
+            .map(|spec| (spec, None))
     }
 
     /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value.
     pub fn new(key: &str, raw: &Raw<'_>) -> Result<Filter, FilterError> {
-        let whole = |message: String| FilterError { index: None, message, help: None };
+        let whole = |message: String| FilterError {
+            index: None,
+            message,
+            help: None,
+        };
         let Some((spec, header)) = Filter::lookup(key) else {
             return Err(whole(format!("there is no filter {key}")));
         };
@@ -209,7 +329,10 @@ impl Filter {
             });
         }
         let Raw::Texts(texts) = raw else {
-            return Err(whole(format!("{key} is a {} in quotes, or a list of them", spec.operand.describe())));
+            return Err(whole(format!(
+                "{key} is a {} in quotes, or a list of them",
+                spec.operand.describe()
+            )));
         };
         if texts.is_empty() {
             return Err(whole("an empty list never holds".into()));
@@ -223,7 +346,10 @@ impl Filter {
             "header_recipient" => Filter::HeaderRecipient(text_patterns()?),
             "header." => {
                 let name = header.unwrap_or_default().to_ascii_lowercase();
-                if !name.bytes().all(|octet| (33..127).contains(&octet) && octet != b':') {
+                if !name
+                    .bytes()
+                    .all(|octet| (33..127).contains(&octet) && octet != b':')
+                {
                     return Err(whole(format!("\"{name}\" is no name of a header field")));
                 }
                 Filter::Header(name, text_patterns()?)
@@ -234,8 +360,12 @@ impl Filter {
             "type_path" => Filter::TypePath(text_patterns()?),
             "filename" => Filter::Filename(text_patterns()?),
             "position" => Filter::Position(each(texts, |text| {
-                Position::parse(text)
-                    .ok_or_else(|| format!("a position is one of {}, or a section number such as \"1.2\"", Position::WORDS.join(", ")))
+                Position::parse(text).ok_or_else(|| {
+                    format!(
+                        "a position is one of {}, or a section number such as \"1.2\"",
+                        Position::WORDS.join(", ")
+                    )
+                })
             })?),
             "disposition" => Filter::Disposition(text_patterns()?),
             "charset" => Filter::Charset(text_patterns()?),
@@ -272,7 +402,10 @@ impl Filter {
             Filter::Malformed(_) => "malformed",
         };
         // Every name above is in the table: a test walks it.
-        FILTERS.iter().find(|spec| spec.name == name).unwrap_or(&FILTERS[0])
+        FILTERS
+            .iter()
+            .find(|spec| spec.name == name)
+            .unwrap_or(&FILTERS[0])
     }
 
     /// The key as written in the configuration.
@@ -294,9 +427,18 @@ impl Filter {
                 let client = client.to_canonical();
                 networks.iter().any(|network| network.contains(&client))
             }),
-            Filter::Listener(names) => origin.listener.as_ref().is_some_and(|listener| names.contains(listener)),
-            Filter::Helo(patterns) => origin.helo.as_ref().is_some_and(|helo| patterns.matches(helo)),
-            Filter::AuthUser(patterns) => origin.auth_user.as_ref().is_some_and(|user| patterns.matches(user)),
+            Filter::Listener(names) => origin
+                .listener
+                .as_ref()
+                .is_some_and(|listener| names.contains(listener)),
+            Filter::Helo(patterns) => origin
+                .helo
+                .as_ref()
+                .is_some_and(|helo| patterns.matches(helo)),
+            Filter::AuthUser(patterns) => origin
+                .auth_user
+                .as_ref()
+                .is_some_and(|user| patterns.matches(user)),
             Filter::Sender(patterns) => patterns.matches(sender.as_bytes()),
             _ => false,
         }
@@ -313,9 +455,18 @@ impl Filter {
     /// Judges a filter of the level Mail.
     pub fn holds_for_mail(&self, facts: &Facts<'_>) -> bool {
         match self {
-            Filter::HeaderSender(patterns) => facts.header_senders().iter().any(|address| patterns.matches(address)),
-            Filter::HeaderRecipient(patterns) => facts.header_recipients().iter().any(|address| patterns.matches(address)),
-            Filter::Header(name, patterns) => facts.header(name).iter().any(|value| patterns.matches(value)),
+            Filter::HeaderSender(patterns) => facts
+                .header_senders()
+                .iter()
+                .any(|address| patterns.matches(address)),
+            Filter::HeaderRecipient(patterns) => facts
+                .header_recipients()
+                .iter()
+                .any(|address| patterns.matches(address)),
+            Filter::Header(name, patterns) => facts
+                .header(name)
+                .iter()
+                .any(|value| patterns.matches(value)),
             Filter::MailSize(ranges) => in_ranges(ranges, facts.mail_size()),
             Filter::Bulk(truths) => truths.contains(&facts.bulk()),
             Filter::Signed(truths) => truths.contains(&facts.signed()),
@@ -331,10 +482,18 @@ impl Filter {
             Filter::PartSize(ranges) => part.size().is_some_and(|size| in_ranges(ranges, size)),
             Filter::Type(patterns) => patterns.matches(part.media_type()),
             Filter::TypePath(patterns) => patterns.matches(part.type_path()),
-            Filter::Filename(patterns) => part.filenames().iter().any(|name| patterns.matches(name)),
-            Filter::Position(positions) => positions.iter().any(|position| part.stands_at(position)),
-            Filter::Disposition(patterns) => part.disposition().is_some_and(|word| patterns.matches(word)),
-            Filter::Charset(patterns) => part.charset().is_some_and(|label| patterns.matches(label)),
+            Filter::Filename(patterns) => {
+                part.filenames().iter().any(|name| patterns.matches(name))
+            }
+            Filter::Position(positions) => {
+                positions.iter().any(|position| part.stands_at(position))
+            }
+            Filter::Disposition(patterns) => part
+                .disposition()
+                .is_some_and(|word| patterns.matches(word)),
+            Filter::Charset(patterns) => {
+                part.charset().is_some_and(|label| patterns.matches(label))
+            }
             _ => false,
         }
     }
@@ -348,14 +507,19 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
         Ok(network) => network.trunc(),
         Err(_) => match text.parse::<std::net::IpAddr>() {
             Ok(address) => IpNet::from(address),
-            Err(_) => return Err("a network is written as \"192.0.2.0/24\", \"2001:db8::/32\" or a single address".into()),
+            Err(_) => return Err(
+                "a network is written as \"192.0.2.0/24\", \"2001:db8::/32\" or a single address"
+                    .into(),
+            ),
         },
     };
     Ok(network)
 }
 
 fn in_ranges(ranges: &[(u64, u64)], octets: u64) -> bool {
-    ranges.iter().any(|(low, high)| (*low..=*high).contains(&octets))
+    ranges
+        .iter()
+        .any(|(low, high)| (*low..=*high).contains(&octets))
 }
 
 fn pattern_error(error: super::pattern::PatternError) -> FilterError {
@@ -366,7 +530,10 @@ fn pattern_error(error: super::pattern::PatternError) -> FilterError {
     }
 }
 
-fn each<T>(texts: &[&str], parse: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, FilterError> {
+fn each<T>(
+    texts: &[&str],
+    parse: impl Fn(&str) -> Result<T, String>,
+) -> Result<Vec<T>, FilterError> {
     texts
         .iter()
         .enumerate()

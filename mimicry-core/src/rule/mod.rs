@@ -40,12 +40,18 @@ pub struct Rule {
 impl Rule {
     /// Does its truth depend on who receives the mail.
     pub fn depends_on_recipient(&self) -> bool {
-        !self.matching.at(Level::Recipient).is_empty() || !self.unless.at(Level::Recipient).is_empty()
+        !self.matching.at(Level::Recipient).is_empty()
+            || !self.unless.at(Level::Recipient).is_empty()
     }
 
     /// Does it name the filter `bulk` itself, which switches the exemption of bulk mail off.
     pub fn names_bulk(&self) -> bool {
-        let named = |filters: &Filters| filters.at(Level::Mail).iter().any(|filter| matches!(filter, Filter::Bulk(_)));
+        let named = |filters: &Filters| {
+            filters
+                .at(Level::Mail)
+                .iter()
+                .any(|filter| matches!(filter, Filter::Bulk(_)))
+        };
         named(&self.matching) || named(&self.unless)
     }
 
@@ -164,20 +170,53 @@ pub enum Reason {
 impl Reason {
     /// Every reason code with its meaning, in the order of the manual.
     pub const ALL: &'static [(Reason, &'static str)] = &[
-        (Reason::Sealed, "the content is signed or encrypted and stays sealed"),
-        (Reason::Charset, "the part's charset is unknown, wrongly labelled or cannot be written"),
-        (Reason::NoBody, "there is no text that a reader sees as the mail's text, or no place in it"),
-        (Reason::BelowThreshold, "there was nothing to take, or less than the rule's options ask for"),
-        (Reason::NoSaving, "the result would not have been smaller by as much as the options ask"),
+        (
+            Reason::Sealed,
+            "the content is signed or encrypted and stays sealed",
+        ),
+        (
+            Reason::Charset,
+            "the part's charset is unknown, wrongly labelled or cannot be written",
+        ),
+        (
+            Reason::NoBody,
+            "there is no text that a reader sees as the mail's text, or no place in it",
+        ),
+        (
+            Reason::BelowThreshold,
+            "there was nothing to take, or less than the rule's options ask for",
+        ),
+        (
+            Reason::NoSaving,
+            "the result would not have been smaller by as much as the options ask",
+        ),
         (Reason::Duplicate, "it is there already"),
-        (Reason::Exempt, "bulk mail, which this plugin leaves alone unless the rule names the filter bulk"),
+        (
+            Reason::Exempt,
+            "bulk mail, which this plugin leaves alone unless the rule names the filter bulk",
+        ),
         (Reason::Limit, "a limit was reached"),
-        (Reason::Malformed, "the part's MIME structure or coding is broken"),
-        (Reason::Dkim, "the mail bears a DKIM signature and the rule says on_dkim = \"skip\""),
-        (Reason::Kept, "a keep rule above protects the parts, or a rule above took or removed them"),
-        (Reason::Ignored, "an ignore_mail rule passes the mail as it came"),
+        (
+            Reason::Malformed,
+            "the part's MIME structure or coding is broken",
+        ),
+        (
+            Reason::Dkim,
+            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+        ),
+        (
+            Reason::Kept,
+            "a keep rule above protects the parts, or a rule above took or removed them",
+        ),
+        (
+            Reason::Ignored,
+            "an ignore_mail rule passes the mail as it came",
+        ),
         (Reason::Shadow, "the rule is in shadow mode"),
-        (Reason::Poison, "the mail killed workers before and passes unchanged"),
+        (
+            Reason::Poison,
+            "the mail killed workers before and passes unchanged",
+        ),
         (Reason::Fault, "the plugin failed and on_error is \"pass\""),
     ];
 

@@ -32,7 +32,9 @@ impl TextPatterns {
                 .size_limit(SIZE_LIMIT)
                 .build()
         };
-        build(patterns).map(TextPatterns).map_err(|_| culprit(patterns, |one| build(one).err()))
+        build(patterns)
+            .map(TextPatterns)
+            .map_err(|_| culprit(patterns, |one| build(one).err()))
     }
 
     pub fn matches(&self, text: &str) -> bool {
@@ -54,7 +56,9 @@ impl OctetPatterns {
                 .size_limit(SIZE_LIMIT)
                 .build()
         };
-        build(patterns).map(OctetPatterns).map_err(|_| culprit(patterns, |one| build(one).err()))
+        build(patterns)
+            .map(OctetPatterns)
+            .map_err(|_| culprit(patterns, |one| build(one).err()))
     }
 
     pub fn matches(&self, octets: &[u8]) -> bool {
@@ -67,7 +71,9 @@ fn culprit(patterns: &[&str], build: impl Fn(&[&str]) -> Option<regex::Error>) -
     for (index, pattern) in patterns.iter().enumerate() {
         if let Some(error) = build(&[pattern]) {
             let message = match error {
-                regex::Error::CompiledTooBig(_) => "the pattern is too large once compiled".to_string(),
+                regex::Error::CompiledTooBig(_) => {
+                    "the pattern is too large once compiled".to_string()
+                }
                 error => {
                     let text = error.to_string();
                     // regex prints a picture of the place first; its last line is the sentence.
@@ -88,7 +94,10 @@ fn floor_char_boundary(text: &str, most: usize) -> usize {
     if text.len() <= most {
         return text.len();
     }
-    (0..=most).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0)
+    (0..=most)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
 }
 
 #[cfg(test)]
@@ -106,7 +115,11 @@ mod tests {
             (r"@(.*\.)?example\.(com|org)$", "x@sub.example.org", true),
         ] {
             let patterns = OctetPatterns::new(&[pattern]).unwrap();
-            assert_eq!(patterns.matches(octets.as_bytes()), holds, "{pattern} {octets}");
+            assert_eq!(
+                patterns.matches(octets.as_bytes()),
+                holds,
+                "{pattern} {octets}"
+            );
             let patterns = TextPatterns::new(&[pattern]).unwrap();
             assert_eq!(patterns.matches(octets), holds, "{pattern} {octets}");
         }

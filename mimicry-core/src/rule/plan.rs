@@ -79,7 +79,12 @@ impl Plan {
 /// Groups recipients into classes: those for whom the same rules hold. In the order of their first recipients.
 ///
 /// Known at RCPT: only filters on origin, sender and recipient are asked.
-pub fn classes(policy: &Policy, origin: &Origin, sender: &Path, recipients: &[Recipient]) -> Vec<Vec<usize>> {
+pub fn classes(
+    policy: &Policy,
+    origin: &Origin,
+    sender: &Path,
+    recipients: &[Recipient],
+) -> Vec<Vec<usize>> {
     let mut classes: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for (index, recipient) in recipients.iter().enumerate() {
         let signature = signature(policy, origin, sender, &recipient.path);
@@ -97,9 +102,10 @@ pub fn signature(policy: &Policy, origin: &Origin, sender: &Path, recipient: &Pa
         let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
         rule.mode == Mode::Enforce
             && rule.depends_on_recipient()
-            && [Level::Origin, Level::Sender]
-                .iter()
-                .all(|level| rule.matching.at(*level).iter().all(holds) && !rule.unless.at(*level).iter().any(holds))
+            && [Level::Origin, Level::Sender].iter().all(|level| {
+                rule.matching.at(*level).iter().all(holds)
+                    && !rule.unless.at(*level).iter().any(holds)
+            })
     };
     policy
         .rules
@@ -138,8 +144,15 @@ impl Walk<'_> {
     fn rule(&mut self, index: usize, rule: &Rule, policy: &Policy) {
         let decision = self.decide(rule);
         let took_part = !matches!(decision, Decision::NoPart);
-        let matched = !matches!(decision, Decision::Off | Decision::Behind(_) | Decision::NoMatch(_) | Decision::Vetoed(_));
-        if matched && took_part && rule.mode == Mode::Enforce && (rule.is_final || decision == Decision::IgnoreMail) {
+        let matched = !matches!(
+            decision,
+            Decision::Off | Decision::Behind(_) | Decision::NoMatch(_) | Decision::Vetoed(_)
+        );
+        if matched
+            && took_part
+            && rule.mode == Mode::Enforce
+            && (rule.is_final || decision == Decision::IgnoreMail)
+        {
             self.ended_by = Some(index);
         }
         if decision == Decision::IgnoreMail {
@@ -161,14 +174,18 @@ impl Walk<'_> {
         if let Err(decision) = self.judge_mail(rule) {
             return decision;
         }
-        let Some(parts) = self.parts(rule) else { return Decision::NoPart };
+        let Some(parts) = self.parts(rule) else {
+            return Decision::NoPart;
+        };
         let shadow = rule.mode == Mode::Shadow;
         match rule.plugin.control() {
             Control::IgnoreMail | Control::Keep { .. } if shadow => Decision::Skip(Reason::Shadow),
             Control::IgnoreMail => Decision::IgnoreMail,
             Control::Keep { subtree } => Decision::Keep(self.closed_by(&parts, subtree)),
             Control::None if rule.kind.edits() => self.edit(rule, parts, shadow),
-            Control::None if shadow && rule.kind.scope() == Scope::Original => Decision::Skip(Reason::Shadow),
+            Control::None if shadow && rule.kind.scope() == Scope::Original => {
+                Decision::Skip(Reason::Shadow)
+            }
             Control::None => Decision::Run(Run {
                 parts: ids(&parts),
                 left: Vec::new(),
@@ -195,7 +212,11 @@ impl Walk<'_> {
         // The recipients of a class agree on every rule that acts. On a shadow rule, which makes no class, they may
         // differ: it speaks up when one of them would have been concerned.
         let mut verdict = Ok(());
-        for recipient in self.recipients.iter().filter_map(|index| mail.envelope.recipients.get(*index)) {
+        for recipient in self
+            .recipients
+            .iter()
+            .filter_map(|index| mail.envelope.recipients.get(*index))
+        {
             verdict = judge_recipient(rule, &recipient.path);
             if verdict.is_ok() {
                 break;
@@ -213,11 +234,17 @@ impl Walk<'_> {
             let filters = rule.matching.at(Level::Part);
             let takes = |part: &Part<'_>| {
                 (!part.is_multipart() || rule.kind.takes_multiparts())
-                    && filters.iter().all(|filter| filter.holds_for_part(&self.facts.part(*part)))
+                    && filters
+                        .iter()
+                        .all(|filter| filter.holds_for_part(&self.facts.part(*part)))
             };
             message.parts().filter(takes).collect()
         } else {
-            let role = |role: Role| message.leaves().filter(move |part| self.facts.roles().role(part.id()) == Some(role));
+            let role = |role: Role| {
+                message
+                    .leaves()
+                    .filter(move |part| self.facts.roles().role(part.id()) == Some(role))
+            };
             let default: Vec<Part<'_>> = match rule.kind.default_parts() {
                 DefaultParts::Mail => return Some(Vec::new()),
                 DefaultParts::Root => vec![message.root()],
@@ -235,7 +262,11 @@ impl Walk<'_> {
             }
         };
         let vetoes = rule.unless.at(Level::Part);
-        let vetoed = |part: &Part<'_>| vetoes.iter().any(|filter| filter.holds_for_part(&self.facts.part(*part)));
+        let vetoed = |part: &Part<'_>| {
+            vetoes
+                .iter()
+                .any(|filter| filter.holds_for_part(&self.facts.part(*part)))
+        };
         let filtered = rule.names_parts() || !taken.is_empty();
         let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
         (!parts.is_empty() || !filtered).then_some(parts)
@@ -246,10 +277,18 @@ impl Walk<'_> {
     fn closed_by(&self, parts: &[Part<'_>], subtree: bool) -> Vec<PartId> {
         let is_closed = |part: &Part<'_>| {
             parts.iter().any(|kept| {
-                part.id() == kept.id() || (subtree && part.is_within(kept.id())) || (part.is_multipart() && kept.is_within(part.id()))
+                part.id() == kept.id()
+                    || (subtree && part.is_within(kept.id()))
+                    || (part.is_multipart() && kept.is_within(part.id()))
             })
         };
-        self.facts.mail().message.parts().filter(is_closed).map(Part::id).collect()
+        self.facts
+            .mail()
+            .message
+            .parts()
+            .filter(is_closed)
+            .map(Part::id)
+            .collect()
     }
 
     /// Decides on an editing rule that matched.
@@ -279,12 +318,19 @@ impl Walk<'_> {
         }
         let sealed = run.left.iter().any(|(_, reason)| *reason == Reason::Sealed);
         if sealed && rule.on_sealed == OnSealed::Reject {
-            return if shadow { Decision::Skip(Reason::Shadow) } else { Decision::RejectSealed };
+            return if shadow {
+                Decision::Skip(Reason::Shadow)
+            } else {
+                Decision::RejectSealed
+            };
         }
         if run.parts.is_empty() {
             // What is broken may still be answered by the plugin's fallback; a seal and a keep rule never.
             let reasons = [Reason::Sealed, Reason::Kept];
-            if let Some(reason) = reasons.into_iter().find(|reason| run.left.iter().any(|(_, left)| left == reason)) {
+            if let Some(reason) = reasons
+                .into_iter()
+                .find(|reason| run.left.iter().any(|(_, left)| left == reason))
+            {
                 return Decision::Skip(reason);
             }
         }
@@ -322,10 +368,20 @@ impl Walk<'_> {
 }
 
 fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
-    if let Some(filter) = rule.matching.at(Level::Recipient).iter().find(|filter| !filter.holds_for_recipient(recipient)) {
+    if let Some(filter) = rule
+        .matching
+        .at(Level::Recipient)
+        .iter()
+        .find(|filter| !filter.holds_for_recipient(recipient))
+    {
         return Err(Decision::NoMatch(filter.key()));
     }
-    match rule.unless.at(Level::Recipient).iter().find(|filter| filter.holds_for_recipient(recipient)) {
+    match rule
+        .unless
+        .at(Level::Recipient)
+        .iter()
+        .find(|filter| filter.holds_for_recipient(recipient))
+    {
         Some(filter) => Err(Decision::Vetoed(filter.key())),
         None => Ok(()),
     }

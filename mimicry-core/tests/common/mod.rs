@@ -9,6 +9,7 @@ use std::path::Path;
 use mimicry_core::message::codec::{self, Encoding};
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{EditSet, Refused};
+use mimicry_core::message::header;
 use mimicry_core::message::params::Params;
 use mimicry_core::message::roles::Roles;
 use mimicry_core::message::text::NewBody;
@@ -22,15 +23,29 @@ pub fn corpus() -> Vec<(String, Vec<u8>)> {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .filter(|path| path.extension().is_some_and(|extension| extension == "eml"))
-        .map(|path| (path.file_stem().unwrap().to_string_lossy().into_owned(), std::fs::read(&path).unwrap()))
+        .map(|path| {
+            (
+                path.file_stem().unwrap().to_string_lossy().into_owned(),
+                std::fs::read(&path).unwrap(),
+            )
+        })
         .collect();
     mails.sort();
-    assert!(mails.len() >= 120, "{} mails in {}", mails.len(), folder.display());
+    assert!(
+        mails.len() >= 120,
+        "{} mails in {}",
+        mails.len(),
+        folder.display()
+    );
     mails
 }
 
 pub fn corpus_mail(name: &str) -> Vec<u8> {
-    corpus().into_iter().find(|(found, _)| found == name).unwrap_or_else(|| panic!("no mail {name}")).1
+    corpus()
+        .into_iter()
+        .find(|(found, _)| found == name)
+        .unwrap_or_else(|| panic!("no mail {name}"))
+        .1
 }
 
 /// With LF where CRLF was.
@@ -47,10 +62,17 @@ pub fn lf(raw: &[u8]) -> Vec<u8> {
 /// Cut off at 16 places, evenly spread, and just before and behind each of some delimiters.
 pub fn truncated(raw: &[u8]) -> Vec<Vec<u8>> {
     let mut cuts: Vec<usize> = (0..16).map(|part| raw.len() * part / 16).collect();
-    let delimiters = raw.windows(3).enumerate().filter(|(_, window)| window == b"\n--").map(|(at, _)| at);
+    let delimiters = raw
+        .windows(3)
+        .enumerate()
+        .filter(|(_, window)| window == b"\n--")
+        .map(|(at, _)| at);
     for at in delimiters.take(6) {
         cuts.extend([at, at + 1, at + 3]);
-        let line = raw[at + 1..].iter().position(|octet| *octet == b'\n').map_or(raw.len(), |end| at + 1 + end);
+        let line = raw[at + 1..]
+            .iter()
+            .position(|octet| *octet == b'\n')
+            .map_or(raw.len(), |end| at + 1 + end);
         cuts.extend([line, (line + 1).min(raw.len()), (line + 12).min(raw.len())]);
     }
     cuts.sort_unstable();
@@ -100,7 +122,9 @@ pub fn make_mail(choices: &mut Choices<'_>) -> Vec<u8> {
         out.extend_from_slice(b"From a@b.example Mon Jan  1 10:00:00 2024\n");
     }
     if !choices.rarely(8) {
-        out.extend_from_slice(b"From: a@example.org\nSubject: =?utf-8?q?=C3=A4?= b\n folded\nMIME-Version: 1.0\n");
+        out.extend_from_slice(
+            b"From: a@example.org\nSubject: =?utf-8?q?=C3=A4?= b\n folded\nMIME-Version: 1.0\n",
+        );
     }
     make_entity(choices, 0, &mut out);
     let line_ends = choices.pick(4);
@@ -119,33 +143,51 @@ pub fn make_mail(choices: &mut Choices<'_>) -> Vec<u8> {
 }
 
 fn make_entity(choices: &mut Choices<'_>, depth: usize, out: &mut Vec<u8>) {
-    let is_multipart = depth < 5 && choices.pick(if depth == 0 { 4 } else { 8 }) > if depth == 0 { 0 } else { 5 };
+    let is_multipart =
+        depth < 5 && choices.pick(if depth == 0 { 4 } else { 8 }) > if depth == 0 { 0 } else { 5 };
     if choices.rarely(10) {
-        out.extend_from_slice(choices.of(&[
-            b"Content-ID: <a@b>\n",
-            b"X-Odd name: 1\n",
-            b"no field\n",
-            b"Content-Disposition: inline\n",
-            b"Content-Type: text/html\n",
-            b" \n",
-        ][..].iter().map(|field| &field[..]).collect::<Vec<_>>().as_slice()));
+        let odd = [
+            "Content-ID: <a@b>\n",
+            "X-Odd name: 1\n",
+            "no field\n",
+            "Content-Disposition: inline\n",
+            "Content-Type: text/html\n",
+            " \n",
+        ];
+        out.extend_from_slice(choices.of(&odd).as_bytes());
     }
     if !is_multipart {
         return make_leaf(choices, out);
     }
-    let subtype = choices.of(&["mixed", "alternative", "related", "digest", "signed", "report", "x-odd"]);
+    let subtype = choices.of(&[
+        "mixed",
+        "alternative",
+        "related",
+        "digest",
+        "signed",
+        "report",
+        "x-odd",
+    ]);
     let unique = format!("u{depth}{}", out.len());
     let boundary = match choices.pick(12) {
         0..8 => unique.as_str(),
         8 => "b",
         9 => "bb",
         10 => "b--",
-        _ => choices.of(&["=_x y", "B", "--", "b'()+_,-./:=?", "0123456789012345678901234567890123456789012345678901234567890123456789x"]),
+        _ => choices.of(&[
+            "=_x y",
+            "B",
+            "--",
+            "b'()+_,-./:=?",
+            "0123456789012345678901234567890123456789012345678901234567890123456789x",
+        ]),
     };
     if choices.rarely(24) {
         out.extend_from_slice(b"Content-Transfer-Encoding: base64\n");
     }
-    out.extend_from_slice(format!("Content-Type: multipart/{subtype}; boundary=\"{boundary}\"\n").as_bytes());
+    out.extend_from_slice(
+        format!("Content-Type: multipart/{subtype}; boundary=\"{boundary}\"\n").as_bytes(),
+    );
     if !choices.rarely(16) {
         out.push(b'\n');
     }
@@ -159,14 +201,22 @@ fn make_entity(choices: &mut Choices<'_>, depth: usize, out: &mut Vec<u8>) {
         }
         out.extend_from_slice(b"--");
         out.extend_from_slice(boundary.as_bytes());
-        out.extend_from_slice(choices.of(&["\n", "\n", "\n", "\n", "\n", " \t\n"]).as_bytes());
+        out.extend_from_slice(
+            choices
+                .of(&["\n", "\n", "\n", "\n", "\n", " \t\n"])
+                .as_bytes(),
+        );
         make_entity(choices, depth + 1, out);
     }
     if !choices.rarely(8) {
         out.extend_from_slice(b"\n--");
         out.extend_from_slice(boundary.as_bytes());
         out.extend_from_slice(b"--");
-        out.extend_from_slice(choices.of(&["\n", "", "  \n", "\nepilogue", "\n\n--epilogue\n"]).as_bytes());
+        out.extend_from_slice(
+            choices
+                .of(&["\n", "", "  \n", "\nepilogue", "\n\n--epilogue\n"])
+                .as_bytes(),
+        );
     }
 }
 
@@ -174,15 +224,39 @@ fn make_leaf(choices: &mut Choices<'_>, out: &mut Vec<u8>) {
     let (header, body): (&str, &[u8]) = [
         ("Content-Type: text/plain\n", &b"text"[..]),
         ("", b"text\nof lines\n"),
-        ("Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n", b"<p>\xc3\xa4</p>\n"),
-        ("Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n", b"=E4 soft=\nbreak\n"),
-        ("Content-Type: application/octet-stream; name=a.bin\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment\n", b"AAEC\nAwQF\n"),
-        ("Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n", b"w6QgYg==\n"),
-        ("Content-Type: message/rfc822\n", b"Subject: x\n\n--b\nforwarded\n"),
+        (
+            "Content-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: 8bit\n",
+            b"<p>\xc3\xa4</p>\n",
+        ),
+        (
+            "Content-Type: text/plain; charset=iso-8859-1\nContent-Transfer-Encoding: quoted-printable\n",
+            b"=E4 soft=\nbreak\n",
+        ),
+        (
+            "Content-Type: application/octet-stream; name=a.bin\nContent-Transfer-Encoding: base64\nContent-Disposition: attachment\n",
+            b"AAEC\nAwQF\n",
+        ),
+        (
+            "Content-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n",
+            b"w6QgYg==\n",
+        ),
+        (
+            "Content-Type: message/rfc822\n",
+            b"Subject: x\n\n--b\nforwarded\n",
+        ),
         ("Content-Type: application/pkcs7-mime\n", b"AAEC"),
-        ("Content-Type: text/plain\n", b"-----BEGIN PGP MESSAGE-----\n\nx\n-----END PGP MESSAGE-----\n"),
-        ("Content-Type: image/png\nContent-ID: <a@b>\n", b"\x89PNG\x00\xff"),
-        ("Content-Type: text/plain; charset=x-unknown\nContent-Transfer-Encoding: x-odd\n", b"\x01\x02"),
+        (
+            "Content-Type: text/plain\n",
+            b"-----BEGIN PGP MESSAGE-----\n\nx\n-----END PGP MESSAGE-----\n",
+        ),
+        (
+            "Content-Type: image/png\nContent-ID: <a@b>\n",
+            b"\x89PNG\x00\xff",
+        ),
+        (
+            "Content-Type: text/plain; charset=x-unknown\nContent-Transfer-Encoding: x-odd\n",
+            b"\x01\x02",
+        ),
         ("Content-Type: @garbage; a=\"b\n", b"x"),
     ][choices.pick(12)];
     out.extend_from_slice(header.as_bytes());
@@ -223,7 +297,9 @@ pub fn noise() -> impl Strategy<Value = Vec<u8>> {
 /// Changes some octets of a mail: flips, cuts, doubled and moved slices, odd insertions.
 pub fn mutate(mut raw: Vec<u8>, choices: &mut Choices<'_>) -> Vec<u8> {
     for _ in 0..=choices.pick(4) {
-        let place = |choices: &mut Choices<'_>| (choices.pick(256) * 256 + choices.pick(256)) * raw.len() / 65536;
+        let place = |choices: &mut Choices<'_>| {
+            (choices.pick(256) * 256 + choices.pick(256)) * raw.len() / 65536
+        };
         let (a, b) = (place(choices), place(choices));
         let (from, to) = (a.min(b), a.max(b).min(a.min(b) + 400));
         match choices.pick(6) {
@@ -239,7 +315,9 @@ pub fn mutate(mut raw: Vec<u8>, choices: &mut Choices<'_>) -> Vec<u8> {
                 raw.splice(at..at, slice);
             }
             4 => {
-                let odd = choices.of(&["\n", "\r", "\n\n", "--", "\n--", "\"", "(", "=?", "\0", ": ", "\n ", "--\n"]);
+                let odd = choices.of(&[
+                    "\n", "\r", "\n\n", "--", "\n--", "\"", "(", "=?", "\0", ": ", "\n ", "--\n",
+                ]);
                 raw.splice(from..from, odd.bytes());
             }
             _ => raw.truncate(to),
@@ -253,10 +331,20 @@ pub fn ask_all(message: &Message) {
     let roles = Roles::of(message);
     for part in message.parts() {
         assert_eq!(roles.role(part.id()).is_some(), !part.is_multipart());
-        let _ = (roles.is_referenced(part.id()), part.filenames(), part.disposition(), part.charset());
-        let _ = (part.content_id(), part.section_text(), part.is_seal_root(), part.encoding(), part.decoded_len());
+        let _ = (
+            roles.is_referenced(part.id()),
+            part.filenames(),
+            part.disposition(),
+            part.charset(),
+        );
+        let _ = (
+            part.content_id(),
+            part.is_seal_root(),
+            part.encoding(),
+            part.decoded_len(),
+        );
         if part.depth() < 200 {
-            let _ = part.type_path();
+            let _ = (part.type_path(), part.section_text());
         }
         for field in part.fields() {
             let _ = (field.decoded(), field.unfolded());
@@ -279,7 +367,11 @@ pub fn range_in(message: &Message, slice: &[u8]) -> std::ops::Range<usize> {
 
 pub fn boundary(part: Part<'_>) -> Vec<u8> {
     let field = part.field("content-type").unwrap();
-    Params::parse(field.value(), 1000).get_bytes("boundary").unwrap().trim_ascii_end().to_vec()
+    Params::parse(field.value(), 1000)
+        .get_bytes("boundary")
+        .unwrap()
+        .trim_ascii_end()
+        .to_vec()
 }
 
 /// An edit, with the parts it is about as an index into those of the message.
@@ -348,11 +440,26 @@ impl<'m> Edited<'m> {
 
     fn try_apply(&mut self, op: &Op) -> Result<(), Refused> {
         let message = self.edits.message();
-        let part = message.parts().nth(op.part % message.parts().len()).unwrap();
+        let part = message
+            .parts()
+            .nth(op.part % message.parts().len())
+            .unwrap();
         let id = part.id();
-        let names = ["subject", "x-new", "from", "content-description", "content-id", "received"];
+        let names = [
+            "subject",
+            "x-new",
+            "from",
+            "content-description",
+            "content-id",
+            "received",
+        ];
         let name = names[op.variant % names.len()];
-        let value = ["short", "", "Grüße, sehr lang und breit, so daß sie gefaltet werden müssen, mehr als einmal sogar", "a: b"][op.variant / 8 % 4];
+        let value = [
+            "short",
+            "",
+            "Grüße, sehr lang und breit, so daß sie gefaltet werden müssen, mehr als einmal sogar",
+            "a: b",
+        ][op.variant / 8 % 4];
         match op.kind {
             0 | 1 => {
                 let body = new_body(self.edits.content(id)?, op.variant);
@@ -360,8 +467,12 @@ impl<'m> Edited<'m> {
                 let is_new_charset = body.charset.is_some();
                 let change = self.change(id);
                 change.body = Some(body.raw);
-                change.fields.extend(["content-transfer-encoding", "mime-version"]);
-                change.fields.extend(is_new_charset.then_some("content-type"));
+                change
+                    .fields
+                    .extend(["content-transfer-encoding", "mime-version"]);
+                change
+                    .fields
+                    .extend(is_new_charset.then_some("content-type"));
             }
             2 => {
                 self.edits.set_field(id, name, value)?;
@@ -387,8 +498,12 @@ impl<'m> Edited<'m> {
             }
             7 => {
                 self.edits.remove_pruning(id)?;
-                let parent_is_gone = |part: &Part<'_>| part.parent().is_some_and(|parent| self.edits.is_gone(parent.id()));
-                let highest = std::iter::successors(Some(part), |part| part.parent()).find(|part| !parent_is_gone(part));
+                let parent_is_gone = |part: &Part<'_>| {
+                    part.parent()
+                        .is_some_and(|parent| self.edits.is_gone(parent.id()))
+                };
+                let highest = std::iter::successors(Some(part), |part| part.parent())
+                    .find(|part| !parent_is_gone(part));
                 self.change(highest.unwrap().id()).removed = true;
             }
             8 => {
@@ -455,7 +570,9 @@ impl<'m> Edited<'m> {
     fn plan(&self, part: Part<'_>, out: &mut Vec<Outcome>) {
         let none = Change::default();
         let change = self.changes.get(&part.id()).unwrap_or(&none);
-        let Some(new) = &change.wrapped else { return self.plan_inner(part, change, |_| true, out) };
+        let Some(new) = &change.wrapped else {
+            return self.plan_inner(part, change, |_| true, out);
+        };
         let stays = |name: &str| part.is_root() && !name.starts_with("content-");
         out.push(Outcome {
             fields: other_fields(part, change, stays),
@@ -465,10 +582,20 @@ impl<'m> Edited<'m> {
         out.extend(new.iter().map(planned_new));
     }
 
-    fn plan_inner(&self, part: Part<'_>, change: &Change, which: impl Fn(&str) -> bool, out: &mut Vec<Outcome>) {
+    fn plan_inner(
+        &self,
+        part: Part<'_>,
+        change: &Change,
+        which: impl Fn(&str) -> bool,
+        out: &mut Vec<Outcome>,
+    ) {
         out.push(Outcome {
             fields: other_fields(part, change, which),
-            octets: if part.is_multipart() { around_children(part) } else { vec![change.body.clone().unwrap_or(part.body().to_vec())] },
+            octets: if part.is_multipart() {
+                around_children(part)
+            } else {
+                vec![change.body.clone().unwrap_or(part.body().to_vec())]
+            },
         });
         let none = Change::default();
         for child in part.children() {
@@ -482,14 +609,20 @@ impl<'m> Edited<'m> {
         out.extend(change.at_end.iter().map(planned_new));
     }
 
-    /// The same of the message that came out. `planned` says which fields are to be compared.
+    /// The same of the message that came out, with all its fields.
     pub fn found(&self, after: &Message) -> Vec<Outcome> {
-        // Fields that edits made are known by their names: those of all edits, of whatever part.
         after
             .parts()
             .map(|part| Outcome {
-                fields: part.fields().map(|field| without_line_end(field.raw())).collect(),
-                octets: if part.is_multipart() { around_children(part) } else { vec![part.body().to_vec()] },
+                fields: part
+                    .fields()
+                    .map(|field| without_line_end(field.raw()))
+                    .collect(),
+                octets: if part.is_multipart() {
+                    around_children(part)
+                } else {
+                    vec![part.body().to_vec()]
+                },
             })
             .collect()
     }
@@ -498,7 +631,11 @@ impl<'m> Edited<'m> {
 /// Compares what should be with what is; edited fields may stand among the others.
 pub fn compare(planned: &[Outcome], found: &[Outcome]) -> Result<(), String> {
     if planned.len() != found.len() {
-        return Err(format!("{} parts planned, {} found", planned.len(), found.len()));
+        return Err(format!(
+            "{} parts planned, {} found",
+            planned.len(),
+            found.len()
+        ));
     }
     for (index, (planned, found)) in planned.iter().zip(found).enumerate() {
         let mut fields = found.fields.iter();
@@ -519,30 +656,28 @@ fn other_fields(part: Part<'_>, change: &Change, which: impl Fn(&str) -> bool) -
     part.fields()
         .filter(|field| {
             let name = String::from_utf8_lossy(field.name()).to_ascii_lowercase();
-            let edited = |own: &&str| name == **own || (own.ends_with('-') && name.starts_with(*own));
-            which(&name) && !change.fields.iter().any(|own| edited(own))
+            let edited =
+                |own: &&str| name == **own || (own.ends_with('-') && name.starts_with(*own));
+            which(&name) && !change.fields.iter().any(edited)
         })
         .map(|field| without_line_end(field.raw()))
         .collect()
 }
 
 fn without_line_end(field: &[u8]) -> Vec<u8> {
-    let field = field.strip_suffix(b"\n").unwrap_or(field);
-    field.strip_suffix(b"\r").unwrap_or(field).to_vec()
+    let line_end: &[u8] = if field.ends_with(b"\r\n") {
+        b"\r\n"
+    } else {
+        b"\n"
+    };
+    field.strip_suffix(line_end).unwrap_or(field).to_vec()
 }
 
 fn planned_new(new: &NewPart) -> Outcome {
     Outcome {
-        fields: new.header.split_inclusive(|octet| *octet == b'\n').fold(Vec::new(), |mut fields: Vec<Vec<u8>>, line| {
-            match fields.last_mut() {
-                Some(last) if line.starts_with(b" ") || line.starts_with(b"\t") => last.extend_from_slice(line),
-                _ => fields.push(line.to_vec()),
-            }
-            fields
-        })
-        .iter()
-        .map(|field| without_line_end(field))
-        .collect(),
+        fields: header::fields(&new.header)
+            .map(|field| without_line_end(field.raw()))
+            .collect(),
         octets: vec![new.body.clone()],
     }
 }
@@ -551,13 +686,23 @@ fn planned_new(new: &NewPart) -> Outcome {
 fn around_children(part: Part<'_>) -> Vec<Vec<u8>> {
     let message = part.message();
     let body = range_in(message, part.body());
-    let Some(first) = part.children().next() else { return vec![part.body().to_vec()] };
+    let Some(first) = part.children().next() else {
+        return vec![part.body().to_vec()];
+    };
     let last = part.children().last().unwrap();
     let before = &message.raw()[body.start..range_in(message, first.raw()).start];
-    let delimiter = before.strip_suffix(b"\n").unwrap_or(before).iter().rposition(|octet| *octet == b'\n').map_or(0, |at| at + 1);
+    let delimiter = before
+        .strip_suffix(b"\n")
+        .unwrap_or(before)
+        .iter()
+        .rposition(|octet| *octet == b'\n')
+        .map_or(0, |at| at + 1);
     let behind = &message.raw()[range_in(message, last.raw()).end..body.end];
     let behind = behind.strip_prefix(b"\r").unwrap_or(behind);
-    vec![before[..delimiter].to_vec(), behind.strip_prefix(b"\n").unwrap_or(behind).to_vec()]
+    vec![
+        before[..delimiter].to_vec(),
+        behind.strip_prefix(b"\n").unwrap_or(behind).to_vec(),
+    ]
 }
 
 pub fn new_part(message: &Message, variant: usize) -> NewPart {
@@ -573,7 +718,8 @@ pub fn new_part(message: &Message, variant: usize) -> NewPart {
 
 fn new_body(content: mimicry_core::message::edit::Content<'_>, variant: usize) -> NewBody {
     let newline = content.newline().as_bytes();
-    let text = ["new text", "zwei\r\nZeilen, größere\r\n", "", &"a longer line of the text ".repeat(60)][variant % 4];
+    let long = "a longer line of the text ".repeat(60);
+    let text = ["new text", "zwei\r\nZeilen, größere\r\n", "", &long][variant % 4];
     let text = content.newline().apply(text);
     let is_text = content.media_type().starts_with("text/");
     let encoding = [Encoding::Base64, Encoding::QuotedPrintable][variant / 4 % 2];

@@ -12,7 +12,9 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Part, PartId, codec};
-use mimicry_core::plugin::{Fault, Finish, Job, OptionError, OptionSpec, Options, Task, ValueKind, Verdict};
+use mimicry_core::plugin::{
+    Fault, Finish, Job, OptionError, OptionSpec, Options, Task, ValueKind, Verdict,
+};
 use mimicry_core::rule::Reason;
 use mimicry_core::units::show_size;
 
@@ -72,14 +74,20 @@ pub const PLACEMENT: OptionSpec = OptionSpec {
 /// Attachments that a rule without part filters leaves alone: a calendar is an answer form, a key or a signature is
 /// for programs, a forwarded mail is opened as a mail.
 pub fn declines(mail: &Mail, part: PartId) -> bool {
-    let Some(part) = mail.message.part(part) else { return true };
+    let Some(part) = mail.message.part(part) else {
+        return true;
+    };
     let media_type = part.media_type();
     media_type.starts_with("message/")
         || media_type.starts_with("application/pkcs7-")
         || media_type.starts_with("application/x-pkcs7-")
         || matches!(
             media_type,
-            "text/calendar" | "application/ics" | "application/pgp-signature" | "application/pgp-keys" | "application/pgp-encrypted"
+            "text/calendar"
+                | "application/ics"
+                | "application/pgp-signature"
+                | "application/pgp-keys"
+                | "application/pgp-encrypted"
         )
 }
 
@@ -112,7 +120,10 @@ impl Collect {
     pub fn build(options: &Options) -> Result<Collect, Vec<OptionError>> {
         let mut errors = Vec::new();
         let name = options.text("name").unwrap_or_default().to_string();
-        if name.trim().is_empty() || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
+        if name.trim().is_empty()
+            || name.contains(['/', '\\'])
+            || name.chars().any(char::is_control)
+        {
             errors.push(OptionError {
                 option: "name",
                 message: "the archive needs a file name without directories".into(),
@@ -123,9 +134,13 @@ impl Collect {
         for word in options.list("exclude") {
             let lower = word.trim().to_lowercase();
             exclude.push(match (lower.strip_suffix('*'), lower.starts_with('.')) {
-                (Some(prefix), _) if prefix.ends_with('/') && prefix.len() > 1 => Exclude::AllOf(prefix.to_string()),
+                (Some(prefix), _) if prefix.ends_with('/') && prefix.len() > 1 => {
+                    Exclude::AllOf(prefix.to_string())
+                }
                 (None, true) if lower.len() > 1 => Exclude::Extension(lower),
-                (None, false) if lower.split('/').filter(|word| !word.is_empty()).count() == 2 => Exclude::Type(lower),
+                (None, false) if lower.split('/').filter(|word| !word.is_empty()).count() == 2 => {
+                    Exclude::Type(lower)
+                }
                 _ => {
                     errors.push(OptionError {
                         option: "exclude",
@@ -139,7 +154,12 @@ impl Collect {
         if !errors.is_empty() {
             return Err(errors);
         }
-        let number = |name: &str| options.integer(name).and_then(|number| u64::try_from(number).ok()).unwrap_or(0);
+        let number = |name: &str| {
+            options
+                .integer(name)
+                .and_then(|number| u64::try_from(number).ok())
+                .unwrap_or(0)
+        };
         Ok(Collect {
             name,
             min_total: options.size("min_total").unwrap_or(0),
@@ -167,7 +187,9 @@ impl Collect {
         self.exclude.iter().any(|exclude| match exclude {
             Exclude::AllOf(prefix) => media_type.starts_with(prefix),
             Exclude::Type(wanted) => media_type == wanted,
-            Exclude::Extension(wanted) => filename.as_ref().is_some_and(|name| name.ends_with(wanted)),
+            Exclude::Extension(wanted) => {
+                filename.as_ref().is_some_and(|name| name.ends_with(wanted))
+            }
         })
     }
 }
@@ -184,7 +206,10 @@ pub struct CollectJob<'a> {
 
 impl Job for CollectJob<'_> {
     fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault> {
-        if self.collect.excludes(now.media_type(), now.part().filename().as_deref()) {
+        if self
+            .collect
+            .excludes(now.media_type(), now.part().filename().as_deref())
+        {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
         if now.part().is_multipart() {
@@ -219,30 +244,50 @@ impl Job for CollectJob<'_> {
         let mut wire_before = 0usize;
         for part in &self.members {
             let content = edits.content(*part)?;
-            wire_before = wire_before.saturating_add(header_len(content.part())).saturating_add(content.body().len());
+            wire_before = wire_before
+                .saturating_add(header_len(content.part()))
+                .saturating_add(content.body().len());
         }
         let message = edits.message();
         // Where nothing else is left, the end is where the first part stood, and no multipart may be left empty.
-        let others = message.leaves().filter(|part| !edits.is_gone(part.id())).count().saturating_sub(self.members.len());
+        let others = message
+            .leaves()
+            .filter(|part| !edits.is_gone(part.id()))
+            .count()
+            .saturating_sub(self.members.len());
         let at_end = collect.at_end && first != PartId::ROOT && others > 0;
-        let around = if at_end && message.root().media_type() != "multipart/mixed" { WRAPPING } else { 0 };
+        let around = if at_end && message.root().media_type() != "multipart/mixed" {
+            WRAPPING
+        } else {
+            0
+        };
         // What the parts may become at most; base64 makes 78 octets of 57.
         let percent = 100u64.saturating_sub(collect.min_saving);
-        let wire_most = usize::try_from((wire_before as u64).saturating_mul(percent) / 100).unwrap_or(usize::MAX);
+        let wire_most = usize::try_from((wire_before as u64).saturating_mul(percent) / 100)
+            .unwrap_or(usize::MAX);
         let limit = wire_most.saturating_sub(around).saturating_mul(57) / 78;
         let archive = match self.archive(edits, limit)? {
             Some(archive) => archive,
             None => return Ok(unchanged(self.members, Some(Reason::NoSaving))),
         };
         let newline = edits.message().newline();
-        let new = NewPart::attachment(self.container.media_type(), &collect.name, &archive, newline);
+        let new = NewPart::attachment(
+            self.container.media_type(),
+            &collect.name,
+            &archive,
+            newline,
+        );
         if new.wire_len().saturating_add(around) > wire_most {
             return Ok(unchanged(self.members, Some(Reason::NoSaving)));
         }
         let notes = vec![format!(
             "{} {} of {} in {} of {}",
             self.members.len(),
-            if self.members.len() == 1 { "part" } else { "parts" },
+            if self.members.len() == 1 {
+                "part"
+            } else {
+                "parts"
+            },
             show_size(self.total),
             collect.name,
             show_size(archive.len() as u64),
@@ -272,10 +317,20 @@ impl CollectJob<'_> {
             let content = edits.content(*part)?;
             let (encoding, body) = (content.encoding(), content.body());
             let filename = content.part().filename();
-            let name = names.member(filename.as_deref(), &content.part().section_text(), content.media_type());
+            let name = names.member(
+                filename.as_deref(),
+                &content.part().section_text(),
+                content.media_type(),
+            );
             let store = self.collect.skip_compressed
-                && sniff::already_compressed(&head(encoding, body), filename.as_deref(), content.media_type());
-            let added = bundle.add(&name, store, mtime, &mut |out| codec::decode_into(encoding, body, out).map(|_| ()));
+                && sniff::already_compressed(
+                    &head(encoding, body),
+                    filename.as_deref(),
+                    content.media_type(),
+                );
+            let added = bundle.add(&name, store, mtime, &mut |out| {
+                codec::decode_into(encoding, body, out).map(|_| ())
+            });
             match added {
                 Ok(()) => {}
                 Err(Error::Limit(_)) => return Ok(None),
@@ -295,8 +350,14 @@ fn header_len(part: Part<'_>) -> usize {
     if !part.is_root() {
         return part.header().len();
     }
-    let describes = |name: &[u8]| name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case(b"content-"));
-    part.fields().filter(|field| describes(field.name())).map(|field| field.raw().len()).sum()
+    let describes = |name: &[u8]| {
+        name.get(..8)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+    };
+    part.fields()
+        .filter(|field| describes(field.name()))
+        .map(|field| field.raw().len())
+        .sum()
 }
 
 /// The first decoded octets, as far as they decode.
@@ -326,7 +387,11 @@ fn head(encoding: codec::Encoding, body: &[u8]) -> Vec<u8> {
 
 /// The wall clock time of the Date header, as its sender saw it.
 fn timestamp(mail: &Mail) -> Timestamp {
-    let date = mail.message.root().field("date").map(|field| field.decoded());
+    let date = mail
+        .message
+        .root()
+        .field("date")
+        .map(|field| field.decoded());
     let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date.trim()).ok());
     parsed.map_or_else(Timestamp::default, |zoned| {
         let time = zoned.datetime();

@@ -516,7 +516,10 @@ mod tests {
             let mut names = Names::new();
             let mut seen = HashSet::new();
             for i in 0..10_000 {
-                assert!(seen.insert(names.member(Some(&wanted(i)), "1", "")), "case {case}");
+                assert!(
+                    seen.insert(names.member(Some(&wanted(i)), "1", "")),
+                    "case {case}"
+                );
             }
         }
     }

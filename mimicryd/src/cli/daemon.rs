@@ -54,14 +54,20 @@ pub fn run(args: &RunArgs) -> Result<Output, Output> {
     };
     let ended = master::run(config, options, Rc::new(daemon));
     Ok(Output {
-        err: ended.message.map_or_else(String::new, |message| format!("mimicryd: {message}\n")),
+        err: ended
+            .message
+            .map_or_else(String::new, |message| format!("mimicryd: {message}\n")),
         exit: Exit::from_status(ended.status),
         ..Output::text(String::new())
     })
 }
 
 pub fn status(args: &StatusArgs, paint: Paint) -> Result<Output, Output> {
-    let request = if args.json { Request::StatusJson } else { Request::Status };
+    let request = if args.json {
+        Request::StatusJson
+    } else {
+        Request::Status
+    };
     request_of(&args.config, request, paint)
 }
 
@@ -90,13 +96,25 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
             exit: Exit::from_status(answer.status),
             ..Output::text(String::new())
         }),
-        Err(AskError::NotRunning) => Err(Output::failure(Exit::Unavailable, format_args!("no daemon listens at {}", path.display()))),
-        Err(AskError::Forbidden) => Err(Output::failure(Exit::Rejected, format_args!("{} may not be opened", path.display()))),
-        Err(AskError::Io(error)) => Err(Output::failure(Exit::Io, format_args!("{}: {error}", path.display()))),
+        Err(AskError::NotRunning) => Err(Output::failure(
+            Exit::Unavailable,
+            format_args!("no daemon listens at {}", path.display()),
+        )),
+        Err(AskError::Forbidden) => Err(Output::failure(
+            Exit::Rejected,
+            format_args!("{} may not be opened", path.display()),
+        )),
+        Err(AskError::Io(error)) => Err(Output::failure(
+            Exit::Io,
+            format_args!("{}: {error}", path.display()),
+        )),
     }
 }
 
 fn daemon(path: &Path) -> Result<Daemon, Output> {
     let path = std::path::absolute(path).map_err(|error| Output::failure(Exit::Io, error))?;
-    Ok(Daemon { path, registry: REGISTRY })
+    Ok(Daemon {
+        path,
+        registry: REGISTRY,
+    })
 }

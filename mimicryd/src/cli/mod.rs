@@ -64,9 +64,22 @@ impl Exit {
     fn from_status(status: u8) -> Exit {
         use Exit::*;
         let all = [
-            Ok, Usage, Data, NoUser, Unavailable, Software, System, CannotCreate, Io, Deferred, Rejected, Config,
+            Ok,
+            Usage,
+            Data,
+            NoUser,
+            Unavailable,
+            Software,
+            System,
+            CannotCreate,
+            Io,
+            Deferred,
+            Rejected,
+            Config,
         ];
-        all.into_iter().find(|exit| *exit as u8 == status).unwrap_or(Software)
+        all.into_iter()
+            .find(|exit| *exit as u8 == status)
+            .unwrap_or(Software)
     }
 }
 

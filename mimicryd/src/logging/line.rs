@@ -79,13 +79,23 @@ impl MailLine {
         word(&mut line, "helo", &self.helo);
         let _ = write!(line, " from=<{}>", self.from);
         let to: Vec<String> = self.to.iter().map(|path| format!("<{path}>")).collect();
-        let _ = write!(line, " to={} nrcpt={} size={}", to.join(","), self.to.len(), self.size);
+        let _ = write!(
+            line,
+            " to={} nrcpt={} size={}",
+            to.join(","),
+            self.to.len(),
+            self.size
+        );
         if let Some(out) = self.out {
             let _ = write!(line, " out={out}");
         }
         word(&mut line, "bank", &self.bank);
         word(&mut line, "class", &self.class);
-        let rules: Vec<String> = self.rules.iter().map(|word| format!("{}:{}", word.rule, word.did)).collect();
+        let rules: Vec<String> = self
+            .rules
+            .iter()
+            .map(|word| format!("{}:{}", word.rule, word.did))
+            .collect();
         quoted(&mut line, "rules", &rules.join(","));
         word(&mut line, "relay", &self.relay);
         word(&mut line, "status", self.status);
@@ -93,8 +103,16 @@ impl MailLine {
         if !self.notes.is_empty() {
             quoted(&mut line, "notes", &self.notes.join("; "));
         }
-        let Times { receive, judge, relay, total } = self.times;
-        let _ = write!(line, " receive={receive:.1}ms judge={judge:.1}ms relay={relay:.1}ms total={total:.1}ms");
+        let Times {
+            receive,
+            judge,
+            relay,
+            total,
+        } = self.times;
+        let _ = write!(
+            line,
+            " receive={receive:.1}ms judge={judge:.1}ms relay={relay:.1}ms total={total:.1}ms"
+        );
         line
     }
 }
@@ -114,12 +132,18 @@ fn quoted(line: &mut String, key: &str, value: &str) {
     if !line.is_empty() {
         line.push(' ');
     }
-    let _ = write!(line, "{key}=\"{}\"", Printable(value.as_bytes()).to_string().replace('"', "'"));
+    let _ = write!(
+        line,
+        "{key}=\"{}\"",
+        Printable(value.as_bytes()).to_string().replace('"', "'")
+    );
 }
 
 /// The wall clock, for people: RFC 3339 with milliseconds and the zone's offset.
 pub fn now() -> String {
-    jiff::Zoned::now().strftime("%Y-%m-%dT%H:%M:%S%.3f%:z").to_string()
+    jiff::Zoned::now()
+        .strftime("%Y-%m-%dT%H:%M:%S%.3f%:z")
+        .to_string()
 }
 
 /// Milliseconds to a tenth.
@@ -150,14 +174,25 @@ mod tests {
             bank: "base".into(),
             class: "1/1".into(),
             rules: vec![
-                RuleWord { rule: "legal footer".into(), did: "edited".into() },
-                RuleWord { rule: "zip".into(), did: "no-saving".into() },
+                RuleWord {
+                    rule: "legal footer".into(),
+                    did: "edited".into(),
+                },
+                RuleWord {
+                    rule: "zip".into(),
+                    did: "no-saving".into(),
+                },
             ],
             relay: "127.0.0.1:10026".into(),
             status: "sent",
             reply: "250 2.0.0 Ok: queued as \"1\"".into(),
             notes: vec![],
-            times: Times { receive: 1.25, judge: 0.4, relay: 3.0, total: 5.0 },
+            times: Times {
+                receive: 1.25,
+                judge: 0.4,
+                relay: 3.0,
+                total: 5.0,
+            },
         }
     }
 
@@ -174,7 +209,8 @@ mod tests {
 
     #[test]
     fn as_json() {
-        let json: serde_json::Value = serde_json::from_str(&line().compose(LogFormat::Json)).unwrap();
+        let json: serde_json::Value =
+            serde_json::from_str(&line().compose(LogFormat::Json)).unwrap();
         assert_eq!(json["id"], "4kZq01");
         assert_eq!(json["to"][1], "c@example.com");
         assert_eq!(json["rules"][1]["did"], "no-saving");

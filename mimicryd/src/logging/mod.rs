@@ -98,7 +98,10 @@ enum Sink {
     /// With `<N>` before each line, the severity as journald reads it.
     Journal,
     Stderr,
-    File { path: PathBuf, file: File },
+    File {
+        path: PathBuf,
+        file: File,
+    },
     Syslog(syslog::Syslog),
 }
 
@@ -138,7 +141,13 @@ impl Log for Logger {
                 state.dropped = 0;
             }
         }
-        let line = compose(state.format, record.level(), record.target(), &record.args().to_string(), &state.sink);
+        let line = compose(
+            state.format,
+            record.level(),
+            record.target(),
+            &record.args().to_string(),
+            &state.sink,
+        );
         if state.sink.write(record.level(), &line).is_err() {
             state.dropped = state.dropped.saturating_add(1);
         }
@@ -148,30 +157,47 @@ impl Log for Logger {
 }
 
 /// One line without its end.
-fn compose(format: typed::LogFormat, level: Level, target: &str, text: &str, sink: &Sink) -> String {
+fn compose(
+    format: typed::LogFormat,
+    level: Level,
+    target: &str,
+    text: &str,
+    sink: &Sink,
+) -> String {
     let mut line = match (format, target) {
         (typed::LogFormat::Json, MAIL) => text.to_string(),
-        (typed::LogFormat::Json, _) => {
-            line::to_json(&Message {
-                time: line::now(),
-                level: level.as_str().to_ascii_lowercase(),
-                message: text,
-            })
-        }
+        (typed::LogFormat::Json, _) => line::to_json(&Message {
+            time: line::now(),
+            level: level.as_str().to_ascii_lowercase(),
+            message: text,
+        }),
         (typed::LogFormat::Text, MAIL) => sink.prefix() + text,
         (typed::LogFormat::Text, _) => match level {
-            Level::Error | Level::Warn => format!("{}{}: {text}", sink.prefix(), level.as_str().to_ascii_lowercase()),
+            Level::Error | Level::Warn => format!(
+                "{}{}: {text}",
+                sink.prefix(),
+                level.as_str().to_ascii_lowercase()
+            ),
             _ => sink.prefix() + text,
         },
     };
     if line.contains(is_unprintable) {
         line = line
             .chars()
-            .map(|char| if is_unprintable(char) { char.escape_unicode().to_string() } else { char.to_string() })
+            .map(|char| {
+                if is_unprintable(char) {
+                    char.escape_unicode().to_string()
+                } else {
+                    char.to_string()
+                }
+            })
             .collect();
     }
     if line.len() > MAX_LINE {
-        let cut = (0..=MAX_LINE).rev().find(|at| line.is_char_boundary(*at)).unwrap_or(0);
+        let cut = (0..=MAX_LINE)
+            .rev()
+            .find(|at| line.is_char_boundary(*at))
+            .unwrap_or(0);
         line.truncate(cut);
     }
     line
@@ -185,19 +211,27 @@ impl Sink {
                 path: path.clone(),
                 file: open_file(path)?,
             },
-            typed::LogTarget::Syslog(path) => Sink::Syslog(syslog::Syslog::new(path.as_deref(), config)),
+            typed::LogTarget::Syslog(path) => {
+                Sink::Syslog(syslog::Syslog::new(path.as_deref(), config))
+            }
         })
     }
 
     fn stderr() -> Sink {
         // systemd sets it when stderr is the journal.
-        if std::env::var_os("JOURNAL_STREAM").is_some() { Sink::Journal } else { Sink::Stderr }
+        if std::env::var_os("JOURNAL_STREAM").is_some() {
+            Sink::Journal
+        } else {
+            Sink::Stderr
+        }
     }
 
     /// The time, where nobody else writes it.
     fn prefix(&self) -> String {
         match self {
-            Sink::Stderr | Sink::File { .. } => format!("{} mimicryd[{}]: ", line::now(), std::process::id()),
+            Sink::Stderr | Sink::File { .. } => {
+                format!("{} mimicryd[{}]: ", line::now(), std::process::id())
+            }
             Sink::Journal | Sink::Syslog(_) => String::new(),
         }
     }
@@ -206,7 +240,8 @@ impl Sink {
         // One write per line, so that lines of several processes do not mix.
         match self {
             Sink::Stderr => io::stderr().write_all(format!("{line}\n").as_bytes()),
-            Sink::Journal => io::stderr().write_all(format!("<{}>{line}\n", syslog::severity(level) as u8).as_bytes()),
+            Sink::Journal => io::stderr()
+                .write_all(format!("<{}>{line}\n", syslog::severity(level) as u8).as_bytes()),
             Sink::File { file, .. } => file.write_all(format!("{line}\n").as_bytes()),
             Sink::Syslog(syslog) => syslog.send(level, line),
         }
@@ -214,7 +249,11 @@ impl Sink {
 }
 
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).mode(0o640).open(path)
+    OpenOptions::new()
+        .append(true)
+        .create(true)
+        .mode(0o640)
+        .open(path)
 }
 
 #[cfg(test)]
@@ -235,12 +274,21 @@ mod tests {
             (Text, Level::Error, "mimicryd", "bad", "error: bad"),
             (Text, Level::Info, MAIL, "id=1", "id=1"),
             (Json, Level::Info, MAIL, "{\"id\":1}", "{\"id\":1}"),
-            (Text, Level::Info, "mimicryd", "a\nb\u{1b}[2J\u{202e}", "a\\u{a}b\\u{1b}[2J\\u{202e}"),
+            (
+                Text,
+                Level::Info,
+                "mimicryd",
+                "a\nb\u{1b}[2J\u{202e}",
+                "a\\u{a}b\\u{1b}[2J\\u{202e}",
+            ),
         ] {
             assert_eq!(composed(format, level, target, text), line);
         }
         let json = composed(Json, Level::Warn, "mimicryd", "a \"b\"\n");
-        assert!(json.ends_with(r#""level":"warn","message":"a \"b\"\n"}"#), "{json}");
+        assert!(
+            json.ends_with(r#""level":"warn","message":"a \"b\"\n"}"#),
+            "{json}"
+        );
     }
 
     #[test]

@@ -45,7 +45,9 @@ impl Syslog {
             }),
             typed::SyslogFormat::Rfc5424 => Formatter::Rfc5424(Formatter5424 {
                 facility,
-                hostname: nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()),
+                hostname: nix::unistd::gethostname()
+                    .ok()
+                    .and_then(|name| name.into_string().ok()),
                 process,
                 pid,
             }),
@@ -212,7 +214,12 @@ mod tests {
         for number in 0..24u8 {
             assert_eq!(facility(number) as u8, number * 8);
         }
-        for (level, number) in [(Level::Error, 3), (Level::Warn, 4), (Level::Info, 6), (Level::Debug, 7)] {
+        for (level, number) in [
+            (Level::Error, 3),
+            (Level::Warn, 4),
+            (Level::Info, 6),
+            (Level::Debug, 7),
+        ] {
             assert_eq!(severity(level) as u8, number);
         }
     }
