@@ -26,7 +26,9 @@ pub fn parse_time(text: &str) -> Result<u64, String> {
         "h" => 3_600_000,
         "d" => 86_400_000,
         _ => {
-            return Err("a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into());
+            return Err(
+                "a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into(),
+            );
         }
     };
     scale(number, factor)

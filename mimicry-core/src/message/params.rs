@@ -302,13 +302,9 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
         }
     };
     push_param(&mut out, attr, &new, quote);
-    // An RFC 2231 value cannot be quoted: junk behind it would become a part of it.
-    if !new.is_ascii()
-        && !matches!(
-            slice(at..value.len()).iter().find(|octet| !blank(**octet)),
-            None | Some(b';')
-        )
-    {
+    // Junk behind the value would become a part of it, unless something ends it. An RFC 2231 value takes even a comment in.
+    let behind = slice(at..value.len()).iter().find(|octet| !blank(**octet));
+    if !matches!(behind, None | Some(b';')) && !(new.is_ascii() && behind == Some(&b'(')) {
         out.push(b';');
     }
     let mut done = at;
@@ -1117,6 +1113,11 @@ mod tests {
             ("a/b charset=x", "charset", "y", "a/b charset=y"),
         ] {
             let set = set(raw.as_bytes(), name, new);
+            assert_eq!(
+                Params::parse(&set, usize::MAX).get(name),
+                Some(new.replace(['\r', '\n'], " ")),
+                "{raw}"
+            );
             assert_eq!(String::from_utf8_lossy(&set), after, "{raw} {name}={new}");
         }
         for (raw, name, after) in [
