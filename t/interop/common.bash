@@ -1,0 +1,245 @@
+# What the steps share; each begins with: . "$(dirname "$0")/common.bash"
+# shellcheck disable=SC2154  # the step sets port_smtp, port_in and port_back
+#
+# Everything that a step starts listens on loopback, lives below $work, and is stopped when the step ends, however it ends.
+
+set -euo pipefail
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+mimicryd=$root/target/debug/mimicryd
+work=$(mktemp -d "${TMPDIR:-/tmp}/mimicry-interop.XXXXXX")
+# Postfix and the workers are other users.
+chmod 755 "$work"
+PATH=$PATH:/usr/sbin:/sbin
+export LC_ALL=C
+
+step=$(basename "$0")
+at_end=()
+
+finish() {
+    local code=$? action i
+    trap - EXIT
+    set +e
+    for ((i = ${#at_end[@]} - 1; i >= 0; i--)); do
+        action=${at_end[i]}
+        $action >>"$work/stop.log" 2>&1
+    done
+    if ((code == 0)); then
+        echo "PASS $step"
+        rm -rf "$work"
+    else
+        echo "FAIL $step; what is left is in $work"
+        for log in "$work"/*.log; do
+            [[ -s $log ]] && { echo "--- $log"; tail -n 40 "$log"; }
+        done
+    fi
+    exit "$code"
+}
+trap finish EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() {
+    echo "failed: $*" >&2
+    exit 1
+}
+
+ok() { echo "ok: $*"; }
+
+install_package() {
+    echo "installing $1"
+    {
+        # Installing Postfix must not make a mail server of this machine.
+        ! command -v debconf-set-selections ||
+            echo "postfix postfix/main_mailer_type select No configuration" | debconf-set-selections
+        apt-get update -qq
+        DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$1"
+    } >"$work/install.log" 2>&1 || :
+}
+
+# need PROGRAM PACKAGE: installs the package if there is no such program.
+need() {
+    command -v "$1" >/dev/null && return
+    install_package "$2"
+    command -v "$1" >/dev/null || fail "$1 is missing, and $2 cannot be installed"
+}
+
+# need_perl MODULE PACKAGE: the same for a module of Perl.
+need_perl() {
+    perl "-M$1" -e 1 2>/dev/null && return
+    install_package "$2"
+    perl "-M$1" -e 1 || fail "$1 is missing, and $2 cannot be installed"
+}
+
+need_root() { (($(id -u) == 0)) || fail "needs root"; }
+
+need_mimicryd() {
+    [[ -x $mimicryd ]] || (cd "$root" && cargo build --quiet --locked -p mimicryd) || fail "cannot build mimicryd"
+    # A build at the same time must not change the program under test.
+    cp "$mimicryd" "$work/mimicryd"
+    mimicryd=$work/mimicryd
+}
+
+# wait_for SECONDS COMMAND...: until the command succeeds.
+wait_for() {
+    local deadline=$((SECONDS + $1))
+    shift
+    until "$@" >/dev/null 2>&1; do
+        ((SECONDS < deadline)) || fail "timed out: $*"
+        sleep 0.05
+    done
+}
+
+listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+
+# free_port NAME: puts a port that nobody listens on into the variable. Below the range that the kernel gives to clients.
+taken=" "
+free_port() {
+    local port
+    while :; do
+        port=$((20001 + RANDOM % 12000))
+        [[ $taken == *" $port "* ]] && continue
+        listens "$port" || break
+    done
+    taken+="$port "
+    printf -v "$1" %s "$port"
+}
+
+# write_config FOOTER [LISTEN_SETTING]: $work/mimicry.toml, for $port_in to $port_back.
+write_config() {
+    cat >"$work/mimicry.toml" <<TOML
+[daemon]
+pid_file = "$work/run/mimicryd.pid"
+control = "$work/run/control"
+spool = "$work/spool"
+workers = { min = 2, max = 8, spare = 1 }
+drain_timeout = "5s"
+
+[log]
+target = "file:$work/mimicry.log"
+
+[[listen]]
+name = "from-postfix"
+address = "127.0.0.1:$port_in"
+${2-}
+
+[relay]
+next_hop = "smtp://127.0.0.1:$port_back"
+
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+match = { sender = '@(mail\.)?example\.org$' }
+options = { text = "$1", html = "<p>$1</p>" }
+TOML
+}
+
+start_mimicryd() {
+    at_end+=(stop_mimicryd)
+    "$mimicryd" run -c "$work/mimicry.toml" || fail "mimicryd does not start"
+}
+
+stop_mimicryd() { "$mimicryd" stop -c "$work/mimicry.toml"; }
+
+# new_postfix MAIN MASTER: an instance of its own below $work, from these two files and $port_smtp and $port_back. It
+# delivers tom@example.net and eva@example.net into maildirs below $work/mail.
+new_postfix() {
+    postfix_dir=$work/postfix
+    mkdir -p "$postfix_dir" "$work/queue" "$work/data" "$work/mail"
+    chown postfix "$work/data"
+    chown nobody "$work/mail"
+    cat >"$postfix_dir/main.cf" <<CF
+compatibility_level = 3.6
+queue_directory = $work/queue
+data_directory = $work/data
+maillog_file = $work/postfix.log
+maillog_file_prefixes = $work
+multi_instance_enable = no
+inet_interfaces = 127.0.0.1
+inet_protocols = ipv4
+myhostname = mx.example.net
+mydestination =
+mynetworks = 127.0.0.0/8
+alias_maps =
+alias_database =
+local_recipient_maps =
+local_header_rewrite_clients =
+notify_classes =
+smtpd_peername_lookup = no
+virtual_mailbox_domains = example.net
+virtual_mailbox_base = $work/mail
+virtual_mailbox_maps = inline:{tom@example.net=tom/ eva@example.net=eva/}
+virtual_uid_maps = static:$(id -u nobody)
+virtual_gid_maps = static:$(id -g nobody)
+message_size_limit = 104857600
+virtual_mailbox_limit = 0
+CF
+    cat "$1" >>"$postfix_dir/main.cf"
+    cat >"$postfix_dir/master.cf" <<CF
+pickup unix n - n 60 1 pickup
+cleanup unix n - n - 0 cleanup
+qmgr unix n - n 300 1 qmgr
+rewrite unix - - n - - trivial-rewrite
+bounce unix - - n - 0 bounce
+defer unix - - n - 0 bounce
+trace unix - - n - 0 bounce
+verify unix - - n - 1 verify
+flush unix n - n 1000? 0 flush
+proxymap unix - - n - - proxymap
+smtp unix - - n - - smtp
+relay unix - - n - - smtp
+error unix - - n - - error
+retry unix - - n - - error
+discard unix - - n - - discard
+local unix - n n - - local
+virtual unix - n n - - virtual
+anvil unix - - n - 1 anvil
+scache unix - - n - 1 scache
+showq unix n - n - - showq
+postlog unix-dgram n - n - 1 postlogd
+CF
+    cat "$2" >>"$postfix_dir/master.cf"
+    # The samples' ports become those of this run.
+    sed -i "s/\\b10025\\b/$port_in/; s/\\b10026\\b/$port_back/; s/^smtp inet/127.0.0.1:$port_smtp inet/" \
+        "$postfix_dir/main.cf" "$postfix_dir/master.cf"
+}
+
+start_postfix() {
+    # What an earlier line sets and a sample sets again, Postfix warns of; nothing else may be wrong.
+    postfix -c "$postfix_dir" check >"$work/check.log" 2>&1 || fail "postfix check: $(cat "$work/check.log")"
+    at_end+=(stop_postfix)
+    postfix -c "$postfix_dir" start >"$work/start.log" 2>&1 || fail "postfix does not start"
+    wait_for 10 listens "$port_smtp"
+    wait_for 10 listens "$port_back"
+}
+
+stop_postfix() { postfix -c "$postfix_dir" stop; }
+
+# send FILE FROM TO [SWAKS_OPTION...]: octet for octet, as swaks alone would not.
+send() {
+    local file=$1 from=$2 to=$3
+    shift 3
+    { sed 's/^\./../' "$file"; printf '.\r\n'; } >"$work/data.eml"
+    swaks --server 127.0.0.1 --port "$port_smtp" --helo client.example.org --from "$from" --to "$to" \
+        --data "@$work/data.eml" --no-data-fixup "$@" >"$work/swaks.log" 2>&1
+}
+
+# delivered WHO: waits for one mail in that maildir and moves it to $mail.
+delivered() {
+    mail=$work/delivered.eml
+    rm -f "$mail"
+    wait_for 20 has_mail "$1"
+    local files=("$work/mail/$1/new"/*)
+    ((${#files[@]} == 1)) || fail "$1 has ${#files[@]} mails instead of one"
+    mv "${files[0]}" "$mail"
+}
+
+has_mail() { compgen -G "$work/mail/$1/new/*"; }
+
+# How often the text is in the file.
+times() { grep -o -F -e "$1" "$2" | wc -l; }
+
+# Postfix stores lines that end in LF.
+as_stored() { tr -d '\r' <"$1"; }
+
+# from_line N TEXT: from the Nth line that is TEXT to the end.
+from_line() { awk -v text="$2" -v n="$1" '$0 == text { seen++ } seen >= n'; }
