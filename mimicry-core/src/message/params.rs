@@ -302,15 +302,22 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
         }
     };
     push_param(&mut out, attr, &new, quote);
-    // Junk behind the value would become a part of it, unless something ends it. An RFC 2231 value takes even a comment in.
-    let behind = slice(at..value.len()).iter().find(|octet| !blank(**octet));
-    if !matches!(behind, None | Some(b';')) && !(new.is_ascii() && behind == Some(&b'(')) {
+    // Junk behind the value, or behind a second one that goes, would become a part of ours unless something ends it. An
+    // RFC 2231 value takes even a comment in.
+    let ends = |at: usize| {
+        let behind = slice(at..value.len()).iter().find(|octet| !blank(**octet));
+        matches!(behind, None | Some(b';')) || (new.is_ascii() && behind == Some(&b'('))
+    };
+    if !ends(at) {
         out.push(b';');
     }
     let mut done = at;
     for other in parsed.named(name).filter(|p| p.piece.start >= at) {
         out.extend_from_slice(slice(done..other.piece.start));
         done = other.piece.end;
+        if !ends(done) {
+            out.push(b';');
+        }
     }
     out.extend_from_slice(slice(done..value.len()));
     out
