@@ -1,13 +1,33 @@
 //! Tests of the whole: the program as it is built, and the source as it stands.
 //!
 //! - [`cli`]: the command line, as an administrator uses it
-//! - [`layering`]: who may use whom
+//! - [`relay`]: mail through the daemon when all is well · [`reply`]: what the next hop says, and what the client hears of it
+//! - [`rules`]: rules at work · [`hostile`]: MIME that is an attack
+//! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
+//! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`soak`]: many mails while workers die and the next hop fails
+//! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
+//! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
 //! - [`harness`]: what the tests share
+//!
+//! A plugin that breaks is tried in `breaks.rs`.
 //!
 //! Must never: need another program, root or the network. Such tests are in `interop/`.
 
+mod abuse;
 mod cli;
+mod faults;
 mod harness;
+mod hostile;
 mod layering;
+mod leave;
+mod log;
 mod manual;
+mod process;
+mod quotes;
+mod relay;
+mod reply;
+mod rules;
+mod service;
+mod soak;

@@ -2,18 +2,20 @@
 //!
 //! Must never: accept a configuration that asks for what this version does not do.
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
-use mimicry_core::config::typed::Tls;
+use mimicry_core::config::typed::{LogTarget, Tls};
 use mimicry_core::config::{self, Config};
 use mimicry_core::registry::Registry;
+use nix::unistd::{Gid, Uid};
 
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
-use crate::sys::privileges;
+use crate::sys::{privileges, process};
 use crate::worker::serve::Server;
 
 /// The daemon of one configuration file.
@@ -22,6 +24,19 @@ pub struct Daemon {
     /// Absolute: the daemon changes its working directory.
     pub path: PathBuf,
     pub registry: Registry,
+    /// Does it go into the background.
+    pub background: bool,
+    /// What the configuration in force says of the log.
+    pub log: Cell<LogFacts>,
+}
+
+/// What the processes of the daemon must know of the log beside where it goes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct LogFacts {
+    /// Standard error is the log.
+    is_stderr: bool,
+    /// Whom a log file belongs to when root made it, so that workers can open it anew.
+    owner: Option<(Uid, Gid)>,
 }
 
 impl Program for Daemon {
@@ -52,42 +67,57 @@ impl Program for Daemon {
         if let Err(error) = logging::configure(&config.log) {
             log::error!("cannot open the log: {error}");
         }
-        give_log_to(config);
+        self.log.set(LogFacts {
+            is_stderr: config.log.target == LogTarget::Stderr,
+            owner: owner(config),
+        });
+        self.give_log();
         for warning in &config.warnings.list {
             log::warn!("{}: {}", self.path.display(), warning.message);
         }
     }
 
     fn reopen_log(&self) {
-        // In the master; a worker finds the file made by it, or makes it as itself.
+        // The master is the first: a worker finds the file there, and may open it.
         if let Err(error) = logging::reopen() {
             log::error!("cannot open the log anew: {error}");
         }
+        self.give_log();
     }
 
-    fn born(&self) {}
+    fn born(&self) {
+        // Whoever started the daemon may wait for the end of its output.
+        if self.background
+            && let Err(error) = process::silence(self.log.get().is_stderr)
+        {
+            log::warn!("cannot let go of standard input and output: {error}");
+        }
+    }
 }
 
-/// A log file that root made belongs to the user that the workers run as, so that they can open it anew.
-fn give_log_to(config: &Config) {
-    if !privileges::is_root() {
-        return;
+impl Daemon {
+    /// A log file that root made belongs to the user that the workers run as.
+    fn give_log(&self) {
+        if let Some((path, (user, group))) = logging::file().zip(self.log.get().owner)
+            && privileges::is_root()
+            && let Err(error) = nix::unistd::chown(&path, Some(user), Some(group))
+        {
+            log::warn!(
+                "cannot give {} to the workers' user: {error}",
+                path.display()
+            );
+        }
     }
+}
+
+/// The user that workers become.
+fn owner(config: &Config) -> Option<(Uid, Gid)> {
     let user = config.daemon.user.as_deref().unwrap_or("mimicry");
-    let identity = [user, "nobody"].into_iter().find_map(|user| {
-        privileges::find_user(user, config.daemon.group.as_deref())
-            .ok()
-            .flatten()
-    });
-    if let Some((path, identity)) = logging::file().zip(identity)
-        && let Err(error) = nix::unistd::chown(&path, Some(identity.uid), Some(identity.gid))
-    {
-        log::warn!(
-            "cannot give {} to {}: {error}",
-            path.display(),
-            identity.name
-        );
-    }
+    let group = config.daemon.group.as_deref();
+    [user, "nobody"]
+        .into_iter()
+        .find_map(|user| privileges::find_user(user, group).ok().flatten())
+        .map(|identity| (identity.uid, identity.gid))
 }
 
 /// What the configuration file can say and this version does not do: it refuses, so that nobody believes in a TLS that is

@@ -9,6 +9,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub mod client;
+pub mod daemon;
+pub mod hop;
+mod talk;
+
 /// A directory of one test, removed with all that is in it.
 #[derive(Debug)]
 pub struct Directory(PathBuf);
@@ -126,4 +131,27 @@ pub fn mails() -> Vec<(String, Vec<u8>)> {
 /// One mail of the corpus.
 pub fn mail(name: &str) -> Vec<u8> {
     fs::read(root().join("t/mail").join(name)).expect("a mail")
+}
+
+/// A rule that puts a line below the mails of some senders.
+pub const FOOTER: &str = r#"
+[[rule]]
+name = "legal footer"
+plugin = "disclaim"
+match = { sender = '@example\.(com|org|net)$' }
+unless = { recipient = '@inside\.example$' }
+options = { text = "Example Ltd, registered in Exampleton.", html = "<p>Example Ltd, registered in Exampleton.</p>" }
+"#;
+
+/// A rule that makes one archive of the attachments.
+pub const ZIP: &str = r#"
+[[rule]]
+name = "one archive"
+plugin = "zip"
+match = { position = "attachment" }
+options = { name = "all.zip" }
+"#;
+
+pub fn contains(octets: &[u8], words: &[u8]) -> bool {
+    octets.windows(words.len()).any(|window| window == words)
 }

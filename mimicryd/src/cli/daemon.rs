@@ -1,5 +1,6 @@
 //! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and how it is spoken to.
 
+use std::cell::Cell;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ pub struct AskArgs {
 
 pub fn run(args: &RunArgs) -> Result<Output, Output> {
     logging::start();
-    let daemon = daemon(&args.config.config)?;
+    let daemon = daemon(&args.config.config, !args.foreground)?;
     let config = daemon.load().map_err(|refused| Output {
         err: refused.text,
         exit: Exit::Config,
@@ -111,10 +112,12 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
     }
 }
 
-fn daemon(path: &Path) -> Result<Daemon, Output> {
+fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
     let path = std::path::absolute(path).map_err(|error| Output::failure(Exit::Io, error))?;
     Ok(Daemon {
         path,
         registry: REGISTRY,
+        background,
+        log: Cell::default(),
     })
 }

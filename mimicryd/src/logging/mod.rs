@@ -29,6 +29,11 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 /// Sets the log up before any configuration is read: warnings and worse to stderr.
 pub fn start() {
     let logger = LOGGER.get_or_init(|| Logger(Mutex::new(State::stderr())));
+    // What a panic says may hold pieces of a mail: its place is enough to find it by.
+    std::panic::set_hook(Box::new(|panic| match panic.location() {
+        Some(place) => log::error!("a panic at {place}"),
+        None => log::error!("a panic"),
+    }));
     // A second call finds the logger installed, which is all that is wanted.
     let _ = log::set_logger(logger);
     log::set_max_level(LevelFilter::Warn);

@@ -1,0 +1,201 @@
+//! The daemon with a plugin that breaks: whatever it does, the mail stays with its client and the others are served.
+//!
+//! No plugin of mimicry does such things, so the daemon with this one is this program itself, started once more. It is a
+//! test without the harness of cargo, because that runs each test in a thread, and a process with threads does not fork.
+
+use std::rc::Rc;
+
+use mimicry_core::message::PartId;
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::plugin::{
+    DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
+    Task, ValueKind, Verdict,
+};
+use mimicry_core::registry::Registry;
+use mimicryd::daemon::Daemon;
+use mimicryd::logging;
+use mimicryd::master::{self, Program};
+
+use harness::client::Outcome;
+use harness::daemon::{PLAIN, Setup, World, eventually};
+
+#[allow(dead_code)]
+#[path = "harness/mod.rs"]
+mod harness;
+
+const REGISTRY: Registry = Registry(&[&Breaks]);
+
+/// Set in the process that is to be the daemon.
+const MARK: &str = "MIMICRY_TEST_DAEMON";
+
+fn main() {
+    if std::env::var_os(MARK).is_some() {
+        daemon();
+    }
+    a_panic_is_a_451_and_the_worker_retires();
+    an_abort_or_an_overflow_is_a_dead_worker();
+    println!("test result: ok. 2 passed");
+}
+
+/// Runs the daemon in the present directory.
+fn daemon() -> ! {
+    logging::start();
+    let path = std::env::current_dir()
+        .expect("a directory")
+        .join("mimicry.toml");
+    let daemon = Daemon {
+        path,
+        registry: REGISTRY,
+    };
+    let config = daemon
+        .load()
+        .unwrap_or_else(|refused| panic!("{}", refused.text));
+    let ended = master::run(
+        config,
+        master::Options { foreground: true },
+        Rc::new(daemon),
+    );
+    std::process::exit(i32::from(ended.status));
+}
+
+#[derive(Debug)]
+struct Breaks;
+
+impl PluginKind for Breaks {
+    fn name(&self) -> &'static str {
+        "breaks"
+    }
+
+    fn summary(&self) -> &'static str {
+        "breaks in the way that its option says"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Part
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        &[OptionSpec {
+            name: "how",
+            value: ValueKind::Word(&["panic", "panic at the end", "abort", "overflow"]),
+            default: Some("\"panic\""),
+            doc: "The way.",
+        }]
+    }
+
+    fn default_parts(&self) -> DefaultParts {
+        DefaultParts::Root
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+        let how = options.text("how").unwrap_or_default().to_string();
+        Ok(Box::new(Way { how }))
+    }
+}
+
+#[derive(Debug)]
+struct Way {
+    how: String,
+}
+
+impl Plugin for Way {
+    fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(Break { how: &self.how })
+    }
+}
+
+struct Break<'a> {
+    how: &'a str,
+}
+
+impl Job for Break<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        match self.how {
+            "panic" => panic!("the plugin breaks"),
+            "abort" => std::process::abort(),
+            "overflow" => {
+                let depth = overflow(1);
+                Err(Fault::Permanent(depth.to_string()))
+            }
+            _ => Ok(Verdict::Later),
+        }
+    }
+
+    fn finish(self: Box<Self>, _edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        panic!("the plugin breaks at the end");
+    }
+}
+
+/// Needs more stack than there is.
+fn overflow(depth: u64) -> u64 {
+    let block = std::hint::black_box([depth; 4096]);
+    if depth == u64::MAX {
+        return depth;
+    }
+    overflow(depth + 1).wrapping_add(block[0])
+}
+
+/// A world whose daemon has a rule that breaks for one recipient.
+fn world(how: &str, errors: &[&str]) -> World {
+    let program = std::env::current_exe().expect("this program");
+    let shell = format!("exec env {MARK}=1 '{}'", program.display());
+    let rules = format!(
+        "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"{how}\" }}\n"
+    );
+    World::new(Setup {
+        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        rules: &rules,
+        shell: &shell,
+        errors,
+        ..Setup::default()
+    })
+}
+
+// T125
+fn a_panic_is_a_451_and_the_worker_retires() {
+    for how in ["panic", "panic at the end"] {
+        let mut world = world(how, &["panic"]);
+        let old = world.daemon().workers();
+        for _ in 0..2 {
+            let mut client = world.client();
+            let reply = client.mail("anna@example.org", &["bob@example.net"], PLAIN);
+            assert_eq!(
+                (reply.code, reply.enhanced()),
+                (451, Some("4.3.0")),
+                "{how}: {reply}"
+            );
+            assert!(world.hop.mails().is_empty());
+        }
+        world.alive();
+        let daemon = world.daemon();
+        assert!(
+            eventually(|| daemon.workers().iter().all(|worker| !old.contains(worker))),
+            "{}",
+            daemon.said()
+        );
+        assert!(daemon.log().contains("panic"), "{}", daemon.said());
+        // The message of the panic may hold pieces of the mail.
+        assert!(
+            !daemon.said().contains("the plugin breaks"),
+            "{}",
+            daemon.said()
+        );
+    }
+}
+
+// T126
+fn an_abort_or_an_overflow_is_a_dead_worker() {
+    for how in ["abort", "overflow"] {
+        let mut world = world(how, &["was killed by SIG"]);
+        for _ in 0..2 {
+            assert_eq!(world.attempt(PLAIN), Outcome::Kept(None), "{how}");
+            assert!(world.hop.mails().is_empty());
+            world.alive();
+        }
+        assert!(
+            world.daemon().log().contains("was killed by SIG"),
+            "{}",
+            world.daemon().said()
+        );
+    }
+}
