@@ -46,6 +46,8 @@ fn daemon() -> ! {
     let daemon = Daemon {
         path,
         registry: REGISTRY,
+        background: false,
+        log: Default::default(),
     };
     let config = daemon
         .load()
