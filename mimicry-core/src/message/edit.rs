@@ -5,6 +5,8 @@
 //!
 //! Must never: change the message it belongs to, or accept an edit whose result a reader could take for another
 //! part's.
+//!
+//! Longer than 600 lines by its tests, which are tables.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -62,7 +64,8 @@ pub(super) struct PartEdit {
     /// Complete fields above and below those that are there.
     pub fields_above: Vec<Arc<[u8]>>,
     pub fields_below: Vec<Arc<[u8]>>,
-    pub body: Option<Arc<[u8]>>,
+    /// Shared by savepoints; the vector is the plugin's own, so that a large body is not copied.
+    pub body: Option<Arc<Vec<u8>>>,
     pub before: Vec<Arc<NewPart>>,
     pub after: Vec<Arc<NewPart>>,
     /// Behind the last child of a multipart.
@@ -160,7 +163,7 @@ impl<'m> EditSet<'m> {
         if new.charset.is_some() || new.encoding.is_some() {
             self.need_mime_version(id);
         }
-        self.edit(id).body = Some(new.raw.into());
+        self.edit(id).body = Some(Arc::new(new.raw));
         Ok(())
     }
 
@@ -182,7 +185,7 @@ impl<'m> EditSet<'m> {
         edit.fields_below
             .retain(|field| !is_content_field(field_name(field)));
         edit.fields_below.push(new.header.into());
-        edit.body = Some(new.body.into());
+        edit.body = Some(Arc::new(new.body));
         edit.media_type = Some(new.media_type.into());
         self.need_mime_version(id);
         Ok(())

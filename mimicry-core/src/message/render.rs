@@ -156,7 +156,9 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 }
             }
             _ => {
-                let new_body = edit.and_then(|edit| edit.body.as_deref());
+                let new_body = edit
+                    .and_then(|edit| edit.body.as_deref())
+                    .map(Vec::as_slice);
                 let body = new_body.unwrap_or(part.body());
                 let adds_blank =
                     blank.is_empty() && (new_body.is_some() || apart && !body.is_empty());

@@ -317,10 +317,12 @@ impl<'a> TextBody<'a> {
     }
 
     fn raised(&self, place: Place, insert: &str) -> Result<NewBody, NotEditable> {
-        let text = self.inserted(place, insert)?;
+        let mut text = self.inserted(place, insert)?;
         // A byte order mark is needless in UTF-8.
-        let text = text.strip_prefix(BOM).unwrap_or(&text);
-        let mut new = self.body(Charset::UTF_8, text.as_bytes().to_vec());
+        if text.starts_with(BOM) {
+            text.remove(0);
+        }
+        let mut new = self.body(Charset::UTF_8, text.into_bytes());
         new.charset = Some(Charset::UTF_8.name().to_owned());
         Ok(new)
     }

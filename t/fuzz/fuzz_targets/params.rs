@@ -15,7 +15,8 @@ fuzz_target!(|value: &[u8]| {
     let _ = (address::addresses(value), words::decode(value));
     let set = params::set(value, "charset", "utf-8");
     let after = Params::parse(&set, 2000);
-    if !before.too_many() {
+    // A field whose main value cannot be read is never edited.
+    if !before.too_many() && before.value().is_some() {
         assert_eq!(after.get("charset").as_deref(), Some("utf-8"));
         // An unclosed quote or comment takes in what follows; there the others may be read otherwise.
         let sound = before.media_type().is_some() && !value.contains(&b'"') && !value.contains(&b'(') && !value.contains(&b'*');
