@@ -310,7 +310,12 @@ fn is_sound(message: &Message) -> bool {
     let near = message.leaves().any(|leaf| {
         leaf.body().starts_with(b"--") || leaf.body().windows(3).any(|window| window == b"\n--")
     });
-    !message.malformed() && one_kind_of_lines && told_apart && complete && !near
+    // mail-parser keeps blanks at the end of a quoted-printable line that the end of the body ends (RFC 2045
+    // section 6.7 (3) has them deleted).
+    let padded = message.leaves().any(|leaf| {
+        leaf.encoding() == Encoding::QuotedPrintable && matches!(leaf.body(), [.., b' ' | b'\t'])
+    });
+    !message.malformed() && one_kind_of_lines && told_apart && complete && !near && !padded
 }
 
 proptest! {
