@@ -14,6 +14,7 @@
 //! Must never: know who asks, resolve a name while a mail is in hand, or write a final dot behind a message that is not
 //! complete or whose sender has gone.
 
+mod body;
 pub mod capabilities;
 mod command;
 pub mod maildir;

@@ -6,15 +6,15 @@
 //! 2. TCP_NODELAY, or each command would wait for the acknowledgement of the one before (40 ms);
 //! 3. a second EHLO, because lettre keeps the first reply to itself;
 //! 4. own command lines with a guard (`command.rs`);
-//! 5. lettre ends a message with CRLF "." CRLF, so the message's last CRLF is left away; in blocks of 64 KB, because lettre
-//!    copies what it is given;
+//! 5. the message is dot-stuffed and written by us (`body.rs`): lettre looks at each octet by itself, which cost more than
+//!    all else, and would end a message that ends with CRLF by another one;
 //! 6. what is no status is the end of the line and a 4xx;
 //! 7. the line knows itself whether it is broken, and each reply has one deadline in all;
 //! 8. no STARTTLS;
 //! 9. before a command and before the message nothing may have arrived: not in the kernel, and not in lettre's own buffer,
 //!    where a reply too many would be the answer to the next command;
-//! 10. a message that must not be sent is ended by cutting the line: when lettre's loop over the blocks ends, it writes the
-//!     final dot, whatever was the reason.
+//! 10. a message that must not be sent is ended by cutting the line; the final dot is a command of its own, given when all
+//!     of the message is written and the client is still there.
 //!
 //! A command is written while the socket is held back and does not block. lettre reads at once after writing, when the
 //! next hop cannot have seen the command: what it finds then is out of step (9), and what it does not find is waited for by us
@@ -42,12 +42,10 @@ use mimicry_core::config::typed::Timeouts;
 use mimicry_core::envelope::Path;
 use mimicry_core::reply::{Class, Reply};
 
+use super::body::Body;
 use super::command::CommandLine;
 use super::socket::{Socket, State, Surplus, next_descriptor};
 use super::{Answer, Capabilities, Cause, NextHop, Watch};
-
-/// Octets of the message that are handed to lettre at once.
-pub const BLOCK: usize = 64 * 1024;
 
 type Said = Result<Response, lettre::transport::smtp::Error>;
 
@@ -242,55 +240,24 @@ impl SmtpHop {
         self.broken = Some(Cause::OutOfStep);
         let early = self.connection.read_response();
         self.nothing_said(&early, STAGE)?;
-        if message.is_empty() {
-            return self.send_nothing(watch);
-        }
-        if self.socket.set_blocking(true).is_err()
-            || self
-                .connection
-                .set_timeout(Some(self.timeouts.data_block.max(TICK)))
-                .is_err()
-        {
-            return Err(self.fail(Cause::Own, STAGE));
-        }
-        let mut blocks = Blocks {
-            rest: message.strip_suffix(b"\r\n").unwrap_or(message),
-            socket: &mut self.socket,
-            watch,
-            patience: self.timeouts.data_block,
-            limit: self.limit,
-            stopped: None,
-            has_ended: false,
-        };
-        let early = self.connection.message_iter(blocks.by_ref());
-        let (stopped, has_ended) = (blocks.stopped, blocks.has_ended);
-        self.socket.hold_back(false);
-        match stopped {
-            Some(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
-            Some(cause) => return Err(self.fail(cause, STAGE)),
-            None => {}
-        }
-        let sent = match &early {
-            // lettre could not write a block.
-            Err(error) if !has_ended => {
-                let cause = if is_would_block(error) {
-                    Cause::TimedOut
-                } else {
-                    Cause::Lost
-                };
-                return Err(self.fail(cause, STAGE));
-            }
-            _ => self.nothing_said(&early, DOT),
-        };
-        sent.map_err(doubtful)
-    }
-
-    /// lettre would send an empty message as an empty line.
-    fn send_nothing(&mut self, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
-        if watch() == Watch::Gone {
-            return Err(self.fail(Cause::ClientGone, DOT));
-        }
         let dot = CommandLine::plain(".").map_err(Answer::own)?;
+        let mut body = Body::new(message);
+        loop {
+            if watch() == Watch::Gone {
+                return Err(self.fail(Cause::ClientGone, STAGE));
+            }
+            let Some(mut block) = body.block() else {
+                break;
+            };
+            // The end of the message and its dot leave together.
+            self.socket.hold_back(body.is_at_end());
+            let deadline = deadline(self.timeouts.data_block, self.limit);
+            match self.socket.write(&mut block, deadline) {
+                Ok(()) => {}
+                Err(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
+                Err(cause) => return Err(self.fail(cause, STAGE)),
+            }
+        }
         self.socket.hold_back(true);
         let early = self.connection.command(&dot);
         self.socket.hold_back(false);
@@ -406,62 +373,6 @@ const DOT: &str = "end of the message";
 
 /// Zero would mean for ever.
 const TICK: Duration = Duration::from_millis(1);
-
-/// The message in blocks. Its end is the final dot, so it ends only when that may be written, or when the line is cut.
-struct Blocks<'a> {
-    rest: &'a [u8],
-    socket: &'a mut Socket,
-    watch: &'a mut dyn FnMut() -> Watch,
-    patience: Duration,
-    limit: Option<Instant>,
-    /// Why the line was cut.
-    stopped: Option<Cause>,
-    /// The final dot may be written.
-    has_ended: bool,
-}
-
-impl Blocks<'_> {
-    fn stop(&mut self, cause: Cause) {
-        self.socket.cut();
-        self.stopped = Some(cause);
-    }
-}
-
-impl<'a> Iterator for Blocks<'a> {
-    type Item = &'a [u8];
-
-    fn next(&mut self) -> Option<&'a [u8]> {
-        if self.stopped.is_some() {
-            return None;
-        }
-        if (self.watch)() == Watch::Gone {
-            self.stop(Cause::ClientGone);
-            return None;
-        }
-        if let Err(cause) = self.socket.room(deadline(self.patience, self.limit)) {
-            self.stop(cause);
-            return None;
-        }
-        let (block, rest) = self
-            .rest
-            .split_at_checked(BLOCK)
-            .unwrap_or((self.rest, b""));
-        self.rest = rest;
-        if rest.is_empty() {
-            // The end of the message and its dot leave together.
-            self.socket.hold_back(true);
-        }
-        if block.is_empty() {
-            if self.socket.set_blocking(false).is_err() {
-                self.stop(Cause::Own);
-            } else {
-                self.has_ended = true;
-            }
-            return None;
-        }
-        Some(block)
-    }
-}
 
 fn deadline(patience: Duration, limit: Option<Instant>) -> Instant {
     let deadline = Instant::now() + patience;

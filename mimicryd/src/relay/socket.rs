@@ -1,5 +1,5 @@
 //! A second handle on the socket under lettre's connection, for what lettre does not offer: to look at what has arrived
-//! without taking it, to wait until a moment, to hold back what is written, to cut the line.
+//! without taking it, to wait until a moment, to write the message, to hold back what is written, to cut the line.
 //!
 //! lettre hides its socket. It is found by its number, which is the lowest free one (a worker has one thread), and known by
 //! its peer; a handle of our own is made of it. Options and flags belong to the socket and so hold for both handles.
@@ -8,9 +8,9 @@
 //! lettre never waits, one deadline holds for a reply however slowly it drips, the octets judged are those that came after
 //! the command was sent, and a reply without end costs no memory.
 //!
-//! Must never: take an octet out of the socket or put one in.
+//! Must never: take an octet out of the socket, or put one in that is not of a message.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::{Duration, Instant};
@@ -25,10 +25,6 @@ use crate::sys::poll::wait;
 
 use super::Cause;
 use super::reader::{MAX_REPLY, Reading, Received, read};
-
-/// Octets of the kernel's buffer for what is written. Fixed, so that a socket reported as writable has room for a whole block
-/// of the message and no write of lettre's can block: a third of it at least is free then (Linux doubles the figure).
-const SEND_BUFFER: usize = 256 * 1024;
 
 /// Numbers of descriptors that are looked at, if the socket has not got the one it should have.
 const MAX_DESCRIPTOR: RawFd = 4096;
@@ -68,7 +64,6 @@ impl Socket {
             if !stream.nodelay()? {
                 stream.set_nodelay(true)?;
                 stream.set_nonblocking(true)?;
-                SockRef::from(&stream).set_send_buffer_size(SEND_BUFFER)?;
                 return Ok(Socket {
                     stream,
                     arrived: vec![0; 512],
@@ -109,37 +104,35 @@ impl Socket {
             .map(|(received, _)| received)
     }
 
-    /// Waits until a block of the message can be written without waiting. What arrives meanwhile ends the waiting.
-    pub fn room(&mut self, deadline: Instant) -> Result<(), Cause> {
-        loop {
+    /// Writes all of a block of the message. What arrives meanwhile ends the writing.
+    pub fn write(&mut self, mut block: &mut [IoSlice<'_>], deadline: Instant) -> Result<(), Cause> {
+        while !block.is_empty() {
             match self.state() {
                 State::Quiet => {}
                 State::Talking => return Err(Cause::OutOfStep),
                 State::Closed => return Err(Cause::Lost),
             }
-            let events = PollFlags::POLLOUT | PollFlags::POLLIN;
-            let mut descriptors = [PollFd::new(self.stream.as_fd(), events)];
-            wait(&mut descriptors, Some(deadline)).map_err(|_| Cause::Lost)?;
-            let [ready] = descriptors;
-            match ready.revents() {
-                Some(events) if events == PollFlags::POLLOUT => return Ok(()),
-                Some(events) if events.is_empty() && Instant::now() >= deadline => {
-                    return Err(Cause::TimedOut);
+            match self.stream.write_vectored(block) {
+                Ok(written) => IoSlice::advance_slices(&mut block, written),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if Instant::now() >= deadline {
+                        return Err(Cause::TimedOut);
+                    }
+                    let events = PollFlags::POLLOUT | PollFlags::POLLIN;
+                    let mut descriptors = [PollFd::new(self.stream.as_fd(), events)];
+                    wait(&mut descriptors, Some(deadline)).map_err(|_| Cause::Lost)?;
                 }
-                // Looked at again: what has arrived, or the end of the line.
-                _ => {}
+                Err(_) => return Err(Cause::Lost),
             }
         }
+        Ok(())
     }
 
     /// Nothing that is written leaves until this is lifted (for 200 ms at most, tcp(7) TCP_CORK), full segments excepted.
     pub fn hold_back(&self, hold: bool) {
         // If it cannot be held back, an answer that comes within microseconds may be taken for one that nobody asked for: a 4xx.
         let _ = SockRef::from(&self.stream).set_tcp_cork(hold);
-    }
-
-    pub fn set_blocking(&self, blocks: bool) -> io::Result<()> {
-        self.stream.set_nonblocking(!blocks)
     }
 
     /// Cuts the line: what was written may still arrive, nothing more can be.
@@ -200,7 +193,6 @@ impl Socket {
 
     fn peek(&self, octets: &mut [u8]) -> io::Result<usize> {
         loop {
-            // The socket does not block but while a message is written, so this must be said here.
             let peeked = nix::sys::socket::recv(
                 self.stream.as_raw_fd(),
                 octets,
@@ -289,12 +281,14 @@ mod tests {
         theirs.write_all(b"2").unwrap();
         while socket.state() == State::Quiet {}
         assert_eq!(socket.state(), State::Talking);
-        assert_eq!(socket.room(soon()), Err(Cause::OutOfStep));
+        let mut block = [IoSlice::new(b"x")];
+        assert_eq!(socket.write(&mut block, soon()), Err(Cause::OutOfStep));
         let (_ours, mut socket, theirs) = pair();
         drop(theirs);
         while socket.state() == State::Quiet {}
         assert_eq!(socket.state(), State::Closed);
-        assert_eq!(socket.room(soon()), Err(Cause::Lost));
+        let mut block = [IoSlice::new(b"x")];
+        assert_eq!(socket.write(&mut block, soon()), Err(Cause::Lost));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Each shim by its number, against a scripted next hop.
 
+use super::super::body::BLOCK;
 use super::super::conformance::{PATIENCE, TIMEOUTS, every_row};
 use super::super::scripted::{Act, EHLO, Scripted, Seen, Stage};
 use super::*;
