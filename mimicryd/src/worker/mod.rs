@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod serve;
+mod trace;
 mod transaction;
 
 use std::cell::{Cell, RefCell};

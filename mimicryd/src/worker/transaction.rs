@@ -3,10 +3,9 @@
 //! The only place that catches a panic: a mail that breaks a plugin is answered by 451 and stays with its client.
 //!
 //! Must never: say 2xx before the next hop has, or hand on a mail that a rule stopped.
-//!
-//! Slightly longer than 600 lines: what belongs to one mail stands together.
 
 use std::panic::{self, AssertUnwindSafe};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint;
@@ -27,6 +26,8 @@ use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::relay::{Answer, Cause, Line, Opening, Pool, Size, Watch, outgoing_rcpt_params};
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
+
+use super::trace;
 
 /// Recipients that get the same mail, and the line that was opened for them.
 pub struct Class {
@@ -168,7 +169,7 @@ pub fn run(
     // A mail that one class may not get is given to none: what the client hears is true of all its recipients.
     if let Some(stopped) = judged
         .iter()
-        .find_map(|judged| judged.result.as_ref().err())
+        .find_map(|judged| (*judged.result).as_ref().err())
     {
         let reply = match stopped.reject {
             true => Reply::own(554, "5.7.1", &stopped.text),
@@ -178,7 +179,7 @@ pub fn run(
     }
     let trace = config
         .trace
-        .then(|| received_field(&mail.origin, hostname, with, &story.line.id, &rfc2822_now()));
+        .then(|| trace::field(&mail.origin, hostname, with, &story.line.id, &trace::now()));
     let mut hand = Hand {
         pool,
         next_hop,
@@ -192,14 +193,14 @@ pub fn run(
             answers.push(None);
             continue;
         }
-        let message = match &judged.result {
+        let message = match &*judged.result {
             Ok(Applied {
                 message: Some(message),
                 ..
             }) => message,
             _ => &mail.message,
         };
-        let octets = with_trace(trace.as_deref(), message);
+        let octets = trace::above(trace.as_deref(), message);
         let relaying = Instant::now();
         let answer = hand.deliver(class, &octets);
         answers.push(Some((answer, octets.len(), relaying.elapsed())));
@@ -210,7 +211,8 @@ pub fn run(
 /// What the rules make of the mail for one class.
 struct Judged {
     plan: Plan,
-    result: Result<Applied, Stopped>,
+    /// Shared by classes whose plans do the same.
+    result: Rc<Result<Applied, Stopped>>,
 }
 
 fn judge(
@@ -226,14 +228,21 @@ fn judge(
         message: Message::scan(message, &config.limits.message),
     };
     let facts = Facts::of(&mail);
-    let judged = classes
-        .iter()
-        .map(|class| {
-            let plan = plan_class(&config.policy, &facts, class.recipients.clone());
-            let result = engine::apply(&config.policy, &mail, &plan, &config.limits.message);
-            Judged { plan, result }
-        })
-        .collect();
+    let mut judged: Vec<Judged> = Vec::with_capacity(classes.len());
+    for class in classes {
+        let plan = plan_class(&config.policy, &facts, class.recipients.clone());
+        let same = judged.iter().find(|other| other.plan.same_effect(&plan));
+        let result = match same {
+            Some(other) => Rc::clone(&other.result),
+            None => Rc::new(engine::apply(
+                &config.policy,
+                &mail,
+                &plan,
+                &config.limits.message,
+            )),
+        };
+        judged.push(Judged { plan, result });
+    }
     drop(facts);
     (mail, judged)
 }
@@ -400,7 +409,7 @@ impl Story<'_> {
             let out = answer.is_done().then_some(*octets);
             outcome.octets_out = outcome.octets_out.saturating_add(out.unwrap_or(0) as u64);
             outcome.edited |= matches!(
-                &judged.result,
+                &*judged.result,
                 Ok(Applied {
                     message: Some(_),
                     ..
@@ -481,8 +490,7 @@ impl Story<'_> {
 
 /// What each rule did, as far as it had to do with the mail.
 fn rule_words(config: &Config, judged: &Judged) -> Vec<RuleWord> {
-    let reports = judged
-        .result
+    let reports = (*judged.result)
         .as_ref()
         .map(|applied| applied.reports.as_slice())
         .unwrap_or_default();
@@ -494,8 +502,7 @@ fn rule_words(config: &Config, judged: &Judged) -> Vec<RuleWord> {
         .zip(&judged.plan.steps)
         .enumerate()
     {
-        let stopped = judged
-            .result
+        let stopped = (*judged.result)
             .as_ref()
             .is_err_and(|stopped| stopped.rule == index);
         let report = reports.get(index);
@@ -515,46 +522,6 @@ fn rule_words(config: &Config, judged: &Judged) -> Vec<RuleWord> {
         }));
     }
     words
-}
-
-/// RFC 5321 section 4.4. What the client said of itself goes in only as far as it can be a name.
-fn received_field(origin: &Origin, hostname: &str, with: &str, id: &str, date: &str) -> Vec<u8> {
-    let helo: String = origin
-        .helo
-        .iter()
-        .flatten()
-        .map(|octet| char::from(*octet))
-        .filter(|char| {
-            char.is_ascii_alphanumeric() || matches!(char, '.' | '-' | '_' | ':' | '[' | ']')
-        })
-        .take(255)
-        .collect();
-    let helo = if helo.is_empty() { "unknown" } else { &helo };
-    let client = match origin.client {
-        Some(address) if address.is_ipv6() => format!(" ([IPv6:{address}])"),
-        Some(address) => format!(" ([{address}])"),
-        None => String::new(),
-    };
-    format!("Received: from {helo}{client}\r\n\tby {hostname} (mimicry) with {with} id {id};\r\n\t{date}\r\n").into_bytes()
-}
-
-/// The message below our trace field. One that has no header at all gets the blank line that makes it a body.
-fn with_trace(trace: Option<&[u8]>, message: &Message) -> Vec<u8> {
-    let raw = message.raw();
-    let Some(trace) = trace else {
-        return raw.to_vec();
-    };
-    let starts_with_body =
-        message.root().header().is_empty() && !raw.is_empty() && !raw.starts_with(b"\r\n");
-    let blank: &[u8] = if starts_with_body { b"\r\n" } else { b"" };
-    [trace, blank, raw].concat()
-}
-
-/// RFC 5322 section 3.3, with the zone of the machine.
-fn rfc2822_now() -> String {
-    jiff::Zoned::now()
-        .strftime("%a, %d %b %Y %H:%M:%S %z")
-        .to_string()
 }
 
 /// Ten letters that no other mail has. Not from a generator that a fork would repeat.
@@ -577,54 +544,6 @@ fn id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn origin(client: Option<&str>, helo: &str) -> Origin {
-        Origin {
-            client: client.map(|address| address.parse().unwrap()),
-            helo: Some(helo.as_bytes().to_vec()),
-            ..Origin::default()
-        }
-    }
-
-    #[test]
-    fn received_fields() {
-        const DATE: &str = "Sun, 22 Nov 2026 19:00:00 +0100";
-        for (origin, from) in [
-            (
-                origin(Some("192.0.2.1"), "mx.example.org"),
-                "mx.example.org ([192.0.2.1])",
-            ),
-            (
-                origin(Some("2001:db8::1"), "[IPv6:2001:db8::1]"),
-                "[IPv6:2001:db8::1] ([IPv6:2001:db8::1])",
-            ),
-            (origin(None, "a b(c)\r\nX: y"), "abcX:y"),
-            (origin(None, "\u{fc}"), "unknown"),
-        ] {
-            let field = received_field(&origin, "mail.example.com", "ESMTP", "4kz", DATE);
-            let expected = format!(
-                "Received: from {from}\r\n\tby mail.example.com (mimicry) with ESMTP id 4kz;\r\n\t{DATE}\r\n"
-            );
-            assert_eq!(String::from_utf8(field).unwrap(), expected);
-        }
-    }
-
-    #[test]
-    fn the_trace_field_stands_above_everything() {
-        for (raw, expected) in [
-            ("Subject: x\r\n\r\nbody", "T: t\r\nSubject: x\r\n\r\nbody"),
-            ("\r\nbody", "T: t\r\n\r\nbody"),
-            ("no header here", "T: t\r\n\r\nno header here"),
-            ("", "T: t\r\n"),
-        ] {
-            let message = Message::scan(raw.as_bytes().to_vec(), &Default::default());
-            assert_eq!(
-                String::from_utf8(with_trace(Some(b"T: t\r\n"), &message)).unwrap(),
-                expected
-            );
-            assert_eq!(with_trace(None, &message), raw.as_bytes());
-        }
-    }
 
     #[test]
     fn declared_sizes() {
