@@ -59,8 +59,8 @@ fn here(args: &[&str]) -> Ran {
     run(root(), args, b"")
 }
 
-// man: mimicryd(8) "0 The command has done what it was asked to do."
-// man: mimicryd(8) "64 The command line is wrong, or the recipients given to filter are of several classes."
+// man: mimicryd(8) "0 Done."
+// man: mimicryd(8) "64 The command line is wrong; or filter was given recipients of several classes."
 #[test]
 fn help_is_no_mistake_and_a_mistake_is_no_help() {
     for (args, code) in [
@@ -87,7 +87,7 @@ fn help_is_no_mistake_and_a_mistake_is_no_help() {
     assert!(here(&["chek"]).err.contains("'check'"));
 }
 
-// man: mimicryd(8) "A configuration without a mistake is summed up in one line on standard output; its warnings go to
+// man: mimicryd(8) "If it loads, one line with the number of its rules goes to standard output, and warnings go to
 // standard error."
 #[test]
 fn a_sound_configuration_is_summed_up() {
@@ -109,8 +109,9 @@ fn a_sound_configuration_is_summed_up() {
     assert!(ran.err.contains("m.toml:4:"), "{}", ran.err);
 }
 
-// man: mimicryd(8) "Every mistake is shown with its file, line and column, the line itself, and what would be right."
-// man: mimicryd(8) "78 The configuration is wrong or cannot be read."
+// man: mimicryd(8) "A mistake in the configuration is shown with its place, the line that it is in, and what would
+// be right."
+// man: mimicryd(8) "78 The configuration does not load."
 #[test]
 fn every_mistake_is_shown_in_one_run() {
     let config = "[[rule]]
@@ -184,7 +185,7 @@ fn the_configurations_that_are_shipped_load_without_a_complaint() {
     }
 }
 
-// man: mimicryd(8) "A mail that no rule changes is written octet for octet as it was read."
+// man: mimicryd(8) "a mail for which no rule acts is identical, and in a changed mail every untouched part is."
 #[test]
 fn a_mail_that_nothing_changes_is_the_same_octets() {
     for config in [EMPTY, IGNORE] {
@@ -206,7 +207,7 @@ fn a_mail_that_nothing_changes_is_the_same_octets() {
     );
 }
 
-// man: mimicryd(8) "What is added ends its lines as the mail does: a mail with LF stays one."
+// man: mimicryd(8) "A mail whose lines end in LF leaves with lines that end in LF."
 #[test]
 fn a_mail_with_lf_stays_one() {
     let config = format!("{FOOTER}{ZIP}");
@@ -229,7 +230,7 @@ fn a_mail_with_lf_stays_one() {
     assert!(changed > 100, "only {changed} mails were changed");
 }
 
-// man: mimicryd(8) "On standard error it says, one line for each rule, what the rule did or why it did nothing."
+// man: mimicryd(8) "What each rule did goes to standard error."
 #[test]
 fn filter_changes_the_mail_and_says_so() {
     let octets = mail("demo-newsletter.eml");
@@ -264,8 +265,8 @@ fn filter_changes_the_mail_and_says_so() {
     assert!(out.contains("all.zip") && !out.contains("prices-2024-05.csv"));
 }
 
-// man: mimicryd(8) "75 The mail must be tried again; nothing was written."
-// man: mimicryd(8) "77 The mail must go back to its sender; nothing was written."
+// man: mimicryd(8) "75 The mail is deferred: a rule failed, or asked for it, or"
+// man: mimicryd(8) "77 The mail is rejected by a rule;"
 #[test]
 fn a_mail_that_is_stopped_is_not_written() {
     let defer = FOOTER.replace("options = { ", "options = { fallback = [\"defer\"], ");
@@ -302,7 +303,8 @@ fn a_mail_that_is_stopped_is_not_written() {
     }
 }
 
-// man: mimicryd(8) "Recipients of several classes cannot have one mail: filter exits 64 and names the classes."
+// man: mimicryd(8) "then nothing is written, the classes of recipients go to standard error, and the exit status
+// is 64."
 #[test]
 fn recipients_of_several_classes_are_told_apart() {
     let args = [
@@ -329,7 +331,7 @@ fn recipients_of_several_classes_are_told_apart() {
     assert_eq!(with(FOOTER, &args, &mail("demo-text.eml")).code, 0);
 }
 
-// man: mimicryd(8) "filter takes sender and recipients from its options alone; both are needed."
+// man: mimicryd(8) "takes no address from the mail, because the envelope decides who gets it."
 #[test]
 fn filter_does_not_guess() {
     for (args, code, word) in [
@@ -356,8 +358,7 @@ fn filter_does_not_guess() {
     }
 }
 
-// man: mimicryd(8) "--client, --helo, --listener and --auth-user say where the mail came from; a filter on what is not
-// given does not hold."
+// man: mimicryd(8) "What is not given is unknown, and a filter on it does not hold."
 #[test]
 fn the_origin_is_what_the_options_say() {
     let config = |filter: &str| {
@@ -422,7 +423,7 @@ fn the_origin_is_what_the_options_say() {
     assert_eq!((ran.code, ran.text()), (64, ""));
 }
 
-// man: mimicryd(8) "65 The mail is larger than limits.mail."
+// man: mimicryd(8) "65 The mail is larger than the limit mail of the configuration."
 // man: mimicryd(8) "74 Reading or writing failed."
 #[test]
 fn what_cannot_be_read_or_written() {
@@ -479,8 +480,8 @@ fn what_cannot_be_read_or_written() {
     assert_eq!(run_with(input(), Stdio::piped()).code, 0);
 }
 
-// man: mimicryd(8) "A reader of standard output that has seen enough is no failure, but for filter, which exits 74 and
-// says nothing more."
+// man: mimicryd(8) "A reader of standard output that has seen enough is no failure, but for filter, whose result
+// must arrive."
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     for (args, code) in [
@@ -512,8 +513,7 @@ fn a_reader_that_goes_away_is_no_panic() {
     }
 }
 
-// man: mimicryd(8) "explain shows the envelope, the tree of parts, for each class of recipients what every rule did or why
-// it did nothing, and the tree after."
+// man: mimicryd(8) "Shows on standard output what the rules do to a mail, and why every other rule does nothing."
 #[test]
 fn explain_tells_all() {
     let config = format!("{FOOTER}{ZIP}");
@@ -557,8 +557,7 @@ fn explain_tells_all() {
     );
 }
 
-// man: mimicryd(8) "Without --from explain takes the sender from Return-Path, else from From; without --to it takes the
-// recipients from To and Cc. It says so."
+// man: mimicryd(8) "the sender from Return-Path or else From, the recipients from To and Cc. The output says so."
 #[test]
 fn explain_takes_the_envelope_from_the_mail() {
     let header = "Return-Path: <bounce@x.org>\r\nFrom: Anna <anna@x.org>\r\nTo: bob@x.org\r\nCc: Carl <carl@x.org>\r\n\r\n";
@@ -601,7 +600,7 @@ fn explain_takes_the_envelope_from_the_mail() {
     assert!(ran.err.contains("--to"), "{}", ran.err);
 }
 
-// man: mimicryd(8) "Control characters and other octets of a mail that could change what a terminal shows are escaped."
+// man: mimicryd(8) "Octets of a mail that could change what a terminal shows are escaped."
 #[test]
 fn no_mail_reaches_the_terminal() {
     let config = format!("{FOOTER}{ZIP}");
@@ -627,7 +626,7 @@ fn no_mail_reaches_the_terminal() {
     assert!(ran.text().contains("\\u{1b}c"), "{}", ran.text());
 }
 
-// man: mimicryd(8) "--json writes the same facts as one JSON document."
+// man: mimicryd(8) "All facts of explain or status as one JSON document."
 #[test]
 fn json_has_the_documented_keys() {
     let config = format!("{FOOTER}{ZIP}");
@@ -697,7 +696,7 @@ fn json_has_the_documented_keys() {
     assert_eq!(second["rules"][0]["filter"], "recipient");
 }
 
-// man: mimicryd(8) "--color is auto, always or never; auto colours what goes to a terminal, unless NO_COLOR is set."
+// man: mimicryd(8) "colours on a terminal, unless NO_COLOR is set."
 #[test]
 fn colours_are_asked_for() {
     let octets = mail("demo-newsletter.eml");
@@ -842,7 +841,7 @@ fn every_rule_has_its_reason() {
     }
 }
 
-// man: mimicryd(8) "plugins lists the plugins; with a name it shows that plugin and its options."
+// man: mimicryd(8) "Lists the plugins, or shows one of them with its options and their defaults."
 #[test]
 fn plugins_are_listed() {
     let list = here(&["plugins"]);

@@ -236,6 +236,29 @@ fn every_configuration_of_the_manual_loads_without_a_complaint() {
     assert!(count >= 10, "{count} configurations found");
 }
 
+/// The tests with other programs run the samples as they are.
+#[test]
+fn every_sample_of_the_manual_is_the_file_without_its_comments() {
+    let mut quoted = Vec::new();
+    for name in PAGES {
+        for block in blocks(&page(name)) {
+            if let Some(path) = block.what.strip_prefix("sample: ") {
+                let source = fs::read_to_string(root().join(path)).expect("a sample");
+                let lines: Vec<&str> = source
+                    .lines()
+                    .filter(|line| !line.is_empty() && !line.starts_with('#'))
+                    .collect();
+                assert_eq!(block.text.lines().collect::<Vec<_>>(), lines, "{path}");
+                quoted.push(path.to_string());
+            }
+        }
+    }
+    for (name, _) in files("etc/postfix", ".cf") {
+        let path = format!("etc/postfix/{name}");
+        assert!(quoted.contains(&path), "{path} is in no page");
+    }
+}
+
 #[test]
 fn every_output_of_the_manual_is_what_the_program_says() {
     let mut count = 0;

@@ -7,9 +7,6 @@ use std::fs;
 
 use crate::harness::{files, root};
 
-/// Its comments give the behaviour in their own words.
-const EXCEPT: &[&str] = &["cli.rs"];
-
 /// A page as running text: what the macros of mdoc(7) would print, without their layout.
 fn page(name: &str) -> String {
     let source = fs::read_to_string(root().join("man").join(name)).expect("a page of the manual");
@@ -73,9 +70,6 @@ fn what_is_quoted_stands_in_the_manual() {
     let mut wrong = Vec::new();
     let mut count = 0;
     for (file, path) in files("t", ".rs") {
-        if EXCEPT.contains(&file.as_str()) {
-            continue;
-        }
         for (place, sentence) in quotations(&fs::read_to_string(path).expect("a source")) {
             let name = place.replace('(', ".").replace(')', "");
             count += 1;

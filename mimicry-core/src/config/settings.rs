@@ -258,7 +258,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("relay", "data_timeout", TIMEOUT, Some("\"120s\""), Phase::Rcpt, "How long the reply to DATA may take."),
     setting("relay", "data_block_timeout", TIMEOUT, Some("\"180s\""), Phase::Rcpt, "How long a block of the message may take to be written."),
     setting("relay", "dot_timeout", TIMEOUT, Some("\"540s\""), Phase::Rcpt, "How long the reply to the final dot may take; below Postfix's 600 seconds, so that the answer still finds the client."),
-    setting("relay", "quit_timeout", TIMEOUT, Some("\"300s\""), Phase::Rcpt, "How long the reply to QUIT may take."),
+    setting("relay", "quit_timeout", TIMEOUT, Some("\"5s\""), Phase::Rcpt, "How long the reply to QUIT may take; nothing depends on it, and the worker waits."),
     setting("relay", "rset_timeout", TIMEOUT, Some("\"20s\""), Phase::Rcpt, "How long the reply to RSET may take."),
     //
     setting("limits", "mail", Kind::Size("1K", "1G"), Some("\"100M\""), Phase::Mail, "Octets of a mail; offered as SIZE if the next hop does not offer less."),

@@ -4,7 +4,7 @@
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
 //! the new configuration is in force or refused, that to `stop` when the daemon has ended its work.
 //!
-//! Only root and the daemon's own users are heard (SO_PEERCRED).
+//! Only root and the user whom the master runs as are heard (SO_PEERCRED): a worker cannot stop the daemon.
 //!
 //! Must never wait for a client: everything is non-blocking, and a client that is slow to ask is dropped.
 
@@ -23,7 +23,7 @@ use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::Socket;
 
 use crate::sys::poll;
-use crate::sys::privileges::{self, Identity};
+use crate::sys::privileges;
 
 use super::exit;
 use super::listen;
@@ -139,7 +139,6 @@ pub struct Control {
     socket: Socket,
     path: PathBuf,
     file: (u64, u64),
-    owner: Option<u32>,
     clients: Vec<Client>,
     next: u64,
     paused: Option<Instant>,
@@ -164,13 +163,12 @@ enum Stage {
 }
 
 impl Control {
-    pub fn open(path: &Path, owner: Option<&Identity>) -> io::Result<Control> {
-        let (socket, file) = listen::bind_unix(path, 0o600, owner)?;
+    pub fn open(path: &Path) -> io::Result<Control> {
+        let (socket, file) = listen::bind_unix(path, 0o600, None)?;
         Ok(Control {
             socket,
             path: path.to_path_buf(),
             file,
-            owner: owner.map(|owner| owner.uid.as_raw()),
             clients: Vec::new(),
             next: 0,
             paused: None,
@@ -286,7 +284,7 @@ impl Control {
             return false;
         };
         let own = privileges::current_user().as_raw();
-        peer.uid() == 0 || peer.uid() == own || Some(peer.uid()) == self.owner
+        peer.uid() == 0 || peer.uid() == own
     }
 }
 
@@ -403,7 +401,7 @@ mod tests {
         let name = format!("mimicry-{name}-{}", std::process::id());
         let path = std::env::temp_dir().join(name);
         let _ = fs::remove_file(&path);
-        (Control::open(&path, None).unwrap(), path)
+        (Control::open(&path).unwrap(), path)
     }
 
     /// Runs the master's side until a request came in.

@@ -201,7 +201,7 @@ impl Master {
         };
         let opened = Generation::open(1, config, program, heritage).and_then(|current| {
             let path = &current.config.daemon.control;
-            match Control::open(path, current.identity.as_ref()) {
+            match Control::open(path) {
                 Ok(control) => Ok((current, control)),
                 Err(error) => {
                     listen::close(&current.listeners, &[]);
