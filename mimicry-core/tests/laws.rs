@@ -12,7 +12,7 @@ mod common;
 use common::*;
 use mimicry_core::message::codec::Encoding;
 use mimicry_core::message::compose::NewPart;
-use mimicry_core::message::edit::{EditSet, Refused};
+use mimicry_core::message::edit::{Around, EditSet, Refused};
 use mimicry_core::message::render::render;
 use mimicry_core::message::text::NewBody;
 use mimicry_core::message::verify::verify;
@@ -652,7 +652,7 @@ fn sealed_content_is_out_of_reach() {
                     ("remove_pruning", edits.remove_pruning(id)),
                     ("insert_before", edits.insert_before(id, new())),
                     ("insert_after", edits.insert_after(id, new())),
-                    ("wrap", edits.wrap(id, "mixed", vec![new()])),
+                    ("wrap", edits.wrap(id, Around::Mixed, vec![], vec![new()])),
                 ]);
             }
             for (method, outcome) in must_refuse {

@@ -70,7 +70,8 @@ pub(super) struct PartEdit {
     pub after: Vec<Arc<NewPart>>,
     /// Behind the last child of a multipart.
     pub at_end: Vec<Arc<NewPart>>,
-    pub wrap: Option<Wrap>,
+    /// New multiparts around it, the innermost first.
+    pub wraps: Vec<Wrap>,
     /// Content-Type is another one (the part was replaced as a whole).
     pub media_type: Option<Arc<str>>,
 }
@@ -80,7 +81,7 @@ impl PartEdit {
         let no_parts = self.before.is_empty()
             && self.after.is_empty()
             && self.at_end.is_empty()
-            && self.wrap.is_none();
+            && self.wraps.is_empty();
         let no_fields =
             self.fields.is_empty() && self.fields_above.is_empty() && self.fields_below.is_empty();
         no_parts && no_fields && !self.removed && self.body.is_none()
@@ -90,9 +91,28 @@ impl PartEdit {
 /// A new multipart around a part.
 #[derive(Clone, Debug)]
 pub(super) struct Wrap {
-    pub subtype: &'static str,
+    pub around: Around,
     pub boundary: Arc<str>,
+    pub before: Vec<Arc<NewPart>>,
     pub after: Vec<Arc<NewPart>>,
+}
+
+/// The multiparts that can be put around a part, the inner one first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Around {
+    /// The part is shown, and refers to the parts behind it by their Content-ID (RFC 2387).
+    Related,
+    /// The parts are shown one after the other.
+    Mixed,
+}
+
+impl Around {
+    pub(super) fn subtype(self) -> &'static str {
+        match self {
+            Around::Related => "related",
+            Around::Mixed => "mixed",
+        }
+    }
 }
 
 impl<'m> EditSet<'m> {
@@ -329,12 +349,14 @@ impl<'m> EditSet<'m> {
         Ok(())
     }
 
-    /// Puts a new multipart around a part and new parts behind it. Content fields of the root move inside with it,
-    /// octet for octet, so a sealed part stays sealed.
+    /// Puts a new multipart around a part, and new parts before and behind it. Content fields of the root move inside with
+    /// it, octet for octet, so a sealed part stays sealed. If the part has such a multipart from an earlier edit, the new
+    /// parts join it: the ones before as the first, the ones behind as the last.
     pub fn wrap(
         &mut self,
         id: PartId,
-        subtype: &'static str,
+        around: Around,
+        before: Vec<NewPart>,
         after: Vec<NewPart>,
     ) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
@@ -342,18 +364,44 @@ impl<'m> EditSet<'m> {
         if part.is_root() && part.is_opaque() {
             return Err(Refused::Opaque);
         }
-        let salt = u32::try_from(
-            self.parts
-                .values()
-                .filter(|edit| edit.wrap.is_some())
-                .count(),
-        )
-        .unwrap_or(u32::MAX);
-        let after: Vec<Arc<NewPart>> = after.into_iter().map(Arc::new).collect();
-        if let Some(wrap) = &mut self.edit(id).wrap {
+        // The root of a multipart/related is its first part, or a parameter would have to name it; its type is a parameter.
+        if around == Around::Related {
+            if !before.is_empty() {
+                return Err(Refused::NoMultipart);
+            }
+            let is_plain = |octet: u8| octet.is_ascii_alphanumeric() || b"/-+._".contains(&octet);
+            if !self.content(id)?.media_type().bytes().all(is_plain) {
+                return Err(Refused::BadField);
+            }
+        }
+        let salt: usize = self.parts.values().map(|edit| edit.wraps.len()).sum();
+        let salt = u32::try_from(salt).unwrap_or(u32::MAX);
+        let before = before.into_iter().map(Arc::new);
+        let after = after.into_iter().map(Arc::new);
+        let message = self.message;
+        let wraps = &mut self.edit(id).wraps;
+        if let Some(wrap) = wraps.iter_mut().find(|wrap| wrap.around == around) {
+            wrap.before.splice(0..0, before);
             wrap.after.extend(after);
             return Ok(());
         }
+        let (before, after): (Vec<_>, Vec<_>) = (before.collect(), after.collect());
+        let others: Vec<&[u8]> = before
+            .iter()
+            .chain(&after)
+            .map(|part| part.body.as_slice())
+            .collect();
+        let boundary = compose::boundary(message, salt, &others);
+        let at = wraps.partition_point(|wrap| wrap.around < around);
+        wraps.insert(
+            at,
+            Wrap {
+                around,
+                boundary: boundary.into(),
+                before,
+                after,
+            },
+        );
         if part.field("content-type").is_none()
             && part.media_type() == "message/rfc822"
             && !self.is_replaced(id)
@@ -365,13 +413,6 @@ impl<'m> EditSet<'m> {
                 format!(" {}", part.media_type()).as_bytes(),
             );
         }
-        let others: Vec<&[u8]> = after.iter().map(|part| part.body.as_slice()).collect();
-        let boundary = compose::boundary(self.message, salt, &others);
-        self.edit(id).wrap = Some(Wrap {
-            subtype,
-            boundary: boundary.into(),
-            after,
-        });
         self.need_mime_version(id);
         Ok(())
     }
@@ -383,7 +424,7 @@ impl<'m> EditSet<'m> {
         if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
             self.append(PartId::ROOT, new)
         } else {
-            self.wrap(PartId::ROOT, "mixed", vec![new])
+            self.wrap(PartId::ROOT, Around::Mixed, vec![], vec![new])
         }
     }
 
@@ -724,11 +765,13 @@ mod tests {
         let mut edits = EditSet::new(&message);
         change(&mut edits)?;
         let after = verify(&edits, render(&edits), &Limits::default()).unwrap();
-        let text = String::from_utf8(after.into_raw()).unwrap();
-        let made = text
-            .split_once("=_mimicry_")
-            .map(|(_, rest)| format!("=_mimicry_{}", &rest[..18]));
-        Ok(made.map_or(text.clone(), |made| text.replace(&made, "#")))
+        let mut text = String::from_utf8(after.into_raw()).unwrap();
+        for short in ["#", "##"] {
+            if let Some((_, rest)) = text.split_once("=_mimicry_") {
+                text = text.replace(&format!("=_mimicry_{}", &rest[..18]), short);
+            }
+        }
+        Ok(text)
     }
 
     type Change = fn(&mut EditSet<'_>) -> Result<(), Refused>;
@@ -1060,31 +1103,46 @@ mod tests {
             (
                 "wrap",
                 "A: b\nContent-Type: text/html\nMime-version: 1.0\n\nx",
-                |e| e.wrap(id(0), "mixed", vec![new("n")]),
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![new("n")]),
                 "A: b\nMime-version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n{h}x\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
             ),
             (
                 "wrap a text",
                 "A: b\n\nx\n",
-                |e| e.wrap(id(0), "mixed", vec![]),
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![]),
                 "A: b\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\nx\n\n--#--\n",
             ),
             (
                 "wrap a body-only mail",
                 "hello\nyou",
-                |e| e.wrap(id(0), "mixed", vec![]),
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![]),
                 "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\nhello\nyou\n--#--\n",
             ),
             (
                 "wrap a part",
                 TWO,
-                |e| e.wrap(id(2), "related", vec![]),
-                "A: b\n{b}--b\n\nx\n--b\nContent-Type: multipart/related;\n\tboundary=\"#\"\n\n--#\n{h}y\n--#--\n--b--\n",
+                |e| e.wrap(id(2), Around::Related, vec![], vec![]),
+                "A: b\n{b}--b\n\nx\n--b\nContent-Type: multipart/related; type=\"text/html\";\n\tboundary=\"#\"\n\n--#\n{h}y\n--#--\n--b--\n",
+            ),
+            (
+                "wrap twice",
+                "A: b\nContent-Type: text/html\nMime-version: 1.0\n\nx",
+                |e| {
+                    e.wrap(id(0), Around::Mixed, vec![new("0")], vec![new("3")])?;
+                    e.wrap(id(0), Around::Related, vec![], vec![new("1")])?;
+                    e.wrap(id(0), Around::Related, vec![], vec![new("2")])?;
+                    e.wrap(id(0), Around::Mixed, vec![new("-1")], vec![new("4")])
+                },
+                "A: b\nMime-version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n\
+                 --#\nContent-Type: x/y; name=-1\n\n-1\n--#\nContent-Type: x/y; name=0\n\n0\n--#\n\
+                 Content-Type: multipart/related; type=\"text/html\";\n\tboundary=\"##\"\n\n--##\n{h}x\n\
+                 --##\nContent-Type: x/y; name=1\n\n1\n--##\nContent-Type: x/y; name=2\n\n2\n--##--\n\
+                 --#\nContent-Type: x/y; name=3\n\n3\n--#\nContent-Type: x/y; name=4\n\n4\n--#--\n",
             ),
             (
                 "wrap an unclosed",
                 "MIME-Version: 1.0\n{b}--b\nA: b\n",
-                |e| e.wrap(id(0), "mixed", vec![]),
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![]),
                 "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n{b}--b\nA: b\n--#--\n",
             ),
             (
@@ -1097,7 +1155,7 @@ mod tests {
             (
                 "wrap in a digest",
                 "Content-Type: multipart/digest; boundary=b\n\n--b\n\nA: b\n--b--\n",
-                |e| e.wrap(id(1), "mixed", vec![]),
+                |e| e.wrap(id(1), Around::Mixed, vec![], vec![]),
                 "Content-Type: multipart/digest; boundary=b\n\n--b\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\n\
                  Content-Type: message/rfc822\n\nA: b\n--#--\n--b--\n",
             ),
@@ -1312,7 +1370,10 @@ mod tests {
         let mut edits = EditSet::new(&message);
         assert_eq!(edits.attach(new("n")), Err(Refused::Limit));
         assert_eq!(edits.remove(id(1)), Err(Refused::Limit));
-        assert_eq!(edits.wrap(id(1), "mixed", vec![]), Err(Refused::Limit));
+        assert_eq!(
+            edits.wrap(id(1), Around::Mixed, vec![], vec![]),
+            Err(Refused::Limit)
+        );
         assert_eq!(edits.replace_body(id(2), body("x")), Err(Refused::Opaque));
         assert!(edits.is_empty());
     }

@@ -6,7 +6,7 @@
 //! Must never: normalise, re-fold or re-encode anything. Recursion is bounded by [`super::Limits::MAX_DEPTH`].
 
 use super::compose::NewPart;
-use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
+use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
 use super::part::Tail;
 use super::{Kind, Part, PartId};
@@ -68,9 +68,19 @@ impl<'e, 'm> Renderer<'e, 'm> {
         }
         let edits = self.edits;
         let edit = edits.of(part.id());
-        match edit.and_then(|edit| edit.wrap.as_ref().map(|wrap| (edit, wrap))) {
-            Some((edit, wrap)) => self.wrapped(part, edit, wrap),
-            None => {
+        match edit {
+            Some(edit) if !edit.wraps.is_empty() => {
+                // The root keeps its fields but for those that describe the content.
+                let stays = |name: &[u8]| part.is_root() && !is_content_field(name);
+                let start = self.out.len();
+                self.header(part, Some(edit), stays);
+                self.end_line(start);
+                self.wrapped(part, edit, &edit.wraps);
+                if part.is_root() {
+                    self.out.extend_from_slice(self.newline);
+                }
+            }
+            _ => {
                 let start = self.out.len();
                 self.header(part, edit, |_| true);
                 let has_header = self.out.len() > start;
@@ -239,9 +249,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
     }
 
     fn new_part(&mut self, boundary: &[u8], new: &NewPart) {
-        self.out.extend_from_slice(b"--");
-        self.out.extend_from_slice(boundary);
-        self.out.extend_from_slice(self.newline);
+        self.delimiter(boundary);
         self.out.extend_from_slice(&new.header);
         self.out.extend_from_slice(self.newline);
         self.out.extend_from_slice(&new.body);
@@ -252,34 +260,57 @@ impl<'e, 'm> Renderer<'e, 'm> {
         };
     }
 
-    /// A part inside a new multipart. The root keeps its fields but for those that describe the content.
-    fn wrapped(&mut self, part: Part<'m>, edit: &PartEdit, wrap: &Wrap) {
-        let start = self.out.len();
-        let stays = |name: &[u8]| part.is_root() && !is_content_field(name);
-        self.header(part, Some(edit), stays);
-        self.end_line(start);
-        let newline = std::str::from_utf8(self.newline).unwrap_or("\r\n");
-        let (subtype, boundary) = (wrap.subtype, &wrap.boundary);
-        self.out.extend_from_slice(
-            format!("Content-Type: multipart/{subtype};{newline}\tboundary=\"{boundary}\"{newline}{newline}--{boundary}{newline}")
-                .as_bytes(),
-        );
-        let start = self.out.len();
-        self.header(part, Some(edit), |name| !stays(name));
-        self.end_line(start);
-        self.rest(part, Some(edit), true);
+    /// A part inside new multiparts, the innermost of which is the first.
+    fn wrapped(&mut self, part: Part<'m>, edit: &PartEdit, wraps: &[Wrap]) {
+        let Some((wrap, inner)) = wraps.split_last() else {
+            let stays = |name: &[u8]| part.is_root() && !is_content_field(name);
+            let start = self.out.len();
+            self.header(part, Some(edit), |name| !stays(name));
+            self.end_line(start);
+            return self.rest(part, Some(edit), true);
+        };
+        let boundary = wrap.boundary.as_bytes();
+        let kind = match wrap.around {
+            Around::Mixed => String::new(),
+            // RFC 2387 section 3.1: the type of the part that refers to the others.
+            Around::Related => {
+                let media_type = edit.media_type.as_deref().unwrap_or(part.media_type());
+                format!(" type=\"{media_type}\";")
+            }
+        };
+        let subtype = wrap.around.subtype();
+        for piece in [
+            format!("Content-Type: multipart/{subtype};{kind}").as_bytes(),
+            self.newline,
+            b"\tboundary=\"",
+            boundary,
+            b"\"",
+            self.newline,
+            self.newline,
+        ] {
+            self.out.extend_from_slice(piece);
+        }
+        for new in &wrap.before {
+            self.new_part(boundary, new);
+            self.end_part(None);
+        }
+        self.delimiter(boundary);
+        self.wrapped(part, edit, inner);
         for new in &wrap.after {
             self.end_part(None);
-            self.new_part(boundary.as_bytes(), new);
+            self.new_part(boundary, new);
         }
         self.end_part(None);
         self.out.extend_from_slice(b"--");
-        self.out.extend_from_slice(boundary.as_bytes());
+        self.out.extend_from_slice(boundary);
         self.out.extend_from_slice(b"--");
-        if part.is_root() {
-            self.out.extend_from_slice(self.newline);
-        }
         self.tail = Tail::Body;
+    }
+
+    fn delimiter(&mut self, boundary: &[u8]) {
+        self.out.extend_from_slice(b"--");
+        self.out.extend_from_slice(boundary);
+        self.out.extend_from_slice(self.newline);
     }
 }
 

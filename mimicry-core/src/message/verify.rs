@@ -16,7 +16,7 @@ use std::io;
 
 use super::codec::{self, Encoding};
 use super::compose::NewPart;
-use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
+use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
 use super::part::Tail;
 use super::text::TextBody;
@@ -103,9 +103,14 @@ impl<'e, 'm> Proof<'e, 'm> {
             );
         }
         let edit = self.edits.of(old.id());
-        match edit.and_then(|edit| edit.wrap.as_ref()) {
-            Some(wrap) => self.wrapped(old, edit, wrap, new),
-            None => {
+        match edit {
+            Some(edit) if !edit.wraps.is_empty() => {
+                let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
+                let fields = planned_header(old, Some(edit), true, stays)?;
+                let end = if old.is_root() { self.newline() } else { b"" };
+                self.wrapped(old, edit, &edit.wraps, fields, end, new)
+            }
+            _ => {
                 let apart = old.header().is_empty() && !new.header().is_empty();
                 let adds_blank = adds_blank(old, edit, apart);
                 self.header(old, edit, new, adds_blank || is_followed(new), |_| true)?;
@@ -315,21 +320,33 @@ impl<'e, 'm> Proof<'e, 'm> {
         )
     }
 
+    /// `fields`: what stands above the Content-Type of the outermost new multipart. `end`: what stands behind its close.
     fn wrapped(
         &self,
         old: Part<'m>,
-        edit: Option<&'e PartEdit>,
-        wrap: &'e Wrap,
+        edit: &'e PartEdit,
+        wraps: &'e [Wrap],
+        fields: Vec<u8>,
+        end: &[u8],
         new: Part<'_>,
     ) -> Result<(), Mismatch> {
-        let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
+        let Some((wrap, inner)) = wraps.split_last() else {
+            let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
+            let adds_blank = adds_blank(old, Some(edit), true);
+            self.header(old, Some(edit), new, true, |name| !stays(name))?;
+            return self.content(old, Some(edit), new, adds_blank);
+        };
         let newline = std::str::from_utf8(self.newline()).unwrap_or_default();
-        let ours = format!(
-            "Content-Type: multipart/{};{newline}\tboundary=\"{}\"{newline}",
-            wrap.subtype, wrap.boundary
+        let media_type = edit.media_type.as_deref().unwrap_or(old.media_type());
+        let ours = match wrap.around {
+            Around::Mixed => "multipart/mixed;".to_string(),
+            Around::Related => format!("multipart/related; type=\"{media_type}\";"),
+        };
+        let boundary = &wrap.boundary;
+        let mut header = fields;
+        header.extend_from_slice(
+            format!("Content-Type: {ours}{newline}\tboundary=\"{boundary}\"{newline}").as_bytes(),
         );
-        let mut header = planned_header(old, edit, true, stays)?;
-        header.extend_from_slice(ours.as_bytes());
         same(
             old,
             new.header() == header,
@@ -346,31 +363,15 @@ impl<'e, 'm> Proof<'e, 'm> {
             preamble(new).is_empty(),
             "the new multipart has a preamble",
         )?;
-        let close = format!(
-            "--{}--{}",
-            wrap.boundary,
-            if old.is_root() { newline } else { "" }
-        );
+        let close = [b"--", boundary.as_bytes(), b"--", end].concat();
         same(
             old,
-            epilogue(new) == Some(close.as_bytes()),
+            epilogue(new) == Some(&close[..]),
             "the new multipart is not closed as planned",
         )?;
-        let ours = self.delimiter(wrap.boundary.as_bytes());
+        let ours = self.delimiter(boundary.as_bytes());
         let mut children = new.children();
-        let Some(inner) = children.next() else {
-            return fail(old, "a part is missing");
-        };
-        same(
-            old,
-            *delimiter(inner) == ours,
-            "a delimiter of the new multipart is not as planned",
-        )?;
-        self.line_end(old, None, inner)?;
-        let adds_blank = adds_blank(old, edit, true);
-        self.header(old, edit, inner, true, |name| !stays(name))?;
-        self.content(old, edit, inner, adds_blank)?;
-        for planned in &wrap.after {
+        let mut child = || {
             let Some(found) = children.next() else {
                 return fail(old, "a part is missing");
             };
@@ -379,12 +380,24 @@ impl<'e, 'm> Proof<'e, 'm> {
                 *delimiter(found) == ours,
                 "a delimiter of the new multipart is not as planned",
             )?;
+            Ok(found)
+        };
+        let made = |planned: &NewPart, found: Part<'_>| {
             same(
                 old,
                 line_end_behind(found) == Some(self.line_end_after(found)),
                 "the line end behind a new part is wrong",
             )?;
-            new_part(old, planned, found)?;
+            new_part(old, planned, found)
+        };
+        for planned in &wrap.before {
+            made(planned, child()?)?;
+        }
+        let found = child()?;
+        self.line_end(old, None, found)?;
+        self.wrapped(old, edit, inner, Vec::new(), b"", found)?;
+        for planned in &wrap.after {
+            made(planned, child()?)?;
         }
         same(old, children.next().is_none(), "there is a part too many")
     }
@@ -781,7 +794,9 @@ mod tests {
             let message = Message::scan(raw.into(), &limits);
             assert!(message.malformed() && message.parts().len() == 3);
             let mut edits = EditSet::new(&message);
-            edits.wrap(message.root().id(), "mixed", vec![]).unwrap();
+            edits
+                .wrap(message.root().id(), Around::Mixed, vec![], vec![])
+                .unwrap();
             assert_eq!(
                 verify(&edits, render(&edits), &limits)
                     .err()

@@ -3,12 +3,13 @@
 
 #![allow(dead_code)] // each test binary uses its own selection
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 use std::path::Path;
 
 use mimicry_core::message::codec::{self, Encoding};
 use mimicry_core::message::compose::NewPart;
-use mimicry_core::message::edit::{EditSet, Refused};
+use mimicry_core::message::edit::{Around, EditSet, Refused};
 use mimicry_core::message::header;
 use mimicry_core::message::params::Params;
 use mimicry_core::message::roles::Roles;
@@ -403,7 +404,8 @@ struct Change {
     before: Vec<NewPart>,
     after: Vec<NewPart>,
     at_end: Vec<NewPart>,
-    wrapped: Option<Vec<NewPart>>,
+    /// New multiparts around it, the outermost first: what stands before and behind.
+    wrapped: BTreeMap<Reverse<Around>, (Vec<NewPart>, Vec<NewPart>)>,
 }
 
 /// Edits, and what they should come to.
@@ -522,9 +524,11 @@ impl<'m> Edited<'m> {
                 self.change(id).at_end.push(new);
             }
             11 => {
-                let new = vec![new_part(message, op.variant); op.variant % 3];
-                self.edits.wrap(id, "mixed", new.clone())?;
-                self.wrapped(part, new);
+                let new = |count: usize| vec![new_part(message, op.variant); count];
+                let (before, after) = (new(op.variant / 3 % 2), new(op.variant % 3));
+                let around = [Around::Mixed, Around::Related][op.variant / 2 % 2];
+                self.edits.wrap(id, around, before.clone(), after.clone())?;
+                self.wrapped(part, around, before, after);
             }
             12 => {
                 let new = new_part(message, op.variant);
@@ -533,7 +537,7 @@ impl<'m> Edited<'m> {
                 if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
                     self.change(PartId::ROOT).at_end.push(new);
                 } else {
-                    self.wrapped(root, vec![new]);
+                    self.wrapped(root, Around::Mixed, vec![], vec![new]);
                 }
             }
             _ => {
@@ -551,9 +555,17 @@ impl<'m> Edited<'m> {
         self.changes.entry(id).or_default()
     }
 
-    fn wrapped(&mut self, part: Part<'_>, new: Vec<NewPart>) {
+    fn wrapped(
+        &mut self,
+        part: Part<'_>,
+        around: Around,
+        before: Vec<NewPart>,
+        after: Vec<NewPart>,
+    ) {
         let change = self.change(part.id());
-        change.wrapped.get_or_insert_default().extend(new);
+        let wrap = change.wrapped.entry(Reverse(around)).or_default();
+        wrap.0.splice(0..0, before);
+        wrap.1.extend(after);
         change.fields.push("mime-version");
         if part.media_type() == "message/rfc822" {
             change.fields.push("content-type");
@@ -570,16 +582,21 @@ impl<'m> Edited<'m> {
     fn plan(&self, part: Part<'_>, out: &mut Vec<Outcome>) {
         let none = Change::default();
         let change = self.changes.get(&part.id()).unwrap_or(&none);
-        let Some(new) = &change.wrapped else {
+        if change.wrapped.is_empty() {
             return self.plan_inner(part, change, |_| true, out);
-        };
+        }
         let stays = |name: &str| part.is_root() && !name.starts_with("content-");
-        out.push(Outcome {
-            fields: other_fields(part, change, stays),
-            octets: vec![],
-        });
+        for (depth, (before, _)) in change.wrapped.values().enumerate() {
+            out.push(Outcome {
+                fields: other_fields(part, change, |name| depth == 0 && stays(name)),
+                octets: vec![],
+            });
+            out.extend(before.iter().map(planned_new));
+        }
         self.plan_inner(part, change, |name| !stays(name), out);
-        out.extend(new.iter().map(planned_new));
+        for (_, after) in change.wrapped.values().rev() {
+            out.extend(after.iter().map(planned_new));
+        }
     }
 
     fn plan_inner(

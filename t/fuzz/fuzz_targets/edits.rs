@@ -6,7 +6,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use mimicry_core::message::compose::NewPart;
-use mimicry_core::message::edit::EditSet;
+use mimicry_core::message::edit::{Around, EditSet};
 use mimicry_core::message::render::render;
 use mimicry_core::message::text::NewBody;
 use mimicry_core::message::verify::verify;
@@ -20,7 +20,7 @@ fuzz_target!(|input: &[u8]| {
     for choice in choices.chunks_exact(2) {
         let id = ids[usize::from(choice[1]) % ids.len()];
         let new = || NewPart::text("plain", "a text of ours\nwith ümlauts\n", message.newline());
-        let done = match choice[0] % 10 {
+        let done = match choice[0] % 11 {
             0 => edits.replace_body(
                 id,
                 NewBody {
@@ -36,7 +36,8 @@ fuzz_target!(|input: &[u8]| {
             5 => edits.insert_before(id, new()),
             6 => edits.insert_after(id, new()),
             7 => edits.append(id, new()),
-            8 => edits.wrap(id, "mixed", vec![new()]),
+            8 => edits.wrap(id, Around::Mixed, vec![new()], vec![new()]),
+            9 => edits.wrap(id, Around::Related, vec![], vec![new()]),
             _ => edits.replace_part(id, NewPart::attachment("application/zip", "ä.zip", b"zip", message.newline())),
         };
         let _ = done;
