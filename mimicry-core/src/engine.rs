@@ -123,6 +123,7 @@ pub fn apply(
                 origin: mail.origin.clone(),
                 envelope: mail.envelope.clone(),
                 message,
+                received: mail.received,
             });
         }
     }
@@ -198,7 +199,9 @@ impl<'p> Pass<'p> {
             mail: self.mail,
             rule: &rule.name,
             parts: &parts,
+            beside: &run.beside,
             recipients: &self.plan.recipients,
+            variables: &self.policy.variables,
         });
         let mut edited = Vec::new();
         let mut waiting = Vec::new();

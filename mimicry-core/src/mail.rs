@@ -10,4 +10,14 @@ pub struct Mail {
     pub origin: Origin,
     pub envelope: Envelope,
     pub message: Message,
+    pub received: Moment,
+}
+
+/// A moment, and the time of day that it was here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment {
+    /// Seconds since 1970 in UTC.
+    pub unix: i64,
+    /// Seconds that the local time is ahead of UTC.
+    pub offset: i32,
 }

@@ -129,6 +129,10 @@ pub trait PluginKind: Sync {
     fn moves_whole(&self) -> bool {
         false
     }
+    /// Can it put what it has to say beside sealed content, so that a rule may say `on_sealed = "wrap"`.
+    fn works_beside_seals(&self) -> bool {
+        false
+    }
     fn bulk_exemption(&self) -> BulkExemption {
         BulkExemption::None
     }
@@ -174,8 +178,12 @@ pub struct Task<'a> {
     pub rule: &'a str,
     /// The parts it takes, in document order. Those that an earlier rule took or removed are not among them.
     pub parts: &'a [PartId],
+    /// Sealed parts that its filters took and that it shall put its text beside, in document order.
+    pub beside: &'a [PartId],
     /// Indices into the envelope's recipients: the class.
     pub recipients: &'a [usize],
+    /// The texts of the configuration that templates may use.
+    pub variables: &'a BTreeMap<String, String>,
 }
 
 /// One rule at work on one mail.

@@ -11,7 +11,7 @@ use divan::{Bencher, black_box};
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine;
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
-use mimicry_core::mail::Mail;
+use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, codec};
 use mimicry_core::origin::Origin;
 use mimicry_plugins::REGISTRY;
@@ -117,6 +117,7 @@ fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
                     recipients: vec![Recipient::new("b@example.com")],
                 },
                 message: Message::scan(raw, &Limits::default()),
+                received: Moment::default(),
             };
             let plans = engine::plan(&config.policy, &mail);
             let applied: Vec<_> = plans

@@ -123,6 +123,18 @@ fn draft<'s>(
         }
     }
 
+    if let Some(kind) = kind
+        && kind.edits()
+        && !kind.works_beside_seals()
+        && section.text("on_sealed") == Some("wrap")
+    {
+        reader.complaints.error(
+            section.key_span("on_sealed"),
+            format!("{} has nothing to put beside sealed content", kind.name()),
+            "write skip or reject",
+        );
+    }
+
     let mode = section
         .text("mode")
         .and_then(Mode::from_word)

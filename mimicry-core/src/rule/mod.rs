@@ -109,15 +109,18 @@ impl Mode {
 pub enum OnSealed {
     #[default]
     Skip,
+    /// Its text goes beside the sealed content, into a multipart around it.
+    Wrap,
     Reject,
 }
 
 impl OnSealed {
-    pub const WORDS: &'static [&'static str] = &["skip", "reject"];
+    pub const WORDS: &'static [&'static str] = &["skip", "wrap", "reject"];
 
     pub fn from_word(word: &str) -> Option<OnSealed> {
         match word {
             "skip" => Some(OnSealed::Skip),
+            "wrap" => Some(OnSealed::Wrap),
             "reject" => Some(OnSealed::Reject),
             _ => None,
         }

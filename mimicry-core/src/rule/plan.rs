@@ -55,6 +55,8 @@ pub struct Run {
     pub parts: Vec<PartId>,
     /// Parts that the filters took and that stay out of it.
     pub left: Vec<(PartId, Reason)>,
+    /// The sealed parts among them that it works beside: the highest sealed part of each.
+    pub beside: Vec<PartId>,
     /// It only says what it would have done.
     pub shadow: bool,
 }
@@ -191,6 +193,7 @@ impl Walk<'_> {
             Control::None => Decision::Run(Run {
                 parts: ids(&parts),
                 left: Vec::new(),
+                beside: Vec::new(),
                 shadow,
             }),
         }
@@ -310,10 +313,22 @@ impl Walk<'_> {
         let mut run = Run {
             parts: Vec::new(),
             left: Vec::new(),
+            beside: Vec::new(),
             shadow,
         };
         for part in parts {
-            match self.obstacle(rule, part) {
+            let obstacle = self.obstacle(rule, part);
+            if obstacle == Some(Reason::Sealed) && rule.on_sealed == OnSealed::Wrap {
+                let highest = std::iter::once(part)
+                    .chain(part.ancestors())
+                    .take_while(|part| part.seal().is_some())
+                    .last();
+                let root = highest.unwrap_or(part).id();
+                if !run.beside.contains(&root) {
+                    run.beside.push(root);
+                }
+            }
+            match obstacle {
                 Some(reason) => run.left.push((part.id(), reason)),
                 None => run.parts.push(part.id()),
             }
@@ -326,7 +341,7 @@ impl Walk<'_> {
                 Decision::RejectSealed
             };
         }
-        if run.parts.is_empty() {
+        if run.parts.is_empty() && run.beside.is_empty() {
             // What is broken may still be answered by the plugin's fallback; a seal and a keep rule never.
             let reasons = [Reason::Sealed, Reason::Kept];
             if let Some(reason) = reasons

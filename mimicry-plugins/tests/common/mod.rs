@@ -14,7 +14,7 @@ use std::sync::LazyLock;
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Applied, Report, Stopped};
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
-use mimicry_core::mail::Mail;
+use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::PluginKind;
@@ -104,8 +104,15 @@ pub fn mail_of(octets: Vec<u8>, envelope: &str) -> Mail {
             recipients: recipients.split(", ").map(Recipient::new).collect(),
         },
         message: Message::scan(octets, &Limits::default()),
+        received: RECEIVED,
     }
 }
+
+/// Sun, 22 Nov 2026 19:00:00 +0100
+pub const RECEIVED: Moment = Moment {
+    unix: 1_795_370_400,
+    offset: 3600,
+};
 
 /// The directory of the mails.
 pub fn corpus() -> PathBuf {
@@ -427,6 +434,7 @@ fn show_decision(mail: &Mail, plugin: &str, decision: &Decision) -> String {
         Decision::Run(Run {
             parts,
             left,
+            beside: _,
             shadow,
         }) => {
             let left: String = left

@@ -9,6 +9,8 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::units::show_size;
 
+use crate::clock;
+
 use super::account::{Account, ClassAccount, Lines, Outcome};
 use super::input::{ConfigArg, Source, Transaction, read_mail, shown_name};
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
@@ -37,6 +39,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
         origin: args.transaction.origin(&config)?,
         envelope,
         message,
+        received: clock::now(),
     };
     let account = Account::of(&config, &mail, args.mail.display().to_string(), sources);
     let text = if args.json {

@@ -12,6 +12,8 @@ use mimicry_core::message::Message;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
 
+use crate::clock;
+
 use super::account::recipients;
 use super::input::{ConfigArg, Transaction, read_mail};
 use super::show::{Paint, octets, short};
@@ -37,6 +39,7 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
             origin,
             envelope,
             message: Message::scan(raw, &config.limits.message),
+            received: clock::now(),
         };
         filter(&config, mail)
     })

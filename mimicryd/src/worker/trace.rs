@@ -38,13 +38,6 @@ pub fn above(trace: Option<&[u8]>, message: &Message) -> Vec<u8> {
     [trace, blank, raw].concat()
 }
 
-/// RFC 5322 section 3.3, with the zone of the machine.
-pub fn now() -> String {
-    jiff::Zoned::now()
-        .strftime("%a, %d %b %Y %H:%M:%S %z")
-        .to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -21,6 +21,7 @@ use mimicry_core::rule::Reason;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::{Decision, Plan, plan_class};
 
+use crate::clock;
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::relay::{Answer, Cause, Line, Opening, Pool, Size, Watch, outgoing_rcpt_params};
@@ -177,9 +178,15 @@ pub fn run(
         };
         return story.end_all(reply, classes, Some(&judged), false);
     }
-    let trace = config
-        .trace
-        .then(|| trace::field(&mail.origin, hostname, with, &story.line.id, &trace::now()));
+    let trace = config.trace.then(|| {
+        trace::field(
+            &mail.origin,
+            hostname,
+            with,
+            &story.line.id,
+            &clock::date_time(mail.received),
+        )
+    });
     let mut hand = Hand {
         pool,
         next_hop,
@@ -226,6 +233,7 @@ fn judge(
         origin,
         envelope,
         message: Message::scan(message, &config.limits.message),
+        received: clock::now(),
     };
     let facts = Facts::of(&mail);
     let mut judged: Vec<Judged> = Vec::with_capacity(classes.len());
