@@ -8,6 +8,8 @@ use std::io::IoSlice;
 
 use memchr::memmem::find;
 
+use super::Outgoing;
+
 /// Octets of a block, less than one line more.
 pub const BLOCK: usize = 256 * 1024;
 
@@ -17,17 +19,25 @@ const SLICES: usize = 512;
 /// What is still to be written.
 pub struct Body<'m> {
     rest: &'m [u8],
+    /// Behind the rest, which ends with a line end then.
+    next: &'m [u8],
     /// What the rest begins with is the dot that was doubled.
     needs_dot: bool,
     needs_line_end: bool,
 }
 
 impl<'m> Body<'m> {
-    pub fn new(message: &'m [u8]) -> Body<'m> {
+    pub fn new(mail: Outgoing<'m>) -> Body<'m> {
+        let (rest, next) = match mail.pieces() {
+            [b"", message] => (message, &b""[..]),
+            [above, message] => (above, message),
+        };
+        let last = if next.is_empty() { rest } else { next };
         Body {
-            rest: message,
-            needs_dot: message.starts_with(b"."),
-            needs_line_end: !message.is_empty() && !message.ends_with(b"\r\n"),
+            rest,
+            next,
+            needs_dot: rest.starts_with(b"."),
+            needs_line_end: !last.is_empty() && !last.ends_with(b"\r\n"),
         }
     }
 
@@ -46,13 +56,19 @@ impl<'m> Body<'m> {
     }
 
     pub fn is_at_end(&self) -> bool {
-        self.rest.is_empty() && !self.needs_line_end
+        self.rest.is_empty() && self.next.is_empty() && !self.needs_line_end
     }
 
     /// At most `room` octets.
     fn slice(&mut self, room: usize) -> Option<&'m [u8]> {
         if std::mem::take(&mut self.needs_dot) {
             return Some(b".");
+        }
+        if self.rest.is_empty() && !self.next.is_empty() {
+            self.rest = std::mem::take(&mut self.next);
+            if self.rest.starts_with(b".") {
+                return Some(b".");
+            }
         }
         if self.rest.is_empty() {
             return std::mem::take(&mut self.needs_line_end).then_some(b"\r\n");
@@ -79,7 +95,11 @@ mod tests {
     use super::*;
 
     fn written(message: &[u8]) -> Vec<u8> {
-        let mut body = Body::new(message);
+        written_of(message.into())
+    }
+
+    fn written_of(mail: Outgoing<'_>) -> Vec<u8> {
+        let mut body = Body::new(mail);
         let mut out = Vec::new();
         while let Some(block) = body.block() {
             assert!(block.len() <= SLICES);
@@ -113,6 +133,18 @@ mod tests {
                 expected.as_bytes(),
                 "{message:?}"
             );
+        }
+    }
+
+    #[test]
+    fn lines_above() {
+        for (above, message, expected) in [
+            ("a\r\n", ".b", "a\r\n..b\r\n"),
+            ("a\r\n", "", "a\r\n"),
+            (".a\r\n", "b\r\n.", "..a\r\nb\r\n..\r\n"),
+        ] {
+            let (above, message) = (above.as_bytes(), message.as_bytes());
+            assert_eq!(written_of(Outgoing { above, message }), expected.as_bytes());
         }
     }
 

@@ -466,7 +466,7 @@ fn transaction(
     }
     std::thread::sleep(LATE);
     let mut asked = 0;
-    let answer = hop.data(message, &mut || {
+    let answer = hop.data(message.into(), &mut || {
         asked += 1;
         // Between 354 and the message.
         if asked == 2 {

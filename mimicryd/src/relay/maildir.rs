@@ -20,7 +20,7 @@ use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path;
 use mimicry_core::reply::Reply;
 
-use super::{Answer, Capabilities, Cause, NextHop, Watch};
+use super::{Answer, Capabilities, Cause, NextHop, Outgoing, Watch};
 
 /// Octets that are written between two looks at the client.
 const BLOCK: usize = 1024 * 1024;
@@ -58,7 +58,7 @@ impl Maildir {
         })
     }
 
-    fn store(&self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
+    fn store(&self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
         let name = unique_name()?;
         let written = Written {
             path: self.root.join("tmp").join(&name),
@@ -68,7 +68,11 @@ impl Maildir {
             .create_new(true)
             .mode(0o600)
             .open(&written.path)?;
-        for block in message.chunks(BLOCK) {
+        for block in mail
+            .pieces()
+            .into_iter()
+            .flat_map(|piece| piece.chunks(BLOCK))
+        {
             stays(watch)?;
             file.write_all(block)?;
         }
@@ -108,7 +112,7 @@ impl NextHop for Maildir {
         done("2.1.5", "recipient ok")
     }
 
-    fn data(&mut self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Answer {
+    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer {
         if self.recipients == 0 {
             return Answer::said(Reply::own(503, "5.5.1", "RCPT comes first"));
         }
@@ -232,7 +236,7 @@ mod tests {
         assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("e@f"), b"").is_done());
-        maildir.data(message, watch)
+        maildir.data(message.into(), watch)
     }
 
     #[test]
@@ -287,7 +291,13 @@ mod tests {
         assert_eq!(maildir.rcpt(&Path::new("c@d"), b"").reply.code(), 503);
         maildir.mail(&Path::new("a@b"), b"");
         assert!(maildir.is_in_transaction());
-        assert_eq!(maildir.data(b"", &mut || Watch::Stays).reply.code(), 503);
+        assert_eq!(
+            maildir
+                .data(b""[..].into(), &mut || Watch::Stays)
+                .reply
+                .code(),
+            503
+        );
         maildir.reset();
         assert!(!maildir.is_in_transaction());
         assert_eq!(maildir.rcpt(&Path::new("c@d"), b"").reply.code(), 503);

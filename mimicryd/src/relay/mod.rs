@@ -51,7 +51,7 @@ pub trait NextHop {
 
     /// The whole message, not dot-stuffed, its lines ended by CRLF. A last line without one gets it: SMTP cannot say otherwise.
     /// `watch` is asked before DATA, before each block of the message and before the final dot.
-    fn data(&mut self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Answer;
+    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer;
 
     /// Ends a transaction that did not come to its end.
     fn reset(&mut self) -> Answer;
@@ -67,6 +67,38 @@ pub trait NextHop {
 
     /// Can a command be given? Looks at the line without waiting, so that one that died while idle is found here.
     fn is_usable(&mut self) -> bool;
+}
+
+/// What is handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'m> {
+    /// Complete lines on top of the message: apart from it, so that a large mail is not copied for them.
+    pub above: &'m [u8],
+    pub message: &'m [u8],
+}
+
+impl<'m> Outgoing<'m> {
+    pub fn len(self) -> usize {
+        self.above.len().saturating_add(self.message.len())
+    }
+
+    pub fn is_ascii(self) -> bool {
+        self.above.is_ascii() && self.message.is_ascii()
+    }
+
+    /// One after the other they are the mail.
+    pub fn pieces(self) -> [&'m [u8]; 2] {
+        [self.above, self.message]
+    }
+}
+
+impl<'m> From<&'m [u8]> for Outgoing<'m> {
+    fn from(message: &'m [u8]) -> Outgoing<'m> {
+        Outgoing {
+            above: b"",
+            message,
+        }
+    }
 }
 
 /// Is the client still there?

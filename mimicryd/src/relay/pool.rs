@@ -334,7 +334,7 @@ mod tests {
             Err(answer) => return answer,
         };
         line.rcpt(&Path::new("c@d"), b"");
-        let answer = line.data(b"x\r\n", &mut || Watch::Stays);
+        let answer = line.data(b"x\r\n"[..].into(), &mut || Watch::Stays);
         pool.give(line);
         answer
     }
@@ -381,7 +381,10 @@ mod tests {
                 assert!(line.rcpt(&Path::new("c@d"), b"").is_done());
             }
             for mut line in lines {
-                assert!(line.data(b"x\r\n", &mut || Watch::Stays).is_done());
+                assert!(
+                    line.data(b"x\r\n"[..].into(), &mut || Watch::Stays)
+                        .is_done()
+                );
                 pool.give(line);
             }
         }

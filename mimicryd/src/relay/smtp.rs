@@ -45,7 +45,7 @@ use mimicry_core::reply::{Class, Reply};
 use super::body::Body;
 use super::command::CommandLine;
 use super::socket::{Socket, State, Surplus, next_descriptor};
-use super::{Answer, Capabilities, Cause, NextHop, Watch};
+use super::{Answer, Capabilities, Cause, NextHop, Outgoing, Watch};
 
 type Said = Result<Response, lettre::transport::smtp::Error>;
 
@@ -234,14 +234,14 @@ impl SmtpHop {
     }
 
     /// The message and its final dot, up to the moment when only the reply is missing.
-    fn send(&mut self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
+    fn send(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
         const STAGE: &str = "message";
         self.ready(STAGE)?;
         self.broken = Some(Cause::OutOfStep);
         let early = self.connection.read_response();
         self.nothing_said(&early, STAGE)?;
         let dot = CommandLine::plain(".").map_err(Answer::own)?;
-        let mut body = Body::new(message);
+        let mut body = Body::new(mail);
         loop {
             if watch() == Watch::Gone {
                 return Err(self.fail(Cause::ClientGone, STAGE));
@@ -266,7 +266,7 @@ impl SmtpHop {
 
     fn try_data(
         &mut self,
-        message: &[u8],
+        mail: Outgoing<'_>,
         watch: &mut dyn FnMut() -> Watch,
     ) -> Result<Answer, Answer> {
         self.ready("DATA")?;
@@ -274,7 +274,7 @@ impl SmtpHop {
             return Err(self.fail(Cause::ClientGone, "DATA"));
         }
         self.open_data()?;
-        self.send(message, watch)?;
+        self.send(mail, watch)?;
         let deadline = deadline(self.timeouts.dot, self.limit);
         let reply = self.receive(DOT, deadline, |_| {}).map_err(doubtful)?;
         let answer = self.judge(reply, Class::Done, DOT);
@@ -333,8 +333,8 @@ impl NextHop for SmtpHop {
         )
     }
 
-    fn data(&mut self, message: &[u8], watch: &mut dyn FnMut() -> Watch) -> Answer {
-        match self.try_data(message, watch) {
+    fn data(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer {
+        match self.try_data(mail, watch) {
             Ok(answer) => {
                 self.is_in_transaction = !answer.is_done();
                 answer

@@ -24,7 +24,9 @@ use mimicry_core::rule::plan::{Decision, Plan, plan_class};
 use crate::clock;
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
-use crate::relay::{Answer, Cause, Line, Opening, Pool, Size, Watch, outgoing_rcpt_params};
+use crate::relay::{
+    Answer, Cause, Line, Opening, Outgoing, Pool, Size, Watch, outgoing_rcpt_params,
+};
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
 
@@ -207,10 +209,13 @@ pub fn run(
             }) => message,
             _ => &mail.message,
         };
-        let octets = trace::above(trace.as_deref(), message);
+        let outgoing = Outgoing {
+            above: &trace::above(trace.as_deref(), message),
+            message: message.raw(),
+        };
         let relaying = Instant::now();
-        let answer = hand.deliver(class, &octets);
-        answers.push(Some((answer, octets.len(), relaying.elapsed())));
+        let answer = hand.deliver(class, outgoing);
+        answers.push(Some((answer, outgoing.len(), relaying.elapsed())));
     }
     story.end(&mail.envelope, classes, &judged, answers)
 }
@@ -266,25 +271,25 @@ struct Hand<'h> {
 
 impl Hand<'_> {
     /// A next hop that went away while the client was still sending is addressed once more.
-    fn deliver(&mut self, class: &mut Class, message: &[u8]) -> Answer {
+    fn deliver(&mut self, class: &mut Class, mail: Outgoing<'_>) -> Answer {
         if let Some(line) = &mut class.line
             && line.is_usable()
         {
-            if line.needs_7bit && !message.is_ascii() {
+            if line.needs_7bit && !mail.is_ascii() {
                 return needs_conversion();
             }
-            let answer = line.data(message, self.watch);
+            let answer = line.data(mail, self.watch);
             if answer.cause != Cause::Lost || answer.is_doubtful {
                 return answer;
             }
         }
-        match self.address_again(class, message.len() as u64) {
+        match self.address_again(class, mail.len() as u64) {
             Ok(line) => {
                 let line = class.line.insert(line);
-                if line.needs_7bit && !message.is_ascii() {
+                if line.needs_7bit && !mail.is_ascii() {
                     return needs_conversion();
                 }
-                line.data(message, self.watch)
+                line.data(mail, self.watch)
             }
             Err(answer) => answer,
         }

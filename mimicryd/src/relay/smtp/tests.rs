@@ -20,7 +20,7 @@ fn envelope(hop: &mut SmtpHop) {
 
 fn deliver(hop: &mut SmtpHop, message: &[u8]) -> Answer {
     envelope(hop);
-    hop.data(message, &mut || Watch::Stays)
+    hop.data(message.into(), &mut || Watch::Stays)
 }
 
 fn say(text: &str) -> Act {
@@ -254,7 +254,7 @@ fn shim_7_a_broken_line_takes_no_command() {
     assert!(!hop.is_usable());
     assert_eq!(hop.rcpt(&Path::new("a@b"), b"").cause, Cause::TimedOut);
     assert_eq!(
-        hop.data(b"x\r\n", &mut || Watch::Stays).cause,
+        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).cause,
         Cause::TimedOut
     );
     assert_eq!(hop.reset().cause, Cause::TimedOut);
@@ -333,7 +333,7 @@ fn shim_9_a_surplus_reply_is_never_the_answer_to_the_next_command() {
         let answers = [
             hop.mail(&Path::new("a@b"), b""),
             hop.rcpt(&Path::new("c@d"), b""),
-            hop.data(b"x\r\n", &mut || Watch::Stays),
+            hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays),
         ];
         assert!(
             answers
@@ -360,7 +360,7 @@ fn shim_9_lettres_own_buffer_is_asked() {
     hop.broken = None;
     assert_eq!(hop.socket.state(), State::Quiet);
     assert_eq!(
-        hop.data(b"x\r\n", &mut || Watch::Stays).cause,
+        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).cause,
         Cause::OutOfStep
     );
     let seen = next_hop.seen();
@@ -377,7 +377,7 @@ fn shim_10_an_aborted_message_has_no_dot() {
         let mut hop = connect(next_hop.address);
         envelope(&mut hop);
         let mut asked = 0;
-        let answer = hop.data(&message, &mut || {
+        let answer = hop.data(message[..].into(), &mut || {
             asked += 1;
             if asked > stays {
                 Watch::Gone
@@ -407,7 +407,7 @@ fn shim_10_an_aborted_message_has_no_dot() {
     let mut hop = connect(next_hop.address);
     envelope(&mut hop);
     let mut asked = 0;
-    let answer = hop.data(&message, &mut || {
+    let answer = hop.data(message[..].into(), &mut || {
         asked += 1;
         Watch::Stays
     });
@@ -421,7 +421,7 @@ fn shim_10_an_empty_message_is_not_dotted_either() {
     let mut hop = connect(next_hop.address);
     envelope(&mut hop);
     let mut asked = 0;
-    let answer = hop.data(b"", &mut || {
+    let answer = hop.data(b""[..].into(), &mut || {
         asked += 1;
         if asked == 2 {
             Watch::Gone
