@@ -6,6 +6,7 @@
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
 //! - [`descriptors`]: descriptors that the service manager handed over
+//! - [`memory`]: memory that is not needed any more
 //! - [`title`]: what ps shows
 //!
 //! All unsafe code of the project is below this directory, each block with its reason. Where nix has a safe call, that
@@ -14,6 +15,7 @@
 //! Must never know what a mail, a worker or a configuration is.
 
 pub mod descriptors;
+pub mod memory;
 pub mod poll;
 pub mod privileges;
 pub mod process;

@@ -30,7 +30,7 @@ use crate::master::spawn::{Birth, Ends};
 use crate::master::{Program, exit};
 use crate::sys::process::exit_now;
 use crate::sys::signals::Signals;
-use crate::sys::{poll, privileges, signals, title};
+use crate::sys::{memory, poll, privileges, signals, title};
 
 /// Serves connections, one at a time. Made in the worker, once in its life.
 pub trait Serve {
@@ -39,6 +39,9 @@ pub trait Serve {
     /// It tells `slot` what it is doing ([`Slot::enter`]) and counts there ([`Slot::add`]; [`Counter::Sessions`] is
     /// counted already). It polls `life` along with whatever it waits for, and asks it before each transaction.
     fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd;
+
+    /// No connection came for a minute: what was kept for the next one may go.
+    fn rest(&mut self);
 }
 
 /// How a session ended.
@@ -136,6 +139,7 @@ fn live(birth: Birth) -> Result<(), Failure> {
         ends: birth.ends,
         life,
         announced: false,
+        rested: Rested::No,
     };
     worker
         .work(serve.as_mut())
@@ -179,6 +183,26 @@ struct Worker {
     mails: Option<u64>,
     /// Does the master know that this worker accepts.
     announced: bool,
+    rested: Rested,
+}
+
+/// What an idle worker has given up since its last session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rested {
+    No,
+    Memory,
+    All,
+}
+
+impl Rested {
+    /// After how long without a connection the next of it goes.
+    fn next(self) -> Option<Duration> {
+        match self {
+            Rested::No => Some(Duration::from_secs(1)),
+            Rested::Memory => Some(Duration::from_secs(60)),
+            Rested::All => None,
+        }
+    }
 }
 
 impl Worker {
@@ -186,13 +210,16 @@ impl Worker {
         loop {
             self.idle();
             match self.life.look() {
-                Wish::Stay => {
-                    if let Some(connection) = self.gate.wait(&self.life)?
-                        && !self.serve(serve, connection)
-                    {
-                        return Ok(());
+                Wish::Stay => match self.gate.wait(&self.life, self.rested.next())? {
+                    Waited::Connection(connection) => {
+                        self.rested = Rested::No;
+                        if !self.serve(serve, connection) {
+                            return Ok(());
+                        }
                     }
-                }
+                    Waited::InVain => self.rest(serve),
+                    Waited::Told => {}
+                },
                 Wish::Retire => {
                     // The kernel may have woken this worker, and no other, for a connection.
                     if let Some(connection) = self.gate.try_all(&self.life)? {
@@ -203,6 +230,20 @@ impl Worker {
                 Wish::Drain | Wish::Quit => return Ok(()),
             }
         }
+    }
+
+    /// The memory of a large mail is of use to the next one, but not while nobody comes; nor are the lines to the next hop.
+    fn rest(&mut self, serve: &mut dyn Serve) {
+        self.rested = match self.rested {
+            Rested::No => {
+                memory::give_back();
+                Rested::Memory
+            }
+            Rested::Memory | Rested::All => {
+                serve.rest();
+                Rested::All
+            }
+        };
     }
 
     fn idle(&mut self) {
@@ -230,6 +271,15 @@ impl Worker {
         self.mails
             .is_some_and(|mails| self.slot.count(Counter::Mails) >= mails)
     }
+}
+
+/// What came of waiting.
+enum Waited {
+    Connection(Accepted),
+    /// Something else happened.
+    Told,
+    /// Nothing happened.
+    InVain,
 }
 
 /// Where connections come in.
@@ -260,32 +310,37 @@ impl Gate {
         })
     }
 
-    /// Waits for a connection. `None` = something else happened.
-    fn wait(&mut self, life: &Life) -> io::Result<Option<Accepted>> {
+    /// Waits for a connection.
+    fn wait(&mut self, life: &Life, patience: Option<Duration>) -> io::Result<Waited> {
         if let Some(until) = self.paused.take() {
             // Not in epoll: whoever waits there would be woken for connections that it cannot take.
             let mut told = [PollFd::new(life.as_fd(), PollFlags::POLLIN)];
             poll::wait(&mut told, Some(until))?;
-            return Ok(None);
+            return Ok(Waited::Told);
         }
         // One event: the kernel then takes the listeners in turn.
         let mut events = [EpollEvent::empty()];
-        let count = match self.epoll.wait(&mut events, EpollTimeout::NONE) {
-            Ok(count) => count,
-            Err(Errno::EINTR) => return Ok(None),
+        let patience = patience.and_then(|patience| EpollTimeout::try_from(patience).ok());
+        match self
+            .epoll
+            .wait(&mut events, patience.unwrap_or(EpollTimeout::NONE))
+        {
+            Ok(0) => return Ok(Waited::InVain),
+            Ok(_) => {}
+            Err(Errno::EINTR) => return Ok(Waited::Told),
             Err(error) => return Err(error.into()),
         };
         match events.first() {
-            Some(event) if count > 0 && event.data() != LIFE => {
+            Some(event) if event.data() != LIFE => {
                 let index = usize::try_from(event.data()).unwrap_or(usize::MAX);
                 let connection = self.accept(life, index)?;
                 if connection.is_none() && event.events().contains(EpollFlags::EPOLLHUP) {
                     // The listener was shut and stays ready for ever. Why is about to be told.
                     self.paused = Instant::now().checked_add(PAUSE);
                 }
-                Ok(connection)
+                Ok(connection.map_or(Waited::Told, Waited::Connection))
             }
-            _ => Ok(None),
+            _ => Ok(Waited::Told),
         }
     }
 

@@ -108,6 +108,10 @@ fn terms(config: &Config, listen: &Listen, hostname: &str) -> Terms {
 }
 
 impl Serve for Server {
+    fn rest(&mut self) {
+        self.pool.tidy();
+    }
+
     fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd {
         let Some((listen, terms)) = self
             .config
