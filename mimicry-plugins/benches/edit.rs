@@ -3,7 +3,6 @@
 //! `floor_*` is what the work cannot do without: copying the mail and transcoding its two text parts, deflating the
 //! attachments.
 
-use std::io::Write;
 use std::path::Path;
 
 use divan::counter::BytesCount;
@@ -15,6 +14,9 @@ use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, codec};
 use mimicry_core::origin::Origin;
 use mimicry_plugins::REGISTRY;
+
+#[path = "../../t/bench/attachments.rs"]
+mod attachments;
 
 fn main() {
     divan::main();
@@ -63,33 +65,21 @@ fn floor_disclaim_57k(bencher: Bencher<'_, '_>) {
 
 #[divan::bench]
 fn disclaim_1m2_with_attachments(bencher: Bencher<'_, '_>) {
-    walk(bencher, DISCLAIM, with_attachments());
+    walk(bencher, DISCLAIM, attachments::mail());
 }
 
 #[divan::bench]
 fn zip_1m2(bencher: Bencher<'_, '_>) {
-    walk(bencher, ZIP, with_attachments());
+    walk(bencher, ZIP, attachments::mail());
 }
 
 /// Deflating the decoded attachments at the same level.
 #[divan::bench]
 fn floor_zip_1m2(bencher: Bencher<'_, '_>) {
-    let message = Message::scan(with_attachments(), &Limits::default());
-    let contents: Vec<Vec<u8>> = message
-        .leaves()
-        .skip(1)
-        .map(|part| part.decoded().unwrap().into_owned())
-        .collect();
+    let contents = attachments::contents();
     bencher
-        .counter(BytesCount::new(message.raw().len()))
-        .bench_local(|| {
-            for content in &contents {
-                let mut encoder =
-                    flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::new(6));
-                encoder.write_all(content).unwrap();
-                black_box(encoder.finish().unwrap());
-            }
-        });
+        .counter(BytesCount::new(attachments::mail().len()))
+        .bench_local(|| attachments::deflate(black_box(&contents)));
 }
 
 /// `10 MB of <`: a page that is no page.
@@ -134,54 +124,3 @@ fn load(rules: &str) -> Config {
     })
     .unwrap()
 }
-
-/// A text and three attachments of text-like content, 1.2 MB on the wire.
-fn with_attachments() -> Vec<u8> {
-    let mut mail = b"From: a@example.org\r\nDate: Sun, 22 Nov 2026 17:35:00 +0100\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=outer\r\n\r\n--outer\r\nContent-Type: text/plain\r\n\r\nsee attached\r\n".to_vec();
-    let mut state = 1u32;
-    for name in ["one", "two", "three"] {
-        let mut content = Vec::with_capacity(300_000);
-        while content.len() < 300_000 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let word = WORDS[(state >> 24) as usize % WORDS.len()];
-            content.extend_from_slice(word.as_bytes());
-            content.push(if state & 0x70_0000 == 0 { b'\n' } else { b' ' });
-        }
-        mail.extend_from_slice(
-            format!("--outer\r\nContent-Type: text/csv\r\nContent-Disposition: attachment; filename={name}.csv\r\nContent-Transfer-Encoding: base64\r\n\r\n")
-                .as_bytes(),
-        );
-        mail.extend_from_slice(&codec::encode(codec::Encoding::Base64, &content, b"\r\n"));
-    }
-    mail.extend_from_slice(b"--outer--\r\n");
-    mail
-}
-
-const WORDS: &[&str] = &[
-    "invoice",
-    "order",
-    "Köln",
-    "quantity",
-    "1204",
-    "98.70",
-    "total",
-    "shipping",
-    "customer",
-    "2026-11-22",
-    "net",
-    "gross",
-    "VAT",
-    "position",
-    "article",
-    "pieces",
-    "EUR",
-    "3381",
-    "north",
-    "south",
-    "warehouse",
-    "delivered",
-    "open",
-    "paid",
-    "reminder",
-    "note",
-];
