@@ -126,8 +126,8 @@ impl Results {
     fn block(&mut self, text: &mut String, number: usize, load: &Load) {
         let _ = writeln!(
             text,
-            "\n{:<44}{:>10}{:>10}{:>10}",
-            load.name, "floor", "HAProxy", "mimicry"
+            "\n{:<45}{:>8}{:>10}{:>10}{:>10}",
+            load.name, "sessions", "floor", "HAProxy", "mimicry"
         );
         let rate = |figure: &Figure| figure.rate;
         self.rows(
@@ -200,11 +200,7 @@ impl Results {
             ] {
                 let verdict = self.judge(is_judged, figure <= IDLE);
                 let note = verdict.text("at most", IDLE);
-                let _ = writeln!(
-                    text,
-                    "  {name:<42}{:>10}{:>10}{figure:>10.2}  {note}",
-                    "", ""
-                );
+                let _ = writeln!(text, "  {name:<71}{figure:>10.2}{}", padded(&note));
             }
         }
     }
@@ -231,7 +227,7 @@ impl Results {
                 String::new()
             };
             let head = if sessions == SESSIONS[0] { name } else { "" };
-            let _ = write!(text, "  {head:<24}{sessions:>6} sessions   ");
+            let _ = write!(text, "  {head:<43}{sessions:>8}");
             for figure in row {
                 let _ = if figure.is_nan() {
                     write!(text, "{:>10}", "-")
@@ -239,7 +235,7 @@ impl Results {
                     write!(text, "{figure:>10.places$}")
                 };
             }
-            let _ = writeln!(text, "  {}", note.trim_start_matches("; "));
+            let _ = writeln!(text, "{}", padded(&note));
         }
     }
 
@@ -250,6 +246,14 @@ impl Results {
         self.judged += 1;
         self.met += usize::from(is_met);
         Verdict(Some(is_met))
+    }
+}
+
+/// A note behind its figures.
+fn padded(note: &str) -> String {
+    match note.trim_start_matches("; ") {
+        "" => String::new(),
+        words => format!("  {words}"),
     }
 }
 
