@@ -17,7 +17,7 @@
 //! - CPU: the time on a processor of the daemon's master and all workers, dead ones too, from before the first session to after the
 //!   last, divided by all mails; client and sink are not in it
 //! - memory: the proportional set size of workers of a daemon that runs alone, outside of the rounds: before their first
-//!   mail, while ten sessions send (the greatest that was seen), and idle again
+//!   mail, while ten sessions send (the greatest that was seen), and when they were idle for a second and a half
 //! - deflate alone: the attachments of the fourth mail, decoded, through the back-end of the plugin Zip at its level
 //!
 //! `--quick` is one short round, `--rounds N` so many, `--only WORDS` only loads with these words in their names.
@@ -344,6 +344,8 @@ impl Stage {
             greatest
         });
         rest(|| account::daemon(&daemon));
+        // A worker that was idle for a second gives memory back.
+        thread::sleep(Duration::from_millis(1500));
         Memory {
             fresh,
             busiest,
