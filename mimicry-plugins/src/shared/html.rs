@@ -117,6 +117,46 @@ pub fn place(html: &[u8], place: Place) -> Result<Spot, NoPlace> {
     chosen
 }
 
+/// Whether a block of ours is markup, and seen where it stands, when it goes in at `at`: for text in the middle of a
+/// page, whose place somebody else has chosen. Linear in time.
+#[must_use]
+pub fn shows(html: &[u8], at: usize) -> bool {
+    let (seen, mut twist) = shows_to(html, at, Reading::BROWSER);
+    seen && Reading::OTHERS.iter().all(|reading| {
+        if (reading.noscript && !twist.noscript) || (reading.foreign && !twist.foreign) {
+            return true;
+        }
+        let (seen, further) = shows_to(html, at, *reading);
+        twist.noscript |= further.noscript;
+        twist.foreign |= further.foreign;
+        seen
+    })
+}
+
+fn shows_to(html: &[u8], at: usize, reading: Reading) -> (bool, Twist) {
+    let mut scan = Scan::new(html, reading);
+    let mut nest = Nest::default();
+    let mut hidden = 0usize;
+    let mut whole = at <= html.len();
+    while whole && scan.pos < at {
+        let Some(token) = scan.next() else { break };
+        whole = match token.event {
+            Event::Text => true,
+            Event::Open(_) | Event::Start(Tag::Frameset) => false,
+            _ => token.end <= at,
+        };
+        match token.event {
+            Event::Start(tag) => whole &= nest.start(tag, token.self_closing).is_ok(),
+            Event::End(tag) => nest.end(tag),
+            Event::Comment => hidden = conditional(scan.slice(token), hidden),
+            _ => {}
+        }
+    }
+    // Behind the start tag of an element without markup its inside begins.
+    let seen = whole && hidden == 0 && scan.raw.is_none() && nest.close(nest.depth()).is_empty();
+    (seen, scan.twist)
+}
+
 /// The HTML fragment for a plain text of ours: paragraphs at blank lines, `<br>` at line ends, everything escaped, runs
 /// of blanks kept by no-break spaces. Links stay text. Lines end in LF.
 #[must_use]
@@ -210,7 +250,7 @@ fn push_escaped(out: &mut String, c: char) {
 
 /// How a reader may take what standards leave to it.
 #[derive(Clone, Copy, Debug)]
-struct Reading {
+pub(super) struct Reading {
     /// `<noscript>` holds markup: true of mail readers, which run no scripts.
     noscript: bool,
     /// Inside `<svg>` and `<math>` there is no raw text, but there are CDATA sections.
@@ -218,7 +258,7 @@ struct Reading {
 }
 
 impl Reading {
-    const BROWSER: Self = Self {
+    pub(super) const BROWSER: Self = Self {
         noscript: false,
         foreign: false,
     };
@@ -395,7 +435,7 @@ fn bottom(scan: &mut Scan<'_>) -> Result<Spot, NoPlace> {
 
 /// The depth of Outlook's conditionals after `comment`. A whole conditional in one comment changes nothing; parts of one
 /// are `<![if …]>`, `<!--[if …]><!-->`, `<!--[if …]>-->` and `<![endif]>`, `<!--<![endif]-->`.
-fn conditional(comment: &[u8], depth: usize) -> usize {
+pub(super) fn conditional(comment: &[u8], depth: usize) -> usize {
     let inner = comment.trim_ascii_end();
     let inner = inner.strip_prefix(b"<!").unwrap_or(inner);
     let inner = inner.strip_prefix(b"--").unwrap_or(inner);
@@ -420,13 +460,13 @@ fn is_blank(text: &[u8]) -> bool {
     text.iter().all(|&b| is_space(b) || b == 0)
 }
 
-fn is_space(b: u8) -> bool {
+pub(super) fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'\x0C')
 }
 
 /// The elements the scanner or the choice of a spot must tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Tag {
+pub(super) enum Tag {
     Html,
     Head,
     Body,
@@ -543,7 +583,7 @@ impl Tag {
 
 /// The open elements that hide or displace what is put into them, outermost first.
 #[derive(Default)]
-struct Nest {
+pub(super) struct Nest {
     open: Vec<Tag>,
 }
 
@@ -555,7 +595,7 @@ impl Nest {
         self.open.len()
     }
 
-    fn start(&mut self, tag: Tag, self_closing: bool) -> Result<(), NoPlace> {
+    pub(super) fn start(&mut self, tag: Tag, self_closing: bool) -> Result<(), NoPlace> {
         if tag.breaks_out() {
             while matches!(self.open.last(), Some(Tag::Svg | Tag::Math)) {
                 self.open.pop();
@@ -595,7 +635,7 @@ impl Nest {
         Ok(())
     }
 
-    fn end(&mut self, tag: Tag) {
+    pub(super) fn end(&mut self, tag: Tag) {
         if self.open.is_empty() {
             return;
         }
@@ -616,6 +656,11 @@ impl Nest {
                 }
             }
         }
+    }
+
+    /// Not right in a table, from where browsers move what they find above it, nor right in what hides it.
+    pub(super) fn is_in_flow(&self) -> bool {
+        matches!(self.open.last(), None | Some(Tag::Cell))
     }
 
     /// The end tags that bring what follows into sight when the outer `depth` elements are open. A cell shows what is in
@@ -652,7 +697,7 @@ impl Nest {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Event {
+pub(super) enum Event {
     Text,
     Start(Tag),
     End(Tag),
@@ -667,11 +712,18 @@ enum Event {
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Token {
-    event: Event,
-    start: usize,
+pub(super) struct Token {
+    pub(super) event: Event,
+    pub(super) start: usize,
+    pub(super) end: usize,
+    pub(super) self_closing: bool,
+}
+
+/// Extents of an attribute's name and value, and where it ends.
+struct Attribute {
+    name: (usize, usize),
+    value: (usize, usize),
     end: usize,
-    self_closing: bool,
 }
 
 /// Splits HTML into tags, comments and text as the tokenizer of the HTML standard does (section 13.2.5), as far as
@@ -681,7 +733,7 @@ struct Token {
 /// 50 KB as Outlook writes it, finding the last `</body>` took 75 µs here and 365 µs with html5gum's callbacks (670 and
 /// 137 MB/s on the same core). 10 MB of `<` took 70 ms and 228 ms, of `</body` 11 ms and 146 ms, of `<!--` 0.2 ms and
 /// 271 ms; twice the input takes twice the time.
-struct Scan<'a> {
+pub(super) struct Scan<'a> {
     html: &'a [u8],
     pos: usize,
     /// The element without markup whose start tag came last.
@@ -721,7 +773,7 @@ impl Iterator for Scan<'_> {
 }
 
 impl<'a> Scan<'a> {
-    fn new(html: &'a [u8], reading: Reading) -> Self {
+    pub(super) fn new(html: &'a [u8], reading: Reading) -> Self {
         Self {
             html,
             pos: 0,
@@ -736,7 +788,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    fn slice(&self, token: Token) -> &'a [u8] {
+    pub(super) fn slice(&self, token: Token) -> &'a [u8] {
         self.html.get(token.start..token.end).unwrap_or_default()
     }
 
@@ -900,23 +952,55 @@ impl<'a> Scan<'a> {
                 b if is_space(b) => slash = false,
                 _ => {
                     slash = false;
-                    at =
-                        self.skip_over(at, |b| !is_space(b) && !matches!(b, b'/' | b'>' | b'='))?;
-                    at = self.skip_over(at, is_space)?;
-                    if self.html.get(at) == Some(&b'=') {
-                        at = self.skip_over(at.checked_add(1)?, is_space)?;
-                        at = match *self.html.get(at)? {
-                            quote @ (b'"' | b'\'') => {
-                                let text = at.checked_add(1)?;
-                                self.seek(text, |rest| memchr(quote, rest))?
-                                    .checked_add(1)?
-                            }
-                            _ => self.skip_over(at, |b| !is_space(b) && b != b'>')?,
-                        };
-                    }
+                    at = self.attribute(at)?.end;
                 }
             }
         }
+    }
+
+    /// The attribute whose name's first octet is before `at`.
+    fn attribute(&self, at: usize) -> Option<Attribute> {
+        let name = at.checked_sub(1)?;
+        let name_end = self.skip_over(at, |b| !is_space(b) && !matches!(b, b'/' | b'>' | b'='))?;
+        let mut end = self.skip_over(name_end, is_space)?;
+        let mut value = (end, end);
+        if self.html.get(end) == Some(&b'=') {
+            let start = self.skip_over(end.checked_add(1)?, is_space)?;
+            (value, end) = match *self.html.get(start)? {
+                quote @ (b'"' | b'\'') => {
+                    let text = start.checked_add(1)?;
+                    let text_end = self.seek(text, |rest| memchr(quote, rest))?;
+                    ((text, text_end), text_end.checked_add(1)?)
+                }
+                _ => {
+                    let end = self.skip_over(start, |b| !is_space(b) && b != b'>')?;
+                    ((start, end), end)
+                }
+            };
+        }
+        Some(Attribute {
+            name: (name, name_end),
+            value,
+            end,
+        })
+    }
+
+    /// Name and value, both as they stand, of each attribute of a start tag.
+    pub(super) fn attributes_of(&self, token: Token) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+        let mut at = self.skip_over(token.start.saturating_add(1), |b| {
+            !is_space(b) && !matches!(b, b'/' | b'>')
+        });
+        std::iter::from_fn(move || {
+            let start = self.skip_over(at?, |b| is_space(b) || b == b'/')?;
+            let attribute = if start.saturating_add(1) < token.end {
+                self.attribute(start.saturating_add(1))?
+            } else {
+                return None;
+            };
+            at = Some(attribute.end);
+            let slice = |(start, end): (usize, usize)| self.html.get(start..end);
+            Some((slice(attribute.name)?, slice(attribute.value)?))
+        })
     }
 
     fn skip_over(&self, from: usize, over: impl Fn(u8) -> bool) -> Option<usize> {

@@ -5,4 +5,5 @@ pub mod collect;
 pub mod html;
 pub mod names;
 pub mod plain;
+pub mod reply_marks;
 pub mod sniff;

@@ -1,0 +1,621 @@
+//! The lines of a text/html body as a reader sees them, for the judge: what stands between line breaks and the edges of
+//! blocks, whether it is in a quote, and where a block of ours would stand above it.
+//!
+//! The place above a line lies in the gap between what is seen before it and the line: where the gap is least deep in
+//! elements, and of several such places the last. So ours stands before the `<div>` that holds a quote, not in it.
+//!
+//! Must never follow the nesting of elements by recursion or keep more of a line than its beginning.
+//!
+//! Known limits: elements are matched by name, not by a tree; images are no text of the writer's.
+
+use std::borrow::Cow;
+
+use html5gum::{Token as Gum, Tokenizer};
+
+use super::judge::{Judge, Level, Line};
+use super::text::{REACH, head, is_blank, unquoted};
+use super::{Nowhere, Place};
+use crate::shared::html::{Event, Nest, Reading, Scan, Tag, Token, conditional, is_space};
+
+pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
+    let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
+    let mut reader = Reader {
+        html,
+        judge,
+        verdict: None,
+        gap: Gap::default(),
+        hidden: 0,
+        text: String::new(),
+        open: None,
+        whole: true,
+        blank: false,
+        counts: [0; TRACKED.len()],
+        quotes: Vec::new(),
+        mark: None,
+        pre: 0,
+        nest: Nest::default(),
+        shown: false,
+    };
+    while let Some(token) = scan.next() {
+        match token.event {
+            Event::Text => reader.text(token),
+            Event::Start(tag) => reader.start(tag, token, &scan),
+            Event::End(tag) => reader.end(tag, token, scan.slice(token)),
+            Event::Comment => {
+                reader.hidden = conditional(scan.slice(token), reader.hidden);
+                reader.gap(token.end);
+            }
+            Event::Doctype | Event::Cdata | Event::Raw => reader.gap(token.end),
+            Event::Open(_) => break,
+        }
+        if let Some(verdict) = reader.verdict {
+            return verdict;
+        }
+    }
+    reader.line_end();
+    match reader.verdict {
+        Some(verdict) => verdict,
+        None => reader.judge.end(),
+    }
+}
+
+struct Reader<'a> {
+    html: &'a str,
+    judge: Judge,
+    verdict: Option<Result<Place, Nowhere>>,
+    gap: Gap,
+    /// Depth of Outlook's conditionals.
+    hidden: usize,
+    /// The line so far, if `open`.
+    text: String,
+    open: Option<Opened>,
+    whole: bool,
+    blank: bool,
+    /// Open elements of each name in [`TRACKED`].
+    counts: [u32; TRACKED.len()],
+    /// The open elements that mean something, outermost first.
+    quotes: Vec<Element>,
+    /// The outermost element since the last line that opens a quote, as an index of `quotes`, and the place above it.
+    mark: Option<(usize, Option<usize>)>,
+    pre: u32,
+    nest: Nest,
+    /// Something was seen.
+    shown: bool,
+}
+
+/// What is known of a line at its first character.
+struct Opened {
+    place: Option<usize>,
+    level: Level,
+    opens: Option<&'static str>,
+    introduction: bool,
+    signature: bool,
+}
+
+/// The tokens since the last one that shows something.
+#[derive(Default)]
+struct Gap {
+    depth: i64,
+    least: i64,
+    at: Option<usize>,
+}
+
+#[derive(Clone, Copy)]
+struct Element {
+    kind: Kind,
+    /// Index of its name, and how many of that name were open with it.
+    name: usize,
+    level: u32,
+}
+
+/// What mail programs say by an element.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// All from here on is quoted.
+    Rest(&'static str),
+    /// All in it is quoted.
+    Quote(&'static str),
+    /// An introduction and a blockquote; what stands below the blockquote is the writer's.
+    Frame {
+        mark: &'static str,
+        passed: bool,
+    },
+    /// A blockquote without a sign of a mail program.
+    Loose,
+    Introduction,
+    Signature,
+}
+
+/// Elements that may bear a mark, whose nesting is followed.
+const TRACKED: [&[u8]; 8] = [
+    b"div",
+    b"blockquote",
+    b"p",
+    b"span",
+    b"table",
+    b"section",
+    b"pre",
+    b"font",
+];
+
+/// Open elements among which the partner of an end tag is sought: more have no meaning in a mail.
+const DEPTH: usize = 512;
+
+impl Reader<'_> {
+    fn text(&mut self, token: Token) {
+        let html = self.html;
+        let Some(text) = html.get(token.start..token.end) else {
+            return;
+        };
+        if self.pre == 0 {
+            return self.words(text, token.end);
+        }
+        let mut start = token.start;
+        for line in text.split_inclusive('\n') {
+            start = start.saturating_add(line.len());
+            self.words(line, start);
+            if line.ends_with('\n') {
+                self.line_break();
+                self.gap(start);
+            }
+            if self.verdict.is_some() {
+                return;
+            }
+        }
+    }
+
+    /// Text up to `end`.
+    fn words(&mut self, text: &str, end: usize) {
+        let start = head(text);
+        let shown = decoded(start);
+        // What is behind the reach of a run of blanks may be a word.
+        if start.len() == text.len() && shown.trim_matches(is_blank).is_empty() {
+            if self.open.is_some() {
+                self.push(" ");
+            }
+            return self.gap(end);
+        }
+        self.open_line();
+        self.whole &= start.len() == text.len();
+        self.push(&shown);
+        self.seen(end);
+    }
+
+    fn push(&mut self, text: &str) {
+        let room = REACH.saturating_sub(self.text.len());
+        let fits = text.get(..text.floor_char_boundary(room)).unwrap_or(text);
+        self.whole &= fits.len() == text.len();
+        self.text.push_str(fits);
+    }
+
+    fn open_line(&mut self) {
+        if self.open.is_some() {
+            return;
+        }
+        let mark = self.mark.take();
+        let opening = mark.and_then(|(index, _)| self.quotes.get(index));
+        self.open = Some(Opened {
+            place: mark.map_or(self.gap.at, |(_, place)| place),
+            level: self.level(),
+            opens: match opening {
+                Some(Element {
+                    kind: Kind::Rest(mark),
+                    ..
+                }) => Some(mark),
+                _ => None,
+            },
+            introduction: self.is_in(Kind::Introduction),
+            signature: self.is_in(Kind::Signature),
+        });
+    }
+
+    fn level(&self) -> Level {
+        let mut level = Level::Own;
+        for element in self.quotes.iter().take(DEPTH) {
+            match element.kind {
+                Kind::Rest(mark)
+                | Kind::Quote(mark)
+                | Kind::Frame {
+                    mark,
+                    passed: false,
+                } => {
+                    return Level::Sure(mark);
+                }
+                Kind::Loose => level = Level::Loose,
+                _ => {}
+            }
+        }
+        level
+    }
+
+    fn is_in(&self, kind: Kind) -> bool {
+        let inner = self.quotes.iter().rev().take(DEPTH);
+        inner.into_iter().any(|element| element.kind == kind)
+    }
+
+    fn line_break(&mut self) {
+        if self.open.is_some() {
+            self.line_end();
+        } else {
+            self.blank = true;
+        }
+    }
+
+    fn line_end(&mut self) {
+        let Some(opened) = self.open.take() else {
+            return;
+        };
+        self.tell(opened, false);
+    }
+
+    fn tell(&mut self, opened: Opened, rule: bool) {
+        let unquoted = unquoted(&self.text);
+        let level = match opened.level {
+            Level::Own if unquoted.is_some() && !rule => Level::Marked,
+            level => level,
+        };
+        let verdict = self.judge.line(&Line {
+            text: unquoted.unwrap_or(&self.text).trim(),
+            whole: self.whole,
+            place: opened.place,
+            level,
+            blank_before: std::mem::take(&mut self.blank),
+            opens: opened.opens,
+            introduction: opened.introduction,
+            signature: opened.signature,
+            rule,
+        });
+        self.verdict = self.verdict.or(verdict);
+        self.text.clear();
+        self.whole = true;
+    }
+
+    fn start(&mut self, tag: Tag, token: Token, scan: &Scan<'_>) {
+        if self.nest.start(tag, token.self_closing).is_err() {
+            self.verdict = Some(Err(Nowhere::Unfit));
+            return;
+        }
+        if is_page(tag) {
+            // What stands before these is above the page.
+            if !self.shown {
+                self.gap.restart(Some(token.end));
+            }
+            return;
+        }
+        let slice = scan.slice(token);
+        let name = name_of(slice);
+        match Shape::of(name) {
+            Shape::Break => {
+                self.line_break();
+                return self.gap(token.end);
+            }
+            Shape::Rule => {
+                self.line_end();
+                let mut opened = Opened {
+                    place: self.gap.at,
+                    level: self.level(),
+                    opens: None,
+                    introduction: false,
+                    signature: self.is_in(Kind::Signature),
+                };
+                if let Some(Kind::Rest(mark)) = kind_of(name, scan.attributes_of(token)) {
+                    opened.opens = Some(mark);
+                } else if self.mark.is_some() {
+                    self.open_line();
+                    opened = self.open.take().unwrap_or(opened);
+                }
+                self.text.clear();
+                self.tell(opened, true);
+                return self.seen(token.end);
+            }
+            Shape::Image => return self.seen(token.end),
+            Shape::Void => return self.gap(token.end),
+            Shape::Block => self.line_end(),
+            Shape::Paragraph => {
+                self.line_end();
+                self.blank = true;
+            }
+            Shape::Cell if self.open.is_some() => self.push(" "),
+            Shape::Cell | Shape::Inline => {}
+        }
+        if name.eq_ignore_ascii_case(b"pre") {
+            self.pre = self.pre.saturating_add(1);
+        }
+        self.enter(name, token, scan);
+        self.gap.depth = self.gap.depth.saturating_add(1);
+        self.gap(token.end);
+    }
+
+    /// Follows an element that may bear a mark.
+    fn enter(&mut self, name: &[u8], token: Token, scan: &Scan<'_>) {
+        let Some(index) = tracked(name) else { return };
+        let Some(count) = self.counts.get_mut(index) else {
+            return;
+        };
+        *count = count.saturating_add(1);
+        let level = *count;
+        let mut kind = kind_of(name, scan.attributes_of(token));
+        if name.eq_ignore_ascii_case(b"blockquote") {
+            let frame = self
+                .quotes
+                .iter_mut()
+                .rev()
+                .take(DEPTH)
+                .find_map(|element| {
+                    if let Kind::Frame { mark, passed } = &mut element.kind {
+                        *passed = true;
+                        return Some(*mark);
+                    }
+                    None
+                });
+            kind = match (frame, kind) {
+                (Some(mark), _) => Some(Kind::Quote(mark)),
+                (None, None) => Some(Kind::Loose),
+                (None, kind) => kind,
+            };
+        }
+        let Some(kind) = kind else { return };
+        if matches!(kind, Kind::Rest(_) | Kind::Quote(_) | Kind::Frame { .. })
+            && self.mark.is_none()
+        {
+            self.mark = Some((self.quotes.len(), self.gap.at));
+        }
+        self.quotes.push(Element {
+            kind,
+            name: index,
+            level,
+        });
+    }
+
+    fn end(&mut self, tag: Tag, token: Token, slice: &[u8]) {
+        self.nest.end(tag);
+        if is_page(tag) {
+            return self.gap(token.end);
+        }
+        let name = name_of(slice);
+        match Shape::of(name) {
+            Shape::Break => self.line_break(),
+            Shape::Block => self.line_end(),
+            Shape::Paragraph => {
+                self.line_end();
+                self.blank = true;
+            }
+            Shape::Rule | Shape::Void => return self.gap(token.end),
+            Shape::Image | Shape::Cell | Shape::Inline => {}
+        }
+        if name.eq_ignore_ascii_case(b"pre") {
+            self.pre = self.pre.saturating_sub(1);
+        }
+        self.leave(name);
+        self.gap.depth = self.gap.depth.saturating_sub(1);
+        self.gap(token.end);
+    }
+
+    fn leave(&mut self, name: &[u8]) {
+        let Some(index) = tracked(name) else { return };
+        let Some(count) = self.counts.get_mut(index).filter(|count| **count > 0) else {
+            return;
+        };
+        *count = count.saturating_sub(1);
+        let left = *count;
+        let inner = self.quotes.iter().enumerate().rev().take(DEPTH);
+        let closed = inner
+            .take_while(|(_, element)| element.name != index || element.level > left)
+            .filter(|(_, element)| element.name == index)
+            .last();
+        if let Some((at, _)) = closed {
+            self.quotes.truncate(at);
+            // It held nothing.
+            self.mark = self.mark.filter(|(index, _)| *index < at);
+        }
+    }
+
+    /// A token that shows nothing ends at `end`: a place, if it is the least deep so far.
+    fn gap(&mut self, end: usize) {
+        let gap = &mut self.gap;
+        if self.hidden == 0
+            && self.nest.is_in_flow()
+            && (gap.depth <= gap.least || gap.at.is_none())
+        {
+            gap.least = gap.depth;
+            gap.at = Some(end);
+        }
+    }
+
+    /// A token that shows something ends at `end`.
+    fn seen(&mut self, end: usize) {
+        self.shown = true;
+        self.gap
+            .restart((self.hidden == 0 && self.nest.is_in_flow()).then_some(end));
+    }
+}
+
+impl Gap {
+    fn restart(&mut self, at: Option<usize>) {
+        *self = Gap {
+            depth: 0,
+            least: 0,
+            at,
+        };
+    }
+}
+
+fn is_page(tag: Tag) -> bool {
+    matches!(
+        tag,
+        Tag::Html | Tag::Head | Tag::Body | Tag::Meta | Tag::Title | Tag::Style
+    )
+}
+
+/// What an element does to lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Shape {
+    Break,
+    Rule,
+    /// Is seen without being text.
+    Image,
+    /// Has no end tag.
+    Void,
+    Block,
+    Paragraph,
+    Cell,
+    Inline,
+}
+
+impl Shape {
+    fn of(name: &[u8]) -> Shape {
+        let mut small = [0u8; 10];
+        let Some(small) = small.get_mut(..name.len()) else {
+            return Shape::Inline;
+        };
+        small.copy_from_slice(name);
+        small.make_ascii_lowercase();
+        match &*small {
+            b"br" => Shape::Break,
+            b"hr" => Shape::Rule,
+            b"img" | b"image" | b"input" | b"embed" => Shape::Image,
+            b"area" | b"col" | b"param" | b"source" | b"track" | b"wbr" | b"bgsound" => Shape::Void,
+            b"div" | b"blockquote" | b"table" | b"tr" | b"ul" | b"ol" | b"li" | b"dl" | b"dt"
+            | b"dd" | b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" | b"pre" | b"section"
+            | b"article" | b"header" | b"footer" | b"main" | b"aside" | b"nav" | b"center"
+            | b"form" | b"fieldset" | b"figure" | b"address" | b"caption" | b"details" => {
+                Shape::Block
+            }
+            b"p" => Shape::Paragraph,
+            b"td" | b"th" => Shape::Cell,
+            _ => Shape::Inline,
+        }
+    }
+}
+
+fn tracked(name: &[u8]) -> Option<usize> {
+    TRACKED
+        .iter()
+        .position(|tracked| name.eq_ignore_ascii_case(tracked))
+}
+
+/// The name in a start or end tag.
+fn name_of(tag: &[u8]) -> &[u8] {
+    let name = tag.strip_prefix(b"<").unwrap_or(tag);
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    name.split(|&b| is_space(b) || b == b'/' || b == b'>')
+        .next()
+        .unwrap_or_default()
+}
+
+/// What the attributes of a start tag make of it.
+fn kind_of<'a>(
+    name: &[u8],
+    attributes: impl Iterator<Item = (&'a [u8], &'a [u8])>,
+) -> Option<Kind> {
+    let is_quote = name.eq_ignore_ascii_case(b"blockquote");
+    let mut kind = None;
+    for (attribute, value) in attributes {
+        let is = |known: &str| attribute.eq_ignore_ascii_case(known.as_bytes());
+        let found = if is("class") || is("id") {
+            value
+                .split(|&b| is_space(b))
+                .find_map(|word| kind_of_word(word, is_quote))
+        } else if is("type") && is_quote && value.eq_ignore_ascii_case(b"cite") {
+            Some(Kind::Quote("blockquote-cite"))
+        } else if is("cite") && is_quote {
+            kind.is_none().then_some(Kind::Quote("blockquote-cite"))
+        } else if is("name") {
+            match value {
+                b"quote" => Some(Kind::Quote("quote")),
+                b"messageReplySection" => Some(Kind::Frame {
+                    mark: "messageReplySection",
+                    passed: false,
+                }),
+                _ => None,
+            }
+        } else if is("data-marker") {
+            match value {
+                b"__DIVIDER__" | b"__HEADERS__" => Some(Kind::Rest("zimbra")),
+                b"__QUOTED_TEXT__" => Some(Kind::Quote("zimbra")),
+                _ => None,
+            }
+        } else if is("fairemail") {
+            match value {
+                b"reference" => Some(Kind::Frame {
+                    mark: "fairemail",
+                    passed: false,
+                }),
+                b"signature" => Some(Kind::Signature),
+                _ => None,
+            }
+        } else {
+            None
+        };
+        // A name of a mail program tells more than `type="cite"`.
+        if kind.is_none() || kind == Some(Kind::Quote("blockquote-cite")) {
+            kind = found.or(kind);
+        }
+    }
+    kind
+}
+
+/// A word of a class, or an id. Outlook on the web puts `x_` before those of a mail that it quotes.
+fn kind_of_word(mut word: &[u8], is_quote: bool) -> Option<Kind> {
+    while let Some(rest) = word.strip_prefix(b"x_") {
+        word = rest;
+    }
+    let frame = |mark| {
+        Some(if is_quote {
+            Kind::Quote(mark)
+        } else {
+            Kind::Frame {
+                mark,
+                passed: false,
+            }
+        })
+    };
+    match word {
+        b"gmail_quote" | b"gmail_quote_container" => frame("gmail_quote"),
+        b"protonmail_quote" => frame("protonmail_quote"),
+        b"zmail_extra" => frame("zmail_extra"),
+        b"divRplyFwdMsg" => Some(Kind::Rest("divRplyFwdMsg")),
+        b"OutlookMessageHeader" => Some(Kind::Rest("OutlookMessageHeader")),
+        b"ms-outlook-mobile-reference-message" | b"mail-editor-reference-message-container" => {
+            Some(Kind::Rest("outlook-reference-message"))
+        }
+        b"moz-forward-container" => Some(Kind::Rest("moz-forward-container")),
+        b"zwchr" => Some(Kind::Rest("zimbra")),
+        b"yahoo_quoted" => Some(Kind::Quote("yahoo_quoted")),
+        b"isReplyContent" => Some(Kind::Quote("isReplyContent")),
+        b"front-blockquote" | b"tutanota_quote" if is_quote => Some(Kind::Quote("blockquote-cite")),
+        b"moz-cite-prefix" | b"gmail_attr" | b"reply-intro" => Some(Kind::Introduction),
+        b"gmail_signature"
+        | b"moz-signature"
+        | b"protonmail_signature_block"
+        | b"ms-outlook-mobile-signature"
+        | b"ymail_android_signature"
+        | b"composer_signature"
+        | b"AppleMailSignature"
+        | b"Signature"
+        | b"_rc_sig" => Some(Kind::Signature),
+        _ if word.starts_with(b"yahoo_quoted_") => Some(Kind::Quote("yahoo_quoted")),
+        _ if is_yqt(word) => Some(Kind::Quote("yahoo_quoted")),
+        _ => None,
+    }
+}
+
+/// `yqt1234567890`
+fn is_yqt(word: &[u8]) -> bool {
+    word.strip_prefix(b"yqt")
+        .is_some_and(|rest| rest.len() >= 4 && rest.iter().all(u8::is_ascii_digit))
+}
+
+/// Text with its entities decoded.
+fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('&') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for token in Tokenizer::new(text).flatten() {
+        if let Gum::String(text) = token {
+            out.push_str(&String::from_utf8_lossy(&text));
+        }
+    }
+    Cow::Owned(out)
+}

@@ -1,0 +1,70 @@
+//! The lines of a text/plain body, for the judge.
+//!
+//! Known limits: only `>` and initials before it (`LC>`) mark a quoted line; a quoted line that a mail program wrapped
+//! counts as quoted only between two others, see `judge`.
+
+use super::judge::{Judge, Level, Line};
+use super::{Nowhere, Place, phrases};
+
+/// Octets of a line that are looked at.
+pub(super) const REACH: usize = 600;
+
+pub(super) fn lines(text: &str, mut judge: Judge) -> Result<Place, Nowhere> {
+    let mut place = if text.starts_with('\u{FEFF}') {
+        '\u{FEFF}'.len_utf8()
+    } else {
+        0
+    };
+    let mut blank = false;
+    while let Some(rest) = text.get(place..).filter(|rest| !rest.is_empty()) {
+        let length =
+            memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end.saturating_add(1));
+        let line = rest.get(..length).unwrap_or(rest);
+        let shown = head(line.trim_end());
+        let body = unquoted(shown);
+        if shown.trim_matches(is_blank).is_empty() {
+            blank = true;
+        } else {
+            let line = Line {
+                text: body.unwrap_or(shown),
+                whole: shown.len() == line.trim_end().len(),
+                place: Some(place),
+                level: if body.is_some() {
+                    Level::Marked
+                } else {
+                    Level::Own
+                },
+                blank_before: std::mem::take(&mut blank),
+                ..Line::default()
+            };
+            if let Some(verdict) = judge.line(&line) {
+                return verdict;
+            }
+        }
+        place = place.saturating_add(length);
+    }
+    judge.end()
+}
+
+/// The first [`REACH`] octets, less what is left of a character.
+pub(super) fn head(line: &str) -> &str {
+    line.get(..line.floor_char_boundary(REACH)).unwrap_or(line)
+}
+
+/// What stands behind the quote marks.
+pub(super) fn unquoted(line: &str) -> Option<&str> {
+    let line = line.trim_start();
+    let initials = line
+        .bytes()
+        .take(4)
+        .take_while(u8::is_ascii_uppercase)
+        .count();
+    let quoted = line.get(initials..)?;
+    quoted
+        .starts_with('>')
+        .then(|| quoted.trim_start_matches(|c: char| c == '>' || c.is_whitespace()))
+}
+
+pub(super) fn is_blank(c: char) -> bool {
+    c.is_whitespace() || phrases::is_unseen(c)
+}
