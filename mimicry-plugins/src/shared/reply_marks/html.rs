@@ -23,7 +23,10 @@ pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
         html,
         judge,
         verdict: None,
-        gap: Gap::default(),
+        gap: Gap {
+            at: Some(if html.starts_with('\u{FEFF}') { 3 } else { 0 }),
+            ..Gap::default()
+        },
         hidden: 0,
         text: String::new(),
         open: None,
@@ -35,6 +38,7 @@ pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
         pre: 0,
         nest: Nest::default(),
         shown: false,
+        image: None,
     };
     while let Some(token) = scan.next() {
         match token.event {
@@ -81,6 +85,8 @@ struct Reader<'a> {
     nest: Nest,
     /// Something was seen.
     shown: bool,
+    /// The place above a line that begins with an image.
+    image: Option<Option<usize>>,
 }
 
 /// What is known of a line at its first character.
@@ -106,6 +112,52 @@ struct Element {
     /// Index of its name, and how many of that name were open with it.
     name: usize,
     level: u32,
+    /// What it and those around it make of a line.
+    state: State,
+}
+
+#[derive(Clone, Copy, Default)]
+struct State {
+    level: Level,
+    introduction: bool,
+    signature: bool,
+    /// The mark of a [`Kind::Frame`].
+    frame: Option<&'static str>,
+    /// There is one whose blockquote has not come.
+    unpassed: bool,
+}
+
+impl State {
+    fn within(mut self, kind: Kind) -> State {
+        let sure = match kind {
+            Kind::Rest(mark) | Kind::Quote(mark) => Some(mark),
+            Kind::Frame { mark, passed } => {
+                self.frame = Some(mark);
+                self.unpassed |= !passed;
+                (!passed).then_some(mark)
+            }
+            Kind::Loose => {
+                if self.level == Level::Own {
+                    self.level = Level::Loose;
+                }
+                None
+            }
+            Kind::Introduction => {
+                self.introduction = true;
+                None
+            }
+            Kind::Signature => {
+                self.signature = true;
+                None
+            }
+        };
+        if let Some(mark) = sure
+            && !matches!(self.level, Level::Sure(_))
+        {
+            self.level = Level::Sure(mark);
+        }
+        self
+    }
 }
 
 /// What mail programs say by an element.
@@ -127,19 +179,10 @@ enum Kind {
 }
 
 /// Elements that may bear a mark, whose nesting is followed.
-const TRACKED: [&[u8]; 8] = [
-    b"div",
-    b"blockquote",
-    b"p",
-    b"span",
-    b"table",
-    b"section",
-    b"pre",
-    b"font",
-];
+const TRACKED: [&[u8]; 6] = [b"div", b"p", b"span", b"blockquote", b"table", b"section"];
 
 /// Open elements among which the partner of an end tag is sought: more have no meaning in a mail.
-const DEPTH: usize = 512;
+const DEPTH: usize = 100;
 
 impl Reader<'_> {
     fn text(&mut self, token: Token) {
@@ -193,10 +236,14 @@ impl Reader<'_> {
             return;
         }
         let mark = self.mark.take();
+        let state = self.state();
         let opening = mark.and_then(|(index, _)| self.quotes.get(index));
         self.open = Some(Opened {
-            place: mark.map_or(self.gap.at, |(_, place)| place),
-            level: self.level(),
+            place: match (mark, self.image.take()) {
+                (Some((_, place)), _) | (None, Some(place)) => place,
+                (None, None) => self.gap.at,
+            },
+            level: state.level,
             opens: match opening {
                 Some(Element {
                     kind: Kind::Rest(mark),
@@ -204,44 +251,27 @@ impl Reader<'_> {
                 }) => Some(mark),
                 _ => None,
             },
-            introduction: self.is_in(Kind::Introduction),
-            signature: self.is_in(Kind::Signature),
+            introduction: state.introduction,
+            signature: state.signature,
         });
     }
 
-    fn level(&self) -> Level {
-        let mut level = Level::Own;
-        for element in self.quotes.iter().take(DEPTH) {
-            match element.kind {
-                Kind::Rest(mark)
-                | Kind::Quote(mark)
-                | Kind::Frame {
-                    mark,
-                    passed: false,
-                } => {
-                    return Level::Sure(mark);
-                }
-                Kind::Loose => level = Level::Loose,
-                _ => {}
-            }
-        }
-        level
-    }
-
-    fn is_in(&self, kind: Kind) -> bool {
-        let inner = self.quotes.iter().rev().take(DEPTH);
-        inner.into_iter().any(|element| element.kind == kind)
+    fn state(&self) -> State {
+        self.quotes
+            .last()
+            .map(|element| element.state)
+            .unwrap_or_default()
     }
 
     fn line_break(&mut self) {
-        if self.open.is_some() {
-            self.line_end();
-        } else {
+        if self.open.is_none() && self.image.is_none() {
             self.blank = true;
         }
+        self.line_end();
     }
 
     fn line_end(&mut self) {
+        self.image = None;
         let Some(opened) = self.open.take() else {
             return;
         };
@@ -291,12 +321,13 @@ impl Reader<'_> {
             }
             Shape::Rule => {
                 self.line_end();
+                let state = self.state();
                 let mut opened = Opened {
                     place: self.gap.at,
-                    level: self.level(),
+                    level: state.level,
                     opens: None,
                     introduction: false,
-                    signature: self.is_in(Kind::Signature),
+                    signature: state.signature,
                 };
                 if let Some(Kind::Rest(mark)) = kind_of(name, scan.attributes_of(token)) {
                     opened.opens = Some(mark);
@@ -308,7 +339,12 @@ impl Reader<'_> {
                 self.tell(opened, true);
                 return self.seen(token.end);
             }
-            Shape::Image => return self.seen(token.end),
+            Shape::Image => {
+                if self.open.is_none() && self.image.is_none() {
+                    self.image = Some(self.gap.at);
+                }
+                return self.seen(token.end);
+            }
             Shape::Void => return self.gap(token.end),
             Shape::Block => self.line_end(),
             Shape::Paragraph => {
@@ -336,18 +372,12 @@ impl Reader<'_> {
         let level = *count;
         let mut kind = kind_of(name, scan.attributes_of(token));
         if name.eq_ignore_ascii_case(b"blockquote") {
-            let frame = self
-                .quotes
-                .iter_mut()
-                .rev()
-                .take(DEPTH)
-                .find_map(|element| {
-                    if let Kind::Frame { mark, passed } = &mut element.kind {
-                        *passed = true;
-                        return Some(*mark);
-                    }
-                    None
-                });
+            let State {
+                frame, unpassed, ..
+            } = self.state();
+            if unpassed {
+                self.pass_frames();
+            }
             kind = match (frame, kind) {
                 (Some(mark), _) => Some(Kind::Quote(mark)),
                 (None, None) => Some(Kind::Loose),
@@ -364,7 +394,20 @@ impl Reader<'_> {
             kind,
             name: index,
             level,
+            state: self.state().within(kind),
         });
+    }
+
+    /// The blockquote has come for which the frames stand: what is below it in them is the writer's.
+    fn pass_frames(&mut self) {
+        let mut state = State::default();
+        for element in &mut self.quotes {
+            if let Kind::Frame { passed, .. } = &mut element.kind {
+                *passed = true;
+            }
+            state = state.within(element.kind);
+            element.state = state;
+        }
     }
 
     fn end(&mut self, tag: Tag, token: Token, slice: &[u8]) {
@@ -584,7 +627,7 @@ fn kind_of_word(mut word: &[u8], is_quote: bool) -> Option<Kind> {
         b"yahoo_quoted" => Some(Kind::Quote("yahoo_quoted")),
         b"isReplyContent" => Some(Kind::Quote("isReplyContent")),
         b"front-blockquote" | b"tutanota_quote" if is_quote => Some(Kind::Quote("blockquote-cite")),
-        b"moz-cite-prefix" | b"gmail_attr" | b"reply-intro" => Some(Kind::Introduction),
+        b"moz-cite-prefix" | b"reply-intro" => Some(Kind::Introduction),
         b"gmail_signature"
         | b"moz-signature"
         | b"protonmail_signature_block"

@@ -305,7 +305,8 @@ impl Judge {
 
     /// An introduction so complete that it needs no quote marks below it.
     fn announce(&mut self) {
-        if self.weak.is_some() {
+        let has_address = |kept: &Kept| phrases::has_address(&kept.text);
+        if self.weak.is_some() || !self.own.recent.iter().any(has_address) {
             return;
         }
         if let Some((first, traits)) = self.introduction()

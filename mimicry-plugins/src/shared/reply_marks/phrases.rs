@@ -11,7 +11,7 @@
 pub(super) enum Lead {
     /// `-----Original Message-----`, `-----Laura wrote: -----`: known words between dashes.
     Divider(&'static str),
-    /// Dashes around other words: something only if header lines follow.
+    /// Dashes around other words, or a summary as Notes writes it: something only if header lines follow.
     Dashes,
     /// `Begin forwarded message:`
     Begin,
@@ -50,7 +50,7 @@ impl Traits {
         if !ends_in_colon(line) {
             return Traits::default();
         }
-        let line = line.trim_matches(is_decoration).to_lowercase();
+        let line = small(line.trim_matches(is_decoration));
         let (date, time) = date_and_time(&line);
         Traits {
             opener: OPENERS.iter().any(|opener| line.starts_with(opener)),
@@ -104,11 +104,7 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
         if dashes(line) < 2 || tail < 2 {
             return None;
         }
-        let inner = inner
-            .trim()
-            .trim_end_matches(COLONS)
-            .trim_end()
-            .to_lowercase();
+        let inner = small(inner.trim().trim_end_matches(COLONS).trim_end());
         return Some(if ORIGINAL.contains(&inner.as_str()) {
             Lead::Divider("original-message")
         } else if FORWARDED.contains(&inner.as_str()) {
@@ -119,7 +115,10 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
             Lead::Dashes
         });
     }
-    let words = line.strip_suffix(COLONS)?.trim_end().to_lowercase();
+    if is_summary(line) {
+        return Some(Lead::Dashes);
+    }
+    let words = small(line.strip_suffix(COLONS)?.trim_end());
     BEGIN.contains(&words.as_str()).then_some(Lead::Begin)
 }
 
@@ -130,10 +129,7 @@ pub(super) fn label(line: &str) -> Option<Label> {
         .char_indices()
         .take(24)
         .find(|&(_, c)| COLONS.contains(&c))?;
-    let name = line
-        .get(..at)?
-        .trim_end_matches(is_decoration)
-        .to_lowercase();
+    let name = small(line.get(..at)?.trim_end_matches(is_decoration));
     LABELS
         .iter()
         .find(|(_, names)| names.contains(&name.as_str()))
@@ -168,6 +164,29 @@ fn is_decoration(c: char) -> bool {
 
 pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
+}
+
+/// In small letters, with one blank for any white space.
+fn small(line: &str) -> String {
+    let mut out = String::with_capacity(line.len());
+    for c in line.chars().filter(|&c| !is_unseen(c)) {
+        if !c.is_whitespace() {
+            out.extend(c.to_lowercase());
+        } else if !out.ends_with(' ') {
+            out.push(' ');
+        }
+    }
+    out
+}
+
+/// `Laura Chen ---03/19/2024 03:58:12 PM---Hello Peter, could you`, which Notes puts above the header lines.
+fn is_summary(line: &str) -> bool {
+    let mut parts = line.split("---");
+    parts.next().is_some_and(|name| !name.is_empty())
+        && parts
+            .next()
+            .is_some_and(|when| date_and_time(when) == (true, true))
+        && parts.next().is_some()
 }
 
 /// Characters of a rule, at least.
@@ -613,7 +632,7 @@ mod tests {
             ("Am 19.03.24 um 15:58 schrieb Laura Chen:", false),
             ("Laura Chen <laura@example.com> schrieb am Di., 19. März 2024, 15:58:", true),
             ("Le mar. 19 mars 2024 à 15:58, Laura Chen <laura@example.com> a écrit :", true),
-            ("Le 19/03/2024 à 15h58, Laura Chen a écrit\u{a0}:", false),
+            ("Le 19/03/2024 à 15h58, Laura Chen a\u{a0}écrit\u{a0}:", false),
             ("El mar, 19 mar 2024 a las 15:58, Laura Chen (<laura@example.com>) escribió:", true),
             ("Il giorno mar 19 mar 2024 alle ore 15:58 Laura Chen <laura@example.com> ha scritto:", true),
             ("Il 19/03/2024 15.58, Laura Chen ha scritto:", false),
@@ -673,6 +692,11 @@ mod tests {
                 Some(Lead::Divider("wrote-divider")),
             ),
             ("---- chapter two ----", Some(Lead::Dashes)),
+            (
+                "Laura Chen ---03/19/2024 03:58:12 PM---Hello Peter",
+                Some(Lead::Dashes),
+            ),
+            ("a---b---c", None),
             ("__________", Some(Lead::Rule)),
             ("——————————", Some(Lead::Rule)),
             ("_________", None),
@@ -680,7 +704,7 @@ mod tests {
             ("-- Laura", None),
             ("- Original Message -", None),
             ("Begin forwarded message:", Some(Lead::Begin)),
-            ("Vidarebefordrat brev:", Some(Lead::Begin)),
+            ("Vidarebefordrat\u{a0}brev:", Some(Lead::Begin)),
             ("Begin forwarded message", None),
             ("Original Message", None),
         ] {
@@ -699,6 +723,8 @@ mod tests {
             ("  Date:\tx", Some(Label::Sent)),
             ("SUBJECT: x", Some(Label::Subject)),
             ("Cc: x", Some(Label::Other)),
+            ("Reply\n To: x", Some(Label::Other)),
+            ("\u{200E}From: x", Some(Label::From)),
             ("From Laura: x", None),
             ("From", None),
             (": x", None),
