@@ -143,6 +143,7 @@ fn shows_to(html: &[u8], at: usize, reading: Reading) -> (bool, Twist) {
         whole = match token.event {
             Event::Text => true,
             Event::Open(_) | Event::Start(Tag::Frameset) => false,
+            Event::Raw => token.end < at,
             _ => token.end <= at,
         };
         match token.event {
@@ -1311,6 +1312,7 @@ impl TextWriter {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::collections::BTreeMap;
 
     /// `^` in `marked` is where the spot must be.
     fn spot(marked: &str, end: Place) -> Result<Spot, NoPlace> {
@@ -1610,6 +1612,40 @@ mod tests {
     }
 
     #[test]
+    fn what_shows() {
+        for (marked, seen) in [
+            ("^", true),
+            ("a^b", true),
+            ("<p>^a</p>", true),
+            ("<p^>a</p>", false),
+            ("<a title='^'>", false),
+            ("<!-- ^ -->", false),
+            ("<!-- --^>", false),
+            ("<script>^</script>", false),
+            ("<script>a^</script>", false),
+            ("<textarea>^", false),
+            ("<style></style>^", true),
+            ("<table>^<tr><td>", false),
+            ("<table><tr>^<td>", false),
+            ("<table><tr><td>^", true),
+            ("<table></table>^", true),
+            ("<select>^</select>", false),
+            ("<template>^</template>", false),
+            ("<![if !mso]>^<![endif]>", false),
+            ("<![if !mso]><![endif]>^", true),
+            ("<frameset>^", false),
+            ("<noscript>^</noscript>", false),
+            ("<noscript><p>a</noscript>^", true),
+            ("<noscript><!-- </noscript>^ -->", false),
+        ] {
+            let at = marked.find('^').expect("a mark");
+            let html = marked.replacen('^', "", 1);
+            assert_eq!(shows(html.as_bytes(), at), seen, "{marked}");
+        }
+        assert!(!shows(b"a", 2));
+    }
+
+    #[test]
     fn html_from_text() {
         for (text, html) in [
             ("", ""),
@@ -1856,6 +1892,56 @@ mod tests {
                 prop_assert!(rest.len() <= 1);
             }
             prop_assert_eq!(ours, theirs);
+        }
+
+        /// The first attribute of each name, as html5gum reads it; what it decodes or replaces is left out.
+        #[test]
+        fn reads_attributes_as_html5gum(html in soup()) {
+            let mut scan = Scan::new(&html, Reading::BROWSER);
+            let mut ours = Vec::new();
+            while let Some(token) = scan.next() {
+                if matches!(token.event, Event::Start(_)) {
+                    let mut first = BTreeMap::new();
+                    for (name, value) in scan.attributes_of(token) {
+                        first.entry(name.to_ascii_lowercase()).or_insert_with(|| value.to_vec());
+                    }
+                    ours.push(first);
+                }
+            }
+            let mut emitter = DefaultEmitter::default();
+            emitter.naively_switch_states(true);
+            let theirs = Tokenizer::new_with_emitter(&html, emitter).flatten().filter_map(|token| match token {
+                Gum::StartTag(tag) => Some(tag.attributes),
+                _ => None,
+            });
+            for (ours, theirs) in ours.into_iter().zip(theirs) {
+                prop_assert_eq!(ours.len(), theirs.len());
+                // NUL becomes U+FFFD there.
+                if ours.keys().flatten().any(|&b| b == 0) {
+                    continue;
+                }
+                for (ours, (name, value)) in ours.iter().zip(&theirs) {
+                    prop_assert_eq!(ours.0, &name.to_vec());
+                    if !ours.1.iter().any(|b| matches!(b, b'&' | b'\0' | b'\r')) {
+                        prop_assert_eq!(ours.1, &value.to_vec());
+                    }
+                }
+            }
+        }
+
+        /// Between tokens, where ours shows, it is markup, and all else stays what it was.
+        #[test]
+        fn what_shows_is_markup(html in soup()) {
+            let spots: Vec<usize> = Scan::new(&html, Reading::BROWSER).map(|token| token.end).collect();
+            for at in spots.into_iter().filter(|&at| shows(&html, at)) {
+                let block = b"<p class=ours>OURS</p>\n";
+                let (before, after) = html.split_at(at);
+                let (old, new, block) = (flat(&html), flat(&[before, block, after].concat()), flat(block));
+                let from = new.iter().position(|token| token.contains("ours")).expect("our tag");
+                prop_assert_eq!(&new[..from], &old[..from]);
+                prop_assert_eq!(&new[from..from + block.len()], &block[..]);
+                prop_assert_eq!(&new[from + block.len()..], &old[from..]);
+            }
         }
 
         /// What goes in at the spot is markup there, and all else stays what it was.
