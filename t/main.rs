@@ -1,6 +1,6 @@
 //! Tests of the whole: the program as it is built, and the source as it stands.
 //!
-//! - [`cli`]: the command line, as an administrator uses it
+//! - [`cli`]: the command line, as an administrator uses it · [`demo`]: its first command
 //! - [`relay`]: mail through the daemon when all is well · [`reply`]: what the next hop says, and what the client hears of it
 //! - [`rules`]: rules at work · [`hostile`]: MIME that is an attack
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
@@ -17,6 +17,7 @@
 
 mod abuse;
 mod cli;
+mod demo;
 mod faults;
 mod harness;
 mod hostile;

@@ -374,7 +374,7 @@ fn a_broken_pipe_is_no_signal() {
 #[test]
 fn deadlines_do_not_depend_on_the_clock_that_can_be_set() {
     // The log, the names of files in a Maildir, the date of the Received field.
-    const READ_BY_PEOPLE: &[&str] = &["logging/", "maildir.rs", "clock.rs", "demo"];
+    const READ_BY_PEOPLE: &[&str] = &["logging/", "maildir.rs", "clock.rs"];
     let mut stack = vec![root().join("mimicryd/src")];
     let mut seen = 0;
     while let Some(folder) = stack.pop() {

@@ -110,8 +110,8 @@ impl Daemon {
     }
 }
 
-/// The user that workers become.
-fn owner(config: &Config) -> Option<(Uid, Gid)> {
+/// The user that workers become when the master is root.
+pub fn owner(config: &Config) -> Option<(Uid, Gid)> {
     let user = config.daemon.user.as_deref().unwrap_or("mimicry");
     let group = config.daemon.group.as_deref();
     [user, "nobody"]

@@ -100,8 +100,8 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
     Ok(Output {
         out,
         err,
-        exit: Exit::Ok,
         must_arrive: true,
+        ..Output::text(String::new())
     })
 }
 

@@ -1,7 +1,7 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `filter`, `plugins`: one file per command
-//! - `daemon`: run, status, reload, stop
+//! - `daemon`: run, status, reload, stop · `demo`: the daemon shown at work
 //! - `input`: the options that commands share, and the mail
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
 //!   two trees differ
@@ -20,6 +20,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 mod account;
 mod check;
 mod daemon;
+mod demo;
 mod explain;
 mod filter;
 mod input;
@@ -92,6 +93,8 @@ pub struct Output {
     pub exit: Exit,
     /// Is the work done only when all of `out` has been read; else a reader that has seen enough is no failure.
     pub must_arrive: bool,
+    /// A daemon that goes on if `out` has been read; else it is stopped, for nobody would know of it.
+    running: Option<demo::Running>,
 }
 
 impl Output {
@@ -101,6 +104,7 @@ impl Output {
             err: String::new(),
             exit: Exit::Ok,
             must_arrive: false,
+            running: None,
         }
     }
 
@@ -111,6 +115,7 @@ impl Output {
             err: format!("mimicryd: {reason}\n"),
             exit,
             must_arrive: false,
+            running: None,
         }
     }
 }
@@ -145,6 +150,8 @@ enum Command {
     Filter(filter::Args),
     /// List the plugins, or one of them with its options
     Plugins(plugins::Args),
+    /// Show the daemon at work: five mails through it, and what became of them
+    Demo(demo::Args),
     /// Run the daemon
     Run(daemon::RunArgs),
     /// Show what the daemon and its workers are doing
@@ -182,6 +189,7 @@ fn run(cli: &Cli) -> Output {
         Command::Explain(args) => explain::run(args, out, err),
         Command::Filter(args) => filter::run(args, err),
         Command::Plugins(args) => plugins::run(args, out),
+        Command::Demo(args) => demo::run(args, out, err),
         Command::Run(args) => daemon::run(args),
         Command::Status(args) => daemon::status(args, err),
         Command::Reload(args) => daemon::reload(args, err),
@@ -217,7 +225,7 @@ fn write(output: Output) -> Exit {
     let _ = io::stderr().write_all(output.err.as_bytes());
     let mut stdout = io::stdout().lock();
     let Err(error) = stdout.write_all(&output.out).and_then(|()| stdout.flush()) else {
-        return output.exit;
+        return output.running.map_or(output.exit, demo::Running::release);
     };
     let closed = error.kind() == io::ErrorKind::BrokenPipe;
     if closed && !output.must_arrive {

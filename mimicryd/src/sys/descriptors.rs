@@ -1,7 +1,7 @@
 //! Descriptors: those that the service manager handed over (sd_listen_fds(3)), and what std and nix cannot do with one.
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -20,6 +20,23 @@ pub fn inherited() -> io::Result<Vec<(OwnedFd, String)>> {
         (unsafe { OwnedFd::from_raw_fd(descriptor) }, name)
     };
     Ok(named.map(own).collect())
+}
+
+/// Makes a descriptor the one that a program started by exec finds with LISTEN_FDS=1, in the place of whatever had that number.
+///
+/// For a child of a fork that execs next and uses no other descriptor any more.
+pub fn hand_over(descriptor: OwnedFd) -> io::Result<()> {
+    // SD_LISTEN_FDS_START.
+    const FIRST: RawFd = 3;
+    let number = descriptor.into_raw_fd();
+    if number == FIRST {
+        // SAFETY: fcntl takes any number and touches no memory. dup2 onto itself would leave it closed on exec.
+        Errno::result(unsafe { libc::fcntl(FIRST, libc::F_SETFD, 0) })?;
+    } else {
+        // SAFETY: dup2 takes any numbers and touches no memory. Who owned the place loses it, which exec would do next.
+        Errno::result(unsafe { libc::dup2(number, FIRST) })?;
+    }
+    Ok(())
 }
 
 /// Reading and writing return at once from now on, for all who share the open file.
