@@ -78,7 +78,7 @@ pub struct Outgoing<'m> {
 }
 
 impl<'m> Outgoing<'m> {
-    pub fn len(self) -> usize {
+    pub fn octets(self) -> usize {
         self.above.len().saturating_add(self.message.len())
     }
 

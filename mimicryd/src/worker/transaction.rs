@@ -215,7 +215,7 @@ pub fn run(
         };
         let relaying = Instant::now();
         let answer = hand.deliver(class, outgoing);
-        answers.push(Some((answer, outgoing.len(), relaying.elapsed())));
+        answers.push(Some((answer, outgoing.octets(), relaying.elapsed())));
     }
     story.end(&mail.envelope, classes, &judged, answers)
 }
@@ -283,7 +283,7 @@ impl Hand<'_> {
                 return answer;
             }
         }
-        match self.address_again(class, mail.len() as u64) {
+        match self.address_again(class, mail.octets() as u64) {
             Ok(line) => {
                 let line = class.line.insert(line);
                 if line.needs_7bit && !mail.is_ascii() {
