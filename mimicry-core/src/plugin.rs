@@ -300,6 +300,8 @@ pub enum ValueKind {
     Words(&'static [&'static str]),
     /// A list of lines; a single one needs no brackets.
     Lines,
+    /// A list of files whose octets are read at load; a single one needs no brackets.
+    Files,
 }
 
 impl ValueKind {
@@ -316,6 +318,7 @@ impl ValueKind {
             ValueKind::Word(words) => words.join(" | "),
             ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
             ValueKind::Lines => "list".into(),
+            ValueKind::Files => "list of files".into(),
         }
     }
 }
@@ -333,6 +336,8 @@ pub enum Value {
     Text(String),
     /// Words and Lines.
     List(Vec<String>),
+    /// Name without folders, and content.
+    Files(Vec<(String, Vec<u8>)>),
 }
 
 /// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
@@ -374,6 +379,14 @@ impl Options {
         match self.values.get(name) {
             Some(Value::Text(text)) => Some(text),
             _ => None,
+        }
+    }
+
+    /// Name without folders, and content. Empty when unset.
+    pub fn files(&self, name: &str) -> &[(String, Vec<u8>)] {
+        match self.values.get(name) {
+            Some(Value::Files(files)) => files,
+            _ => &[],
         }
     }
 

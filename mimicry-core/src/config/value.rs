@@ -4,7 +4,8 @@
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 use toml::Spanned;
@@ -60,7 +61,8 @@ impl Reader<'_> {
                 self.bounded(given, bounds, low, high, node)
             }
             Kind::File => {
-                let text = self.file_name(node)?;
+                let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
+                let text = self.file_name(text, node.span())?;
                 Some(Given::File(self.directory.join(text)))
             }
             Kind::Networks => {
@@ -188,6 +190,21 @@ impl Reader<'_> {
                     .collect::<Option<Vec<String>>>()
                     .map(Value::List)
             }
+            ValueKind::Files => {
+                let texts = self.texts(node, help)?;
+                let files: Vec<Option<(String, Vec<u8>)>> = texts
+                    .into_iter()
+                    .map(|(text, span)| {
+                        let path = Path::new(self.file_name(text, span.clone())?);
+                        let name = path.file_name()?.to_str()?.to_string();
+                        Some((name, self.octets_of(path, span)?))
+                    })
+                    .collect();
+                files
+                    .into_iter()
+                    .collect::<Option<Vec<_>>>()
+                    .map(Value::Files)
+            }
             ValueKind::Lines => {
                 let texts = self.texts(node, help)?;
                 let mut lines = Vec::new();
@@ -289,22 +306,20 @@ impl Reader<'_> {
         }
     }
 
-    fn file_name<'t>(&mut self, node: &'t Node<'_>) -> Option<&'t str> {
-        let help = value_help(ValueKind::TextFile);
-        let text = self.text(node, || help.into())?;
-        if text.is_empty() || text.contains('\0') {
-            self.complaints
-                .error(node.span(), "not the name of a file", help);
+    fn file_name<'t>(&mut self, text: &'t str, span: Range<usize>) -> Option<&'t str> {
+        if text.is_empty() || text.contains('\0') || Path::new(text).file_name().is_none() {
+            let help = value_help(ValueKind::TextFile);
+            self.complaints.error(span, "not the name of a file", help);
             return None;
         }
         Some(text)
     }
 
-    /// The content of a file, without the byte order mark that editors for Windows put before it.
-    fn text_file(&mut self, node: &Node<'_>) -> Option<String> {
-        let path = self.directory.join(self.file_name(node)?);
-        let octets = match (self.read)(&path) {
-            Ok(octets) => octets,
+    /// The content of a file; `path` may be relative to the configuration.
+    fn octets_of(&mut self, path: &Path, span: Range<usize>) -> Option<Vec<u8>> {
+        let path = self.directory.join(path);
+        match (self.read)(&path) {
+            Ok(octets) => Some(octets),
             Err(error) => {
                 let help = if error.kind() == io::ErrorKind::NotFound {
                     "a relative name is relative to the configuration file"
@@ -312,13 +327,21 @@ impl Reader<'_> {
                     "mimicry must be able to read it when the configuration is loaded"
                 };
                 self.complaints.error(
-                    node.span(),
+                    span,
                     format!("cannot read {}: {error}", path.display()),
                     help,
                 );
-                return None;
+                None
             }
-        };
+        }
+    }
+
+    /// The content of a file, without the byte order mark that editors for Windows put before it.
+    fn text_file(&mut self, node: &Node<'_>) -> Option<String> {
+        let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
+        let path = Path::new(self.file_name(text, node.span())?);
+        let octets = self.octets_of(path, node.span())?;
+        let path = self.directory.join(path);
         match String::from_utf8(octets) {
             Ok(text) => Some(
                 text.strip_prefix('\u{feff}')

@@ -50,11 +50,35 @@ impl NewPart {
         content: &[u8],
         newline: Newline,
     ) -> NewPart {
+        NewPart::file(media_type, filename, "attachment", "", content, newline)
+    }
+
+    /// A picture in base64 that HTML shows by `cid:ID`; see [`content_id`].
+    pub fn image(
+        media_type: &str,
+        filename: &str,
+        id: &str,
+        content: &[u8],
+        newline: Newline,
+    ) -> NewPart {
+        let id = format!("Content-ID: <{id}>{}", newline.as_str());
+        NewPart::file(media_type, filename, "inline", &id, content, newline)
+    }
+
+    /// `fields`: more complete fields.
+    fn file(
+        media_type: &str,
+        filename: &str,
+        disposition: &str,
+        fields: &str,
+        content: &[u8],
+        newline: Newline,
+    ) -> NewPart {
         let nl = newline.as_str();
         let name = newline.apply(&encode_filename_params("name", filename));
         let filename = newline.apply(&encode_filename_params("filename", filename));
         let header = format!(
-            "Content-Type: {media_type}{name}{nl}Content-Transfer-Encoding: base64{nl}Content-Disposition: attachment{filename}{nl}"
+            "Content-Type: {media_type}{name}{nl}Content-Transfer-Encoding: base64{nl}{fields}Content-Disposition: {disposition}{filename}{nl}"
         );
         NewPart {
             media_type: media_type.to_ascii_lowercase(),
@@ -85,6 +109,21 @@ pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
             && others.iter().all(|other| finder.find(other).is_none())
         {
             return boundary;
+        }
+        // A message can hold only so many candidates, so this ends.
+        hash = hash.wrapping_add(1);
+    }
+}
+
+/// A Content-ID that occurs nowhere in the message (RFC 2045 section 7), for what `salt` tells from others. The same message
+/// and salt give the same one.
+pub fn content_id(message: &Message, salt: &str) -> String {
+    let head = message.raw().get(..64 * 1024).unwrap_or(message.raw());
+    let mut hash = fnv1a(salt.as_bytes(), fnv1a(head, 0));
+    loop {
+        let id = format!("{hash:016x}@mimicry.invalid");
+        if memmem::find(message.raw(), id.as_bytes()).is_none() {
+            return id;
         }
         // A message can hold only so many candidates, so this ends.
         hash = hash.wrapping_add(1);

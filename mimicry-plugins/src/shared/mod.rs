@@ -3,6 +3,7 @@
 pub mod bundle;
 pub mod collect;
 pub mod html;
+pub mod insert;
 pub mod names;
 pub mod plain;
 pub mod reply_marks;

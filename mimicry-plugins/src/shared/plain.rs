@@ -145,7 +145,7 @@ fn line_ends_due(old: &[u8], flowed: bool) -> usize {
     })
 }
 
-fn starts_with_blank_line(old: &[u8]) -> bool {
+pub(super) fn starts_with_blank_line(old: &[u8]) -> bool {
     old.split(|&b| b == b'\n').next().is_some_and(is_blank) && old.contains(&b'\n')
 }
 

@@ -1,0 +1,621 @@
+//! A text of ours put into the text of a mail: into every variant that a reader may see, in the charset and coding of each
+//! part, or into a part of its own where that is impossible or not allowed.
+//!
+//! If one variant cannot take it, none is edited and the `fallback` ladder decides, so that no reader sees the text twice and
+//! none sees it broken.
+//!
+//! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
+//! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
+
+use mimicry_core::message::compose::{self, NewPart};
+use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
+use mimicry_core::message::roles::{Role, Roles};
+use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
+use mimicry_core::message::{Message, Part, PartId};
+use mimicry_core::plugin::{Fault, Finish, Task};
+use mimicry_core::rule::Reason;
+
+use super::html::{self, Why};
+use super::plain::{self, DelSp};
+use super::reply_marks::{self, Confidence, Nowhere};
+
+/// How a text goes into a mail: fixed by the rule.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    pub place: Place,
+    pub which: Which,
+    /// Lines between the mail's own text and ours, in text/plain.
+    pub separator: String,
+    pub once: Once,
+    /// In this order, when a part cannot take the text. Nothing more to try = skip.
+    pub fallback: Vec<Fallback>,
+}
+
+/// Where in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Top,
+    Bottom,
+    /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
+    BelowReply,
+}
+
+impl Place {
+    pub const WORDS: &'static [&'static str] = &["bottom", "top", "below-reply"];
+
+    pub fn from_word(word: &str) -> Option<Place> {
+        match word {
+            "bottom" => Some(Place::Bottom),
+            "top" => Some(Place::Top),
+            "below-reply" => Some(Place::BelowReply),
+            _ => None,
+        }
+    }
+
+    /// The end of the mail that it is nearest to.
+    fn end(self) -> html::Place {
+        match self {
+            Place::Top => html::Place::Top,
+            Place::Bottom | Place::BelowReply => html::Place::Bottom,
+        }
+    }
+}
+
+/// Which of several body texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one nearest to the place.
+    Nearest,
+    First,
+    All,
+}
+
+impl Which {
+    pub const WORDS: &'static [&'static str] = &["body", "first", "all"];
+
+    pub fn from_word(word: &str) -> Option<Which> {
+        match word {
+            "body" => Some(Which::Nearest),
+            "first" => Some(Which::First),
+            "all" => Some(Which::All),
+            _ => None,
+        }
+    }
+}
+
+/// How often a reader may meet the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Each mail gets it, whatever it holds.
+    Always,
+    /// Not if the writer's own text holds it.
+    PerMail,
+    /// Not if the mail holds it, quoted mail included.
+    PerThread,
+}
+
+impl Once {
+    pub const WORDS: &'static [&'static str] = &["always", "per-mail", "per-thread"];
+
+    pub fn from_word(word: &str) -> Option<Once> {
+        match word {
+            "always" => Some(Once::Always),
+            "per-mail" => Some(Once::PerMail),
+            "per-thread" => Some(Once::PerThread),
+            _ => None,
+        }
+    }
+}
+
+/// What to try when a part cannot take the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// A text part of its own.
+    Attach,
+    Skip,
+    Defer,
+    Reject,
+}
+
+impl Fallback {
+    pub const WORDS: &'static [&'static str] = &["attach", "skip", "defer", "reject"];
+
+    pub fn from_word(word: &str) -> Option<Fallback> {
+        match word {
+            "attach" => Some(Fallback::Attach),
+            "skip" => Some(Fallback::Skip),
+            "defer" => Some(Fallback::Defer),
+            "reject" => Some(Fallback::Reject),
+            _ => None,
+        }
+    }
+}
+
+/// The text for one mail, in both forms.
+#[derive(Clone, Copy, Debug)]
+pub struct Words<'a> {
+    pub text: &'a str,
+    pub html: &'a str,
+    /// Shown by the HTML by `cid:NAME`.
+    pub images: &'a [Image],
+}
+
+/// A picture that HTML of ours shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Without folders.
+    pub name: String,
+    /// `image/png` …
+    pub media_type: &'static str,
+    pub content: Vec<u8>,
+}
+
+/// Puts the text into the mail, or beside what is sealed.
+pub fn insert(
+    task: &Task<'_>,
+    manner: &Manner,
+    words: Words<'_>,
+    edits: &mut EditSet<'_>,
+) -> Result<Finish, Fault> {
+    let insertion = Insertion {
+        task,
+        manner,
+        words,
+        mark: mark_of(task.rule),
+    };
+    if !task.beside.is_empty() {
+        return insertion.beside_seals(edits);
+    }
+    let message = &task.mail.message;
+    let chosen = choose(message, task.parts, manner);
+    if chosen.is_empty() {
+        return Ok(unchanged(Reason::NoBody, Vec::new()));
+    }
+    let mut bodies = Vec::with_capacity(chosen.len());
+    for part in &chosen {
+        match insertion.body(&edits.content(*part)?) {
+            Ok(body) => bodies.push((*part, body)),
+            Err(Reason::Duplicate) => {
+                let note = format!("{} has it already", section_of(message, *part));
+                return Ok(unchanged(Reason::Duplicate, vec![note]));
+            }
+            Err(reason) => return insertion.fall_back(reason, *part, edits),
+        }
+    }
+    let before = edits.clone();
+    let mut finish = Finish {
+        edited: chosen,
+        ..Finish::default()
+    };
+    for (part, body) in bodies {
+        let done = edits
+            .replace_body(part, body.new)
+            .and_then(|()| show_images(part, body.images, edits));
+        match done {
+            Ok(()) => finish.notes.push(body.note),
+            // A Content-Type that cannot be read cannot name another charset.
+            Err(Refused::BadField) => {
+                *edits = before;
+                return insertion.fall_back(Reason::Malformed, part, edits);
+            }
+            Err(refused) => return Err(refused.into()),
+        }
+    }
+    Ok(finish)
+}
+
+/// The parts that get the text: of those that the rule takes, text/plain and text/html only, and the mail's own text
+/// rather than a text that is attached.
+///
+/// Body texts that stand under one multipart/alternative are variants of one text; every other is a text of its own,
+/// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
+/// in it, the one nearest to the place.
+fn choose(message: &Message, parts: &[PartId], manner: &Manner) -> Vec<PartId> {
+    let which = manner.which;
+    let is_text = |id: &PartId| {
+        message
+            .part(*id)
+            .is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"))
+    };
+    let mut parts: Vec<PartId> = parts.iter().copied().filter(is_text).collect();
+    if which == Which::All {
+        return parts;
+    }
+    let roles = Roles::of(message);
+    let is_body = |id: &PartId| roles.role(*id) == Some(Role::Body);
+    if parts.iter().any(is_body) {
+        parts.retain(is_body);
+    }
+    let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
+    for id in &parts {
+        let Some(part) = message.part(*id) else {
+            continue;
+        };
+        let alternative = part
+            .ancestors()
+            .filter(|part| part.media_type() == "multipart/alternative")
+            .last()
+            .map(|part| part.id());
+        match texts.last_mut() {
+            Some((group, members)) if alternative.is_some() && *group == alternative => {
+                members.push(*id)
+            }
+            _ => texts.push((alternative, vec![*id])),
+        }
+    }
+    let from_end = manner.place != Place::Top && which != Which::First;
+    let text = if from_end {
+        texts.pop()
+    } else {
+        texts.into_iter().next()
+    };
+    let mut members = text.map(|(_, members)| members).unwrap_or_default();
+    if from_end {
+        members.reverse();
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    members.retain(|id| {
+        let media_type = message.part(*id).map_or("", |part| part.media_type());
+        let is_new = !seen.contains(&media_type);
+        seen.push(media_type);
+        is_new
+    });
+    members.sort_unstable();
+    members
+}
+
+struct Insertion<'a> {
+    task: &'a Task<'a>,
+    manner: &'a Manner,
+    words: Words<'a>,
+    /// Found again in replies: see [`mark_of`].
+    mark: String,
+}
+
+/// A body with our text in it.
+struct Body {
+    new: NewBody,
+    /// Where it went.
+    note: String,
+    images: Vec<NewPart>,
+}
+
+/// Where in a decoded text, and what must stand around ours there.
+struct Spot {
+    at: text::Place,
+    /// End tags that must go in before it.
+    close: String,
+    note: String,
+}
+
+impl Insertion<'_> {
+    fn body(&self, content: &Content<'_>) -> Result<Body, Reason> {
+        let body = content.text().map_err(reason_of)?;
+        let is_html = content.media_type() == "text/html";
+        let reply = (self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail)
+            .then(|| match is_html {
+                true => reply_marks::in_html(body.text()),
+                false => reply_marks::in_text(body.text()),
+            });
+        if self.is_there(&body, is_html, reply) {
+            return Err(Reason::Duplicate);
+        }
+        let (spot, insert, images) = if is_html {
+            let spot = self.html_spot(&body, reply)?;
+            let (html, images) = self.html(content.part().message());
+            let newline = body.line_end();
+            // The line end before it keeps an entity without a semicolon from taking in our first letters.
+            let insert = format!("{}{newline}{html}{newline}", spot.close);
+            (spot, insert, images)
+        } else {
+            let (spot, insert) = self.plain(content, &body, reply)?;
+            (spot, insert, Vec::new())
+        };
+        let unmappable = match is_html {
+            true => Unmappable::Entities,
+            false => Unmappable::Raise,
+        };
+        let new = body
+            .insert(spot.at, &insert, unmappable)
+            .map_err(reason_of)?;
+        Ok(Body {
+            new,
+            note: format!("{}: {}", content.part().section_text(), spot.note),
+            images,
+        })
+    }
+
+    /// Does the mail hold the text already, as far as that matters.
+    fn is_there(
+        &self,
+        body: &TextBody<'_>,
+        is_html: bool,
+        reply: Option<Result<reply_marks::Place, Nowhere>>,
+    ) -> bool {
+        let text = match (self.manner.once, reply) {
+            (Once::Always, _) => return false,
+            (Once::PerMail, Some(Ok(place))) if place.confidence == Confidence::High => {
+                body.text().get(..place.offset).unwrap_or(body.text())
+            }
+            _ => body.text(),
+        };
+        if is_html {
+            text.contains(&self.mark)
+                || plain::already_there(&html::to_text(text), &html::to_text(self.words.html))
+        } else {
+            plain::already_there(text, self.words.text)
+        }
+    }
+
+    fn html_spot(
+        &self,
+        body: &TextBody<'_>,
+        reply: Option<Result<reply_marks::Place, Nowhere>>,
+    ) -> Result<Spot, Reason> {
+        if let Some(spot) = self.below_reply(reply) {
+            return Ok(spot);
+        }
+        // Octets where they can be searched as they stand, else decoded text.
+        let old = match body.markup_safe() {
+            true => body.octets(),
+            false => body.text().as_bytes(),
+        };
+        let spot = html::place(old, self.manner.place.end()).map_err(|_| Reason::NoBody)?;
+        Ok(Spot {
+            at: place_in(body, spot.at),
+            close: spot.close,
+            note: format!("{}{}", self.place_word(reply), describe(spot.why)),
+        })
+    }
+
+    fn plain(
+        &self,
+        content: &Content<'_>,
+        body: &TextBody<'_>,
+        reply: Option<Result<reply_marks::Place, Nowhere>>,
+    ) -> Result<(Spot, String), Reason> {
+        let flowed = content
+            .param("format")
+            .filter(|format| format.eq_ignore_ascii_case("flowed"))
+            .map(|_| match content.param("delsp") {
+                Some(delsp) if delsp.eq_ignore_ascii_case("yes") => DelSp::Yes,
+                _ => DelSp::No,
+            });
+        let newline = body.line_end();
+        let block = |place, old: &[u8]| {
+            let (text, separator) = (self.words.text, self.manner.separator.as_str());
+            // The line was short enough at load; stuffing, or a value, made it too long.
+            plain::block(place, old, text, separator, newline, flowed).map_err(|_| Reason::Limit)
+        };
+        if let Some(spot) = self.below_reply(reply)
+            && let text::Place::Text(at) = spot.at
+            && let Some((own, quoted)) = body.text().split_at_checked(at)
+        {
+            let mut insert = block(html::Place::Bottom, own.as_bytes())?;
+            if !plain::starts_with_blank_line(quoted.as_bytes()) {
+                insert.push_str(newline);
+            }
+            return Ok((spot, insert));
+        }
+        let end = self.manner.place.end();
+        let old = match body.markup_safe() {
+            true => body.octets(),
+            false => body.text().as_bytes(),
+        };
+        let spot = Spot {
+            at: place_in(body, plain::place(old, end)),
+            close: String::new(),
+            note: self.place_word(reply).trim_end_matches(", ").to_string(),
+        };
+        Ok((spot, block(end, old)?))
+    }
+
+    /// The place above the quoted mail, if that is what is wanted and it is certain.
+    fn below_reply(&self, reply: Option<Result<reply_marks::Place, Nowhere>>) -> Option<Spot> {
+        if self.manner.place != Place::BelowReply {
+            return None;
+        }
+        let place = reply?.ok()?;
+        (place.confidence == Confidence::High).then(|| Spot {
+            at: text::Place::Text(place.offset),
+            close: String::new(),
+            note: format!("below the reply, above {}", place.mark),
+        })
+    }
+
+    /// For the log: which end, and why not below the reply if that was wanted.
+    fn place_word(&self, reply: Option<Result<reply_marks::Place, Nowhere>>) -> String {
+        let end = match self.manner.place.end() {
+            html::Place::Top => "top, ",
+            html::Place::Bottom => "bottom, ",
+        };
+        match (self.manner.place, reply) {
+            (Place::BelowReply, Some(Ok(place))) => {
+                format!("{end}because {} is not certain, ", place.mark)
+            }
+            (Place::BelowReply, Some(Err(nowhere))) => format!("{end}because of {nowhere}, "),
+            _ => end.to_string(),
+        }
+    }
+
+    /// The HTML with its images named as nothing else in the mail is, and those images.
+    fn html(&self, message: &Message) -> (String, Vec<NewPart>) {
+        let mut html = self.words.html.trim_end().to_string();
+        let mut parts = Vec::new();
+        for image in self.words.images {
+            let reference = format!("cid:{}", image.name);
+            if !html.contains(&reference) {
+                continue;
+            }
+            let id = compose::content_id(message, &format!("{}.{}", self.mark, image.name));
+            html = html.replace(&reference, &format!("cid:{id}"));
+            parts.push(NewPart::image(
+                image.media_type,
+                &image.name,
+                &id,
+                &image.content,
+                message.newline(),
+            ));
+        }
+        if self.manner.once != Once::Always {
+            html = format!("<div class=\"{}\">{html}</div>", self.mark);
+        }
+        (html, parts)
+    }
+
+    /// A text part of its own.
+    fn part(&self, message: &Message) -> NewPart {
+        let mut text = self.words.text.trim_end().to_string();
+        text.push('\n');
+        NewPart::text("plain", &text, message.newline())
+    }
+
+    /// What is sealed stays as it is; ours stands before or behind it.
+    fn beside_seals(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let message = edits.message();
+        let beside = match self.manner.place.end() {
+            html::Place::Top => self.task.beside.first(),
+            html::Place::Bottom => self.task.beside.last(),
+        };
+        let Some(sealed) = beside.and_then(|id| message.part(*id)) else {
+            return Ok(unchanged(Reason::Sealed, Vec::new()));
+        };
+        let (at, is_part) = beside_of(sealed);
+        let new = self.part(message);
+        let top = self.manner.place == Place::Top;
+        let done = match (is_part, top) {
+            (true, true) => edits.insert_before(at, new),
+            (true, false) => edits.insert_after(at, new),
+            (false, true) => edits.wrap(at, Around::Mixed, vec![new], vec![]),
+            (false, false) => edits.wrap(at, Around::Mixed, vec![], vec![new]),
+        };
+        match done {
+            Ok(()) => Ok(Finish {
+                edited: vec![at],
+                notes: vec![format!(
+                    "a text part {} {}, which is sealed",
+                    if top { "above" } else { "below" },
+                    sealed.section_text()
+                )],
+                ..Finish::default()
+            }),
+            Err(Refused::Opaque | Refused::Limit) => {
+                self.fall_back(Reason::Malformed, sealed.id(), edits)
+            }
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// A part cannot take the text: the ladder decides.
+    fn fall_back(
+        &self,
+        reason: Reason,
+        part: PartId,
+        edits: &mut EditSet<'_>,
+    ) -> Result<Finish, Fault> {
+        for step in &self.manner.fallback {
+            match step {
+                Fallback::Attach => {
+                    let new = self.part(edits.message());
+                    if edits.attach(new).is_ok() {
+                        return Ok(Finish {
+                            edited: vec![PartId::ROOT],
+                            notes: vec![format!("a text part at the end, because of: {reason}")],
+                            ..Finish::default()
+                        });
+                    }
+                }
+                Fallback::Skip => break,
+                Fallback::Defer | Fallback::Reject => {
+                    return Err(Fault::Asked {
+                        reject: *step == Fallback::Reject,
+                        text: format!("the text could not be put into the mail: {reason}"),
+                    });
+                }
+            }
+        }
+        let note = format!("{} cannot take the text", section_of(edits.message(), part));
+        Ok(unchanged(reason, vec![note]))
+    }
+}
+
+/// The part beside which a new one is shown before or behind the sealed one: of a multipart/mixed the child that holds it;
+/// else the root, which must be wrapped first (false). Within other multiparts a new part would be a variant, or hidden.
+fn beside_of(sealed: Part<'_>) -> (PartId, bool) {
+    let mut at = sealed;
+    while let Some(parent) = at.parent() {
+        if parent.media_type() == "multipart/mixed" {
+            return (at.id(), true);
+        }
+        at = parent;
+    }
+    (at.id(), false)
+}
+
+/// Images stand beside the HTML that shows them: in the multipart/related that it is in, or a new one around it.
+fn show_images(html: PartId, images: Vec<NewPart>, edits: &mut EditSet<'_>) -> Result<(), Refused> {
+    if images.is_empty() {
+        return Ok(());
+    }
+    let related = edits
+        .message()
+        .part(html)
+        .and_then(|part| part.parent())
+        .filter(|parent| parent.media_type() == "multipart/related")
+        .map(|parent| parent.id());
+    match related {
+        Some(related) => images
+            .into_iter()
+            .try_for_each(|image| edits.append(related, image)),
+        None => edits.wrap(html, Around::Related, vec![], images),
+    }
+}
+
+/// What marks HTML of a rule, in a class that mail programs keep when they quote it, though some put letters before it.
+fn mark_of(rule: &str) -> String {
+    let hash = rule.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("mimicry-{hash:016x}")
+}
+
+fn place_in(body: &TextBody<'_>, at: usize) -> text::Place {
+    match body.markup_safe() {
+        true => text::Place::Octet(at),
+        false => text::Place::Text(at),
+    }
+}
+
+fn unchanged(reason: Reason, notes: Vec<String>) -> Finish {
+    Finish {
+        reason: Some(reason),
+        notes,
+        ..Finish::default()
+    }
+}
+
+fn section_of(message: &Message, part: PartId) -> String {
+    message
+        .part(part)
+        .map_or_else(String::new, |part| part.section_text())
+}
+
+fn reason_of(error: NotEditable) -> Reason {
+    match error {
+        NotEditable::Charset => Reason::Charset,
+        NotEditable::Malformed => Reason::Malformed,
+    }
+}
+
+fn describe(why: Why) -> &'static str {
+    match why {
+        Why::BeforeBodyEnd => "before </body>",
+        Why::BeforeHtmlEnd => "before </html>",
+        Why::End => "at the end",
+        Why::AfterBodyStart => "behind <body>",
+        Why::AfterHead => "behind the head",
+        Why::AfterHtmlStart => "behind <html>",
+        Why::AfterDoctype => "behind the doctype",
+        Why::Start => "at the start",
+    }
+}
