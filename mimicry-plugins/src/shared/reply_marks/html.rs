@@ -400,8 +400,13 @@ impl Reader<'_> {
 
     /// The blockquote has come for which the frames stand: what is below it in them is the writer's.
     fn pass_frames(&mut self) {
-        let mut state = State::default();
-        for element in &mut self.quotes {
+        let outer = self.quotes.len().saturating_sub(DEPTH);
+        let (below, within) = self.quotes.split_at_mut_checked(outer).unwrap_or_default();
+        let mut state = below
+            .last()
+            .map(|element| element.state)
+            .unwrap_or_default();
+        for element in within {
             if let Kind::Frame { passed, .. } = &mut element.kind {
                 *passed = true;
             }
