@@ -7,6 +7,8 @@
 //! Must never follow the nesting of elements by recursion or keep more of a line than its beginning.
 //!
 //! Known limits: elements are matched by name, not by a tree; images are no text of the writer's.
+//!
+//! Longer than 600 lines: the place above a line is right only by what the table of elements says of each tag.
 
 use std::borrow::Cow;
 
