@@ -32,6 +32,12 @@ const DISCLAIM: &[&str] = &[
     r#"disclaim | options.text = "WORDS" | options.separator = "-- " | options.parts = "first" | match.bulk = [B]"#,
     r#"disclaim | options.html = "<div><b>WORDS</b></div>" | options.parts = "all" | match.bulk = [B]"#,
     r#"disclaim | options.text = "WORDS" | options.fallback = "skip" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | options.place = "below-reply" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | options.once = "per-mail" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | options.once = "per-thread" | options.place = "below-reply" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | on_sealed = "wrap" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | on_sealed = "wrap" | options.place = "top" | match.bulk = [B]"#,
+    r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS<img src='cid:logo.png'></p>" | options.images = "logo.png" | match.bulk = [B]"#,
     r#"disclaim | options.text = "plain words" | options.html = "<p>plain words</p>" | options.place = "top" | match.bulk = [B]"#,
 ];
 
@@ -298,18 +304,28 @@ fn shown_once(
             return false;
         }
     }
-    let attached = message.leaves().count() > mail.message.leaves().count();
-    let expected: Vec<usize> = if attached {
-        vec![read.len() - 1]
-    } else {
-        let index = |id: &PartId| {
-            mail.message
-                .leaves()
-                .position(|leaf| leaf.id() == *id)
-                .unwrap()
-        };
-        edited.iter().map(index).collect()
-    };
+    // What was edited, and texts that are new.
+    let expected: Vec<usize> = message
+        .leaves()
+        .enumerate()
+        .filter(|(_, part)| part.media_type().starts_with("text/"))
+        .filter(|(_, part)| mail.message.leaves().all(|old| old.body() != part.body()))
+        .map(|(index, _)| index)
+        .collect();
+    let attached = message
+        .leaves()
+        .filter(|part| part.media_type() == "text/plain")
+        .count()
+        > mail
+            .message
+            .leaves()
+            .filter(|part| part.media_type() == "text/plain")
+            .count();
+    assert_eq!(
+        expected.len(),
+        if attached { 1 } else { edited.len() },
+        "{name}: {set}"
+    );
     assert!(!expected.is_empty());
     for (index, part) in read
         .iter()

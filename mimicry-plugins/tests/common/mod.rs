@@ -55,14 +55,20 @@ pub fn rules(notation: &str) -> Config {
     load(&source)
 }
 
+/// A picture of one pixel: the file `logo.png` of the configurations.
+pub const LOGO: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\x06\0\0\0\x1f\x15\xc4\x89\0\0\0\nIDATx\x9cc\0\x01\0\0\x05\0\x01\r\n-\xb4\0\0\0\0IEND\xaeB`\x82";
+
 /// A configuration with the plugins of mimicry and those of [`PROBES`].
 pub fn load(source: &str) -> Config {
     static ALL: LazyLock<Registry> = LazyLock::new(|| {
         let probes = PROBES.iter().map(|probe| probe as &'static dyn PluginKind);
         Registry(Vec::leak(REGISTRY.iter().chain(probes).collect()))
     });
-    match config::parse(source, Path::new("test.toml"), *ALL, &|_| {
-        Err(std::io::ErrorKind::NotFound.into())
+    match config::parse(source, Path::new("test.toml"), *ALL, &|path| match path
+        .ends_with("logo.png")
+    {
+        true => Ok(LOGO.to_vec()),
+        false => Err(std::io::ErrorKind::NotFound.into()),
     }) {
         Ok(config) => config,
         Err(mistakes) => panic!("{mistakes}\nin\n{source}"),
