@@ -332,8 +332,13 @@ pub enum Value {
     Size(u64),
     /// Milliseconds.
     Time(u64),
-    /// Line, Text, Word, and the content of a TextFile.
+    /// Line, Text and Word.
     Text(String),
+    /// A TextFile: its name, for mistakes in it, and its content.
+    File {
+        path: String,
+        text: String,
+    },
     /// Words and Lines.
     List(Vec<String>),
     /// Name without folders, and content.
@@ -344,9 +349,22 @@ pub enum Value {
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     values: BTreeMap<&'static str, Value>,
+    variables: Option<BTreeMap<String, String>>,
 }
 
 impl Options {
+    /// With the texts of the configuration that templates may use.
+    #[must_use]
+    pub fn with_variables(mut self, variables: BTreeMap<String, String>) -> Options {
+        self.variables = Some(variables);
+        self
+    }
+
+    /// `None` when they are not known, as when there are mistakes in them: nobody shall complain of one that is missing.
+    pub fn variables(&self) -> Option<&BTreeMap<String, String>> {
+        self.variables.as_ref()
+    }
+
     pub fn set(&mut self, name: &'static str, value: Value) {
         self.values.insert(name, value);
     }
@@ -377,7 +395,15 @@ impl Options {
 
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
-            Some(Value::Text(text)) => Some(text),
+            Some(Value::Text(text) | Value::File { text, .. }) => Some(text),
+            _ => None,
+        }
+    }
+
+    /// The name of the file that a TextFile was read from.
+    pub fn path(&self, name: &str) -> Option<&str> {
+        match self.values.get(name) {
+            Some(Value::File { path, .. }) => Some(path),
             _ => None,
         }
     }

@@ -16,6 +16,7 @@ use super::diag::line_number;
 use super::near::{did_you_mean, nearest};
 use super::read::Reader;
 use super::section::Section;
+use super::typed::Variables;
 use super::value::{Node, article};
 
 /// What rules are checked against besides the registry.
@@ -24,6 +25,8 @@ pub(super) struct Surroundings<'s> {
     pub(super) top: &'s Section<'s, 's>,
     /// The names of the listeners; empty = the file has none, and a filter may name any.
     pub(super) listeners: &'s [String],
+    /// What templates may use; `None` = there are mistakes in it.
+    pub(super) variables: Option<&'s Variables>,
     pub(super) source: &'s str,
 }
 
@@ -104,7 +107,10 @@ fn draft<'s>(
         }
     }
     let plugin = kind.and_then(|kind| {
-        let options = options(reader, section, kind)?;
+        let mut options = options(reader, section, kind)?;
+        if let Some(variables) = around.variables {
+            options = options.with_variables(variables.clone());
+        }
         build(reader, section, kind, &options)
     });
     if let Some(kind) = kind

@@ -40,6 +40,7 @@ pub mod typed;
 mod value;
 
 pub use diag::{Diagnostic, Level, Mistakes};
+pub use near::did_you_mean;
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
@@ -177,10 +178,12 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     let (listen, listeners) = listen(reader, tree, source);
     let relay = relay(reader, tree);
     let limits = limits(reader, tree);
+    let (variables, variables_are_sound) = variables(reader, &top);
     let sections = reader.tables(tree, "rule");
     let around = build::Surroundings {
         top: &top,
         listeners: &listeners,
+        variables: variables_are_sound.then_some(&variables),
         source,
     };
     let rules = build::rules(reader, &sections, &around);
@@ -200,10 +203,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         ),
         hide_extensions: top.list("hide_extensions").to_vec(),
         hostname: host_name(reader, &top, "hostname"),
-        policy: Policy {
-            rules,
-            variables: variables(reader, &top),
-        },
+        policy: Policy { rules, variables },
         warnings: Mistakes::default(),
     }
 }
@@ -454,13 +454,15 @@ fn limits(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Limits {
     }
 }
 
-fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Variables {
+/// The variables, and whether they are all there.
+fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> (Variables, bool) {
     let mut variables = BTreeMap::new();
+    let mut sound = !top.is_wrong("variables") && !reader.syntax.is_incomplete();
     let Some(table) = top
         .node("variables")
         .and_then(|node| node.get_ref().as_table())
     else {
-        return variables;
+        return (variables, sound);
     };
     for (key, node) in table {
         let name = key.get_ref();
@@ -474,6 +476,7 @@ fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Variables {
                 "not the name of a variable",
                 "use letters, digits and _",
             );
+            sound = false;
             continue;
         }
         match node.get_ref() {
@@ -485,10 +488,11 @@ fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> Variables {
                 reader
                     .complaints
                     .error(node.span(), message, "write a text in quotes");
+                sound = false;
             }
         }
     }
-    variables
+    (variables, sound)
 }
 
 /// A word of a closed list. The reader has refused any other, so `otherwise` is never seen.

@@ -18,7 +18,7 @@ pub(super) fn nearest<'a>(
 }
 
 /// Suggests the nearest, or names them all.
-pub(super) fn did_you_mean(word: &str, known: &[&str], all: &str) -> String {
+pub fn did_you_mean(word: &str, known: &[&str], all: &str) -> String {
     match nearest(word, known.iter().copied()) {
         Some(near) => format!("did you mean `{near}`?"),
         None => format!("{all}: {}", known.join(", ")),

@@ -370,7 +370,7 @@ on_dkim = "strip"
     );
     let options = format!("{:?}", rule.plugin);
     for option in [
-        r#""text_file": Text("Footer\n")"#,
+        r#"text: "Footer\n" }"#,
         r#""count": Integer(3)"#,
         r#""on": Bool(true)"#,
         r#""size": Size(10240)"#,
@@ -389,7 +389,24 @@ fn a_byte_order_mark_is_no_text() {
         "[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions.text_file = \"/srv/bom.txt\"\n",
     )
     .unwrap();
-    assert!(format!("{:?}", config.policy.rules[0].plugin).contains(r#"Text("Footer\n")"#));
+    assert!(
+        format!("{:?}", config.policy.rules[0].plugin)
+            .contains(r#""text_file": File { path: "/srv/bom.txt", text: "Footer\n" }"#)
+    );
+}
+
+#[test]
+fn plugins_know_the_variables() {
+    const RULE: &str = "[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions.count = 3\n";
+    let config = parsed(&format!("{RULE}[variables]\nfirm = \"F\"\n")).unwrap();
+    let shown = format!("{:?}", config.policy.rules[0].plugin);
+    assert!(
+        shown.contains(r#"variables: Some({"firm": "F"})"#),
+        "{shown}"
+    );
+    // The mistake in the table is reported once, not again by each template.
+    let mistakes = parsed(&format!("{RULE}[variables]\nfirm = 1\n")).unwrap_err();
+    assert_eq!(mistakes.list.len(), 1);
 }
 
 #[test]

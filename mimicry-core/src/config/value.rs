@@ -173,7 +173,7 @@ impl Reader<'_> {
             ValueKind::Text => self
                 .text(node, || help.into())
                 .map(|text| Value::Text(text.into())),
-            ValueKind::TextFile => self.text_file(node).map(Value::Text),
+            ValueKind::TextFile => self.text_file(node),
             ValueKind::Word(words) => {
                 let text = self.text(node, || format!("write one of {}", quoted(words)))?;
                 self.word(text, words, node.span())
@@ -337,17 +337,19 @@ impl Reader<'_> {
     }
 
     /// The content of a file, without the byte order mark that editors for Windows put before it.
-    fn text_file(&mut self, node: &Node<'_>) -> Option<String> {
+    fn text_file(&mut self, node: &Node<'_>) -> Option<Value> {
         let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
         let path = Path::new(self.file_name(text, node.span())?);
         let octets = self.octets_of(path, node.span())?;
         let path = self.directory.join(path);
         match String::from_utf8(octets) {
-            Ok(text) => Some(
-                text.strip_prefix('\u{feff}')
+            Ok(text) => Some(Value::File {
+                path: path.display().to_string(),
+                text: text
+                    .strip_prefix('\u{feff}')
                     .map(String::from)
                     .unwrap_or(text),
-            ),
+            }),
             Err(error) => {
                 let valid = error.utf8_error().valid_up_to();
                 let before = error.as_bytes().get(..valid).unwrap_or_default();

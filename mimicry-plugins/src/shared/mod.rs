@@ -2,9 +2,11 @@
 
 pub mod bundle;
 pub mod collect;
+pub mod directory;
 pub mod html;
 pub mod insert;
 pub mod names;
 pub mod plain;
 pub mod reply_marks;
 pub mod sniff;
+pub mod template;

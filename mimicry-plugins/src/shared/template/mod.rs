@@ -1,0 +1,699 @@
+//! Templates: texts of the administrator with values of the mail in them, compiled and tried at load.
+//!
+//! The language is minijinja's: `{{ value }}`, `{% if %}`, `{% for %}`, `{% set %}`, `{% with %}`, `{% raw %}`, `{# comment #}`,
+//! and the filters of [`FILTERS`]. A text without any tag is constant and stays as it is, octet for octet. A line that holds
+//! nothing but statements and comments leaves no line behind.
+//!
+//! A missing value drops the line it stands on: the line of the template, once for each time a loop comes by (a line break
+//! within a value begins none). In [`Form::Line`] that is the whole text, which is then empty. `default` gives a missing value
+//! another; every other filter passes it on. In `~` it is the empty text.
+//!
+//! Must never: read a value as a template; let a value of [`Form::Html`] become markup, or one of [`Form::Line`] become
+//! a second line; let a mail or a template use more than its fuel.
+//!
+//! Known limits: in HTML a value may stand in text and in quoted attributes only, where escaping holds; inside `<script>`, in an
+//! unquoted attribute, or as the whole of an `href` it is the administrator's risk. Names of days and months are English.
+
+mod facts;
+mod source;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use mimicry_core::config::did_you_mean;
+use mimicry_core::envelope::{Envelope, Recipient};
+use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::message::{Limits, Message};
+use mimicry_core::origin::Origin;
+use mimicry_core::plugin::{Fault, OptionError, Options, Task};
+use minijinja::syntax::SyntaxConfig;
+use minijinja::value::Rest;
+use minijinja::{
+    AutoEscape, Environment, Error, ErrorKind, Output, State, UndefinedBehavior, Value,
+};
+
+use crate::shared::directory::Directory;
+use crate::shared::html;
+
+pub use facts::Facts;
+use facts::{Date, Fields, NAMES, Table};
+use source::{Kind, Sort, Tag, Token, line_and_column, place_of};
+
+/// Octets of a rendered text.
+pub const LONGEST: usize = 256 * 1024;
+
+/// Instructions of the engine, or 64 octets of data each; about 20 ms.
+const FUEL: u64 = 100_000;
+
+/// The filters, in the order of the manual.
+const FILTERS: &[&str] = &[
+    "default",
+    "d",
+    "format",
+    "upper",
+    "lower",
+    "title",
+    "capitalize",
+    "trim",
+    "replace",
+    "split",
+    "join",
+    "first",
+    "last",
+    "length",
+];
+const TESTS: &[&str] = &["defined", "undefined"];
+const STATEMENTS: &[&str] = &["if", "for", "set", "with", "raw"];
+/// What belongs to them.
+const INNER: &[&str] = &["elif", "else", "endif", "endfor", "endwith"];
+
+/// Stands for a value that is missing. Neither this nor the next can come from a template or a value.
+const MISSING: char = '\u{1}';
+/// Stands for a line break within a value.
+const BREAK: char = '\u{2}';
+
+/// What the text is for, which says how values are made safe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    Text,
+    /// Values are escaped.
+    Html,
+    /// One line: a value's line breaks and control characters become blanks.
+    Line,
+}
+
+/// What is known at load.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Known<'k> {
+    /// `None` = unknown, and any may be named.
+    pub variables: Option<&'k BTreeMap<String, String>>,
+    /// `None` = there is none, and `person` may not be named.
+    pub directory: Option<&'k Directory>,
+    /// Names of the plugin's own; see [`Facts::with`].
+    pub extra: &'static [&'static str],
+}
+
+impl<'k> Known<'k> {
+    pub fn of(options: &'k Options, directory: Option<&'k Directory>) -> Known<'k> {
+        Known {
+            variables: options.variables(),
+            directory,
+            extra: &[],
+        }
+    }
+}
+
+/// A mistake in a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadTemplate {
+    /// Counted from 1.
+    pub line: usize,
+    /// In characters, counted from 1.
+    pub column: usize,
+    pub message: String,
+    pub help: Option<String>,
+}
+
+impl BadTemplate {
+    /// The mistake as one of the option that the template came from.
+    pub fn of_option(self, option: &'static str, options: &Options) -> OptionError {
+        let BadTemplate { line, column, .. } = self;
+        let place = match options.path(option) {
+            Some(path) => format!("{path}:{line}:{column}"),
+            None => format!("line {line}, column {column} of the text"),
+        };
+        OptionError {
+            option,
+            message: format!("{place}: {}", self.message),
+            help: self.help,
+        }
+    }
+}
+
+/// Reads the directory that an option names, a mistake in it being one of the option.
+pub fn directory(
+    option: &'static str,
+    options: &Options,
+) -> Result<Option<Directory>, Vec<OptionError>> {
+    let (Some(path), Some(text)) = (options.path(option), options.text(option)) else {
+        return Ok(None);
+    };
+    let errors = match Directory::parse(path, text) {
+        Ok(directory) => return Ok(Some(directory)),
+        Err(errors) => errors,
+    };
+    Err(errors
+        .into_iter()
+        .map(|error| OptionError {
+            option,
+            message: format!("{path}:{}: {}", error.line, error.message),
+            help: (!error.help.is_empty()).then_some(error.help),
+        })
+        .collect())
+}
+
+/// A compiled template.
+#[derive(Debug)]
+pub struct Template {
+    source: String,
+    form: Form,
+    /// `None` = constant.
+    program: Option<Program>,
+}
+
+#[derive(Debug)]
+struct Program {
+    engine: Environment<'static>,
+    /// The names it uses, without what stands behind a dot.
+    names: BTreeSet<String>,
+}
+
+impl Template {
+    /// Compiles a template and tries it on two mails, one that has everything and one that has nothing.
+    pub fn compile(
+        source: &str,
+        form: Form,
+        known: &Known<'_>,
+    ) -> Result<Template, Vec<BadTemplate>> {
+        let mut template = Template {
+            source: source.to_string(),
+            form,
+            program: None,
+        };
+        let mut check = Check {
+            source,
+            known,
+            found: Vec::new(),
+        };
+        let constant = !source::has_tags(source);
+        check.characters(form, constant);
+        if constant {
+            check.found.is_empty().then_some(()).ok_or(check.found)?;
+            return Ok(template);
+        }
+        let tags = source::tags(source);
+        for tag in &tags {
+            check.tag(tag);
+        }
+        if !check.found.is_empty() {
+            return Err(check.sorted());
+        }
+        let mut engine = engine(form);
+        engine.set_debug(true);
+        if let Err(error) = engine.add_template_owned("", source::own_lines(source, &tags)) {
+            return Err(vec![bad(&error, source)]);
+        }
+        let names = engine
+            .get_template("")
+            .map(|template| template.undeclared_variables(true))
+            .unwrap_or_default();
+        for name in &names {
+            check.name(name, &tags);
+        }
+        if !check.found.is_empty() {
+            return Err(check.sorted());
+        }
+        let root = |name: &String| name.split('.').next().unwrap_or_default().to_string();
+        let program = Program {
+            names: names.iter().map(root).collect(),
+            engine,
+        };
+        try_out(&program, known).map_err(|error| vec![bad(&error, source)])?;
+        let mut program = program;
+        program.engine.set_debug(false);
+        template.program = Some(program);
+        Ok(template)
+    }
+
+    /// Has it no tags: then it renders as its source, for every mail.
+    pub fn is_constant(&self) -> bool {
+        self.program.is_none()
+    }
+
+    pub fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub fn form(&self) -> Form {
+        self.form
+    }
+
+    /// The text for one mail.
+    pub fn render(&self, facts: &Facts<'_>) -> Result<String, Fault> {
+        let Some(program) = &self.program else {
+            return Ok(self.source.clone());
+        };
+        let context = facts.context(program.names.iter().map(String::as_str));
+        let text = program.run(context).map_err(|error| {
+            Fault::Permanent(match error.kind() {
+                ErrorKind::OutOfFuel => "the template takes more work than is allowed".into(),
+                ErrorKind::WriteFailure => {
+                    format!("the text of the template is longer than {LONGEST} octets")
+                }
+                _ => format!("the template cannot be rendered: {}", describe(&error)),
+            })
+        })?;
+        Ok(settle(text, self.form))
+    }
+}
+
+impl Program {
+    fn run(&self, context: Value) -> Result<String, Error> {
+        let mut out = Bounded(Vec::new());
+        let template = self.engine.get_template("")?;
+        template.render_captured_to(context, &mut out)?;
+        String::from_utf8(out.0)
+            .map_err(|_| Error::new(ErrorKind::BadSerialization, "the text is not UTF-8"))
+    }
+}
+
+/// Drops the lines with a missing value, and gives values their line breaks back.
+fn settle(text: String, form: Form) -> String {
+    if form == Form::Line {
+        if text.contains(MISSING) {
+            return String::new();
+        }
+        let blank = |c| if breaks_a_line(c) { ' ' } else { c };
+        return text.chars().map(blank).collect();
+    }
+    if !text.contains([MISSING, BREAK]) {
+        return text;
+    }
+    text.split_inclusive('\n')
+        .filter(|line| !line.contains(MISSING))
+        .collect::<String>()
+        .replace(BREAK, "\n")
+}
+
+fn breaks_a_line(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+fn engine(form: Form) -> Environment<'static> {
+    let mut engine = Environment::empty();
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        engine.set_syntax(syntax);
+    }
+    engine.set_undefined_behavior(UndefinedBehavior::Chainable);
+    engine.set_fuel(Some(FUEL));
+    engine.set_recursion_limit(100);
+    // The formatter escapes; this keeps filters from building text that counts as escaped.
+    engine.set_auto_escape_callback(|_| AutoEscape::None);
+    engine.set_formatter(move |out, _, value| write(out, value, form));
+    engine.add_test("defined", |value: &Value| !value.is_undefined());
+    engine.add_test("undefined", Value::is_undefined);
+    engine.add_filter("default", minijinja::filters::default);
+    engine.add_filter("d", minijinja::filters::default);
+    engine.add_filter("format", format_date);
+    passing_on(
+        &mut engine,
+        "upper",
+        Value::from_function(minijinja::filters::upper),
+    );
+    passing_on(
+        &mut engine,
+        "lower",
+        Value::from_function(minijinja::filters::lower),
+    );
+    passing_on(
+        &mut engine,
+        "title",
+        Value::from_function(minijinja::filters::title),
+    );
+    passing_on(
+        &mut engine,
+        "capitalize",
+        Value::from_function(minijinja::filters::capitalize),
+    );
+    passing_on(
+        &mut engine,
+        "trim",
+        Value::from_function(minijinja::filters::trim),
+    );
+    passing_on(
+        &mut engine,
+        "replace",
+        Value::from_function(minijinja::filters::replace),
+    );
+    passing_on(
+        &mut engine,
+        "split",
+        Value::from_function(minijinja::filters::split),
+    );
+    passing_on(
+        &mut engine,
+        "join",
+        Value::from_function(minijinja::filters::join),
+    );
+    passing_on(
+        &mut engine,
+        "first",
+        Value::from_function(minijinja::filters::first),
+    );
+    passing_on(
+        &mut engine,
+        "last",
+        Value::from_function(minijinja::filters::last),
+    );
+    passing_on(
+        &mut engine,
+        "length",
+        Value::from_function(minijinja::filters::length),
+    );
+    engine
+}
+
+/// A filter that gives a missing value back as it is, so that it still drops its line.
+fn passing_on(engine: &mut Environment<'static>, name: &'static str, filter: Value) {
+    engine.add_filter(
+        name,
+        move |state: &mut State<'_, '_>, arguments: Rest<Value>| match arguments.first() {
+            Some(value) if value.is_undefined() => Ok(Value::UNDEFINED),
+            _ => filter.call(state, &arguments),
+        },
+    );
+}
+
+fn format_date(value: &Value, format: &str) -> Result<Value, Error> {
+    let wrong = |detail: String| Error::new(ErrorKind::InvalidOperation, detail);
+    match value.downcast_object_ref::<Date>() {
+        Some(date) => date
+            .format(format)
+            .map(Value::from)
+            .map_err(|error| wrong(error.to_string())),
+        None if value.is_undefined() => Ok(Value::UNDEFINED),
+        None => Err(wrong("format is for dates".into())),
+    }
+}
+
+/// Writes one value.
+fn write(out: &mut Output<'_>, value: &Value, form: Form) -> Result<(), Error> {
+    let shown;
+    let text = match value.as_str() {
+        Some(text) => text,
+        None => {
+            shown = value.to_string();
+            &shown
+        }
+    };
+    let nothing = value.is_undefined() || value.is_none();
+    if nothing || (text.is_empty() && value.as_str().is_none()) {
+        return Ok(out.write_str(MISSING.encode_utf8(&mut [0; 4]))?);
+    }
+    let text = if text.contains(char::is_control) {
+        text.replace("\r\n", "\n")
+            .chars()
+            .map(|c| match c {
+                '\n' | '\r' => BREAK,
+                '\t' => c,
+                c if c.is_control() => ' ',
+                c => c,
+            })
+            .collect()
+    } else {
+        std::borrow::Cow::Borrowed(text)
+    };
+    match form {
+        Form::Html => out.write_str(&html::escape(&text))?,
+        Form::Text | Form::Line => out.write_str(&text)?,
+    }
+    Ok(())
+}
+
+/// Renders with a mail that has every fact, and with one that has none.
+fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
+    const SAMPLE: &[u8] = b"From: Anna <anna@example.org>\r\nSubject: sample\r\n\r\n";
+    let mail = Mail {
+        origin: Origin {
+            client: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            listener: Some("sample".into()),
+            ..Origin::default()
+        },
+        envelope: Envelope {
+            sender: mimicry_core::envelope::Path::new("anna@example.org"),
+            recipients: vec![Recipient::new("bob@example.org")],
+            ..Envelope::default()
+        },
+        message: Message::scan(SAMPLE.to_vec(), &Limits::default()),
+        received: Moment::default(),
+    };
+    let none = BTreeMap::new();
+    let task = Task {
+        mail: &mail,
+        rule: "sample",
+        parts: &[],
+        beside: &[],
+        recipients: &[0],
+        variables: known.variables.unwrap_or(&none),
+    };
+    let mut facts = Facts::of(&task, known.directory);
+    for name in known.extra {
+        facts = facts.with(name, "sample");
+    }
+    program.run(facts.context(program.names.iter().map(String::as_str)))?;
+    program.run(Value::from_object(Table::default()))?;
+    Ok(())
+}
+
+/// What the engine would find only at work, or not at all.
+struct Check<'c> {
+    source: &'c str,
+    known: &'c Known<'c>,
+    found: Vec<BadTemplate>,
+}
+
+impl Check<'_> {
+    fn sorted(mut self) -> Vec<BadTemplate> {
+        self.found.sort_by_key(|bad| (bad.line, bad.column));
+        self.found
+    }
+
+    fn bad(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
+        let (line, column) = line_and_column(self.source, at);
+        let help = help.into();
+        self.found.push(BadTemplate {
+            line,
+            column,
+            message: message.into(),
+            help: (!help.is_empty()).then_some(help),
+        });
+    }
+
+    fn characters(&mut self, form: Form, constant: bool) {
+        let wrong = |c: char| match form {
+            Form::Line => breaks_a_line(c),
+            Form::Text | Form::Html => {
+                !constant && c.is_control() && !matches!(c, '\n' | '\r' | '\t')
+            }
+        };
+        if let Some(at) = self.source.find(wrong) {
+            self.bad(at, "a control character may not stand here", "");
+        }
+    }
+
+    fn tag(&mut self, tag: &Tag<'_>) {
+        if tag.kind == Kind::Statement
+            && let Some(first) = tag.tokens.iter().find(|token| token.sort == Sort::Name)
+            && !STATEMENTS.contains(&first.text)
+            && !INNER.contains(&first.text)
+        {
+            let help = did_you_mean(first.text, STATEMENTS, "the statements are");
+            self.bad(
+                first.at,
+                format!("unknown statement `{}`", first.text),
+                help,
+            );
+        }
+        let mut before: Option<&Token<'_>> = None;
+        let mut rest = tag.tokens.as_slice();
+        while let [token, behind @ ..] = rest {
+            rest = behind;
+            let called = behind.first().is_some_and(|next| next.is("("));
+            let after = |text: &str| before.is_some_and(|before| before.is(text));
+            let is_name = token.sort == Sort::Name;
+            if is_name && after("|") {
+                self.filter(token, behind);
+            } else if is_name && after("is") && token.text != "not" {
+                self.test(token);
+            } else if after("is")
+                && token.is("not")
+                && let Some(test) = behind.first()
+            {
+                self.test(test);
+            } else if is_name && after(".") && called {
+                self.bad(
+                    token.at,
+                    format!("a value has no method `{}`", token.text),
+                    format!("the filters are: {}", FILTERS.join(", ")),
+                );
+            } else if is_name
+                && called
+                && !after(".")
+                && !after("is")
+                && !after("not")
+                && !is_keyword(token)
+            {
+                self.bad(
+                    token.at,
+                    format!("there is no function `{}`", token.text),
+                    format!("there are none; the filters are: {}", FILTERS.join(", ")),
+                );
+            } else if tag.kind == Kind::Statement
+                && token.is("recursive")
+                && source::first_name(tag) == Some("for")
+            {
+                self.bad(token.at, "a loop cannot call itself", "");
+            }
+            before = Some(token);
+        }
+    }
+
+    fn filter(&mut self, token: &Token<'_>, behind: &[Token<'_>]) {
+        if !FILTERS.contains(&token.text) {
+            let help = did_you_mean(token.text, FILTERS, "the filters are");
+            self.bad(token.at, format!("unknown filter `{}`", token.text), help);
+        }
+        if let (true, [open, format, ..]) = (token.is("format"), behind)
+            && open.is("(")
+            && format.sort == Sort::Quoted
+            && let Some(date) = Date::of(Moment::default())
+            && let Err(error) = date.format(format.text.trim_matches(['"', '\'']))
+        {
+            let help = "as in strftime, such as \"%d.%m.%Y\" or \"%H:%M\"";
+            self.bad(format.at, error.to_string(), help);
+        }
+    }
+
+    fn test(&mut self, token: &Token<'_>) {
+        if !TESTS.contains(&token.text) {
+            let help = did_you_mean(token.text, TESTS, "the tests are");
+            self.bad(token.at, format!("unknown test `{}`", token.text), help);
+        }
+    }
+
+    /// A name that is used and not set by the template, with what stands behind its dots.
+    fn name(&mut self, path: &str, tags: &[Tag<'_>]) {
+        let at = place_of(tags, path).unwrap_or_default();
+        let mut steps = path.split('.');
+        let name = steps.next().unwrap_or_default();
+        let (field, more) = (steps.next(), steps.next());
+        let known = NAMES.iter().find(|(known, _)| *known == name);
+        let fields = match known {
+            Some((_, fields)) => *fields,
+            None if self.known.extra.contains(&name) => Fields::None,
+            None => {
+                let names = NAMES.iter().map(|(name, _)| *name);
+                let names: Vec<&str> = names.chain(self.known.extra.iter().copied()).collect();
+                let variable = self
+                    .known
+                    .variables
+                    .is_some_and(|variables| variables.contains_key(name));
+                let help = if variable {
+                    format!("did you mean `var.{name}`?")
+                } else {
+                    did_you_mean(name, &names, "the names are")
+                };
+                self.bad(at, format!("unknown name `{name}`"), help);
+                return;
+            }
+        };
+        if fields == Fields::Columns && self.known.directory.is_none() {
+            let message = "there is no directory of persons";
+            self.bad(at, message, "name its file by the option `directory`");
+            return;
+        }
+        let Some(field) = field else { return };
+        let (names, what): (Vec<&str>, &str) = match fields {
+            Fields::None => {
+                let message = format!("`{name}` is a text and has no `{field}`");
+                self.bad(at, message, format!("write {name} alone"));
+                return;
+            }
+            Fields::List => {
+                let help = format!("write {name}[0].{field}, or a loop");
+                self.bad(at, format!("`{name}` is a list"), help);
+                return;
+            }
+            Fields::These(fields) => (fields.to_vec(), "known here"),
+            Fields::Headers => (vec![field], ""),
+            Fields::Variables => match self.known.variables {
+                Some(variables) => (
+                    variables.keys().map(String::as_str).collect(),
+                    "the variables are",
+                ),
+                None => (vec![field], ""),
+            },
+            Fields::Columns => {
+                let columns = self.known.directory.map(Directory::columns);
+                let columns = columns.into_iter().flatten();
+                (columns.map(String::as_str).collect(), "the columns are")
+            }
+        };
+        if !names.contains(&field) {
+            let help = if names.is_empty() {
+                "the table [variables] of the configuration gives them".into()
+            } else {
+                did_you_mean(field, &names, what)
+            };
+            self.bad(at, format!("there is no `{name}.{field}`"), help);
+        } else if let Some(more) = more {
+            let message = format!("`{name}.{field}` is a text and has no `{more}`");
+            self.bad(at, message, "");
+        }
+    }
+}
+
+fn is_keyword(token: &Token<'_>) -> bool {
+    matches!(
+        token.text,
+        "and" | "or" | "not" | "in" | "is" | "if" | "elif" | "else" | "for" | "set" | "with"
+    )
+}
+
+/// An error of the engine at its place.
+fn bad(error: &Error, source: &str) -> BadTemplate {
+    let (line, column) = match error.range() {
+        Some(range) => line_and_column(source, range.start),
+        None => (error.line().unwrap_or(1), 1),
+    };
+    let help = match error.kind() {
+        ErrorKind::SyntaxError => Some(
+            "a text that shall hold {{, {% or {# itself stands between {% raw %} and {% endraw %}"
+                .into(),
+        ),
+        _ => None,
+    };
+    BadTemplate {
+        line,
+        column,
+        message: describe(error),
+        help,
+    }
+}
+
+fn describe(error: &Error) -> String {
+    match error.detail() {
+        Some(detail) => format!("{}: {detail}", error.kind()),
+        None => error.kind().to_string(),
+    }
+}
+
+/// Takes no more than [`LONGEST`] octets.
+struct Bounded(Vec<u8>);
+
+impl io::Write for Bounded {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        if self.0.len().saturating_add(octets.len()) > LONGEST {
+            return Err(io::Error::other("too long"));
+        }
+        self.0.extend_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

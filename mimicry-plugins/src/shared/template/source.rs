@@ -1,0 +1,368 @@
+//! The source of a template taken apart into its tags, to find what the engine finds only at work, and to say where it is.
+//!
+//! Must never: decide what a template means (the engine does). Where this reading and the engine's could differ, as in an
+//! unclosed tag, it stops, and the engine's own error is what is shown.
+
+/// What a tag is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// `{{ … }}`
+    Value,
+    /// `{% … %}`
+    Statement,
+    /// `{% raw %}`: what stands behind it up to `{% endraw %}` has no tags.
+    Raw,
+    /// `{# … #}`
+    Comment,
+}
+
+#[derive(Debug)]
+pub(super) struct Tag<'s> {
+    pub(super) kind: Kind,
+    /// Octets of the source, the delimiters included.
+    start: usize,
+    end: usize,
+    pub(super) tokens: Vec<Token<'s>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sort {
+    /// A name or a keyword.
+    Name,
+    /// A quoted text, with its quotes.
+    Quoted,
+    /// A number, or one character of anything else.
+    Other,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Token<'s> {
+    pub(super) sort: Sort,
+    pub(super) text: &'s str,
+    /// Offset in the source.
+    pub(super) at: usize,
+}
+
+impl Token<'_> {
+    pub(super) fn is(&self, text: &str) -> bool {
+        self.sort != Sort::Quoted && self.text == text
+    }
+}
+
+/// Is there any tag at all.
+pub(super) fn has_tags(source: &str) -> bool {
+    ["{{", "{%", "{#"].iter().any(|open| source.contains(open))
+}
+
+/// The tags in order; those behind an unclosed one are left out.
+pub(super) fn tags(source: &str) -> Vec<Tag<'_>> {
+    let mut tags = Vec::new();
+    let mut at = 0;
+    while let Some(open) = find(source, at, "{") {
+        let rest = source.get(open..).unwrap_or_default();
+        let inner = open.saturating_add(2);
+        let tag = if rest.starts_with("{#") {
+            find(source, inner, "#}").map(|close| Tag {
+                kind: Kind::Comment,
+                start: open,
+                end: close.saturating_add(2),
+                tokens: Vec::new(),
+            })
+        } else if rest.starts_with("{{") {
+            tag(source, open, Kind::Value, "}}")
+        } else if rest.starts_with("{%") {
+            tag(source, open, Kind::Statement, "%}")
+        } else {
+            at = open.saturating_add(1);
+            continue;
+        };
+        let Some(mut tag) = tag else { break };
+        at = tag.end;
+        if tag.kind == Kind::Statement && first_name(&tag) == Some("raw") {
+            tag.kind = Kind::Raw;
+            match end_of_raw(source, at) {
+                Some(end) => at = end,
+                None => break,
+            }
+        }
+        tags.push(tag);
+    }
+    tags
+}
+
+/// The keyword of a statement.
+pub(super) fn first_name<'s>(tag: &Tag<'s>) -> Option<&'s str> {
+    let names = |token: &&Token<'s>| token.sort == Sort::Name;
+    tag.tokens.iter().find(names).map(|token| token.text)
+}
+
+/// The source with the line end of each line that holds nothing but statements and comments moved into the last of them,
+/// and its indentation into the first: such a line leaves nothing behind. No other octet moves, and no line number changes.
+pub(super) fn own_lines(source: &str, tags: &[Tag<'_>]) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut written = 0;
+    let mut rest = tags;
+    while let [first, behind @ ..] = rest {
+        rest = behind;
+        let Some((group, end)) = group(source, tags_from(tags, first), first) else {
+            continue;
+        };
+        let lead = line_start(source, first.start);
+        if lead < written {
+            continue;
+        }
+        out.push_str(source.get(written..lead).unwrap_or_default());
+        let mut carried = source.get(lead..first.start).unwrap_or_default();
+        for (index, tag) in group.iter().enumerate() {
+            let text = source.get(tag.start..tag.end).unwrap_or_default();
+            let (open, inner, close) = delimiters(text);
+            let next = group
+                .get(index.saturating_add(1))
+                .map_or(end, |next| next.start);
+            let gap = source.get(tag.end..next).unwrap_or_default();
+            out.extend([open, carried, inner, gap, close]);
+            carried = "";
+        }
+        written = end;
+        rest = rest
+            .get(group.len().saturating_sub(1)..)
+            .unwrap_or_default();
+    }
+    out.push_str(source.get(written..).unwrap_or_default());
+    out
+}
+
+/// The offset of a name, or of the names of a path such as `person.phone`, where they are used.
+pub(super) fn place_of(tags: &[Tag<'_>], path: &str) -> Option<usize> {
+    let names: Vec<&str> = path.split('.').collect();
+    tags.iter().find_map(|tag| {
+        let tokens = &tag.tokens;
+        (0..tokens.len()).find_map(|index| {
+            let attribute = index
+                .checked_sub(1)
+                .and_then(|before| tokens.get(before))
+                .is_some_and(|token| token.is(".") || token.is("|"));
+            let mut walk = tokens.get(index..)?.iter();
+            let found = !attribute
+                && names.iter().enumerate().all(|(step, name)| {
+                    (step == 0 || walk.next().is_some_and(|token| token.is(".")))
+                        && walk
+                            .next()
+                            .is_some_and(|token| token.sort == Sort::Name && token.text == *name)
+                });
+            found.then(|| tokens.get(index).map(|token| token.at))?
+        })
+    })
+}
+
+/// Line and column of an offset, both counted from 1, the column in characters.
+pub(super) fn line_and_column(source: &str, offset: usize) -> (usize, usize) {
+    let before = source.get(..offset).unwrap_or(source);
+    let line = before.matches('\n').count().saturating_add(1);
+    let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
+    let column = before.get(start..).unwrap_or_default().chars().count();
+    (line, column.saturating_add(1))
+}
+
+fn find(source: &str, from: usize, what: &str) -> Option<usize> {
+    let found = source.get(from..)?.find(what)?;
+    from.checked_add(found)
+}
+
+fn tag<'s>(source: &'s str, start: usize, kind: Kind, close: &str) -> Option<Tag<'s>> {
+    let mut tokens = Vec::new();
+    let mut at = start.checked_add(2)?;
+    let mut depth = 0_usize;
+    loop {
+        let rest = source.get(at..)?;
+        if depth == 0 && rest.starts_with(close) {
+            return Some(Tag {
+                kind,
+                start,
+                end: at.checked_add(2)?,
+                tokens,
+            });
+        }
+        let first = rest.chars().next()?;
+        let (sort, len) = match first {
+            '"' | '\'' => (Sort::Quoted, quoted_len(rest, first)?),
+            c if c.is_alphabetic() || c == '_' => (Sort::Name, name_len(rest)),
+            c if c.is_ascii_digit() => (Sort::Other, name_len(rest)),
+            c => {
+                match c {
+                    '(' | '[' | '{' => depth = depth.saturating_add(1),
+                    ')' | ']' | '}' => depth = depth.saturating_sub(1),
+                    _ => {}
+                }
+                (Sort::Other, c.len_utf8())
+            }
+        };
+        if !first.is_whitespace() {
+            let text = rest.get(..len)?;
+            tokens.push(Token { sort, text, at });
+        }
+        at = at.checked_add(len)?;
+    }
+}
+
+/// Octets of a quoted text with its quotes; `None` when it is not closed.
+fn quoted_len(text: &str, quote: char) -> Option<usize> {
+    let mut escaped = false;
+    let close = text.char_indices().skip(1).find(|(_, c)| {
+        let closes = *c == quote && !escaped;
+        escaped = *c == '\\' && !escaped;
+        closes
+    });
+    close.map(|(at, _)| at.saturating_add(1))
+}
+
+fn name_len(text: &str) -> usize {
+    text.find(|c: char| !c.is_alphanumeric() && c != '_')
+        .unwrap_or(text.len())
+}
+
+/// The offset behind `{% endraw %}`.
+fn end_of_raw(source: &str, from: usize) -> Option<usize> {
+    let mut at = from;
+    loop {
+        at = find(source, at, "{%")?.checked_add(2)?;
+        let inner = source.get(at..)?.trim_start_matches(['-', '+']);
+        if inner.trim_start().starts_with("endraw") {
+            return find(source, at, "%}")?.checked_add(2);
+        }
+    }
+}
+
+fn tags_from<'t, 's>(tags: &'t [Tag<'s>], first: &Tag<'_>) -> &'t [Tag<'s>] {
+    let index = tags.partition_point(|tag| tag.start < first.start);
+    tags.get(index..).unwrap_or_default()
+}
+
+/// The statements and comments that fill the line of the first, and the offset behind its line end.
+fn group<'t, 's>(
+    source: &str,
+    tags: &'t [Tag<'s>],
+    first: &Tag<'_>,
+) -> Option<(&'t [Tag<'s>], usize)> {
+    let blank = |range: std::ops::Range<usize>| {
+        let text = source.get(range)?;
+        text.bytes()
+            .all(|octet| matches!(octet, b' ' | b'\t'))
+            .then_some(())
+    };
+    blank(line_start(source, first.start)..first.start)?;
+    for (index, tag) in tags.iter().enumerate() {
+        let text = source.get(tag.start..tag.end)?;
+        let (open, _, close) = delimiters(text);
+        let whole = open.len().saturating_add(close.len()) <= text.len();
+        if matches!(tag.kind, Kind::Value | Kind::Raw) || !whole {
+            return None;
+        }
+        let rest = source.get(tag.end..)?;
+        let blanks = rest
+            .find(|c| !matches!(c, ' ' | '\t'))
+            .unwrap_or(rest.len());
+        let after = tag.end.checked_add(blanks)?;
+        let end = match source.get(after..)? {
+            line if line.starts_with("\r\n") => after.checked_add(2)?,
+            line if line.starts_with('\n') => after.checked_add(1)?,
+            _ => match tags.get(index.saturating_add(1)) {
+                Some(next) if next.start == after => continue,
+                _ => return None,
+            },
+        };
+        return Some((tags.get(..=index)?, end));
+    }
+    None
+}
+
+fn line_start(source: &str, at: usize) -> usize {
+    let before = source.get(..at).unwrap_or_default();
+    before.rfind('\n').map_or(0, |end| end.saturating_add(1))
+}
+
+/// A tag as its opening delimiter, what is within, and its closing one; the signs of white space control (`-`, `+`) belong to
+/// the delimiters.
+fn delimiters(tag: &str) -> (&str, &str, &str) {
+    let sign = |octet: Option<&u8>| usize::from(matches!(octet, Some(b'-' | b'+')));
+    let octets = tag.as_bytes();
+    let open = 2_usize.saturating_add(sign(octets.get(2)));
+    let before_close = tag.len().checked_sub(3).and_then(|at| octets.get(at));
+    let close = tag
+        .len()
+        .saturating_sub(2_usize.saturating_add(sign(before_close)));
+    (
+        tag.get(..open).unwrap_or_default(),
+        tag.get(open..close).unwrap_or_default(),
+        tag.get(close..).unwrap_or_default(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_found() {
+        for (source, expected) in [
+            ("plain { text } %}", ""),
+            ("a {{ b.c }} d", "Value:b . c"),
+            ("{{ '}}' ~ \"\\\"}}\" }}", "Value:'}}' ~ \"\\\"}}\""),
+            ("{{ {'a': {'b': 1}} }}", "Value:{ 'a' : { 'b' : 1 } }"),
+            (
+                "{%- if x -%}y{% endif %}",
+                "Statement:- if x -;Statement:endif",
+            ),
+            ("{# {{ x }} #}{{ y }}", "Comment:;Value:y"),
+            ("{% raw %}{{ x }}{%- endraw %}{{ y }}", "Raw:raw;Value:y"),
+            ("{{ a }} {{ b", "Value:a"),
+            ("{{ 'a }} {{ b }}", ""),
+        ] {
+            let seen: Vec<String> = tags(source)
+                .iter()
+                .map(|tag| {
+                    let tokens: Vec<&str> = tag.tokens.iter().map(|token| token.text).collect();
+                    format!("{:?}:{}", tag.kind, tokens.join(" "))
+                })
+                .collect();
+            assert_eq!(seen.join(";"), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn lines_of_statements_leave_nothing() {
+        for (source, expected) in [
+            ("a\n{% if x %}\nb\n", "a\n{% if x \n%}b\n"),
+            ("a\r\n  {%- if x -%} \r\nb", "a\r\n{%-   if x  \r\n-%}b"),
+            ("{% if x %} {# c #}\nb", "{% if x  %}{# c \n#}b"),
+            ("{% if x %}b{% endif %}\nc", "{% if x %}b{% endif %}\nc"),
+            ("a{% endif %}\nb", "a{% endif %}\nb"),
+            ("{{ x }}\nb", "{{ x }}\nb"),
+            ("{% endif %}", "{% endif %}"),
+            (
+                "{% raw %}\n{{ x }}\n{% endraw %}\n",
+                "{% raw %}\n{{ x }}\n{% endraw %}\n",
+            ),
+            ("{#-#}\nb", "{#-#}\nb"),
+            ("{% if a %}\n{% if b %}\nx", "{% if a \n%}{% if b \n%}x"),
+        ] {
+            assert_eq!(own_lines(source, &tags(source)), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn places() {
+        let source = "ä {{ a.person }}\n{% if person.phone and person . fax %}";
+        let tags = tags(source);
+        for (path, expected) in [
+            ("person", Some((2, 7))),
+            ("person.phone", Some((2, 7))),
+            ("person.fax", Some((2, 24))),
+            ("a.person", Some((1, 6))),
+            ("phone", None),
+        ] {
+            let place = place_of(&tags, path).map(|at| line_and_column(source, at));
+            assert_eq!(place, expected, "{path}");
+        }
+    }
+}
