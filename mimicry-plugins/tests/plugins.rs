@@ -382,10 +382,10 @@ fn normal(text: &str) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Any words, in any of these charsets and codings, are there once and whole for another reader; the old text too.
+    /// Any words (a brace would begin a template), in any of these charsets and codings, are there once and whole for another reader; the old text too.
     #[test]
     fn any_text_into_any_charset(
-        text in r"[!#-%'-:=?-\[\]-{}~äöüß€漢字😀ñłж][ !#-%'-:=?-\[\]-{}~äöüß€漢字😀ñłж]{0,60}",
+        text in r"[!#-%'-:=?-\[\]-z}~äöüß€漢字😀ñłж][ !#-%'-:=?-\[\]-z}~äöüß€漢字😀ñłж]{0,60}",
         label in prop::sample::select(vec!["us-ascii", "utf-8", "iso-8859-1", "iso-8859-2", "windows-1252", "koi8-r", "shift_jis", "gb18030"]),
         coding in prop::sample::select(vec!["7bit", "8bit", "quoted-printable", "base64"]),
         subtype in prop::sample::select(vec!["plain", "html"]),

@@ -129,6 +129,13 @@ impl Fallback {
             _ => None,
         }
     }
+
+    pub fn ladder(words: &[String]) -> Vec<Fallback> {
+        words
+            .iter()
+            .filter_map(|word| Fallback::from_word(word))
+            .collect()
+    }
 }
 
 /// The text for one mail, in both forms.
@@ -163,6 +170,13 @@ pub fn insert(
         words,
         mark: mark_of(task.rule),
     };
+    if words.text.trim().is_empty() && words.html.trim().is_empty() {
+        // All of it depended on values that this mail has not.
+        return Ok(unchanged(
+            Reason::Exempt,
+            vec!["no text for this mail".into()],
+        ));
+    }
     if !task.beside.is_empty() {
         return insertion.beside_seals(edits);
     }

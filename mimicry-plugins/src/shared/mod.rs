@@ -10,3 +10,4 @@ pub mod plain;
 pub mod reply_marks;
 pub mod sniff;
 pub mod template;
+pub mod words;
