@@ -220,17 +220,26 @@ fn every_command_option_and_exit_code_is_described() {
 #[test]
 fn every_configuration_of_the_manual_loads_without_a_complaint() {
     let mut count = 0;
+    let logo = fs::read(root().join("etc/logo.png")).expect("the picture");
+    let mut files = vec![("logo.png".to_string(), logo)];
     for name in PAGES {
         for block in blocks(&page(name)) {
+            if let Some(file) = block.what.strip_prefix("file: ") {
+                files.push((file.to_string(), block.text.clone().into_bytes()));
+            }
             if block.what == "configuration" {
-                assert_loads(name, &block.text);
+                assert_loads(name, &block.text, &files);
                 count += 1;
             }
         }
     }
     let readme = fs::read_to_string(root().join("README.md")).expect("the README");
     for block in readme.split("```toml\n").skip(1) {
-        assert_loads("README.md", block.split("```").next().unwrap_or_default());
+        assert_loads(
+            "README.md",
+            block.split("```").next().unwrap_or_default(),
+            &files,
+        );
         count += 1;
     }
     assert!(count >= 10, "{count} configurations found");
@@ -454,8 +463,12 @@ fn assert_same(page: &[Item], code: &[Item]) {
     );
 }
 
-fn assert_loads(place: &str, source: &str) {
-    let read = |_: &Path| Ok(b"a text\n".to_vec());
+/// What is not among the files is a text.
+fn assert_loads(place: &str, source: &str, files: &[(String, Vec<u8>)]) {
+    let read = |path: &Path| {
+        let file = files.iter().find(|(name, _)| path.ends_with(name));
+        Ok(file.map_or(b"a text\n".to_vec(), |(_, content)| content.clone()))
+    };
     let complaints = match config::parse(source, Path::new("example.toml"), REGISTRY, &read) {
         Ok(config) => config.warnings,
         Err(mistakes) => mistakes,
