@@ -96,7 +96,7 @@ fn every_filter_has_an_example_that_loads() {
             "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = {{ {example} }}\n\
              options = {{ text = \"a\", html = \"<p>a</p>\" }}\n"
         );
-        assert_loads(FORMAT, &rule);
+        assert_loads(FORMAT, &rule, &[]);
     }
 }
 

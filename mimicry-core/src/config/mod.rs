@@ -52,15 +52,25 @@ use typed::{
     Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
 };
 
-/// The control socket that a configuration names, also when there are mistakes in it: a daemon must be within reach when
-/// its file has just been broken.
+/// The control socket that a configuration names, or the default, also when there are mistakes in it: a daemon must be within
+/// reach when its file has just been broken. `None` = the file cannot be read.
 pub fn control_socket(path: &Path) -> Option<PathBuf> {
-    let source = std::fs::read_to_string(path).ok()?;
-    let (table, _) = toml::de::DeTable::parse_recoverable(&source);
-    let daemon = table.get_ref().get("daemon")?.get_ref().as_table()?;
-    let socket = PathBuf::from(daemon.get("control")?.get_ref().as_str()?);
+    let octets = std::fs::read(path).ok()?;
+    let socket = control_socket_of(&String::from_utf8_lossy(&octets));
     // As for every name in the file: relative to it.
     Some(path.parent().unwrap_or(Path::new("")).join(socket))
+}
+
+fn control_socket_of(source: &str) -> PathBuf {
+    let (table, _) = toml::de::DeTable::parse_recoverable(source);
+    let named = table
+        .get_ref()
+        .get("daemon")
+        .and_then(|daemon| daemon.get_ref().as_table()?.get("control"))
+        .and_then(|control| control.get_ref().as_str());
+    let default = settings::find("daemon", "control").and_then(|setting| setting.default);
+    let default = default.unwrap_or_default().trim_matches('"');
+    PathBuf::from(named.unwrap_or(default))
 }
 
 /// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.

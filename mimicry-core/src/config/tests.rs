@@ -554,6 +554,23 @@ options.html = '''
 when = 2025-01-01
 "#;
 
+/// Also of a file with mistakes: the daemon that still runs must be within reach.
+#[test]
+fn the_control_socket_is_known() {
+    const DEFAULT: &str = "/run/mimicry/control";
+    for (source, socket) in [
+        ("", DEFAULT),
+        ("[[rule]]\nplugin = 'discl'\n", DEFAULT),
+        ("[daemon]\ncontrol = 7\n", DEFAULT),
+        ("[daemon]\ncontrol = 'here'\n[[rule]]\nplugin = \n", "here"),
+        ("# \u{fffd}\n[daemon]\ncontrol = '/here'\n", "/here"),
+        ("[[[", DEFAULT),
+    ] {
+        let found = super::control_socket_of(source);
+        assert_eq!(found, std::path::Path::new(socket), "{source}");
+    }
+}
+
 proptest::proptest! {
     /// The cutter of statements neither makes up a syntax error nor misses the last one.
     #[test]

@@ -80,15 +80,12 @@ pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, Request::Stop, paint)
 }
 
-/// The configuration says where the control socket is. A file with a mistake must not keep the daemon from being asked:
-/// then its own word counts, else the default place.
+/// The configuration says where the control socket is, else it is at the default place. A file with a mistake must not keep
+/// the daemon from being asked.
 fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Output, Output> {
-    let path = match mimicry_core::config::load(&config.config, REGISTRY) {
-        Ok(config) => config.daemon.control,
-        Err(_) => match mimicry_core::config::control_socket(&config.config) {
-            Some(named) => named,
-            None => config.load(paint)?.daemon.control,
-        },
+    let path = match mimicry_core::config::control_socket(&config.config) {
+        Some(path) => path,
+        None => config.load(paint)?.daemon.control,
     };
     match ask(&path, request, PATIENCE) {
         Ok(answer) if answer.status == 0 => Ok(Output::text(answer.text)),

@@ -425,7 +425,7 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
     const SAMPLE: &[u8] = b"From: Anna <anna@example.org>\r\nSubject: sample\r\n\r\n";
     let mail = Mail {
         origin: Origin {
-            client: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+            client: "192.0.2.1".parse().ok(),
             listener: Some("sample".into()),
             ..Origin::default()
         },
