@@ -302,6 +302,8 @@ pub enum ValueKind {
     Lines,
     /// A list of files whose octets are read at load; a single one needs no brackets.
     Files,
+    /// A table of lines under free names; a name may have a list of them.
+    Table,
 }
 
 impl ValueKind {
@@ -319,6 +321,7 @@ impl ValueKind {
             ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
             ValueKind::Lines => "list".into(),
             ValueKind::Files => "list of files".into(),
+            ValueKind::Table => "table".into(),
         }
     }
 }
@@ -343,6 +346,8 @@ pub enum Value {
     List(Vec<String>),
     /// Name without folders, and content.
     Files(Vec<(String, Vec<u8>)>),
+    /// Name and line, in the order of the file.
+    Table(Vec<(String, String)>),
 }
 
 /// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
@@ -412,6 +417,14 @@ impl Options {
     pub fn files(&self, name: &str) -> &[(String, Vec<u8>)] {
         match self.values.get(name) {
             Some(Value::Files(files)) => files,
+            _ => &[],
+        }
+    }
+
+    /// Name and line, in the order of the file. Empty when unset.
+    pub fn table(&self, name: &str) -> &[(String, String)] {
+        match self.values.get(name) {
+            Some(Value::Table(table)) => table,
             _ => &[],
         }
     }

@@ -8,6 +8,7 @@
 use mimicry_core::registry::Registry;
 
 mod disclaim;
+mod header;
 mod ignore_mail;
 mod keep;
 pub mod shared;
@@ -19,4 +20,5 @@ pub const REGISTRY: Registry = Registry(&[
     &keep::Keep,
     &disclaim::Disclaim,
     &zip::Zip,
+    &header::Header,
 ]);

@@ -134,6 +134,9 @@ pub(super) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::Word(_) => "write one of the words, in quotes",
         ValueKind::Words(_) => "write words in quotes; several stand in brackets",
         ValueKind::Lines => "write texts in quotes; several stand in brackets",
+        ValueKind::Table => {
+            "write texts in a table, such as { X-Company = \"Example\" }; several of one name stand in brackets"
+        }
         ValueKind::Files => {
             "write names of files in quotes, several in brackets; relative ones are relative to the configuration file"
         }

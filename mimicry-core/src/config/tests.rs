@@ -82,6 +82,7 @@ impl PluginKind for Stamp {
                 Some("[\"body\"]"),
             ),
             option("list", ValueKind::Lines, None),
+            option("table", ValueKind::Table, None),
         ];
         OPTIONS
     }
@@ -393,6 +394,36 @@ fn a_byte_order_mark_is_no_text() {
         format!("{:?}", config.policy.rules[0].plugin)
             .contains(r#""text_file": File { path: "/srv/bom.txt", text: "Footer\n" }"#)
     );
+}
+
+#[test]
+fn a_table_keeps_the_order_of_the_file() {
+    let source = |table: &str| {
+        format!("[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions.table = {table}\n")
+    };
+    let config = parsed(&source(r#"{ X-B = "1", x-a = ["2", "3"], X-A = "4" }"#)).unwrap();
+    let shown = format!("{:?}", config.policy.rules[0].plugin);
+    let expected = r#"Table([("X-B", "1"), ("x-a", "2"), ("x-a", "3"), ("X-A", "4")])"#;
+    assert!(shown.contains(expected), "{shown}");
+    for (table, messages) in [
+        ("1", vec!["expected a table, found an integer"]),
+        (
+            r#"{ a = "x\ny", b = [1], c = true }"#,
+            vec![
+                "a line break may not stand here",
+                "expected a text, found an integer",
+                "expected a text or a list of texts, found a boolean",
+            ],
+        ),
+    ] {
+        let mistakes = parsed(&source(table)).unwrap_err();
+        let found: Vec<&str> = mistakes
+            .list
+            .iter()
+            .map(|one| one.message.as_str())
+            .collect();
+        assert_eq!(found, messages);
+    }
 }
 
 #[test]

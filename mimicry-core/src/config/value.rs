@@ -205,21 +205,42 @@ impl Reader<'_> {
                     .collect::<Option<Vec<_>>>()
                     .map(Value::Files)
             }
-            ValueKind::Lines => {
-                let texts = self.texts(node, help)?;
+            ValueKind::Lines => self.lines(node, help).map(Value::List),
+            ValueKind::Table => {
+                let DeValue::Table(table) = node.get_ref() else {
+                    return self.wrong_type("a table", node.get_ref(), node, help);
+                };
+                let mut entries: Vec<_> = table.iter().collect();
+                entries.sort_by_key(|(key, _)| key.span().start);
                 let mut lines = Vec::new();
                 let mut wrong = false;
-                for (text, span) in texts {
-                    if let Some(message) = no_line(text) {
-                        self.complaints
-                            .error(span, message, "one line of printable text");
-                        wrong = true;
+                for (key, node) in entries {
+                    let name = key.get_ref().to_string();
+                    match self.lines(node, help) {
+                        Some(of_name) => {
+                            lines.extend(of_name.into_iter().map(|line| (name.clone(), line)));
+                        }
+                        None => wrong = true,
                     }
-                    lines.push(text.to_string());
                 }
-                (!wrong).then_some(Value::List(lines))
+                (!wrong).then_some(Value::Table(lines))
             }
         }
+    }
+
+    fn lines(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<String>> {
+        let texts = self.texts(node, help)?;
+        let mut lines = Vec::new();
+        let mut wrong = false;
+        for (text, span) in texts {
+            if let Some(message) = no_line(text) {
+                self.complaints
+                    .error(span, message, "one line of printable text");
+                wrong = true;
+            }
+            lines.push(text.to_string());
+        }
+        (!wrong).then_some(lines)
     }
 
     /// A text, or a list of texts, each with its place.

@@ -617,32 +617,26 @@ impl<'a> Content<'a> {
         }
     }
 
-    /// The first field of that name, complete with its line end.
-    pub fn field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+    /// All fields in their order, each complete with its line end.
+    pub fn fields(&self) -> impl Iterator<Item = Cow<'a, [u8]>> + use<'a> {
         let edit = self.edit;
         let above = edit.into_iter().flat_map(|edit| &edit.fields_above);
         let below = edit.into_iter().flat_map(|edit| &edit.fields_below);
-        let own = self
-            .part
-            .fields()
-            .filter(|field| field.is(name))
-            .find_map(
-                |field| match edit.and_then(|edit| edit.fields.get(&field.start())) {
-                    Some(Some(new)) => Some(Cow::Borrowed(&**new)),
-                    Some(None) => None,
-                    None => Some(Cow::Borrowed(field.raw())),
-                },
-            );
-        let made = |mut blocks: Box<dyn Iterator<Item = &'a Arc<[u8]>> + 'a>| {
-            blocks.find_map(|block| {
-                fields(block)
-                    .find(|field| field.is(name))
-                    .map(|field| Cow::Borrowed(field.raw()))
-            })
-        };
-        made(Box::new(above))
-            .or(own)
-            .or_else(|| made(Box::new(below)))
+        let new = |block: &'a Arc<[u8]>| fields(block).map(|field| Cow::Borrowed(field.raw()));
+        let own = self.part.fields().filter_map(move |field| {
+            match edit.and_then(|edit| edit.fields.get(&field.start())) {
+                Some(Some(new)) => Some(Cow::Borrowed(&**new)),
+                Some(None) => None,
+                None => Some(Cow::Borrowed(field.raw())),
+            }
+        });
+        above.flat_map(new).chain(own).chain(below.flat_map(new))
+    }
+
+    /// The first field of that name, complete with its line end.
+    pub fn field(&self, name: &str) -> Option<Cow<'a, [u8]>> {
+        self.fields()
+            .find(|raw| fields(raw).any(|field| field.is(name)))
     }
 
     pub fn media_type(&self) -> &'a str {
