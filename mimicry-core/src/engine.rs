@@ -201,6 +201,7 @@ impl<'p> Pass<'p> {
             parts: &parts,
             beside: &run.beside,
             recipients: &self.plan.recipients,
+            on_dkim: rule.on_dkim,
             variables: &self.policy.variables,
         });
         let mut edited = Vec::new();

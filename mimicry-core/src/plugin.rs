@@ -13,7 +13,7 @@ use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
-use crate::rule::Reason;
+use crate::rule::{OnDkim, Reason};
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
 /// "sign, then edit" cannot be configured.
@@ -182,6 +182,8 @@ pub struct Task<'a> {
     pub beside: &'a [PartId],
     /// Indices into the envelope's recipients: the class.
     pub recipients: &'a [usize],
+    /// What becomes of DKIM-Signature fields when the mail is edited.
+    pub on_dkim: OnDkim,
     /// The texts of the configuration that templates may use.
     pub variables: &'a BTreeMap<String, String>,
 }

@@ -5,8 +5,7 @@
 //!
 //! Must never: make a second field or line out of a value; touch a field that no option names; look into a part.
 //!
-//! Known limits: a value from the mail within a field of addresses may hold a comma, which makes two addresses of it; a job
-//! does not know of `on_dkim`, so a rule that strips signatures says `force` as well.
+//! Known limits: a value from the mail within a field of addresses may hold a comma, which makes two addresses of it.
 
 mod subject;
 
@@ -19,7 +18,7 @@ use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
     Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::Reason;
+use mimicry_core::rule::{OnDkim, Reason};
 
 use crate::shared::directory::Directory;
 use crate::shared::template::{self, Facts, Form, Known, Template};
@@ -365,7 +364,7 @@ impl Job for HeaderJob<'_> {
         let plugin = self.plugin;
         let facts = Facts::of(&self.task, plugin.directory.as_ref());
         let mut work = Work {
-            signed: if plugin.force {
+            signed: if plugin.force || self.task.on_dkim == OnDkim::Strip {
                 BTreeSet::new()
             } else {
                 signed_fields(&edits.content(PartId::ROOT)?, &plugin.delete)

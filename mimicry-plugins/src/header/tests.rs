@@ -99,6 +99,7 @@ fn fields_before_and_after() {
         ("DKIM-Signature: v=1; h=A; b=x / A: 1", "options.add = { A = '2' }\noptions.force = true", "DKIM-Signature: v=1; h=A; b=x / A: 1 / A: 2"),
         ("DKIM-Signature: v=1; h=A; b=x / A: 1", "options.delete = ['DKIM-*', 'A']\noptions.add = { B = '2' }", "B: 2"),
         ("DKIM-Signature: v=1; h=Subject; b=x / Subject: s", "options.prefix_subject = '[x]'", "dkim"),
+        ("DKIM-Signature: v=1; h=Subject; b=x / Subject: s", "on_dkim = 'strip'\noptions.prefix_subject = '[x]'", "Subject: [x] s"),
         ("DKIM-Signature: junk h=A; =; h / A: 1", "options.add = { A = '2' }", "DKIM-Signature: junk h=A; =; h / A: 1 / A: 2"),
         // Tags.
         ("Subject: s", "options.prefix_subject = '[x]'\noptions.append_subject = '(y)'", "Subject: [x] s (y)"),

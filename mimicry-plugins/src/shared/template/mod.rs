@@ -26,6 +26,7 @@ use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Fault, OptionError, Options, Task};
+use mimicry_core::rule::OnDkim;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Rest;
 use minijinja::{
@@ -419,6 +420,7 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
         parts: &[],
         beside: &[],
         recipients: &[0],
+        on_dkim: OnDkim::Edit,
         variables: known.variables.unwrap_or(&none),
     };
     let mut facts = Facts::of(&task, known.directory);
