@@ -5,6 +5,7 @@
 use std::ffi::CString;
 use std::io;
 
+use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::stat::{Mode, umask};
@@ -70,7 +71,11 @@ pub fn become_user(identity: &Identity) -> io::Result<()> {
 /// Gives up what a worker never needs: privileges gained by exec, core files (which would hold mails), being looked into
 /// by other processes of the same user, and files that others may read.
 pub fn harden() -> io::Result<()> {
-    setrlimit(Resource::RLIMIT_CORE, 0, 0)?;
+    // A service manager may forbid the call and set the limit itself; there is no core of what is not dumpable either.
+    match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        Ok(()) | Err(Errno::EPERM) => {}
+        Err(error) => return Err(error.into()),
+    }
     umask(Mode::from_bits_truncate(0o077));
     prctl::set_no_new_privs()?;
     // After the change of user, which would set it anew.
