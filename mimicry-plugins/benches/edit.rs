@@ -31,6 +31,24 @@ plugin = "disclaim"
 options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
 "#;
 
+const TEMPLATE: &str = r#"
+[variables]
+company = "Example GmbH"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+[rule.options]
+text = "{{ header_sender.name | default('Gruesse') }} aus Koeln\n{{ var.company }}, {{ date | format('%d.%m.%Y') }}"
+html = "<p>{{ header_sender.name | default('Grüße') }} aus Köln<br>{{ var.company }}, {{ date | format('%d.%m.%Y') }}</p>"
+"#;
+
+const BELOW_REPLY: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>", place = "below-reply" }
+"#;
+
 const ZIP: &str = r#"
 [[rule]]
 name = "zip"
@@ -40,6 +58,16 @@ plugin = "zip"
 #[divan::bench]
 fn disclaim_57k(bencher: Bencher<'_, '_>) {
     walk(bencher, DISCLAIM, NEWSLETTER.to_vec());
+}
+
+#[divan::bench]
+fn disclaim_57k_template(bencher: Bencher<'_, '_>) {
+    walk(bencher, TEMPLATE, NEWSLETTER.to_vec());
+}
+
+#[divan::bench]
+fn disclaim_57k_below_reply(bencher: Bencher<'_, '_>) {
+    walk(bencher, BELOW_REPLY, NEWSLETTER.to_vec());
 }
 
 #[divan::bench]
