@@ -70,6 +70,15 @@ need_perl() {
     perl "-M$1" -e 1 || fail "$1 is missing, and $2 cannot be installed"
 }
 
+# need_python MODULE PACKAGE: the same for a module of Python; $python becomes an interpreter that has it.
+need_python() {
+    for python in python3 /usr/bin/python3; do
+        "$python" -c "import $1" 2>/dev/null && return
+    done
+    install_package "$2"
+    "$python" -c "import $1" || fail "Python's $1 is missing, and $2 cannot be installed"
+}
+
 need_root() { (($(id -u) == 0)) || fail "needs root"; }
 
 need_mimicryd() {
