@@ -5,6 +5,8 @@ Where the text must go is worked out here from the manual alone. Then the result
 and with every character right; every other leaf must be found octet for octet; what the new header says of charset and
 coding must be true; and no line or octet may have come in that the mail may not have.
 
+Over 600 lines, because the sets of options and the list of what Python reads otherwise are data beside their checks.
+
 usage: reader.py MIMICRYD MAILS WORK [MAIL...]
 """
 
