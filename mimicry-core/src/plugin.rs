@@ -133,6 +133,11 @@ pub trait PluginKind: Sync {
     fn works_beside_seals(&self) -> bool {
         false
     }
+    /// Does it edit fields of the mail's header too, so that its job runs also where it may have no part: on sealed content,
+    /// kept parts and bulk mail.
+    fn edits_fields(&self) -> bool {
+        false
+    }
     fn bulk_exemption(&self) -> BulkExemption {
         BulkExemption::None
     }

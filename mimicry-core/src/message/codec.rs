@@ -1,4 +1,4 @@
-//! Content-Transfer-Encodings: decoding strictly, encoding, and inserting octets into an encoded body.
+//! Content-Transfer-Encodings: decoding strictly, encoding, and inserting octets into an encoded body or cutting them out.
 //!
 //! Our own code, because mailparse 0.18 takes `base64 ` for 7bit and, through quoted_printable, drops
 //! 8-bit octets and trailing blanks, turns LF into CRLF and leaves `From ` and a lone `.` unprotected:
@@ -14,6 +14,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::ops::Range;
 
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use thiserror::Error;
@@ -277,6 +278,58 @@ pub fn splice(
         Encoding::Base64 => splice_base64(raw, at, insert, newline),
         Encoding::Unknown => Err(Malformed),
     }
+}
+
+/// Up to this many ranges are cut out of quoted-printable one by one, each at the cost of the whole body.
+const FEW: usize = 8;
+
+/// The body whose content lacks the octets of `ranges`, which ascend and do not meet.
+///
+/// Every raw octet before the first range is kept. Quoted-printable keeps those behind as well, unless there are many ranges or
+/// what meets would read otherwise: then all of it is coded anew. Base64 is coded anew from the group of four that holds
+/// the first range. Unknown encodings are malformed.
+pub fn cut(
+    encoding: Encoding,
+    raw: &[u8],
+    ranges: &[Range<usize>],
+    newline: &[u8],
+) -> Result<Vec<u8>, Malformed> {
+    let content = decode(encoding, raw)?;
+    let Some(first) = ranges.first() else {
+        return Ok(raw.to_vec());
+    };
+    let wanted = without(&content, ranges);
+    match encoding {
+        Encoding::SevenBit | Encoding::EightBit | Encoding::Binary => Ok(wanted),
+        Encoding::QuotedPrintable => {
+            if ranges.len() <= FEW {
+                let mut out = raw.to_vec();
+                for range in ranges.iter().rev() {
+                    out = cut_qp(&out, range, newline)?;
+                }
+                if decode(encoding, &out).is_ok_and(|content| *content == wanted) {
+                    return Ok(out);
+                }
+            }
+            Ok(encode_exact(encoding, &wanted, newline))
+        }
+        Encoding::Base64 => rewrite_base64(raw, first.start, newline, |_| {
+            wanted.get(first.start..).unwrap_or_default().to_vec()
+        }),
+        Encoding::Unknown => Err(Malformed),
+    }
+}
+
+/// `octets` without those of `ranges`, which ascend and do not meet.
+pub fn without(octets: &[u8], ranges: &[Range<usize>]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(octets.len());
+    let mut at = 0;
+    for range in ranges {
+        out.extend_from_slice(octets.get(at..range.start).unwrap_or_default());
+        at = range.end;
+    }
+    out.extend_from_slice(octets.get(at..).unwrap_or_default());
+    out
 }
 
 /// Where decoded octets go; a decoder is compiled once for each.
@@ -680,24 +733,10 @@ fn splice_qp(raw: &[u8], at: usize, insert: &[u8], newline: &[u8]) -> Result<Vec
     let place = qp_place(raw, at)?;
     let (before, after) = raw.split_at_checked(place).unwrap_or((raw, &[]));
     decoded_len(Encoding::QuotedPrintable, after)?;
-    let line_start = memrchr(b'\n', before).map_or(0, |lf| lf + 1);
-    let column = before.len() - line_start;
 
     let mut out = Vec::with_capacity(raw.len() + insert.len() + insert.len() / 8 + 16);
     out.extend_from_slice(before);
-    let ends_line = insert.starts_with(newline);
-    let blank_before = matches!(before.last(), Some(b' ' | b'\t'));
-    if column > 0 && (!ends_line || blank_before) {
-        if column >= LINE_MAX {
-            // A full line: its last character goes down to the new one.
-            let last = last_character(before.get(line_start..).unwrap_or_default());
-            let keep = before.len() - last;
-            out.truncate(keep);
-            push_soft_break(&mut out, newline);
-            out.extend_from_slice(before.get(keep..).unwrap_or_default());
-        }
-        push_soft_break(&mut out, newline);
-    }
+    break_softly(&mut out, insert.starts_with(newline), newline);
     write_qp(&mut out, insert, newline, LineEnds::Exact);
     let joined = matches!(
         Atom::at_or_end(after)?,
@@ -708,6 +747,38 @@ fn splice_qp(raw: &[u8], at: usize, insert: &[u8], newline: &[u8]) -> Result<Vec
     }
     out.extend_from_slice(after);
     Ok(out)
+}
+
+/// Quoted-printable without a range of its content: a soft break stands in its place where lines would meet.
+fn cut_qp(raw: &[u8], range: &Range<usize>, newline: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let (start, end) = (qp_place(raw, range.start)?, qp_place(raw, range.end)?);
+    let mut out = Vec::with_capacity(raw.len() + 2 * newline.len() + 2);
+    out.extend_from_slice(raw.get(..start).unwrap_or_default());
+    let after = raw.get(end..).unwrap_or_default();
+    if !after.is_empty() {
+        let ends_line = matches!(Atom::at(after)?, Atom::LineEnd(_));
+        break_softly(&mut out, ends_line, newline);
+    }
+    out.extend_from_slice(after);
+    Ok(out)
+}
+
+/// A soft break behind `out`, unless that is the start of a line or a line end follows that is safe there.
+fn break_softly(out: &mut Vec<u8>, ends_line: bool, newline: &[u8]) {
+    let line_start = memrchr(b'\n', out).map_or(0, |lf| lf + 1);
+    let column = out.len() - line_start;
+    let blank_before = matches!(out.last(), Some(b' ' | b'\t'));
+    if column == 0 || (ends_line && !blank_before) {
+        return;
+    }
+    if column >= LINE_MAX {
+        // A full line: its last character goes down to the new one.
+        let last = last_character(out.get(line_start..).unwrap_or_default());
+        let moved = out.split_off(out.len() - last);
+        push_soft_break(out, newline);
+        out.extend_from_slice(&moved);
+    }
+    push_soft_break(out, newline);
 }
 
 impl Atom {
@@ -786,6 +857,16 @@ fn splice_base64(
     insert: &[u8],
     newline: &[u8],
 ) -> Result<Vec<u8>, Malformed> {
+    rewrite_base64(raw, at, newline, |rest| [insert, rest].concat())
+}
+
+/// Base64 whose content is another one from octet number `at` on; `rest` is given what stands there now.
+fn rewrite_base64(
+    raw: &[u8],
+    at: usize,
+    newline: &[u8],
+    rest: impl FnOnce(&[u8]) -> Vec<u8>,
+) -> Result<Vec<u8>, Malformed> {
     // The groups before the place stay; the first line tells the width.
     let mut groups = (at / 3).saturating_mul(4);
     let mut place = 0;
@@ -812,9 +893,10 @@ fn splice_base64(
     let (before, tail) = raw.split_at_checked(place).unwrap_or((raw, &[]));
     decoded_len(Encoding::Base64, before)?;
     let content = decode(Encoding::Base64, tail)?;
-    let (head, rest) = content
+    let (head, old) = content
         .split_at_checked(at.saturating_sub(kept))
         .unwrap_or((&content, &[]));
+    let content = [head, &rest(old)].concat();
 
     let first = raw
         .iter()
@@ -826,15 +908,10 @@ fn splice_base64(
         _ => LINE_MAX,
     };
     let column = before.len() - memrchr(b'\n', before).map_or(0, |lf| lf + 1);
-    let mut out = Vec::with_capacity(raw.len() + insert.len() / 3 * 4 + insert.len() / 36 + 16);
+    let mut out =
+        Vec::with_capacity(before.len() + content.len() / 3 * 4 + content.len() / 36 + 16);
     out.extend_from_slice(before);
-    write_base64(
-        &mut out,
-        &[head, insert, rest].concat(),
-        column,
-        width,
-        newline,
-    );
+    write_base64(&mut out, &content, column, width, newline);
     let last = raw.iter().rposition(|b| base64_value(*b) != BLANK);
     match last.and_then(|last| raw.get(last + 1..)) {
         Some(blanks) => out.extend_from_slice(blanks),

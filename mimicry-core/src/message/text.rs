@@ -1,4 +1,4 @@
-//! Text into a text leaf: charset and transfer encoding together.
+//! Text into a text leaf, or out of it: charset and transfer encoding together.
 //!
 //! The ladder, from the gentlest change to the strongest: the text is written in the part's charset and
 //! spliced into the raw body; where the transfer encoding cannot hold the outcome, the body is encoded
@@ -13,6 +13,7 @@
 //! in the header goes before it.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use thiserror::Error;
 
@@ -159,12 +160,59 @@ impl<'a> TextBody<'a> {
     ) -> Result<NewBody, NotEditable> {
         let text = with_line_ends(text, self.line_end());
         let Some((text, octets)) = self.written(&text, unmappable) else {
-            return self.raised(place, &text);
+            return Ok(self.raised(self.inserted(place, &text)?));
         };
         match self.octet_place(place)? {
             Some(at) if self.joins(place, at, &octets, &text) => self.spliced(at, &octets),
-            _ => self.rewritten(place, &text),
+            _ => self.rewritten(self.inserted(place, &text)?),
         }
+    }
+
+    /// The body without these ranges of [`TextBody::text`], which ascend and do not meet. A byte order mark stays. Charset
+    /// and transfer encoding are kept as by [`TextBody::insert`].
+    pub fn remove(&self, ranges: &[Range<usize>]) -> Result<NewBody, NotEditable> {
+        let text = self.text();
+        let mark = if text.starts_with(BOM) {
+            BOM.len_utf8()
+        } else {
+            0
+        };
+        let mut kept = String::with_capacity(text.len());
+        let mut octet_ranges = Vec::with_capacity(ranges.len());
+        let (mut at, mut octet) = (0usize, 0usize);
+        for range in ranges {
+            let start = range.start.max(mark);
+            let before = text.get(at..start).ok_or(NotEditable::Charset)?;
+            let gone = text.get(start..range.end).ok_or(NotEditable::Charset)?;
+            kept.push_str(before);
+            at = range.end;
+            // What is guessed wrong here is found out by decoding what is left.
+            let lengths = (self.charset.octets_of(before), self.charset.octets_of(gone));
+            if let (Some(before), Some(gone)) = lengths {
+                let start = octet.saturating_add(before);
+                octet = start.saturating_add(gone);
+                octet_ranges.push(start..octet);
+            }
+        }
+        kept.push_str(text.get(at..).ok_or(NotEditable::Charset)?);
+        let octets = codec::without(&self.octets, &octet_ranges);
+        let reads_so = octet_ranges.len() == ranges.len()
+            && self
+                .charset
+                .decode(&octets)
+                .is_some_and(|read| read == kept);
+        if !reads_so {
+            return self.rewritten(kept);
+        }
+        if self.encoding.is_identity() || self.is_coded_anew() {
+            return Ok(self.body(self.charset, octets));
+        }
+        let newline = self.newline.as_bytes();
+        Ok(NewBody {
+            raw: codec::cut(self.encoding, self.raw, &octet_ranges, newline)?,
+            charset: None,
+            encoding: None,
+        })
     }
 
     /// Whether the octets inserted there read as the text inserted there. Always so in charsets without
@@ -288,9 +336,7 @@ impl<'a> TextBody<'a> {
     }
 
     fn spliced(&self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
-        // Raw 8-bit octets under quoted-printable are illegal: only coding all of it makes the header true.
-        let anew = !self.raw.is_ascii() || self.least_encoding(self.charset, &[]) != self.encoding;
-        if self.encoding.is_identity() || anew {
+        if self.encoding.is_identity() || self.is_coded_anew() {
             let (before, after) = self
                 .octets
                 .split_at_checked(at)
@@ -304,27 +350,31 @@ impl<'a> TextBody<'a> {
         })
     }
 
-    /// The whole text encoded anew in its charset, if that changes nothing but the insertion.
-    fn rewritten(&self, place: Place, insert: &str) -> Result<NewBody, NotEditable> {
+    /// Raw 8-bit octets under quoted-printable are illegal: only coding all of it makes the header true.
+    fn is_coded_anew(&self) -> bool {
+        !self.raw.is_ascii() || self.least_encoding(self.charset, &[]) != self.encoding
+    }
+
+    /// The whole new text encoded anew in its charset, if that changes nothing of what is kept.
+    fn rewritten(&self, text: String) -> Result<NewBody, NotEditable> {
         let exact = self
             .charset
             .encode(self.text())
             .is_some_and(|octets| octets == *self.octets);
-        match self.charset.encode(&self.inserted(place, insert)?) {
-            Some(octets) if exact => Ok(self.body(self.charset, octets)),
-            _ => self.raised(place, insert),
-        }
+        Ok(match self.charset.encode(&text) {
+            Some(octets) if exact => self.body(self.charset, octets),
+            _ => self.raised(text),
+        })
     }
 
-    fn raised(&self, place: Place, insert: &str) -> Result<NewBody, NotEditable> {
-        let mut text = self.inserted(place, insert)?;
+    fn raised(&self, mut text: String) -> NewBody {
         // A byte order mark is needless in UTF-8.
         if text.starts_with(BOM) {
             text.remove(0);
         }
         let mut new = self.body(Charset::UTF_8, text.into_bytes());
         new.charset = Some(Charset::UTF_8.name().to_owned());
-        Ok(new)
+        new
     }
 
     fn inserted(&self, place: Place, insert: &str) -> Result<String, NotEditable> {
@@ -765,6 +815,35 @@ mod tests {
     }
 
     #[test]
+    #[rustfmt::skip]
+    fn what_is_removed() {
+        use Encoding::{Base64, EightBit, QuotedPrintable, SevenBit};
+        for (label, encoding, raw, ranges, new, charset, changed) in [
+            ("", SevenBit, &b"a\r\nbc\r\nd"[..], &[3..7][..], &b"a\r\nd"[..], None, None),
+            ("utf-8", EightBit, "aéb漢c".as_bytes(), &[1..3, 4..7], b"abc", None, None),
+            ("iso-8859-1", EightBit, b"\xe9\xe8x", &[0..2], b"\xe8x", None, None),
+            ("iso-8859-1", QuotedPrintable, b"a=e9b=e8c", &[3..4], b"a=e9=\r\n=e8c", None, None),
+            ("utf-8", QuotedPrintable, b"first\r\nsec=\r\nond\r\nthird =\r\nx\r\n", &[7..15], b"first\r\nthird =\r\nx\r\n", None, None),
+            ("utf-8", QuotedPrintable, b"a b\r\nc", &[2..3], b"a =\r\n\r\nc", None, None),
+            ("utf-8", QuotedPrintable, b"abc", &[1..3], b"a", None, None),
+            ("utf-8", Base64, b"YWJj\r\nZGVm\r\nZ2hp\r\n", &[3..4, 8..9], b"YWJj\r\nZWZn\r\naA==\r\n", None, None),
+            ("utf-16", Base64, b"//5hAGIA", &[0..4], b"//5iAA==", None, None),
+            ("shift_jis", EightBit, b"\x8a\xbfx\x8a\xbf", &[3..4], b"\x8a\xbf\x8a\xbf", None, None),
+            ("iso-2022-jp", SevenBit, b"\x1b$B4A4A\x1b(Bx", &[0..3], b"\x1b$B4A\x1b(Bx", None, None),
+            ("utf-7", SevenBit, b"+ZeU-x", &[3..4], b"5pel", Some("utf-8"), Some(Base64)),
+        ] {
+            let body = read(raw, label, encoding).unwrap();
+            let got = body.remove(ranges).unwrap();
+            assert_eq!(String::from_utf8_lossy(&got.raw), String::from_utf8_lossy(new), "{label} {encoding:?}");
+            assert_eq!((got.charset.as_deref(), got.encoding), (charset, changed), "{label} {encoding:?}");
+        }
+        let body = read("aé".as_bytes(), "utf-8", EightBit).unwrap();
+        for ranges in [&[2..3][..], &[0..9], &[1..3, 0..1]] {
+            assert_eq!(body.remove(ranges), Err(NotEditable::Charset), "{ranges:?}");
+        }
+    }
+
+    #[test]
     fn line_ends_follow_the_body() {
         let own = codec::encode(Encoding::Base64, b"a\nb\n", b"\r\n");
         let body = read(&own, "utf-8", Encoding::Base64).unwrap();
@@ -896,6 +975,49 @@ mod tests {
             prop_assert!(read(&new.raw, label_now, now).is_ok());
             if entities {
                 prop_assert_eq!(new.charset, None);
+            }
+        }
+
+        #[test]
+        fn what_was_inserted_can_be_removed_and_so_can_anything(
+            label in proptest::sample::select(LABELS), encoding in proptest::sample::select(CODINGS), old in text(),
+            places in proptest::collection::vec(any::<proptest::sample::Index>(), 2..24)
+        ) {
+            let charset = Charset::for_label(if label.is_empty() { b"us-ascii" } else { label.as_bytes() }).unwrap();
+            let mut old = old;
+            let written = if label == "utf-16" { Charset::for_label(b"utf-16le").unwrap() } else { charset };
+            old.retain(|c| written.encode(c.encode_utf8(&mut [0; 4])).is_some());
+            let content = if label == "utf-16" { format!("\u{feff}{old}") } else { old.clone() };
+            let raw = codec::encode_exact(encoding, &written.encode(&content).unwrap(), b"\r\n");
+            let body = read(&raw, label, encoding).unwrap();
+
+            let mut places: Vec<usize> = places.iter().map(|place| {
+                let mut at = place.index(content.len() + 1);
+                while !content.is_char_boundary(at) || content.get(..at).unwrap().ends_with('\r') {
+                    at -= 1;
+                }
+                at.max(content.len() - old.len())
+            }).collect();
+            places.sort_unstable();
+            places.dedup();
+            let ranges: Vec<Range<usize>> = places.chunks_exact(2).map(|two| two[0]..two[1]).collect();
+            let new = body.remove(&ranges).unwrap();
+            let now = new.encoding.unwrap_or(encoding);
+            let label_now = new.charset.as_deref().unwrap_or(label);
+            let expected = String::from_utf8(codec::without(content.as_bytes(), &ranges)).unwrap();
+            let got = independently(&new.raw, label_now, now);
+            prop_assert_eq!(got.trim_start_matches(BOM), expected.trim_start_matches(BOM), "{} {:?} -> {:?}", label, encoding, String::from_utf8_lossy(&new.raw));
+            prop_assert!(read(&new.raw, label_now, now).is_ok());
+            prop_assert_eq!(&new.charset, &None);
+            let longest = new.raw.split(|b| *b == b'\n').map(<[u8]>::len).max().unwrap_or(0);
+            if matches!(now, Encoding::Base64 | Encoding::QuotedPrintable) {
+                prop_assert!(longest <= 77);
+            }
+            if encoding.is_identity() && new.encoding.is_none() && !label.starts_with("iso-2022") {
+                prop_assert_eq!(new.raw, codec::without(&raw, &ranges.iter().map(|range| {
+                    let octets = |at| written.encode(&content[..at]).unwrap().len();
+                    octets(range.start)..octets(range.end)
+                }).collect::<Vec<_>>()));
             }
         }
     }

@@ -304,7 +304,8 @@ impl Walk<'_> {
             BulkExemption::Reports => facts.is_report(),
             BulkExemption::All => facts.bulk(),
         };
-        if exempt && !rule.names_bulk() {
+        let exempt = exempt && !rule.names_bulk();
+        if exempt && !rule.kind.edits_fields() {
             return Decision::Skip(Reason::Exempt);
         }
         if rule.on_dkim == OnDkim::Skip && facts.has_dkim_signature() {
@@ -317,7 +318,10 @@ impl Walk<'_> {
             shadow,
         };
         for part in parts {
-            let obstacle = self.obstacle(rule, part);
+            let obstacle = match exempt {
+                true => Some(Reason::Exempt),
+                false => self.obstacle(rule, part),
+            };
             if obstacle == Some(Reason::Sealed) && rule.on_sealed == OnSealed::Wrap {
                 let highest = std::iter::once(part)
                     .chain(part.ancestors())
@@ -341,7 +345,7 @@ impl Walk<'_> {
                 Decision::RejectSealed
             };
         }
-        if run.parts.is_empty() && run.beside.is_empty() {
+        if run.parts.is_empty() && run.beside.is_empty() && !rule.kind.edits_fields() {
             // What is broken may still be answered by the plugin's fallback; a seal and a keep rule never.
             let reasons = [Reason::Sealed, Reason::Kept];
             if let Some(reason) = reasons
