@@ -99,6 +99,8 @@ impl PluginKind for Disclaim {
                 which: which.unwrap_or(Which::Nearest),
                 separator: separator.to_string(),
                 once: once.unwrap_or(Once::Always),
+                removable: false,
+                preheader: false,
                 fallback: Fallback::ladder(options.list("fallback")),
             },
         }))

@@ -7,8 +7,6 @@
 //!
 //! Known limits: a value from the mail within a field of addresses may hold a comma, which makes two addresses of it.
 
-mod subject;
-
 use std::collections::BTreeSet;
 
 use mimicry_core::message::PartId;
@@ -21,40 +19,14 @@ use mimicry_core::plugin::{
 use mimicry_core::rule::{OnDkim, Reason};
 
 use crate::shared::directory::Directory;
+use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
+use crate::shared::subject::{Place, with_tag};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{DIRECTORY, option};
-
-use subject::{Place, with_tag};
 
 /// The kind.
 #[derive(Debug)]
 pub struct Header;
-
-/// Fields that stand at most once (RFC 5322 section 3.6, and those of MIME).
-const SINGLE: &[&str] = &[
-    "date",
-    "from",
-    "sender",
-    "reply-to",
-    "to",
-    "cc",
-    "bcc",
-    "message-id",
-    "in-reply-to",
-    "references",
-    "subject",
-    "mime-version",
-    "return-path",
-    "content-id",
-    "content-description",
-    "content-disposition",
-];
-
-/// Fields that only `force` changes.
-const PROTECTED: &[&str] = &["received", "return-path", "from", "mime-version"];
-
-/// Fields that change with the body only.
-const OF_BODY: &[&str] = &["content-type", "content-transfer-encoding"];
 
 impl PluginKind for Header {
     fn name(&self) -> &'static str {
@@ -269,10 +241,8 @@ impl Reading<'_> {
         }
     }
 
-    /// RFC 5322 section 3.6.8; the limit keeps the first line of any field below 998 octets.
     fn is_name(&mut self, option: &'static str, name: &str, shown: &str) -> bool {
-        let letters = |octet: u8| octet.is_ascii_graphic() && octet != b':' && octet != b'*';
-        let fits = !name.is_empty() && name.len() <= 200 && name.bytes().all(letters);
+        let fits = is_name(name);
         if !fits {
             self.error(
                 option,

@@ -7,6 +7,7 @@
 
 use mimicry_core::registry::Registry;
 
+mod banner;
 mod disclaim;
 mod header;
 mod ignore_mail;
@@ -21,4 +22,5 @@ pub const REGISTRY: Registry = Registry(&[
     &disclaim::Disclaim,
     &zip::Zip,
     &header::Header,
+    &banner::Banner,
 ]);

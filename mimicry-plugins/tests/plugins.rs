@@ -1,4 +1,4 @@
-//! Disclaim and Zip from the configuration to the octets: laws over the whole corpus, exact octets for the edge cases,
+//! Disclaim, Banner and Zip from the configuration to the octets: laws over the whole corpus, exact octets for the edge cases,
 //! and what another reader of mail and of archives makes of the result.
 //!
 //! The other readers are mailparse and the reader half of the zip crate. Where mailparse sees other parts, or reads a
@@ -17,6 +17,7 @@ use mimicry_core::config::Config;
 use mimicry_core::engine::{self, Applied, Report, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::codec::Encoding;
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::facts::Facts;
@@ -39,6 +40,15 @@ const DISCLAIM: &[&str] = &[
     r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS</p>" | on_sealed = "wrap" | options.place = "top" | match.bulk = [B]"#,
     r#"disclaim | options.text = "WORDS" | options.html = "<p>WORDS<img src='cid:logo.png'></p>" | options.images = "logo.png" | match.bulk = [B]"#,
     r#"disclaim | options.text = "plain words" | options.html = "<p>plain words</p>" | options.place = "top" | match.bulk = [B]"#,
+    r#"banner | options.text = "WORDS" | options.html = "<p>WORDS</p>" | match.bulk = [B]"#,
+    r#"banner | options.text = "WORDS" | options.preheader = false | on_sealed = "wrap" | match.bulk = [B]"#,
+    r#"banner | options.html = "<p>WORDS<img src='cid:logo.png'></p>" | options.images = "logo.png" | options.once = "per-mail" | match.bulk = [B]"#,
+];
+
+/// The option sets of what is marked when it comes in and unmarked when it goes out.
+const BANNER: &[&str] = &[
+    r#"banner | options.text = "WORDS" | options.html = "<p>WORDS</p>" | options.subject_tag = "[EXTERNAL]" | options.header = "X-External: yes" | options.internal_clients = "10.0.0.0/8" | match.bulk = [B]"#,
+    r#"banner | options.html = "<table><tr><td>WORDS</table>" | options.preheader = false | options.subject_tag = "[ÄUSSERE]" | options.header = "X-External: {{ subject|d('yes') }}" | options.internal_clients = "10.0.0.0/8" | options.fallback = "skip" | match.bulk = [B]"#,
 ];
 
 const ZIP: &[&str] = &[
@@ -101,6 +111,106 @@ fn disclaim_keeps_the_laws_on_every_mail_and_every_variant_shows_the_text_once()
         "the other reader agreed on the tree of {} mails only",
         seen.len()
     );
+}
+
+#[test]
+fn banners_mark_every_mail_and_leave_nothing_behind_when_they_are_taken_off() {
+    let mut came_back = 0;
+    for set in BANNER {
+        let configs = load(set);
+        for (name, raw) in corpus_mails() {
+            let mail = mail_of(raw, "a@b.example > bo@example.com [client=192.0.2.7]");
+            let config = &configs[usize::from(Facts::of(&mail).bulk())];
+            let marked =
+                apply(config, &mail).unwrap_or_else(|stopped| panic!("{name}: {stopped:?}"));
+            let faults = |applied: &Applied| {
+                let is_fault = |report: &Report| {
+                    matches!(
+                        report,
+                        Report::Unchanged {
+                            reason: Reason::Fault,
+                            ..
+                        }
+                    )
+                };
+                applied.reports.iter().any(is_fault)
+            };
+            assert!(!faults(&marked), "{name}: {:?}", marked.reports);
+            let Some(message) = marked.message else {
+                continue;
+            };
+            let fields = |message: &Message, ours: &str| {
+                message
+                    .root()
+                    .fields()
+                    .filter(|field| field.is(ours))
+                    .count()
+            };
+            assert_eq!(fields(&message, "x-external"), 1, "{name}: {set}");
+            assert_eq!(fields(&message, "subject"), 1, "{name}: {set}");
+            assert_eq!(
+                unmarked_fields(&mail.message),
+                unmarked_fields(&message),
+                "{name}: {set}"
+            );
+            assert_eq!(
+                sealed_leaves(&mail.message),
+                sealed_leaves(&message),
+                "{name}: {set}"
+            );
+
+            let inside = mail_of(
+                message.raw().to_vec(),
+                "anna@example.org > a@b.example [client=10.1.2.3]",
+            );
+            let config = &configs[usize::from(Facts::of(&inside).bulk())];
+            let clean = apply(config, &inside).unwrap();
+            assert!(!faults(&clean), "{name}: {:?}", clean.reports);
+            let clean = clean.message.unwrap_or(inside.message);
+            let subject = |message: &Message| {
+                let subject = message.root().field("subject").map(|field| field.decoded());
+                subject.unwrap_or_default().trim().to_string()
+            };
+            assert_eq!(subject(&mail.message), subject(&clean), "{name}: {set}");
+            if mail.message.leaves().count() == clean.leaves().count() {
+                assert_eq!(texts(&mail.message), texts(&clean), "{name}: {set}");
+                came_back += 1;
+            }
+        }
+    }
+    assert!(came_back >= 400, "{came_back}");
+}
+
+fn unmarked_fields(message: &Message) -> Vec<Vec<u8>> {
+    let mut fields = other_fields(message);
+    fields.retain(|field| {
+        let name = field
+            .split(|octet| *octet == b':')
+            .next()
+            .unwrap()
+            .to_ascii_lowercase();
+        !matches!(name.trim_ascii(), b"subject" | b"x-external")
+    });
+    fields
+}
+
+fn sealed_leaves(message: &Message) -> Vec<&[u8]> {
+    let sealed = message
+        .leaves()
+        .filter(|part| part.seal().is_some() && !part.is_root());
+    sealed.map(Part::raw).collect()
+}
+
+/// The text of each leaf that is text, without its white space.
+fn texts(message: &Message) -> Vec<String> {
+    let edits = EditSet::new(message);
+    let text = |part: Part<'_>| {
+        let content = edits.content(part.id()).ok()?;
+        let body = content.text().ok()?;
+        Some(body.text().split_whitespace().collect::<String>())
+    };
+    let is_text = |part: &Part<'_>| part.media_type().starts_with("text/");
+    message.leaves().filter(is_text).filter_map(text).collect()
 }
 
 #[test]

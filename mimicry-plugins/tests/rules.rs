@@ -390,6 +390,7 @@ const IGNORE: &[Row] = &[
 #[rustfmt::skip]
 const KEEP: &[Row] = &[
     ("mixed(plain,csv@a.csv)", "", r"keep | match.position = 'body' ;; disclaim", "keep 0,1 | disclaim: kept"),
+    ("mixed(plain,csv@a.csv)", "", r"keep | match.position = 'body' ;; banner | options.subject_tag = '[E]'", "keep 0,1 | banner mail -1:kept"),
     ("mixed(plain,csv@a.csv)", "", r"keep | match.position = 'body' ;; zip", "keep 0,1 | zip 2"),
     ("mixed(plain,csv@a.csv,csv@b.csv)", "", r"keep | match.filename = 'a\.csv' ;; zip", "keep 0,2 | zip 3 -2:kept"),
     ("alt(plain,html)", "", r"keep | match.type = 'html' ;; disclaim", "keep 0,2 | disclaim 1 -2:kept"),
@@ -442,6 +443,9 @@ const SEALED: &[Row] = &[
     ("smime-p7m-as-octet-stream.eml", "", "disclaim ;; zip", "disclaim: sealed | zip: sealed"),
     ("mixed(encrypted(version,bin),plain)", "", "disclaim", "disclaim 2"),
     ("signed(plain,sig)", "", "zip", "zip mail"),
+    // What edits fields too has those.
+    ("signed(plain,sig)", "", "banner | options.subject_tag = '[E]'", "banner mail -1:sealed"),
+    ("signed(plain,sig)", "", r#"banner | options.subject_tag = '[E]' | on_sealed = "reject""#, "banner: reject sealed"),
     // reject
     ("signed(plain,sig)", "", r#"disclaim | on_sealed = "reject""#, "disclaim: reject sealed"),
     ("encrypted(version,bin)", "", r#"disclaim | on_sealed = "reject""#, "disclaim: reject sealed"),
@@ -467,6 +471,8 @@ const SEALED: &[Row] = &[
 
 #[rustfmt::skip]
 const EXEMPT: &[Row] = &[
+    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]'", "banner mail -1:exempt"),
+    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]' | match.bulk = true", "banner 1"),
     ("List-Id: <l> & plain", "", "disclaim", "disclaim: exempt"),
     ("Precedence: bulk & mixed(plain,csv@a.csv)", "", "zip", "zip: exempt"),
     ("plain", "<> > bo@example.com", "disclaim", "disclaim: exempt"),

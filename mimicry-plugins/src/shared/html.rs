@@ -465,6 +465,15 @@ pub(super) fn is_space(b: u8) -> bool {
     matches!(b, b' ' | b'\t' | b'\n' | b'\r' | b'\x0C')
 }
 
+/// The name in a start or end tag.
+pub(super) fn name_of(tag: &[u8]) -> &[u8] {
+    let name = tag.strip_prefix(b"<").unwrap_or(tag);
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    name.split(|&b| is_space(b) || b == b'/' || b == b'>')
+        .next()
+        .unwrap_or_default()
+}
+
 /// The elements the scanner or the choice of a spot must tell apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Tag {

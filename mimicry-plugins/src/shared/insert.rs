@@ -16,6 +16,7 @@ use mimicry_core::plugin::{Fault, Finish, Task};
 use mimicry_core::rule::Reason;
 
 use super::html::{self, Why};
+use super::marked::{self, mark_of};
 use super::plain::{self, DelSp};
 use super::reply_marks::{self, Confidence, Nowhere};
 
@@ -27,6 +28,10 @@ pub struct Manner {
     /// Lines between the mail's own text and ours, in text/plain.
     pub separator: String,
     pub once: Once,
+    /// The HTML bears a mark by which it can be found and taken out again, whatever `once` says.
+    pub removable: bool,
+    /// A hidden line above the HTML holds the mail's own first words, which lists of mails show; only with `removable`.
+    pub preheader: bool,
     /// In this order, when a part cannot take the text. Nothing more to try = skip.
     pub fallback: Vec<Fallback>,
 }
@@ -316,7 +321,7 @@ impl Insertion<'_> {
         }
         let (spot, insert, images) = if is_html {
             let spot = self.html_spot(&body, reply)?;
-            let (html, images) = self.html(content.part().message());
+            let (html, images) = self.html(content.part().message(), body.text());
             let newline = body.line_end();
             // The line end before it keeps an entity without a semicolon from taking in our first letters.
             let insert = format!("{}{newline}{html}{newline}", spot.close);
@@ -452,8 +457,8 @@ impl Insertion<'_> {
         }
     }
 
-    /// The HTML with its images named as nothing else in the mail is, and those images.
-    fn html(&self, message: &Message) -> (String, Vec<NewPart>) {
+    /// The HTML with its images named as nothing else in the mail is, and those images. `old` is the HTML that is there.
+    fn html(&self, message: &Message, old: &str) -> (String, Vec<NewPart>) {
         let mut html = self.words.html.trim_end().to_string();
         let mut parts = Vec::new();
         for image in self.words.images {
@@ -471,7 +476,13 @@ impl Insertion<'_> {
                 message.newline(),
             ));
         }
-        if self.manner.once != Once::Always {
+        if self.manner.removable {
+            let preview = match self.manner.preheader {
+                true => marked::preview(old),
+                false => String::new(),
+            };
+            html = marked::element(&self.mark, &html, &preview);
+        } else if self.manner.once != Once::Always {
             html = format!("<div class=\"{}\">{html}</div>", self.mark);
         }
         (html, parts)
@@ -583,14 +594,6 @@ fn show_images(html: PartId, images: Vec<NewPart>, edits: &mut EditSet<'_>) -> R
             .try_for_each(|image| edits.append(related, image)),
         None => edits.wrap(html, Around::Related, vec![], images),
     }
-}
-
-/// What marks HTML of a rule, in a class that mail programs keep when they quote it, though some put letters before it.
-fn mark_of(rule: &str) -> String {
-    let hash = rule.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    });
-    format!("mimicry-{hash:016x}")
 }
 
 fn place_in(body: &TextBody<'_>, at: usize) -> text::Place {

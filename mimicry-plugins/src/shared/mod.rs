@@ -3,11 +3,14 @@
 pub mod bundle;
 pub mod collect;
 pub mod directory;
+pub mod fields;
 pub mod html;
 pub mod insert;
+pub mod marked;
 pub mod names;
 pub mod plain;
 pub mod reply_marks;
 pub mod sniff;
+pub mod subject;
 pub mod template;
 pub mod words;

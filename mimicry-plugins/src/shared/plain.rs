@@ -103,7 +103,7 @@ pub fn already_there(haystack: &str, needle: &str) -> bool {
 }
 
 /// The words of `text`, one blank before, between and after them.
-fn words(text: &str) -> String {
+pub(super) fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(2));
     out.push(' ');
     for word in text

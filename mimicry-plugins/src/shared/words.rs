@@ -198,6 +198,18 @@ impl Words {
         })
     }
 
+    /// Whether every mail gets the same words.
+    pub fn is_same_for_all(&self) -> bool {
+        [&self.text, &self.html]
+            .into_iter()
+            .flatten()
+            .all(Template::is_same_for_all)
+    }
+
+    pub fn directory(&self) -> Option<&Directory> {
+        self.directory.as_ref()
+    }
+
     pub fn render(&self, task: &Task<'_>) -> Result<Rendered, Fault> {
         let facts = Facts::of(task, self.directory.as_ref());
         let render = |form: &Option<Template>| {

@@ -17,7 +17,7 @@ use html5gum::{Token as Gum, Tokenizer};
 use super::judge::{Judge, Level, Line};
 use super::text::{REACH, head, is_blank, unquoted};
 use super::{Nowhere, Place};
-use crate::shared::html::{Event, Nest, Reading, Scan, Tag, Token, conditional, is_space};
+use crate::shared::html::{Event, Nest, Reading, Scan, Tag, Token, conditional, is_space, name_of};
 
 pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
@@ -542,15 +542,6 @@ fn tracked(name: &[u8]) -> Option<usize> {
     TRACKED
         .iter()
         .position(|tracked| name.eq_ignore_ascii_case(tracked))
-}
-
-/// The name in a start or end tag.
-fn name_of(tag: &[u8]) -> &[u8] {
-    let name = tag.strip_prefix(b"<").unwrap_or(tag);
-    let name = name.strip_prefix(b"/").unwrap_or(name);
-    name.split(|&b| is_space(b) || b == b'/' || b == b'>')
-        .next()
-        .unwrap_or_default()
 }
 
 /// What the attributes of a start tag make of it.

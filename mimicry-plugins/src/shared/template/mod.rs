@@ -206,6 +206,12 @@ impl Template {
         self.program.is_none()
     }
 
+    /// Whether it says the same of every mail: it has no values, or the configuration's own only.
+    pub fn is_same_for_all(&self) -> bool {
+        let own = |name: &String| name == "var" || name == "rule";
+        (self.program.as_ref()).is_none_or(|program| program.names.iter().all(own))
+    }
+
     pub fn source(&self) -> &str {
         &self.source
     }

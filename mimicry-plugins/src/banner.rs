@@ -1,0 +1,474 @@
+//! Banner: marks mail from outside by a text above its own, a tag of the subject and a header field, and takes banner and tag
+//! off again where mail from inside quotes them.
+//!
+//! How a text gets into a mail is `shared/insert.rs`, how it is found again `shared/marked.rs`, what is from outside
+//! `outside.rs`; here are the options, the tag and the field.
+//!
+//! Must never: take anything off a mail from outside, or take off what is not certainly ours.
+
+mod outside;
+
+use mimicry_core::message::PartId;
+use mimicry_core::message::edit::{Content, EditSet, Refused};
+use mimicry_core::message::header::fields;
+use mimicry_core::plugin::{
+    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin,
+    PluginKind, Scope, Task, ValueKind, Verdict,
+};
+use mimicry_core::rule::Reason;
+
+use crate::shared::directory::Directory;
+use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
+use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
+use crate::shared::subject::{self, with_tag, without_tag};
+use crate::shared::template::{self, Facts, Form, Known, Template};
+use crate::shared::words::{self, Words, option};
+use crate::shared::{html, marked};
+
+use outside::{Outside, Side};
+
+/// The kind.
+#[derive(Debug)]
+pub struct Banner;
+
+/// Any of these is a banner.
+const TEXTS: [&str; 4] = ["text", "text_file", "html", "html_file"];
+
+impl PluginKind for Banner {
+    fn name(&self) -> &'static str {
+        "banner"
+    }
+
+    fn summary(&self) -> &'static str {
+        "marks mail from outside by a banner, a tag of the subject and a header field"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Part
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        const {
+            &[
+                words::TEXT,
+                words::TEXT_FILE,
+                words::HTML,
+                words::HTML_FILE,
+                words::IMAGES,
+                words::DIRECTORY,
+                option(
+                    "preheader",
+                    ValueKind::Bool,
+                    Some("true"),
+                    "Puts a hidden line above the HTML that holds the mail's own first words, for lists of mails to show.",
+                ),
+                option(
+                    "subject_tag",
+                    ValueKind::Line,
+                    None,
+                    "What goes before the subject, once.",
+                ),
+                option(
+                    "header",
+                    ValueKind::Line,
+                    None,
+                    "A header field, name and value, instead of all that the mail has of that name; the value is a template.",
+                ),
+                option(
+                    "internal_clients",
+                    ValueKind::Lines,
+                    None,
+                    "Networks whose mail is from inside.",
+                ),
+                option(
+                    "own_domains",
+                    ValueKind::Lines,
+                    None,
+                    "Domains, with all below them, whose mail is from inside if internal_clients is not given.",
+                ),
+                option(
+                    "trusted",
+                    ValueKind::Lines,
+                    None,
+                    "Addresses and domains of header senders whose mail gets no banner.",
+                ),
+                option(
+                    "remove",
+                    ValueKind::Bool,
+                    Some("true"),
+                    "Takes banner and tag off mail from inside that quotes them.",
+                ),
+                option(
+                    "once",
+                    ValueKind::Word(Once::WORDS),
+                    Some("\"always\""),
+                    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
+                ),
+                option(
+                    "fallback",
+                    ValueKind::Words(Fallback::WORDS),
+                    Some("[\"attach\", \"skip\"]"),
+                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end, leave the text out, answer 4xx, answer 5xx.",
+                ),
+            ]
+        }
+    }
+
+    fn default_parts(&self) -> DefaultParts {
+        DefaultParts::Body
+    }
+
+    fn works_beside_seals(&self) -> bool {
+        true
+    }
+
+    fn edits_fields(&self) -> bool {
+        true
+    }
+
+    fn bulk_exemption(&self) -> BulkExemption {
+        BulkExemption::All
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+        let mut errors = Vec::new();
+        let error = |option, message: String, help: &str| OptionError {
+            option,
+            message,
+            help: (!help.is_empty()).then(|| help.to_string()),
+        };
+        let has_text = TEXTS.iter().any(|option| options.is_set(option));
+        if !has_text && !options.is_set("subject_tag") && !options.is_set("header") {
+            errors.push(error(
+                "",
+                "banner has nothing to do".into(),
+                "give one of: text, html, subject_tag, header",
+            ));
+        }
+        let mut is_damaged = false;
+        let (words, directory) = if has_text {
+            let words = Words::build(self.name(), "", options);
+            is_damaged = words.is_err();
+            (words.map(Some), None)
+        } else {
+            if options.is_set("images") {
+                errors.push(error(
+                    "images",
+                    "there is no HTML to show them".into(),
+                    "give html or html_file",
+                ));
+            }
+            match template::directory("directory", options) {
+                Ok(directory) => (Ok(None), directory),
+                Err(found) => {
+                    is_damaged = true;
+                    (Err(found), None)
+                }
+            }
+        };
+        let words = words.unwrap_or_else(|found| {
+            errors.extend(found);
+            None
+        });
+        let known = Known::of(
+            options,
+            (words.as_ref().and_then(Words::directory)).or(directory.as_ref()),
+        );
+        let tag = options.text("subject_tag").map(str::trim);
+        if tag.is_some_and(str::is_empty) {
+            errors.push(error("subject_tag", "the tag is empty".into(), ""));
+        }
+        if tag.is_some_and(|tag| tag.contains("{{") || tag.contains("{%")) {
+            errors.push(error(
+                "subject_tag",
+                "the tag is no template".into(),
+                "it must be the same for all mails, to be found again in replies",
+            ));
+        }
+        let mut header = None;
+        if let Some(line) = options.text("header") {
+            match field(line, &known, options) {
+                Ok(field) => header = Some(field),
+                // What is missing in a broken directory was said already.
+                Err(_) if is_damaged && line.contains("person") => {}
+                Err(found) => errors.extend(found),
+            }
+        }
+        let outside = Outside::read(options).unwrap_or_else(|found| {
+            errors.extend(found);
+            Outside::default()
+        });
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let once = options.text("once").and_then(Once::from_word);
+        Ok(Box::new(BannerPlugin {
+            tag: tag.map(str::to_string),
+            words,
+            directory,
+            header,
+            outside,
+            remove: options.bool("remove"),
+            manner: Manner {
+                place: Place::Top,
+                which: Which::Nearest,
+                separator: String::new(),
+                once: once.unwrap_or(Once::Always),
+                removable: true,
+                preheader: options.bool("preheader"),
+                fallback: Fallback::ladder(options.list("fallback")),
+            },
+        }))
+    }
+}
+
+/// The name and the value of the line `Name: value`.
+fn field(
+    line: &str,
+    known: &Known<'_>,
+    options: &Options,
+) -> Result<(String, Template), Vec<OptionError>> {
+    const OPTION: &str = "header";
+    let error = |message: String, help: &str| {
+        vec![OptionError {
+            option: OPTION,
+            message,
+            help: Some(help.to_string()),
+        }]
+    };
+    let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_name(name)) else {
+        return Err(error(
+            "that is no header field".into(),
+            "a field is written as \"X-External: yes\"",
+        ));
+    };
+    let key = name.to_ascii_lowercase();
+    if [SINGLE, PROTECTED, OF_BODY]
+        .iter()
+        .any(|list| list.contains(&key.as_str()))
+        || key.starts_with("content-")
+    {
+        return Err(error(
+            format!("`{name}` is a field of the mail itself"),
+            "choose a name of your own, such as X-External",
+        ));
+    }
+    let value = value.trim();
+    if value.is_empty() {
+        return Err(error(
+            format!("`{name}` has no value"),
+            "a field is written as \"X-External: yes\"",
+        ));
+    }
+    let template = Template::compile(value, Form::Line, known).map_err(|found| {
+        let found = found.into_iter();
+        found
+            .map(|bad| bad.of_option(OPTION, options))
+            .collect::<Vec<_>>()
+    })?;
+    Ok((name.to_string(), template))
+}
+
+#[derive(Debug)]
+struct BannerPlugin {
+    words: Option<Words>,
+    /// Of the header field, where there are no words that have it.
+    directory: Option<Directory>,
+    tag: Option<String>,
+    header: Option<(String, Template)>,
+    outside: Outside,
+    remove: bool,
+    manner: Manner,
+}
+
+impl Plugin for BannerPlugin {
+    fn warnings(&self) -> Vec<OptionError> {
+        let missing = self.words.as_ref().and_then(Words::warning);
+        let is_forgeable = self.outside.is_forgeable();
+        let forgeable = is_forgeable.then(|| OptionError {
+            option: "own_domains",
+            message: "anybody outside can write a sender of an own domain, and gets no banner"
+                .into(),
+            help: Some(
+                "give internal_clients as well; [] if all mail from inside is authenticated".into(),
+            ),
+        });
+        missing.into_iter().chain(forgeable).collect()
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(BannerJob { plugin: self, task })
+    }
+}
+
+struct BannerJob<'a> {
+    plugin: &'a BannerPlugin,
+    task: Task<'a>,
+}
+
+impl Job for BannerJob<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        // One variant is edited only if all can be.
+        Ok(Verdict::Later)
+    }
+
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        match self.plugin.outside.side(self.task.mail) {
+            Side::Inside if self.plugin.remove => self.remove(edits),
+            Side::Inside => Ok(exempt("from inside")),
+            Side::Trusted => Ok(exempt("of a trusted sender")),
+            Side::Outside { says_own } => {
+                let mut finish = self.mark(edits)?;
+                if says_own {
+                    let note = "from outside, although its sender says an own domain";
+                    finish.notes.insert(0, note.into());
+                }
+                Ok(finish)
+            }
+        }
+    }
+}
+
+fn exempt(note: &str) -> Finish {
+    Finish {
+        reason: Some(Reason::Exempt),
+        notes: vec![note.into()],
+        ..Finish::default()
+    }
+}
+
+impl BannerJob<'_> {
+    fn mark(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let plugin = self.plugin;
+        let mut finish = Finish {
+            reason: Some(Reason::Duplicate),
+            ..Finish::default()
+        };
+        if let Some(words) = &plugin.words {
+            let rendered = words.render(&self.task)?;
+            let words = insert::Words {
+                text: &rendered.text,
+                html: &rendered.html,
+                images: &words.images,
+            };
+            finish = insert(&self.task, &plugin.manner, words, edits)?;
+        }
+        let mut fields_edited = false;
+        if let Some(tag) = &plugin.tag {
+            let subject = values(edits, SUBJECT)?
+                .into_iter()
+                .next()
+                .unwrap_or_default();
+            let tagged = with_tag(&subject, tag, subject::Place::Before);
+            if tagged != subject {
+                edits.set_field(PartId::ROOT, SUBJECT, &tagged)?;
+                finish.notes.push("Subject tagged".into());
+                fields_edited = true;
+            }
+        }
+        if let Some((name, template)) = &plugin.header {
+            let directory = plugin.words.as_ref().and_then(Words::directory);
+            let facts = Facts::of(&self.task, directory.or(plugin.directory.as_ref()));
+            let value = template.render(&facts)?;
+            let value = value.trim();
+            if value.is_empty() {
+                // A value of the template is missing; what somebody else wrote goes all the same.
+                fields_edited |= edits.remove_fields(PartId::ROOT, name, |_| true)? > 0;
+            } else if values(edits, name)? != [value] {
+                edits.set_field(PartId::ROOT, name, value)?;
+                finish.notes.push(format!("{name} set"));
+                fields_edited = true;
+            }
+        }
+        if fields_edited {
+            finish.edited.push(PartId::ROOT);
+        }
+        Ok(finish)
+    }
+
+    /// Takes banner and tag off.
+    fn remove(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let mut finish = exempt("from inside");
+        if let Some(words) = &self.plugin.words {
+            self.remove_words(words, edits, &mut finish)?;
+        }
+        if let Some(tag) = &self.plugin.tag
+            && let Some(subject) = values(edits, SUBJECT)?.into_iter().next()
+            && let Some(left) = without_tag(&subject, tag)
+        {
+            edits.set_field(PartId::ROOT, SUBJECT, &left)?;
+            finish.edited.push(PartId::ROOT);
+            finish.notes.push("the tag taken off the subject".into());
+        }
+        Ok(finish)
+    }
+
+    fn remove_words(
+        &self,
+        words: &Words,
+        edits: &mut EditSet<'_>,
+        finish: &mut Finish,
+    ) -> Result<(), Fault> {
+        let mark = marked::mark_of(self.task.rule);
+        // Words with values of a mail are others in this one; as they stand here they could be somebody else's.
+        let rendered = match words.is_same_for_all() {
+            true => Some(words.render(&self.task)?),
+            false => None,
+        };
+        for id in self.task.parts {
+            let content = edits.content(*id)?;
+            let is_html = content.media_type() == "text/html";
+            if !is_html && content.media_type() != "text/plain" {
+                continue;
+            }
+            let Ok(body) = content.text() else { continue };
+            let ranges = match &rendered {
+                _ if is_html => marked::elements(body.text(), &mark),
+                Some(rendered) => match marked::lines(body.text(), &rendered.text) {
+                    // A mail program that was shown the HTML made its own text of it.
+                    none if none.is_empty() => {
+                        marked::lines(body.text(), &html::to_text(&rendered.html))
+                    }
+                    found => found,
+                },
+                None => Vec::new(),
+            };
+            if ranges.is_empty() {
+                continue;
+            }
+            let Ok(new) = body.remove(&ranges) else {
+                continue;
+            };
+            let note = format!(
+                "{} taken out of {}",
+                ranges.len(),
+                content.part().section_text()
+            );
+            match edits.replace_body(*id, new) {
+                Ok(()) => {
+                    finish.edited.push(*id);
+                    finish.notes.push(note);
+                }
+                // A Content-Type that cannot be read cannot name another charset.
+                Err(Refused::BadField) => {}
+                Err(refused) => return Err(refused.into()),
+            }
+        }
+        Ok(())
+    }
+}
+
+const SUBJECT: &str = "Subject";
+
+/// The values of the fields of a name as they are now, decoded.
+fn values(edits: &EditSet<'_>, name: &str) -> Result<Vec<String>, Fault> {
+    let content = edits.content(PartId::ROOT)?;
+    let value = |raw: std::borrow::Cow<'_, [u8]>| {
+        let mut found = fields(&raw).filter(|field| field.is(name));
+        found.next().map(|field| field.decoded().trim().to_string())
+    };
+    Ok(content.fields().filter_map(value).collect())
+}
+
+#[cfg(test)]
+mod tests;

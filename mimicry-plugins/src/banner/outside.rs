@@ -1,0 +1,148 @@
+//! Which mail is from outside.
+//!
+//! Must never: take a mail for one from inside because of what a sender outside can write, unless the configuration has
+//! nothing better to go by, which is warned of at load.
+//!
+//! Known limits: a domain is compared as it is written, without conversion between its forms in Unicode and in ASCII.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use mimicry_core::mail::Mail;
+use mimicry_core::message::address::filter_text;
+use mimicry_core::plugin::{OptionError, Options};
+use mimicry_core::rule::filter::parse_network;
+
+/// What comes from outside: fixed by the rule.
+#[derive(Debug, Default)]
+pub(super) struct Outside {
+    /// `None` = not given: then the senders' domains decide.
+    internal: Option<Vec<IpNet>>,
+    /// In lower case.
+    own: Vec<String>,
+    /// Addresses have an `@`. In lower case.
+    trusted: Vec<String>,
+}
+
+/// Where a mail came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Side {
+    Inside,
+    /// From outside, by a sender who is trusted.
+    Trusted,
+    Outside {
+        /// The sender says that it is of an own domain.
+        says_own: bool,
+    },
+}
+
+impl Outside {
+    pub(super) fn read(options: &Options) -> Result<Outside, Vec<OptionError>> {
+        let mut errors = Vec::new();
+        let mut internal = Vec::new();
+        for text in options.list("internal_clients") {
+            match parse_network(text) {
+                Ok(network) => internal.push(network),
+                Err(help) => errors.push(OptionError {
+                    option: "internal_clients",
+                    message: format!("`{text}` is no network"),
+                    help: Some(help),
+                }),
+            }
+        }
+        let mut read = |option: &'static str, addresses: bool| {
+            let mut list = Vec::new();
+            for text in options.list(option) {
+                let name = text.trim().trim_end_matches('.').to_lowercase();
+                let domain = match name.rsplit_once('@') {
+                    Some((local, domain)) if addresses && !local.is_empty() => domain,
+                    _ => &name,
+                };
+                let is_domain = !domain.is_empty()
+                    && !domain.starts_with('.')
+                    && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace());
+                if !is_domain {
+                    errors.push(OptionError {
+                        option,
+                        message: match addresses {
+                            true => format!("`{text}` is no address and no domain"),
+                            false => format!("`{text}` is no domain"),
+                        },
+                        help: Some(
+                            "a domain is written as \"example.org\" and stands for all below it too"
+                                .into(),
+                        ),
+                    });
+                }
+                list.push(name);
+            }
+            list
+        };
+        let (own, trusted) = (read("own_domains", false), read("trusted", true));
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        Ok(Outside {
+            internal: options.is_set("internal_clients").then_some(internal),
+            own,
+            trusted,
+        })
+    }
+
+    /// Whether what a sender writes decides.
+    pub(super) fn is_forgeable(&self) -> bool {
+        self.internal.is_none() && !self.own.is_empty()
+    }
+
+    pub(super) fn side(&self, mail: &Mail) -> Side {
+        let is_internal = |client: IpAddr| {
+            let client = client.to_canonical();
+            let mut networks = self.internal.iter().flatten();
+            networks.any(|network| network.contains(&client))
+        };
+        if mail.origin.auth_user.is_some() || mail.origin.client.is_some_and(is_internal) {
+            return Side::Inside;
+        }
+        let root = mail.message.root();
+        let senders: Vec<String> = root
+            .fields()
+            .filter(|field| field.is("from") || field.is("sender"))
+            .flat_map(|field| filter_text(field.value()))
+            .map(|sender| sender.trim_end_matches('.').to_lowercase())
+            .collect();
+        let envelope = String::from_utf8_lossy(mail.envelope.sender.as_bytes());
+        let envelope = envelope.trim_end_matches('.').to_lowercase();
+        let is_own = |address: &str| {
+            let domain = address.rsplit_once('@').map(|(_, domain)| domain);
+            domain.is_some_and(|domain| self.own.iter().any(|own| is_below(domain, own)))
+        };
+        let header_is_own = !senders.is_empty() && senders.iter().all(|sender| is_own(sender));
+        // The null return path is nobody's.
+        let envelope_is_own = envelope.is_empty() || is_own(&envelope);
+        if self.internal.is_none() && header_is_own && envelope_is_own {
+            return Side::Inside;
+        }
+        let says_own = is_own(&envelope) || senders.iter().any(|sender| is_own(sender));
+        if !senders.is_empty() && senders.iter().all(|sender| self.trusts(sender)) {
+            return Side::Trusted;
+        }
+        Side::Outside { says_own }
+    }
+
+    /// The address is in lower case.
+    fn trusts(&self, address: &str) -> bool {
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        let matches = |trusted: &String| match trusted.contains('@') {
+            true => trusted == address,
+            false => is_below(domain, trusted),
+        };
+        self.trusted.iter().any(matches)
+    }
+}
+
+/// Is the domain the other one, or below it.
+fn is_below(domain: &str, other: &str) -> bool {
+    domain
+        .strip_suffix(other)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
