@@ -63,8 +63,7 @@ pub fn preview(html: &str) -> String {
     let mut out = String::new();
     let words = text.split(|c: char| c.is_whitespace() || is_filler(c));
     // The target of a link stands behind its text.
-    let is_shown =
-        |word: &&str| !word.is_empty() && !(word.starts_with('<') && word.ends_with('>'));
+    let is_shown = |word: &&str| !(word.is_empty() || word.starts_with('<') && word.ends_with('>'));
     for word in words.filter(is_shown) {
         let room = PREVIEW.saturating_sub(out.chars().count());
         if room <= 1 {
