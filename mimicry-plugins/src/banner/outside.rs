@@ -5,8 +5,6 @@
 //!
 //! Known limits: a domain is compared as it is written, without conversion between its forms in Unicode and in ASCII.
 
-use std::net::IpAddr;
-
 use ipnet::IpNet;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::address::filter_text;
@@ -95,12 +93,12 @@ impl Outside {
     }
 
     pub(super) fn side(&self, mail: &Mail) -> Side {
-        let is_internal = |client: IpAddr| {
+        let is_internal = mail.origin.client.is_some_and(|client| {
             let client = client.to_canonical();
             let mut networks = self.internal.iter().flatten();
             networks.any(|network| network.contains(&client))
-        };
-        if mail.origin.auth_user.is_some() || mail.origin.client.is_some_and(is_internal) {
+        });
+        if mail.origin.auth_user.is_some() || is_internal {
             return Side::Inside;
         }
         let root = mail.message.root();
