@@ -100,42 +100,53 @@ impl NewPart {
 /// A boundary that occurs in none of the texts (RFC 2046 section 5.1.1). `=_` cannot occur in quoted-printable or
 /// base64. The same message and `salt` give the same boundary.
 pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
-    let head = message.raw().get(..64 * 1024).unwrap_or(message.raw());
-    let mut hash = fnv1a(head, u64::from(salt));
-    loop {
-        let boundary = format!("=_mimicry_{salt}_{hash:016x}");
-        let finder = memmem::Finder::new(boundary.as_bytes());
-        if finder.find(message.raw()).is_none()
-            && others.iter().all(|other| finder.find(other).is_none())
-        {
-            return boundary;
-        }
-        // A message can hold only so many candidates, so this ends.
-        hash = hash.wrapping_add(1);
-    }
+    let hash = hash_of(message, u64::from(salt));
+    absent(message, others, hash, |hash| {
+        format!("=_mimicry_{salt}_{hash:016x}")
+    })
 }
 
 /// A Content-ID that occurs nowhere in the message (RFC 2045 section 7), for what `salt` tells from others. The same message
 /// and salt give the same one.
 pub fn content_id(message: &Message, salt: &str) -> String {
-    let head = message.raw().get(..64 * 1024).unwrap_or(message.raw());
-    let mut hash = fnv1a(salt.as_bytes(), fnv1a(head, 0));
+    let hash = fnv1a(salt.bytes(), hash_of(message, 0));
+    absent(message, &[], hash, |hash| {
+        format!("{hash:016x}@mimicry.invalid")
+    })
+}
+
+/// The first of the words for `hash` and the numbers behind it that occurs in none of the texts.
+fn absent(
+    message: &Message,
+    others: &[&[u8]],
+    mut hash: u64,
+    word_of: impl Fn(u64) -> String,
+) -> String {
     loop {
-        let id = format!("{hash:016x}@mimicry.invalid");
-        if memmem::find(message.raw(), id.as_bytes()).is_none() {
-            return id;
+        let word = word_of(hash);
+        let finder = memmem::Finder::new(word.as_bytes());
+        if finder.find(message.raw()).is_none()
+            && others.iter().all(|other| finder.find(other).is_none())
+        {
+            return word;
         }
         // A message can hold only so many candidates, so this ends.
         hash = hash.wrapping_add(1);
     }
 }
 
-/// FNV-1a, 64 bits: spreads boundaries over messages; that one is absent is proved by the search.
-fn fnv1a(octets: &[u8], seed: u64) -> u64 {
+/// Of its first octets: enough to tell messages apart.
+fn hash_of(message: &Message, seed: u64) -> u64 {
+    let head = message.raw().get(..64 * 1024).unwrap_or(message.raw());
+    fnv1a(head.iter().copied(), seed)
+}
+
+/// FNV-1a, 64 bits: short, stable, and for what nobody gains by a collision.
+pub fn fnv1a(octets: impl IntoIterator<Item = u8>, seed: u64) -> u64 {
     octets
-        .iter()
+        .into_iter()
         .fold(0xcbf2_9ce4_8422_2325 ^ seed, |hash, octet| {
-            (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3)
+            (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
         })
 }
 

@@ -428,6 +428,21 @@ impl<'m> EditSet<'m> {
         }
     }
 
+    /// By part: does an edit name it or a part below it. What is not marked stays as one piece.
+    pub(super) fn marks(&self) -> Vec<bool> {
+        let mut marks = vec![false; self.message.parts().len()];
+        for part in self.touched().filter_map(|id| self.message.part(id)) {
+            for part in std::iter::once(part).chain(part.ancestors()) {
+                match marks.get_mut(part.id().index()) {
+                    // Above a part that is marked all are.
+                    Some(true) | None => break,
+                    Some(mark) => *mark = true,
+                }
+            }
+        }
+        marks
+    }
+
     /// The parts that some edit names, in document order.
     pub fn touched(&self) -> impl Iterator<Item = PartId> {
         self.parts.keys().copied()

@@ -14,22 +14,9 @@ use super::{Kind, Part, PartId};
 /// The message with its edits. Without any, an exact copy.
 pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
     let message = edits.message();
-    let mut touched = vec![false; message.parts().len()];
-    for id in edits.touched() {
-        let Some(part) = message.part(id) else {
-            continue;
-        };
-        for part in std::iter::once(part).chain(part.ancestors()) {
-            match touched.get_mut(part.id().index()) {
-                // Above a part that is marked all are.
-                Some(true) | None => break,
-                Some(mark) => *mark = true,
-            }
-        }
-    }
     let mut renderer = Renderer {
         edits,
-        touched,
+        touched: edits.marks(),
         newline: message.newline().as_bytes(),
         out: Vec::with_capacity(message.raw().len().saturating_add(4096)),
         tail: Tail::Body,

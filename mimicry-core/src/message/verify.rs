@@ -42,22 +42,10 @@ pub fn verify(
 ) -> Result<Message, Mismatch> {
     let before = edits.message();
     let after = Message::scan(rendered, limits);
-    let mut proof = Proof {
+    let proof = Proof {
         edits,
-        touched: vec![false; before.parts().len()],
+        touched: edits.marks(),
     };
-    for id in edits.touched() {
-        let Some(part) = before.part(id) else {
-            continue;
-        };
-        for part in std::iter::once(part).chain(part.ancestors()) {
-            match proof.touched.get_mut(part.id().index()) {
-                // Above a part that is marked all are.
-                Some(true) | None => break,
-                Some(mark) => *mark = true,
-            }
-        }
-    }
     let root = before.root();
     if after.malformed() && !before.malformed() {
         return fail(root, "the new structure is broken or ambiguous");

@@ -13,6 +13,7 @@
 use std::ops::Range;
 
 use memchr::memmem;
+use mimicry_core::message::compose::fnv1a;
 
 use super::html::{self, Event, Reading, Scan, Token, name_of};
 use super::plain;
@@ -31,7 +32,7 @@ const FEWEST_WORDS: usize = 3;
 /// What marks HTML of a rule, in a class that mail programs keep when they quote it, though some put letters before it.
 #[must_use]
 pub fn mark_of(rule: &str) -> String {
-    format!("mimicry-{:016x}", hash(rule.bytes()))
+    format!("mimicry-{:016x}", fnv1a(rule.bytes(), 0))
 }
 
 /// The element around HTML of ours, with a hidden line above it where `preview` is not empty.
@@ -184,14 +185,7 @@ fn words_hash(text: &str) -> String {
         .split_whitespace()
         .filter(|word| !word.starts_with('<'));
     let octets = words.flat_map(|word| word.bytes().chain([b' ']));
-    format!("{:016x}", hash(octets))
-}
-
-/// FNV-1a: short and stable, and nobody gains by a collision.
-fn hash(octets: impl Iterator<Item = u8>) -> u64 {
-    octets.fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
-        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
-    })
+    format!("{:016x}", fnv1a(octets, 0))
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
