@@ -98,12 +98,7 @@ impl PluginKind for Banner {
                     Some("true"),
                     "Takes banner and tag off mail from inside that quotes them.",
                 ),
-                option(
-                    "once",
-                    ValueKind::Word(Once::WORDS),
-                    Some("\"always\""),
-                    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
-                ),
+                insert::ONCE,
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
@@ -345,13 +340,8 @@ impl BannerJob<'_> {
             ..Finish::default()
         };
         if let Some(words) = &plugin.words {
-            let rendered = words.render(&self.task)?;
-            let words = insert::Words {
-                text: &rendered.text,
-                html: &rendered.html,
-                images: &words.images,
-            };
-            finish = insert(&self.task, &plugin.manner, words, edits)?;
+            let words = words.render(&self.task)?;
+            finish = insert(&self.task, &plugin.manner, &words, edits)?;
         }
         let mut fields_edited = false;
         if let Some(tag) = &plugin.tag {

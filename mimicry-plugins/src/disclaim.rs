@@ -50,12 +50,7 @@ impl PluginKind for Disclaim {
                     Some("\"\""),
                     "Lines between the mail's own text and ours, in text/plain parts; \"-- \" would make it a signature.",
                 ),
-                option(
-                    "once",
-                    ValueKind::Word(Once::WORDS),
-                    Some("\"always\""),
-                    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
-                ),
+                insert::ONCE,
                 words::IMAGES,
                 words::DIRECTORY,
                 option(
@@ -135,12 +130,7 @@ impl Job for DisclaimJob<'_> {
     }
 
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        let rendered = self.plugin.words.render(&self.task)?;
-        let words = insert::Words {
-            text: &rendered.text,
-            html: &rendered.html,
-            images: &self.plugin.words.images,
-        };
-        insert(&self.task, &self.plugin.manner, words, edits)
+        let words = self.plugin.words.render(&self.task)?;
+        insert(&self.task, &self.plugin.manner, &words, edits)
     }
 }

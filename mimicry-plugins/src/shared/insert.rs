@@ -19,154 +19,17 @@ use super::html::{self, Why};
 use super::marked::{self, mark_of};
 use super::plain::{self, DelSp};
 use super::reply_marks::{self, Confidence, Nowhere};
+use super::words::Rendered;
 
-/// How a text goes into a mail: fixed by the rule.
-#[derive(Clone, Debug)]
-pub struct Manner {
-    pub place: Place,
-    pub which: Which,
-    /// Lines between the mail's own text and ours, in text/plain.
-    pub separator: String,
-    pub once: Once,
-    /// The HTML bears a mark by which it can be found and taken out again, whatever `once` says.
-    pub removable: bool,
-    /// A hidden line above the HTML holds the mail's own first words, which lists of mails show; only with `removable`.
-    pub preheader: bool,
-    /// In this order, when a part cannot take the text. Nothing more to try = skip.
-    pub fallback: Vec<Fallback>,
-}
+mod manner;
 
-/// Where in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Top,
-    Bottom,
-    /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
-    BelowReply,
-}
-
-impl Place {
-    pub const WORDS: &'static [&'static str] = &["bottom", "top", "below-reply"];
-
-    pub fn from_word(word: &str) -> Option<Place> {
-        match word {
-            "bottom" => Some(Place::Bottom),
-            "top" => Some(Place::Top),
-            "below-reply" => Some(Place::BelowReply),
-            _ => None,
-        }
-    }
-
-    /// The end of the mail that it is nearest to.
-    fn end(self) -> html::Place {
-        match self {
-            Place::Top => html::Place::Top,
-            Place::Bottom | Place::BelowReply => html::Place::Bottom,
-        }
-    }
-}
-
-/// Which of several body texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The one nearest to the place.
-    Nearest,
-    First,
-    All,
-}
-
-impl Which {
-    pub const WORDS: &'static [&'static str] = &["body", "first", "all"];
-
-    pub fn from_word(word: &str) -> Option<Which> {
-        match word {
-            "body" => Some(Which::Nearest),
-            "first" => Some(Which::First),
-            "all" => Some(Which::All),
-            _ => None,
-        }
-    }
-}
-
-/// How often a reader may meet the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Once {
-    /// Each mail gets it, whatever it holds.
-    Always,
-    /// Not if the writer's own text holds it.
-    PerMail,
-    /// Not if the mail holds it, quoted mail included.
-    PerThread,
-}
-
-impl Once {
-    pub const WORDS: &'static [&'static str] = &["always", "per-mail", "per-thread"];
-
-    pub fn from_word(word: &str) -> Option<Once> {
-        match word {
-            "always" => Some(Once::Always),
-            "per-mail" => Some(Once::PerMail),
-            "per-thread" => Some(Once::PerThread),
-            _ => None,
-        }
-    }
-}
-
-/// What to try when a part cannot take the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// A text part of its own.
-    Attach,
-    Skip,
-    Defer,
-    Reject,
-}
-
-impl Fallback {
-    pub const WORDS: &'static [&'static str] = &["attach", "skip", "defer", "reject"];
-
-    pub fn from_word(word: &str) -> Option<Fallback> {
-        match word {
-            "attach" => Some(Fallback::Attach),
-            "skip" => Some(Fallback::Skip),
-            "defer" => Some(Fallback::Defer),
-            "reject" => Some(Fallback::Reject),
-            _ => None,
-        }
-    }
-
-    pub fn ladder(words: &[String]) -> Vec<Fallback> {
-        words
-            .iter()
-            .filter_map(|word| Fallback::from_word(word))
-            .collect()
-    }
-}
-
-/// The text for one mail, in both forms.
-#[derive(Clone, Copy, Debug)]
-pub struct Words<'a> {
-    pub text: &'a str,
-    pub html: &'a str,
-    /// Shown by the HTML by `cid:NAME`.
-    pub images: &'a [Image],
-}
-
-/// A picture that HTML of ours shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image {
-    /// Without folders.
-    pub name: String,
-    /// `image/png` …
-    pub media_type: &'static str,
-    pub content: Vec<u8>,
-}
+pub use manner::{Fallback, Manner, ONCE, Once, Place, Which};
 
 /// Puts the text into the mail, or beside what is sealed.
 pub fn insert(
     task: &Task<'_>,
     manner: &Manner,
-    words: Words<'_>,
+    words: &Rendered<'_>,
     edits: &mut EditSet<'_>,
 ) -> Result<Finish, Fault> {
     let insertion = Insertion {
@@ -175,8 +38,7 @@ pub fn insert(
         words,
         mark: mark_of(task.rule),
     };
-    if words.text.trim().is_empty() && words.html.trim().is_empty() {
-        // All of it depended on values that this mail has not.
+    if words.is_empty() {
         return Ok(unchanged(
             Reason::Exempt,
             vec!["no text for this mail".into()],
@@ -286,7 +148,7 @@ fn choose(message: &Message, parts: &[PartId], manner: &Manner) -> Vec<PartId> {
 struct Insertion<'a> {
     task: &'a Task<'a>,
     manner: &'a Manner,
-    words: Words<'a>,
+    words: &'a Rendered<'a>,
     /// Found again in replies: see [`mark_of`].
     mark: String,
 }
@@ -360,9 +222,9 @@ impl Insertion<'_> {
         };
         if is_html {
             text.contains(&self.mark)
-                || plain::already_there(&html::to_text(text), &html::to_text(self.words.html))
+                || plain::already_there(&html::to_text(text), &html::to_text(&self.words.html))
         } else {
-            plain::already_there(text, self.words.text)
+            plain::already_there(text, &self.words.text)
         }
     }
 
@@ -374,12 +236,8 @@ impl Insertion<'_> {
         if let Some(spot) = self.below_reply(reply) {
             return Ok(spot);
         }
-        // Octets where they can be searched as they stand, else decoded text.
-        let old = match body.markup_safe() {
-            true => body.octets(),
-            false => body.text().as_bytes(),
-        };
-        let spot = html::place(old, self.manner.place.end()).map_err(|_| Reason::NoBody)?;
+        let spot =
+            html::place(searchable(body), self.manner.place.end()).map_err(|_| Reason::NoBody)?;
         Ok(Spot {
             at: place_in(body, spot.at),
             close: spot.close,
@@ -402,7 +260,7 @@ impl Insertion<'_> {
             });
         let newline = body.line_end();
         let block = |place, old: &[u8]| {
-            let (text, separator) = (self.words.text, self.manner.separator.as_str());
+            let (text, separator) = (&self.words.text, &self.manner.separator);
             // The line was short enough at load; stuffing, or a value, made it too long.
             plain::block(place, old, text, separator, newline, flowed).map_err(|_| Reason::Limit)
         };
@@ -417,10 +275,7 @@ impl Insertion<'_> {
             return Ok((spot, insert));
         }
         let end = self.manner.place.end();
-        let old = match body.markup_safe() {
-            true => body.octets(),
-            false => body.text().as_bytes(),
-        };
+        let old = searchable(body);
         let spot = Spot {
             at: place_in(body, plain::place(old, end)),
             close: String::new(),
@@ -596,6 +451,15 @@ fn show_images(html: PartId, images: Vec<NewPart>, edits: &mut EditSet<'_>) -> R
     }
 }
 
+/// Octets where they can be searched as they stand, else decoded text.
+fn searchable<'b>(body: &'b TextBody<'_>) -> &'b [u8] {
+    match body.markup_safe() {
+        true => body.octets(),
+        false => body.text().as_bytes(),
+    }
+}
+
+/// A place in what is [`searchable`].
 fn place_in(body: &TextBody<'_>, at: usize) -> text::Place {
     match body.markup_safe() {
         true => text::Place::Octet(at),

@@ -7,7 +7,6 @@
 use mimicry_core::plugin::{Fault, OptionError, OptionSpec, Options, Task, ValueKind};
 
 use super::directory::Directory;
-use super::insert::Image;
 use super::template::{self, Facts, Form, Known, Template};
 use super::{html, plain};
 
@@ -70,7 +69,7 @@ pub struct Words {
     html: Option<Template>,
     /// The form that is derived, where it is the same for every mail.
     derived: Option<String>,
-    pub images: Vec<Image>,
+    images: Vec<Image>,
     directory: Option<Directory>,
     /// The option that is there, and the form that is not.
     missing: Option<(&'static str, &'static str)>,
@@ -78,9 +77,28 @@ pub struct Words {
 
 /// For one mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Rendered {
+pub struct Rendered<'w> {
     pub text: String,
     pub html: String,
+    /// Shown by the HTML by `cid:NAME`.
+    pub images: &'w [Image],
+}
+
+impl Rendered<'_> {
+    /// All of it depended on values that the mail has not.
+    pub fn is_empty(&self) -> bool {
+        self.text.trim().is_empty() && self.html.trim().is_empty()
+    }
+}
+
+/// A picture that HTML of ours shows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Image {
+    /// Without folders.
+    pub name: String,
+    /// `image/png` …
+    pub media_type: &'static str,
+    pub content: Vec<u8>,
 }
 
 impl Words {
@@ -210,7 +228,7 @@ impl Words {
         self.directory.as_ref()
     }
 
-    pub fn render(&self, task: &Task<'_>) -> Result<Rendered, Fault> {
+    pub fn render(&self, task: &Task<'_>) -> Result<Rendered<'_>, Fault> {
         let facts = Facts::of(task, self.directory.as_ref());
         let render = |form: &Option<Template>| {
             form.as_ref()
@@ -221,19 +239,21 @@ impl Words {
             Some(derived) => derived.clone(),
             None => derive(from),
         };
-        Ok(match (render(&self.text)?, render(&self.html)?) {
-            (Some(text), Some(html)) => Rendered { text, html },
-            (Some(text), None) => Rendered {
-                html: derived(html::from_text, &text),
-                text,
-            },
+        let (text, html) = match (render(&self.text)?, render(&self.html)?) {
+            (Some(text), Some(html)) => (text, html),
+            (Some(text), None) => {
+                let html = derived(html::from_text, &text);
+                (text, html)
+            }
             (None, html) => {
                 let html = html.unwrap_or_default();
-                Rendered {
-                    text: derived(html::to_text, &html),
-                    html,
-                }
+                (derived(html::to_text, &html), html)
             }
+        };
+        Ok(Rendered {
+            text,
+            html,
+            images: &self.images,
         })
     }
 }

@@ -1,0 +1,139 @@
+//! How a text goes into a mail, in the words of the configuration.
+//!
+//! Must never: look at a mail.
+
+use mimicry_core::plugin::{OptionSpec, ValueKind};
+
+use crate::shared::html;
+use crate::shared::words::option;
+
+/// The option that [`Once`] is read from.
+pub const ONCE: OptionSpec = option(
+    "once",
+    ValueKind::Word(Once::WORDS),
+    Some("\"always\""),
+    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
+);
+
+/// How a text goes into a mail: fixed by the rule.
+#[derive(Clone, Debug)]
+pub struct Manner {
+    pub place: Place,
+    pub which: Which,
+    /// Lines between the mail's own text and ours, in text/plain.
+    pub separator: String,
+    pub once: Once,
+    /// The HTML bears a mark by which it can be found and taken out again, whatever `once` says.
+    pub removable: bool,
+    /// A hidden line above the HTML holds the mail's own first words, which lists of mails show; only with `removable`.
+    pub preheader: bool,
+    /// In this order, when a part cannot take the text. Nothing more to try = skip.
+    pub fallback: Vec<Fallback>,
+}
+
+/// Where in the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    Top,
+    Bottom,
+    /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
+    BelowReply,
+}
+
+impl Place {
+    pub const WORDS: &'static [&'static str] = &["bottom", "top", "below-reply"];
+
+    pub fn from_word(word: &str) -> Option<Place> {
+        match word {
+            "bottom" => Some(Place::Bottom),
+            "top" => Some(Place::Top),
+            "below-reply" => Some(Place::BelowReply),
+            _ => None,
+        }
+    }
+
+    /// The end of the mail that it is nearest to.
+    pub(super) fn end(self) -> html::Place {
+        match self {
+            Place::Top => html::Place::Top,
+            Place::Bottom | Place::BelowReply => html::Place::Bottom,
+        }
+    }
+}
+
+/// Which of several body texts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// The one nearest to the place.
+    Nearest,
+    First,
+    All,
+}
+
+impl Which {
+    pub const WORDS: &'static [&'static str] = &["body", "first", "all"];
+
+    pub fn from_word(word: &str) -> Option<Which> {
+        match word {
+            "body" => Some(Which::Nearest),
+            "first" => Some(Which::First),
+            "all" => Some(Which::All),
+            _ => None,
+        }
+    }
+}
+
+/// How often a reader may meet the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Each mail gets it, whatever it holds.
+    Always,
+    /// Not if the writer's own text holds it.
+    PerMail,
+    /// Not if the mail holds it, quoted mail included.
+    PerThread,
+}
+
+impl Once {
+    pub const WORDS: &'static [&'static str] = &["always", "per-mail", "per-thread"];
+
+    pub fn from_word(word: &str) -> Option<Once> {
+        match word {
+            "always" => Some(Once::Always),
+            "per-mail" => Some(Once::PerMail),
+            "per-thread" => Some(Once::PerThread),
+            _ => None,
+        }
+    }
+}
+
+/// What to try when a part cannot take the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Fallback {
+    /// A text part of its own.
+    Attach,
+    Skip,
+    Defer,
+    Reject,
+}
+
+impl Fallback {
+    pub const WORDS: &'static [&'static str] = &["attach", "skip", "defer", "reject"];
+
+    pub fn from_word(word: &str) -> Option<Fallback> {
+        match word {
+            "attach" => Some(Fallback::Attach),
+            "skip" => Some(Fallback::Skip),
+            "defer" => Some(Fallback::Defer),
+            "reject" => Some(Fallback::Reject),
+            _ => None,
+        }
+    }
+
+    pub fn ladder(words: &[String]) -> Vec<Fallback> {
+        words
+            .iter()
+            .filter_map(|word| Fallback::from_word(word))
+            .collect()
+    }
+}
