@@ -1,5 +1,6 @@
 //! Mail through the daemon when all is well: nothing lost, nothing doubled, no octet changed.
 //!
+//! Slightly longer than 600 lines: all that must hold without the daemon too stands in one file.
 //! With `MIMICRY_UNDER_TEST=none` the client speaks to the next hop itself, and all of these must hold as well: what fails then
 //! is a fault of the harness. `the_harness_passes_its_own_tests` runs them so.
 

@@ -340,3 +340,76 @@ fn a_rule_that_must_not_fail_stops_the_mail() {
         world.alive();
     }
 }
+
+// man: mimicry-plugins(7) "From HTML of a mail from inside every such element is taken out, octet for octet, at any depth of quoting"
+#[test]
+fn a_banner_comes_on_the_way_in_and_goes_on_the_way_out() {
+    const BANNER: &str = r#"
+[[rule]]
+name = "external mail"
+plugin = "banner"
+
+[rule.options]
+text = "This mail came from outside: open links with care."
+html = "<p>This mail came from outside: open links with care.</p>"
+subject_tag = "[EXTERNAL]"
+header = "X-External: yes"
+own_domains = ["example.org"]
+once = "always"
+"#;
+    const WARNING: &[u8] = b"This mail came from outside: open links with care.";
+    let html = |from: &str, to: &str, subject: &str, body: &[u8]| -> Vec<u8> {
+        let header = format!(
+            "From: {from}\r\nTo: {to}\r\nSubject: {subject}\r\nMIME-Version: 1.0\r\nContent-Type: text/html; charset=utf-8\r\n\r\n"
+        );
+        [header.as_bytes(), body].concat()
+    };
+    let world = with(BANNER);
+    let mut client = world.client();
+    let mut send = |from: &str, to: &str, message: &[u8]| {
+        let reply = client.mail(from, &[to], message);
+        assert!(reply.is_done(), "{reply}");
+        world.untraced(&world.hop.only_mail())
+    };
+    let question = b"<html><body><p>Are you there?</p></body></html>\r\n";
+    let came = html("bob@example.net", "anna@example.org", "Hello", question);
+    let marked = send("bob@example.net", "anna@example.org", &came);
+    let shown = String::from_utf8_lossy(&marked);
+    assert!(contains(&marked, WARNING), "{shown}");
+    assert!(
+        shown.contains("\r\nSubject: [EXTERNAL] Hello\r\n"),
+        "{shown}"
+    );
+    assert!(shown.contains("\r\nX-External: yes\r\n"), "{shown}");
+    // The reader answers, and his program quotes what it was shown.
+    let shown_body = &marked[shown.find("\r\n\r\n").expect("a body") + 4..];
+    let answer = |quoted: &[u8], subject: &str| {
+        let body = [
+            b"<p>Yes.</p><blockquote type=\"cite\">".as_slice(),
+            quoted.trim_ascii_end(),
+            b"</blockquote>\r\n",
+        ]
+        .concat();
+        html("anna@example.org", "bob@example.net", subject, &body)
+    };
+    let sent = send(
+        "anna@example.org",
+        "bob@example.net",
+        &answer(shown_body, "Re: [EXTERNAL] Hello"),
+    );
+    // The line ends around the element stay.
+    let without = |message: &[u8]| String::from_utf8_lossy(message).replace("\r\n", "");
+    assert_eq!(without(&sent), without(&answer(question, "Re: Hello")));
+    // A second mail from outside is marked again, and its tag is not put before one that is there.
+    let again = html(
+        "bob@example.net",
+        "anna@example.org",
+        "Re: [EXTERNAL] Hello",
+        question,
+    );
+    let marked = send("bob@example.net", "anna@example.org", &again);
+    let shown = String::from_utf8_lossy(&marked);
+    assert_eq!(shown.matches("[EXTERNAL]").count(), 1, "{shown}");
+    assert!(contains(&marked, WARNING), "{shown}");
+    client.quit();
+}

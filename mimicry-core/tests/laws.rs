@@ -5,6 +5,7 @@
 //! 3. what rendering makes is proved, and nothing else is;
 //! 4. sealed content refuses every edit.
 //!
+//! Longer than 600 lines: the laws stand together, so that a new edit is put under all of them.
 //! `PROPTEST_CASES` raises the number of generated cases.
 
 mod common;

@@ -681,8 +681,7 @@ DIFFERENT = {
 
 # Where below-reply puts ours elsewhere than at the bottom, without blanks: what is above, what is below.
 REPLIES = {
-    # Into the header of the mail that came back: a header block is known by From and what follows, not by Received.
-    "bounce-qmail-plain": {"text/plain": (":00:00+0100(CET)", "From:AnnaBerg<an")},
+    "bounce-qmail-plain": {"text/plain": ("opyofthemessage.", "Received:fromnot")},
     "gmail-alternative-reply-quote": {
         "text/plain": ("es–8pmatthecafé.", "OnWed,Apr24,2024"),
         "text/html": ("es–8pmatthecafé.", "OnWed,Apr24,2024"),

@@ -1,4 +1,6 @@
 //! Each kind of mistake with its exact output, and what a configuration becomes.
+//!
+//! Longer than 600 lines: a list of cases, one behind the other.
 
 use std::io;
 use std::path::Path;

@@ -1,5 +1,7 @@
 //! What the tests of the message layer share: the corpus, generated mails, and edits as data with a model of their
 //! outcome that knows nothing of how they are rendered or verified.
+//!
+//! Longer than 600 lines: generators and model speak of the same trees and edits.
 
 #![allow(dead_code)] // each test binary uses its own selection
 

@@ -30,6 +30,8 @@ pub(super) enum Label {
     Subject = 8,
     /// Cc, Reply-To, Importance …: continues a block and proves nothing.
     Other = 16,
+    /// A field of a mail's source, as in a mail that came back: begins a block and proves nothing.
+    Source = 32,
 }
 
 /// How much of an introduction (`On DATE, NAME <ADDRESS> wrote:`) a line is.
@@ -132,6 +134,14 @@ pub(super) fn label(line: &str) -> Option<Label> {
         .take(24)
         .find(|&(_, c)| COLONS.contains(&c))?;
     let name = small(line.get(..at)?.trim_end_matches(is_decoration));
+    if name == "received" {
+        // People begin lines with that word too.
+        let value = line.get(at..)?.trim_start_matches(COLONS).trim_start();
+        let is_trace = ["from ", "by ", "("]
+            .iter()
+            .any(|start| value.starts_with(start));
+        return is_trace.then_some(Label::Source);
+    }
     LABELS
         .iter()
         .find(|(_, names)| names.contains(&name.as_str()))
@@ -417,6 +427,18 @@ const BEGIN: &[&str] = &[
 
 /// The names of header lines, in small letters.
 const LABELS: &[(Label, &[&str])] = &[
+    (
+        Label::Source,
+        &[
+            "return-path",
+            "delivered-to",
+            "x-original-to",
+            "dkim-signature",
+            "authentication-results",
+            "message-id",
+            "mime-version",
+        ],
+    ),
     (
         Label::From,
         &[
