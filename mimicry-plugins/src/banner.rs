@@ -103,7 +103,7 @@ impl PluginKind for Banner {
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
                     Some("[\"attach\", \"skip\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end, leave the text out, answer 4xx, answer 5xx.",
+                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx.",
                 ),
             ]
         }

@@ -63,7 +63,7 @@ impl PluginKind for Disclaim {
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
                     Some("[\"attach\", \"skip\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end, leave the mail alone, answer 4xx, answer 5xx.",
+                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end (with place = top on top), leave the mail alone, answer 4xx, answer 5xx.",
                 ),
             ]
         }

@@ -595,7 +595,8 @@ def check(which, before, positions, again=False):
                 positions.append((which.name, was.type, squeeze(around[0])[-16:], squeeze(around[1])[:16]))
     new = [index for index, (was, _) in enumerate(pairs) if was is None]
     if what == "attach":
-        must(new == [len(pairs) - 1], "the text part is not at the end")
+        place = 0 if which.place == "top" else len(pairs) - 1
+        must(new == [place], "the text part is not at its end of the mail")
     if what == "wrap":
         check_wrap(which, pairs, new[0], before, out)
     if not again and what == "edit":

@@ -428,6 +428,17 @@ impl<'m> EditSet<'m> {
         }
     }
 
+    /// A new part on top of the message, in the same manner.
+    pub fn attach_above(&mut self, new: NewPart) -> Result<(), Refused> {
+        let root = self.message.root();
+        match root.children().next() {
+            Some(first) if root.media_type() == "multipart/mixed" => {
+                self.insert_before(first.id(), new)
+            }
+            _ => self.wrap(PartId::ROOT, Around::Mixed, vec![new], vec![]),
+        }
+    }
+
     /// By part: does an edit name it or a part below it. What is not marked stays as one piece.
     pub(super) fn marks(&self) -> Vec<bool> {
         let mut marks = vec![false; self.message.parts().len()];
@@ -1173,6 +1184,18 @@ mod tests {
                 TWO,
                 |e| e.attach(new("n")),
                 "A: b\n{b}--b\n\nx\n--b\n{h}y\n--b\nContent-Type: x/y; name=n\n\nn\n--b--\n",
+            ),
+            (
+                "attach above in a mixed",
+                TWO,
+                |e| e.attach_above(new("n")),
+                "A: b\n{b}--b\nContent-Type: x/y; name=n\n\nn\n--b\n\nx\n--b\n{h}y\n--b--\n",
+            ),
+            (
+                "attach above a text",
+                "MIME-Version: 1.0\n\nx",
+                |e| e.attach_above(new("n")),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#\n\nx\n--#--\n",
             ),
             (
                 "attach twice",

@@ -397,10 +397,16 @@ impl Insertion<'_> {
             match step {
                 Fallback::Attach => {
                     let new = self.part(edits.message());
-                    if edits.attach(new).is_ok() {
+                    let top = self.manner.place == Place::Top;
+                    let done = match top {
+                        true => edits.attach_above(new),
+                        false => edits.attach(new),
+                    };
+                    if done.is_ok() {
+                        let place = if top { "on top" } else { "at the end" };
                         return Ok(Finish {
                             edited: vec![PartId::ROOT],
-                            notes: vec![format!("a text part at the end, because of: {reason}")],
+                            notes: vec![format!("a text part {place}, because of: {reason}")],
                             ..Finish::default()
                         });
                     }
