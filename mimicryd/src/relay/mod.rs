@@ -5,6 +5,7 @@
 //! - [`smtp`]: smtp://host, by lettre's connection
 //! - [`maildir`]: a directory
 //! - [`pool`]: which lines a worker keeps, and to whom
+//! - [`ledger`]: who already has a mail that its client will bring again
 //! - [`capabilities`]: what a next hop can do, and the parameters that fit it
 //!
 //! Whatever happens, the outcome of a command is a reply that can be given to the client: the next hop's own words, or a
@@ -17,6 +18,7 @@
 mod body;
 pub mod capabilities;
 mod command;
+pub mod ledger;
 pub mod maildir;
 pub mod pool;
 mod reader;

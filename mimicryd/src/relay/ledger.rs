@@ -1,0 +1,326 @@
+//! The ledger: who already has a mail that its client will bring again.
+//!
+//! When the classes of a mail end differently, or the client cannot be told that its mail was taken, the client keeps the mail
+//! and retries. What a recipient has by then is written down here, durably and before the next class's final dot, so that the
+//! retry delivers only what is missing. An entry is an empty file: its name is the hash of return path, recipient and the
+//! digest of the mail, its time the moment of delivery. All workers share the directory; an entry is made and unmade by one
+//! system call, and nothing else is ever changed.
+//!
+//! Must never: say that somebody has a mail because of an error (rather twice than not at all), hold an address in clear, or
+//! touch a file that is not an entry.
+//!
+//! Known limits: entries are of this machine alone, so a retry that another one takes doubles the mail. Above [`ENTRIES`]
+//! nothing is written any more, until old ones have expired.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use data_encoding::HEXLOWER;
+use mimicry_core::envelope::Path as Address;
+use sha2::{Digest, Sha256};
+
+/// Longer than clients keep a mail: Postfix gives up after five days.
+const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+
+/// So many, and no more: 20 000 inodes.
+const ENTRIES: usize = 20_000;
+
+/// How often a worker looks for entries that have expired.
+const SWEEPING: Duration = Duration::from_secs(60 * 60);
+
+/// The directory of the entries below the spool.
+const DIRECTORY: &str = "ledger";
+
+/// What one worker sees of the ledger.
+#[derive(Debug)]
+pub struct Ledger {
+    /// `None` = there is none, and nothing is remembered.
+    directory: Option<PathBuf>,
+    swept_at: Option<Instant>,
+}
+
+/// A mail for one recipient.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key(String);
+
+impl Key {
+    /// `digest` is that of the mail below its leading trace block.
+    pub fn of(sender: &Address, recipient: &Address, digest: &[u8]) -> Key {
+        let mut hash = Sha256::new();
+        for field in [sender.as_bytes(), recipient.as_bytes(), digest] {
+            hash.update((field.len() as u64).to_be_bytes());
+            hash.update(field);
+        }
+        Key(HEXLOWER.encode(&hash.finalize()))
+    }
+}
+
+impl Ledger {
+    /// The ledger below this spool. Without a directory that can be written it remembers nothing; the second value says why.
+    pub fn open(spool: &Path) -> (Ledger, Option<io::Error>) {
+        let directory = spool.join(DIRECTORY);
+        match is_writable(&directory) {
+            Ok(()) => (Ledger::at(Some(directory)), None),
+            Err(error) => (Ledger::at(None), Some(error)),
+        }
+    }
+
+    fn at(directory: Option<PathBuf>) -> Ledger {
+        Ledger {
+            directory,
+            swept_at: None,
+        }
+    }
+
+    /// Makes the directory, if it is not there, for the user that the workers run as. For the master.
+    pub fn prepare(
+        spool: &Path,
+        owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
+    ) -> io::Result<()> {
+        for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
+            match fs::DirBuilder::new().mode(mode).create(&directory) {
+                Ok(()) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+                Err(error) => return Err(error),
+            }
+            if let Some((user, group)) = owner {
+                nix::unistd::chown(&directory, Some(user), Some(group))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
+    pub fn is_empty(&self) -> bool {
+        self.directory.as_ref().is_none_or(|directory| {
+            fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
+        })
+    }
+
+    /// Does the recipient have the mail already?
+    pub fn has(&self, key: &Key) -> bool {
+        self.directory
+            .as_ref()
+            .is_some_and(|directory| fs::symlink_metadata(directory.join(&key.0)).is_ok())
+    }
+
+    /// Writes down that these have the mail; when it returns, a crash of the machine changes nothing about it.
+    pub fn remember(&self, keys: &[Key]) -> io::Result<()> {
+        let Some(directory) = &self.directory else {
+            return Err(io::Error::new(
+                ErrorKind::Unsupported,
+                "the spool cannot be written",
+            ));
+        };
+        if keys.is_empty() {
+            return Ok(());
+        }
+        if self.count(directory)?.saturating_add(keys.len()) > ENTRIES {
+            expire(directory, SystemTime::now())?;
+            if self.count(directory)?.saturating_add(keys.len()) > ENTRIES {
+                return Err(io::Error::new(
+                    ErrorKind::QuotaExceeded,
+                    "the ledger is full",
+                ));
+            }
+        }
+        for key in keys {
+            let made = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(0o600)
+                .open(directory.join(&key.0));
+            match made {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+        // Entries have no content: all there is to them stands in the directory.
+        File::open(directory)?.sync_all()
+    }
+
+    /// The client knows now: the entries have done their work.
+    pub fn consume(&self, keys: &[Key]) {
+        let Some(directory) = &self.directory else {
+            return;
+        };
+        for key in keys {
+            // One that cannot be removed expires; the same mail to the same recipient does not come again.
+            if let Err(error) = fs::remove_file(directory.join(&key.0))
+                && error.kind() != ErrorKind::NotFound
+            {
+                log::warn!("an entry of the ledger cannot be removed: {error}");
+            }
+        }
+    }
+
+    /// To be called between mails: now and then removes entries of clients that never came again.
+    pub fn sweep(&mut self) {
+        let is_due = self.swept_at.is_none_or(|at| at.elapsed() >= SWEEPING);
+        if let Some(directory) = &self.directory
+            && is_due
+        {
+            self.swept_at = Some(Instant::now());
+            if let Err(error) = expire(directory, SystemTime::now()) {
+                log::warn!("the ledger cannot be swept: {error}");
+            }
+        }
+    }
+
+    fn count(&self, directory: &Path) -> io::Result<usize> {
+        Ok(fs::read_dir(directory)?.count())
+    }
+}
+
+fn is_writable(directory: &Path) -> io::Result<()> {
+    let is_directory = fs::symlink_metadata(directory)?.is_dir();
+    if !is_directory {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    nix::unistd::access(
+        directory,
+        nix::unistd::AccessFlags::R_OK
+            | nix::unistd::AccessFlags::W_OK
+            | nix::unistd::AccessFlags::X_OK,
+    )?;
+    Ok(())
+}
+
+fn expire(directory: &Path, now: SystemTime) -> io::Result<()> {
+    for entry in fs::read_dir(directory)?.flatten() {
+        let name = entry.file_name();
+        let is_entry = name
+            .to_str()
+            .is_some_and(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
+        // A time that lies ahead is a clock that was set: it expires when that time has come.
+        let age = entry
+            .metadata()
+            .ok()
+            .and_then(|facts| now.duration_since(facts.modified().ok()?).ok());
+        if is_entry && age.is_some_and(|age| age > LIFETIME) {
+            // Another worker may have been faster.
+            let _ = fs::remove_file(entry.path());
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ledger() -> (tempfile::TempDir, Ledger) {
+        let spool = tempfile::tempdir().unwrap();
+        Ledger::prepare(spool.path(), None).unwrap();
+        let (ledger, error) = Ledger::open(spool.path());
+        assert!(error.is_none());
+        (spool, ledger)
+    }
+
+    fn key(sender: &str, recipient: &str, digest: &[u8]) -> Key {
+        Key::of(&Address::new(sender), &Address::new(recipient), digest)
+    }
+
+    #[test]
+    fn what_is_remembered_is_there_until_it_is_consumed_once() {
+        let (spool, ledger) = ledger();
+        let (bob, eva) = (key("a@x", "bob@y", b"1"), key("a@x", "eva@y", b"1"));
+        assert!(ledger.is_empty() && !ledger.has(&bob));
+        ledger.remember(&[bob.clone(), eva.clone()]).unwrap();
+        ledger.remember(std::slice::from_ref(&bob)).unwrap();
+        // Another worker, or this machine after a restart.
+        let (other, _) = Ledger::open(spool.path());
+        assert!(!other.is_empty() && other.has(&bob) && other.has(&eva));
+        other.consume(std::slice::from_ref(&bob));
+        assert!(!ledger.has(&bob) && ledger.has(&eva));
+        ledger.consume(&[bob, eva]);
+        assert!(other.is_empty());
+    }
+
+    #[test]
+    fn a_key_is_of_its_three_parts() {
+        let keys = [
+            key("a@x", "bob@y", b"1"),
+            key("a@x", "bob@y", b"2"),
+            key("a@x", "eva@y", b"1"),
+            key("", "bob@y", b"1"),
+            key("a@xb", "ob@y", b"1"),
+            key("a@x", "Bob@y", b"1"),
+        ];
+        for (index, key) in keys.iter().enumerate() {
+            assert!(!keys[..index].contains(key), "{index}");
+        }
+    }
+
+    #[test]
+    fn without_a_spool_nothing_is_remembered_and_nobody_has_anything() {
+        let (ledger, error) = Ledger::open(Path::new("/nonexistent/spool"));
+        assert_eq!(error.unwrap().kind(), ErrorKind::NotFound);
+        let key = key("a", "b", b"");
+        assert!(ledger.remember(std::slice::from_ref(&key)).is_err());
+        assert!(ledger.is_empty() && !ledger.has(&key));
+        ledger.consume(&[key]);
+    }
+
+    #[test]
+    fn a_link_is_no_ledger() {
+        let (spool, _) = ledger();
+        let elsewhere = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink(
+            spool.path().join(DIRECTORY),
+            elsewhere.path().join(DIRECTORY),
+        )
+        .unwrap();
+        assert!(Ledger::open(elsewhere.path()).1.is_some());
+    }
+
+    #[test]
+    fn only_entries_expire_and_only_old_ones() {
+        let (spool, mut ledger) = ledger();
+        let directory = spool.path().join(DIRECTORY);
+        let (old, new) = (key("a", "b", b"1"), key("a", "b", b"2"));
+        ledger.remember(&[old.clone(), new.clone()]).unwrap();
+        fs::write(directory.join("README"), "").unwrap();
+        let long_ago = SystemTime::now() - LIFETIME - Duration::from_secs(60);
+        for name in [old.0.as_str(), "README"] {
+            File::options()
+                .write(true)
+                .open(directory.join(name))
+                .unwrap()
+                .set_modified(long_ago)
+                .unwrap();
+        }
+        ledger.sweep();
+        assert!(!ledger.has(&old) && ledger.has(&new));
+        assert!(directory.join("README").exists());
+    }
+
+    #[test]
+    fn it_does_not_grow_without_bound() {
+        let (spool, ledger) = ledger();
+        let many: Vec<Key> = (0..ENTRIES as u64)
+            .map(|n| key("a", "b", &n.to_be_bytes()))
+            .collect();
+        ledger.remember(&many).unwrap();
+        let one_more = key("a", "b", b"more");
+        let full = ledger
+            .remember(std::slice::from_ref(&one_more))
+            .unwrap_err();
+        assert_eq!(full.kind(), ErrorKind::QuotaExceeded);
+        assert!(!ledger.has(&one_more));
+        // Room comes back with what has expired.
+        let directory = spool.path().join(DIRECTORY);
+        let file = File::options()
+            .write(true)
+            .open(directory.join(&many[0].0))
+            .unwrap();
+        file.set_modified(SystemTime::now() - LIFETIME - Duration::from_secs(60))
+            .unwrap();
+        ledger.remember(std::slice::from_ref(&one_more)).unwrap();
+        assert!(ledger.has(&one_more));
+    }
+}
