@@ -213,6 +213,7 @@ impl Transaction {
             listener: self.listener.clone(),
             helo: self.helo.as_ref().map(|name| name.as_bytes().to_vec()),
             auth_user: self.auth_user.clone(),
+            ..Origin::default()
         })
     }
 }

@@ -39,6 +39,9 @@ pub enum Command<'a> {
     /// What follows is not commands, and how much of it is only the client's word (RFC 3030).
     Bdat,
     Xclient,
+    /// Its arguments, which [`super::xforward`] understands.
+    Xforward(&'a [u8]),
+    StartTls,
     /// Known, but not spoken here.
     NotSpoken,
     Unknown,
@@ -64,6 +67,8 @@ pub struct Mail<'a> {
     pub given: Given,
     /// SIZE, in octets.
     pub size: Option<u64>,
+    /// AUTH, in xtext: who the client says submitted the mail; `<>` is nobody (RFC 4954 section 5).
+    pub auth: Option<&'a [u8]>,
 }
 
 /// The arguments of RCPT.
@@ -120,9 +125,9 @@ const VERBS: &[(&str, Verb)] = &[
     ("EXPN", Verb::With(Command::Expn)),
     ("BDAT", Verb::Any(Command::Bdat)),
     ("XCLIENT", Verb::Any(Command::Xclient)),
-    ("STARTTLS", Verb::Any(Command::NotSpoken)),
+    ("STARTTLS", Verb::Bare(Command::StartTls)),
     ("AUTH", Verb::Any(Command::NotSpoken)),
-    ("XFORWARD", Verb::Any(Command::NotSpoken)),
+    ("XFORWARD", Verb::Xforward),
     ("BURL", Verb::Any(Command::NotSpoken)),
     ("ETRN", Verb::Any(Command::NotSpoken)),
     ("ATRN", Verb::Any(Command::NotSpoken)),
@@ -149,6 +154,7 @@ enum Verb {
     Hello(Greeting),
     Mail,
     Rcpt,
+    Xforward,
     /// No argument.
     Bare(Command<'static>),
     /// One argument or more, which do not matter.
@@ -172,6 +178,7 @@ impl<'a> Command<'a> {
             Verb::Hello(greeting) => Ok(Command::Hello(greeting, name(argument)?)),
             Verb::Mail => Mail::parse(argument).map(Command::Mail),
             Verb::Rcpt => Rcpt::parse(argument).map(Command::Rcpt),
+            Verb::Xforward => Ok(Command::Xforward(argument)),
             Verb::Bare(_) if !argument.is_empty() => {
                 Err(Fault::Argument("this command takes no argument"))
             }
@@ -191,6 +198,7 @@ impl<'a> Mail<'a> {
         let params = parameters(rest).ok_or(Fault::Sender)?;
         let mut given = Given::default();
         let mut size = None;
+        let mut auth = None;
         for word in words(params) {
             let (parameter, value) = parameter(word)?;
             let value_is_right = match parameter {
@@ -204,8 +212,10 @@ impl<'a> Mail<'a> {
                 Parameter::Envid => {
                     value.is_some_and(|value| value.len() <= MAX_ENVID && is_xtext(value))
                 }
-                // RFC 4954 section 5: a mailbox in xtext, or <>.
-                Parameter::Auth => value.is_some_and(|value| value == b"<>" || is_xtext(value)),
+                Parameter::Auth => {
+                    auth = value;
+                    value.is_some_and(|value| value == b"<>" || is_xtext(value))
+                }
                 Parameter::Notify | Parameter::Orcpt => return Err(Fault::UnknownParameter),
             };
             if !value_is_right || !given.insert(parameter) {
@@ -217,6 +227,7 @@ impl<'a> Mail<'a> {
             params,
             given,
             size,
+            auth,
         })
     }
 }
@@ -559,30 +570,33 @@ fn is_orcpt(value: &[u8]) -> bool {
     is_atom && is_address
 }
 
-/// xtext (RFC 3461 section 4) that stands for no control octet. Digits are taken in either case.
 fn is_xtext(value: &[u8]) -> bool {
+    xtext(value).is_some()
+}
+
+/// What xtext (RFC 3461 section 4) stands for; `None` if it is none, or stands for a control octet. Digits are taken in either
+/// case.
+pub fn xtext(value: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(value.len());
     let mut rest = value;
     while let Some((octet, behind)) = rest.split_first() {
         rest = behind;
         match octet {
             b'+' => {
-                let Some((digits, behind)) = rest.split_at_checked(2) else {
-                    return false;
+                let (digits, behind) = rest.split_at_checked(2)?;
+                let number = data_encoding::HEXUPPER_PERMISSIVE.decode(digits).ok()?;
+                let [number @ (b' '..=b'~' | 0x80..)] = number.as_slice() else {
+                    return None;
                 };
-                let number = data_encoding::HEXUPPER_PERMISSIVE
-                    .decode(digits)
-                    .unwrap_or_default();
-                if !matches!(number.as_slice(), [b' '..=b'~' | 0x80..]) {
-                    return false;
-                }
+                out.push(*number);
                 rest = behind;
             }
-            b'=' => return false,
-            octet if octet.is_ascii_graphic() => {}
-            _ => return false,
+            b'=' => return None,
+            octet if octet.is_ascii_graphic() => out.push(*octet),
+            _ => return None,
         }
     }
-    true
+    Some(out)
 }
 
 /// What is still to be read.
@@ -678,9 +692,10 @@ mod tests {
             ("EXPN list", "Expn"),
             ("BDAT 5 LAST", "Bdat"),
             ("XCLIENT NAME=x", "Xclient"),
-            ("STARTTLS", "NotSpoken"),
+            ("STARTTLS", "StartTls"),
+            ("STARTTLS x", "501 5.5.4"),
             ("AUTH PLAIN x", "NotSpoken"),
-            ("XFORWARD NAME=x", "NotSpoken"),
+            ("xforward NAME=x ", "Xforward([78, 65, 77, 69, 61, 120])"),
             ("BURL imap://x LAST", "NotSpoken"),
             ("TURN", "NotSpoken"),
             ("", "Unknown"),

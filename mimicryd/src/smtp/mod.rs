@@ -1,7 +1,8 @@
 //! The SMTP and LMTP server without I/O: octets in, steps out.
 //!
 //! [`wire::Wire`] keeps what was read and lends command lines; [`command::Command`] is one of them understood;
-//! [`session::Session`] says what to do about it, within what [`offer::Offer`] names; [`data::DataReader`] reads a message up to its end. Whoever owns the socket
+//! [`session::Session`] says what to do about it, within what [`offer::Offer`] names; [`data::DataReader`] reads a message up to its end.
+//! [`proxy::start`] reads what a load balancer puts before all that, [`xforward::apply`] what a trusted client says of its own. Whoever owns the socket
 //! does what it is told and decides nothing about SMTP:
 //!
 //! - before it reads from the socket, hands a mail on or closes, it writes [`wire::Wire::outgoing`];
@@ -15,8 +16,10 @@
 pub mod command;
 pub mod data;
 pub mod offer;
+pub mod proxy;
 pub mod session;
 pub mod wire;
+pub mod xforward;
 
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 //! Must never name an extension that the session does not speak.
 
 use super::command::{Given, Greeting, Parameter};
+use super::xforward::ATTRIBUTES;
 
 /// The extensions that EHLO and LHLO name: ours, as far as the next hop has what it takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,10 +15,15 @@ pub struct Offer {
     pub smtputf8: bool,
     pub dsn: bool,
     pub enhanced_status_codes: bool,
+    /// For a client whose word about others is believed.
+    pub xforward: bool,
+    /// AUTH= in MAIL is believed. EHLO does not say so: nobody logs in here.
+    pub auth: bool,
+    pub starttls: bool,
 }
 
 impl Offer {
-    /// All that we can, with mails of up to `size` octets.
+    /// All that we can do for everybody, with mails of up to `size` octets.
     pub fn ours(size: usize) -> Offer {
         Offer {
             pipelining: true,
@@ -26,6 +32,9 @@ impl Offer {
             smtputf8: true,
             dsn: true,
             enhanced_status_codes: true,
+            xforward: false,
+            auth: false,
+            starttls: false,
         }
     }
 
@@ -39,6 +48,8 @@ impl Offer {
                 "SMTPUTF8" => self.smtputf8 = false,
                 "DSN" => self.dsn = false,
                 "ENHANCEDSTATUSCODES" => self.enhanced_status_codes = false,
+                "XFORWARD" => self.xforward = false,
+                "STARTTLS" => self.starttls = false,
                 _ => {}
             }
         }
@@ -48,6 +59,7 @@ impl Offer {
     /// What stands in the greeting's reply, each on a line of its own.
     pub fn write(self, text: &mut String) {
         let size = self.size.map(|size| format!("SIZE {size}"));
+        let xforward = self.xforward.then(|| format!("XFORWARD {ATTRIBUTES}"));
         let lines = [
             self.pipelining.then_some("PIPELINING"),
             size.as_deref(),
@@ -55,6 +67,8 @@ impl Offer {
             self.smtputf8.then_some("SMTPUTF8"),
             self.dsn.then_some("DSN"),
             self.enhanced_status_codes.then_some("ENHANCEDSTATUSCODES"),
+            xforward.as_deref(),
+            self.starttls.then_some("STARTTLS"),
         ];
         for line in lines.into_iter().flatten() {
             text.push('\n');
@@ -73,6 +87,9 @@ impl Offer {
                 smtputf8: false,
                 dsn: false,
                 enhanced_status_codes: false,
+                xforward: false,
+                auth: false,
+                starttls: false,
             },
         }
     }
@@ -84,7 +101,7 @@ impl Offer {
             Parameter::Body => !self.eight_bit_mime,
             Parameter::SmtpUtf8 => !self.smtputf8,
             Parameter::Ret | Parameter::Envid | Parameter::Notify | Parameter::Orcpt => !self.dsn,
-            Parameter::Auth => true,
+            Parameter::Auth => !self.auth,
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The state machine of one session (RFC 5321, 1870, 2033, 2920, 3461, 6152, 6531): a line comes in, a step comes out.
+//! The state machine of one session (RFC 5321, 1870, 2033, 2920, 3207, 3461, 6152, 6531, and Postfix's XFORWARD): a line comes in, a step comes out.
 //!
 //! A session outlives its transactions. Each command has a check (is it legal now?) and what follows if it is. MAIL is
 //! answered here, RCPT by the next hop, the end of data by whoever handed the mail on. LMTP is the same machine with another
@@ -6,6 +6,9 @@
 //!
 //! Errors are what the client does wrong, and too many of them end the session. A refusal by the next hop, by a limit or
 //! for want of an extension is none: a list with many dead addresses is no attack.
+//!
+//! What a mail is judged by is the connection, until a trusted client says by XFORWARD and AUTH= where it had the mail from; that
+//! holds for one transaction.
 //!
 //! Must never: do I/O, ask the time, say 2xx to a mail of its own accord, or let a parameter through that was not offered.
 
@@ -17,10 +20,11 @@ use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Class, Reply};
 
-use super::command::{Command, Fault, Given, Greeting, Mail, Parameter, Rcpt};
+use super::command::{Command, Fault, Given, Greeting, Mail, Parameter, Rcpt, xtext};
 use super::data::{DataReader, Refusal};
 use super::offer::Offer;
 use super::wire::Line;
+use super::xforward;
 
 /// What holds for all sessions of a listener.
 #[derive(Clone, Debug)]
@@ -42,7 +46,12 @@ pub struct Terms {
 pub struct Session<'t> {
     terms: &'t Terms,
     offer: Offer,
+    /// What is known of the connection itself.
+    connection: Origin,
+    /// By what the present mail is judged.
     origin: Origin,
+    has_forwarded: bool,
+    is_secure: bool,
     greeting: Option<Greeting>,
     state: State,
     errors: u32,
@@ -60,6 +69,8 @@ pub enum Step {
     Forward(Recipient),
     /// Say 354 and read the message; then [`Session::received`] or [`Session::refused`].
     Receive(DataPlan),
+    /// Say it, throw away what else came, and speak TLS from now on; then [`Session::secured`]. The relay forgets the transaction.
+    StartTls(Reply),
     /// The relay forgets the transaction, if there is one. Say it, write all that is to be written, and close.
     Close(Reply),
 }
@@ -79,7 +90,7 @@ pub struct DataPlan {
     pub reply: Reply,
     /// It has at least one recipient, and each was accepted by the next hop.
     pub envelope: Envelope,
-    /// For `with` in the Received field (RFC 5321 section 4.4, RFC 6531 section 4.3).
+    /// For `with` in the Received field (RFC 3848, RFC 6531 section 4.3).
     pub with: &'static str,
     /// Octets of the message.
     pub limit: usize,
@@ -135,12 +146,15 @@ enum No {
 }
 
 impl<'t> Session<'t> {
-    /// `origin` is what is known of the connection; its HELO is filled in here.
-    pub fn new(terms: &'t Terms, offer: Offer, origin: Origin) -> Session<'t> {
+    /// `connection` is what is known of it; its HELO is filled in here.
+    pub fn new(terms: &'t Terms, offer: Offer, connection: Origin) -> Session<'t> {
         Session {
             terms,
             offer,
-            origin,
+            origin: connection.clone(),
+            connection,
+            has_forwarded: false,
+            is_secure: false,
             greeting: None,
             state: State::Idle,
             errors: 0,
@@ -218,7 +232,7 @@ impl<'t> Session<'t> {
         let State::Receiving(recipients) = self.state else {
             return self.leave(Leave::Broken);
         };
-        self.state = State::Idle;
+        self.end_transaction();
         let replies = self.final_replies(replies.into(), recipients);
         if replies.iter().any(Reply::is_done) {
             (self.errors, self.junk) = (0, 0);
@@ -231,8 +245,17 @@ impl<'t> Session<'t> {
         let State::Receiving(recipients) = self.state else {
             return self.leave(Leave::Broken);
         };
-        self.state = State::Idle;
+        self.end_transaction();
         Step::Reset(self.final_replies(Replies::One(refusal.reply()), recipients))
+    }
+
+    /// TLS is spoken now: nothing that the client said before counts (RFC 3207 section 4.2).
+    pub fn secured(&mut self) {
+        self.is_secure = true;
+        self.offer.starttls = false;
+        self.greeting = None;
+        (self.connection.helo, self.connection.proto) = (None, None);
+        self.end_transaction();
     }
 
     /// The last words to a client that is sent away.
@@ -258,8 +281,14 @@ impl<'t> Session<'t> {
         }
     }
 
+    /// By what the mail in hand is judged: the connection, or what a trusted client said instead of it.
     pub fn origin(&self) -> &Origin {
         &self.origin
+    }
+
+    /// The connection itself.
+    pub fn connection(&self) -> &Origin {
+        &self.connection
     }
 
     fn obey(&mut self, text: &[u8]) -> Result<Step, No> {
@@ -304,6 +333,11 @@ impl<'t> Session<'t> {
                 Ok(say(Reply::own(214, "2.0.0", "see mimicryd(8)")))
             }
             Command::Quit => Ok(self.close(Reply::own(221, "2.0.0", "bye"))),
+            Command::Xforward(arguments) => {
+                self.check_xforward()?;
+                self.xforward(arguments)
+            }
+            Command::StartTls => self.starttls(),
             Command::Bdat => fatal(502, "5.5.1", "BDAT was not offered"),
             Command::Xclient => error(550, "5.7.1", "XCLIENT is not spoken here"),
             Command::Expn | Command::NotSpoken => error(502, "5.5.1", "command is not spoken here"),
@@ -323,7 +357,13 @@ impl<'t> Session<'t> {
 
     fn hello(&mut self, greeting: Greeting, name: &[u8]) -> Step {
         self.greeting = Some(greeting);
-        self.origin.helo = Some(name.to_vec());
+        self.connection.helo = Some(name.to_vec());
+        let proto: &[u8] = match greeting {
+            Greeting::Helo => b"SMTP",
+            Greeting::Ehlo => b"ESMTP",
+            Greeting::Lhlo => b"LMTP",
+        };
+        self.connection.proto = Some(proto.to_vec());
         let mut text = self.terms.hostname.clone();
         if greeting != Greeting::Helo {
             self.offer.write(&mut text);
@@ -352,7 +392,48 @@ impl<'t> Session<'t> {
         Ok(())
     }
 
+    fn check_xforward(&self) -> Result<(), No> {
+        if !self.offer.to(self.greeting).xforward {
+            return error(550, "5.7.1", "XFORWARD is not believed from this client");
+        }
+        if !self.is_idle() {
+            return error(503, "5.5.1", "a mail is open already");
+        }
+        Ok(())
+    }
+
+    fn xforward(&mut self, arguments: &[u8]) -> Result<Step, No> {
+        // With the first word about another client all that is known of this one is beside the point.
+        let mut told = match self.has_forwarded {
+            true => self.origin.clone(),
+            false => Origin {
+                listener: self.connection.listener.clone(),
+                ..Origin::default()
+            },
+        };
+        if xforward::apply(arguments, &mut told).is_none() {
+            return error(501, "5.5.4", "the arguments are ill-formed");
+        }
+        self.origin = told;
+        self.has_forwarded = true;
+        Ok(say(Reply::own(250, "2.0.0", "ok")))
+    }
+
+    fn starttls(&mut self) -> Result<Step, No> {
+        if self.is_secure {
+            return error(503, "5.5.1", "TLS is spoken already");
+        }
+        if !self.offer.to(self.greeting).starttls {
+            return error(502, "5.5.1", "STARTTLS was not offered");
+        }
+        self.end_transaction();
+        Ok(Step::StartTls(Reply::own(220, "2.0.0", "go ahead")))
+    }
+
     fn mail(&mut self, mail: &Mail<'_>) -> Step {
+        if let Some(user) = mail.auth.filter(|user| *user != b"<>") {
+            self.origin.auth_user = xtext(user).and_then(|user| String::from_utf8(user).ok());
+        }
         self.state = State::Open(Transaction {
             envelope: Envelope {
                 sender: Path::new(mail.path),
@@ -379,6 +460,7 @@ impl<'t> Session<'t> {
             with: with(
                 self.greeting,
                 transaction.given.contains(Parameter::SmtpUtf8),
+                self.is_secure,
             ),
             limit: self.terms.mail.min(offered.unwrap_or(usize::MAX)),
             bare_newline: self.terms.bare_newline,
@@ -390,10 +472,17 @@ impl<'t> Session<'t> {
 
     /// Clears the transaction, if there is one.
     fn reset(&mut self, reply: Reply) -> Step {
-        match std::mem::replace(&mut self.state, State::Idle) {
+        match self.end_transaction() {
             State::Open(_) => Step::Reset(reply.into()),
             _ => say(reply),
         }
+    }
+
+    /// What was said for one mail is forgotten; returns where the session was.
+    fn end_transaction(&mut self) -> State {
+        self.origin.clone_from(&self.connection);
+        self.has_forwarded = false;
+        std::mem::replace(&mut self.state, State::Idle)
     }
 
     fn close(&mut self, reply: Reply) -> Step {
@@ -528,13 +617,17 @@ fn check_data(state: &mut State, protocol: Protocol) -> Result<&mut Transaction,
     }
 }
 
-fn with(greeting: Option<Greeting>, smtputf8: bool) -> &'static str {
-    match (greeting, smtputf8) {
-        (Some(Greeting::Ehlo), false) => "ESMTP",
-        (Some(Greeting::Ehlo), true) => "UTF8SMTP",
-        (Some(Greeting::Lhlo), false) => "LMTP",
-        (Some(Greeting::Lhlo), true) => "UTF8LMTP",
-        (Some(Greeting::Helo) | None, _) => "SMTP",
+fn with(greeting: Option<Greeting>, smtputf8: bool, is_secure: bool) -> &'static str {
+    match (greeting, smtputf8, is_secure) {
+        (Some(Greeting::Ehlo), false, false) => "ESMTP",
+        (Some(Greeting::Ehlo), false, true) => "ESMTPS",
+        (Some(Greeting::Ehlo), true, false) => "UTF8SMTP",
+        (Some(Greeting::Ehlo), true, true) => "UTF8SMTPS",
+        (Some(Greeting::Lhlo), false, false) => "LMTP",
+        (Some(Greeting::Lhlo), false, true) => "LMTPS",
+        (Some(Greeting::Lhlo), true, false) => "UTF8LMTP",
+        (Some(Greeting::Lhlo), true, true) => "UTF8LMTPS",
+        (Some(Greeting::Helo) | None, ..) => "SMTP",
     }
 }
 

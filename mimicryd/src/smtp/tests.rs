@@ -8,6 +8,8 @@
 //! - `F` a recipient goes to the next hop
 //! - `M` a message was read
 //! - `R` the relay is reset
+//! - `O` by what the recipient is judged: client, HELO, name, login
+//! - `T` TLS begins
 //! - `X` the connection is closed
 //!
 //! `F` and `M` are left out of dialogues in which they do not matter. The length of this file is that of its table.
@@ -26,6 +28,157 @@ use super::session::{DataPlan, Leave, Replies, Session, Step, Terms};
 use super::wire::{Line, Wire};
 
 const DIALOGUES: &[(&str, &str)] = &[
+    (
+        "T70 XFORWARD holds for one mail",
+        r"
+        ! xforward
+        S: 220
+        C: XFORWARD NAME=x
+        S: 550 5.7.1
+        C: EHLO proxy
+        S: 250-mx.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-DSN
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE
+        C: XFORWARD NAME=spike.example.org ADDR=192.0.2.7
+        S: 250 2.0.0
+        C: XFORWARD HELO=spike PROTO=ESMTP SOURCE=REMOTE
+        S: 250 2.0.0
+        C: XFORWARD HELO=spi+0Dke
+        S: 501 5.5.4
+        C: XFORWARD LOGIN=anna
+        S: 501 5.5.4
+        C: XFORWARD
+        S: 501 5.5.4
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: XFORWARD NAME=other
+        S: 503 5.5.1
+        C: RCPT TO:<b@c>
+        O: 192.0.2.7 spike spike.example.org -
+        S: 250
+        C: DATA
+        S: 354
+        C: .
+        S: 250
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<b@c>
+        O: - proxy - -
+        S: 250
+        C: RSET
+        R:
+        S: 250
+        C: XFORWARD ADDR=192.0.2.8
+        S: 250
+        C: RSET
+        S: 250
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<b@c>
+        O: - proxy - -
+        S: 250
+        C: RSET
+        R:
+        S: 250
+        C: XFORWARD ADDR=192.0.2.8
+        S: 250
+        C: MAIL FROM:<a@b> AUTH=anna+2Bx@b
+        S: 555 5.5.4
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<b@c>
+        O: 192.0.2.8 - - -
+        S: 250
+        ",
+    ),
+    (
+        "AUTH= of a trusted client",
+        r"
+        ! auth
+        S: 220
+        C: HELO proxy
+        S: 250
+        C: MAIL FROM:<a@b> AUTH=anna@b
+        S: 555 5.5.4
+        C: EHLO proxy
+        S: 250-mx.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-DSN
+        S: 250 ENHANCEDSTATUSCODES
+        C: MAIL FROM:<a@b> AUTH=anna+2Bx@b
+        S: 250
+        C: RCPT TO:<b@c>
+        O: - proxy - anna+x@b
+        S: 250
+        C: DATA
+        S: 354
+        C: .
+        S: 250
+        C: MAIL FROM:<a@b> AUTH=<>
+        S: 250
+        C: RCPT TO:<b@c>
+        O: - proxy - -
+        S: 250
+        ",
+    ),
+    (
+        "STARTTLS forgets what was said before",
+        r"
+        ! starttls
+        S: 220
+        C: STARTTLS
+        S: 502 5.5.1
+        C: HELO client
+        S: 250
+        C: STARTTLS
+        S: 502 5.5.1
+        C: EHLO client
+        S: 250-mx.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-DSN
+        S: 250-ENHANCEDSTATUSCODES
+        S: 250 STARTTLS
+        C: STARTTLS now
+        S: 501 5.5.4
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: STARTTLS
+        S: 220 2.0.0
+        T:
+        C: MAIL FROM:<a@b>
+        S: 503 5.5.1
+        C: EHLO client
+        S: 250-mx.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-DSN
+        S: 250 ENHANCEDSTATUSCODES
+        C: STARTTLS
+        S: 503 5.5.1
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<b@c>
+        S: 250
+        C: DATA
+        S: 354
+        C: .
+        M: ESMTPS <a@b> -> <b@c>:
+        S: 250
+        ",
+    ),
     (
         "T1 a mail",
         r"
@@ -299,7 +452,7 @@ const DIALOGUES: &[(&str, &str)] = &[
         C: STARTTLS
         S: 502 5.5.1
         C: XFORWARD NAME=x
-        S: 502 5.5.1
+        S: 550 5.7.1
         C: ETRN x
         S: 502 5.5.1
         C: WHAT
@@ -1344,6 +1497,9 @@ impl Script {
                 self.terms.mail = number;
                 self.offer = Offer::ours(number);
             }
+            "xforward" => self.offer.xforward = true,
+            "auth" => self.offer.auth = true,
+            "starttls" => self.offer.starttls = true,
             "without" => self.offer = self.offer.without(value.split(',')),
             other => panic!("{other}"),
         }
@@ -1487,12 +1643,19 @@ impl<'s> Play<'s> {
                     let mut envelope = self.session.envelope().unwrap().clone();
                     envelope.recipients = vec![recipient];
                     self.log(format!("F: {}", shown(&envelope)));
+                    self.log(format!("O: {}", judged_by(self.session.origin())));
                     let answer = self.hop.pop_front().unwrap_or("250 2.1.5 ok".into());
                     step = self.session.forwarded(reply_of(&answer));
                 }
                 Step::Receive(plan) => {
                     self.say(&plan.reply.clone().into());
                     self.reading = Some((plan.reader(), plan));
+                    return;
+                }
+                Step::StartTls(reply) => {
+                    self.say(&reply.into());
+                    self.log("T:".into());
+                    self.session.secured();
                     return;
                 }
                 Step::Close(reply) => {
@@ -1534,6 +1697,17 @@ impl<'s> Play<'s> {
             self.done.push(format!("S: {line}"));
         }
     }
+}
+
+fn judged_by(origin: &Origin) -> String {
+    let text = |octets: &Option<Vec<u8>>| match octets {
+        Some(octets) => String::from_utf8_lossy(octets).into_owned(),
+        None => "-".into(),
+    };
+    let client = origin.client.map_or("-".into(), |it| it.to_string());
+    let login = origin.auth_user.as_deref().unwrap_or("-");
+    let (helo, name) = (text(&origin.helo), text(&origin.name));
+    format!("{client} {helo} {name} {login}")
 }
 
 fn shown(envelope: &Envelope) -> String {

@@ -144,6 +144,11 @@ impl Wire {
         self.scanned = self.scanned.max(self.start);
     }
 
+    /// Throws away all that is unread: what came before TLS was begun is not to be believed (RFC 3207 section 6).
+    pub fn discard_input(&mut self) {
+        (self.start, self.end, self.scanned, self.skipped) = (0, 0, 0, 0);
+    }
+
     /// Puts a reply behind those that were not yet written.
     pub fn say(&mut self, reply: &Reply) {
         self.outgoing.extend_from_slice(&reply.to_wire());

@@ -295,6 +295,7 @@ impl Conversation<'_> {
                     Some(step) => step,
                     None => return Ok(()),
                 },
+                Step::StartTls(_) => self.session.leave(Leave::Broken),
                 Step::Close(reply) => {
                     self.wire.say(&reply);
                     // What cannot be said is not waited for.

@@ -1,0 +1,180 @@
+//! The arguments of XFORWARD: what a trusted client says of the one that it had the mail from (Postfix, XFORWARD_README).
+//!
+//! Must never: take half of a command, or a value with a control octet in it.
+
+use std::net::{IpAddr, Ipv6Addr};
+
+use mimicry_core::origin::{Origin, Source};
+
+use super::command::xtext;
+
+/// Octets of the arguments; with the verb the line has 512.
+const MAX_ARGUMENTS: usize = 501;
+
+/// Octets of a value.
+const MAX_VALUE: usize = 255;
+
+/// The attributes, as EHLO offers them.
+pub const ATTRIBUTES: &str = "NAME ADDR PORT PROTO HELO IDENT SOURCE";
+
+/// Puts the attributes into `origin`. `None` = the arguments are ill-formed, and nothing was changed.
+pub fn apply(arguments: &[u8], origin: &mut Origin) -> Option<()> {
+    if arguments.is_empty() || arguments.len() > MAX_ARGUMENTS {
+        return None;
+    }
+    let mut told = origin.clone();
+    for attribute in arguments
+        .split(|octet| *octet == b' ')
+        .filter(|attribute| !attribute.is_empty())
+    {
+        let equals = memchr::memchr(b'=', attribute)?;
+        let (name, value) = attribute.split_at_checked(equals)?;
+        let value = value.get(1..)?;
+        let is = |word: &str| name.eq_ignore_ascii_case(word.as_bytes());
+        let value = value_of(value)?;
+        let word = |value: Option<Vec<u8>>| match value {
+            Some(value) if !value.iter().all(u8::is_ascii_alphanumeric) => None,
+            value => Some(value),
+        };
+        if is("NAME") {
+            told.name = value;
+        } else if is("HELO") {
+            told.helo = value;
+        } else if is("IDENT") {
+            told.ident = value;
+        } else if is("PROTO") {
+            told.proto = word(value)?;
+        } else if is("ADDR") {
+            told.client = parsed(value, address)?;
+        } else if is("PORT") {
+            told.port = parsed(value, |port| port.parse().ok())?;
+        } else if is("SOURCE") {
+            told.source = parsed(value, |source| match source {
+                _ if source.eq_ignore_ascii_case("LOCAL") => Some(Source::Local),
+                _ if source.eq_ignore_ascii_case("REMOTE") => Some(Source::Remote),
+                _ => None,
+            })?;
+        } else {
+            return None;
+        }
+    }
+    *origin = told;
+    Some(())
+}
+
+/// The outer `None` = ill-formed, the inner one = the client does not know.
+#[expect(
+    clippy::option_option,
+    reason = "a value may be wrong, unknown or known"
+)]
+fn value_of(value: &[u8]) -> Option<Option<Vec<u8>>> {
+    let value = xtext(value).filter(|value| value.len() <= MAX_VALUE && !value.is_empty())?;
+    let is_unknown = [&b"[UNAVAILABLE]"[..], b"[TEMPUNAVAIL]"]
+        .iter()
+        .any(|word| value.eq_ignore_ascii_case(word));
+    Some((!is_unknown).then_some(value))
+}
+
+#[expect(clippy::option_option, reason = "as for value_of")]
+fn parsed<T>(value: Option<Vec<u8>>, parse: impl Fn(&str) -> Option<T>) -> Option<Option<T>> {
+    let Some(value) = value else {
+        return Some(None);
+    };
+    parse(std::str::from_utf8(&value).ok()?).map(Some)
+}
+
+fn address(text: &str) -> Option<IpAddr> {
+    match text.split_at_checked(5) {
+        Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
+            address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
+        }
+        _ => text.parse().ok(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attributes() {
+        let nobody = Origin::default();
+        let text = |text: &str| Some(text.as_bytes().to_vec());
+        for (arguments, expected) in [
+            (
+                "NAME=spike.example.org ADDR=192.0.2.7",
+                Some(Origin {
+                    name: text("spike.example.org"),
+                    client: Some([192, 0, 2, 7].into()),
+                    ..Origin::default()
+                }),
+            ),
+            (
+                "addr=IPv6:2001:db8::7 Port=2525 PROTO=ESMTP  HELO=a+20b+2B SOURCE=remote IDENT=4Xy ",
+                Some(Origin {
+                    client: "2001:db8::7".parse().ok(),
+                    port: Some(2525),
+                    proto: text("ESMTP"),
+                    helo: text("a b+"),
+                    source: Some(Source::Remote),
+                    ident: text("4Xy"),
+                    ..Origin::default()
+                }),
+            ),
+            (
+                "ADDR=2001:db8::7",
+                Some(Origin {
+                    client: "2001:db8::7".parse().ok(),
+                    ..nobody.clone()
+                }),
+            ),
+            (
+                "NAME=[UNAVAILABLE] ADDR=[unavailable] PORT=[UNAVAILABLE] PROTO=[UNAVAILABLE]",
+                Some(nobody.clone()),
+            ),
+            ("NAME=[TEMPUNAVAIL]", Some(nobody.clone())),
+            ("", None),
+            ("NAME", None),
+            ("NAME=", None),
+            ("NAME=a+0D+0Ab", None),
+            ("NAME=a+00", None),
+            ("NAME=a+2", None),
+            ("NAME=a=b", None),
+            ("ADDR=192.0.2.700", None),
+            ("ADDR=IPv6:192.0.2.7", None),
+            ("ADDR=localhost", None),
+            ("PORT=65536", None),
+            ("PORT=x", None),
+            ("PROTO=ES+20MTP", None),
+            ("SOURCE=here", None),
+            ("LOGIN=anna", None),
+            ("NAME=a LOGIN=anna", None),
+            (
+                &format!("NAME={}", "x".repeat(255)),
+                Some(Origin {
+                    name: text(&"x".repeat(255)),
+                    ..nobody.clone()
+                }),
+            ),
+            (&format!("NAME={}", "x".repeat(256)), None),
+            (&format!("NAME={0} HELO={0}", "x".repeat(250)), None),
+        ] {
+            let mut origin = nobody.clone();
+            let done = apply(arguments.as_bytes(), &mut origin);
+            assert_eq!(done.map(|()| origin.clone()), expected, "{arguments}");
+            if expected.is_none() {
+                assert_eq!(origin, nobody, "{arguments}: half of it was taken");
+            }
+        }
+    }
+
+    #[test]
+    fn what_came_before_stays_unless_it_is_said_anew() {
+        let mut origin = Origin::default();
+        apply(b"NAME=a ADDR=192.0.2.1", &mut origin).unwrap();
+        apply(b"HELO=b ADDR=[UNAVAILABLE]", &mut origin).unwrap();
+        assert_eq!(origin.name.as_deref(), Some(&b"a"[..]));
+        assert_eq!(origin.helo.as_deref(), Some(&b"b"[..]));
+        assert_eq!(origin.client, None);
+    }
+}
