@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
-use mimicry_core::config::typed::{LogTarget, Tls};
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::config::typed::LogTarget;
 use mimicry_core::config::{self, Config};
 use mimicry_core::registry::Registry;
 use nix::unistd::{Gid, Uid};
 
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
+use crate::relay::Keys;
 use crate::sys::{privileges, process};
 use crate::worker::serve::Server;
 
@@ -58,8 +59,12 @@ impl Program for Daemon {
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
+        let keys = Arc::new(Keys::load([&config.relay])?);
         Ok(Rc::new(move |_slot| {
-            Ok(Box::new(Server::new(Arc::clone(&config))?))
+            Ok(Box::new(Server::new(
+                Arc::clone(&config),
+                Arc::clone(&keys),
+            )?))
         }))
     }
 
@@ -123,45 +128,17 @@ pub fn owner(config: &Config) -> Option<(Uid, Gid)> {
 /// What the configuration file can say and this version does not do: it refuses, so that nobody believes in a TLS that is
 /// not there.
 fn unsupported(config: &Config) -> Option<&'static str> {
-    let relay = &config.relay;
-    let next_hop = match &relay.next_hop {
-        Some(NextHop::Server {
-            protocol: Protocol::Lmtp,
-            ..
-        }) => Some("this version does not speak LMTP to a next hop"),
-        Some(NextHop::Server {
-            implicit_tls: true, ..
-        }) => Some("this version does not speak TLS to a next hop"),
-        Some(NextHop::Server {
-            address: Address::Unix(_),
-            ..
-        }) => Some("this version does not speak to a next hop over a unix socket"),
-        _ => None,
-    };
-    let listeners = || {
-        config.listen.iter().find_map(|listen| {
-            if listen.tls.is_some() {
-                Some("this version does not offer STARTTLS on a listener")
-            } else if !listen.xforward_clients.is_empty() {
-                Some("this version does not take XFORWARD")
-            } else if !listen.proxy_clients.is_empty() {
-                Some("this version does not take the PROXY protocol")
-            } else if listen.protocol == Protocol::Lmtp {
-                Some("this version has no LMTP listener")
-            } else {
-                None
-            }
-        })
-    };
-    next_hop
-        .or_else(|| {
-            (relay.tls != Tls::None).then_some("this version does not speak TLS to a next hop")
-        })
-        .or_else(|| {
-            relay
-                .login
-                .is_some()
-                .then_some("this version does not log in to a next hop")
-        })
-        .or_else(listeners)
+    config.listen.iter().find_map(|listen| {
+        if listen.tls.is_some() {
+            Some("this version does not offer STARTTLS on a listener")
+        } else if !listen.xforward_clients.is_empty() {
+            Some("this version does not take XFORWARD")
+        } else if !listen.proxy_clients.is_empty() {
+            Some("this version does not take the PROXY protocol")
+        } else if listen.protocol == Protocol::Lmtp {
+            Some("this version has no LMTP listener")
+        } else {
+            None
+        }
+    })
 }

@@ -120,14 +120,14 @@ pub struct Relay {
 }
 
 /// Who mimicry is to the next hop.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Login {
     pub user: String,
     pub password_file: PathBuf,
 }
 
 /// How long each phase of a transaction with the next hop may take (RFC 5321 section 4.5.3.2).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timeouts {
     pub connect: Duration,
     /// The greeting, and the reply to EHLO or LHLO.

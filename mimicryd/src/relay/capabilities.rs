@@ -4,7 +4,7 @@
 //! |---|---|---|
 //! | DSN | RET, ENVID, NOTIFY, ORCPT | dropped (RFC 3461 section 5.2.2 lets a relay do so) |
 //! | SMTPUTF8 | SMTPUTF8 | 553 5.6.7: the addresses cannot be written otherwise |
-//! | 8BITMIME | BODY | dropped; `BODY=8BITMIME` tells the caller that the message must become 7-bit |
+//! | 8BITMIME | BODY | dropped; the caller is told that the message must become 7-bit, whatever the client said of it |
 //! | AUTH | AUTH | dropped (RFC 4954 section 5) |
 //! | SIZE | SIZE | dropped |
 //!
@@ -33,8 +33,8 @@ pub struct Capabilities {
     pub dsn: bool,
     /// RFC 2920.
     pub pipelining: bool,
-    /// RFC 4954.
-    pub auth: bool,
+    /// The mechanisms of AUTH (RFC 4954), upper case; empty = not offered.
+    pub auth: Vec<String>,
     /// RFC 3207.
     pub starttls: bool,
     /// The attributes that Postfix's XFORWARD may send, upper case; empty = not offered.
@@ -46,7 +46,7 @@ pub struct Capabilities {
 pub struct Outgoing {
     /// Of MAIL; empty = none.
     pub params: Vec<u8>,
-    /// The client said BODY=8BITMIME and the next hop takes 7 bits only.
+    /// The next hop takes 7 bits only.
     pub needs_7bit: bool,
 }
 
@@ -79,14 +79,10 @@ impl Capabilities {
                 b"SMTPUTF8" => capabilities.smtp_utf8 = true,
                 b"DSN" => capabilities.dsn = true,
                 b"PIPELINING" => capabilities.pipelining = true,
-                b"AUTH" => capabilities.auth = true,
+                // Some say it twice, once in the form of Outlook's days.
+                b"AUTH" => capabilities.auth.extend(upper_case(words)),
                 b"STARTTLS" => capabilities.starttls = true,
-                b"XFORWARD" => {
-                    capabilities.xforward = words
-                        .filter_map(|word| std::str::from_utf8(word).ok())
-                        .map(str::to_ascii_uppercase)
-                        .collect();
-                }
+                b"XFORWARD" => capabilities.xforward = upper_case(words).collect(),
                 _ => {}
             }
         }
@@ -121,13 +117,17 @@ pub fn outgoing_mail_params(
     capabilities: &Capabilities,
     size: Size,
 ) -> Result<Outgoing, Reply> {
-    let mut outgoing = Outgoing::default();
+    let mut outgoing = Outgoing {
+        params: Vec::new(),
+        needs_7bit: !capabilities.eight_bit_mime,
+    };
+    let mut size = size;
     for word in words(incoming) {
         let (keyword, value) = keyword_and_value(word);
         let passes = match keyword.as_slice() {
             b"SIZE" => false,
             b"RET" | b"ENVID" => capabilities.dsn,
-            b"AUTH" => capabilities.auth,
+            b"AUTH" => !capabilities.auth.is_empty(),
             b"SMTPUTF8" if !capabilities.smtp_utf8 => {
                 return Err(Reply::own(
                     553,
@@ -136,8 +136,13 @@ pub fn outgoing_mail_params(
                 ));
             }
             b"BODY" => {
-                outgoing.needs_7bit =
-                    !capabilities.eight_bit_mime && !value.eq_ignore_ascii_case(b"7BIT");
+                if outgoing.needs_7bit && !value.eq_ignore_ascii_case(b"7BIT") {
+                    // It will grow by up to a third, and nobody knows yet by how much.
+                    size = match size {
+                        Size::Declared { .. } => Size::Unknown,
+                        known => known,
+                    };
+                }
                 capabilities.eight_bit_mime
             }
             _ => true,
@@ -162,6 +167,12 @@ pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Capabilities) -> Vec
         }
     }
     params
+}
+
+fn upper_case<'w>(words: impl Iterator<Item = &'w [u8]>) -> impl Iterator<Item = String> {
+    words
+        .filter_map(|word| std::str::from_utf8(word).ok())
+        .map(str::to_ascii_uppercase)
 }
 
 fn words(params: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -226,7 +237,7 @@ mod tests {
                 smtp_utf8: true,
                 dsn: true,
                 pipelining: true,
-                auth: true,
+                auth: vec!["PLAIN".into(), "LOGIN".into()],
                 starttls: true,
                 xforward: vec!["NAME".into(), "ADDR".into(), "PROTO".into()],
             }
@@ -242,7 +253,7 @@ mod tests {
         ] {
             assert_eq!(offered(&format!("mx|{line}")).size, size, "{line}");
         }
-        assert!(offered("mx|AUTH=PLAIN").auth, "the form of Outlook's days");
+        assert_eq!(offered("mx|AUTH=plain|AUTH X").auth, ["PLAIN", "X"]);
     }
 
     #[test]
@@ -261,19 +272,20 @@ mod tests {
             ),
             (full, "X-NEW=1", Some(9), Ok(("X-NEW=1 SIZE=9", false))),
             (full, "", None, Ok(("", false))),
-            ("mx", "SIZE=5", Some(9), Ok(("", false))),
+            ("mx", "SIZE=5", Some(9), Ok(("", true))),
             (
                 "mx",
                 "RET=HDRS ENVID=x AUTH=<> X=1",
                 None,
-                Ok(("X=1", false)),
+                Ok(("X=1", true)),
             ),
             ("mx", "BODY=8BITMIME", None, Ok(("", true))),
-            ("mx", "BODY=7bit", None, Ok(("", false))),
+            ("mx|SIZE", "BODY=8BITMIME", Some(9), Ok(("SIZE=9", true))),
+            ("mx", "BODY=7bit", None, Ok(("", true))),
             ("mx|8BITMIME", "BODY=7BIT", None, Ok(("BODY=7BIT", false))),
             ("mx|8BITMIME", "SMTPUTF8", None, Err("553 5.6.7")),
             (
-                "mx",
+                "mx|8BITMIME",
                 "AUTHX=1 RETURN=2",
                 None,
                 Ok(("AUTHX=1 RETURN=2", false)),
@@ -295,6 +307,20 @@ mod tests {
                 }
                 (outgoing, _) => panic!("{incoming}: {outgoing:?}"),
             }
+        }
+    }
+
+    /// The client's size is not that of a mail that must be converted.
+    #[test]
+    fn t67_a_mail_that_will_grow_declares_no_size() {
+        for (incoming, expected) in [
+            ("BODY=8BITMIME", ""),
+            ("BODY=7BIT", "SIZE=600"),
+            ("", "SIZE=600"),
+        ] {
+            let outgoing =
+                outgoing_mail_params(incoming.as_bytes(), &offered("mx|SIZE"), declared(500));
+            assert_eq!(outgoing.unwrap().params, expected.as_bytes(), "{incoming}");
         }
     }
 

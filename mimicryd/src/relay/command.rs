@@ -11,7 +11,7 @@ use mimicry_core::envelope::Path;
 use mimicry_core::reply::Reply;
 
 /// One line, its CRLF included.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct CommandLine(String);
 
 impl CommandLine {
@@ -26,6 +26,10 @@ impl CommandLine {
     /// A verb, and its argument if it has one.
     pub fn plain(text: &str) -> Result<CommandLine, Reply> {
         CommandLine::checked(format!("{text}\r\n"))
+    }
+
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
     }
 
     fn with_path(verb: &str, path: &Path, params: &[u8]) -> Result<CommandLine, Reply> {
@@ -45,6 +49,13 @@ impl CommandLine {
             Some(text) if !text.chars().any(char::is_control) => Ok(CommandLine(line)),
             _ => Err(unfit()),
         }
+    }
+}
+
+/// Its length only: a line may hold a password.
+impl fmt::Debug for CommandLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "CommandLine({} octets)", self.0.len())
     }
 }
 

@@ -1,19 +1,50 @@
 //! For tests: how a next hop may behave, and what must come of it, whatever client speaks to it.
 //!
-//! One row = one deviation of the next hop at one stage of a transaction that would succeed otherwise. A client is a function
-//! that connects to an address; each client of this crate that speaks SMTP or LMTP is put through [`every_row`].
+//! One row = one deviation of the next hop at one stage of a transaction that would succeed otherwise. A [`Subject`] is a client
+//! together with a kind of next hop that it speaks to; each of them is put through [`every_row`].
 
-use std::net::SocketAddr;
 use std::time::Duration;
 
-use mimicry_core::config::typed::Timeouts;
+use mimicry_core::config::endpoint;
+use mimicry_core::config::typed::{LmtpPartial, Timeouts, Tls};
 use mimicry_core::envelope::Path;
 
-use super::scripted::{Act, Scripted, Stage};
-use super::{Answer, Cause, NextHop, Watch};
+use super::scripted::{Act, Script, Scripted, Stage, one_act};
+use super::{Answer, Cause, NextHop, Route, Watch};
 
-/// How a client connects.
-pub type Connect = fn(SocketAddr, Timeouts) -> Result<Box<dyn NextHop>, Answer>;
+/// A client and its next hop.
+pub trait Subject: Sync {
+    /// A next hop of this kind, and how the client gets a line to it.
+    fn meet(&self, script: Script) -> (Scripted, Result<Box<dyn NextHop>, Answer>);
+
+    /// Is its grammar narrower than the world's? The outcome is the same then, but the line is not used again.
+    fn is_narrow(&self) -> bool {
+        false
+    }
+
+    /// Does it say HELO where EHLO is not known?
+    fn says_helo(&self) -> bool {
+        false
+    }
+
+    /// Does it say EHLO twice?
+    fn says_ehlo_twice(&self) -> bool {
+        false
+    }
+}
+
+/// On short terms.
+pub fn route(next_hop: &str) -> Route {
+    Route {
+        next_hop: endpoint::NextHop::parse(next_hop).unwrap(),
+        tls: Tls::None,
+        ca_file: None,
+        login: None,
+        lmtp_partial: LmtpPartial::Single,
+        helo: "client.example".into(),
+        timeouts: TIMEOUTS,
+    }
+}
 
 /// How long each phase may take in a test.
 pub const PATIENCE: Duration = Duration::from_millis(300);
@@ -54,8 +85,16 @@ struct Row {
     reply: &'static str,
     cause: Cause,
     doubtful: bool,
-    /// Can another transaction go over the line?
-    usable: bool,
+    usable: Usable,
+}
+
+/// Can another transaction go over the line?
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Usable {
+    No,
+    /// Only a client whose grammar is not narrow knows where the reply ended.
+    Wide,
+    Yes,
 }
 
 fn row(
@@ -74,16 +113,13 @@ fn row(
         reply,
         cause,
         doubtful: false,
-        usable: false,
+        usable: Usable::No,
     }
 }
 
 impl Row {
-    fn usable(self) -> Row {
-        Row {
-            usable: true,
-            ..self
-        }
+    fn usable(self, usable: Usable) -> Row {
+        Row { usable, ..self }
     }
 
     fn doubtful(self) -> Row {
@@ -111,14 +147,14 @@ fn surplus(text: &str) -> Act {
 }
 
 /// T94, T95: before there is a transaction.
-fn greetings() -> Vec<Row> {
+fn greetings(subject: &dyn Subject) -> Vec<Row> {
     use Cause::{Lost, NotUnderstood, Said, TimedOut};
     let mut rows = Vec::new();
-    for (number, stage) in [
-        ("T94", Stage::Greeting),
-        ("T95", Stage::Ehlo),
-        ("T95 second", Stage::NextEhlo),
-    ] {
+    let mut stages = vec![("T94", Stage::Greeting), ("T95", Stage::Ehlo)];
+    if subject.says_ehlo_twice() {
+        stages.push(("T95 second", Stage::NextEhlo));
+    }
+    for (number, stage) in stages {
         for (act, reply, cause) in [
             (say("421 4.3.2 busy\r\n"), "451 4.3.2 busy", Said),
             (say("450 later\r\n"), "450 later", Said),
@@ -130,7 +166,15 @@ fn greetings() -> Vec<Row> {
             (last("250-half\r\n"), "451 4.4.2 ", Lost),
             (Act::Silence, "451 4.4.2 ", TimedOut),
         ] {
-            rows.push(row(number, stage, act, At::Connect, reply, cause));
+            let is_refusal = matches!(&act, Act::Say(octets) if octets.starts_with(b"5"));
+            rows.push(
+                if is_refusal && stage != Stage::Greeting && subject.says_helo() {
+                    let usable = Usable::Yes;
+                    row(number, stage, act, At::Data, "250 2.0.0 taken", Said).usable(usable)
+                } else {
+                    row(number, stage, act, At::Connect, reply, cause)
+                },
+            );
         }
     }
     rows
@@ -149,40 +193,55 @@ fn commands() -> Vec<Row> {
         let is_dot = stage == Stage::Dot;
         // The next hop's own word.
         for (act, reply, usable) in [
-            (say("451 4.7.1 grey\r\n"), "451 4.7.1 grey", true),
-            (say("452 4.3.1 full\r\n"), "452 4.3.1 full", true),
+            (say("451 4.7.1 grey\r\n"), "451 4.7.1 grey", Usable::Yes),
+            (say("452 4.3.1 full\r\n"), "452 4.3.1 full", Usable::Yes),
             (
                 say("550 5.1.1 no such user\r\n"),
                 "550 5.1.1 no such user",
-                true,
+                Usable::Yes,
             ),
             (
                 say("550-5.7.1 one\r\n550-5.7.1 two\r\n550 5.7.1 three\r\n"),
                 "550 5.7.1 one / two / three",
-                true,
+                Usable::Yes,
             ),
             (
                 say("550 no enhanced code\r\n"),
                 "550 no enhanced code",
-                true,
+                Usable::Yes,
             ),
-            (say("421 4.3.2 closing\r\n"), "451 4.3.2 closing", false),
-            (last("421 4.3.2 closing\r\n"), "451 4.3.2 closing", false),
-            (last("550 5.7.1 and out\r\n"), "550 5.7.1 and out", false),
-            (say("550\r\n"), "550 ", false),
-            (octets(b"550 5.7.1 pr\xe4t\r\n"), "550 5.7.1 pr?t", false),
-            (octets(b"550 5.7.1 n\0l\r\n"), "550 5.7.1 n?l", true),
+            (
+                say("421 4.3.2 closing\r\n"),
+                "451 4.3.2 closing",
+                Usable::No,
+            ),
+            (
+                last("421 4.3.2 closing\r\n"),
+                "451 4.3.2 closing",
+                Usable::No,
+            ),
+            (
+                last("550 5.7.1 and out\r\n"),
+                "550 5.7.1 and out",
+                Usable::No,
+            ),
+            (say("550\r\n"), "550 ", Usable::Wide),
+            (
+                octets(b"550 5.7.1 pr\xe4t\r\n"),
+                "550 5.7.1 pr?t",
+                Usable::Wide,
+            ),
+            (octets(b"550 5.7.1 n\0l\r\n"), "550 5.7.1 n?l", Usable::Yes),
             (
                 Act::Drip(
                     b"550-5.7.1 a\r\n550 5.7.1 b\r\n".to_vec(),
                     Duration::from_millis(3),
                 ),
                 "550 5.7.1 a / b",
-                true,
+                Usable::Yes,
             ),
         ] {
-            let row = row(number, stage, act, at, reply, Said);
-            rows.push(if usable { row.usable() } else { row });
+            rows.push(row(number, stage, act, at, reply, Said).usable(usable));
         }
         // Not one complete reply.
         for (number, act, reply, cause) in [
@@ -323,42 +382,49 @@ fn bodies() -> Vec<Row> {
 fn successes() -> Vec<Row> {
     let mut rows = Vec::new();
     for (act, reply, usable) in [
-        (say("250 2.0.0 fine\r\n"), "250 2.0.0 fine", true),
+        (say("250 2.0.0 fine\r\n"), "250 2.0.0 fine", Usable::Yes),
         (
             say("250-2.0.0 one\r\n250 2.0.0 two\r\n"),
             "250 2.0.0 one / two",
-            true,
+            Usable::Yes,
         ),
-        (say("251 forwarded\r\n"), "251 forwarded", true),
-        (say("250 \r\n"), "250 ", true),
-        (say("250\r\n"), "250 ", false),
-        (say("269 odd\r\n"), "269 odd", false),
-        (octets(b"250 2.0.0 pr\xe4t\r\n"), "250 2.0.0 pr?t", false),
+        (say("251 forwarded\r\n"), "251 forwarded", Usable::Yes),
+        (say("250 \r\n"), "250 ", Usable::Yes),
+        (say("250\r\n"), "250 ", Usable::Wide),
+        (say("269 odd\r\n"), "269 odd", Usable::Wide),
+        (
+            octets(b"250 2.0.0 pr\xe4t\r\n"),
+            "250 2.0.0 pr?t",
+            Usable::Wide,
+        ),
         (
             octets(&[b"250 2.0.0 ", &b"x".repeat(2000)[..], b"\r\n"].concat()),
             "250 2.0.0 xxx",
-            false,
+            Usable::Wide,
         ),
-        (octets(b"250 2.0.0 a\rb\r\n"), "250 2.0.0 a?b", true),
+        (octets(b"250 2.0.0 a\rb\r\n"), "250 2.0.0 a?b", Usable::Yes),
         (
             Act::Drip(
                 b"250-2.0.0 a\r\n250 2.0.0 b\r\n".to_vec(),
                 Duration::from_millis(3),
             ),
             "250 2.0.0 a / b",
-            true,
+            Usable::Yes,
         ),
-        (last("250 2.0.0 and gone\r\n"), "250 2.0.0 and gone", false),
+        (
+            last("250 2.0.0 and gone\r\n"),
+            "250 2.0.0 and gone",
+            Usable::No,
+        ),
     ] {
-        let row = row("T116, T120", Stage::Dot, act, At::Data, reply, Cause::Said);
-        rows.push(if usable { row.usable() } else { row });
+        rows.push(row("T116, T120", Stage::Dot, act, At::Data, reply, Cause::Said).usable(usable));
     }
     rows
 }
 
 /// Puts a client through all rows, some at a time.
-pub fn every_row(connect: Connect) {
-    let rows: Vec<Row> = [greetings(), commands(), bodies(), successes()]
+pub fn every_row(subject: &dyn Subject) {
+    let rows: Vec<Row> = [greetings(subject), commands(), bodies(), successes()]
         .into_iter()
         .flatten()
         .collect();
@@ -368,7 +434,7 @@ pub fn every_row(connect: Connect) {
             .map(|rows| {
                 scope.spawn(|| {
                     rows.iter()
-                        .filter_map(|row| one_row(row, connect))
+                        .filter_map(|row| one_row(row, subject))
                         .collect::<Vec<_>>()
                 })
             })
@@ -388,8 +454,8 @@ pub fn every_row(connect: Connect) {
 }
 
 /// What is wrong with it, if anything.
-fn one_row(row: &Row, connect: Connect) -> Option<String> {
-    let next_hop = Scripted::that(row.stage, row.act.clone());
+fn one_row(row: &Row, subject: &dyn Subject) -> Option<String> {
+    let (next_hop, connected) = subject.meet(one_act(row.stage, row.act.clone()));
     // Large enough that the buffers of the kernel do not hold it.
     let large = row.stage == Stage::Body(1);
     let message = if large {
@@ -397,12 +463,17 @@ fn one_row(row: &Row, connect: Connect) -> Option<String> {
     } else {
         b"Subject: x\r\n\r\n.\r\n".to_vec()
     };
-    let (at, answer, hop) = transaction(next_hop.address, connect, &message);
+    let (at, answer, hop) = transaction(connected, &message);
     // The line is judged when what was sent late has come, and its end too.
     if matches!(row.act, Act::Later(_) | Act::Last(_)) {
         std::thread::sleep(LATE);
     }
     let usable = hop.is_some_and(|mut hop| hop.is_usable());
+    let must_be_usable = match row.usable {
+        Usable::Yes => true,
+        Usable::Wide => !subject.is_narrow(),
+        Usable::No => false,
+    };
     let text = answer.reply.to_string();
     let mut wrong = Vec::new();
     if at != row.at {
@@ -411,14 +482,14 @@ fn one_row(row: &Row, connect: Connect) -> Option<String> {
     if !text.starts_with(row.reply) {
         wrong.push(format!("not {}", row.reply));
     }
-    if (answer.cause, answer.is_doubtful, usable) != (row.cause, row.doubtful, row.usable) {
+    if (answer.cause, answer.is_doubtful, usable) != (row.cause, row.doubtful, must_be_usable) {
         wrong.push(format!(
             "not {:?} doubtful {} usable {}",
-            row.cause, row.doubtful, row.usable
+            row.cause, row.doubtful, must_be_usable
         ));
     }
     let seen = next_hop.seen();
-    let is_dotted = row.stage == Stage::Dot;
+    let is_dotted = row.stage == Stage::Dot || row.reply == "250 2.0.0 taken";
     if (seen.dots > 0) != is_dotted {
         wrong.push(format!("{} dots", seen.dots));
     }
@@ -446,11 +517,10 @@ fn one_row(row: &Row, connect: Connect) -> Option<String> {
 
 /// A whole transaction, up to the first command that is not done.
 fn transaction(
-    address: SocketAddr,
-    connect: Connect,
+    connected: Result<Box<dyn NextHop>, Answer>,
     message: &[u8],
 ) -> (At, Answer, Option<Box<dyn NextHop>>) {
-    let mut hop = match connect(address, TIMEOUTS) {
+    let mut hop = match connected {
         Ok(hop) => hop,
         Err(answer) => return (At::Connect, answer, None),
     };
@@ -466,7 +536,7 @@ fn transaction(
     }
     std::thread::sleep(LATE);
     let mut asked = 0;
-    let answer = hop.data(message.into(), &mut || {
+    let answers = hop.data(message.into(), &mut || {
         asked += 1;
         // Between 354 and the message.
         if asked == 2 {
@@ -474,5 +544,5 @@ fn transaction(
         }
         Watch::Stays
     });
-    (At::Data, answer, Some(hop))
+    (At::Data, answers.merged(), Some(hop))
 }

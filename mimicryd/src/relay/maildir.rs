@@ -20,7 +20,7 @@ use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path;
 use mimicry_core::reply::Reply;
 
-use super::{Answer, Capabilities, Cause, NextHop, Outgoing, Watch};
+use super::{Answer, Answers, Capabilities, Cause, NextHop, Outgoing, Watch};
 
 /// Octets that are written between two looks at the client.
 const BLOCK: usize = 1024 * 1024;
@@ -112,18 +112,18 @@ impl NextHop for Maildir {
         done("2.1.5", "recipient ok")
     }
 
-    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer {
+    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
         if self.recipients == 0 {
-            return Answer::said(Reply::own(503, "5.5.1", "RCPT comes first"));
+            return Answers::All(Answer::said(Reply::own(503, "5.5.1", "RCPT comes first")));
         }
-        match self.store(message, watch) {
+        Answers::All(match self.store(message, watch) {
             Ok(()) => {
                 self.reset();
                 done("2.0.0", "stored")
             }
             Err(Fault::ClientGone) => Answer::failed(Cause::ClientGone, "message"),
             Err(Fault::Disk(error)) => failed(&error),
-        }
+        })
     }
 
     fn reset(&mut self) -> Answer {
@@ -236,7 +236,7 @@ mod tests {
         assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("e@f"), b"").is_done());
-        maildir.data(message.into(), watch)
+        maildir.data(message.into(), watch).merged()
     }
 
     #[test]
@@ -294,6 +294,7 @@ mod tests {
         assert_eq!(
             maildir
                 .data(b""[..].into(), &mut || Watch::Stays)
+                .merged()
                 .reply
                 .code(),
             503

@@ -2,8 +2,10 @@
 //!
 //! [`NextHop`] is one connection with one transaction at a time; each command is given at once and its answer handed back.
 //!
-//! - [`smtp`]: smtp://host, by lettre's connection
+//! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
+//!   [`smtp`] (lettre's connection: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
 //! - [`maildir`]: a directory
+//! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
 //! - [`ledger`]: who already has a mail that its client will bring again
 //! - [`capabilities`]: what a next hop can do, and the parameters that fit it
@@ -17,13 +19,21 @@
 
 mod body;
 pub mod capabilities;
+pub mod client;
 mod command;
+mod connect;
+pub mod keys;
 pub mod ledger;
 pub mod maildir;
 pub mod pool;
 mod reader;
+pub mod route;
 pub mod smtp;
 mod socket;
+mod stream;
+mod tls;
+pub mod wire;
+mod xforward;
 
 #[cfg(test)]
 mod conformance;
@@ -33,10 +43,13 @@ mod scripted;
 use std::time::Instant;
 
 use mimicry_core::envelope::Path;
-use mimicry_core::reply::Reply;
+use mimicry_core::origin::Origin;
+use mimicry_core::reply::{Class, Reply};
 
 pub use capabilities::{Capabilities, Size, outgoing_mail_params, outgoing_rcpt_params};
+pub use keys::Keys;
 pub use pool::{Line, Opening, Pool};
+pub use route::Route;
 
 /// A connection to a next hop.
 pub trait NextHop {
@@ -46,6 +59,17 @@ pub trait NextHop {
     /// No wait ends behind `deadline` from now on, however long its phase may take; `None` lifts that.
     fn limit(&mut self, deadline: Option<Instant>);
 
+    /// Does it say behind the final dot what becomes of each recipient (LMTP)?
+    fn replies_per_recipient(&self) -> bool {
+        false
+    }
+
+    /// Tells it where the mail comes from, if it wants to know (XFORWARD); before [`mail`](NextHop::mail). A refusal is no
+    /// reason not to go on.
+    fn introduce(&mut self, _origin: &Origin) -> Answer {
+        Answer::done()
+    }
+
     /// `params` go out verbatim; what the next hop cannot take is out of them ([`outgoing_mail_params`]).
     fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer;
 
@@ -53,7 +77,7 @@ pub trait NextHop {
 
     /// The whole message, not dot-stuffed, its lines ended by CRLF. A last line without one gets it: SMTP cannot say otherwise.
     /// `watch` is asked before DATA, before each block of the message and before the final dot.
-    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer;
+    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers;
 
     /// Ends a transaction that did not come to its end.
     fn reset(&mut self) -> Answer;
@@ -134,15 +158,84 @@ pub enum Cause {
     OutOfStep,
     /// Not a reply, or none that fits the command.
     NotUnderstood,
+    /// The next hop does not let us in: a fault of the configuration, whatever mail it is.
+    Login,
+    /// No TLS could be agreed on, or the certificate does not hold.
+    Tls,
     /// The client went away, so the mail was not handed on.
     ClientGone,
     /// The fault is ours: a command that must not go out, or a file that cannot be written.
     Own,
 }
 
+/// The outcome of a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answers {
+    /// For every recipient.
+    All(Answer),
+    /// One for each recipient that was accepted, in the order of their RCPT.
+    Each(Vec<Answer>),
+}
+
+impl Answers {
+    /// Of the recipient with this number among those that were accepted.
+    pub fn of(&self, recipient: usize) -> Option<&Answer> {
+        match self {
+            Answers::All(answer) => Some(answer),
+            Answers::Each(answers) => answers.get(recipient),
+        }
+    }
+
+    /// Do all recipients have the mail?
+    pub fn are_done(&self) -> bool {
+        self.iter().all(Answer::is_done)
+    }
+
+    /// One answer for a client that hears but one. 2xx: all have the mail. 5xx: none has it and none will. Else a 4xx, the first
+    /// that was given: the client keeps the mail for all, whoever has it gets it again, and nobody is left without.
+    pub fn merged(self) -> Answer {
+        let refusal = |wanted: Class| {
+            self.iter()
+                .find(|answer| answer.reply.class() == wanted)
+                .cloned()
+        };
+        let is_mixed = self.iter().any(Answer::is_done) && !self.are_done();
+        let is_doubtful = is_mixed || self.iter().any(|answer| answer.is_doubtful);
+        let worst = refusal(Class::Temporary).or_else(|| {
+            refusal(Class::Permanent).map(|answer| Answer {
+                reply: match is_mixed {
+                    true => answer.reply.as_temporary(),
+                    false => answer.reply.clone(),
+                },
+                ..answer
+            })
+        });
+        match worst.or_else(|| self.of(0).cloned()) {
+            Some(answer) => Answer {
+                is_doubtful,
+                ..answer
+            },
+            None => Answer::failed(Cause::Own, "no recipient"),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Answer> {
+        match self {
+            Answers::All(answer) => std::slice::from_ref(answer),
+            Answers::Each(answers) => answers.as_slice(),
+        }
+        .iter()
+    }
+}
+
 impl Answer {
     pub fn is_done(&self) -> bool {
         self.reply.is_done()
+    }
+
+    /// For what needs no answer from outside.
+    fn done() -> Answer {
+        Answer::said(Reply::own(250, "2.0.0", "ok"))
     }
 
     fn said(reply: Reply) -> Answer {
@@ -171,6 +264,8 @@ impl Answer {
             Cause::NotUnderstood | Cause::Said => {
                 ("4.5.0", "the next hop's answer is not understood")
             }
+            Cause::Login => ("4.7.0", "the next hop does not let us in"),
+            Cause::Tls => ("4.7.5", "there is no TLS with the next hop"),
             Cause::ClientGone => ("4.4.2", "the client has gone"),
             Cause::Own => ("4.3.0", "the mail cannot be handed on"),
         };
@@ -194,5 +289,39 @@ impl Answer {
             cause,
             is_doubtful: false,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T74, for a client that hears one reply.
+    #[test]
+    fn t74_many_answers_made_one() {
+        for (replies, expected, is_doubtful) in [
+            ("250 a", "250 a", false),
+            ("250 a|250 b", "250 a", false),
+            ("550 a|551 b", "550 a", false),
+            ("450 a|550 b", "450 a", false),
+            ("550 a|451 b|452 c", "451 b", false),
+            ("250 a|550 5.1.1 b", "451 4.3.0 b", true),
+            ("250 a|452 b|550 c", "452 b", true),
+        ] {
+            let answers = replies
+                .split('|')
+                .map(|reply| {
+                    let (code, text) = reply.split_at(3);
+                    Answer::said(Reply::received(
+                        code.parse().unwrap(),
+                        &[text.trim_start().as_bytes()],
+                    ))
+                })
+                .collect();
+            let merged = Answers::Each(answers).merged();
+            assert_eq!(merged.reply.to_string(), expected, "{replies}");
+            assert_eq!(merged.is_doubtful, is_doubtful, "{replies}");
+        }
+        assert_eq!(Answers::Each(Vec::new()).merged().reply.code(), 451);
     }
 }

@@ -12,15 +12,16 @@
 use std::collections::HashMap;
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::{self, Address, Protocol};
-use mimicry_core::config::typed::Timeouts;
+use mimicry_core::config::endpoint::{self, Address};
 use mimicry_core::envelope::Path;
-use mimicry_core::reply::Reply;
+use mimicry_core::origin::Origin;
 
-use super::maildir::Maildir;
-use super::smtp::SmtpHop;
+use super::connect::connect;
+use super::keys::Keys;
+use super::route::Route;
 use super::{Answer, Capabilities, Cause, NextHop, Size, outgoing_mail_params};
 
 /// Longer than that no line is kept without work: Postfix's server closes after 300 s, some after 60.
@@ -44,17 +45,19 @@ const FAREWELL: Duration = Duration::from_secs(2);
 /// How often a name that could not be resolved is tried again.
 const RESOLVING: Duration = Duration::from_secs(30);
 
+/// What a next hop does to every mail alike is logged so often at most.
+const COMPLAINING: Duration = Duration::from_secs(60);
+
 /// All lines of a worker.
 pub struct Pool {
-    helo: String,
-    timeouts: Timeouts,
-    hops: HashMap<endpoint::NextHop, Hop>,
+    keys: Arc<Keys>,
+    hops: HashMap<Route, Hop>,
 }
 
 /// A line in use. Dropped, it is cut.
 pub struct Line {
     hop: Box<dyn NextHop>,
-    next_hop: endpoint::NextHop,
+    route: Route,
     mails: u32,
     idle_since: Instant,
     /// The message must be made 7-bit before it may go out on this line.
@@ -64,6 +67,8 @@ pub struct Line {
 /// What begins a transaction.
 #[derive(Clone, Copy, Debug)]
 pub struct Opening<'a> {
+    /// Told to a next hop that wants to know.
+    pub origin: &'a Origin,
     pub sender: &'a Path,
     /// The parameters of MAIL as the client gave them.
     pub params: &'a [u8],
@@ -79,34 +84,30 @@ struct Hop {
     idle: Vec<Line>,
     /// When it was asked, and what it said.
     known: Option<(Instant, Option<Capabilities>)>,
+    complained_at: Option<Instant>,
 }
 
 impl Pool {
-    /// `helo` is the name given in EHLO.
-    pub fn new(helo: impl Into<String>, timeouts: Timeouts) -> Pool {
+    /// `keys` = what the routes need.
+    pub fn new(keys: Arc<Keys>) -> Pool {
         Pool {
-            helo: helo.into(),
-            timeouts,
+            keys,
             hops: HashMap::new(),
         }
     }
 
     /// Resolves the name of a next hop. To be called for each before its first mail.
-    pub fn resolve(&mut self, next_hop: &endpoint::NextHop) -> io::Result<()> {
-        let hop = self.hops.entry(next_hop.clone()).or_default();
+    pub fn resolve(&mut self, route: &Route) -> io::Result<()> {
+        let hop = self.hops.entry(route.clone()).or_default();
         hop.resolved_at = Some(Instant::now());
-        hop.addresses = resolve(next_hop)?;
+        hop.addresses = resolve(&route.next_hop)?;
         Ok(())
     }
 
     /// Opens a transaction: a line to the next hop, and MAIL on it. `Err` is the answer to give instead.
-    pub fn begin(
-        &mut self,
-        next_hop: &endpoint::NextHop,
-        opening: &Opening<'_>,
-    ) -> Result<Line, Answer> {
+    pub fn begin(&mut self, route: &Route, opening: &Opening<'_>) -> Result<Line, Answer> {
         loop {
-            let (mut line, was_idle) = self.take(next_hop, opening.limit)?;
+            let (mut line, was_idle) = self.take(route, opening.limit)?;
             let outgoing =
                 outgoing_mail_params(opening.params, line.hop.capabilities(), opening.size);
             let outgoing = match outgoing {
@@ -117,8 +118,16 @@ impl Pool {
                 }
             };
             line.needs_7bit = outgoing.needs_7bit;
-            let answer = line.hop.mail(opening.sender, &outgoing.params);
+            let introduced = line.hop.introduce(opening.origin);
+            // A refusal of that changes no mail; a line that broke at it has no MAIL any more.
+            let answer = match introduced.is_done() || line.hop.is_usable() {
+                true => line.hop.mail(opening.sender, &outgoing.params),
+                false => introduced.clone(),
+            };
             if answer.is_done() {
+                if !introduced.is_done() {
+                    self.complain(route, "refuses XFORWARD", &introduced);
+                }
                 return Ok(line);
             }
             // Closed between our look and MAIL. A new line has no such excuse, and one that kept us waiting is not tried twice.
@@ -145,21 +154,21 @@ impl Pool {
             return;
         }
         line.idle_since = Instant::now();
-        if let Some(hop) = self.hops.get_mut(&line.next_hop) {
+        if let Some(hop) = self.hops.get_mut(&line.route) {
             hop.idle.push(line);
         }
     }
 
     /// What the next hop can do, if it has said so within the last minute or says so now; it is asked on the line that the
     /// mail will take. `None`: it is down, or too slow to wait for.
-    pub fn last_known(&mut self, next_hop: &endpoint::NextHop) -> Option<Capabilities> {
-        if let Some((at, known)) = self.hops.get(next_hop).and_then(|hop| hop.known.as_ref()) {
+    pub fn last_known(&mut self, route: &Route) -> Option<Capabilities> {
+        if let Some((at, known)) = self.hops.get(route).and_then(|hop| hop.known.as_ref()) {
             let lasts = if known.is_some() { KNOWN } else { UNKNOWN };
             if at.elapsed() < lasts {
                 return known.clone();
             }
         }
-        let line = self.open(next_hop, Some(Instant::now() + ASKING)).ok()?;
+        let line = self.open(route, Some(Instant::now() + ASKING)).ok()?;
         let capabilities = line.hop.capabilities().clone();
         self.give(line);
         Some(capabilities)
@@ -167,7 +176,7 @@ impl Pool {
 
     /// To be called between mails: says goodbye on lines that were idle for long, and resolves what could not be resolved.
     pub fn tidy(&mut self) {
-        for (next_hop, hop) in &mut self.hops {
+        for (route, hop) in &mut self.hops {
             for line in hop
                 .idle
                 .extract_if(.., |line| line.idle_since.elapsed() >= IDLE)
@@ -177,7 +186,7 @@ impl Pool {
             let is_due = hop.resolved_at.is_some_and(|at| at.elapsed() >= RESOLVING);
             if hop.addresses.is_empty() && is_due {
                 hop.resolved_at = Some(Instant::now());
-                hop.addresses = resolve(next_hop).unwrap_or_default();
+                hop.addresses = resolve(&route.next_hop).unwrap_or_default();
             }
         }
     }
@@ -190,12 +199,8 @@ impl Pool {
     }
 
     /// An idle line that still lives, else a new one; whether it was idle.
-    fn take(
-        &mut self,
-        next_hop: &endpoint::NextHop,
-        limit: Option<Instant>,
-    ) -> Result<(Line, bool), Answer> {
-        let idle = self.hops.get_mut(next_hop).map(|hop| &mut hop.idle);
+    fn take(&mut self, route: &Route, limit: Option<Instant>) -> Result<(Line, bool), Answer> {
+        let idle = self.hops.get_mut(route).map(|hop| &mut hop.idle);
         // The youngest first: what is not needed ages and goes.
         for mut line in idle
             .into_iter()
@@ -207,36 +212,53 @@ impl Pool {
                 return Ok((line, true));
             }
         }
-        let mut line = self.open(next_hop, limit)?;
+        let mut line = self.open(route, limit)?;
         line.mails = 1;
         Ok((line, false))
     }
 
     /// A new line; what the next hop can do is remembered.
-    fn open(
-        &mut self,
-        next_hop: &endpoint::NextHop,
-        limit: Option<Instant>,
-    ) -> Result<Line, Answer> {
-        let hop = self.hops.entry(next_hop.clone()).or_default();
-        let opened = connect(next_hop, &hop.addresses, &self.helo, self.timeouts, limit);
+    fn open(&mut self, route: &Route, limit: Option<Instant>) -> Result<Line, Answer> {
+        let hop = self.hops.entry(route.clone()).or_default();
+        let opened = connect(route, &hop.addresses, &self.keys, limit);
         let capabilities = opened.as_ref().ok().map(|hop| hop.capabilities().clone());
         hop.known = Some((Instant::now(), capabilities));
-        let mut opened = opened?;
-        opened.limit(limit);
-        Ok(Line {
-            hop: opened,
-            next_hop: next_hop.clone(),
-            mails: 0,
-            idle_since: Instant::now(),
-            needs_7bit: false,
-        })
+        match opened {
+            Ok(mut opened) => {
+                opened.limit(limit);
+                Ok(Line {
+                    hop: opened,
+                    route: route.clone(),
+                    mails: 0,
+                    idle_since: Instant::now(),
+                    needs_7bit: false,
+                })
+            }
+            Err(answer) => {
+                // Every mail fails by it, and only the operator can help.
+                if matches!(answer.cause, Cause::Login | Cause::Tls) {
+                    self.complain(route, "cannot be used as configured", &answer);
+                }
+                Err(answer)
+            }
+        }
+    }
+
+    fn complain(&mut self, route: &Route, what: &str, answer: &Answer) {
+        let hop = self.hops.entry(route.clone()).or_default();
+        if hop
+            .complained_at
+            .is_none_or(|at| at.elapsed() >= COMPLAINING)
+        {
+            hop.complained_at = Some(Instant::now());
+            log::error!("next hop {} {what}: {}", route.next_hop, answer.reply);
+        }
     }
 }
 
 impl Line {
     pub fn next_hop(&self) -> &endpoint::NextHop {
-        &self.next_hop
+        &self.route.next_hop
     }
 }
 
@@ -251,38 +273,6 @@ impl std::ops::Deref for Line {
 impl std::ops::DerefMut for Line {
     fn deref_mut(&mut self) -> &mut Self::Target {
         self.hop.as_mut()
-    }
-}
-
-/// Each address in turn, until one takes us.
-fn connect(
-    next_hop: &endpoint::NextHop,
-    addresses: &[SocketAddr],
-    helo: &str,
-    timeouts: Timeouts,
-    limit: Option<Instant>,
-) -> Result<Box<dyn NextHop>, Answer> {
-    match next_hop {
-        endpoint::NextHop::Maildir(path) => Ok(Box::new(Maildir::open(path)?)),
-        endpoint::NextHop::Server {
-            protocol: Protocol::Smtp,
-            implicit_tls: false,
-            address: Address::Tcp { .. },
-        } => {
-            let mut refusal = Answer::failed(Cause::Unreachable, "no address is known");
-            for address in addresses {
-                match SmtpHop::connect(*address, helo, timeouts, limit) {
-                    Ok(hop) => return Ok(Box::new(hop)),
-                    Err(answer) => refusal = answer,
-                }
-            }
-            Err(refusal)
-        }
-        endpoint::NextHop::Server { .. } => Err(Answer::own(Reply::own(
-            451,
-            "4.3.5",
-            "this kind of next hop is not spoken",
-        ))),
     }
 }
 
@@ -307,19 +297,24 @@ mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     use super::super::Watch;
-    use super::super::conformance::{PATIENCE, TIMEOUTS};
+    use super::super::conformance::{PATIENCE, route};
     use super::super::scripted::{Act, Scripted, Stage};
     use super::*;
 
-    fn pool(next_hop: &Scripted) -> (Pool, endpoint::NextHop) {
-        let name = endpoint::NextHop::parse(&format!("smtp://{}", next_hop.address)).unwrap();
-        let mut pool = Pool::new("client.example", TIMEOUTS);
-        pool.resolve(&name).unwrap();
-        (pool, name)
+    fn pool(next_hop: &Scripted) -> (Pool, Route) {
+        pool_to(&format!("smtp://{}", next_hop.address))
     }
 
-    fn begin(pool: &mut Pool, next_hop: &endpoint::NextHop, params: &str) -> Result<Line, Answer> {
+    fn pool_to(next_hop: &str) -> (Pool, Route) {
+        let route = route(next_hop);
+        let mut pool = Pool::new(Arc::default());
+        pool.resolve(&route).unwrap();
+        (pool, route)
+    }
+
+    fn begin(pool: &mut Pool, next_hop: &Route, params: &str) -> Result<Line, Answer> {
         let opening = Opening {
+            origin: &Origin::default(),
             sender: &Path::new("a@b"),
             params: params.as_bytes(),
             size: Size::Unknown,
@@ -328,15 +323,15 @@ mod tests {
         pool.begin(next_hop, &opening)
     }
 
-    fn deliver(pool: &mut Pool, next_hop: &endpoint::NextHop) -> Answer {
+    fn deliver(pool: &mut Pool, next_hop: &Route) -> Answer {
         let mut line = match begin(pool, next_hop, "") {
             Ok(line) => line,
             Err(answer) => return answer,
         };
         line.rcpt(&Path::new("c@d"), b"");
-        let answer = line.data(b"x\r\n"[..].into(), &mut || Watch::Stays);
+        let answers = line.data(b"x\r\n"[..].into(), &mut || Watch::Stays);
         pool.give(line);
-        answer
+        answers.merged()
     }
 
     #[test]
@@ -383,7 +378,7 @@ mod tests {
             for mut line in lines {
                 assert!(
                     line.data(b"x\r\n"[..].into(), &mut || Watch::Stays)
-                        .is_done()
+                        .are_done()
                 );
                 pool.give(line);
             }
@@ -473,7 +468,9 @@ mod tests {
         }));
         let (mut pool, name) = pool(&next_hop);
         let sender = Path::new("a@b");
+        let origin = Origin::default();
         let opening = |params, size| Opening {
+            origin: &origin,
             sender: &sender,
             params,
             size,
@@ -484,10 +481,7 @@ mod tests {
             growth: 100,
         };
         let line = pool
-            .begin(
-                &name,
-                &opening(b"SIZE=500 BODY=8BITMIME RET=HDRS", declared),
-            )
+            .begin(&name, &opening(b"SIZE=500 BODY=7BIT RET=HDRS", declared))
             .unwrap();
         assert!(line.needs_7bit);
         pool.give(line);
@@ -520,15 +514,13 @@ mod tests {
 
     #[test]
     fn t92_a_next_hop_that_is_down() {
-        let name = endpoint::NextHop::parse("smtp://127.0.0.1:1").unwrap();
-        let mut pool = Pool::new("client.example", TIMEOUTS);
-        pool.resolve(&name).unwrap();
+        let (mut pool, name) = pool_to("smtp://127.0.0.1:1");
         assert_eq!(pool.last_known(&name), None);
         assert_eq!(
             deliver(&mut pool, &name).reply.to_string(),
             "451 4.4.1 cannot connect to the next hop (connect)"
         );
-        let unresolved = endpoint::NextHop::parse("smtp://no-such-host.invalid").unwrap();
+        let unresolved = route("smtp://no-such-host.invalid");
         let answer = deliver(&mut pool, &unresolved);
         assert_eq!(
             answer.reply.to_string(),
@@ -562,11 +554,7 @@ mod tests {
     #[test]
     fn a_maildir_is_a_next_hop() {
         let directory = tempfile::tempdir().unwrap();
-        let name =
-            endpoint::NextHop::parse(&format!("maildir://{}/new", directory.path().display()))
-                .unwrap();
-        let mut pool = Pool::new("client.example", TIMEOUTS);
-        pool.resolve(&name).unwrap();
+        let (mut pool, name) = pool_to(&format!("maildir://{}/new", directory.path().display()));
         assert!(!pool.last_known(&name).unwrap().dsn);
         assert!(deliver(&mut pool, &name).is_done());
         assert_eq!(
@@ -575,18 +563,5 @@ mod tests {
                 .count(),
             1
         );
-    }
-
-    #[test]
-    fn kinds_that_are_not_spoken() {
-        for text in [
-            "lmtp://127.0.0.1:24",
-            "smtp:///run/smtp.sock",
-            "smtps://127.0.0.1",
-        ] {
-            let name = endpoint::NextHop::parse(text).unwrap();
-            let mut pool = Pool::new("client.example", TIMEOUTS);
-            assert_eq!(deliver(&mut pool, &name).reply.code(), 451, "{text}");
-        }
     }
 }

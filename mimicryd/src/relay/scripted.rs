@@ -1,9 +1,14 @@
 //! For tests: a next hop on loopback that does as it is told, and remembers what it saw.
 //!
-//! It is an SMTP server in its own right and shares no code with the client. LHLO is taken as EHLO is.
+//! It is a server of SMTP and LMTP in its own right and shares no code with the client; a session that began with LHLO gets one
+//! reply for each recipient behind the dot. It listens on TCP or on a unix socket, and speaks TLS from the first octet or after
+//! STARTTLS if it has a certificate.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,12 +23,22 @@ pub enum Stage {
     Ehlo,
     /// Each further EHLO.
     NextEhlo,
+    Helo,
+    StartTls,
+    /// Behind the 220 of STARTTLS, instead of the handshake: what is said there is no TLS.
+    Handshake,
+    Auth,
+    /// A line that is no command, such as an answer in the dialogue of AUTH LOGIN.
+    Word(&'static str),
+    Xforward,
     Mail,
     Rcpt,
     Data,
     /// So many octets of the message have come; a script is asked until it does something.
     Body(usize),
     Dot,
+    /// Behind the dot, the reply for this recipient but the first, whose stage is [`Stage::Dot`].
+    NextDot(usize),
     Rset,
     Quit,
 }
@@ -42,6 +57,8 @@ pub enum Act {
     Stall,
     /// One octet at a time, with this pause between them.
     Drip(Vec<u8>, Duration),
+    /// In place of a handshake: waits for what the client says, says this, and ends.
+    AfterHello(Vec<u8>),
     /// The usual reply, and then this in the same segment.
     Surplus(Vec<u8>),
     /// The usual reply, and this a little later.
@@ -68,26 +85,132 @@ pub struct Scripted {
     seen: Arc<Mutex<Seen>>,
 }
 
+/// TLS of the next hop.
+#[derive(Clone)]
+pub enum Tls {
+    Never,
+    /// Offered in EHLO.
+    Offered(Arc<rustls::ServerConfig>),
+    Implicit(Arc<rustls::ServerConfig>),
+}
+
+enum Listening {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listening {
+    fn accept(&self) -> io::Result<Stream> {
+        Ok(match self {
+            Listening::Tcp(listener) => {
+                let (stream, _) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                Stream::Tcp(stream)
+            }
+            Listening::Unix(listener) => Stream::Unix(listener.accept()?.0),
+        })
+    }
+}
+
+enum Stream {
+    Tcp(TcpStream),
+    Unix(UnixStream),
+    Tls(Box<rustls::StreamOwned<rustls::ServerConnection, TcpStream>>),
+    /// Between the one and the other.
+    None,
+}
+
+impl Read for Stream {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.read(octets),
+            Stream::Unix(stream) => stream.read(octets),
+            Stream::Tls(stream) => stream.read(octets),
+            Stream::None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+}
+
+impl Write for Stream {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        match self {
+            Stream::Tcp(stream) => stream.write(octets),
+            Stream::Unix(stream) => stream.write(octets),
+            Stream::Tls(stream) => {
+                let count = stream.write(octets)?;
+                stream.flush()?;
+                Ok(count)
+            }
+            Stream::None => Err(io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Stream {
+    /// Only TCP knows a reset; elsewhere it is an end.
+    fn reset_when_closed(&self) -> io::Result<()> {
+        let socket = match self {
+            Stream::Tcp(stream) => stream.as_fd(),
+            Stream::Tls(stream) => stream.get_ref().as_fd(),
+            Stream::Unix(_) | Stream::None => return Ok(()),
+        };
+        SockRef::from(&socket).set_linger(Some(Duration::ZERO))
+    }
+
+    fn start_tls(self, config: &Arc<rustls::ServerConfig>) -> io::Result<Stream> {
+        let Stream::Tcp(stream) = self else {
+            return Err(io::ErrorKind::Unsupported.into());
+        };
+        let connection =
+            rustls::ServerConnection::new(Arc::clone(config)).map_err(io::Error::other)?;
+        let mut stream = rustls::StreamOwned::new(connection, stream);
+        stream.conn.complete_io(&mut stream.sock)?;
+        Ok(Stream::Tls(Box::new(stream)))
+    }
+}
+
 pub const EHLO: &str = "250-hop.example\r\n250-SIZE 1000000\r\n250-8BITMIME\r\n250-DSN\r\n250-SMTPUTF8\r\n250 PIPELINING\r\n";
 
 impl Scripted {
     pub fn start(script: Script) -> Scripted {
+        Scripted::with(script, Tls::Never)
+    }
+
+    pub fn with(script: Script, tls: Tls) -> Scripted {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
+        Scripted::listen(Listening::Tcp(listener), address, script, tls)
+    }
+
+    /// Its `address` stands for nothing.
+    pub fn on_unix(path: &Path, script: Script) -> Scripted {
+        let listener = Listening::Unix(UnixListener::bind(path).unwrap());
+        Scripted::listen(listener, ([127, 0, 0, 1], 1).into(), script, Tls::Never)
+    }
+
+    fn listen(listener: Listening, address: SocketAddr, script: Script, tls: Tls) -> Scripted {
         let seen = Arc::new(Mutex::new(Seen::default()));
         let shared = Arc::clone(&seen);
         let script = Arc::new(script);
         thread::spawn(move || {
-            for (number, stream) in listener.incoming().enumerate() {
+            for number in 0.. {
+                let stream = listener.accept().unwrap();
                 let (seen, script) = (Arc::clone(&shared), Arc::clone(&script));
+                let tls = tls.clone();
                 seen.lock().unwrap().connections += 1;
                 thread::spawn(move || {
                     let _ = Connection {
-                        stream: stream.unwrap(),
+                        stream,
                         number,
                         buffer: Vec::new(),
                         seen,
                         script,
+                        tls,
+                        recipients: None,
                     }
                     .serve();
                 });
@@ -98,13 +221,7 @@ impl Scripted {
 
     /// Does one thing at one stage of every connection, and all else as it should.
     pub fn that(stage: Stage, act: Act) -> Scripted {
-        Scripted::start(Box::new(move |_, at| {
-            let is_there = match (stage, at) {
-                (Stage::Body(from), Stage::Body(octets)) => octets >= from,
-                _ => at == stage,
-            };
-            is_there.then(|| act.clone())
-        }))
+        Scripted::start(one_act(stage, act))
     }
 
     pub fn that_works() -> Scripted {
@@ -128,17 +245,33 @@ impl Scripted {
     }
 }
 
+/// One thing at one stage.
+pub fn one_act(stage: Stage, act: Act) -> Script {
+    Box::new(move |_, at| {
+        let is_there = match (stage, at) {
+            (Stage::Body(from), Stage::Body(octets)) => octets >= from,
+            _ => at == stage,
+        };
+        is_there.then(|| act.clone())
+    })
+}
+
 struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     number: usize,
     buffer: Vec<u8>,
     seen: Arc<Mutex<Seen>>,
     script: Arc<Script>,
+    tls: Tls,
+    /// Over LMTP: those that were accepted.
+    recipients: Option<usize>,
 }
 
 impl Connection {
     fn serve(&mut self) -> io::Result<()> {
-        self.stream.set_nodelay(true)?;
+        if let Tls::Implicit(config) = self.tls.clone() {
+            self.upgrade(&config)?;
+        }
         self.act(Stage::Greeting, "220 hop.example ready\r\n")?;
         let mut hellos = 0;
         loop {
@@ -150,17 +283,44 @@ impl Connection {
                 .to_ascii_uppercase()
                 .as_str()
             {
-                "EHLO" | "LHLO" => {
+                hello @ ("EHLO" | "LHLO") => {
+                    self.recipients = (hello == "LHLO").then_some(0);
                     let stage = if hellos == 0 {
                         Stage::Ehlo
                     } else {
                         Stage::NextEhlo
                     };
                     hellos += 1;
-                    self.act(stage, EHLO)?;
+                    let mut offer = EHLO.to_string();
+                    if matches!((&self.tls, &self.stream), (Tls::Offered(_), Stream::Tcp(_))) {
+                        offer = offer.replace("250 PIPELINING", "250-PIPELINING\r\n250 STARTTLS");
+                    }
+                    self.act(stage, &offer)?;
                 }
-                "MAIL" => drop(self.act(Stage::Mail, "250 2.1.0 sender ok\r\n")?),
-                "RCPT" => drop(self.act(Stage::Rcpt, "250 2.1.5 recipient ok\r\n")?),
+                "HELO" => drop(self.act(Stage::Helo, "250 hop.example\r\n")?),
+                "STAR" => {
+                    let said = self.act(Stage::StartTls, "220 2.0.0 go on\r\n")?;
+                    let Tls::Offered(config) = self.tls.clone() else {
+                        continue;
+                    };
+                    if said.starts_with(b"220") {
+                        self.act(Stage::Handshake, "")?;
+                        self.upgrade(&config)?;
+                        hellos = 1;
+                    }
+                }
+                "AUTH" => drop(self.act(Stage::Auth, "235 2.7.0 welcome\r\n")?),
+                "XFOR" => drop(self.act(Stage::Xforward, "250 2.0.0 noted\r\n")?),
+                "MAIL" => {
+                    self.recipients = self.recipients.map(|_| 0);
+                    self.act(Stage::Mail, "250 2.1.0 sender ok\r\n")?;
+                }
+                "RCPT" => {
+                    let said = self.act(Stage::Rcpt, "250 2.1.5 recipient ok\r\n")?;
+                    if said.starts_with(b"2") {
+                        self.recipients = self.recipients.map(|count| count + 1);
+                    }
+                }
                 "RSET" => drop(self.act(Stage::Rset, "250 2.0.0 reset\r\n")?),
                 "QUIT" => {
                     self.act(Stage::Quit, "221 2.0.0 bye\r\n")?;
@@ -172,7 +332,13 @@ impl Connection {
                         self.message()?;
                     }
                 }
-                _ => self.stream.write_all(b"500 5.5.2 what?\r\n")?,
+                _ => {
+                    let word = ["bWU=", "c2VjcmV0"]
+                        .into_iter()
+                        .find(|word| line.trim_end() == *word)
+                        .unwrap_or_default();
+                    self.act(Stage::Word(word), "500 5.5.2 what?\r\n")?;
+                }
             }
         }
     }
@@ -206,7 +372,11 @@ impl Connection {
                 end
             };
             if end.is_some() {
-                return self.act(Stage::Dot, "250 2.0.0 taken\r\n").map(|_| ());
+                self.act(Stage::Dot, "250 2.0.0 taken\r\n")?;
+                for recipient in 1..self.recipients.unwrap_or(1) {
+                    self.act(Stage::NextDot(recipient), "250 2.0.0 taken\r\n")?;
+                }
+                return Ok(());
             }
             if !has_acted && (self.script)(self.number, Stage::Body(length)).is_some() {
                 has_acted = true;
@@ -227,7 +397,7 @@ impl Connection {
                 return Err(io::ErrorKind::ConnectionAborted.into());
             }
             Some(Act::Reset) => {
-                SockRef::from(&self.stream).set_linger(Some(Duration::ZERO))?;
+                self.stream.reset_when_closed()?;
                 return Err(io::ErrorKind::ConnectionReset.into());
             }
             Some(Act::Silence) => Vec::new(),
@@ -242,6 +412,11 @@ impl Connection {
                 }
                 return Ok(octets);
             }
+            Some(Act::AfterHello(octets)) => {
+                self.fill()?;
+                self.stream.write_all(&octets)?;
+                return Err(io::ErrorKind::ConnectionAborted.into());
+            }
             Some(Act::Surplus(octets)) => [usual, octets].concat(),
             Some(Act::Later(octets)) => {
                 self.stream.write_all(&usual)?;
@@ -252,6 +427,12 @@ impl Connection {
         };
         self.stream.write_all(&said)?;
         Ok(said)
+    }
+
+    fn upgrade(&mut self, config: &Arc<rustls::ServerConfig>) -> io::Result<()> {
+        let stream = std::mem::replace(&mut self.stream, Stream::None);
+        self.stream = stream.start_tls(config)?;
+        Ok(())
     }
 
     fn line(&mut self) -> io::Result<String> {

@@ -1,4 +1,4 @@
-//! `smtp://host`: lettre's connection, one command at a time.
+//! `smtp://host` without TLS: lettre's connection, one command at a time.
 //!
 //! What lettre 0.11 leaves to its user is done here and in `socket.rs`:
 //!
@@ -31,39 +31,35 @@
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
 
 use std::error::Error as _;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSlice};
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use lettre::transport::smtp::client::SmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
+use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
-use mimicry_core::envelope::Path;
-use mimicry_core::reply::{Class, Reply};
+use mimicry_core::reply::Reply;
 
-use super::body::Body;
+use super::client::{Client, Link, State, Taken, deadline, remaining};
 use super::command::CommandLine;
-use super::socket::{Socket, State, Surplus, next_descriptor};
-use super::{Answer, Capabilities, Cause, NextHop, Outgoing, Watch};
+use super::socket::{Socket, Surplus, next_descriptor};
+use super::{Answer, Cause};
 
 type Said = Result<Response, lettre::transport::smtp::Error>;
 
 /// A line to an SMTP server.
-pub struct SmtpHop {
+pub type SmtpHop = Client<Lettre>;
+
+/// lettre's connection, and our handle on its socket.
+pub struct Lettre {
     connection: SmtpConnection,
     socket: Socket,
-    capabilities: Capabilities,
-    timeouts: Timeouts,
-    limit: Option<Instant>,
-    /// Why the line is not used any more.
-    broken: Option<Cause>,
-    is_in_transaction: bool,
 }
 
 impl SmtpHop {
-    /// `helo` is the name given in EHLO. A refusal of the greeting or of EHLO is about the line and not about a mail, so it is
-    /// a 4xx whatever its code was.
+    /// `helo` is the name given in EHLO.
     pub fn connect(
         address: SocketAddr,
         helo: &str,
@@ -71,7 +67,6 @@ impl SmtpHop {
         limit: Option<Instant>,
     ) -> Result<SmtpHop, Answer> {
         const STAGE: &str = "connect";
-        let hello = CommandLine::plain(&format!("EHLO {helo}")).map_err(Answer::own)?;
         // lettre knows one time for connecting, the greeting and EHLO.
         let deadline = deadline(timeouts.connect.min(timeouts.helo), limit);
         let patience = remaining(deadline).ok_or_else(|| Answer::failed(Cause::TimedOut, STAGE))?;
@@ -81,313 +76,73 @@ impl SmtpHop {
             .map_err(|error| refused(&error, STAGE))?;
         let socket =
             Socket::adopt(expected, address).map_err(|_| Answer::failed(Cause::Own, STAGE))?;
-        let mut hop = SmtpHop {
-            connection,
-            socket,
-            capabilities: Capabilities::default(),
-            timeouts,
-            limit,
-            broken: None,
-            is_in_transaction: false,
-        };
-        hop.capabilities = hop.hello(&hello)?;
+        let link = Lettre { connection, socket };
+        let mut hop = Client::new(link, Protocol::Smtp, timeouts, limit);
+        hop.hello(helo)?;
         Ok(hop)
     }
+}
 
-    fn hello(&mut self, line: &CommandLine) -> Result<Capabilities, Answer> {
-        let mut capabilities = Capabilities::default();
-        let reply = self.exchange("EHLO", line, self.timeouts.helo, |lines| {
-            capabilities = Capabilities::from_lines(lines.iter().copied());
-        })?;
-        let answer = self.judge(reply, Class::Done, "EHLO");
-        if answer.is_done() {
-            Ok(capabilities)
-        } else {
-            Err(Answer {
-                reply: answer.reply.as_temporary(),
-                ..answer
-            })
-        }
+impl Link for Lettre {
+    fn state(&mut self) -> State {
+        self.socket.state()
     }
 
-    /// Gives a command and waits for its reply.
-    fn exchange(
-        &mut self,
-        stage: &'static str,
-        line: &CommandLine,
-        patience: Duration,
-        look: impl FnMut(&[&[u8]]),
-    ) -> Result<Reply, Answer> {
-        self.ready(stage)?;
-        let deadline = deadline(patience, self.limit);
-        if remaining(deadline).is_none() {
-            return Err(self.fail(Cause::TimedOut, stage));
-        }
-        // Should anything unwind from here on, nobody may go on with this line.
-        self.broken = Some(Cause::OutOfStep);
+    /// lettre's own buffer is not seen from outside.
+    fn look_closer(&mut self) -> Result<(), Cause> {
+        nothing_said(&self.connection.read_response())
+    }
+
+    fn give(&mut self, line: &CommandLine, _deadline: Instant) -> Result<(), Cause> {
         self.socket.hold_back(true);
         let early = self.connection.command(line);
         self.socket.hold_back(false);
-        self.nothing_said(&early, stage)?;
-        self.receive(stage, deadline, look)
+        nothing_said(&early)
     }
 
-    /// Is the line in order, and silent?
-    fn ready(&mut self, stage: &'static str) -> Result<(), Answer> {
-        if let Some(cause) = self.broken {
-            return Err(self.fail(cause, stage));
-        }
-        match self.socket.state() {
-            State::Quiet => Ok(()),
-            State::Closed => Err(self.fail(Cause::Lost, stage)),
-            State::Talking => Err(self.out_of_step(stage)),
-        }
-    }
-
-    /// `said` is what lettre read when the next hop could not have answered yet.
-    fn nothing_said(&mut self, said: &Said, stage: &'static str) -> Result<(), Answer> {
-        match said {
-            Err(error) if is_would_block(error) => Ok(()),
-            Err(error) if error.status().is_none() && !is_unreadable(error) => {
-                Err(self.fail(Cause::Lost, stage))
-            }
-            _ => Err(self.fail(Cause::OutOfStep, stage)),
-        }
-    }
-
-    /// Waits for one complete reply and takes it.
-    fn receive(
-        &mut self,
-        stage: &'static str,
-        deadline: Instant,
-        mut look: impl FnMut(&[&[u8]]),
-    ) -> Result<Reply, Answer> {
-        self.broken = Some(Cause::OutOfStep);
-        let (code, reply, surplus) = match self.socket.reply(deadline) {
-            Ok((received, surplus)) => {
-                look(&received.lines);
-                (received.code, received.reply(), surplus)
-            }
-            Err(cause) => return Err(self.fail(cause, stage)),
-        };
+    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
+        let (received, surplus) = self.socket.reply(deadline)?;
+        look(&received.lines);
+        let (code, reply) = (received.code, received.reply());
         let read = self.connection.read_response();
         let code_read = match &read {
             Ok(response) => Some(u16::from(response.code())),
             Err(error) => error.status().map(u16::from),
         };
-        match code_read {
-            Some(read) if read != code => return Err(self.fail(Cause::OutOfStep, stage)),
-            Some(_) if surplus == Surplus(false) => self.broken = None,
-            // The reply stands. What is in the line behind it is nobody's, or lettre does not know where it is.
-            _ => {}
+        if code_read.is_some_and(|read| read != code) {
+            return Err(Cause::OutOfStep);
         }
-        Ok(reply)
+        // The reply stands. What is in the line behind it is nobody's, or lettre does not know where it is.
+        let is_in_order = code_read.is_some() && surplus == Surplus(false);
+        Ok(Taken { reply, is_in_order })
     }
 
-    /// A reply that came is what the command may be answered with?
-    fn judge(&mut self, reply: Reply, wanted: Class, stage: &'static str) -> Answer {
-        if reply.code() == 421 {
-            self.socket.cut();
-            self.broken = Some(Cause::Lost);
-            return Answer::said(reply.as_temporary());
-        }
-        let class = reply.class();
-        if class == wanted || matches!(class, Class::Temporary | Class::Permanent) {
-            return Answer::said(reply);
-        }
-        let answer = Answer::failed_with(Cause::NotUnderstood, stage, &reply);
-        self.abort_for(Cause::NotUnderstood);
-        answer
+    fn early_reply(&mut self) -> Option<Reply> {
+        self.socket.early_reply().map(|received| received.reply())
     }
 
-    fn command(
+    fn write(
         &mut self,
-        stage: &'static str,
-        line: Result<CommandLine, Reply>,
-        patience: Duration,
-    ) -> Answer {
-        let line = match line {
-            Ok(line) => line,
-            Err(reply) => return Answer::own(reply),
-        };
-        match self.exchange(stage, &line, patience, |_| {}) {
-            Ok(reply) => self.judge(reply, Class::Done, stage),
-            Err(answer) => answer,
-        }
+        block: &mut [IoSlice<'_>],
+        is_last: bool,
+        deadline: Instant,
+    ) -> Result<(), Cause> {
+        // The end of the message and its dot leave together.
+        self.socket.hold_back(is_last);
+        self.socket.write(block, deadline)
     }
 
-    /// DATA up to its 354.
-    fn open_data(&mut self) -> Result<(), Answer> {
-        let line = CommandLine::plain("DATA").map_err(Answer::own)?;
-        let reply = self.exchange("DATA", &line, self.timeouts.data, |_| {})?;
-        let code = reply.code();
-        let answer = self.judge(reply, Class::GoOn, "DATA");
-        match answer.reply.class() {
-            Class::GoOn if code == 354 => Ok(()),
-            Class::GoOn => {
-                let failed = Answer::failed_with(Cause::NotUnderstood, "DATA", &answer.reply);
-                self.abort_for(Cause::NotUnderstood);
-                Err(failed)
-            }
-            _ => Err(answer),
-        }
-    }
-
-    /// The message and its final dot, up to the moment when only the reply is missing.
-    fn send(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
-        const STAGE: &str = "message";
-        self.ready(STAGE)?;
-        self.broken = Some(Cause::OutOfStep);
-        let early = self.connection.read_response();
-        self.nothing_said(&early, STAGE)?;
-        let dot = CommandLine::plain(".").map_err(Answer::own)?;
-        let mut body = Body::new(mail);
-        loop {
-            if watch() == Watch::Gone {
-                return Err(self.fail(Cause::ClientGone, STAGE));
-            }
-            let Some(mut block) = body.block() else {
-                break;
-            };
-            // The end of the message and its dot leave together.
-            self.socket.hold_back(body.is_at_end());
-            let deadline = deadline(self.timeouts.data_block, self.limit);
-            match self.socket.write(&mut block, deadline) {
-                Ok(()) => {}
-                Err(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
-                Err(cause) => return Err(self.fail(cause, STAGE)),
-            }
-        }
-        self.socket.hold_back(true);
-        let early = self.connection.command(&dot);
-        self.socket.hold_back(false);
-        self.nothing_said(&early, DOT).map_err(doubtful)
-    }
-
-    fn try_data(
-        &mut self,
-        mail: Outgoing<'_>,
-        watch: &mut dyn FnMut() -> Watch,
-    ) -> Result<Answer, Answer> {
-        self.ready("DATA")?;
-        if watch() == Watch::Gone {
-            return Err(self.fail(Cause::ClientGone, "DATA"));
-        }
-        self.open_data()?;
-        self.send(mail, watch)?;
-        let deadline = deadline(self.timeouts.dot, self.limit);
-        let reply = self.receive(DOT, deadline, |_| {}).map_err(doubtful)?;
-        let answer = self.judge(reply, Class::Done, DOT);
-        Ok(match answer.cause {
-            Cause::Said => answer,
-            _ => doubtful(answer),
-        })
-    }
-
-    /// Ends the line with what the next hop said without having been asked.
-    fn out_of_step(&mut self, stage: &'static str) -> Answer {
-        let early = self.socket.early_reply().map(|received| received.reply());
-        let answer = match early {
-            Some(reply) if reply.code() == 421 => Answer::said(reply.as_temporary()),
-            Some(reply) => Answer::failed_with(Cause::OutOfStep, stage, &reply),
-            None => Answer::failed(Cause::OutOfStep, stage),
-        };
-        self.abort_for(answer.cause);
-        answer
-    }
-
-    fn fail(&mut self, cause: Cause, stage: &'static str) -> Answer {
-        self.abort_for(cause);
-        Answer::failed(cause, stage)
-    }
-
-    fn abort_for(&mut self, cause: Cause) {
+    fn cut(&mut self) {
         self.socket.cut();
-        self.broken = Some(cause);
     }
 }
 
-impl NextHop for SmtpHop {
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn limit(&mut self, deadline: Option<Instant>) {
-        self.limit = deadline;
-    }
-
-    fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer {
-        self.is_in_transaction = true;
-        self.command(
-            "MAIL",
-            CommandLine::mail(sender, params),
-            self.timeouts.mail,
-        )
-    }
-
-    fn rcpt(&mut self, recipient: &Path, params: &[u8]) -> Answer {
-        self.command(
-            "RCPT",
-            CommandLine::rcpt(recipient, params),
-            self.timeouts.rcpt,
-        )
-    }
-
-    fn data(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answer {
-        match self.try_data(mail, watch) {
-            Ok(answer) => {
-                self.is_in_transaction = !answer.is_done();
-                answer
-            }
-            Err(answer) => answer,
-        }
-    }
-
-    fn reset(&mut self) -> Answer {
-        let answer = self.command("RSET", CommandLine::plain("RSET"), self.timeouts.rset);
-        self.is_in_transaction = !answer.is_done();
-        answer
-    }
-
-    fn quit(&mut self) {
-        if self.is_usable() {
-            self.command("QUIT", CommandLine::plain("QUIT"), self.timeouts.quit);
-        }
-        self.abort();
-    }
-
-    fn abort(&mut self) {
-        self.abort_for(Cause::Lost);
-    }
-
-    fn is_in_transaction(&self) -> bool {
-        self.is_in_transaction
-    }
-
-    fn is_usable(&mut self) -> bool {
-        self.broken.is_none() && self.socket.state() == State::Quiet
-    }
-}
-
-const DOT: &str = "end of the message";
-
-/// Zero would mean for ever.
-const TICK: Duration = Duration::from_millis(1);
-
-fn deadline(patience: Duration, limit: Option<Instant>) -> Instant {
-    let deadline = Instant::now() + patience;
-    limit.map_or(deadline, |limit| limit.min(deadline))
-}
-
-fn remaining(deadline: Instant) -> Option<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (left >= TICK).then_some(left)
-}
-
-fn doubtful(answer: Answer) -> Answer {
-    Answer {
-        is_doubtful: answer.cause != Cause::ClientGone,
-        ..answer
+/// `said` is what lettre read when the next hop could not have answered yet.
+fn nothing_said(said: &Said) -> Result<(), Cause> {
+    match said {
+        Err(error) if is_would_block(error) => Ok(()),
+        Err(error) if error.status().is_none() && !is_unreadable(error) => Err(Cause::Lost),
+        _ => Err(Cause::OutOfStep),
     }
 }
 

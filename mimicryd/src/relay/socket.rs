@@ -24,6 +24,7 @@ use crate::sys::descriptors::duplicate;
 use crate::sys::poll::wait;
 
 use super::Cause;
+use super::client::State;
 use super::reader::{MAX_REPLY, Reading, Received, read};
 
 /// Numbers of descriptors that are looked at, if the socket has not got the one it should have.
@@ -37,15 +38,6 @@ const LAST_PAUSE: Duration = Duration::from_millis(20);
 pub struct Socket {
     stream: TcpStream,
     arrived: Vec<u8>,
-}
-
-/// What a line that should be silent does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    Quiet,
-    /// Something was said that nobody asked for.
-    Talking,
-    Closed,
 }
 
 /// The number that the next descriptor will have.

@@ -13,7 +13,6 @@ use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint;
 use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::Recipient;
 use mimicry_core::origin::Origin;
@@ -26,7 +25,7 @@ use super::transaction::{self, Class, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
-use crate::relay::{Opening, Pool, Size, Watch, capabilities, outgoing_rcpt_params};
+use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::session::{DataPlan, Leave, Replies, Session, Step, Terms};
@@ -44,37 +43,32 @@ pub struct Server {
     config: Arc<Config>,
     hostname: String,
     terms: Vec<Terms>,
-    next_hop: endpoint::NextHop,
+    route: Route,
     pool: Pool,
     wire: Wire,
 }
 
 impl Server {
     /// Made in the worker. Names are resolved here, never during a mail.
-    pub fn new(config: Arc<Config>) -> Result<Server, String> {
-        let Some(next_hop) = config.relay.next_hop.clone() else {
+    pub fn new(config: Arc<Config>, keys: Arc<Keys>) -> Result<Server, String> {
+        let hostname = hostname(&config);
+        let Some(route) = Route::of(&config.relay, &hostname) else {
             return Err("the configuration has no next hop".into());
         };
-        let hostname = hostname(&config);
         let terms = config
             .listen
             .iter()
             .map(|listen| terms(&config, listen, &hostname))
             .collect();
-        let helo = config
-            .relay
-            .helo_name
-            .clone()
-            .unwrap_or_else(|| hostname.clone());
-        let mut pool = Pool::new(helo, config.relay.timeouts);
-        if let Err(error) = pool.resolve(&next_hop) {
+        let mut pool = Pool::new(keys);
+        if let Err(error) = pool.resolve(&route) {
             log::warn!("the next hop cannot be resolved: {error}; mail is deferred until it can");
         }
         Ok(Server {
             wire: Wire::new(config.limits.line),
             hostname,
             terms,
-            next_hop,
+            route,
             pool,
             config,
         })
@@ -130,14 +124,14 @@ impl Serve for Server {
             ..Origin::default()
         };
         let offer = if welcome {
-            offer(&self.config, &mut self.pool, &self.next_hop)
+            offer(&self.config, &mut self.pool, &self.route)
         } else {
             Offer::ours(self.config.limits.mail)
         };
         let mut conversation = Conversation {
             config: &self.config,
             hostname: &self.hostname,
-            next_hop: &self.next_hop,
+            route: &self.route,
             pool: &mut self.pool,
             wire: &mut self.wire,
             slot,
@@ -163,10 +157,10 @@ impl Serve for Server {
 }
 
 /// Extensions offered: ours, less those hidden, as far as the next hop's last EHLO had them.
-fn offer(config: &Config, pool: &mut Pool, next_hop: &endpoint::NextHop) -> Offer {
+fn offer(config: &Config, pool: &mut Pool, route: &Route) -> Offer {
     let ours =
         Offer::ours(config.limits.mail).without(config.hide_extensions.iter().map(String::as_str));
-    let Some(known) = pool.last_known(next_hop) else {
+    let Some(known) = pool.last_known(route) else {
         return Offer {
             dsn: false,
             smtputf8: false,
@@ -207,7 +201,7 @@ fn is_welcome(listen: &Listen, peer: &Peer) -> bool {
 struct Conversation<'s> {
     config: &'s Config,
     hostname: &'s str,
-    next_hop: &'s endpoint::NextHop,
+    route: &'s Route,
     pool: &'s mut Pool,
     wire: &'s mut Wire,
     slot: &'s Slot,
@@ -364,6 +358,7 @@ impl Conversation<'_> {
             None => {
                 let size = transaction::declared_size(&envelope.sender_params);
                 let opening = Opening {
+                    origin: self.session.origin(),
                     sender: &envelope.sender,
                     params: &envelope.sender_params,
                     size: size.map_or(Size::Unknown, |octets| Size::Declared {
@@ -372,7 +367,7 @@ impl Conversation<'_> {
                     }),
                     limit: self.open.limit,
                 };
-                match self.pool.begin(self.next_hop, &opening) {
+                match self.pool.begin(self.route, &opening) {
                     Ok(line) => self.open.classes.push(Class {
                         signature,
                         recipients: Vec::new(),
@@ -433,7 +428,7 @@ impl Conversation<'_> {
                 Watch::Stays
             }
         };
-        let outcome = transaction::run(job, &mut classes, self.pool, self.next_hop, &mut watch);
+        let outcome = transaction::run(job, &mut classes, self.pool, self.route, &mut watch);
         let Outcome {
             replies,
             lines,

@@ -8,7 +8,6 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint;
 use mimicry_core::config::typed::Config;
 use mimicry_core::engine::{self, Applied, Report, Stopped};
 use mimicry_core::envelope::Envelope;
@@ -25,7 +24,7 @@ use crate::clock;
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::relay::{
-    Answer, Cause, Line, Opening, Outgoing, Pool, Size, Watch, outgoing_rcpt_params,
+    Answer, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
 };
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
@@ -93,7 +92,7 @@ pub fn run(
     job: Job<'_>,
     classes: &mut [Class],
     pool: &mut Pool,
-    next_hop: &endpoint::NextHop,
+    route: &Route,
     watch: &mut dyn FnMut() -> Watch,
 ) -> Outcome {
     let Job {
@@ -121,7 +120,7 @@ pub fn run(
             from: envelope.sender.to_string(),
             size: received.message.len(),
             bank: "base".into(),
-            relay: next_hop.to_string(),
+            relay: route.next_hop.to_string(),
             ..MailLine::default()
         },
         began,
@@ -191,7 +190,7 @@ pub fn run(
     });
     let mut hand = Hand {
         pool,
-        next_hop,
+        route,
         mail: &mail,
         limit,
         watch,
@@ -263,7 +262,7 @@ fn judge(
 /// Hands messages to the next hop.
 struct Hand<'h> {
     pool: &'h mut Pool,
-    next_hop: &'h endpoint::NextHop,
+    route: &'h Route,
     mail: &'h Mail,
     limit: Option<Instant>,
     watch: &'h mut dyn FnMut() -> Watch,
@@ -278,7 +277,7 @@ impl Hand<'_> {
             if line.needs_7bit && !mail.is_ascii() {
                 return needs_conversion();
             }
-            let answer = line.data(mail, self.watch);
+            let answer = line.data(mail, self.watch).merged();
             if answer.cause != Cause::Lost || answer.is_doubtful {
                 return answer;
             }
@@ -289,7 +288,7 @@ impl Hand<'_> {
                 if line.needs_7bit && !mail.is_ascii() {
                     return needs_conversion();
                 }
-                line.data(mail, self.watch)
+                line.data(mail, self.watch).merged()
             }
             Err(answer) => answer,
         }
@@ -310,15 +309,13 @@ impl Hand<'_> {
             });
         }
         let opening = Opening {
+            origin: &self.mail.origin,
             sender: &envelope.sender,
             params: &envelope.sender_params,
             size: Size::Exact(octets),
             limit: self.limit,
         };
-        let mut line = self
-            .pool
-            .begin(self.next_hop, &opening)
-            .map_err(temporary)?;
+        let mut line = self.pool.begin(self.route, &opening).map_err(temporary)?;
         for recipient in class
             .recipients
             .iter()

@@ -303,7 +303,9 @@ impl Place {
             answer = line.rcpt(&MailPath::new(sample.recipient), b"");
         }
         if answer.is_done() {
-            answer = line.data(sample.octets.into(), &mut || Watch::Stays);
+            answer = line
+                .data(sample.octets.into(), &mut || Watch::Stays)
+                .merged();
         }
         let millis = started.elapsed().as_secs_f64() * 1000.0;
         line.quit();

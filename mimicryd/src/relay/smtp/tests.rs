@@ -1,8 +1,14 @@
 //! Each shim by its number, against a scripted next hop.
 
 use super::super::body::BLOCK;
-use super::super::conformance::{PATIENCE, TIMEOUTS, every_row};
-use super::super::scripted::{Act, EHLO, Scripted, Seen, Stage};
+use std::time::Duration;
+
+use mimicry_core::envelope::Path;
+use mimicry_core::reply::Class;
+
+use super::super::conformance::{PATIENCE, Subject, TIMEOUTS, every_row};
+use super::super::scripted::{Act, EHLO, Script, Scripted, Seen, Stage};
+use super::super::{Capabilities, NextHop, Watch};
 use super::*;
 
 fn connect(address: SocketAddr) -> SmtpHop {
@@ -20,7 +26,7 @@ fn envelope(hop: &mut SmtpHop) {
 
 fn deliver(hop: &mut SmtpHop, message: &[u8]) -> Answer {
     envelope(hop);
-    hop.data(message.into(), &mut || Watch::Stays)
+    hop.data(message.into(), &mut || Watch::Stays).merged()
 }
 
 fn say(text: &str) -> Act {
@@ -43,13 +49,29 @@ fn dotted(message: &[u8]) -> Vec<u8> {
     out
 }
 
+struct Lettres;
+
+impl Subject for Lettres {
+    fn meet(&self, script: Script) -> (Scripted, Result<Box<dyn NextHop>, Answer>) {
+        let next_hop = Scripted::start(script);
+        let hop = SmtpHop::connect(next_hop.address, "client.example", TIMEOUTS, None)
+            .map(|hop| Box::new(hop) as Box<dyn NextHop>);
+        (next_hop, hop)
+    }
+
+    fn is_narrow(&self) -> bool {
+        true
+    }
+
+    fn says_ehlo_twice(&self) -> bool {
+        true
+    }
+}
+
 /// Every behaviour of a next hop through lettre.
 #[test]
 fn t94_to_t120_conformance() {
-    every_row(|address, timeouts| {
-        SmtpHop::connect(address, "client.example", timeouts, None)
-            .map(|hop| Box::new(hop) as Box<dyn NextHop>)
-    });
+    every_row(&Lettres);
 }
 
 #[test]
@@ -254,7 +276,9 @@ fn shim_7_a_broken_line_takes_no_command() {
     assert!(!hop.is_usable());
     assert_eq!(hop.rcpt(&Path::new("a@b"), b"").cause, Cause::TimedOut);
     assert_eq!(
-        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).cause,
+        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays)
+            .merged()
+            .cause,
         Cause::TimedOut
     );
     assert_eq!(hop.reset().cause, Cause::TimedOut);
@@ -333,7 +357,7 @@ fn shim_9_a_surplus_reply_is_never_the_answer_to_the_next_command() {
         let answers = [
             hop.mail(&Path::new("a@b"), b""),
             hop.rcpt(&Path::new("c@d"), b""),
-            hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays),
+            hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).merged(),
         ];
         assert!(
             answers
@@ -358,9 +382,11 @@ fn shim_9_lettres_own_buffer_is_asked() {
     assert_eq!(hop.broken, Some(Cause::OutOfStep));
     // As if the surplus had come between our look and lettre's reading.
     hop.broken = None;
-    assert_eq!(hop.socket.state(), State::Quiet);
+    assert_eq!(hop.link.socket.state(), State::Quiet);
     assert_eq!(
-        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).cause,
+        hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays)
+            .merged()
+            .cause,
         Cause::OutOfStep
     );
     let seen = next_hop.seen();
@@ -377,14 +403,16 @@ fn shim_10_an_aborted_message_has_no_dot() {
         let mut hop = connect(next_hop.address);
         envelope(&mut hop);
         let mut asked = 0;
-        let answer = hop.data(message[..].into(), &mut || {
-            asked += 1;
-            if asked > stays {
-                Watch::Gone
-            } else {
-                Watch::Stays
-            }
-        });
+        let answer = hop
+            .data(message[..].into(), &mut || {
+                asked += 1;
+                if asked > stays {
+                    Watch::Gone
+                } else {
+                    Watch::Stays
+                }
+            })
+            .merged();
         assert_eq!(
             (answer.cause, answer.is_doubtful),
             (Cause::ClientGone, false),
@@ -407,10 +435,12 @@ fn shim_10_an_aborted_message_has_no_dot() {
     let mut hop = connect(next_hop.address);
     envelope(&mut hop);
     let mut asked = 0;
-    let answer = hop.data(message[..].into(), &mut || {
-        asked += 1;
-        Watch::Stays
-    });
+    let answer = hop
+        .data(message[..].into(), &mut || {
+            asked += 1;
+            Watch::Stays
+        })
+        .merged();
     assert!(answer.is_done());
     assert_eq!((asked, next_hop.seen().dots), (blocks + 2, 1));
 }
@@ -421,14 +451,16 @@ fn shim_10_an_empty_message_is_not_dotted_either() {
     let mut hop = connect(next_hop.address);
     envelope(&mut hop);
     let mut asked = 0;
-    let answer = hop.data(b""[..].into(), &mut || {
-        asked += 1;
-        if asked == 2 {
-            Watch::Gone
-        } else {
-            Watch::Stays
-        }
-    });
+    let answer = hop
+        .data(b""[..].into(), &mut || {
+            asked += 1;
+            if asked == 2 {
+                Watch::Gone
+            } else {
+                Watch::Stays
+            }
+        })
+        .merged();
     assert_eq!(answer.cause, Cause::ClientGone);
     drop(hop);
     std::thread::sleep(Duration::from_millis(20));

@@ -1,0 +1,517 @@
+//! A line to a server of SMTP (RFC 5321) or LMTP (RFC 2033): what is said on it, and what an answer is worth.
+//!
+//! How octets come and go is a [`Link`]: lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
+//!
+//! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
+//! - what is no complete and well-formed reply ends the line and is a 4xx;
+//! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
+//! - the final dot is given when all of the message is written and the client is still there;
+//! - over LMTP each recipient that was accepted has a reply of its own behind the dot, and all of them share one deadline.
+//!
+//! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
+
+use std::io::IoSlice;
+use std::time::{Duration, Instant};
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::config::typed::Timeouts;
+use mimicry_core::envelope::Path;
+use mimicry_core::origin::Origin;
+use mimicry_core::reply::{Class, Reply};
+
+use super::body::Body;
+use super::command::CommandLine;
+use super::keys::Password;
+use super::{Answer, Answers, Capabilities, Cause, NextHop, Outgoing, Watch, xforward};
+
+/// What a line that should be silent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    Quiet,
+    /// Something was said that nobody asked for.
+    Talking,
+    Closed,
+}
+
+/// A reply that was taken off the line.
+#[derive(Debug)]
+pub struct Taken {
+    pub reply: Reply,
+    /// It is known where the next reply begins. Otherwise the reply stands, and the line is not used again.
+    pub is_in_order: bool,
+}
+
+/// A connection, as octets.
+pub trait Link {
+    /// Looks without waiting.
+    fn state(&mut self) -> State;
+
+    /// Is there nothing hidden where [`state`](Link::state) does not look?
+    fn look_closer(&mut self) -> Result<(), Cause> {
+        Ok(())
+    }
+
+    /// Writes a command; an error if something arrived that cannot be its answer.
+    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause>;
+
+    /// Waits for one complete reply and takes it. `look` is shown its lines without codes.
+    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause>;
+
+    /// A reply that nobody asked for, if a whole one has arrived.
+    fn early_reply(&mut self) -> Option<Reply>;
+
+    /// Writes a block of the message; behind the last one comes the dot. What arrives meanwhile ends the writing.
+    fn write(
+        &mut self,
+        block: &mut [IoSlice<'_>],
+        is_last: bool,
+        deadline: Instant,
+    ) -> Result<(), Cause>;
+
+    /// Cuts the line: what was written may still arrive, nothing more can be.
+    fn cut(&mut self);
+}
+
+/// A line to a server.
+pub struct Client<L> {
+    pub(super) link: L,
+    protocol: Protocol,
+    pub(super) capabilities: Capabilities,
+    pub(super) timeouts: Timeouts,
+    limit: Option<Instant>,
+    /// Why the line is not used any more.
+    pub(super) broken: Option<Cause>,
+    is_in_transaction: bool,
+    /// Recipients of the transaction.
+    accepted: usize,
+}
+
+impl<L: Link> Client<L> {
+    pub(super) fn new(
+        link: L,
+        protocol: Protocol,
+        timeouts: Timeouts,
+        limit: Option<Instant>,
+    ) -> Client<L> {
+        Client {
+            link,
+            protocol,
+            capabilities: Capabilities::default(),
+            timeouts,
+            limit,
+            broken: None,
+            is_in_transaction: false,
+            accepted: 0,
+        }
+    }
+
+    /// The greeting. A refusal of it or of EHLO is about the line and not about a mail, so it is a 4xx whatever its code was.
+    pub(super) fn greeting(&mut self) -> Result<(), Answer> {
+        let deadline = self.deadline(self.timeouts.helo);
+        let reply = self.receive("greeting", deadline, &mut |_| {})?;
+        self.must_be_done(reply, "greeting")
+    }
+
+    /// EHLO or LHLO: what the server can do is known then.
+    pub(super) fn hello(&mut self, name: &str) -> Result<(), Answer> {
+        let reply = self.say_hello(name)?;
+        self.must_be_done(reply, "EHLO")
+    }
+
+    /// As [`Client::hello`], and HELO to a server that does not know EHLO (RFC 5321 section 3.2).
+    pub(super) fn hello_or_helo(&mut self, name: &str) -> Result<(), Answer> {
+        let reply = self.say_hello(name)?;
+        if self.protocol == Protocol::Lmtp || reply.class() != Class::Permanent {
+            return self.must_be_done(reply, "EHLO");
+        }
+        self.capabilities = Capabilities::default();
+        let line = CommandLine::plain(&format!("HELO {name}")).map_err(Answer::own)?;
+        let reply = self.exchange("HELO", &line, self.timeouts.helo, &mut |_| {})?;
+        self.must_be_done(reply, "HELO")
+    }
+
+    fn say_hello(&mut self, name: &str) -> Result<Reply, Answer> {
+        let verb = match self.protocol {
+            Protocol::Smtp => "EHLO",
+            Protocol::Lmtp => "LHLO",
+        };
+        let line = CommandLine::plain(&format!("{verb} {name}")).map_err(Answer::own)?;
+        let mut capabilities = Capabilities::default();
+        let reply = self.exchange(verb, &line, self.timeouts.helo, &mut |lines| {
+            capabilities = Capabilities::from_lines(lines.iter().copied());
+        })?;
+        self.capabilities = capabilities;
+        Ok(reply)
+    }
+
+    /// AUTH (RFC 4954) by PLAIN or LOGIN, the two that servers of mail for machines have. A refusal is a fault of the
+    /// configuration and not of any mail: a 4xx. `is_private` = nobody can listen on the line.
+    pub(super) fn login(
+        &mut self,
+        user: &str,
+        password: &Password,
+        is_private: bool,
+    ) -> Result<(), Answer> {
+        const STAGE: &str = "AUTH";
+        let refused = |text: &str| Answer {
+            cause: Cause::Login,
+            ..Answer::own(Reply::own(451, "4.7.0", text))
+        };
+        if !is_private {
+            return Err(refused(
+                "the password is not sent over a line without TLS; see tls in mimicry.toml(5)",
+            ));
+        }
+        let offered = |name: &str| self.capabilities.auth.iter().any(|known| known == name);
+        let lines = if offered("PLAIN") {
+            vec![password.plain(user)]
+        } else if offered("LOGIN") {
+            password.login(user)
+        } else {
+            return Err(refused(
+                "the next hop offers neither AUTH PLAIN nor AUTH LOGIN",
+            ));
+        };
+        let last = lines.len().saturating_sub(1);
+        for (index, line) in lines.into_iter().enumerate() {
+            let line = line.map_err(Answer::own)?;
+            let code = if index == last { 235 } else { 334 };
+            let reply = self.exchange(STAGE, &line, self.timeouts.mail, &mut |_| {})?;
+            if reply.code() == code {
+                continue;
+            }
+            let class = if index == last {
+                Class::Done
+            } else {
+                Class::GoOn
+            };
+            let said = reply.to_string();
+            let answer = self.judge(reply, class, STAGE);
+            if answer.cause != Cause::Said {
+                return Err(answer);
+            }
+            let text = format!("the next hop refuses our login: {said}");
+            return Err(Answer {
+                cause: Cause::Login,
+                ..Answer::own(Reply::own(451, "4.7.8", &text))
+            });
+        }
+        Ok(())
+    }
+
+    /// Gives a command and waits for its reply.
+    pub(super) fn exchange(
+        &mut self,
+        stage: &'static str,
+        line: &CommandLine,
+        patience: Duration,
+        look: &mut dyn FnMut(&[&[u8]]),
+    ) -> Result<Reply, Answer> {
+        self.ready(stage)?;
+        let deadline = self.deadline(patience);
+        if remaining(deadline).is_none() {
+            return Err(self.fail(Cause::TimedOut, stage));
+        }
+        // Should anything unwind from here on, nobody may go on with this line.
+        self.broken = Some(Cause::OutOfStep);
+        self.link
+            .give(line, deadline)
+            .map_err(|cause| self.fail(cause, stage))?;
+        self.receive(stage, deadline, look)
+    }
+
+    /// Is the line in order, and silent?
+    fn ready(&mut self, stage: &'static str) -> Result<(), Answer> {
+        if let Some(cause) = self.broken {
+            return Err(self.fail(cause, stage));
+        }
+        match self.link.state() {
+            State::Quiet => Ok(()),
+            State::Closed => Err(self.fail(Cause::Lost, stage)),
+            State::Talking => Err(self.out_of_step(stage)),
+        }
+    }
+
+    /// Waits for one complete reply and takes it.
+    fn receive(
+        &mut self,
+        stage: &'static str,
+        deadline: Instant,
+        look: &mut dyn FnMut(&[&[u8]]),
+    ) -> Result<Reply, Answer> {
+        self.broken = Some(Cause::OutOfStep);
+        match self.link.take(deadline, look) {
+            Ok(taken) => {
+                if taken.is_in_order {
+                    self.broken = None;
+                }
+                Ok(taken.reply)
+            }
+            Err(cause) => Err(self.fail(cause, stage)),
+        }
+    }
+
+    /// A reply that came is what the command may be answered with?
+    fn judge(&mut self, reply: Reply, wanted: Class, stage: &'static str) -> Answer {
+        if reply.code() == 421 {
+            self.link.cut();
+            self.broken = Some(Cause::Lost);
+            return Answer::said(reply.as_temporary());
+        }
+        let class = reply.class();
+        if class == wanted || matches!(class, Class::Temporary | Class::Permanent) {
+            return Answer::said(reply);
+        }
+        let answer = Answer::failed_with(Cause::NotUnderstood, stage, &reply);
+        self.abort_for(Cause::NotUnderstood);
+        answer
+    }
+
+    /// For what is said before there is a mail.
+    pub(super) fn must_be_done(&mut self, reply: Reply, stage: &'static str) -> Result<(), Answer> {
+        let answer = self.judge(reply, Class::Done, stage);
+        if answer.is_done() {
+            return Ok(());
+        }
+        Err(Answer {
+            reply: answer.reply.as_temporary(),
+            ..answer
+        })
+    }
+
+    fn command(
+        &mut self,
+        stage: &'static str,
+        line: Result<CommandLine, Reply>,
+        patience: Duration,
+    ) -> Answer {
+        let line = match line {
+            Ok(line) => line,
+            Err(reply) => return Answer::own(reply),
+        };
+        match self.exchange(stage, &line, patience, &mut |_| {}) {
+            Ok(reply) => self.judge(reply, Class::Done, stage),
+            Err(answer) => answer,
+        }
+    }
+
+    /// DATA up to its 354.
+    fn open_data(&mut self) -> Result<(), Answer> {
+        let line = CommandLine::plain("DATA").map_err(Answer::own)?;
+        let reply = self.exchange("DATA", &line, self.timeouts.data, &mut |_| {})?;
+        let code = reply.code();
+        let answer = self.judge(reply, Class::GoOn, "DATA");
+        match answer.reply.class() {
+            Class::GoOn if code == 354 => Ok(()),
+            Class::GoOn => {
+                let failed = Answer::failed_with(Cause::NotUnderstood, "DATA", &answer.reply);
+                self.abort_for(Cause::NotUnderstood);
+                Err(failed)
+            }
+            _ => Err(answer),
+        }
+    }
+
+    /// The message and its final dot, up to the moment when only the reply is missing.
+    fn send(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
+        const STAGE: &str = "message";
+        self.ready(STAGE)?;
+        self.broken = Some(Cause::OutOfStep);
+        self.link
+            .look_closer()
+            .map_err(|cause| self.fail(cause, STAGE))?;
+        let dot = CommandLine::plain(".").map_err(Answer::own)?;
+        let mut body = Body::new(mail);
+        loop {
+            if watch() == Watch::Gone {
+                return Err(self.fail(Cause::ClientGone, STAGE));
+            }
+            let Some(mut block) = body.block() else {
+                break;
+            };
+            let deadline = self.deadline(self.timeouts.data_block);
+            match self.link.write(&mut block, body.is_at_end(), deadline) {
+                Ok(()) => {}
+                Err(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
+                Err(cause) => return Err(self.fail(cause, STAGE)),
+            }
+        }
+        let deadline = self.deadline(self.timeouts.data_block);
+        self.link
+            .give(&dot, deadline)
+            .map_err(|cause| doubtful(self.fail(cause, DOT)))
+    }
+
+    fn try_data(
+        &mut self,
+        mail: Outgoing<'_>,
+        watch: &mut dyn FnMut() -> Watch,
+    ) -> Result<Answers, Answer> {
+        self.ready("DATA")?;
+        if watch() == Watch::Gone {
+            return Err(self.fail(Cause::ClientGone, "DATA"));
+        }
+        self.open_data()?;
+        self.send(mail, watch)?;
+        let deadline = self.deadline(self.timeouts.dot);
+        match self.protocol {
+            Protocol::Smtp => Ok(Answers::All(self.outcome(deadline))),
+            Protocol::Lmtp => {
+                // Behind a reply that is none nobody knows whose the next one is: what broke the line broke it for the rest.
+                let mut answers: Vec<Answer> = Vec::with_capacity(self.accepted);
+                for _ in 0..self.accepted {
+                    let answer = match (answers.last(), self.broken) {
+                        (Some(before), Some(_)) if before.cause != Cause::Said => before.clone(),
+                        (Some(_), Some(cause)) => doubtful(self.fail(cause, DOT)),
+                        _ => self.outcome(deadline),
+                    };
+                    answers.push(answer);
+                }
+                Ok(Answers::Each(answers))
+            }
+        }
+    }
+
+    /// One reply to the final dot.
+    fn outcome(&mut self, deadline: Instant) -> Answer {
+        let reply = match self.receive(DOT, deadline, &mut |_| {}) {
+            Ok(reply) => reply,
+            Err(answer) => return doubtful(answer),
+        };
+        let answer = self.judge(reply, Class::Done, DOT);
+        match answer.cause {
+            Cause::Said => answer,
+            _ => doubtful(answer),
+        }
+    }
+
+    /// Ends the line with what the next hop said without having been asked.
+    pub(super) fn out_of_step(&mut self, stage: &'static str) -> Answer {
+        let answer = match self.link.early_reply() {
+            Some(reply) if reply.code() == 421 => Answer::said(reply.as_temporary()),
+            Some(reply) => Answer::failed_with(Cause::OutOfStep, stage, &reply),
+            None => Answer::failed(Cause::OutOfStep, stage),
+        };
+        self.abort_for(answer.cause);
+        answer
+    }
+
+    pub(super) fn fail(&mut self, cause: Cause, stage: &'static str) -> Answer {
+        self.abort_for(cause);
+        Answer::failed(cause, stage)
+    }
+
+    pub(super) fn abort_for(&mut self, cause: Cause) {
+        self.link.cut();
+        self.broken = Some(cause);
+    }
+
+    pub(super) fn deadline(&self, patience: Duration) -> Instant {
+        deadline(patience, self.limit)
+    }
+}
+
+impl<L: Link> NextHop for Client<L> {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn limit(&mut self, deadline: Option<Instant>) {
+        self.limit = deadline;
+    }
+
+    fn replies_per_recipient(&self) -> bool {
+        self.protocol == Protocol::Lmtp
+    }
+
+    fn introduce(&mut self, origin: &Origin) -> Answer {
+        let mut outcome = Answer::done();
+        for line in xforward::commands(origin, &self.capabilities.xforward) {
+            let answer = self.command("XFORWARD", CommandLine::plain(&line), self.timeouts.mail);
+            if !answer.is_done() {
+                outcome = answer;
+                if self.broken.is_some() {
+                    break;
+                }
+            }
+        }
+        outcome
+    }
+
+    fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer {
+        self.is_in_transaction = true;
+        self.accepted = 0;
+        self.command(
+            "MAIL",
+            CommandLine::mail(sender, params),
+            self.timeouts.mail,
+        )
+    }
+
+    fn rcpt(&mut self, recipient: &Path, params: &[u8]) -> Answer {
+        let answer = self.command(
+            "RCPT",
+            CommandLine::rcpt(recipient, params),
+            self.timeouts.rcpt,
+        );
+        self.accepted = self.accepted.saturating_add(usize::from(answer.is_done()));
+        answer
+    }
+
+    fn data(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
+        match self.try_data(mail, watch) {
+            Ok(answers) => {
+                self.is_in_transaction = !answers.are_done();
+                answers
+            }
+            Err(answer) => Answers::All(answer),
+        }
+    }
+
+    fn reset(&mut self) -> Answer {
+        let answer = self.command("RSET", CommandLine::plain("RSET"), self.timeouts.rset);
+        self.is_in_transaction = !answer.is_done();
+        answer
+    }
+
+    fn quit(&mut self) {
+        if self.is_usable() {
+            self.command("QUIT", CommandLine::plain("QUIT"), self.timeouts.quit);
+        }
+        self.abort();
+    }
+
+    fn abort(&mut self) {
+        self.abort_for(Cause::Lost);
+    }
+
+    fn is_in_transaction(&self) -> bool {
+        self.is_in_transaction
+    }
+
+    fn is_usable(&mut self) -> bool {
+        self.broken.is_none() && self.link.state() == State::Quiet
+    }
+}
+
+const DOT: &str = "end of the message";
+
+/// Zero would mean for ever.
+const TICK: Duration = Duration::from_millis(1);
+
+pub(super) fn deadline(patience: Duration, limit: Option<Instant>) -> Instant {
+    let deadline = Instant::now() + patience;
+    limit.map_or(deadline, |limit| limit.min(deadline))
+}
+
+pub(super) fn remaining(deadline: Instant) -> Option<Duration> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    (left >= TICK).then_some(left)
+}
+
+fn doubtful(answer: Answer) -> Answer {
+    Answer {
+        is_doubtful: answer.cause != Cause::ClientGone,
+        ..answer
+    }
+}

@@ -1,0 +1,211 @@
+//! What a worker needs to be let in by its next hops and must not read itself: passwords, and the certificates it trusts.
+//!
+//! Made in the master, with its privileges, at the start and on reload; workers inherit it. So a password file belongs to root
+//! alone, a wrong file refuses the configuration, and no file is read while a mail is in hand.
+//!
+//! Must never: show a password, in a log, a panic or a reply.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use data_encoding::BASE64;
+use mimicry_core::config::endpoint::NextHop;
+use mimicry_core::config::typed::{Login, Relay, Tls};
+use mimicry_core::reply::Reply;
+use rustls::ClientConfig;
+
+use super::command::CommandLine;
+use super::route::{Check, Route, security};
+use super::tls;
+
+/// Octets of a password file that are read.
+const MAX_PASSWORD_FILE: u64 = 16 * 1024;
+
+/// All of it.
+#[derive(Debug, Default)]
+pub struct Keys {
+    tls: HashMap<(Check, Option<PathBuf>), Arc<ClientConfig>>,
+    passwords: HashMap<PathBuf, Password>,
+}
+
+impl Keys {
+    /// Reads what these settings name. An error is one sentence that names the file.
+    pub fn load<'r>(relays: impl IntoIterator<Item = &'r Relay>) -> Result<Keys, String> {
+        let mut keys = Keys::default();
+        for relay in relays {
+            if let Some(next_hop) = &relay.next_hop {
+                keys.add(next_hop, relay.tls, &relay.ca_file, &relay.login)?;
+            }
+        }
+        Ok(keys)
+    }
+
+    pub(super) fn add(
+        &mut self,
+        next_hop: &NextHop,
+        tls: Tls,
+        ca_file: &Option<PathBuf>,
+        login: &Option<Login>,
+    ) -> Result<(), String> {
+        self.trust(security(next_hop, tls).check(), ca_file)?;
+        if let Some(Login { password_file, .. }) = login
+            && !self.passwords.contains_key(password_file)
+        {
+            let password = Password::read(password_file)?;
+            self.passwords.insert(password_file.clone(), password);
+        }
+        Ok(())
+    }
+
+    fn trust(&mut self, check: Option<Check>, ca_file: &Option<PathBuf>) -> Result<(), String> {
+        let Some(check) = check else {
+            return Ok(());
+        };
+        let key = key(check, ca_file);
+        if !self.tls.contains_key(&key) {
+            let config = match check {
+                Check::Any => tls::any_certificate(),
+                Check::Valid => tls::valid_certificates(ca_file.as_deref()),
+            }?;
+            self.tls.insert(key, Arc::new(config));
+        }
+        Ok(())
+    }
+
+    /// `None`: no TLS is wanted for it, or it was not among those that were loaded.
+    pub fn tls(&self, route: &Route) -> Option<Arc<ClientConfig>> {
+        let check = route.security().check()?;
+        self.tls.get(&key(check, &route.ca_file)).map(Arc::clone)
+    }
+
+    pub fn password(&self, login: &Login) -> Option<&Password> {
+        self.passwords.get(&login.password_file)
+    }
+}
+
+/// Where any certificate will do, no file matters.
+fn key(check: Check, ca_file: &Option<PathBuf>) -> (Check, Option<PathBuf>) {
+    match check {
+        Check::Any => (check, None),
+        Check::Valid => (check, ca_file.clone()),
+    }
+}
+
+/// A password.
+pub struct Password(Vec<u8>);
+
+impl Password {
+    /// The first line of the file, which nobody but its owner may read.
+    pub fn read(path: &Path) -> Result<Password, String> {
+        let fault = |what: &dyn fmt::Display| format!("password_file {}: {what}", path.display());
+        let file = File::open(path).map_err(|error| fault(&error))?;
+        let mode = file.metadata().map_err(|error| fault(&error))?.mode();
+        if mode & 0o077 != 0 {
+            return Err(fault(&format_args!(
+                "others than its owner may read or change it (mode {:04o}); chmod 600",
+                mode & 0o7777
+            )));
+        }
+        let mut text = Vec::new();
+        file.take(MAX_PASSWORD_FILE)
+            .read_to_end(&mut text)
+            .map_err(|error| fault(&error))?;
+        let line = text.split(|octet| *octet == b'\n').next().unwrap_or(b"");
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        if line.is_empty() {
+            return Err(fault(&"its first line is empty"));
+        }
+        if line.contains(&0) {
+            return Err(fault(&"there is a NUL in its first line"));
+        }
+        Ok(Password(line.to_vec()))
+    }
+
+    /// RFC 4616, with the initial response (RFC 4954 section 4).
+    pub(super) fn plain(&self, user: &str) -> Result<CommandLine, Reply> {
+        let message = [b"\0", user.as_bytes(), b"\0", &self.0].concat();
+        CommandLine::plain(&format!("AUTH PLAIN {}", BASE64.encode(&message)))
+    }
+
+    /// The older dialogue: user and password, one after the other.
+    pub(super) fn login(&self, user: &str) -> Vec<Result<CommandLine, Reply>> {
+        vec![
+            CommandLine::plain("AUTH LOGIN"),
+            CommandLine::plain(&BASE64.encode(user.as_bytes())),
+            CommandLine::plain(&BASE64.encode(&self.0)),
+        ]
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password")
+    }
+}
+
+/// For a route in tests.
+#[cfg(test)]
+impl From<&str> for Password {
+    fn from(text: &str) -> Password {
+        Password(text.as_bytes().to_vec())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn read(content: &[u8], mode: u32) -> Result<Vec<u8>, String> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("password");
+        std::fs::write(&path, content).unwrap();
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+        Password::read(&path).map(|password| password.0)
+    }
+
+    /// man: mimicry.toml(5) "Others than its owner must not be able to read it"
+    #[test]
+    fn password_files() {
+        for (content, expected) in [
+            (&b"secret"[..], &b"secret"[..]),
+            (b"secret\n", b"secret"),
+            (b"secret\r\nmore\n", b"secret"),
+            (b" with blanks \n", b" with blanks "),
+            (b"\xff\xfe\n", b"\xff\xfe"),
+        ] {
+            assert_eq!(read(content, 0o600).unwrap(), expected);
+        }
+        for (content, mode, fault) in [
+            (&b"secret"[..], 0o640, "may read or change it (mode 0640)"),
+            (b"secret", 0o604, "may read or change it"),
+            (b"secret", 0o620, "may read or change it"),
+            (b"", 0o600, "is empty"),
+            (b"\nsecret", 0o600, "is empty"),
+            (b"a\0b", 0o600, "NUL"),
+        ] {
+            let error = read(content, mode).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+            assert!(!error.contains("secret"), "{error}");
+        }
+        assert!(Password::read(Path::new("/nowhere")).is_err());
+    }
+
+    #[test]
+    fn a_password_is_not_shown() {
+        let password = Password::from("secret");
+        let line = password.plain("me").unwrap();
+        assert_eq!(line.to_string(), "AUTH PLAIN AG1lAHNlY3JldA==\r\n");
+        let lines = password.login("me");
+        let shown = format!("{password:?} {line:?} {lines:?}");
+        for part in ["secret", "AG1lAHNl", "c2Vj", "bWU="] {
+            assert!(!shown.contains(part), "{shown}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! A next hop together with how it is spoken to. Two that differ in anything have lines of their own.
+//!
+//! Must never: hold a secret; it names the files that do ([`super::keys`]).
+
+use std::path::PathBuf;
+
+use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
+use mimicry_core::config::typed::{LmtpPartial, Login, Relay, Timeouts, Tls};
+
+/// Where a mail goes, and on what terms.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Route {
+    pub next_hop: NextHop,
+    pub tls: Tls,
+    pub ca_file: Option<PathBuf>,
+    pub login: Option<Login>,
+    pub lmtp_partial: LmtpPartial,
+    /// The name given in EHLO.
+    pub helo: String,
+    pub timeouts: Timeouts,
+}
+
+/// How much TLS a next hop gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Security {
+    Clear,
+    /// STARTTLS where it is offered and works; with any certificate.
+    May,
+    /// STARTTLS; nothing is said without it.
+    Must(Check),
+    /// From the first octet.
+    Implicit(Check),
+}
+
+/// What is asked of a certificate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Check {
+    /// None is refused: who listens learns nothing, who stands in between learns all.
+    Any,
+    /// The name of the next hop, the dates, and descent from an authority that is trusted.
+    Valid,
+}
+
+impl Route {
+    /// `None` = the settings name no next hop. `hostname` is the name that mimicry has otherwise.
+    pub fn of(relay: &Relay, hostname: &str) -> Option<Route> {
+        Some(Route {
+            next_hop: relay.next_hop.clone()?,
+            tls: relay.tls,
+            ca_file: relay.ca_file.clone(),
+            login: relay.login.clone(),
+            lmtp_partial: relay.lmtp_partial,
+            helo: relay
+                .helo_name
+                .clone()
+                .unwrap_or_else(|| hostname.to_string()),
+            timeouts: relay.timeouts,
+        })
+    }
+
+    /// Must each recipient have a transaction of its own, because a client that speaks `client` hears one reply for all of
+    /// them while the next hop gives one for each?
+    pub fn is_one_by_one(&self, client: Protocol) -> bool {
+        let speaks_lmtp = matches!(
+            self.next_hop,
+            NextHop::Server {
+                protocol: Protocol::Lmtp,
+                ..
+            }
+        );
+        speaks_lmtp && client == Protocol::Smtp && self.lmtp_partial == LmtpPartial::Single
+    }
+
+    pub fn security(&self) -> Security {
+        security(&self.next_hop, self.tls)
+    }
+}
+
+/// What `tls` means for a next hop. A unix socket never leaves the machine, and smtps:// has TLS whatever `tls` says; only
+/// the certificate may be anything then if it says so.
+pub fn security(next_hop: &NextHop, tls: Tls) -> Security {
+    match (next_hop, tls) {
+        (
+            NextHop::Maildir(_)
+            | NextHop::Server {
+                address: Address::Unix(_),
+                ..
+            },
+            _,
+        ) => Security::Clear,
+        (
+            NextHop::Server {
+                implicit_tls: true, ..
+            },
+            Tls::None | Tls::Verify,
+        ) => Security::Implicit(Check::Valid),
+        (
+            NextHop::Server {
+                implicit_tls: true, ..
+            },
+            Tls::May | Tls::Encrypt,
+        ) => Security::Implicit(Check::Any),
+        (_, Tls::None) => Security::Clear,
+        (_, Tls::May) => Security::May,
+        (_, Tls::Encrypt) => Security::Must(Check::Any),
+        (_, Tls::Verify) => Security::Must(Check::Valid),
+    }
+}
+
+impl Security {
+    /// `None` = no TLS.
+    pub fn check(self) -> Option<Check> {
+        match self {
+            Security::Clear => None,
+            Security::May => Some(Check::Any),
+            Security::Must(check) | Security::Implicit(check) => Some(check),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// man: mimicry.toml(5) "A unix socket has no TLS."
+    /// man: mimicry.toml(5) "smtps:// has TLS from the first octet, with a valid certificate unless this says may or encrypt."
+    #[test]
+    fn what_tls_means() {
+        use Check::{Any, Valid};
+        use Security::{Clear, Implicit, May, Must};
+        for (next_hop, none, may, encrypt, verify) in [
+            ("smtp://mx", Clear, May, Must(Any), Must(Valid)),
+            ("lmtp://mx:24", Clear, May, Must(Any), Must(Valid)),
+            (
+                "smtps://mx",
+                Implicit(Valid),
+                Implicit(Any),
+                Implicit(Any),
+                Implicit(Valid),
+            ),
+            ("lmtp:///run/l", Clear, Clear, Clear, Clear),
+            ("smtp:///run/s", Clear, Clear, Clear, Clear),
+        ] {
+            let hop = NextHop::parse(next_hop).unwrap();
+            let found =
+                [Tls::None, Tls::May, Tls::Encrypt, Tls::Verify].map(|tls| security(&hop, tls));
+            assert_eq!(found, [none, may, encrypt, verify], "{next_hop}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! TLS as a client: which certificates will do.
+//!
+//! rustls with ring: TLS 1.2 and 1.3, nothing older. No session is kept for the next connection: a line carries many mails.
+//!
+//! Must never: take a certificate that does not hold where a valid one is asked for.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rustls::client::Resumption;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, ring};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+
+/// The name, the dates and the descent of a certificate count. `ca_file` = the authorities, instead of the system's.
+pub fn valid_certificates(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
+    let roots = match ca_file {
+        Some(path) => from_file(path)?,
+        None => of_system()?,
+    };
+    let mut config = builder()?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// Whoever it is.
+pub fn any_certificate() -> Result<ClientConfig, String> {
+    let verifier = AnyCertificate(provider());
+    let mut config = builder()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(ring::default_provider())
+}
+
+fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier>, String> {
+    ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))
+}
+
+fn from_file(path: &Path) -> Result<RootCertStore, String> {
+    let fault = |what: String| format!("ca_file {}: {what}", path.display());
+    let mut roots = RootCertStore::empty();
+    for certificate in
+        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?
+    {
+        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
+        roots
+            .add(certificate)
+            .map_err(|error| fault(error.to_string()))?;
+    }
+    if roots.is_empty() {
+        return Err(fault("there is no certificate in it".into()));
+    }
+    Ok(roots)
+}
+
+/// Certificates of the system that are none are passed over, as other programs do.
+fn of_system() -> Result<RootCertStore, String> {
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let why = found
+            .errors
+            .first()
+            .map_or_else(String::new, |error| format!(" ({error})"));
+        return Err(format!(
+            "this system trusts no certificate authority{why}: install ca-certificates, or name a file in ca_file"
+        ));
+    }
+    Ok(roots)
+}
+
+/// Takes every certificate. Its signatures are not looked at either: they would prove that somebody has the key of a
+/// certificate that anybody can make, and old certificates cannot be read at all.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        _message: &[u8],
+        _certificate: &CertificateDer<'_>,
+        _signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        Ok(HandshakeSignatureValid::assertion())
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_authorities() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("ca.pem");
+        let begin = "-----BEGIN CERTIFICATE-----\n";
+        for (content, fault) in [
+            ("", "there is no certificate in it"),
+            ("no PEM at all\n", "there is no certificate in it"),
+            (begin, "ca_file "),
+            (
+                &format!("{begin}AAAA\n-----END CERTIFICATE-----\n"),
+                "ca_file ",
+            ),
+        ] {
+            std::fs::write(&path, content).unwrap();
+            let error = valid_certificates(Some(&path)).unwrap_err();
+            assert!(error.contains(fault), "{error}");
+        }
+        assert!(valid_certificates(Some(Path::new("/nowhere"))).is_err());
+        assert!(any_certificate().is_ok());
+    }
+}

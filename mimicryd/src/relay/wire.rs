@@ -1,0 +1,263 @@
+//! Our own connection: `lmtp:`, unix sockets, STARTTLS and `smtps://`.
+//!
+//! `smtps://` is spoken here and not through lettre. The guarantees of `client.rs` rest on seeing what has arrived without
+//! taking it; through lettre's TLS one sees ciphertext, so that a reply too many, a dripping reply and a reply before the dot could
+//! not be told apart from a good one, and tickets that a TLS 1.3 server sends unasked would look like speech.
+//!
+//! **STARTTLS.** Whatever came in the clear ends at the upgrade: if anything stands behind the 220 the line is out of step
+//! (somebody put it there), and what EHLO said before does not count. Where TLS is only wished for (`may`), a server that refuses it or
+//! breaks it off gets a second line, in the clear; a line that is out of step does not.
+//!
+//! Known limits: as in `smtp.rs`, a reply that comes within the microseconds between our last look and the writing of the dot
+//! is not counted, but the dot leaves: a 4xx that may double. Over a unix socket nothing can be held back, so that there the window
+//! lasts until the write is done and such a reply is taken for the answer; what follows it is then a reply too many.
+//!
+//! Must never: wait without a deadline, or hold more than one reply and what a read brings behind it.
+
+use std::io::{ErrorKind, IoSlice};
+use std::sync::Arc;
+use std::time::Instant;
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::reply::Reply;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+
+use super::client::{Client, Link, State, Taken, deadline};
+use super::command::CommandLine;
+use super::reader::{Reading, read};
+use super::route::{Route, Security};
+use super::stream::{Heard, NoTls, Place, Stream};
+use super::{Answer, Cause};
+
+/// A line to a server of SMTP or LMTP.
+pub type WireHop = Client<Wire>;
+
+/// Our connection.
+pub struct Wire {
+    stream: Stream,
+    /// What was read and not taken.
+    arrived: Vec<u8>,
+}
+
+/// What a line begins with.
+pub struct Terms<'t> {
+    pub route: &'t Route,
+    pub protocol: Protocol,
+    pub place: Place<'t>,
+    /// The name that the certificate must bear.
+    pub name: Option<ServerName<'static>>,
+    /// As the route's [`Security`] wants it.
+    pub tls: Option<Arc<ClientConfig>>,
+    pub limit: Option<Instant>,
+}
+
+impl WireHop {
+    pub fn connect(terms: &Terms<'_>) -> Result<WireHop, Answer> {
+        let security = terms.route.security();
+        match WireHop::connect_with(terms, security) {
+            Err(answer) if answer.cause == Cause::Tls && security == Security::May => {
+                log::warn!(
+                    "{}: no TLS, the mail goes in the clear: {}",
+                    terms.route.next_hop,
+                    answer.reply
+                );
+                WireHop::connect_with(terms, Security::Clear)
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn connect_with(terms: &Terms<'_>, security: Security) -> Result<WireHop, Answer> {
+        let Route { timeouts, helo, .. } = terms.route;
+        let until = deadline(timeouts.connect, terms.limit);
+        let stream = Stream::connect(terms.place, until)
+            .map_err(|cause| Answer::failed(cause, "connect"))?;
+        let link = Wire {
+            stream,
+            arrived: Vec::new(),
+        };
+        let mut hop = Client::new(link, terms.protocol, *timeouts, terms.limit);
+        if let Security::Implicit(_) = security {
+            hop.upgrade(terms)?;
+        }
+        hop.greeting()?;
+        // A server that must know STARTTLS knows EHLO.
+        match security {
+            Security::Must(_) => hop.hello(helo)?,
+            _ => hop.hello_or_helo(helo)?,
+        }
+        if matches!(security, Security::May | Security::Must(_)) {
+            let is_offered = hop.capabilities.starttls;
+            if is_offered {
+                hop.ask_for_tls()?;
+                hop.upgrade(terms)?;
+                hop.hello(helo)?;
+            } else if security != Security::May {
+                return Err(no_tls("the next hop does not offer STARTTLS"));
+            }
+        }
+        Ok(hop)
+    }
+
+    /// STARTTLS (RFC 3207), up to its 220.
+    fn ask_for_tls(&mut self) -> Result<(), Answer> {
+        const STAGE: &str = "STARTTLS";
+        let line = CommandLine::plain(STAGE).map_err(Answer::own)?;
+        let reply = self.exchange(STAGE, &line, self.timeouts.helo, &mut |_| {})?;
+        let said = reply.to_string();
+        self.must_be_done(reply, STAGE).map_err(|answer| {
+            if answer.cause == Cause::Said {
+                no_tls(&format!("the next hop refuses STARTTLS: {said}"))
+            } else {
+                answer
+            }
+        })?;
+        if self.link.state() == State::Talking {
+            return Err(self.out_of_step(STAGE));
+        }
+        Ok(())
+    }
+
+    fn upgrade(&mut self, terms: &Terms<'_>) -> Result<(), Answer> {
+        let until = self.deadline(self.timeouts.helo);
+        let (Some(config), Some(name)) = (&terms.tls, &terms.name) else {
+            return Err(self.fail(Cause::Own, "TLS"));
+        };
+        let begun = self
+            .link
+            .stream
+            .start_tls(Arc::clone(config), name.clone(), until);
+        begun.map_err(|fault| {
+            self.abort_for(Cause::Tls);
+            match fault {
+                NoTls::Refused(rustls::Error::InvalidCertificate(why)) => {
+                    no_tls(&format!("the next hop's certificate does not hold: {why}"))
+                }
+                NoTls::Refused(why) => no_tls(&format!("no TLS with the next hop: {why}")),
+                NoTls::Failed(Cause::TimedOut) => no_tls("the next hop falls silent as TLS begins"),
+                NoTls::Failed(_) => no_tls("the next hop breaks off as TLS begins"),
+            }
+        })
+    }
+
+    /// Can nobody listen on the line?
+    pub fn is_encrypted(&self) -> bool {
+        self.link.stream.is_encrypted()
+    }
+}
+
+/// RFC 3463: 4.7.5 = cryptographic failure.
+fn no_tls(text: &str) -> Answer {
+    Answer {
+        cause: Cause::Tls,
+        ..Answer::own(Reply::own(451, "4.7.5", text))
+    }
+}
+
+impl Wire {
+    fn write_all(&mut self, mut block: &mut [IoSlice<'_>], deadline: Instant) -> Result<(), Cause> {
+        loop {
+            let written = if block.is_empty() {
+                // When the last octet has left, an answer may be there before anybody looks.
+                match self.stream.flush() {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => Err(ErrorKind::WouldBlock),
+                    Err(error) => Err(error.kind()),
+                }
+            } else {
+                match self.state() {
+                    State::Quiet => {}
+                    State::Talking => return Err(Cause::OutOfStep),
+                    State::Closed => return Err(Cause::Lost),
+                }
+                self.stream.write(block).map_err(|error| error.kind())
+            };
+            match written {
+                Ok(count) => IoSlice::advance_slices(&mut block, count),
+                Err(ErrorKind::Interrupted) => {}
+                Err(ErrorKind::WouldBlock) if Instant::now() >= deadline => {
+                    return Err(Cause::TimedOut);
+                }
+                Err(ErrorKind::WouldBlock) => {
+                    self.stream.wait(true, deadline).map_err(|_| Cause::Lost)?
+                }
+                Err(_) => return Err(Cause::Lost),
+            }
+        }
+    }
+}
+
+impl Link for Wire {
+    fn state(&mut self) -> State {
+        if !self.arrived.is_empty() {
+            return State::Talking;
+        }
+        match self.stream.read(&mut self.arrived) {
+            Heard::Octets => State::Talking,
+            Heard::Nothing => State::Quiet,
+            Heard::End => State::Closed,
+        }
+    }
+
+    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause> {
+        self.stream.hold_back(true);
+        let written = self.write_all(&mut [IoSlice::new(line.as_bytes())], deadline);
+        // The next hop cannot have seen the line.
+        let early = self.state();
+        self.stream.hold_back(false);
+        written?;
+        match early {
+            State::Talking if self.stream.is_tcp() => Err(Cause::OutOfStep),
+            _ => Ok(()),
+        }
+    }
+
+    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
+        loop {
+            match read(&self.arrived) {
+                Reading::Complete(received) => {
+                    look(&received.lines);
+                    let (reply, length) = (received.reply(), received.length);
+                    self.arrived.drain(..length);
+                    return Ok(Taken {
+                        reply,
+                        is_in_order: true,
+                    });
+                }
+                Reading::Malformed => return Err(Cause::NotUnderstood),
+                Reading::Incomplete => {}
+            }
+            match self.stream.read(&mut self.arrived) {
+                Heard::Octets => continue,
+                Heard::End => return Err(Cause::Lost),
+                Heard::Nothing if Instant::now() >= deadline => return Err(Cause::TimedOut),
+                Heard::Nothing => self.stream.wait(false, deadline).map_err(|_| Cause::Lost)?,
+            }
+        }
+    }
+
+    fn early_reply(&mut self) -> Option<Reply> {
+        self.take(Instant::now(), &mut |_| {})
+            .ok()
+            .map(|taken| taken.reply)
+    }
+
+    fn write(
+        &mut self,
+        block: &mut [IoSlice<'_>],
+        is_last: bool,
+        deadline: Instant,
+    ) -> Result<(), Cause> {
+        // The end of the message and its dot leave together.
+        self.stream.hold_back(is_last);
+        self.write_all(block, deadline)
+    }
+
+    fn cut(&mut self) {
+        self.stream.cut();
+    }
+}
+
+#[cfg(test)]
+mod tests;
