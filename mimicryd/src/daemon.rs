@@ -7,7 +7,6 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::LogTarget;
 use mimicry_core::config::{self, Config};
 use mimicry_core::registry::Registry;
@@ -17,6 +16,7 @@ use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
 use crate::sys::{privileges, process};
+use crate::worker::certificates::Certificates;
 use crate::worker::serve::Server;
 
 /// The daemon of one configuration file.
@@ -47,23 +47,18 @@ impl Program for Daemon {
         config
             .ready_to_run()
             .map_err(|mistakes| Refused::from(&mistakes))?;
-        if let Some(what) = unsupported(&config) {
-            let text = format!("{}: {what}", self.path.display());
-            return Err(Refused {
-                line: text.clone(),
-                text: format!("{text}\n"),
-            });
-        }
         Ok(Arc::new(config))
     }
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load([&config.relay])?);
+        let certificates = Arc::new(Certificates::load(&config.listen)?);
         Ok(Rc::new(move |_slot| {
             Ok(Box::new(Server::new(
                 Arc::clone(&config),
                 Arc::clone(&keys),
+                Arc::clone(&certificates),
             )?))
         }))
     }
@@ -123,22 +118,4 @@ pub fn owner(config: &Config) -> Option<(Uid, Gid)> {
         .into_iter()
         .find_map(|user| privileges::find_user(user, group).ok().flatten())
         .map(|identity| (identity.uid, identity.gid))
-}
-
-/// What the configuration file can say and this version does not do: it refuses, so that nobody believes in a TLS that is
-/// not there.
-fn unsupported(config: &Config) -> Option<&'static str> {
-    config.listen.iter().find_map(|listen| {
-        if listen.tls.is_some() {
-            Some("this version does not offer STARTTLS on a listener")
-        } else if !listen.xforward_clients.is_empty() {
-            Some("this version does not take XFORWARD")
-        } else if !listen.proxy_clients.is_empty() {
-            Some("this version does not take the PROXY protocol")
-        } else if listen.protocol == Protocol::Lmtp {
-            Some("this version has no LMTP listener")
-        } else {
-            None
-        }
-    })
 }

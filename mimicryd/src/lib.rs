@@ -4,12 +4,13 @@
 //! - [`daemon`]: the program that the master runs
 //! - [`master`]: binds, forks, replaces, reloads · [`worker`]: serves one connection after the other
 //! - [`smtp`]: the server without I/O · [`relay`]: the client of the next hop
-//! - `clock`: the time for people · [`logging`]: the log · [`sys`]: system calls, and all unsafe code
+//! - `channel`: a socket in the clear or inside TLS, for both · `clock`: the time for people · [`logging`]: the log · [`sys`]: system calls, and all unsafe code
 //!
 //! Must never: decide about mail. That is `mimicry_core::engine`, which the command line and the daemon call alike.
 
 #![deny(unsafe_code)]
 
+mod channel;
 pub mod cli;
 mod clock;
 pub mod daemon;

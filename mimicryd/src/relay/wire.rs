@@ -27,8 +27,9 @@ use super::client::{Client, Link, State, Taken, deadline};
 use super::command::CommandLine;
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
-use super::stream::{Heard, NoTls, Place, Stream};
+use super::stream::{Heard, Place, Stream};
 use super::{Answer, Cause};
+use crate::channel::NoTls;
 
 /// A line to a server of SMTP or LMTP.
 pub type WireHop = Client<Wire>;
@@ -135,8 +136,8 @@ impl WireHop {
                     no_tls(&format!("the next hop's certificate does not hold: {why}"))
                 }
                 NoTls::Refused(why) => no_tls(&format!("no TLS with the next hop: {why}")),
-                NoTls::Failed(Cause::TimedOut) => no_tls("the next hop falls silent as TLS begins"),
-                NoTls::Failed(_) => no_tls("the next hop breaks off as TLS begins"),
+                NoTls::TimedOut => no_tls("the next hop falls silent as TLS begins"),
+                NoTls::Lost => no_tls("the next hop breaks off as TLS begins"),
             }
         })
     }

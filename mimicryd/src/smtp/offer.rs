@@ -23,7 +23,7 @@ pub struct Offer {
 }
 
 impl Offer {
-    /// All that we can do for everybody, with mails of up to `size` octets.
+    /// All that we can, with mails of up to `size` octets; what needs trust or a certificate the listener decides.
     pub fn ours(size: usize) -> Offer {
         Offer {
             pipelining: true,
@@ -32,9 +32,9 @@ impl Offer {
             smtputf8: true,
             dsn: true,
             enhanced_status_codes: true,
-            xforward: false,
+            xforward: true,
             auth: false,
-            starttls: false,
+            starttls: true,
         }
     }
 

@@ -1454,7 +1454,7 @@ impl Script {
                 junk_commands: 10,
                 bare_newline: BareNewline::Normalize,
             },
-            offer: Offer::ours(1000),
+            offer: for_everybody(1000),
             welcome: true,
             max_line: 200,
             hop: VecDeque::new(),
@@ -1495,7 +1495,7 @@ impl Script {
             "junk" => self.terms.junk_commands = number as u32,
             "mail" => {
                 self.terms.mail = number;
-                self.offer = Offer::ours(number);
+                self.offer = for_everybody(number);
             }
             "xforward" => self.offer.xforward = true,
             "auth" => self.offer.auth = true,
@@ -1697,6 +1697,10 @@ impl<'s> Play<'s> {
             self.done.push(format!("S: {line}"));
         }
     }
+}
+
+fn for_everybody(size: usize) -> Offer {
+    Offer::ours(size).without(["XFORWARD", "STARTTLS"])
 }
 
 fn judged_by(origin: &Origin) -> String {

@@ -7,6 +7,8 @@
 
 #![forbid(unsafe_code)]
 
+pub mod certificates;
+mod link;
 pub mod serve;
 mod trace;
 mod transaction;

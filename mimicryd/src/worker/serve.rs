@@ -1,26 +1,25 @@
-//! Serves one connection: the socket on one side, the session's steps on the other, the relay between.
+//! Serves one connection: the link to the client on one side, the session's steps on the other, the relay between.
 //!
 //! Everything about SMTP is decided by [`Session`], everything about a mail by [`transaction`]; this is who reads,
 //! writes and looks at the clock.
 //!
 //! Must never: write a final reply before the next hop has given its own, or wait without a deadline.
-//!
-//! Slightly longer than 600 lines: what belongs to one connection stands together.
 
-use std::io::{self, ErrorKind, Read, Write};
+use std::io;
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use ipnet::IpNet;
 use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::Recipient;
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
 use mimicry_core::rule::plan;
-use nix::poll::{PollFd, PollFlags};
-use socket2::Socket;
+use rustls::ServerConfig;
 
+use super::certificates::Certificates;
+use super::link::{Heard, Link};
 use super::transaction::{self, Class, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::master::listen::Peer;
@@ -28,15 +27,21 @@ use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
+use crate::smtp::proxy::{self, Start};
 use crate::smtp::session::{DataPlan, Leave, Replies, Session, Step, Terms};
 use crate::smtp::wire::Wire;
-use crate::sys::poll;
 
 /// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
 const BEFORE_QUEUE: Duration = Duration::from_secs(90);
 
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
 const RATE_GRACE: Duration = Duration::from_secs(30);
+
+/// How long a load balancer may take to say whose connection it is.
+const PROXY: Duration = Duration::from_secs(5);
+
+/// How long a client may take to begin TLS.
+const HANDSHAKE: Duration = Duration::from_secs(30);
 
 /// The server of one worker.
 pub struct Server {
@@ -46,11 +51,16 @@ pub struct Server {
     route: Route,
     pool: Pool,
     wire: Wire,
+    certificates: Arc<Certificates>,
 }
 
 impl Server {
     /// Made in the worker. Names are resolved here, never during a mail.
-    pub fn new(config: Arc<Config>, keys: Arc<Keys>) -> Result<Server, String> {
+    pub fn new(
+        config: Arc<Config>,
+        keys: Arc<Keys>,
+        certificates: Arc<Certificates>,
+    ) -> Result<Server, String> {
         let hostname = hostname(&config);
         let Some(route) = Route::of(&config.relay, &hostname) else {
             return Err("the configuration has no next hop".into());
@@ -70,6 +80,7 @@ impl Server {
             terms,
             route,
             pool,
+            certificates,
             config,
         })
     }
@@ -117,27 +128,40 @@ impl Serve for Server {
         };
         self.pool.tidy();
         self.wire.reset(self.config.limits.line);
-        let welcome = is_welcome(listen, &connection.peer);
+        let mut link = Link::new(connection.socket, &mut self.wire, life);
+        let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
+            log::warn!(
+                "{} on {}: no header of the PROXY protocol",
+                connection.peer,
+                listen.name
+            );
+            return SessionEnd::Served;
+        };
+        let welcome = is_balancer || is_among(&listen.clients, &peer).unwrap_or(true);
         let origin = Origin {
-            client: client(&connection.peer),
+            client: client(&peer),
+            port: port(&peer),
             listener: Some(listen.name.clone()),
             ..Origin::default()
         };
-        let offer = if welcome {
+        let tls = self.certificates.of(connection.listener);
+        let mut offer = if welcome {
             offer(&self.config, &mut self.pool, &self.route)
         } else {
             Offer::ours(self.config.limits.mail)
         };
+        offer.auth = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
+        offer.xforward &= offer.auth;
+        offer.starttls &= tls.is_some();
         let mut conversation = Conversation {
             config: &self.config,
             hostname: &self.hostname,
             route: &self.route,
             pool: &mut self.pool,
-            wire: &mut self.wire,
+            link,
             slot,
-            life,
-            peer: connection.peer,
-            socket: connection.socket,
+            peer,
+            tls,
             before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(terms, offer, origin),
             open: Open::default(),
@@ -180,6 +204,33 @@ fn offer(config: &Config, pool: &mut Pool, route: &Route) -> Offer {
     }
 }
 
+/// Whose connection it is, where a load balancer stands before the listener; and whether it is the balancer's own. `None` = it
+/// did not say.
+fn behind_balancer(link: &mut Link<'_>, listen: &Listen, peer: Peer) -> Option<(Peer, bool)> {
+    if is_among(&listen.proxy_clients, &peer) != Some(true) {
+        return Some((peer, false));
+    }
+    let deadline = Instant::now().checked_add(PROXY);
+    loop {
+        match proxy::start(link.wire.input()) {
+            Start::Malformed => return None,
+            Start::More => {}
+            Start::Header { octets, client } => {
+                link.wire.consume(octets);
+                return Some(match client {
+                    proxy::Client::Known(address) => (Peer::Inet(address), false),
+                    proxy::Client::Unknown => (peer, false),
+                    proxy::Client::Balancer => (peer, true),
+                });
+            }
+        }
+        match link.read(deadline) {
+            Ok(Heard::Octets | Heard::Wish) => {}
+            Ok(Heard::End | Heard::Nothing) | Err(_) => return None,
+        }
+    }
+}
+
 fn client(peer: &Peer) -> Option<IpAddr> {
     match peer {
         Peer::Inet(address) => Some(address.ip()),
@@ -187,14 +238,17 @@ fn client(peer: &Peer) -> Option<IpAddr> {
     }
 }
 
-/// A unix socket is guarded by its file's permissions.
-fn is_welcome(listen: &Listen, peer: &Peer) -> bool {
-    client(peer).is_none_or(|address| {
-        listen
-            .clients
-            .iter()
-            .any(|network| network.contains(&address))
-    })
+fn port(peer: &Peer) -> Option<u16> {
+    match peer {
+        Peer::Inet(address) => Some(address.port()),
+        Peer::Unix => None,
+    }
+}
+
+/// `None` = it came by a unix socket, which is guarded by its file's permissions.
+fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
+    let address = client(peer)?;
+    Some(networks.iter().any(|network| network.contains(&address)))
 }
 
 /// One session in hand.
@@ -203,11 +257,11 @@ struct Conversation<'s> {
     hostname: &'s str,
     route: &'s Route,
     pool: &'s mut Pool,
-    wire: &'s mut Wire,
+    link: Link<'s>,
     slot: &'s Slot,
-    life: &'s Life,
     peer: Peer,
-    socket: Socket,
+    /// What STARTTLS needs, if it is offered.
+    tls: Option<&'s Arc<ServerConfig>>,
     before_queue: bool,
     session: Session<'s>,
     open: Open,
@@ -246,7 +300,7 @@ impl Conversation<'_> {
             self.slot.enter(State::Session);
             self.commands()?;
             self.flush()?;
-            if self.session.is_idle() && self.life.wish() >= Wish::Drain {
+            if self.session.is_idle() && self.link.wish() >= Wish::Drain {
                 return self.leave(Leave::Stopping);
             }
             self.read_commands()?;
@@ -256,12 +310,12 @@ impl Conversation<'_> {
     /// Obeys what has come in whole lines. Replies are collected, so that a pipelining client gets them in one write.
     fn commands(&mut self) -> Result<(), Over> {
         loop {
-            let Some(line) = self.wire.line() else {
+            let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
             let step = self.session.step(line);
             self.act(step)?;
-            if self.wire.is_full() {
+            if self.link.wire.is_full() {
                 self.flush()?;
             }
         }
@@ -289,9 +343,9 @@ impl Conversation<'_> {
                     Some(step) => step,
                     None => return Ok(()),
                 },
-                Step::StartTls(_) => self.session.leave(Leave::Broken),
+                Step::StartTls(reply) => return self.start_tls(&reply),
                 Step::Close(reply) => {
-                    self.wire.say(&reply);
+                    self.link.wire.say(&reply);
                     // What cannot be said is not waited for.
                     let _ = self.flush();
                     self.forget();
@@ -303,8 +357,25 @@ impl Conversation<'_> {
 
     fn say(&mut self, replies: &Replies) {
         for reply in replies.iter() {
-            self.wire.say(reply);
+            self.link.wire.say(reply);
         }
+    }
+
+    fn start_tls(&mut self, reply: &Reply) -> Result<(), Over> {
+        self.link.wire.say(reply);
+        self.flush()?;
+        self.forget();
+        let Some(config) = self.tls else {
+            return Err(Over::Gone);
+        };
+        let deadline = Instant::now().checked_add(HANDSHAKE);
+        // In the clear nothing may be said any more.
+        if let Err(why) = self.link.secure(config, deadline) {
+            log::warn!("{}: no TLS: {why}", self.peer);
+            return Err(Over::Gone);
+        }
+        self.session.secured();
+        Ok(())
     }
 
     fn leave(&mut self, why: Leave) -> Result<(), Over> {
@@ -394,7 +465,7 @@ impl Conversation<'_> {
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
     fn receive(&mut self, plan: DataPlan) -> Result<Option<Step>, Over> {
-        self.wire.say(&plan.reply);
+        self.link.wire.say(&plan.reply);
         self.flush()?;
         self.slot.enter(State::Receiving);
         let began = self.open.began.unwrap_or_else(Instant::now);
@@ -409,6 +480,7 @@ impl Conversation<'_> {
             config: self.config,
             hostname: self.hostname,
             origin: self.session.origin().clone(),
+            connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
             plan,
             received,
@@ -416,16 +488,13 @@ impl Conversation<'_> {
             limit: self.open.limit,
         };
         let mut classes = std::mem::take(&mut self.open.classes);
-        let socket = &self.socket;
-        let input = self.wire.input().is_empty();
+        let link = &mut self.link;
         let slot = self.slot;
         let mut watch = || {
             slot.enter(State::Relaying);
-            // What the client has sent ahead stands before its end of file.
-            if input && has_gone(socket) {
-                Watch::Gone
-            } else {
-                Watch::Stays
+            match link.has_gone() {
+                true => Watch::Gone,
+                false => Watch::Stays,
             }
         };
         let outcome = transaction::run(job, &mut classes, self.pool, self.route, &mut watch);
@@ -483,8 +552,8 @@ impl Conversation<'_> {
         let began = Instant::now();
         let mut octets = 0u64;
         loop {
-            let Fed { taken, ended } = reader.feed(self.wire.input());
-            self.wire.consume(taken);
+            let Fed { taken, ended } = reader.feed(self.link.wire.input());
+            self.link.wire.consume(taken);
             octets = octets.saturating_add(taken as u64);
             if let Some(ended) = ended {
                 return Ok(ended);
@@ -493,12 +562,12 @@ impl Conversation<'_> {
                 return self.give_up(Leave::TooLong);
             }
             let deadline = self.idle_deadline();
-            match self.read(deadline)? {
+            match self.link.read(deadline)? {
                 Heard::Octets => {}
                 Heard::Nothing => return self.give_up(Leave::Idle),
                 Heard::End => return Err(Over::Gone),
                 // The mail in hand is finished; a worker that must go at once leaves it to the client.
-                Heard::Wish if self.life.wish() >= Wish::Quit => {
+                Heard::Wish if self.link.wish() >= Wish::Quit => {
                     return self.give_up(Leave::Stopping);
                 }
                 Heard::Wish => {}
@@ -520,7 +589,7 @@ impl Conversation<'_> {
     fn read_commands(&mut self) -> Result<(), Over> {
         loop {
             let deadline = self.idle_deadline();
-            match self.read(deadline)? {
+            match self.link.read(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
                 Heard::Nothing => {
@@ -532,7 +601,7 @@ impl Conversation<'_> {
                     });
                 }
                 Heard::Wish => {
-                    let wish = self.life.wish();
+                    let wish = self.link.wish();
                     if wish >= Wish::Quit || (wish >= Wish::Drain && self.session.is_idle()) {
                         return self.leave(Leave::Stopping);
                     }
@@ -547,78 +616,9 @@ impl Conversation<'_> {
         [idle, self.ends_at].into_iter().flatten().min()
     }
 
-    /// Waits for octets of the client.
-    fn read(&mut self, deadline: Option<Instant>) -> Result<Heard, Over> {
-        let known = self.life.wish();
-        loop {
-            match (&self.socket).read(self.wire.space()) {
-                Ok(0) => return Ok(Heard::End),
-                Ok(count) => {
-                    self.wire.filled(count);
-                    return Ok(Heard::Octets);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        return Ok(Heard::Nothing);
-                    }
-                    // A wish that is known already must not make this a busy loop.
-                    let mut waited = vec![PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
-                    if known < Wish::Quit {
-                        waited.push(PollFd::new(self.life.as_fd(), PollFlags::POLLIN));
-                    }
-                    poll::wait(&mut waited, deadline)?;
-                    if self.life.look() > known {
-                        return Ok(Heard::Wish);
-                    }
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-
     /// Writes what is to be said. A client that does not read is not waited for longer than one that does not speak.
     fn flush(&mut self) -> Result<(), Over> {
         let deadline = Instant::now().checked_add(self.config.limits.idle_timeout);
-        loop {
-            let outgoing = self.wire.outgoing();
-            if outgoing.is_empty() {
-                return Ok(());
-            }
-            match (&self.socket).write(outgoing) {
-                Ok(0) => return Err(Over::Gone),
-                Ok(count) => self.wire.sent(count),
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        return Err(Over::Gone);
-                    }
-                    poll::wait(
-                        &mut [PollFd::new(self.socket.as_fd(), PollFlags::POLLOUT)],
-                        deadline,
-                    )?;
-                }
-                Err(error) => return Err(error.into()),
-            }
-        }
-    }
-}
-
-/// What reading brought.
-enum Heard {
-    Octets,
-    End,
-    /// Nothing, until the deadline.
-    Nothing,
-    /// The master wants something.
-    Wish,
-}
-
-/// Has the client closed or reset its side? It is asked without waiting and without taking an octet.
-fn has_gone(socket: &Socket) -> bool {
-    let mut octet = [std::mem::MaybeUninit::uninit()];
-    match socket.peek(&mut octet) {
-        Ok(count) => count == 0,
-        Err(error) => !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        Ok(self.link.flush(deadline)?)
     }
 }

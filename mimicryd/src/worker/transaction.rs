@@ -44,7 +44,10 @@ pub struct Class {
 pub struct Job<'c> {
     pub config: &'c Config,
     pub hostname: &'c str,
+    /// By what it is judged.
     pub origin: Origin,
+    /// By what it came: not what the client said of others.
+    pub connection: Origin,
     /// For the log: an address or `unix`.
     pub peer: String,
     pub plan: DataPlan,
@@ -99,6 +102,7 @@ pub fn run(
         config,
         hostname,
         origin,
+        connection,
         peer,
         plan: DataPlan { envelope, with, .. },
         received,
@@ -114,7 +118,7 @@ pub fn run(
             .collect(),
         line: MailLine {
             id: id(),
-            client: peer.clone(),
+            client: client_of(&origin, &connection, &peer),
             listener: origin.listener.clone().unwrap_or_default(),
             helo: Printable(origin.helo.as_deref().unwrap_or_default()).to_string(),
             from: envelope.sender.to_string(),
@@ -181,7 +185,7 @@ pub fn run(
     }
     let trace = config.trace.then(|| {
         trace::field(
-            &mail.origin,
+            &connection,
             hostname,
             with,
             &story.line.id,
@@ -217,6 +221,15 @@ pub fn run(
         answers.push(Some((answer, outgoing.octets(), relaying.elapsed())));
     }
     story.end(&mail.envelope, classes, &judged, answers)
+}
+
+/// For the log: whom a trusted client had the mail from, else the client.
+fn client_of(origin: &Origin, connection: &Origin, peer: &str) -> String {
+    match origin.client {
+        client if client == connection.client => peer.to_string(),
+        Some(client) => client.to_string(),
+        None => "unknown".into(),
+    }
 }
 
 /// What the rules make of the mail for one class.

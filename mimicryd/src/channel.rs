@@ -1,0 +1,182 @@
+//! A connected socket that never blocks, in the clear or inside TLS: what the side of the clients and the side of the next hops
+//! have in common.
+//!
+//! Must never: wait, but in [`Channel::secure`], which has a deadline; go on in the clear once TLS was begun.
+
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags};
+use rustls::Connection;
+use socket2::Socket;
+
+use crate::sys::poll;
+
+/// The socket, and TLS from some moment on.
+pub struct Channel {
+    socket: Socket,
+    tls: Option<Box<Connection>>,
+}
+
+/// Why there is no TLS.
+#[derive(Debug, thiserror::Error)]
+pub enum NoTls {
+    /// What the other side said or showed will not do.
+    #[error("{0}")]
+    Refused(rustls::Error),
+    /// The line ended.
+    #[error("the other side broke off")]
+    Lost,
+    #[error("the other side fell silent")]
+    TimedOut,
+}
+
+impl Channel {
+    /// The socket must not block.
+    pub fn new(socket: Socket) -> Channel {
+        Channel { socket, tls: None }
+    }
+
+    pub fn socket(&self) -> &Socket {
+        &self.socket
+    }
+
+    pub fn is_encrypted(&self) -> bool {
+        self.tls.is_some()
+    }
+
+    /// TLS from here on. Nothing may have been read that belongs to it.
+    pub fn secure(
+        &mut self,
+        connection: impl Into<Connection>,
+        deadline: Option<Instant>,
+    ) -> Result<(), NoTls> {
+        let tls = self.tls.insert(Box::new(connection.into()));
+        while tls.is_handshaking() || tls.wants_write() {
+            let is_writing = tls.wants_write();
+            let step = if is_writing {
+                tls.write_tls(&mut &self.socket).map(|_| true)
+            } else {
+                tls.read_tls(&mut &self.socket).map(|count| count > 0)
+            };
+            match step {
+                Ok(true) if is_writing => {}
+                Ok(true) => {
+                    if let Err(error) = tls.process_new_packets() {
+                        // What was wrong is told to the other side, if it listens.
+                        let _ = tls.write_tls(&mut &self.socket);
+                        return Err(NoTls::Refused(error));
+                    }
+                }
+                Ok(false) => return Err(NoTls::Lost),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(NoTls::TimedOut);
+                    }
+                    let events = if is_writing {
+                        PollFlags::POLLOUT
+                    } else {
+                        PollFlags::POLLIN
+                    };
+                    let mut descriptors = [PollFd::new(self.socket.as_fd(), events)];
+                    poll::wait(&mut descriptors, deadline).map_err(|_| NoTls::Lost)?;
+                }
+                Err(_) => return Err(NoTls::Lost),
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
+    pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => (&self.socket).write_vectored(block),
+            Some(tls) => {
+                while tls.wants_write() {
+                    tls.write_tls(&mut &self.socket)?;
+                }
+                tls.writer().write_vectored(block)
+            }
+        }
+    }
+
+    /// Lets leave what can; true = nothing of what was written is still here.
+    pub fn is_flushed(&mut self) -> io::Result<bool> {
+        let Some(tls) = &mut self.tls else {
+            return Ok(true);
+        };
+        while tls.wants_write() {
+            match tls.write_tls(&mut &self.socket) {
+                Ok(_) => {}
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Has the other side closed or reset the line, with nothing before that which is still to be read? Does not wait.
+    pub fn has_ended(&mut self) -> bool {
+        let is_over = |error: &io::Error| {
+            !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
+        };
+        let Some(tls) = &mut self.tls else {
+            let mut octet = [std::mem::MaybeUninit::uninit()];
+            return match self.socket.peek(&mut octet) {
+                Ok(count) => count == 0,
+                Err(error) => is_over(&error),
+            };
+        };
+        loop {
+            // A farewell of TLS stands before the end of the line.
+            match tls.process_new_packets() {
+                Ok(state) if state.plaintext_bytes_to_read() > 0 => return false,
+                Ok(state) if state.peer_has_closed() => return true,
+                Ok(_) => {}
+                Err(_) => return true,
+            }
+            match tls.read_tls(&mut &self.socket) {
+                Ok(0) => return true,
+                Ok(_) => {}
+                Err(error) => return is_over(&error),
+            }
+        }
+    }
+}
+
+impl Read for Channel {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        match &mut self.tls {
+            None => (&self.socket).read(into),
+            Some(tls) => read_through(tls, &self.socket, into),
+        }
+    }
+}
+
+impl AsFd for Channel {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// Reads what is decrypted, and what that takes.
+fn read_through(tls: &mut Connection, mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
+    loop {
+        match tls.reader().read(into) {
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            read => return read,
+        }
+        if tls.read_tls(&mut socket)? == 0 {
+            return Ok(0);
+        }
+        tls.process_new_packets()
+            .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
+        // An answer to the protocol itself, such as new keys; whatever cannot leave now leaves with the next octets.
+        if tls.wants_write() {
+            let _ = tls.write_tls(&mut socket);
+        }
+    }
+}

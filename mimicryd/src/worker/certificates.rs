@@ -1,0 +1,133 @@
+//! What listeners need for STARTTLS: certificate and key, read in the master with its privileges, at the start and on reload.
+//!
+//! Must never: show a key, or take one that everybody may read.
+
+use std::fmt;
+use std::fs::File;
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use mimicry_core::config::typed::{Listen, ListenTls};
+use rustls::ServerConfig;
+use rustls::crypto::ring;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// Octets of a key file that are read.
+const MAX_KEY_FILE: u64 = 256 * 1024;
+
+/// One per listener, in their order; `None` = it offers no STARTTLS.
+#[derive(Debug, Default)]
+pub struct Certificates(Vec<Option<Arc<ServerConfig>>>);
+
+impl Certificates {
+    /// An error is one sentence that names the file.
+    pub fn load(listeners: &[Listen]) -> Result<Certificates, String> {
+        let load = |listen: &Listen| listen.tls.as_ref().map(config).transpose();
+        listeners
+            .iter()
+            .map(load)
+            .collect::<Result<_, _>>()
+            .map(Certificates)
+    }
+
+    pub fn of(&self, listener: usize) -> Option<&Arc<ServerConfig>> {
+        self.0.get(listener)?.as_ref()
+    }
+}
+
+fn config(tls: &ListenTls) -> Result<Arc<ServerConfig>, String> {
+    let chain = chain(&tls.cert)?;
+    let key = key(&tls.key)?;
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| format!("TLS: {error}"))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| {
+            format!(
+                "tls_cert {} and tls_key {}: {error}",
+                tls.cert.display(),
+                tls.key.display()
+            )
+        })?;
+    Ok(Arc::new(config))
+}
+
+fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let fault = |what: &dyn fmt::Display| format!("tls_cert {}: {what}", path.display());
+    let chain = CertificateDer::pem_file_iter(path)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| fault(&error))?;
+    if chain.is_empty() {
+        return Err(fault(&"there is no certificate in it"));
+    }
+    Ok(chain)
+}
+
+fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
+    let fault = |what: &dyn fmt::Display| format!("tls_key {}: {what}", path.display());
+    let file = File::open(path).map_err(|error| fault(&error))?;
+    let mode = file.metadata().map_err(|error| fault(&error))?.mode();
+    // A group may read it, as Debian's ssl-cert does.
+    if mode & 0o027 != 0 {
+        return Err(fault(&format_args!(
+            "others may read it, or its group may change it (mode {:04o}); chmod 640",
+            mode & 0o7777
+        )));
+    }
+    let mut text = Vec::new();
+    file.take(MAX_KEY_FILE)
+        .read_to_end(&mut text)
+        .map_err(|error| fault(&error))?;
+    // What the parser says of a key is never more than what is missing.
+    PrivateKeyDer::from_pem_slice(&text).map_err(|error| fault(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn files() {
+        let directory = tempfile::tempdir().unwrap();
+        let tls = ListenTls {
+            cert: directory.path().join("cert.pem"),
+            key: directory.path().join("key.pem"),
+        };
+        let write = |path: &Path, text: &str, mode: u32| {
+            fs::write(path, text).unwrap();
+            fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+        };
+        let made = rcgen::generate_simple_self_signed(vec!["mx.example.org".into()]).unwrap();
+        let other = rcgen::generate_simple_self_signed(vec!["mx.example.org".into()]).unwrap();
+        let (cert, key) = (made.cert.pem(), made.signing_key.serialize_pem());
+        assert!(config(&tls).unwrap_err().starts_with("tls_cert "));
+        for (cert, key, mode, fault) in [
+            (cert.as_str(), key.as_str(), 0o600, ""),
+            (&cert, &key, 0o640, ""),
+            (&cert, &key, 0o644, "others may read it"),
+            (&cert, &key, 0o660, "its group may change it"),
+            (&cert, "", 0o600, "tls_key "),
+            (&cert, &cert, 0o600, "tls_key "),
+            ("", &key, 0o600, "there is no certificate in it"),
+            ("-----BEGIN CERTIFICATE-----\n", &key, 0o600, "tls_cert "),
+            (&other.cert.pem(), &key, 0o600, "tls_cert "),
+        ] {
+            write(&tls.cert, cert, 0o644);
+            write(&tls.key, key, mode);
+            match config(&tls) {
+                Ok(_) => assert_eq!(fault, ""),
+                Err(error) => {
+                    assert!(!fault.is_empty() && error.contains(fault), "{error}");
+                    assert!(!error.contains("PRIVATE"), "{error}");
+                }
+            }
+        }
+    }
+}

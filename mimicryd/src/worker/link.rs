@@ -1,0 +1,130 @@
+//! The connection to a client: the channel, what was read and what is to be written, and the waiting in between.
+//!
+//! Must never: wait without a deadline, unless there is none to give; or read on in the clear once TLS was begun.
+
+use std::io::{self, ErrorKind, IoSlice, Read};
+use std::os::fd::AsFd;
+use std::sync::Arc;
+use std::time::Instant;
+
+use nix::poll::{PollFd, PollFlags};
+use rustls::{ServerConfig, ServerConnection};
+use socket2::Socket;
+
+use super::{Life, Wish};
+use crate::channel::{Channel, NoTls};
+use crate::smtp::wire::Wire;
+use crate::sys::poll;
+
+/// One connection.
+pub struct Link<'l> {
+    channel: Channel,
+    pub wire: &'l mut Wire,
+    life: &'l Life,
+}
+
+/// What reading brought.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    Octets,
+    End,
+    /// Nothing, until the deadline.
+    Nothing,
+    /// The master wants something.
+    Wish,
+}
+
+impl<'l> Link<'l> {
+    /// The socket must not block; `wire` must be empty.
+    pub fn new(socket: Socket, wire: &'l mut Wire, life: &'l Life) -> Link<'l> {
+        Link {
+            channel: Channel::new(socket),
+            wire,
+            life,
+        }
+    }
+
+    /// What the master wants.
+    pub fn wish(&self) -> Wish {
+        self.life.wish()
+    }
+
+    /// Waits for octets of the client.
+    pub fn read(&mut self, deadline: Option<Instant>) -> io::Result<Heard> {
+        let known = self.life.wish();
+        loop {
+            match self.channel.read(self.wire.space()) {
+                Ok(0) => return Ok(Heard::End),
+                Ok(count) => {
+                    self.wire.filled(count);
+                    return Ok(Heard::Octets);
+                }
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                // TLS that ends without a word of farewell.
+                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Heard::End),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Ok(Heard::Nothing);
+                    }
+                    // A wish that is known already must not make this a busy loop.
+                    let mut waited = vec![PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+                    if known < Wish::Quit {
+                        waited.push(PollFd::new(self.life.as_fd(), PollFlags::POLLIN));
+                    }
+                    poll::wait(&mut waited, deadline)?;
+                    if self.life.look() > known {
+                        return Ok(Heard::Wish);
+                    }
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Writes what is to be said. An error also means that the client did not take it until the deadline.
+    pub fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        loop {
+            let outgoing = self.wire.outgoing();
+            let done = if outgoing.is_empty() {
+                match self.channel.is_flushed() {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => Err(ErrorKind::WouldBlock.into()),
+                    Err(error) => Err(error),
+                }
+            } else {
+                self.channel.write(&[IoSlice::new(outgoing)])
+            };
+            match done {
+                Ok(0) => return Err(ErrorKind::WriteZero.into()),
+                Ok(count) => self.wire.sent(count),
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                        return Err(ErrorKind::TimedOut.into());
+                    }
+                    poll::wait(
+                        &mut [PollFd::new(self.channel.as_fd(), PollFlags::POLLOUT)],
+                        deadline,
+                    )?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// TLS from here on. What the client had sent before is thrown away: it came from anybody (RFC 3207 section 6).
+    pub fn secure(
+        &mut self,
+        config: &Arc<ServerConfig>,
+        deadline: Option<Instant>,
+    ) -> Result<(), NoTls> {
+        self.wire.discard_input();
+        let tls = ServerConnection::new(Arc::clone(config)).map_err(NoTls::Refused)?;
+        self.channel.secure(tls, deadline)
+    }
+
+    /// Has the client closed or reset its side? Asked without waiting; what it has sent ahead stands before its end.
+    pub fn has_gone(&mut self) -> bool {
+        self.wire.input().is_empty() && self.channel.has_ended()
+    }
+}
