@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line, as an administrator uses it · [`demo`]: its first command
 //! - [`relay`]: mail through the daemon when all is well · [`reply`]: what the next hop says, and what the client hears of it
 //! - [`rules`]: rules at work · [`hostile`]: MIME that is an attack
+//! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`soak`]: many mails while workers die and the next hop fails
@@ -21,6 +22,7 @@ mod demo;
 mod faults;
 mod harness;
 mod hostile;
+mod inbound;
 mod layering;
 mod leave;
 mod log;

@@ -89,6 +89,15 @@ impl Channel {
         Ok(())
     }
 
+    /// Says that nothing more will come, where the protocol has a word for it.
+    pub fn farewell(&mut self) {
+        if let Some(tls) = &mut self.tls {
+            tls.send_close_notify();
+            // What does not leave at once is not waited for: the line ends anyway.
+            let _ = tls.write_tls(&mut &self.socket);
+        }
+    }
+
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {

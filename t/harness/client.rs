@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
@@ -30,6 +31,7 @@ pub struct Client {
 
 enum Stream {
     Tcp(TcpStream),
+    Tls(Box<rustls::StreamOwned<rustls::ClientConnection, TcpStream>>),
     Unix(UnixStream),
 }
 
@@ -98,11 +100,37 @@ impl Client {
             Stream::Tcp(stream) => stream
                 .set_read_timeout(time)
                 .and_then(|()| stream.set_write_timeout(time)),
+            Stream::Tls(stream) => stream
+                .sock
+                .set_read_timeout(time)
+                .and_then(|()| stream.sock.set_write_timeout(time)),
             Stream::Unix(stream) => stream
                 .set_read_timeout(time)
                 .and_then(|()| stream.set_write_timeout(time)),
         }
         .expect("a time-out");
+    }
+
+    /// TLS from here on, with a server that has a certificate of this name from this authority.
+    #[track_caller]
+    pub fn secured(self, name: &str, authority: &rustls::pki_types::CertificateDer<'_>) -> Client {
+        let Stream::Tcp(stream) = self.stream else {
+            panic!("TLS over TCP only");
+        };
+        assert!(self.unread.is_empty(), "octets before TLS");
+        let mut roots = rustls::RootCertStore::empty();
+        roots
+            .add(authority.clone().into_owned())
+            .expect("an authority");
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = rustls::ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("TLS 1.2 and 1.3")
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = rustls::pki_types::ServerName::try_from(name.to_string()).expect("a name");
+        let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
+        Client::over(Stream::Tls(Box::new(rustls::StreamOwned::new(tls, stream))))
     }
 
     /// Reads the greeting and says EHLO.
@@ -289,6 +317,7 @@ impl Client {
     pub fn half_close(&mut self) {
         match &self.stream {
             Stream::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Stream::Tls(stream) => stream.sock.shutdown(Shutdown::Write),
             Stream::Unix(stream) => stream.shutdown(Shutdown::Write),
         }
         .expect("a half-closed connection");
@@ -354,6 +383,7 @@ impl Read for Stream {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.read(buffer),
+            Stream::Tls(stream) => stream.read(buffer),
             Stream::Unix(stream) => stream.read(buffer),
         }
     }
@@ -363,6 +393,7 @@ impl Write for Stream {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
             Stream::Tcp(stream) => stream.write(octets),
+            Stream::Tls(stream) => stream.write(octets),
             Stream::Unix(stream) => stream.write(octets),
         }
     }

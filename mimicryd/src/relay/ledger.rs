@@ -93,6 +93,11 @@ impl Ledger {
         Ok(())
     }
 
+    /// Is there a ledger at all?
+    pub fn is_there(&self) -> bool {
+        self.directory.is_some()
+    }
+
     /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
     pub fn is_empty(&self) -> bool {
         self.directory.as_ref().is_none_or(|directory| {

@@ -123,6 +123,11 @@ impl<'l> Link<'l> {
         self.channel.secure(tls, deadline)
     }
 
+    /// To be called before the connection is closed.
+    pub fn farewell(&mut self) {
+        self.channel.farewell();
+    }
+
     /// Has the client closed or reset its side? Asked without waiting; what it has sent ahead stands before its end.
     pub fn has_gone(&mut self) -> bool {
         self.wire.input().is_empty() && self.channel.has_ended()

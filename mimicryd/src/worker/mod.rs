@@ -10,6 +10,7 @@
 pub mod certificates;
 mod link;
 pub mod serve;
+mod settle;
 mod trace;
 mod transaction;
 

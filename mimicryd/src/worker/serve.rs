@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
+use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::Recipient;
 use mimicry_core::origin::Origin;
@@ -25,6 +26,7 @@ use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
+use crate::relay::ledger::Ledger;
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
@@ -52,6 +54,7 @@ pub struct Server {
     pool: Pool,
     wire: Wire,
     certificates: Arc<Certificates>,
+    ledger: Ledger,
 }
 
 impl Server {
@@ -74,7 +77,15 @@ impl Server {
         if let Err(error) = pool.resolve(&route) {
             log::warn!("the next hop cannot be resolved: {error}; mail is deferred until it can");
         }
+        let (ledger, fault) = Ledger::open(&config.daemon.spool);
+        if let Some(error) = fault {
+            log::warn!(
+                "no ledger below {}: {error}; a mail that only some recipients got is doubled when it comes again",
+                config.daemon.spool.display()
+            );
+        }
         Ok(Server {
+            ledger,
             wire: Wire::new(config.limits.line),
             hostname,
             terms,
@@ -127,6 +138,7 @@ impl Serve for Server {
             return SessionEnd::Served;
         };
         self.pool.tidy();
+        self.ledger.sweep();
         self.wire.reset(self.config.limits.line);
         let mut link = Link::new(connection.socket, &mut self.wire, life);
         let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
@@ -158,10 +170,12 @@ impl Serve for Server {
             hostname: &self.hostname,
             route: &self.route,
             pool: &mut self.pool,
+            ledger: &self.ledger,
             link,
             slot,
             peer,
             tls,
+            protocol: listen.protocol,
             before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(terms, offer, origin),
             open: Open::default(),
@@ -170,6 +184,7 @@ impl Serve for Server {
         };
         // An error is a client that has gone: there is nobody to tell.
         let _ = conversation.run(welcome);
+        conversation.link.farewell();
         let broken = conversation.broken;
         conversation.forget();
         if broken {
@@ -257,11 +272,13 @@ struct Conversation<'s> {
     hostname: &'s str,
     route: &'s Route,
     pool: &'s mut Pool,
+    ledger: &'s Ledger,
     link: Link<'s>,
     slot: &'s Slot,
     peer: Peer,
     /// What STARTTLS needs, if it is offered.
     tls: Option<&'s Arc<ServerConfig>>,
+    protocol: Protocol,
     before_queue: bool,
     session: Session<'s>,
     open: Open,
@@ -479,6 +496,7 @@ impl Conversation<'_> {
         let job = Job {
             config: self.config,
             hostname: self.hostname,
+            client: self.protocol,
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
@@ -497,13 +515,21 @@ impl Conversation<'_> {
                 false => Watch::Stays,
             }
         };
-        let outcome = transaction::run(job, &mut classes, self.pool, self.route, &mut watch);
+        let outcome = transaction::run(
+            job,
+            &mut classes,
+            self.pool,
+            self.route,
+            self.ledger,
+            &mut watch,
+        );
         let Outcome {
             replies,
             lines,
             edited,
             octets_out,
             panicked,
+            unsettled,
         } = outcome;
         let step = self.session.received(replies);
         // The client's reply first; what is left to say to the next hop has time.
@@ -514,6 +540,9 @@ impl Conversation<'_> {
         let written = self.flush();
         for line in lines {
             line.log(written.is_ok());
+        }
+        if let Some(unsettled) = unsettled {
+            unsettled.settle(self.ledger, written.is_ok());
         }
         self.open.classes = classes;
         self.forget();

@@ -8,11 +8,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Config;
 use mimicry_core::engine::{self, Applied, Report, Stopped};
 use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
+use mimicry_core::message::digest::Digest;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Printable;
 use mimicry_core::reply::{self, Reply};
@@ -24,12 +26,13 @@ use crate::clock;
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::relay::{
-    Answer, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
+    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
 };
+use crate::relay::ledger::{Key, Ledger};
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
 
-use super::trace;
+use super::{settle, trace};
 
 /// Recipients that get the same mail, and the line that was opened for them.
 pub struct Class {
@@ -44,6 +47,8 @@ pub struct Class {
 pub struct Job<'c> {
     pub config: &'c Config,
     pub hostname: &'c str,
+    /// What the client speaks.
+    pub client: Protocol,
     /// By what it is judged.
     pub origin: Origin,
     /// By what it came: not what the client said of others.
@@ -65,6 +70,36 @@ pub struct Outcome {
     pub edited: bool,
     pub octets_out: u64,
     pub panicked: bool,
+    pub unsettled: Option<Unsettled>,
+}
+
+/// What the ledger is to be told when it is known whether the client got its reply.
+pub struct Unsettled {
+    mail: Mail,
+    /// Who has the mail now: indices into the envelope.
+    has: Vec<usize>,
+    /// What the final reply makes superfluous.
+    done_with: Vec<Key>,
+}
+
+impl Unsettled {
+    /// A client that could not be told that its mail was taken will bring it again.
+    pub fn settle(self, ledger: &Ledger, told: bool) {
+        if told {
+            ledger.consume(&self.done_with);
+            return;
+        }
+        if !ledger.is_there() || !has_message_id(&self.mail) {
+            return;
+        }
+        let keys = keys(&self.mail);
+        let keys: Vec<Key> = (self.has.iter())
+            .filter_map(|index| keys.get(*index).cloned())
+            .collect();
+        if let Err(error) = ledger.remember(&keys) {
+            log::warn!("a mail may be doubled: the ledger cannot be written: {error}");
+        }
+    }
 }
 
 /// A line of the log, to be written when it is known whether the client got its reply.
@@ -96,11 +131,13 @@ pub fn run(
     classes: &mut [Class],
     pool: &mut Pool,
     route: &Route,
+    ledger: &Ledger,
     watch: &mut dyn FnMut() -> Watch,
 ) -> Outcome {
     let Job {
         config,
         hostname,
+        client,
         origin,
         connection,
         peer,
@@ -199,10 +236,18 @@ pub fn run(
         limit,
         watch,
     };
-    let mut answers = Vec::with_capacity(classes.len());
-    for (class, judged) in classes.iter_mut().zip(&judged) {
+    let used = classes
+        .iter()
+        .filter(|class| !class.recipients.is_empty())
+        .count();
+    let mut memory = Memory::of(ledger, client, &mail, used > 1);
+    let mut ends = Ends {
+        client,
+        of_recipients: vec![None; mail.envelope.recipients.len()],
+        of_classes: Vec::with_capacity(used),
+    };
+    for (index, (class, judged)) in classes.iter_mut().zip(&judged).enumerate() {
         if class.recipients.is_empty() {
-            answers.push(None);
             continue;
         }
         let message = match &*judged.result {
@@ -217,10 +262,24 @@ pub fn run(
             message: message.raw(),
         };
         let relaying = Instant::now();
-        let answer = hand.deliver(class, outgoing);
-        answers.push(Some((answer, outgoing.octets(), relaying.elapsed())));
+        let (had, missing) = memory.split(&class.recipients);
+        let answers = match (missing.is_empty(), had.is_empty()) {
+            (true, _) => None,
+            (false, true) => Some(hand.deliver(class, &missing, outgoing)),
+            (false, false) => {
+                // The next hop was asked for all of them.
+                if let Some(line) = class.line.take() {
+                    hand.pool.give(line);
+                }
+                Some(hand.deliver(class, &missing, outgoing))
+            }
+        };
+        ends.class_ended(index, &had, &missing, answers, outgoing.octets(), relaying.elapsed());
+        let is_last = ends.of_classes.len() == used;
+        memory.remember(&ends, &missing, is_last);
     }
-    story.end(&mail.envelope, classes, &judged, answers)
+    let done_with = memory.done_with(&ends);
+    story.end(mail, classes, &judged, ends, done_with)
 }
 
 /// For the log: whom a trusted client had the mail from, else the client.
@@ -272,6 +331,164 @@ fn judge(
     (mail, judged)
 }
 
+/// How it ended.
+struct Ends {
+    client: Protocol,
+    of_recipients: Vec<Option<Reply>>,
+    /// Those that have recipients, in their order.
+    of_classes: Vec<ClassEnd>,
+}
+
+struct ClassEnd {
+    /// Its index.
+    class: usize,
+    /// The worst of its replies.
+    reply: Reply,
+    /// It was handed on, and somebody has it.
+    sent: bool,
+    /// Some of its recipients have it and some have not.
+    is_mixed: bool,
+    /// Recipients who had it before.
+    had: usize,
+    octets: usize,
+    relaying: Duration,
+}
+
+impl Ends {
+    /// `answers` are for those who were missing; `None` = nobody was.
+    fn class_ended(
+        &mut self,
+        class: usize,
+        had: &[usize],
+        missing: &[usize],
+        answers: Option<Answers>,
+        octets: usize,
+        relaying: Duration,
+    ) {
+        let before = || Reply::own(250, "2.0.0", "the mail is there already");
+        for index in had {
+            self.put(*index, before());
+        }
+        let mut done = 0;
+        if let Some(answers) = &answers {
+            for (number, index) in missing.iter().enumerate() {
+                if let Some(answer) = answers.of(number) {
+                    done += usize::from(answer.is_done());
+                    self.put(*index, answer.reply.clone());
+                }
+            }
+        }
+        let are_done = answers.as_ref().is_none_or(Answers::are_done);
+        self.of_classes.push(ClassEnd {
+            class,
+            reply: answers.map_or_else(before, |answers| answers.merged().reply),
+            sent: done > 0,
+            is_mixed: !are_done && (done > 0 || !had.is_empty()),
+            had: had.len(),
+            octets,
+            relaying,
+        });
+    }
+
+    fn put(&mut self, index: usize, reply: Reply) {
+        if let Some(place) = self.of_recipients.get_mut(index) {
+            *place = Some(reply);
+        }
+    }
+
+    fn replies(&self) -> Vec<Reply> {
+        let unanswered = || Reply::own(451, "4.3.0", "not handed on");
+        let replies = self.of_recipients.iter().cloned();
+        replies.map(|reply| reply.unwrap_or_else(unanswered)).collect()
+    }
+
+    /// Who has the mail.
+    fn has(&self) -> Vec<usize> {
+        let numbered = self.of_recipients.iter().enumerate();
+        numbered
+            .filter(|(_, reply)| reply.as_ref().is_some_and(Reply::is_done))
+            .map(|(index, _)| index)
+            .collect()
+    }
+}
+
+/// What the ledger knows of the mail in hand.
+struct Memory<'l> {
+    ledger: &'l Ledger,
+    /// One per recipient; empty = nothing is known, and nothing need be remembered.
+    keys: Vec<Key>,
+    had: Vec<bool>,
+}
+
+impl<'l> Memory<'l> {
+    /// The digest of a mail is made only where somebody may have it already, or where it may be that only some will.
+    fn of(ledger: &'l Ledger, client: Protocol, mail: &Mail, may_split: bool) -> Memory<'l> {
+        let is_needed = client == Protocol::Smtp
+            && ledger.is_there()
+            && (may_split || !ledger.is_empty())
+            && has_message_id(mail);
+        let keys = if is_needed { keys(mail) } else { Vec::new() };
+        Memory {
+            ledger,
+            had: keys.iter().map(|key| ledger.has(key)).collect(),
+            keys,
+        }
+    }
+
+    /// Those who have the mail already, and those who have not.
+    fn split(&self, recipients: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        let has = |index: &&usize| self.had.get(**index).copied().unwrap_or(false);
+        (
+            recipients.iter().filter(has).copied().collect(),
+            recipients.iter().filter(|index| !has(index)).copied().collect(),
+        )
+    }
+
+    /// Before the next class's final dot; behind the last one only if the client will come again.
+    fn remember(&mut self, ends: &Ends, recipients: &[usize], is_last: bool) {
+        if self.keys.is_empty() || (is_last && settle::is_final(&ends.replies())) {
+            return;
+        }
+        let has = ends.has();
+        let keys: Vec<Key> = recipients
+            .iter()
+            .filter(|index| has.contains(index))
+            .filter_map(|index| self.keys.get(*index).cloned())
+            .collect();
+        if let Err(error) = self.ledger.remember(&keys) {
+            log::warn!("a mail may be doubled: the ledger cannot be written: {error}");
+        }
+    }
+
+    /// The entries that are superfluous when the client has its final reply.
+    fn done_with(self, ends: &Ends) -> Vec<Key> {
+        let is_final = settle::is_final(&ends.replies());
+        if is_final && ends.client == Protocol::Smtp {
+            self.keys
+        } else {
+            Vec::new()
+        }
+    }
+}
+
+fn keys(mail: &Mail) -> Vec<Key> {
+    let digest = Digest::of(&mail.message);
+    let envelope = &mail.envelope;
+    envelope
+        .recipients
+        .iter()
+        .map(|recipient| Key::of(&envelope.sender, &recipient.path, digest.as_bytes()))
+        .collect()
+}
+
+/// Without one, two mails of the same words (a report that is sent every hour) could not be told apart.
+fn has_message_id(mail: &Mail) -> bool {
+    mail.message
+        .root()
+        .fields()
+        .any(|field| field.is("message-id") && !field.value().trim_ascii().is_empty())
+}
+
 /// Hands messages to the next hop.
 struct Hand<'h> {
     pool: &'h mut Pool,
@@ -282,33 +499,35 @@ struct Hand<'h> {
 }
 
 impl Hand<'_> {
-    /// A next hop that went away while the client was still sending is addressed once more.
-    fn deliver(&mut self, class: &mut Class, mail: Outgoing<'_>) -> Answer {
+    /// A next hop that went away while the client was still sending is addressed once more. `recipients` are those of the class
+    /// that have not got the mail.
+    fn deliver(&mut self, class: &mut Class, recipients: &[usize], mail: Outgoing<'_>) -> Answers {
         if let Some(line) = &mut class.line
             && line.is_usable()
         {
             if line.needs_7bit && !mail.is_ascii() {
-                return needs_conversion();
+                return Answers::All(needs_conversion());
             }
-            let answer = line.data(mail, self.watch).merged();
-            if answer.cause != Cause::Lost || answer.is_doubtful {
-                return answer;
+            let answers = line.data(mail, self.watch);
+            match &answers {
+                Answers::All(answer) if answer.cause == Cause::Lost && !answer.is_doubtful => {}
+                _ => return answers,
             }
         }
-        match self.address_again(class, mail.octets() as u64) {
+        match self.address_again(recipients, mail.octets() as u64) {
             Ok(line) => {
                 let line = class.line.insert(line);
                 if line.needs_7bit && !mail.is_ascii() {
-                    return needs_conversion();
+                    return Answers::All(needs_conversion());
                 }
-                line.data(mail, self.watch).merged()
+                line.data(mail, self.watch)
             }
-            Err(answer) => answer,
+            Err(answer) => Answers::All(answer),
         }
     }
 
     /// The recipients were promised to the client, so whatever the next hop now says against one is temporary.
-    fn address_again(&mut self, class: &mut Class, octets: u64) -> Result<Line, Answer> {
+    fn address_again(&mut self, recipients: &[usize], octets: u64) -> Result<Line, Answer> {
         let envelope = &self.mail.envelope;
         let temporary = |answer: Answer| Answer {
             reply: answer.reply.as_temporary(),
@@ -329,8 +548,7 @@ impl Hand<'_> {
             limit: self.limit,
         };
         let mut line = self.pool.begin(self.route, &opening).map_err(temporary)?;
-        for recipient in class
-            .recipients
+        for recipient in recipients
             .iter()
             .filter_map(|index| envelope.recipients.get(*index))
         {
@@ -399,78 +617,69 @@ impl Story<'_> {
             edited: false,
             octets_out: 0,
             panicked,
+            unsettled: None,
         }
     }
 
-    /// Each class has its answer; those without recipients have none.
+    /// Each class has its end.
     fn end(
         self,
-        envelope: &Envelope,
+        mail: Mail,
         classes: &[Class],
         judged: &[Judged],
-        answers: Vec<Option<(Answer, usize, Duration)>>,
+        ends: Ends,
+        done_with: Vec<Key>,
     ) -> Outcome {
-        let used = answers.iter().flatten().count();
-        let mut replies =
-            vec![Reply::own(451, "4.3.0", "not handed on"); envelope.recipients.len()];
-        let mut outcome = Outcome {
-            replies: Replies::PerRecipient(Vec::new()),
-            lines: Vec::with_capacity(used),
-            edited: false,
-            octets_out: 0,
-            panicked: false,
-        };
-        for ((class, judged), answer) in classes.iter().zip(judged).zip(&answers) {
-            let Some((answer, octets, relaying)) = answer else {
+        let used = ends.of_classes.len();
+        let mut lines: Vec<Logged> = Vec::with_capacity(used);
+        let (mut edited, mut octets_out) = (false, 0u64);
+        for end in &ends.of_classes {
+            let Some((class, judged)) = classes.get(end.class).zip(judged.get(end.class)) else {
                 continue;
             };
-            for index in &class.recipients {
-                if let Some(reply) = replies.get_mut(*index) {
-                    *reply = answer.reply.clone();
-                }
-            }
-            let out = answer.is_done().then_some(*octets);
-            outcome.octets_out = outcome.octets_out.saturating_add(out.unwrap_or(0) as u64);
-            outcome.edited |= matches!(
+            let out = end.sent.then_some(end.octets);
+            octets_out = octets_out.saturating_add(out.unwrap_or(0) as u64);
+            edited |= matches!(
                 &*judged.result,
                 Ok(Applied {
                     message: Some(_),
                     ..
                 })
             );
-            let place = (outcome.lines.len(), used);
-            outcome.lines.push(self.line_of(
-                class,
-                place,
-                Some(judged),
-                &answer.reply,
-                out,
-                *relaying,
-            ));
-        }
-        let done = answers
-            .iter()
-            .flatten()
-            .filter(|(answer, ..)| answer.is_done())
-            .count();
-        if done > 0 && done < used {
-            for logged in &mut outcome.lines {
-                logged
-                    .0
-                    .notes
-                    .push("partial: other recipients have the mail already".into());
+            let place = (lines.len(), used);
+            let mut logged =
+                self.line_of(class, place, Some(judged), &end.reply, out, end.relaying);
+            if end.is_mixed {
+                logged.0.status = "partial";
             }
-            // The client keeps the mail for all: whoever has it gets it again, and nobody is left without.
-            replies
-                .iter_mut()
-                .filter(|reply| reply.class() == reply::Class::Permanent)
-                .for_each(|reply| *reply = reply.as_temporary());
+            if end.had > 0 {
+                let note = format!("delivered before: {} of its recipients", end.had);
+                logged.0.notes.push(note);
+            }
+            lines.push(logged);
         }
-        outcome.replies = match answers.into_iter().flatten().next() {
-            Some((answer, ..)) if used == 1 => Replies::One(answer.reply),
-            _ => Replies::PerRecipient(replies),
-        };
-        outcome
+        let has = ends.has();
+        let recipients = &mail.envelope.recipients;
+        let of_recipients = ends.replies();
+        if !has.is_empty() && has.len() < recipients.len() && ends.client == Protocol::Smtp {
+            for logged in &mut lines {
+                let note = "partial: other recipients have the mail already";
+                logged.0.notes.push(note.into());
+            }
+        }
+        Outcome {
+            replies: settle::replies(ends.client, recipients, of_recipients),
+            lines,
+            edited,
+            octets_out,
+            panicked: false,
+            unsettled: (ends.client == Protocol::Smtp && (!has.is_empty() || !done_with.is_empty()))
+                .then_some(Unsettled {
+                    mail,
+                    has,
+                    done_with,
+                }),
+        }
     }
 
     fn line_of(
