@@ -3,13 +3,17 @@
 //!
 //! Must never: speak to a socket, look at a clock, or let a mail out that [`verify`] has not proved.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use crate::mail::Mail;
 use crate::message::edit::{EditSet, Refused};
 use crate::message::render::render;
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
-use crate::plugin::{Fault, Finish, OnError, Scope, Task, Verdict};
+use crate::plugin::{Effects, Fault, Finish, OnError, Scope, Task, Verdict};
 use crate::policy::Policy;
+use crate::reply::Reply;
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, classes, plan_class};
 use crate::rule::{OnDkim, Reason, Rule};
@@ -70,33 +74,179 @@ impl Report {
 /// The mail may not pass.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stopped {
-    /// 5xx; else 4xx.
-    pub reject: bool,
+    pub stop: Stop,
     /// The index of the rule that decided.
     pub rule: usize,
     /// For the log and the reply.
     pub text: String,
 }
 
-/// Runs a plan. The mail itself is not changed.
+/// What the client is to do with a mail that may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Keep it and try again.
+    Defer,
+    /// Keep it and try again: there is no room to store what must be stored.
+    StorageFull,
+    /// Return it.
+    Reject,
+}
+
+impl Stopped {
+    pub fn is_reject(&self) -> bool {
+        self.stop == Stop::Reject
+    }
+
+    /// What the client hears.
+    pub fn reply(&self) -> Reply {
+        let (code, enhanced) = match self.stop {
+            Stop::Defer => (451, "4.3.0"),
+            Stop::StorageFull => (452, "4.3.1"),
+            Stop::Reject => (554, "5.7.1"),
+        };
+        Reply::own(code, enhanced, &self.text)
+    }
+}
+
+/// Runs the plan of a mail that has one class only. The mail itself is not changed.
 pub fn apply(
     policy: &Policy,
     mail: &Mail,
     plan: &Plan,
     limits: &Limits,
 ) -> Result<Applied, Stopped> {
-    if let Some(rule) = plan
-        .steps
-        .iter()
-        .position(|step| *step == Decision::RejectSealed)
-    {
+    let plans = std::slice::from_ref(plan);
+    run_plan(
+        &Course::new(policy, mail, plans, limits, Effects::Real),
+        plan,
+    )
+}
+
+/// Runs the plans of all classes of a mail, in their order; those of the same effect are run once and share the result. The
+/// mail itself is not changed.
+///
+/// Jobs that look at the mail as it came (Archive) run once for all classes that their rules hold for, before all others.
+pub fn apply_all(
+    policy: &Policy,
+    mail: &Mail,
+    plans: &[Plan],
+    limits: &Limits,
+    effects: Effects,
+) -> Vec<Rc<Result<Applied, Stopped>>> {
+    let course = Course::new(policy, mail, plans, limits, effects);
+    let mut results: Vec<Rc<Result<Applied, Stopped>>> = Vec::with_capacity(plans.len());
+    for plan in plans {
+        let same = plans
+            .iter()
+            .zip(&results)
+            .find(|(other, _)| other.same_effect(plan))
+            .map(|(_, result)| Rc::clone(result));
+        results.push(same.unwrap_or_else(|| Rc::new(run_plan(&course, plan))));
+    }
+    results
+}
+
+/// One mail and what all of its classes share.
+struct Course<'c> {
+    policy: &'c Policy,
+    mail: &'c Mail,
+    limits: &'c Limits,
+    effects: Effects,
+    /// The rules that take part, for any class.
+    rules: Vec<&'c str>,
+    /// What became of the rules whose jobs see the mail as it came, by index.
+    originals: BTreeMap<usize, Result<Report, Stopped>>,
+}
+
+impl<'c> Course<'c> {
+    fn new(
+        policy: &'c Policy,
+        mail: &'c Mail,
+        plans: &[Plan],
+        limits: &'c Limits,
+        effects: Effects,
+    ) -> Course<'c> {
+        let acts = |index: usize| {
+            plans.iter().any(|plan| {
+                let step = plan.steps.get(index);
+                step.is_some_and(|step| {
+                    matches!(step, Decision::Run(run) if !run.shadow)
+                        || matches!(step, Decision::IgnoreMail | Decision::Keep(_))
+                })
+            })
+        };
+        let rules = policy.rules.iter().enumerate();
+        let mut course = Course {
+            policy,
+            mail,
+            limits,
+            effects,
+            rules: rules
+                .filter(|(index, _)| acts(*index))
+                .map(|(_, rule)| rule.name.as_str())
+                .collect(),
+            originals: BTreeMap::new(),
+        };
+        course.run_originals(plans);
+        course
+    }
+
+    /// Once for all classes, so that a mail that splits is not archived twice.
+    fn run_originals(&mut self, plans: &[Plan]) {
+        for (index, rule) in self.policy.rules.iter().enumerate() {
+            if rule.kind.scope() != Scope::Original || rule.kind.edits() {
+                continue;
+            }
+            let mut classes = plans.iter().filter_map(|plan| match plan.steps.get(index) {
+                Some(Decision::Run(run)) if rejects(plan).is_none() => Some((plan, run)),
+                _ => None,
+            });
+            let Some((plan, run)) = classes.next() else {
+                continue;
+            };
+            let mut plan = plan.clone();
+            plan.recipients
+                .extend(classes.flat_map(|(plan, _)| &plan.recipients));
+            plan.recipients.sort_unstable();
+            let mut reports = vec![Report::AsPlanned; plan.steps.len()];
+            let mut pass = Pass {
+                course: self,
+                plan: &plan,
+                mail: self.mail,
+                edits: EditSet::new(&self.mail.message),
+                edited_by: Vec::new(),
+                reports: &mut reports,
+            };
+            let report = pass.step(index, rule, run);
+            self.originals.insert(index, report);
+        }
+    }
+}
+
+/// The rule that does not let sealed content pass.
+fn rejects(plan: &Plan) -> Option<usize> {
+    let mut steps = plan.steps.iter();
+    steps.position(|step| *step == Decision::RejectSealed)
+}
+
+/// The plan of one class.
+fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
+    if let Some(rule) = rejects(plan) {
         return Err(Stopped {
-            reject: true,
+            stop: Stop::Reject,
             rule,
             text: "signed or encrypted content is not accepted here".into(),
         });
     }
+    let mail = course.mail;
     let mut reports = vec![Report::AsPlanned; plan.steps.len()];
+    for (index, result) in &course.originals {
+        if let (Some(Decision::Run(_)), Some(report)) =
+            (plan.steps.get(*index), reports.get_mut(*index))
+        {
+            *report = result.clone()?;
+        }
+    }
     let mut edited_mail: Option<Mail> = None;
     for scopes in [
         &[Scope::Original, Scope::Part][..],
@@ -106,7 +256,7 @@ pub fn apply(
         let edited = {
             let current = edited_mail.as_ref().unwrap_or(mail);
             let mut pass = Pass {
-                policy,
+                course,
                 plan,
                 mail: current,
                 edits: EditSet::new(&current.message),
@@ -116,7 +266,7 @@ pub fn apply(
             for scope in scopes {
                 pass.run(*scope)?;
             }
-            pass.prove(limits)?
+            pass.prove(course.limits)?
         };
         if let Some(message) = edited {
             edited_mail = Some(Mail {
@@ -135,7 +285,7 @@ pub fn apply(
 
 /// Rules that see the same message, one behind the other.
 struct Pass<'p> {
-    policy: &'p Policy,
+    course: &'p Course<'p>,
     plan: &'p Plan,
     mail: &'p Mail,
     edits: EditSet<'p>,
@@ -146,39 +296,45 @@ struct Pass<'p> {
 
 impl<'p> Pass<'p> {
     fn run(&mut self, scope: Scope) -> Result<(), Stopped> {
-        for (index, (rule, step)) in self.policy.rules.iter().zip(&self.plan.steps).enumerate() {
+        let course = self.course;
+        for (index, (rule, step)) in course.policy.rules.iter().zip(&self.plan.steps).enumerate() {
             let Decision::Run(run) = step else { continue };
-            if rule.kind.scope() != scope {
+            if rule.kind.scope() != scope || course.originals.contains_key(&index) {
                 continue;
             }
-            let before = self.edits.clone();
-            let report = match self.job(index, rule, run) {
-                Ok(report) => report,
-                Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => {
-                    Report::Unchanged {
-                        reason: Reason::Fault,
-                        notes: vec![fault.to_string()],
-                    }
-                }
-                Err(fault) => answer(index, rule, fault)?,
-            };
-            let edited = matches!(report, Report::Edited { .. });
-            if edited && !run.shadow {
-                self.edited_by.push(index);
-            } else {
-                // A rule that fails leaves no edit behind, nor does one in shadow mode or one that reports none.
-                self.edits = before;
-            }
-            let report = if run.shadow {
-                Report::Shadow(Box::new(report))
-            } else {
-                report
-            };
+            let report = self.step(index, rule, run)?;
             if let Some(place) = self.reports.get_mut(index) {
                 *place = report;
             }
         }
         Ok(())
+    }
+
+    /// One rule, to its report. The edits of one that fails are gone.
+    fn step(&mut self, index: usize, rule: &'p Rule, run: &Run) -> Result<Report, Stopped> {
+        let before = self.edits.clone();
+        let report = match self.job(index, rule, run) {
+            Ok(report) => report,
+            Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => {
+                Report::Unchanged {
+                    reason: Reason::Fault,
+                    notes: vec![fault.to_string()],
+                }
+            }
+            Err(fault) => answer(index, rule, fault)?,
+        };
+        let edited = matches!(report, Report::Edited { .. });
+        if edited && !run.shadow {
+            self.edited_by.push(index);
+        } else {
+            // A rule that fails leaves no edit behind, nor does one in shadow mode or one that reports none.
+            self.edits = before;
+        }
+        Ok(if run.shadow {
+            Report::Shadow(Box::new(report))
+        } else {
+            report
+        })
     }
 
     /// Runs one job to its end; on a fault the edits made so far are the caller's to discard.
@@ -202,7 +358,12 @@ impl<'p> Pass<'p> {
             beside: &run.beside,
             recipients: &self.plan.recipients,
             on_dkim: rule.on_dkim,
-            variables: &self.policy.variables,
+            variables: &self.course.policy.variables,
+            rules: &self.course.rules,
+            effects: match run.shadow {
+                true => Effects::None,
+                false => self.course.effects,
+            },
         });
         let mut edited = Vec::new();
         let mut waiting = Vec::new();
@@ -332,7 +493,7 @@ impl<'p> Pass<'p> {
         let strictest = self
             .edited_by
             .iter()
-            .filter_map(|index| Some((self.policy.rules.get(*index)?.on_error, *index)))
+            .filter_map(|index| Some((self.course.policy.rules.get(*index)?.on_error, *index)))
             .max();
         match strictest {
             Some((OnError::Pass, _)) | None => {
@@ -347,7 +508,10 @@ impl<'p> Pass<'p> {
                 Ok(None)
             }
             Some((on_error, rule)) => Err(Stopped {
-                reject: on_error == OnError::Reject,
+                stop: match on_error {
+                    OnError::Reject => Stop::Reject,
+                    _ => Stop::Defer,
+                },
                 rule,
                 text,
             }),
@@ -357,21 +521,23 @@ impl<'p> Pass<'p> {
 
 /// What a fault means for the mail.
 fn answer(index: usize, rule: &Rule, fault: Fault) -> Result<Report, Stopped> {
-    let stop = |reject: bool, text: String| Stopped {
-        reject,
+    let stop = |stop: Stop, text: String| Stopped {
+        stop,
         rule: index,
         text,
     };
     match fault {
-        Fault::Temporary(text) => Err(stop(false, text)),
-        Fault::Asked { reject, text } => Err(stop(reject, text)),
+        Fault::Temporary(text) => Err(stop(Stop::Defer, text)),
+        Fault::StorageFull(text) => Err(stop(Stop::StorageFull, text)),
+        Fault::Asked { reject: true, text } => Err(stop(Stop::Reject, text)),
+        Fault::Asked { text, .. } => Err(stop(Stop::Defer, text)),
         Fault::NotApplicable(reason) => Ok(Report::Unchanged {
             reason,
             notes: Vec::new(),
         }),
         Fault::Permanent(text) => match rule.on_error {
-            OnError::Defer => Err(stop(false, text)),
-            OnError::Reject => Err(stop(true, text)),
+            OnError::Defer => Err(stop(Stop::Defer, text)),
+            OnError::Reject => Err(stop(Stop::Reject, text)),
             OnError::Pass => Ok(Report::Unchanged {
                 reason: Reason::Fault,
                 notes: vec![text],

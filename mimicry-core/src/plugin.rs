@@ -8,6 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use crate::mail::Mail;
 use crate::message::PartId;
@@ -168,6 +169,11 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn warnings(&self) -> Vec<OptionError> {
         Vec::new()
     }
+    /// The directories that its jobs write to, each with the option that names it. They are looked at when a daemon starts, and
+    /// nothing else is open to a worker for writing.
+    fn directories(&self) -> Vec<(&'static str, PathBuf)> {
+        Vec::new()
+    }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(Idle)
@@ -191,6 +197,19 @@ pub struct Task<'a> {
     pub on_dkim: OnDkim,
     /// The texts of the configuration that templates may use.
     pub variables: &'a BTreeMap<String, String>,
+    /// The rules that take part in this mail, for any of its recipients, in the order of the file.
+    pub rules: &'a [&'a str],
+    /// What the job may do to the world.
+    pub effects: Effects,
+}
+
+/// May a job do anything but judge and edit the mail.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Effects {
+    /// The mail is on its way: what the rule keeps is written.
+    Real,
+    /// It is only asked what would be done (`mimicryd explain`, shadow mode): nothing is written, anywhere.
+    None,
 }
 
 /// One rule at work on one mail.
@@ -253,6 +272,9 @@ pub enum Fault {
     /// Will pass: always a 4xx.
     #[error("{0}")]
     Temporary(String),
+    /// There is no room to store what must be stored: always 452 (RFC 5321 section 4.2.3).
+    #[error("{0}")]
+    StorageFull(String),
     /// Will not pass: the rule's `on_error` decides.
     #[error("{0}")]
     Permanent(String),
@@ -311,6 +333,8 @@ pub enum ValueKind {
     Files,
     /// A table of lines under free names; a name may have a list of them.
     Table,
+    /// The name of a directory that is written to, or a pattern of such names. Not looked at when it is read.
+    Directory,
 }
 
 impl ValueKind {
@@ -329,6 +353,7 @@ impl ValueKind {
             ValueKind::Lines => "list".into(),
             ValueKind::Files => "list of files".into(),
             ValueKind::Table => "table".into(),
+            ValueKind::Directory => "directory".into(),
         }
     }
 }
@@ -355,6 +380,8 @@ pub enum Value {
     Files(Vec<(String, Vec<u8>)>),
     /// Name and line, in the order of the file.
     Table(Vec<(String, String)>),
+    /// A relative one made relative to the directory of the configuration.
+    Directory(PathBuf),
 }
 
 /// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
@@ -425,6 +452,14 @@ impl Options {
         match self.values.get(name) {
             Some(Value::Files(files)) => files,
             _ => &[],
+        }
+    }
+
+    /// A relative one made relative to the directory of the configuration.
+    pub fn directory(&self, name: &str) -> Option<&Path> {
+        match self.values.get(name) {
+            Some(Value::Directory(path)) => Some(path),
+            _ => None,
         }
     }
 

@@ -7,11 +7,13 @@
 
 use mimicry_core::registry::Registry;
 
+mod archive;
 mod banner;
 mod disclaim;
 mod header;
 mod ignore_mail;
 mod keep;
+mod remove;
 pub mod shared;
 mod zip;
 
@@ -21,6 +23,8 @@ pub const REGISTRY: Registry = Registry(&[
     &keep::Keep,
     &disclaim::Disclaim,
     &zip::Zip,
+    &remove::Remove,
+    &archive::Archive,
     &header::Header,
     &banner::Banner,
 ]);

@@ -12,6 +12,7 @@ use mimicry_core::config::{self, Config};
 use mimicry_core::registry::Registry;
 use nix::unistd::{Gid, Uid};
 
+use crate::directories;
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
@@ -47,6 +48,7 @@ impl Program for Daemon {
         config
             .ready_to_run()
             .map_err(|mistakes| Refused::from(&mistakes))?;
+        directories::check(&config).map_err(|mistakes| Refused::from(&mistakes))?;
         Ok(Arc::new(config))
     }
 

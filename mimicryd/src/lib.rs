@@ -14,6 +14,7 @@ mod channel;
 pub mod cli;
 mod clock;
 pub mod daemon;
+mod directories;
 pub mod logging;
 pub mod master;
 pub mod relay;

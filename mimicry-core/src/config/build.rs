@@ -16,7 +16,7 @@ use super::diag::line_number;
 use super::near::{did_you_mean, nearest};
 use super::read::Reader;
 use super::section::Section;
-use super::typed::Variables;
+use super::typed::{Declared, Variables};
 use super::value::{Node, article};
 
 /// What rules are checked against besides the registry.
@@ -506,6 +506,14 @@ fn build(
                 reader
                     .complaints
                     .warning(span(warning.option), warning.message, help);
+            }
+            let rule = section.text("name").unwrap_or_default();
+            for (option, path) in plugin.directories() {
+                reader.directories.push(Declared {
+                    rule: rule.to_string(),
+                    path,
+                    span: span(option),
+                });
             }
             Some(plugin)
         }

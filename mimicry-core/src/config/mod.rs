@@ -48,8 +48,9 @@ use endpoint::{ListenAddress, NextHop, Protocol};
 use read::Reader;
 use section::Section;
 use typed::{
-    BareNewline, Daemon, Limits, Listen, ListenTls, LmtpPartial, Log, LogFormat, LogLevel, Login,
-    Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
+    BareNewline, Daemon, Declared, Limits, Listen, ListenTls, LmtpPartial, Log, LogFormat,
+    LogLevel, Login, Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers,
+    facility_number,
 };
 
 /// The control socket that a configuration names, or the default, also when there are mistakes in it: a daemon must be within
@@ -113,6 +114,7 @@ pub fn parse(
         syntax: &syntax,
         directory: path.parent().unwrap_or(Path::new("")),
         read,
+        directories: Vec::new(),
     };
     let mut config = config(&mut reader, &tree, source, path);
     config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
@@ -131,6 +133,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         syntax: &syntax,
         directory: Path::new(""),
         read: &|_| Err(io::ErrorKind::NotFound.into()),
+        directories: Vec::new(),
     };
     for kind in registry.iter() {
         for spec in kind.options() {
@@ -167,6 +170,33 @@ impl Config {
             return Ok(());
         }
         Err(mistakes(&self.path, "", complaints))
+    }
+
+    /// The directories that rules in force write to.
+    pub fn directories_in_use(&self) -> impl Iterator<Item = &Declared> {
+        let in_force = |declared: &&Declared| {
+            let rule = self.policy.rule(&declared.rule);
+            rule.is_some_and(|rule| rule.mode == crate::rule::Mode::Enforce)
+        };
+        self.directories.iter().filter(in_force)
+    }
+
+    /// Has each directory that a rule writes to looked at, by somebody who may look at the disk: the result of `judge` is what
+    /// is wrong and what would be right.
+    pub fn judge_directories(
+        &self,
+        judge: &dyn Fn(&Path) -> Result<(), (String, String)>,
+    ) -> Result<(), Mistakes> {
+        let mut complaints = Complaints::default();
+        for declared in self.directories_in_use() {
+            if let Err((message, help)) = judge(&declared.path) {
+                complaints.error(declared.span.clone(), message, help);
+            }
+        }
+        if complaints.0.is_empty() {
+            return Ok(());
+        }
+        Err(mistakes(&self.path, &self.warnings.source, complaints))
     }
 }
 
@@ -213,6 +243,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         ),
         hide_extensions: top.list("hide_extensions").to_vec(),
         hostname: host_name(reader, &top, "hostname"),
+        directories: std::mem::take(&mut reader.directories),
         policy: Policy { rules, variables },
         warnings: Mistakes::default(),
     }

@@ -21,6 +21,7 @@ use super::near::did_you_mean;
 use super::section::Section;
 use super::settings::{LISTS, SETTINGS, find, tables};
 use super::syntax::Syntax;
+use super::typed::Declared;
 use super::value::{Node, article};
 
 /// What reading a file needs.
@@ -31,6 +32,8 @@ pub(super) struct Reader<'a> {
     /// Relative names are relative to it.
     pub(super) directory: &'a Path,
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    /// What the plugins built so far will write to.
+    pub(super) directories: Vec<Declared>,
 }
 
 impl Reader<'_> {

@@ -137,6 +137,9 @@ pub(super) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::Table => {
             "write texts in a table, such as { X-Company = \"Example\" }; several of one name stand in brackets"
         }
+        ValueKind::Directory => {
+            "write the name of a directory in quotes; a relative one is relative to the configuration file"
+        }
         ValueKind::Files => {
             "write names of files in quotes, several in brackets; relative ones are relative to the configuration file"
         }

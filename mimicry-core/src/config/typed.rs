@@ -3,6 +3,7 @@
 //! Must never hold a text that still has to be understood.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,9 +33,20 @@ pub struct Config {
     pub hide_extensions: Vec<String>,
     /// `None` = the name of the machine.
     pub hostname: Option<String>,
+    /// In the order of the file.
+    pub directories: Vec<Declared>,
     pub policy: Policy,
     /// What loads but hardly does what was meant.
     pub warnings: Mistakes,
+}
+
+/// A directory that the jobs of a rule write to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Declared {
+    pub rule: String,
+    pub path: PathBuf,
+    /// Where the file says so.
+    pub span: Range<usize>,
 }
 
 /// The table `daemon`.

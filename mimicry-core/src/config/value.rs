@@ -190,6 +190,15 @@ impl Reader<'_> {
                     .collect::<Option<Vec<String>>>()
                     .map(Value::List)
             }
+            ValueKind::Directory => {
+                let text = self.text(node, || help.into())?;
+                if text.trim().is_empty() || text.chars().any(char::is_control) {
+                    self.complaints
+                        .error(node.span(), "not the name of a directory", help);
+                    return None;
+                }
+                Some(Value::Directory(self.directory.join(text)))
+            }
             ValueKind::Files => {
                 let texts = self.texts(node, help)?;
                 let files: Vec<Option<(String, Vec<u8>)>> = texts

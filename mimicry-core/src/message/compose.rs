@@ -43,6 +43,20 @@ impl NewPart {
         }
     }
 
+    /// As [`NewPart::text`], with a file name.
+    pub fn named_text(subtype: &str, filename: &str, text: &str, newline: Newline) -> NewPart {
+        let mut part = NewPart::text(subtype, text, newline);
+        let end = newline.as_bytes();
+        if part.header.ends_with(end) {
+            part.header
+                .truncate(part.header.len().saturating_sub(end.len()));
+        }
+        let filename = newline.apply(&encode_filename_params("filename", filename));
+        part.header.extend_from_slice(filename.as_bytes());
+        part.header.extend_from_slice(end);
+        part
+    }
+
     /// An attachment in base64. `media_type` is written as given: `application/zip`.
     pub fn attachment(
         media_type: &str,

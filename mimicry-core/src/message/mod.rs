@@ -3,7 +3,7 @@
 //! - [`scan`]: octets → tree, iterative, line-anchored, bounded by [`limits`]
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
 //! - [`header`], [`params`], [`words`], [`address`]: header values; [`codec`], [`charset`], [`text`]: bodies
-//! - [`sealed`]: which parts are signed or encrypted
+//! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
 //!
 //! Must never: know rules, or change an octet that no edit names.
@@ -14,6 +14,7 @@ pub mod address;
 pub mod charset;
 pub mod codec;
 pub mod compose;
+pub mod digest;
 pub mod edit;
 pub mod header;
 pub mod limits;

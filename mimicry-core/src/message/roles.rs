@@ -79,7 +79,6 @@ fn find_bodies(root: Part<'_>, bodies: &mut Vec<PartId>) {
             continue;
         }
         let first_only = match part.media_type() {
-            // RFC 2387: the root of a related is its first part, or the one that `start` names.
             "multipart/related" => {
                 stack.extend(related_root(part));
                 continue;
@@ -102,7 +101,8 @@ fn find_bodies(root: Part<'_>, bodies: &mut Vec<PartId>) {
     }
 }
 
-fn related_root(part: Part<'_>) -> Option<Part<'_>> {
+/// The part of a multipart/related that refers to the others (RFC 2387): the one that `start` names, or the first.
+pub fn related_root(part: Part<'_>) -> Option<Part<'_>> {
     if let Some(start) = part.param("start") {
         let start = start
             .trim()

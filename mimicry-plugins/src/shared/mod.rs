@@ -11,6 +11,7 @@ pub mod names;
 pub mod plain;
 pub mod reply_marks;
 pub mod sniff;
+pub mod store;
 pub mod subject;
 pub mod template;
 pub mod words;

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use mimicry_core::config::{self, Config};
-use mimicry_core::engine::{self, Applied, Report, Stopped};
+use mimicry_core::engine::{self, Applied, Report, Stop, Stopped};
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, Part, PartId};
@@ -464,7 +464,11 @@ fn show_outcome(
         Err(stopped) => {
             return format!(
                 "{} by {}",
-                if stopped.reject { "reject" } else { "defer" },
+                match stopped.stop {
+                    Stop::Reject => "reject",
+                    Stop::Defer => "defer",
+                    Stop::StorageFull => "full",
+                },
                 stopped.rule + 1
             );
         }

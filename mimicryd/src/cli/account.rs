@@ -6,9 +6,10 @@
 //! Must never: hold a fact that only one of the two forms of output has.
 
 use mimicry_core::config::Config;
-use mimicry_core::engine;
+use mimicry_core::engine::{self, Applied, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
+use mimicry_core::plugin::Effects;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
 use serde::Serialize;
@@ -107,6 +108,9 @@ impl Account {
         let facts = Facts::of(mail);
         let message = &mail.message;
         let plans = engine::plan(&config.policy, mail);
+        // Nothing is kept, nothing is sent: it is only asked.
+        let limits = &config.limits.message;
+        let results = engine::apply_all(&config.policy, mail, &plans, limits, Effects::None);
         Account {
             configuration: config.path.display().to_string(),
             mail: MailAccount {
@@ -140,7 +144,8 @@ impl Account {
             parts: tree::parts(message),
             classes: plans
                 .iter()
-                .map(|plan| class(config, &facts, plan))
+                .zip(&results)
+                .map(|(plan, result)| class(config, &facts, plan, result))
                 .collect(),
         }
     }
@@ -157,9 +162,13 @@ pub fn recipients(mail: &Mail, plan: &Plan) -> Vec<String> {
     plan.recipients.iter().filter_map(of).collect()
 }
 
-fn class(config: &Config, facts: &Facts<'_>, plan: &Plan) -> ClassAccount {
+fn class(
+    config: &Config,
+    facts: &Facts<'_>,
+    plan: &Plan,
+    applied: &Result<Applied, Stopped>,
+) -> ClassAccount {
     let mail = facts.mail();
-    let applied = engine::apply(&config.policy, mail, plan, &config.limits.message);
     let rules = trace::rules(Course {
         policy: &config.policy,
         facts,
@@ -177,19 +186,19 @@ fn class(config: &Config, facts: &Facts<'_>, plan: &Plan) -> ClassAccount {
     };
     match applied {
         Ok(applied) => {
-            if let Some(after) = applied.message {
+            if let Some(after) = &applied.message {
                 class.result = Outcome::Changed;
                 class.octets = Some(after.raw().len() as u64);
-                (class.parts, class.gone) = tree::parts_after(&mail.message, &after);
+                (class.parts, class.gone) = tree::parts_after(&mail.message, after);
             }
         }
         Err(stopped) => {
-            class.result = if stopped.reject {
+            class.result = if stopped.is_reject() {
                 Outcome::Rejected
             } else {
                 Outcome::Deferred
             };
-            class.text = Some(stopped.text);
+            class.text = Some(stopped.text.clone());
             class.octets = None;
         }
     }

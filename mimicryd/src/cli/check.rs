@@ -2,8 +2,10 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use crate::directories;
+
 use super::Output;
-use super::input::{ConfigArg, show_mistakes};
+use super::input::{ConfigArg, refusal, show_mistakes};
 use super::show::{Paint, count, escape};
 
 #[derive(Debug, clap::Args)]
@@ -14,6 +16,7 @@ pub struct Args {
 
 pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let config = args.config.load(paint)?;
+    directories::check(&config).map_err(|mistakes| refusal(&mistakes, paint))?;
     let path = escape(config.path.as_os_str().as_bytes());
     let rules = count(config.policy.rules.len(), "rule");
     let warnings = count(config.warnings.list.len(), "warning");

@@ -121,7 +121,7 @@ fn several(mail: &Mail, plans: &[Plan]) -> Output {
 }
 
 fn stop(config: &Config, stopped: &Stopped, mut err: String) -> Output {
-    let (exit, word) = if stopped.reject {
+    let (exit, word) = if stopped.is_reject() {
         (Exit::Rejected, "rejected")
     } else {
         (Exit::Deferred, "deferred")

@@ -37,14 +37,19 @@ pub struct ConfigArg {
 impl ConfigArg {
     /// Loads the configuration, or shows every mistake in it.
     pub fn load(&self, paint: Paint) -> Result<Config, Output> {
-        config::load(&self.config, REGISTRY).map_err(|mistakes| Output {
-            err: format!(
-                "{}\n\n{}\n",
-                show_mistakes(&mistakes, paint),
-                summary(&mistakes)
-            ),
-            ..Output::failure(Exit::Config, "")
-        })
+        config::load(&self.config, REGISTRY).map_err(|mistakes| refusal(&mistakes, paint))
+    }
+}
+
+/// All that is wrong with a configuration, and how much that is.
+pub fn refusal(mistakes: &Mistakes, paint: Paint) -> Output {
+    Output {
+        err: format!(
+            "{}\n\n{}\n",
+            show_mistakes(mistakes, paint),
+            summary(mistakes)
+        ),
+        ..Output::failure(Exit::Config, "")
     }
 }
 

@@ -23,10 +23,11 @@ use super::certificates::Certificates;
 use super::link::{Heard, Link};
 use super::transaction::{self, Class, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
+use crate::directories;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
-use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
 use crate::relay::ledger::Ledger;
+use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
@@ -68,6 +69,8 @@ impl Server {
         let Some(route) = Route::of(&config.relay, &hostname) else {
             return Err("the configuration has no next hop".into());
         };
+        // The master looked at them as root, who may go everywhere.
+        directories::reach(&config)?;
         let terms = config
             .listen
             .iter()

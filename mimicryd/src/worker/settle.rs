@@ -68,7 +68,9 @@ mod tests {
     }
 
     fn recipients(count: usize) -> Vec<Recipient> {
-        (1..=count).map(|n| Recipient::new(format!("r{n}@x"))).collect()
+        (1..=count)
+            .map(|n| Recipient::new(format!("r{n}@x")))
+            .collect()
     }
 
     #[test]
@@ -89,13 +91,20 @@ mod tests {
             ),
         ] {
             let ends: Vec<Reply> = ends.split('|').map(end).collect();
-            let Replies::One(reply) = replies(Protocol::Smtp, &recipients(ends.len()), ends.clone())
+            let Replies::One(reply) =
+                replies(Protocol::Smtp, &recipients(ends.len()), ends.clone())
             else {
                 panic!("one reply");
             };
             let lines: Vec<&str> = reply.text().collect();
-            let enhanced = reply.enhanced().map(ToString::to_string).unwrap_or_default();
-            assert_eq!(format!("{} {enhanced} {}", reply.code(), lines.join("/")), expected);
+            let enhanced = reply
+                .enhanced()
+                .map(ToString::to_string)
+                .unwrap_or_default();
+            assert_eq!(
+                format!("{} {enhanced} {}", reply.code(), lines.join("/")),
+                expected
+            );
             // Whatever happens.
             assert_eq!(reply.is_done(), ends.iter().all(Reply::is_done));
             let may_still = ends.iter().any(|end| end.class() == Class::Temporary);
@@ -118,7 +127,9 @@ mod tests {
 
     #[test]
     fn an_lmtp_client_hears_each_end() {
-        let ends: Vec<Reply> = ["250 2.0.0 ok", "550 5.7.1 no", "451 4.0.0 wait"].map(end).into();
+        let ends: Vec<Reply> = ["250 2.0.0 ok", "550 5.7.1 no", "451 4.0.0 wait"]
+            .map(end)
+            .into();
         assert_eq!(
             replies(Protocol::Lmtp, &recipients(3), ends.clone()),
             Replies::PerRecipient(ends)

@@ -16,6 +16,7 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::message::digest::Digest;
 use mimicry_core::origin::Origin;
+use mimicry_core::plugin::Effects;
 use mimicry_core::printable::Printable;
 use mimicry_core::reply::{self, Reply};
 use mimicry_core::rule::Reason;
@@ -25,10 +26,10 @@ use mimicry_core::rule::plan::{Decision, Plan, plan_class};
 use crate::clock;
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
+use crate::relay::ledger::{Key, Ledger};
 use crate::relay::{
     Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
 };
-use crate::relay::ledger::{Key, Ledger};
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
 
@@ -214,11 +215,7 @@ pub fn run(
         .iter()
         .find_map(|judged| (*judged.result).as_ref().err())
     {
-        let reply = match stopped.reject {
-            true => Reply::own(554, "5.7.1", &stopped.text),
-            false => Reply::own(451, "4.3.0", &stopped.text),
-        };
-        return story.end_all(reply, classes, Some(&judged), false);
+        return story.end_all(stopped.reply(), classes, Some(&judged), false);
     }
     let trace = config.trace.then(|| {
         trace::field(
@@ -274,7 +271,14 @@ pub fn run(
                 Some(hand.deliver(class, &missing, outgoing))
             }
         };
-        ends.class_ended(index, &had, &missing, answers, outgoing.octets(), relaying.elapsed());
+        ends.class_ended(
+            index,
+            &had,
+            &missing,
+            answers,
+            outgoing.octets(),
+            relaying.elapsed(),
+        );
         let is_last = ends.of_classes.len() == used;
         memory.remember(&ends, &missing, is_last);
     }
@@ -312,23 +316,16 @@ fn judge(
         received: clock::now(),
     };
     let facts = Facts::of(&mail);
-    let mut judged: Vec<Judged> = Vec::with_capacity(classes.len());
-    for class in classes {
-        let plan = plan_class(&config.policy, &facts, class.recipients.clone());
-        let same = judged.iter().find(|other| other.plan.same_effect(&plan));
-        let result = match same {
-            Some(other) => Rc::clone(&other.result),
-            None => Rc::new(engine::apply(
-                &config.policy,
-                &mail,
-                &plan,
-                &config.limits.message,
-            )),
-        };
-        judged.push(Judged { plan, result });
-    }
+    let plans: Vec<Plan> = classes
+        .iter()
+        .map(|class| plan_class(&config.policy, &facts, class.recipients.clone()))
+        .collect();
     drop(facts);
-    (mail, judged)
+    let limits = &config.limits.message;
+    let results = engine::apply_all(&config.policy, &mail, &plans, limits, Effects::Real);
+    let judged = plans.into_iter().zip(results);
+    let judged = judged.map(|(plan, result)| Judged { plan, result });
+    (mail, judged.collect())
 }
 
 /// How it ended.
@@ -399,7 +396,9 @@ impl Ends {
     fn replies(&self) -> Vec<Reply> {
         let unanswered = || Reply::own(451, "4.3.0", "not handed on");
         let replies = self.of_recipients.iter().cloned();
-        replies.map(|reply| reply.unwrap_or_else(unanswered)).collect()
+        replies
+            .map(|reply| reply.unwrap_or_else(unanswered))
+            .collect()
     }
 
     /// Who has the mail.
@@ -440,7 +439,11 @@ impl<'l> Memory<'l> {
         let has = |index: &&usize| self.had.get(**index).copied().unwrap_or(false);
         (
             recipients.iter().filter(has).copied().collect(),
-            recipients.iter().filter(|index| !has(index)).copied().collect(),
+            recipients
+                .iter()
+                .filter(|index| !has(index))
+                .copied()
+                .collect(),
         )
     }
 
@@ -673,12 +676,13 @@ impl Story<'_> {
             edited,
             octets_out,
             panicked: false,
-            unsettled: (ends.client == Protocol::Smtp && (!has.is_empty() || !done_with.is_empty()))
-                .then_some(Unsettled {
-                    mail,
-                    has,
-                    done_with,
-                }),
+            unsettled: (ends.client == Protocol::Smtp
+                && (!has.is_empty() || !done_with.is_empty()))
+            .then_some(Unsettled {
+                mail,
+                has,
+                done_with,
+            }),
         }
     }
 

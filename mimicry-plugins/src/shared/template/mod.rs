@@ -25,7 +25,7 @@ use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Fault, OptionError, Options, Task};
+use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
 use mimicry_core::rule::OnDkim;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Rest;
@@ -428,6 +428,8 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
         recipients: &[0],
         on_dkim: OnDkim::Edit,
         variables: known.variables.unwrap_or(&none),
+        rules: &[],
+        effects: Effects::None,
     };
     let mut facts = Facts::of(&task, known.directory);
     for name in known.extra {

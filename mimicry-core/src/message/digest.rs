@@ -1,0 +1,121 @@
+//! The digest of a mail: the same when the mail comes again.
+//!
+//! SHA-256 of the octets below the leading trace block. A client that tries again may put another Received line on top, and
+//! the servers before it other results of their checks, so what such fields say is not part of what a mail is.
+//!
+//! Must never: depend on anything but the octets of the mail. Two mails have one digest only if they are the same below
+//! their trace.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER;
+use sha2::{Digest as _, Sha256};
+
+use super::Message;
+use super::header::Field;
+
+/// SHA-256, shown as 64 digits in lower case.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Digest([u8; 32]);
+
+impl Digest {
+    /// Of a mail, below its leading trace block.
+    pub fn of(message: &Message) -> Digest {
+        let raw = message.raw();
+        Digest::of_octets(raw.get(trace_end(message)..).unwrap_or(raw))
+    }
+
+    /// Of these octets, all of them.
+    pub fn of_octets(octets: &[u8]) -> Digest {
+        Digest(Sha256::digest(octets).into())
+    }
+
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Digest({self})")
+    }
+}
+
+/// The octet behind the last field of the trace block that the mail begins with.
+fn trace_end(message: &Message) -> usize {
+    let fields = message.root().fields();
+    fields
+        .take_while(is_trace)
+        .last()
+        .map_or(0, |field| field.end())
+}
+
+fn is_trace(field: &Field<'_>) -> bool {
+    const NAMES: &[&str] = &[
+        "received",
+        "return-path",
+        "received-spf",
+        "authentication-results",
+    ];
+    let name = field.name();
+    let is_arc = || {
+        name.get(..4)
+            .is_some_and(|start| start.eq_ignore_ascii_case(b"arc-"))
+    };
+    NAMES.iter().any(|trace| field.is(trace)) || is_arc()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::scan::tests::scan;
+
+    #[test]
+    fn what_stands_above_the_trace_block_is_the_mail() {
+        let mail = "From: a@b\r\nReceived: below\r\n\r\nx\r\n";
+        let digest = Digest::of(&scan(mail));
+        assert_eq!(digest, Digest::of_octets(mail.as_bytes()));
+        for (above, same) in [
+            ("Received: from x by y; now\r\n", true),
+            ("RECEIVED: from x\r\n\tby y;\r\n now\r\n", true),
+            (
+                "Return-Path: <a@b>\r\nReceived-SPF: pass\r\nAuthentication-Results: x; spf=pass\r\n",
+                true,
+            ),
+            (
+                "ARC-Seal: i=1\r\nArc-Message-Signature: i=1\r\narc-authentication-results: i=1\r\nReceived: y\r\n",
+                true,
+            ),
+            ("ARC: no\r\n", false),
+            ("X-Spam: no\r\nReceived: y\r\n", false),
+            ("Received-By: y\r\n", false),
+            ("DKIM-Signature: v=1\r\n", false),
+        ] {
+            let other = Digest::of(&scan(&format!("{above}{mail}")));
+            assert_eq!(digest == other, same, "{above}");
+        }
+        for other in [
+            "",
+            "Received: x\r\n",
+            "From: a@b\r\n\r\nx\r\n",
+            "From: a@b\r\nReceived: below\r\n\r\nX\r\n",
+        ] {
+            assert_ne!(digest, Digest::of(&scan(other)), "{other}");
+        }
+        // No header, and nothing but trace.
+        assert_eq!(Digest::of(&scan("")), Digest::of(&scan("Received: x\r\n")));
+    }
+
+    #[test]
+    fn it_is_sha_256() {
+        // FIPS 180-2, appendix B.1.
+        let abc = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(Digest::of_octets(b"abc").to_string(), abc);
+    }
+}

@@ -1,0 +1,406 @@
+//! Remove: takes parts out of the mail, and says so where they stood.
+//!
+//! A note stands in the place of the part where a reader shows it: not within multipart/alternative or multipart/related, of which
+//! readers show one part only; there all notes go to the end of the mail. A part without which a multipart would
+//! be empty leaves a note in its place in any case.
+//!
+//! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
+//! not keep.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use mimicry_core::message::compose::NewPart;
+use mimicry_core::message::digest::Digest;
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::roles::related_root;
+use mimicry_core::message::{Part, PartId};
+use mimicry_core::plugin::{
+    BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
+    Options, Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
+};
+use mimicry_core::rule::Reason;
+use mimicry_core::units::show_size;
+
+use crate::shared::names::Names;
+use crate::shared::store::disk::Error;
+use crate::shared::store::sidecar::{self, content};
+use crate::shared::store::{self, Compress, Store};
+use crate::shared::template::{Facts, Form, Known, Template};
+use crate::shared::words::option;
+
+#[cfg(test)]
+mod tests;
+
+/// The kind.
+#[derive(Debug)]
+pub struct Remove;
+
+/// The note of a rule that says none.
+const NOTE: &str =
+    "{{ filename }} ({{ type }}, {{ size }}) was removed from this mail.\nSHA-256: {{ sha256 }}\n";
+
+/// What templates may say of a part, beside what they may say of the mail.
+const OF_PART: &[&str] = &["filename", "size", "type", "sha256"];
+
+impl PluginKind for Remove {
+    fn name(&self) -> &'static str {
+        "remove"
+    }
+
+    fn summary(&self) -> &'static str {
+        "takes parts out of the mail"
+    }
+
+    fn scope(&self) -> Scope {
+        Scope::Part
+    }
+
+    fn options(&self) -> &'static [OptionSpec] {
+        const {
+            &[
+                option(
+                    "note",
+                    ValueKind::Word(&["text", "none"]),
+                    Some("\"text\""),
+                    "A text part where the part stood, or none where the mail can do without.",
+                ),
+                option(
+                    "text",
+                    ValueKind::Text,
+                    None,
+                    "The text of the note: a template.",
+                ),
+                option(
+                    "text_file",
+                    ValueKind::TextFile,
+                    None,
+                    "The file that holds it.",
+                ),
+                option(
+                    "note_name",
+                    ValueKind::Line,
+                    Some("\"{{ filename }}.removed.txt\""),
+                    "The file name of the note: a template.",
+                ),
+                option(
+                    "keep",
+                    ValueKind::Directory,
+                    None,
+                    "Where what is removed is kept: a directory that is there, and folders below it as for archive.",
+                ),
+            ]
+        }
+    }
+
+    fn default_parts(&self) -> DefaultParts {
+        DefaultParts::Attachments
+    }
+
+    fn takes_multiparts(&self) -> bool {
+        true
+    }
+
+    fn moves_whole(&self) -> bool {
+        true
+    }
+
+    fn bulk_exemption(&self) -> BulkExemption {
+        BulkExemption::Reports
+    }
+
+    fn default_on_error(&self) -> OnError {
+        OnError::Defer
+    }
+
+    fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+        let mut errors = Vec::new();
+        let known = Known {
+            extra: OF_PART,
+            ..Known::of(options, None)
+        };
+        let mut template = |option: &'static str, source: &str, form: Form| {
+            let compiled = Template::compile(source, form, &known);
+            compiled
+                .map_err(|bad| {
+                    errors.extend(bad.into_iter().map(|bad| bad.of_option(option, options)))
+                })
+                .ok()
+        };
+        let from = if options.is_set("text") {
+            "text"
+        } else {
+            "text_file"
+        };
+        let text = template(from, options.text(from).unwrap_or(NOTE), Form::Text);
+        let name = template(
+            "note_name",
+            options.text("note_name").unwrap_or_default(),
+            Form::Line,
+        );
+        if options.is_set("text") && options.is_set("text_file") {
+            errors.push(OptionError {
+                option: "text_file",
+                message: "text and text_file exclude each other".into(),
+                help: None,
+            });
+        }
+        let keep = Store::build("keep", options).unwrap_or_else(|error| {
+            errors.push(error);
+            None
+        });
+        match (text, name) {
+            (Some(text), Some(name)) if errors.is_empty() => Ok(Box::new(RemovePlugin {
+                always: options.text("note") != Some("none"),
+                text,
+                name,
+                keep,
+            })),
+            _ => Err(errors),
+        }
+    }
+}
+
+#[derive(Debug)]
+struct RemovePlugin {
+    /// Leaves a note also where the mail can do without.
+    always: bool,
+    text: Template,
+    name: Template,
+    keep: Option<Store>,
+}
+
+impl Plugin for RemovePlugin {
+    fn directories(&self) -> Vec<(&'static str, PathBuf)> {
+        let keep = self.keep.iter();
+        keep.map(|store| ("keep", store.declared().to_path_buf()))
+            .collect()
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(RemoveJob {
+            plugin: self,
+            task,
+            taken: BTreeSet::new(),
+            left: BTreeMap::new(),
+            names: Names::new(),
+        })
+    }
+}
+
+struct RemoveJob<'a> {
+    plugin: &'a RemovePlugin,
+    task: Task<'a>,
+    taken: BTreeSet<PartId>,
+    /// How many children multiparts still have; only of those that lose some.
+    left: BTreeMap<PartId, usize>,
+    names: Names,
+}
+
+/// A part, as its note speaks of it.
+struct Gone<'m> {
+    part: Part<'m>,
+    filename: String,
+    sha256: String,
+    octets: usize,
+}
+
+impl Job for RemoveJob<'_> {
+    fn part(&mut self, part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        self.taken.insert(part);
+        // Whether a part may go depends on what else goes.
+        Ok(Verdict::Later)
+    }
+
+    fn finish(mut self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let message = edits.message();
+        let mut finish = Finish::default();
+        let mut elsewhere = Vec::new();
+        for id in self.taken.clone() {
+            let Some(part) = message.part(id) else {
+                continue;
+            };
+            if edits.is_gone(id) {
+                // It left with the multipart around it.
+                continue;
+            }
+            if !self.may_go(part) {
+                finish.notes.push(format!(
+                    "{} stays: the mail would be empty without it",
+                    part.section_text()
+                ));
+                continue;
+            }
+            let gone = self.look_at(part);
+            self.keep(&gone)?;
+            finish.notes.push(format!(
+                "{} {}, {}",
+                part.section_text(),
+                gone.filename,
+                gone.sha256
+            ));
+            let leaves = self.leaves(part, edits);
+            if !matches!(leaves, Leaves::Note)
+                && let Some(left) = part
+                    .parent()
+                    .and_then(|parent| self.left.get_mut(&parent.id()))
+            {
+                *left = left.saturating_sub(1);
+            }
+            match leaves {
+                Leaves::Note => {
+                    let note = self.note(&gone, edits)?;
+                    put(part, note, edits)?;
+                }
+                Leaves::NoteElsewhere => {
+                    edits.remove(id)?;
+                    elsewhere.push(gone);
+                }
+                Leaves::Nothing => edits.remove(id)?,
+            }
+            finish.edited.push(id);
+        }
+        for gone in elsewhere {
+            let note = self.note(&gone, edits)?;
+            edits.attach(note)?;
+        }
+        if finish.edited.is_empty() {
+            finish.reason = Some(Reason::BelowThreshold);
+        }
+        Ok(finish)
+    }
+}
+
+/// What a part leaves behind.
+enum Leaves {
+    Nothing,
+    Note,
+    NoteElsewhere,
+}
+
+impl RemoveJob<'_> {
+    fn is_taken(&self, part: Part<'_>) -> bool {
+        self.taken.contains(&part.id())
+    }
+
+    /// A multipart that is the whole mail stays; its children may go. The root of a multipart/related goes only with all that it
+    /// refers to.
+    fn may_go(&self, part: Part<'_>) -> bool {
+        if part.is_root() {
+            return !part.is_multipart();
+        }
+        match is_related_root(part) {
+            Some(related) => related.children().all(|child| self.is_taken(child)),
+            None => true,
+        }
+    }
+
+    fn leaves(&mut self, part: Part<'_>, edits: &EditSet<'_>) -> Leaves {
+        let Some(parent) = part.parent() else {
+            return Leaves::Note;
+        };
+        let count = || {
+            parent
+                .children()
+                .filter(|child| !edits.is_gone(child.id()))
+                .count()
+        };
+        let left = *self.left.entry(parent.id()).or_insert_with(count);
+        if left <= 1 || is_related_root(part).is_some() {
+            return Leaves::Note;
+        }
+        match parent.media_type() {
+            _ if !self.plugin.always => Leaves::Nothing,
+            "multipart/alternative" | "multipart/related" => Leaves::NoteElsewhere,
+            _ => Leaves::Note,
+        }
+    }
+
+    fn look_at<'m>(&mut self, part: Part<'m>) -> Gone<'m> {
+        let (_, content) = content(part);
+        let filename = part.filename();
+        Gone {
+            part,
+            filename: self.names.member(
+                filename.as_deref(),
+                &part.section_text(),
+                part.media_type(),
+            ),
+            sha256: Digest::of_octets(&content).to_string(),
+            octets: content.len(),
+        }
+    }
+
+    fn note(&self, gone: &Gone<'_>, edits: &EditSet<'_>) -> Result<NewPart, Fault> {
+        let facts = Facts::of(&self.task, None)
+            .with("filename", &gone.filename)
+            .with("size", &show_size(gone.octets as u64))
+            .with("type", gone.part.media_type())
+            .with("sha256", &gone.sha256);
+        let text = self.plugin.text.render(&facts)?;
+        let name = self.plugin.name.render(&facts)?;
+        let name = Names::new().member(Some(&name), &gone.part.section_text(), "text/plain");
+        Ok(NewPart::named_text(
+            "plain",
+            &name,
+            &text,
+            edits.message().newline(),
+        ))
+    }
+
+    fn keep(&self, gone: &Gone<'_>) -> Result<(), Fault> {
+        let Some(store) = &self.plugin.keep else {
+            return Ok(());
+        };
+        if self.task.effects == Effects::None {
+            return Ok(());
+        }
+        self.put_aside(store, gone).map_err(|error| {
+            log::error!(
+                "{}: what is removed cannot be kept: {error}",
+                self.task.rule
+            );
+            store::fault("what is removed", &error)
+        })
+    }
+
+    /// Named by the SHA-256 that the note tells.
+    fn put_aside(&self, store: &Store, gone: &Gone<'_>) -> Result<(), Error> {
+        let digest = Digest::of(&self.task.mail.message).to_string();
+        let key = format!("{digest}-{}", gone.part.section_text());
+        let shelf = store.open(&self.task)?;
+        if shelf.note_of(&key)?.is_some() {
+            return Ok(());
+        }
+        let folder = shelf.folder()?;
+        let (extension, content) = content(gone.part);
+        let name = format!("{}.{extension}", gone.sha256);
+        let json = sidecar::parts(&self.task, &digest, &[gone.part], &|_| name.clone());
+        let of_mail = format!("{}-{digest}.json", gone.sha256);
+        shelf.file(&folder, &of_mail, Compress::No, json.as_bytes())?;
+        shelf.file(&folder, &name, Compress::No, &content)?;
+        if let Err(error) = shelf.note(&key, b"") {
+            log::warn!("{}: {error}", self.task.rule);
+        }
+        Ok(())
+    }
+}
+
+/// The multipart/related whose root a part is.
+fn is_related_root(part: Part<'_>) -> Option<Part<'_>> {
+    let parent = part.parent()?;
+    let is_root = parent.media_type() == "multipart/related"
+        && related_root(parent).is_some_and(|root| root.id() == part.id());
+    is_root.then_some(parent)
+}
+
+/// A note in the place of a part.
+fn put(part: Part<'_>, note: NewPart, edits: &mut EditSet<'_>) -> Result<(), Fault> {
+    if part.is_root() || !(part.is_multipart() || part.is_opaque()) {
+        edits.replace_part(part.id(), note)?;
+    } else {
+        edits.insert_before(part.id(), note)?;
+        edits.remove(part.id())?;
+    }
+    Ok(())
+}

@@ -1,0 +1,271 @@
+//! What plugins keep on disk: the only place below the plugins with effects, and only in directories that the configuration
+//! names.
+//!
+//! - [`place`]: patterns of directories · [`disk`]: files that are whole or not there · `mboxrd`: a file that grows ·
+//!   [`sidecar`]: what a copy cannot tell about itself
+//!
+//! A mail is kept once, however often it comes: the names of files are made of its digest, and what was kept within the last
+//! days is noted in the store's own folder of the declared directory (`.mimicry/seen/DAY`, days since 1970), because the
+//! folder for a mail may be another one tomorrow, and because a reader of mail moves and renames what is in a Maildir.
+//! `.mimicry/work` holds unfinished files.
+//!
+//! Must never: write outside a declared directory, or for a mail that is only looked at ([`Effects::None`]).
+//!
+//! Known limits: a mail that comes again after more than [`DAYS`] days, or for whom the tokens of the recipient stand for
+//! others than the first time, is kept again. All folders below a declared directory must be on one file system.
+
+pub mod disk;
+mod mboxrd;
+pub mod place;
+pub mod sidecar;
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use mimicry_core::message::compose::fnv1a;
+use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
+
+use disk::{Draft, Error, Folder};
+pub use mboxrd::MBOX;
+use place::{OWN, Place, os};
+
+/// How long it is noted that a mail was kept: longer than mail servers try (RFC 5321 section 4.5.4.1: at least 4-5 days).
+const DAYS: i64 = 8;
+
+/// Old notes that are removed with each mail.
+const NOTES_REMOVED: usize = 100;
+
+const DAY: i64 = 86_400;
+
+/// A directory with folders by facts of the mail.
+#[derive(Debug)]
+pub struct Store {
+    place: Place,
+}
+
+/// What became of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kept {
+    Now,
+    /// By an earlier attempt of the same mail.
+    Before,
+}
+
+/// How files are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Compress {
+    No,
+    Gzip,
+    #[cfg(feature = "zstd")]
+    Zstd,
+}
+
+impl Store {
+    /// The store of an option of kind directory; `None` = the option is not set.
+    pub fn build(option: &'static str, options: &Options) -> Result<Option<Store>, OptionError> {
+        let Some(pattern) = options.directory(option) else {
+            return Ok(None);
+        };
+        match Place::parse(pattern) {
+            Ok(place) => Ok(Some(Store { place })),
+            Err((message, help)) => Err(OptionError {
+                option,
+                message,
+                help: Some(help),
+            }),
+        }
+    }
+
+    pub fn declared(&self) -> &Path {
+        self.place.declared()
+    }
+
+    /// The folder for this mail, as it is shown.
+    pub fn shown(&self, task: &Task<'_>) -> String {
+        let folders = self.place.folders(task);
+        let path: PathBuf = folders
+            .iter()
+            .fold(self.declared().to_path_buf(), |path, name| path.join(name));
+        path.display().to_string()
+    }
+
+    /// Opens the store to keep something of this mail; sweeps up what killed processes left.
+    pub fn open(&self, task: &Task<'_>) -> Result<Shelf, Error> {
+        debug_assert!(task.effects == Effects::Real);
+        let declared = Folder::declared(self.declared())?;
+        let own = declared.enter(os(OWN))?;
+        let shelf = Shelf {
+            folders: self.place.folders(task),
+            work: own.enter(os("work"))?,
+            seen: own.enter(os("seen"))?,
+            day: task.mail.received.unix.div_euclid(DAY),
+            rule: fnv1a(task.rule.bytes(), 0),
+            declared,
+        };
+        shelf.work.sweep(task.mail.received.unix);
+        shelf.forget();
+        Ok(shelf)
+    }
+}
+
+/// A store that is open for one mail.
+#[derive(Debug)]
+pub struct Shelf {
+    declared: Folder,
+    /// Below it, for this mail.
+    folders: Vec<OsString>,
+    work: Folder,
+    seen: Folder,
+    day: i64,
+    /// Several rules may keep in one directory.
+    rule: u64,
+}
+
+impl Shelf {
+    /// The folder for this mail, made when it is missing.
+    pub fn folder(&self) -> Result<Folder, Error> {
+        let mut folder = self.declared.again()?;
+        for name in &self.folders {
+            folder = folder.enter(name)?;
+        }
+        Ok(folder)
+    }
+
+    /// Keeps a file as a whole, unless there is one of that name: names are made of the digest of what they hold.
+    pub fn file(
+        &self,
+        folder: &Folder,
+        name: &str,
+        compress: Compress,
+        content: &[u8],
+    ) -> Result<Kept, Error> {
+        if folder.has_file(os(name))? {
+            // It was whole and on disk when it got its name; whether the name is on disk is another matter.
+            folder.sync()?;
+            return Ok(Kept::Before);
+        }
+        let mut draft = Draft::new(&self.work)?;
+        write(&mut draft, compress, content).map_err(|error| draft.fail(error))?;
+        draft.place(folder, os(name))?;
+        Ok(Kept::Now)
+    }
+
+    /// Was this noted within the last days; what was noted of it.
+    pub fn note_of(&self, digest: &str) -> Result<Option<Vec<u8>>, Error> {
+        let name = self.note_name(digest);
+        for day in self.seen.names()? {
+            let Some(folder) = self.seen.find(&day)? else {
+                continue;
+            };
+            if let Some(note) = folder.read(os(&name))? {
+                return Ok(Some(note));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Notes that this was kept.
+    pub fn note(&self, digest: &str, content: &[u8]) -> Result<(), Error> {
+        let folder = self.seen.enter(os(&self.day.to_string()))?;
+        folder.note(&self.work, os(&self.note_name(digest)), content)
+    }
+
+    fn note_name(&self, digest: &str) -> String {
+        format!("{digest}-{:016x}", self.rule)
+    }
+
+    /// Removes some of the notes that are too old.
+    fn forget(&self) {
+        for name in self.seen.names().unwrap_or_default() {
+            let day = name.to_str().and_then(|day| day.parse::<i64>().ok());
+            if day.is_none_or(|day| day >= self.day.saturating_sub(DAYS)) {
+                continue;
+            }
+            let Ok(Some(folder)) = self.seen.find(&name) else {
+                continue;
+            };
+            let notes = folder.names().unwrap_or_default();
+            for note in notes.iter().take(NOTES_REMOVED) {
+                let _ = folder.remove_file(note);
+            }
+            if notes.len() <= NOTES_REMOVED {
+                let _ = self.seen.remove_folder(&name);
+            }
+        }
+    }
+}
+
+fn write(draft: &mut Draft<'_>, compress: Compress, content: &[u8]) -> io::Result<()> {
+    match compress {
+        Compress::No => draft.write_all(content),
+        Compress::Gzip => {
+            let mut encoder = GzEncoder::new(draft, Compression::default());
+            encoder.write_all(content)?;
+            encoder.finish().map(|_| ())
+        }
+        #[cfg(feature = "zstd")]
+        Compress::Zstd => {
+            let mut encoder = zstd::stream::Encoder::new(draft, 0)?;
+            encoder.write_all(content)?;
+            encoder.finish().map(|_| ())
+        }
+    }
+}
+
+/// A failure as the job's. The client, which may be far away, is told no paths.
+pub fn fault(what: &str, error: &Error) -> Fault {
+    if error.is_full() {
+        return Fault::StorageFull(format!("{what} cannot be stored: there is no room left"));
+    }
+    Fault::Temporary(format!("{what} cannot be stored"))
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use mimicry_core::envelope::{Envelope, Recipient};
+    use mimicry_core::mail::{Mail, Moment};
+    use mimicry_core::message::{Limits, Message};
+    use mimicry_core::origin::Origin;
+    use mimicry_core::rule::OnDkim;
+
+    use super::*;
+
+    /// From anna@example.org to bo@example.com and cy@example.net, 22 Nov 2026, 09:30:10 UTC, an hour later here.
+    pub(crate) fn mail(message: &[u8]) -> Mail {
+        Mail {
+            origin: Origin::default(),
+            envelope: Envelope {
+                sender: mimicry_core::envelope::Path::new("anna@example.org"),
+                recipients: vec![
+                    Recipient::new("bo@example.com"),
+                    Recipient::new("cy@example.net"),
+                ],
+                ..Envelope::default()
+            },
+            message: Message::scan(message.to_vec(), &Limits::default()),
+            received: Moment {
+                unix: 1_795_339_810,
+                offset: 3600,
+            },
+        }
+    }
+
+    pub(crate) fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
+        Task {
+            mail,
+            rule: "a",
+            parts: &[],
+            beside: &[],
+            recipients: &[0, 1],
+            on_dkim: OnDkim::Edit,
+            variables,
+            rules: &["a"],
+            effects: Effects::Real,
+        }
+    }
+}
