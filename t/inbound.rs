@@ -311,7 +311,7 @@ fn starttls() {
     let mut client = world.client();
     client.says("STARTTLS", 220);
     client.send(b"EHLO again\r\n");
-    assert_ne!(client.rest().1, Gone::Silent);
+    client.vanish();
     world.alive();
     assert!(world.hop.see(|record| {
         record

@@ -6,6 +6,7 @@
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
@@ -25,6 +26,7 @@ mod hostile;
 mod inbound;
 mod layering;
 mod leave;
+mod ledger;
 mod log;
 mod manual;
 mod process;

@@ -16,6 +16,7 @@ use crate::directories;
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
+use crate::relay::ledger::Ledger;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::serve::Server;
@@ -55,6 +56,13 @@ impl Program for Daemon {
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load([&config.relay])?);
+        let owner = privileges::is_root().then(|| owner(&config)).flatten();
+        if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
+            log::warn!(
+                "no ledger below {}: {error}; a mail that only some recipients got is doubled when it comes again",
+                config.daemon.spool.display()
+            );
+        }
         let certificates = Arc::new(Certificates::load(&config.listen)?);
         Ok(Rc::new(move |_slot| {
             Ok(Box::new(Server::new(

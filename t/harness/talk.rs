@@ -122,6 +122,16 @@ impl Talk {
                 "NOOP" => {
                     self.answer(Stage::Noop, &line, b"250 2.0.0 ok\r\n")?;
                 }
+                "XFORWARD"
+                    if self
+                        .inner
+                        .lock()
+                        .extensions
+                        .iter()
+                        .any(|it| it.starts_with("XFORWARD")) =>
+                {
+                    self.write(b"250 2.0.0 ok\r\n")?;
+                }
                 "VRFY" => self.write(b"252 2.5.0 who knows\r\n")?,
                 "QUIT" => {
                     self.answer(Stage::Quit, &line, b"221 2.0.0 bye\r\n")?;

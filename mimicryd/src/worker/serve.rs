@@ -81,9 +81,10 @@ impl Server {
             log::warn!("the next hop cannot be resolved: {error}; mail is deferred until it can");
         }
         let (ledger, fault) = Ledger::open(&config.daemon.spool);
-        if let Some(error) = fault {
+        // That there is none the master has said.
+        if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
             log::warn!(
-                "no ledger below {}: {error}; a mail that only some recipients got is doubled when it comes again",
+                "the ledger below {} cannot be written: {error}; a mail that only some recipients got is doubled when it comes again",
                 config.daemon.spool.display()
             );
         }

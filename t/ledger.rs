@@ -1,0 +1,227 @@
+//! The ledger at work: a mail that only some of its recipients got comes again, and each has it exactly once.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::harness::daemon::{PLAIN, Setup, World, eventually};
+use crate::harness::hop::{Act, Stage};
+use crate::harness::{FOOTER, contains};
+
+/// With [`FOOTER`]: one class with a footer, one with a tag, one with neither.
+const TO: &[&str] = &[
+    "bob@example.net",
+    "in@inside.example",
+    "eva@example.net",
+    "tag@inside.example",
+];
+
+fn rules() -> String {
+    format!(
+        "{FOOTER}\n[[rule]]\nname = \"tag\"\nplugin = \"header\"\nmatch = {{ recipient = '^tag@' }}\noptions = {{ add = {{ X-Tag = \"yes\" }} }}\n"
+    )
+}
+
+fn world(setup: Setup) -> World {
+    let rules = rules();
+    World::new(Setup {
+        rules: &rules,
+        ..setup
+    })
+}
+
+/// How often each recipient has got a mail.
+fn copies(world: &World) -> BTreeMap<String, usize> {
+    let mut copies = BTreeMap::new();
+    for mail in world.hop.mails() {
+        for recipient in mail.recipients() {
+            *copies.entry(recipient.to_string()).or_default() += 1;
+        }
+    }
+    copies
+}
+
+fn once_each() -> BTreeMap<String, usize> {
+    TO.iter().map(|to| ((*to).to_string(), 1)).collect()
+}
+
+fn entries(world: &mut World) -> usize {
+    let directory = world.daemon().directory.path().join("spool/ledger");
+    fs::read_dir(directory).map_or(0, Iterator::count)
+}
+
+/// The nth final dot is answered so, and no other.
+fn at_dot(world: &World, nth: usize, line: &'static str) {
+    world.hop.behave(move |moment| match moment.stage {
+        Stage::Dot if moment.nth == nth => Act::Say(line.as_bytes().to_vec()),
+        _ => Act::Normal,
+    });
+}
+
+// T65
+// man: mimicryd(8) "Who has the mail by then stands in the ledger, and the retry delivers only what is missing"
+#[test]
+fn a_retry_delivers_only_what_is_missing() {
+    for failing in 1..=3 {
+        let mut world = world(Setup::default());
+        at_dot(&world, failing, "451 4.3.0 not now\r\n");
+        let mut client = world.client();
+        let reply = client.mail("anna@example.org", TO, PLAIN);
+        assert!(reply.is_temporary(), "{reply}");
+        assert!(entries(&mut world) > 0);
+        world.daemon().logs("partial");
+        // The retry has one more Received field, as when it took another way.
+        let again = [b"Received: from x by y; now\r\n", PLAIN].concat();
+        let reply = client.mail("anna@example.org", TO, &again);
+        assert!(reply.is_done(), "{reply}");
+        client.quit();
+        assert_eq!(copies(&world), once_each(), "failing at {failing}");
+        world.daemon().logs("delivered before");
+        // It was used up: the same mail sent once more is sent to all.
+        assert!(eventually(|| entries(&mut world) == 0));
+        let reply = world.client().mail("anna@example.org", TO, PLAIN);
+        assert!(reply.is_done(), "{reply}");
+        assert_eq!(copies(&world), once_each());
+        world.alive();
+    }
+}
+
+// T65
+#[test]
+fn each_class_has_its_own_mail_after_the_retry() {
+    let world = world(Setup::default());
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let mut client = world.client();
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_temporary());
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_done());
+    client.quit();
+    for mail in world.hop.mails() {
+        let message = mail.message();
+        let is_tagged = mail.recipients() == ["tag@inside.example"];
+        let has_footer = mail.recipients().contains(&"bob@example.net");
+        assert_eq!(contains(&message, b"X-Tag: yes"), is_tagged);
+        assert_eq!(contains(&message, b"registered in Exampleton"), has_footer);
+    }
+}
+
+// T65
+#[test]
+fn a_class_may_be_missing_one_recipient_only() {
+    // Other recipients than the first time: the class has one who has the mail, and one who has not.
+    let mut world = world(Setup::default());
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let mut client = world.client();
+    let first = ["bob@example.net", "in@inside.example"];
+    assert!(
+        client
+            .mail("anna@example.org", &first, PLAIN)
+            .is_temporary()
+    );
+    let then = ["bob@example.net", "eva@example.net", "in@inside.example"];
+    assert!(client.mail("anna@example.org", &then, PLAIN).is_done());
+    client.quit();
+    let copies = copies(&world);
+    assert!(copies.values().all(|count| *count == 1), "{copies:?}");
+    assert_eq!(copies.len(), 3);
+    assert!(eventually(|| entries(&mut world) == 0));
+}
+
+// T65
+// man: mimicryd(8) "else a 5xx whose text names who is refused and says that all others have it"
+#[test]
+fn a_refusal_behind_a_success_names_who_is_refused() {
+    let mut world = world(Setup::default());
+    at_dot(&world, 2, "550 5.7.1 not for you\r\n");
+    let mut client = world.client();
+    let reply = client.mail("anna@example.org", TO, PLAIN);
+    assert_eq!(reply.code, 550, "{reply}");
+    let text = reply.lines.join("\n");
+    assert!(
+        text.contains("not for you") && text.contains("all others have the mail"),
+        "{text}"
+    );
+    assert!(text.contains("<in@inside.example>"), "{text}");
+    assert!(!text.contains("bob@") && !text.contains("tag@"), "{text}");
+    assert!(eventually(|| entries(&mut world) == 0));
+    client.quit();
+    let mut expected = once_each();
+    expected.remove("in@inside.example");
+    assert_eq!(copies(&world), expected);
+    // Refused and deferred: the client keeps the mail, and later hears of the refusal.
+    world.hop.behave(|moment| match (moment.stage, moment.nth) {
+        (Stage::Dot, 5) => Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
+        (Stage::Dot, 6 | 8) => Act::Say(b"550 5.7.1 not for you\r\n".to_vec()),
+        _ => Act::Normal,
+    });
+    let mut client = world.client();
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_temporary());
+    let reply = client.mail("anna@example.org", TO, PLAIN);
+    assert_eq!(reply.code, 550, "{reply}");
+    client.quit();
+    assert!(copies(&world).values().all(|count| *count == 1));
+    assert!(eventually(|| entries(&mut world) == 0));
+}
+
+// T51
+// man: mimicryd(8) "when the next hop has said 250 and the client was gone before it could be told"
+#[test]
+fn a_client_that_was_gone_before_it_could_be_told_does_not_double_the_mail() {
+    let mut world = World::new(Setup::default());
+    let client = world.held(Stage::Dot);
+    client.reset();
+    world.hop.release();
+    assert!(eventually(|| entries(&mut world) == 1));
+    let reply = world
+        .client()
+        .mail("anna@example.org", &["bob@example.net"], PLAIN);
+    assert!(reply.is_done(), "{reply}");
+    assert_eq!(world.hop.mails().len(), 1);
+    assert!(eventually(|| entries(&mut world) == 0));
+}
+
+// man: mimicryd(8) "A mail without a Message-ID is not remembered"
+#[test]
+fn a_mail_without_a_message_id_is_not_remembered() {
+    let mut world = world(Setup::default());
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let report = b"Subject: report\r\n\r\nAll is well.\r\n";
+    let mut client = world.client();
+    assert!(client.mail("anna@example.org", TO, report).is_temporary());
+    assert_eq!(entries(&mut world), 0);
+    assert!(client.mail("anna@example.org", TO, report).is_done());
+    client.quit();
+    assert_eq!(copies(&world)["bob@example.net"], 2);
+}
+
+// man: mimicryd(8) "Without a spool that the workers can write the log says so at the start, and a mail that comes again goes to all of its recipients."
+#[test]
+fn without_a_spool_all_get_it_again() {
+    let mut world = world(Setup {
+        daemon: "spool = \"/nonexistent/spool\"",
+        ..Setup::default()
+    });
+    world.daemon().logs("no ledger below /nonexistent/spool");
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let mut client = world.client();
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_temporary());
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_done());
+    client.quit();
+    let copies = copies(&world);
+    assert_eq!(copies["bob@example.net"], 2);
+    assert_eq!(copies["in@inside.example"], 1);
+}
+
+#[test]
+fn the_ledger_outlives_the_daemon() {
+    let mut world = world(Setup::default());
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let reply = world.client().mail("anna@example.org", TO, PLAIN);
+    assert!(reply.is_temporary(), "{reply}");
+    world.daemon().signal(Signal::SIGTERM);
+    world.daemon().ends();
+    world.daemon().start_again();
+    let reply = world.client().mail("anna@example.org", TO, PLAIN);
+    assert!(reply.is_done(), "{reply}");
+    assert_eq!(copies(&world), once_each());
+}
