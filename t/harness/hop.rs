@@ -2,7 +2,7 @@
 //!
 //! It keeps what it was told: each command, each mail that it took with the exact octets behind DATA, and each message that
 //! broke off before its dot. It reads strictly: only CRLF ends a line, only CRLF.CRLF ends a message, and an octet that
-//! no SMTP client may send is a violation, which fails the test.
+//! no SMTP client may send is a violation, which fails the test. A session that begins with LHLO is one of LMTP.
 //!
 //! Must never: forgive.
 
@@ -38,7 +38,7 @@ pub struct Moment {
     pub stage: Stage,
     /// How often this stage was reached, in all connections together, from 1.
     pub nth: usize,
-    /// The command line without its CRLF.
+    /// The command line without its CRLF; at the dot of LMTP what stood behind `RCPT TO:`.
     pub line: String,
 }
 

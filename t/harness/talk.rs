@@ -36,6 +36,7 @@ pub fn accept(listener: TcpListener, inner: &Arc<Inner>) -> JoinHandle<()> {
                     input: Vec::new(),
                     from: None,
                     to: Vec::new(),
+                    is_lmtp: false,
                 };
                 let end = talk.run();
                 let Talk { inner, stream, .. } = talk;
@@ -74,6 +75,8 @@ struct Talk {
     input: Vec<u8>,
     from: Option<String>,
     to: Vec<String>,
+    /// It began with LHLO: behind the dot each recipient has a reply.
+    is_lmtp: bool,
 }
 
 impl Talk {
@@ -88,8 +91,9 @@ impl Talk {
                 .unwrap_or_default()
                 .to_ascii_uppercase();
             match verb.as_str() {
-                "EHLO" => {
+                "EHLO" | "LHLO" => {
                     self.forget();
+                    self.is_lmtp = verb == "LHLO";
                     let reply = self.ehlo();
                     self.answer(Stage::Ehlo, &line, &reply)?;
                 }
@@ -122,16 +126,8 @@ impl Talk {
                 "NOOP" => {
                     self.answer(Stage::Noop, &line, b"250 2.0.0 ok\r\n")?;
                 }
-                "XFORWARD"
-                    if self
-                        .inner
-                        .lock()
-                        .extensions
-                        .iter()
-                        .any(|it| it.starts_with("XFORWARD")) =>
-                {
-                    self.write(b"250 2.0.0 ok\r\n")?;
-                }
+                "XFORWARD" if self.offers("XFORWARD") => self.write(b"250 2.0.0 noted\r\n")?,
+                "AUTH" if self.offers("AUTH") => self.write(b"235 2.7.0 welcome\r\n")?,
                 "VRFY" => self.write(b"252 2.5.0 who knows\r\n")?,
                 "QUIT" => {
                     self.answer(Stage::Quit, &line, b"221 2.0.0 bye\r\n")?;
@@ -145,6 +141,14 @@ impl Talk {
     fn forget(&mut self) {
         self.from = None;
         self.to.clear();
+    }
+
+    fn offers(&self, keyword: &str) -> bool {
+        let state = self.inner.lock();
+        state
+            .extensions
+            .iter()
+            .any(|line| line.starts_with(keyword))
     }
 
     fn ehlo(&self) -> Vec<u8> {
@@ -284,6 +288,9 @@ impl Talk {
             connection: self.number,
             replied: true,
         };
+        if self.is_lmtp {
+            return self.reply_to_each(taken);
+        }
         match self.act(Stage::Dot, "") {
             Act::TakeAndClose => {
                 self.keep(Taken {
@@ -315,6 +322,31 @@ impl Talk {
             }
             act => self.perform(act, b"").map(|_| ()),
         }
+    }
+
+    /// LMTP: the test is asked for each recipient; the mail is taken for those that are answered by 2xx.
+    fn reply_to_each(&mut self, mut taken: Taken) -> Result<(), End> {
+        let mut replies = Vec::new();
+        let mut is_over = false;
+        for recipient in std::mem::take(&mut taken.to) {
+            let reply = match self.act(Stage::Dot, &recipient) {
+                Act::Say(octets) => octets,
+                Act::Close => {
+                    is_over = true;
+                    break;
+                }
+                _ => b"250 2.0.0 taken\r\n".to_vec(),
+            };
+            if is_whole_2xx(&reply) {
+                taken.to.push(recipient);
+            }
+            replies.extend_from_slice(&reply);
+        }
+        if !taken.to.is_empty() {
+            self.keep(taken);
+        }
+        self.write(&replies)?;
+        if is_over { self.close() } else { Ok(()) }
     }
 
     fn keep(&self, taken: Taken) {

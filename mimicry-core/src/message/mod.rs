@@ -5,6 +5,7 @@
 //! - [`header`], [`params`], [`words`], [`address`]: header values; [`codec`], [`charset`], [`text`]: bodies
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
+//! - [`seven_bit`]: the same message for next hops that take no 8-bit octets
 //!
 //! Must never: know rules, or change an octet that no edit names.
 
@@ -24,6 +25,7 @@ pub mod render;
 pub mod roles;
 pub mod scan;
 pub mod sealed;
+pub mod seven_bit;
 pub mod text;
 pub mod verify;
 pub mod words;

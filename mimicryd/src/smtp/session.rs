@@ -281,6 +281,11 @@ impl<'t> Session<'t> {
         }
     }
 
+    /// What the client speaks.
+    pub fn protocol(&self) -> Protocol {
+        self.terms.protocol
+    }
+
     /// By what the mail in hand is judged: the connection, or what a trusted client said instead of it.
     pub fn origin(&self) -> &Origin {
         &self.origin

@@ -433,11 +433,13 @@ impl Conversation<'_> {
             &envelope.sender,
             &recipient.path,
         );
+        // Where each recipient needs a transaction of its own, so that its reply can be told, nobody joins a class.
+        let is_one_by_one = self.route.is_one_by_one(self.session.protocol());
         let known = self
             .open
             .classes
             .iter()
-            .position(|class| class.signature == signature);
+            .position(|class| !is_one_by_one && class.signature == signature);
         let at = match known {
             Some(at) => at,
             None if self.open.classes.len() >= self.config.limits.max_classes => {

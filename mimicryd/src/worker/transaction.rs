@@ -13,8 +13,9 @@ use mimicry_core::config::typed::Config;
 use mimicry_core::engine::{self, Applied, Report, Stopped};
 use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::Mail;
-use mimicry_core::message::Message;
 use mimicry_core::message::digest::Digest;
+use mimicry_core::message::seven_bit::{Unfit, to_7bit};
+use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
 use mimicry_core::printable::Printable;
@@ -230,6 +231,7 @@ pub fn run(
         pool,
         route,
         mail: &mail,
+        limits: &config.limits.message,
         limit,
         watch,
     };
@@ -497,6 +499,7 @@ struct Hand<'h> {
     pool: &'h mut Pool,
     route: &'h Route,
     mail: &'h Mail,
+    limits: &'h Limits,
     limit: Option<Instant>,
     watch: &'h mut dyn FnMut() -> Watch,
 }
@@ -508,23 +511,14 @@ impl Hand<'_> {
         if let Some(line) = &mut class.line
             && line.is_usable()
         {
-            if line.needs_7bit && !mail.is_ascii() {
-                return Answers::All(needs_conversion());
-            }
-            let answers = line.data(mail, self.watch);
+            let answers = send(line, mail, self.limits, self.watch);
             match &answers {
                 Answers::All(answer) if answer.cause == Cause::Lost && !answer.is_doubtful => {}
                 _ => return answers,
             }
         }
         match self.address_again(recipients, mail.octets() as u64) {
-            Ok(line) => {
-                let line = class.line.insert(line);
-                if line.needs_7bit && !mail.is_ascii() {
-                    return Answers::All(needs_conversion());
-                }
-                line.data(mail, self.watch)
-            }
+            Ok(line) => send(class.line.insert(line), mail, self.limits, self.watch),
             Err(answer) => Answers::All(answer),
         }
     }
@@ -566,11 +560,34 @@ impl Hand<'_> {
     }
 }
 
-fn needs_conversion() -> Answer {
-    Answer {
-        reply: Reply::own(554, "5.6.3", "the next hop takes no 8-bit content"),
-        cause: Cause::Own,
-        is_doubtful: false,
+/// Gives a message to a next hop, in 7 bits if it takes no others.
+fn send(
+    line: &mut Line,
+    mail: Outgoing<'_>,
+    limits: &Limits,
+    watch: &mut dyn FnMut() -> Watch,
+) -> Answers {
+    if !line.needs_7bit || mail.is_ascii() {
+        return line.data(mail, watch);
+    }
+    let message = Message::scan(mail.message.to_vec(), limits);
+    match to_7bit(&message, limits) {
+        Ok(message) if mail.above.is_ascii() => {
+            let mail = Outgoing {
+                message: message.raw(),
+                ..mail
+            };
+            line.data(mail, watch)
+        }
+        outcome => {
+            let why = outcome.err().unwrap_or(Unfit::Header);
+            let text = format!("the next hop takes no 8-bit content, and {why}");
+            Answers::All(Answer {
+                reply: Reply::own(554, "5.6.3", &text),
+                cause: Cause::Own,
+                is_doubtful: false,
+            })
+        }
     }
 }
 
