@@ -435,15 +435,24 @@ fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Relay {
             },
         ),
     ) = (&login, &next_hop)
-        && matches!(tls, Tls::None | Tls::May)
         && !next_hop.is_local()
     {
         let help = "write tls = \"verify\", or a next hop with smtps://";
-        reader.complaints.warning(
-            table.key_span("user"),
-            "the password may go over the network in the clear",
-            help,
-        );
+        let place = table.key_span("user");
+        match tls {
+            // What would defer every mail is no configuration that works.
+            Tls::None if !table.is_wrong("tls") => reader.complaints.error(
+                place,
+                "the password would have to go over the network in the clear",
+                help,
+            ),
+            Tls::May => reader.complaints.warning(
+                place,
+                "mail is deferred while there is no TLS: the password does not go over the network in the clear",
+                help,
+            ),
+            _ => {}
+        }
     }
     Relay {
         next_hop,

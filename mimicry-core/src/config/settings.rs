@@ -254,10 +254,10 @@ pub const SETTINGS: &[Setting] = &[
     setting("listen", "tls_key", Kind::File, None, Phase::Load, "The key of tls_cert, PEM."),
     //
     setting("relay", "next_hop", Kind::NextHop, None, Phase::Rcpt, "Who gets the mail next: smtp://host:port, smtps://host, lmtp://host:port, lmtp:///path, smtp:///path or maildir:///path."),
-    setting("relay", "tls", word(Tls::WORDS), Some("\"none\""), Phase::Rcpt, "STARTTLS to the next hop: never, if offered, always, or always and with a valid certificate."),
+    setting("relay", "tls", word(Tls::WORDS), Some("\"none\""), Phase::Rcpt, "STARTTLS to the next hop: never, if offered and in order, always, or always and with a valid certificate; smtps:// has TLS in any case."),
     setting("relay", "ca_file", Kind::File, None, Phase::Rcpt, "Certificates that the next hop's must descend from, PEM; default: those of the system."),
     setting("relay", "user", LINE, None, Phase::Rcpt, "The user to authenticate as."),
-    setting("relay", "password_file", Kind::File, None, Phase::Rcpt, "The file whose first line is the user's password."),
+    setting("relay", "password_file", Kind::File, None, Phase::Rcpt, "The file whose first line is the user's password; nobody but its owner may read it."),
     setting("relay", "lmtp_partial", word(LmtpPartial::WORDS), Some("\"single\""), Phase::Rcpt, "Recipients per transaction to an LMTP next hop when the client speaks SMTP: one, or a whole class."),
     setting("relay", "helo_name", LINE, None, Phase::Rcpt, "The name given in EHLO; default: hostname."),
     setting("relay", "connect_timeout", TIMEOUT, Some("\"30s\""), Phase::Rcpt, "How long connecting may take."),

@@ -6,6 +6,7 @@
 //! Must never: show a password, in a log, a panic or a reply.
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::fmt;
 use std::fs::File;
 use std::io::Read;
@@ -66,13 +67,12 @@ impl Keys {
         let Some(check) = check else {
             return Ok(());
         };
-        let key = key(check, ca_file);
-        if !self.tls.contains_key(&key) {
+        if let Entry::Vacant(entry) = self.tls.entry(key(check, ca_file)) {
             let config = match check {
                 Check::Any => tls::any_certificate(),
                 Check::Valid => tls::valid_certificates(ca_file.as_deref()),
             }?;
-            self.tls.insert(key, Arc::new(config));
+            entry.insert(Arc::new(config));
         }
         Ok(())
     }

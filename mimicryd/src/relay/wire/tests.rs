@@ -62,15 +62,7 @@ impl Pki {
             false => params.signed_by(&key, &self.authority),
         }
         .unwrap();
-        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let config =
-            rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-                .with_safe_default_protocol_versions()
-                .unwrap()
-                .with_no_client_auth()
-                .with_single_cert(vec![certificate.der().clone()], key)
-                .unwrap();
-        Arc::new(config)
+        config_of(&certificate, &key)
     }
 
     fn good(&self) -> Arc<rustls::ServerConfig> {
@@ -84,6 +76,17 @@ impl Pki {
             ..route(next_hop)
         }
     }
+}
+
+fn config_of(certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<rustls::ServerConfig> {
+    let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+    let config = rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate.der().clone()], key)
+        .unwrap();
+    Arc::new(config)
 }
 
 /// As the daemon does it: through a pool, with keys that were read from files.
@@ -454,6 +457,26 @@ fn t118_certificates() {
             }
         }
     }
+}
+
+/// man: mimicry.toml(5) "The next hop's own certificate will do if it is signed by itself and not marked as one of an authority."
+#[test]
+fn t118_the_certificate_of_the_server_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let key = KeyPair::generate().unwrap();
+    let mut params = CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+    params.is_ca = IsCa::ExplicitNoCa;
+    let certificate = params.self_signed(&key).unwrap();
+    let path = directory.path().join("own.pem");
+    std::fs::write(&path, certificate.pem()).unwrap();
+    let next_hop = Scripted::with(that_works(), Tls::Offered(config_of(&certificate, &key)));
+    let route = Route {
+        tls: Setting::Verify,
+        ca_file: Some(path),
+        ..route(&format!("smtp://{}", next_hop.address))
+    };
+    let answer = deliver(&mut pool(&route), &route);
+    assert_eq!(answer.reply.to_string(), "250 2.0.0 taken");
 }
 
 /// T118: may goes on in the clear, on a line of its own where TLS broke; encrypt and verify do not.

@@ -1,0 +1,154 @@
+#!/bin/bash
+# mimicryd, Dovecot's LMTP, maildir: over a unix socket, over TCP, and behind STARTTLS with a certificate that holds or does not.
+. "$(dirname "$0")/common.bash"
+
+need dovecot dovecot-core
+[[ -x /usr/lib/dovecot/lmtp ]] || install_package dovecot-lmtpd
+[[ -x /usr/lib/dovecot/lmtp ]] || fail "Dovecot's LMTP is missing, and dovecot-lmtpd cannot be installed"
+need swaks swaks
+need openssl openssl
+need_root
+need_mimicryd
+
+free_port port_in
+free_port port_back
+port_smtp=$port_in
+footer="Sent by Example Ltd, no. 123456"
+sample=$root/t/mail/demo-text.eml
+
+# A server of its own below $work. tom and eva have room, full has none.
+dovecot_dir=$work/dovecot
+mkdir -p "$dovecot_dir" "$work/mail"
+chown nobody "$work/mail"
+# authority NAME: a key and the certificate of an authority.
+authority() {
+    openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" -keyout "$dovecot_dir/$1.key" \
+        -out "$dovecot_dir/$1.pem"
+}
+{
+    authority ours
+    authority other
+    openssl req -newkey rsa:2048 -nodes -subj /CN=127.0.0.1 -keyout "$dovecot_dir/key.pem" -out "$dovecot_dir/request"
+    echo "subjectAltName = IP:127.0.0.1" >"$dovecot_dir/names"
+    openssl x509 -req -days 2 -in "$dovecot_dir/request" -CA "$dovecot_dir/ours.pem" -CAkey "$dovecot_dir/ours.key" \
+        -CAcreateserial -extfile "$dovecot_dir/names" -out "$dovecot_dir/cert.pem"
+} 2>"$work/openssl.log"
+ids=$(id -u nobody):$(id -g nobody)
+cat >"$dovecot_dir/users" <<USERS
+tom@example.net:x:$ids::$work/mail/tom::
+eva@example.net:x:$ids::$work/mail/eva::
+full@example.net:x:$ids::$work/mail/full::userdb_quota_rule=*:bytes=10
+USERS
+cat >"$dovecot_dir/dovecot.conf" <<CONF
+base_dir = $dovecot_dir/run
+state_dir = $dovecot_dir/state
+instance_name = $(basename "$work")
+log_path = $work/dovecot.log
+protocols = lmtp
+listen = 127.0.0.1
+ssl = yes
+ssl_cert = <$dovecot_dir/cert.pem
+ssl_key = <$dovecot_dir/key.pem
+mail_location = maildir:$work/mail/%n
+mail_plugins = quota
+first_valid_uid = 1
+plugin {
+  quota = maildir:User quota
+}
+passdb {
+  driver = passwd-file
+  args = $dovecot_dir/users
+}
+userdb {
+  driver = passwd-file
+  args = $dovecot_dir/users
+}
+service lmtp {
+  unix_listener $work/lmtp.sock {
+    mode = 0666
+  }
+  inet_listener lmtp {
+    address = 127.0.0.1
+    port = $port_back
+  }
+}
+CONF
+
+start_dovecot() {
+    at_end+=(stop_dovecot)
+    dovecot -c "$dovecot_dir/dovecot.conf" >"$work/start.log" 2>&1 || fail "dovecot does not start"
+    wait_for 10 listens "$port_back"
+}
+
+stop_dovecot() {
+    local pid
+    pid=$(cat "$dovecot_dir/run/master.pid") || return
+    kill "$pid"
+    wait_for 10 gone "$pid"
+}
+
+gone() { ! kill -0 "$1"; }
+
+# relay SETTINGS: what stands in [relay] from now on.
+relay() {
+    write_config "$footer"
+    sed -i "s|^next_hop = .*|$1|" "$work/mimicry.toml"
+}
+
+# What the next hop answered last, as the log has it.
+status() { grep -o 'status=[a-z]* reply="[^"]*"' "$work/mimicry.log" | tail -n 1; }
+
+arrives() {
+    send "$sample" anna@example.org "$1" || fail "$2: the mail was not taken: $(tail -n 5 "$work/swaks.log")"
+    local who
+    for who in ${1//,/ }; do
+        delivered "${who%@*}"
+        (($(times "$footer" "$mail") == 1)) || fail "$2: $who has the footer $(times "$footer" "$mail") times"
+    done
+    ok "$2"
+}
+
+# refused WANTED TO WHAT: the client is told so.
+refused() {
+    ! send "$sample" anna@example.org "$2" || fail "$3: the mail was taken"
+    grep -q "$1" "$work/swaks.log" || fail "$3: the client was told $(tail -n 5 "$work/swaks.log")"
+    ok "$3"
+}
+
+start_dovecot
+relay "next_hop = \"lmtp://$work/lmtp.sock\""
+start_mimicryd
+arrives tom@example.net "unix socket: one recipient"
+arrives tom@example.net,eva@example.net "unix socket: two recipients"
+refused "550 5.1.1" nobody@example.net "an unknown user is refused by Dovecot's own words"
+refused "552 5.2.2" full@example.net "a full mailbox is refused by Dovecot's own words"
+
+# What becomes of both recipients is in the log; Tom has it.
+send "$sample" anna@example.org tom@example.net,full@example.net && fail "a mail that only one of two got was taken"
+delivered tom
+[[ $(grep -c 'status=sent' "$work/mimicry.log") == 4 ]] || fail "$(cat "$work/mimicry.log")"
+! has_mail full || fail "a full mailbox has a mail"
+ok "two recipients, one of them full: no 2xx for the client, Tom has it"
+
+relay "next_hop = \"lmtp://$work/lmtp.sock\"\\nlmtp_partial = \"class\""
+"$mimicryd" reload -c "$work/mimicry.toml"
+arrives tom@example.net,eva@example.net "unix socket: both in one transaction"
+send "$sample" anna@example.org tom@example.net,full@example.net && fail "a mixed outcome was a 2xx"
+delivered tom
+grep -q 'status=deferred' "$work/mimicry.log" || fail "a mixed outcome is not deferred: $(status)"
+ok "both in one transaction, one of them full: a 4xx"
+
+relay "next_hop = \"lmtp://127.0.0.1:$port_back\""
+"$mimicryd" reload -c "$work/mimicry.toml"
+arrives tom@example.net,eva@example.net "TCP"
+
+for tls in may encrypt verify; do
+    relay "next_hop = \"lmtp://127.0.0.1:$port_back\"\\ntls = \"$tls\"\\nca_file = \"$dovecot_dir/ours.pem\""
+    "$mimicryd" reload -c "$work/mimicry.toml"
+    arrives tom@example.net "STARTTLS: $tls"
+done
+
+relay "next_hop = \"lmtp://127.0.0.1:$port_back\"\\ntls = \"verify\"\\nca_file = \"$dovecot_dir/other.pem\""
+"$mimicryd" reload -c "$work/mimicry.toml"
+refused "451 4.7.5" tom@example.net "STARTTLS: a certificate that does not hold defers the mail"
+! has_mail tom || fail "tom has a mail that was not to go"
