@@ -297,7 +297,7 @@ impl From<Refused> for Fault {
 }
 
 /// One option of a plugin: what the configuration may hold, and the manual's words.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct OptionSpec {
     pub name: &'static str,
     pub value: ValueKind,
@@ -323,6 +323,8 @@ pub enum ValueKind {
     Text,
     /// The name of a file whose content is read at load, UTF-8.
     TextFile,
+    /// The name of a file whose only line is read at load and shown nowhere; only its owner may have access to it.
+    SecretFile,
     /// One of these words.
     Word(&'static [&'static str]),
     /// A list of these words; a single one needs no brackets.
@@ -347,7 +349,7 @@ impl ValueKind {
             ValueKind::Time => "time".into(),
             ValueKind::Line => "line".into(),
             ValueKind::Text => "text".into(),
-            ValueKind::TextFile => "file".into(),
+            ValueKind::TextFile | ValueKind::SecretFile => "file".into(),
             ValueKind::Word(words) => words.join(" | "),
             ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
             ValueKind::Lines => "list".into(),
@@ -374,6 +376,7 @@ pub enum Value {
         path: String,
         text: String,
     },
+    Secret(Secret),
     /// Words and Lines.
     List(Vec<String>),
     /// Name without folders, and content.
@@ -382,6 +385,26 @@ pub enum Value {
     Table(Vec<(String, String)>),
     /// A relative one made relative to the directory of the configuration.
     Directory(PathBuf),
+}
+
+/// A password or the like. It is in no log, message or `Debug`; who needs it asks for it by [`Secret::reveal`].
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    pub fn new(secret: impl Into<String>) -> Secret {
+        Secret(secret.into())
+    }
+
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
@@ -443,6 +466,13 @@ impl Options {
     pub fn path(&self, name: &str) -> Option<&str> {
         match self.values.get(name) {
             Some(Value::File { path, .. }) => Some(path),
+            _ => None,
+        }
+    }
+
+    pub fn secret(&self, name: &str) -> Option<&Secret> {
+        match self.values.get(name) {
+            Some(Value::Secret(secret)) => Some(secret),
             _ => None,
         }
     }

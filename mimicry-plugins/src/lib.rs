@@ -15,6 +15,8 @@ mod ignore_mail;
 mod keep;
 mod remove;
 pub mod shared;
+mod tar_bzip2;
+mod tar_gzip;
 mod zip;
 
 /// All plugins, in documentation order.
@@ -22,7 +24,9 @@ pub const REGISTRY: Registry = Registry(&[
     &ignore_mail::IgnoreMail,
     &keep::Keep,
     &disclaim::Disclaim,
-    &zip::Zip,
+    &zip::ZIP,
+    &tar_gzip::TAR_GZIP,
+    &tar_bzip2::TAR_BZIP2,
     &remove::Remove,
     &archive::Archive,
     &header::Header,

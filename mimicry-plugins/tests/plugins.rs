@@ -1,20 +1,20 @@
-//! Disclaim, Banner and Zip from the configuration to the octets: laws over the whole corpus, exact octets for the edge cases,
-//! and what another reader of mail and of archives makes of the result.
+//! Disclaim, Banner and the containers from the configuration to the octets: laws over the whole corpus, exact octets for
+//! the edge cases, and what another reader of mail and of archives makes of the result. What the containers mean is in
+//! `containers`.
 //!
-//! The other readers are mailparse and the reader half of the zip crate. Where mailparse sees other parts, or reads a
-//! coding otherwise, than the mail as it came has them, it is no judge of the mail that went out.
+//! The other readers are mailparse and the reader halves of the archives' crates. Where mailparse sees other parts, or
+//! reads a coding otherwise, than the mail as it came has them, it is no judge of the mail that went out.
 //!
 //! Longer than 600 lines by the mails of the table of octets.
 
 mod common;
 
 use std::collections::BTreeSet;
-use std::io::{Cursor, Read};
 
-use common::{corpus_mails, mail, mail_of, octets, rules, show_tree};
+use common::{ARCHIVES, apply, corpus_mails, mail_of, members, rules, show_tree};
 use mailparse::ParsedMail;
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Applied, Report, Stopped};
+use mimicry_core::engine::{self, Applied, Report};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::codec::Encoding;
 use mimicry_core::message::edit::EditSet;
@@ -51,24 +51,23 @@ const BANNER: &[&str] = &[
     r#"banner | options.html = "<table><tr><td>WORDS</table>" | options.preheader = false | options.subject_tag = "[ÄUSSERE]" | options.header = "X-External: {{ subject|d('yes') }}" | options.internal_clients = "10.0.0.0/8" | options.fallback = "skip" | match.bulk = [B]"#,
 ];
 
-const ZIP: &[&str] = &[
+/// The option sets of the containers.
+const PACK: &[&str] = &[
     "zip | match.bulk = [B]",
     "zip | match.position = 'attachment' | match.bulk = [B]",
     r#"zip | options.placement = "end" | options.level = 9 | options.skip_compressed = false | match.bulk = [B]"#,
     "zip | match.type = '.' | unless.position = 'body' | match.bulk = [B]",
     "zip | options.min_parts = 2 | options.min_saving = 20 | match.bulk = [B]",
     "disclaim | options.text = 'plain words' | match.bulk = [B] ;; zip | match.bulk = [B]",
+    "tar_gzip | match.bulk = [B]",
+    "tar_gzip | options.note = 'text' | options.level = 1 | match.bulk = [B]",
+    "tar_bzip2 | options.skip_compressed = false | match.bulk = [B]",
+    r#"tar_bzip2 | options.name = "{{ slug }} {{ count }}" | options.placement = "end" | match.bulk = [B]"#,
 ];
 
 /// A set for bulk mail, which is exempt unless a rule names it, and for other mail.
 fn load(set: &str) -> [Config; 2] {
     ["false", "true"].map(|bulk| rules(&set.replace("[B]", bulk).replace("WORDS", WORDS)))
-}
-
-fn apply(config: &Config, mail: &Mail) -> Result<Applied, Stopped> {
-    let plans = engine::plan(&config.policy, mail);
-    assert_eq!(plans.len(), 1);
-    engine::apply(&config.policy, mail, &plans[0], &Limits::default())
 }
 
 /// The octets that go out.
@@ -214,9 +213,9 @@ fn texts(message: &Message) -> Vec<String> {
 }
 
 #[test]
-fn zip_keeps_the_laws_on_every_mail_and_every_member_is_what_was_taken() {
+fn the_containers_keep_the_laws_on_every_mail_and_every_member_is_what_was_taken() {
     let mut zipped = BTreeSet::new();
-    for set in ZIP {
+    for set in PACK {
         let configs = load(set);
         for (name, raw) in corpus_mails() {
             let mail = mail_of(raw, "");
@@ -226,10 +225,11 @@ fn zip_keeps_the_laws_on_every_mail_and_every_member_is_what_was_taken() {
             if set.contains("disclaim") {
                 continue;
             }
-            let archive = message
-                .leaves()
-                .rfind(|part| part.filename().as_deref() == Some("attachments.zip"))
-                .unwrap();
+            let is_archive = |part: &Part<'_>| {
+                let old = mail.message.leaves().any(|old| old.raw() == part.raw());
+                !old && ARCHIVES.contains(&part.media_type())
+            };
+            let archive = message.leaves().rfind(is_archive).unwrap();
             let members = members(&archive.decoded().unwrap());
             assert_eq!(members.len(), taken.len(), "{name}");
             for (member, part) in members.iter().zip(&taken) {
@@ -256,6 +256,14 @@ fn zip_keeps_the_laws_on_every_mail_and_every_member_is_what_was_taken() {
         "only {} mails had something to zip",
         zipped.len()
     );
+}
+
+fn sound_name(mail: &str, name: &str) {
+    let bad =
+        name.is_empty() || name.len() > 200 || name.starts_with('.') || name.ends_with(['.', ' ']);
+    let signs = name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|'])
+        || name.chars().any(char::is_control);
+    assert!(!bad && !signs, "{mail}: {name:?}");
 }
 
 /// Runs an option set on a mail and proves what holds of each; returns the parts that were edited.
@@ -691,392 +699,4 @@ fn no_line_of_ours_is_over_998_octets() {
             );
         }
     }
-}
-
-//--- Zip ---
-
-struct Member {
-    name: String,
-    content: Vec<u8>,
-    stored: bool,
-}
-
-fn members(archive: &[u8]) -> Vec<Member> {
-    let mut archive = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
-    (0..archive.len())
-        .map(|index| {
-            let mut file = archive.by_index(index).unwrap();
-            let mut content = Vec::new();
-            file.read_to_end(&mut content).unwrap();
-            assert_eq!(file.unix_mode().map(|mode| mode & 0o7777), Some(0o644));
-            Member {
-                name: file.name().unwrap().into_owned(),
-                content,
-                stored: file.compression() == zip::CompressionMethod::Stored,
-            }
-        })
-        .collect()
-}
-
-/// Applies a zip rule; the new message and what is in its archive.
-fn zipped(notation: &str, rule: &str) -> (Message, Vec<Member>) {
-    let mail = mail(notation, "");
-    let message = apply(&rules(rule), &mail)
-        .unwrap()
-        .message
-        .unwrap_or_else(|| panic!("{notation}: nothing was zipped"));
-    let archive = message
-        .leaves()
-        .find(|part| part.media_type() == "application/zip")
-        .unwrap();
-    let members = members(&archive.decoded().unwrap());
-    (message, members)
-}
-
-fn reason(notation: &str, rule: &str) -> String {
-    let mail = mail(notation, "");
-    let config = rules(rule);
-    let plan = &engine::plan(&config.policy, &mail)[0];
-    let applied = engine::apply(&config.policy, &mail, plan, &Limits::default()).unwrap();
-    match applied.reports[0].reason(&plan.steps[0]) {
-        Some(reason) => {
-            assert!(applied.message.is_none());
-            reason.to_string()
-        }
-        None => "zipped".to_string(),
-    }
-}
-
-fn sound_name(mail: &str, name: &str) {
-    let bad =
-        name.is_empty() || name.len() > 200 || name.starts_with('.') || name.ends_with(['.', ' ']);
-    let signs = name.contains(['/', '\\', ':', '*', '?', '"', '<', '>', '|'])
-        || name.chars().any(char::is_control);
-    assert!(!bad && !signs, "{mail}: {name:?}");
-}
-
-#[test]
-fn names_of_members() {
-    for (notation, names) in [
-        ("mixed(plain,csv@a.csv,pdf@b.pdf)", &["a.csv", "b.pdf"][..]),
-        (
-            "mixed(plain,csv@a.csv,csv@A.CSV,csv@a.csv)",
-            &["a.csv", "A (2).CSV", "a (3).csv"],
-        ),
-        (
-            "mixed(plain,csv@,mixed(pdf@))",
-            &["part-2.csv", "part-3.1.pdf"],
-        ),
-        (
-            "mixed(plain,csv@../../etc/passwd,csv@.profile,csv@con.csv)",
-            &["passwd", "profile", "_con.csv"],
-        ),
-        ("name-rfc2231-utf8.eml", &["Übersicht März.pdf"]),
-    ] {
-        let (_, members) = zipped(notation, "zip");
-        let found: Vec<&str> = members.iter().map(|member| member.name.as_str()).collect();
-        assert_eq!(found, names, "{notation}");
-    }
-}
-
-#[test]
-fn three_hundred_members_of_one_name() {
-    let tree = format!("mixed(plain{})", ",csv@a.csv*90".repeat(300));
-    let (message, members) = zipped(&tree, "zip");
-    assert_eq!(show_tree(&message), "mixed(plain,zip)");
-    let names: BTreeSet<String> = members
-        .iter()
-        .map(|member| member.name.to_lowercase())
-        .collect();
-    assert_eq!(names.len(), 300);
-    assert!(names.contains("a.csv") && names.contains("a (300).csv"));
-}
-
-#[test]
-fn the_same_mail_gives_the_same_archive_with_the_time_of_its_date() {
-    let tree = "mixed(plain,csv@a.csv)";
-    let archive = |notation: &str| {
-        let (message, _) = zipped(notation, "zip");
-        message
-            .leaves()
-            .nth(1)
-            .unwrap()
-            .decoded()
-            .unwrap()
-            .into_owned()
-    };
-    assert_eq!(archive(tree), archive(tree));
-    for (date, expected) in [
-        ("Fri, 21 Nov 2025 09:30:10 +0100", (2025, 11, 21, 9, 30, 10)),
-        (
-            "Fri, 21 Nov 2025 09:30:10 -0800 (PST)",
-            (2025, 11, 21, 9, 30, 10),
-        ),
-        ("no date", (1980, 1, 1, 0, 0, 0)),
-        ("", (1980, 1, 1, 0, 0, 0)),
-    ] {
-        let octets = archive(&format!("Date: {date} & {tree}"));
-        let mut archive = zip::ZipArchive::new(Cursor::new(octets)).unwrap();
-        let time = archive.by_index(0).unwrap().last_modified().unwrap();
-        let found = (
-            time.year(),
-            time.month(),
-            time.day(),
-            time.hour(),
-            time.minute(),
-            time.second(),
-        );
-        assert_eq!(found, expected, "{date}");
-    }
-}
-
-#[test]
-fn thresholds_count_decoded_octets() {
-    for (tree, option, expected) in [
-        (
-            "mixed(plain,csv@a.csv*1000,csv@b.csv*1000)",
-            "min_total = '2000'",
-            "zipped",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000,csv@b.csv*999)",
-            "min_total = '2000'",
-            "below-threshold",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000,csv@b.csv*999)",
-            "min_parts = 2",
-            "zipped",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000,csv@b.csv*999)",
-            "min_parts = 3",
-            "below-threshold",
-        ),
-        ("mixed(plain,csv@a.csv*1000)", "min_part = '1000'", "zipped"),
-        (
-            "mixed(plain,csv@a.csv*999)",
-            "min_part = '1000'",
-            "below-threshold",
-        ),
-        // What is excluded does not count.
-        (
-            "mixed(plain,csv@a.csv*1000,pdf@b.pdf*1000)",
-            "min_total = '2000'\noptions.exclude = 'application/pdf'",
-            "below-threshold",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000,csv@b.csv*10)",
-            "min_parts = 2\noptions.min_part = '100'",
-            "below-threshold",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000)",
-            "exclude = ['image/*', '.CSV']",
-            "below-threshold",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000)",
-            "exclude = ['text/*']",
-            "below-threshold",
-        ),
-        (
-            "mixed(plain,csv@a.csv*1000)",
-            "exclude = ['application/*', '.pdf']",
-            "zipped",
-        ),
-        ("plain", "min_parts = 1", "below-threshold"),
-    ] {
-        assert_eq!(
-            reason(tree, &format!("zip | options.{option}")),
-            expected,
-            "{tree} {option}"
-        );
-    }
-}
-
-/// The parts on the wire, header and coding included, against the archive on the wire.
-#[test]
-fn the_saving_is_measured_on_the_wire() {
-    let tree = "mixed(plain,csv@a.csv,pdf@b.pdf)";
-    let (message, _) = zipped(tree, "zip");
-    let wire = |part: Part<'_>| part.header().len() + part.body().len();
-    let before: usize = mail(tree, "").message.leaves().skip(1).map(wire).sum();
-    let after = wire(message.leaves().nth(1).unwrap());
-    let saved = 100 - after * 100 / before - usize::from(after * 100 % before != 0);
-    assert!((50..100).contains(&saved), "{saved}");
-    assert_eq!(
-        reason(tree, &format!("zip | options.min_saving = {saved}")),
-        "zipped"
-    );
-    assert_eq!(
-        reason(tree, &format!("zip | options.min_saving = {}", saved + 1)),
-        "no-saving"
-    );
-    // Base64 of what does not compress is longer than the octets themselves.
-    let mut state = 1u32;
-    let mut noise = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (state >> 24) as u8
-    };
-    let mut mail = b"Subject: s\r\nContent-Type: application/x-noise; name=a.bin\r\nContent-Transfer-Encoding: binary\r\n\r\n".to_vec();
-    mail.extend((0..3000).map(|_| noise()));
-    assert_eq!(run(&mail, "zip"), mail);
-}
-
-#[test]
-fn what_is_compressed_already_is_stored() {
-    // By its content: a text is no gzip, whatever it is called. By its name where the content is too short to tell.
-    let tree = "mixed(plain,csv@a.csv*9000,csv@b.gz*400,csv@c.jpg*9)";
-    for (rule, stored) in [
-        ("zip", [false, false, true]),
-        (
-            "zip | options.skip_compressed = false",
-            [false, false, false],
-        ),
-    ] {
-        let (_, members) = zipped(tree, rule);
-        let found: Vec<bool> = members.iter().map(|member| member.stored).collect();
-        assert_eq!(found, stored, "{rule}");
-    }
-    // Level 0 stores; it pays where the part's own coding is wasteful.
-    let mail = format!(
-        "Content-Type: text/csv; name=a.csv\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n{}",
-        "=3D=3D=3D=3D=3D=3D=3D=\r\n".repeat(100)
-    );
-    let after = Message::scan(
-        run(mail.as_bytes(), "zip | options.level = 0"),
-        &Limits::default(),
-    );
-    let members = members(&after.root().decoded().unwrap());
-    assert!(members[0].stored);
-    assert_eq!(members[0].content, [b'='; 700]);
-}
-
-#[test]
-fn where_the_archive_goes() {
-    for (tree, rule, expected) in [
-        (
-            "mixed(csv@a.csv,plain,csv@b.csv)",
-            "zip",
-            "mixed(zip,plain)",
-        ),
-        (
-            "mixed(csv@a.csv,plain,csv@b.csv)",
-            "zip | options.placement = 'end'",
-            "mixed(plain,zip)",
-        ),
-        (
-            "mixed(plain,mixed(csv@a.csv),csv@b.csv)",
-            "zip",
-            "mixed(plain,mixed(zip))",
-        ),
-        (
-            "mixed(plain,mixed(csv@a.csv),csv@b.csv)",
-            "zip | options.placement = 'end'",
-            "mixed(plain,zip)",
-        ),
-        (
-            "mixed(plain,csv@b.csv,mixed(mixed(csv@a.csv)))",
-            "zip",
-            "mixed(plain,zip)",
-        ),
-        ("mixed(csv@a.csv,csv@b.csv)", "zip", "mixed(zip)"),
-        (
-            "mixed(csv@a.csv,csv@b.csv)",
-            "zip | options.placement = 'end'",
-            "mixed(zip)",
-        ),
-        ("csv@a.csv", "zip", "zip"),
-        ("csv@a.csv", "zip | options.placement = 'end'", "zip"),
-        (
-            "related(html~l,png^l.png#l,csv@a.csv)",
-            "zip",
-            "related(html,png,zip)",
-        ),
-        (
-            "related(html~l,png^l.png#l,csv@a.csv)",
-            "zip | options.placement = 'end'",
-            "mixed(related(html,png),zip)",
-        ),
-        (
-            "related(csv@a.csv,csv@b.csv)",
-            "zip | options.placement = 'end'",
-            "related(zip)",
-        ),
-        (
-            "alt(plain,mixed(html,csv@a.csv))",
-            "zip",
-            "alt(plain,mixed(html,zip))",
-        ),
-        (
-            "mixed(plain,broken@a.pdf,csv@b.csv)",
-            "zip",
-            "mixed(plain,pdf,zip)",
-        ),
-    ] {
-        let (message, _) = zipped(tree, rule);
-        assert_eq!(show_tree(&message), expected, "{tree} {rule}");
-    }
-}
-
-/// A mail that is an attachment stays a single part: its Content fields are those of the archive, the others stay.
-#[test]
-fn a_mail_that_is_an_attachment_stays_one() {
-    let before = octets("X-Mine: 1 & Content-Description: my table & csv@a.csv*5000");
-    let after = run(&before, "zip | options.name = 'Übersicht 1.zip'");
-    let message = Message::scan(after, &Limits::default());
-    let fields: Vec<String> = message
-        .root()
-        .fields()
-        .map(|field| {
-            String::from_utf8_lossy(field.raw())
-                .trim_end()
-                .replace("\r\n", "")
-        })
-        .collect();
-    assert_eq!(
-        fields[fields.len() - 4..],
-        [
-            "X-Mine: 1",
-            "Content-Type: application/zip; name=\"_bersicht 1.zip\"; name*=utf-8''%C3%9Cbersicht%201.zip",
-            "Content-Transfer-Encoding: base64",
-            "Content-Disposition: attachment; filename=\"_bersicht 1.zip\"; filename*=utf-8''%C3%9Cbersicht%201.zip",
-        ]
-    );
-    assert_eq!(
-        message.root().filename().as_deref(),
-        Some("Übersicht 1.zip")
-    );
-    assert_eq!(
-        members(&message.root().decoded().unwrap())[0].content.len(),
-        5000
-    );
-}
-
-#[test]
-fn nothing_to_take_leaves_every_octet() {
-    for tree in [
-        "plain",
-        "alt(plain,html)",
-        "mixed(plain,cal@i.ics,eml@m.eml)",
-        "related(html~l,png@l.png#l)",
-        "mixed(plain,broken@a.pdf)",
-        "signed(mixed(plain,csv@a.csv),sig)",
-    ] {
-        assert_eq!(run(&octets(tree), "zip"), octets(tree), "{tree}");
-    }
-}
-
-/// A text that a disclaimer went into goes into the archive with it.
-#[test]
-fn a_part_goes_in_as_earlier_rules_left_it() {
-    let (_, members) = zipped(
-        "mixed(plain,plain@notes.txt*900)",
-        "disclaim | match.filename = 'notes' | options.text = 'Foot' ;; zip",
-    );
-    assert!(
-        members[0].content.ends_with(b"\r\nFoot\r\n")
-            && members[0].content.starts_with(b"one,two,three")
-    );
 }

@@ -12,11 +12,13 @@
 //!
 //! Must never: resolve a name, look at the clock or the environment, or open anything but the files that options name.
 //!
-//! Known limit: files that only the daemon opens (certificates, keys, the password) are not read here, because whoever
-//! checks a configuration need not be allowed to.
+//! Known limit: files that only the daemon opens (certificates, keys, the relay's password) are not read here, because
+//! whoever checks a configuration need not be allowed to. A secret that a plugin needs is read, as the plugin is built
+//! with it.
 
 use std::collections::BTreeMap;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use toml::de::{DeTable, DeValue};
@@ -82,7 +84,13 @@ pub fn load(path: &Path, registry: Registry) -> Result<Config, Mistakes> {
         mistakes(path, "", complaints)
     })?;
     match String::from_utf8(octets) {
-        Ok(source) => parse(&source, path, registry, &|path: &Path| std::fs::read(path)),
+        Ok(source) => parse_with(
+            &source,
+            path,
+            registry,
+            &|path| std::fs::read(path),
+            &is_exposed,
+        ),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let shown = String::from_utf8_lossy(error.as_bytes());
@@ -105,6 +113,21 @@ pub fn parse(
     registry: Registry,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, Mistakes> {
+    parse_with(source, path, registry, read, &|_| false)
+}
+
+/// Access for the group or for everybody. A file that cannot be asked cannot be read either, which is its own mistake.
+fn is_exposed(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+}
+
+fn parse_with(
+    source: &str,
+    path: &Path,
+    registry: Registry,
+    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    is_exposed: &dyn Fn(&Path) -> bool,
+) -> Result<Config, Mistakes> {
     let mut complaints = Complaints::default();
     let syntax = syntax::check(source, &mut complaints);
     let tree = syntax::tree(&syntax, &mut complaints);
@@ -115,6 +138,7 @@ pub fn parse(
         directory: path.parent().unwrap_or(Path::new("")),
         read,
         directories: Vec::new(),
+        is_exposed,
     };
     let mut config = config(&mut reader, &tree, source, path);
     config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
@@ -134,6 +158,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         directory: Path::new(""),
         read: &|_| Err(io::ErrorKind::NotFound.into()),
         directories: Vec::new(),
+        is_exposed: &|_| false,
     };
     for kind in registry.iter() {
         for spec in kind.options() {

@@ -34,6 +34,8 @@ pub(super) struct Reader<'a> {
     pub(super) read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
     /// What the plugins built so far will write to.
     pub(super) directories: Vec<Declared>,
+    /// Has anybody but its owner access to a file.
+    pub(super) is_exposed: &'a dyn Fn(&Path) -> bool,
 }
 
 impl Reader<'_> {

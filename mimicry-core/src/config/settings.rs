@@ -128,7 +128,7 @@ pub(super) fn value_help(kind: ValueKind) -> &'static str {
             "a time is a number with ms, s, m, h or d behind it, in quotes, such as \"5m\""
         }
         ValueKind::Line | ValueKind::Text => "write a text in quotes",
-        ValueKind::TextFile => {
+        ValueKind::TextFile | ValueKind::SecretFile => {
             "write the name of a file in quotes; a relative one is relative to the configuration file"
         }
         ValueKind::Word(_) => "write one of the words, in quotes",

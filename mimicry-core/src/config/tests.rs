@@ -2,7 +2,9 @@
 //!
 //! Longer than 600 lines: a list of cases, one behind the other.
 
+use std::fs::Permissions;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,7 +13,7 @@ use super::typed::{LogTarget, Tls, Workers};
 use super::{Config, Mistakes, load, parse, sound_defaults};
 use crate::plugin::{
     Control, DefaultParts, Job, OnError, OptionError, OptionSpec, Options, Plugin, PluginKind,
-    Scope, Task, ValueKind,
+    Scope, Secret, Task, Value, ValueKind,
 };
 use crate::registry::Registry;
 use crate::rule::filter::Level as FilterLevel;
@@ -73,6 +75,7 @@ impl PluginKind for Stamp {
             option("line", ValueKind::Line, None),
             option("text", ValueKind::Text, None),
             option("text_file", ValueKind::TextFile, None),
+            option("key", ValueKind::SecretFile, None),
             option(
                 "place",
                 ValueKind::Word(&["bottom", "top"]),
@@ -178,6 +181,8 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
         "/etc/mimicry/footer.txt" => Ok(b"Footer\n".to_vec()),
         "/srv/bom.txt" => Ok("\u{feff}Footer\n".into()),
         "/etc/mimicry/latin1.txt" => Ok(b"one\nGr\xfc\xdfe\n".to_vec()),
+        "/etc/mimicry/key" => Ok(b"open sesame\r\n".to_vec()),
+        "/etc/mimicry/key2" => Ok(b"open\nsesame\n".to_vec()),
         "/etc/mimicry/secret.txt" => Err(io::ErrorKind::PermissionDenied.into()),
         _ => Err(io::ErrorKind::NotFound.into()),
     }
@@ -209,6 +214,51 @@ fn each_kind_of_mistake_is_shown_exactly_so() {
         cases += 1;
     }
     assert!(cases >= 89, "{cases}");
+}
+
+const KEYED: &str = "[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions = { key = \"key\" }\n";
+
+#[test]
+fn a_secret_is_read_and_not_shown() {
+    let config = parsed(KEYED).unwrap();
+    let shown = format!("{config:?}");
+    assert!(
+        shown.contains("Secret") && !shown.contains("sesame"),
+        "{shown}"
+    );
+    let mut options = Options::default();
+    options.set("key", Value::Secret(Secret::new("open sesame")));
+    assert_eq!(
+        options.secret("key").map(Secret::reveal),
+        Some("open sesame")
+    );
+    assert_eq!(options.text("key"), None);
+}
+
+#[test]
+fn a_secret_that_others_may_read_is_a_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("m.toml");
+    let key = directory.path().join("key");
+    std::fs::write(&path, KEYED).unwrap();
+    std::fs::write(&key, "open sesame\n").unwrap();
+    for (mode, loads) in [
+        (0o600, true),
+        (0o400, true),
+        (0o640, false),
+        (0o604, false),
+        (0o620, false),
+    ] {
+        std::fs::set_permissions(&key, Permissions::from_mode(mode)).unwrap();
+        let expected = format!("others than its owner have access to {}", key.display());
+        match load(&path, REGISTRY) {
+            Ok(_) => assert!(loads, "{mode:o}"),
+            Err(mistakes) => assert!(
+                !loads && mistakes.list[0].message == expected,
+                "{mode:o}: {mistakes}"
+            ),
+        }
+    }
 }
 
 #[test]

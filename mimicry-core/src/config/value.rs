@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
-use crate::plugin::{Value, ValueKind};
+use crate::plugin::{Secret, Value, ValueKind};
 use crate::rule::filter::parse_network;
 use crate::units::{parse_size, parse_time};
 
@@ -174,6 +174,7 @@ impl Reader<'_> {
                 .text(node, || help.into())
                 .map(|text| Value::Text(text.into())),
             ValueKind::TextFile => self.text_file(node),
+            ValueKind::SecretFile => self.secret_file(node),
             ValueKind::Word(words) => {
                 let text = self.text(node, || format!("write one of {}", quoted(words)))?;
                 self.word(text, words, node.span())
@@ -399,6 +400,38 @@ impl Reader<'_> {
         }
     }
 
+    /// The one line of a file that nobody else may read. Messages never show it.
+    fn secret_file(&mut self, node: &Node<'_>) -> Option<Value> {
+        let text = self.text(node, || value_help(ValueKind::SecretFile).into())?;
+        let path = Path::new(self.file_name(text, node.span())?);
+        let full = self.directory.join(path);
+        if (self.is_exposed)(&full) {
+            self.complaints.error(
+                node.span(),
+                format!("others than its owner have access to {}", full.display()),
+                "chmod 600",
+            );
+            return None;
+        }
+        let octets = self.octets_of(path, node.span())?;
+        let text = std::str::from_utf8(&octets).ok();
+        let line = text.map(|text| text.strip_suffix('\n').unwrap_or(text));
+        let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
+        match line {
+            Some(line) if !line.is_empty() && !line.chars().any(char::is_control) => {
+                Some(Value::Secret(Secret::new(line)))
+            }
+            _ => {
+                self.complaints.error(
+                    node.span(),
+                    format!("{} is not one line of UTF-8", full.display()),
+                    "it holds the secret and nothing else",
+                );
+                None
+            }
+        }
+    }
+
     fn word(
         &mut self,
         text: &str,
@@ -527,6 +560,7 @@ mod tests {
             syntax: &syntax,
             directory: Path::new("/etc/mimicry"),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
+            is_exposed: &|_| false,
         };
         for setting in SETTINGS {
             let given = reader.default(setting);

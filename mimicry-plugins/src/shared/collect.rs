@@ -1,10 +1,10 @@
-//! Many parts → one archive part: what Zip and its relatives have in common beside the container.
+//! Many parts → one archive part: the job that Zip and its relatives have in common beside the container.
 //!
 //! A job first looks (thresholds, exclusions, broken codings), then streams each part through its decoder into the
 //! bundle, so that no more than one part's chunk is held decoded. Nothing is changed unless the mail becomes smaller
-//! on the wire by what `min_saving` asks.
+//! on the wire by what `min_saving` asks; a secret container alone is worth its octets.
 //!
-//! Must never: move a part that does not decode, or leave a mail larger than it was.
+//! Must never: move a part that does not decode, or leave a mail larger than it was for no secret.
 
 use std::io;
 
@@ -12,92 +12,36 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Part, PartId, codec};
-use mimicry_core::plugin::{
-    Fault, Finish, Job, OptionError, OptionSpec, Options, Task, ValueKind, Verdict,
-};
+use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
 use mimicry_core::rule::Reason;
 use mimicry_core::units::show_size;
 
-use super::bundle::{Bundle, Container, Error, Timestamp};
-use super::names::Names;
-use super::sniff;
-
-pub const MIN_TOTAL: OptionSpec = OptionSpec {
-    name: "min_total",
-    value: ValueKind::Size,
-    default: Some("\"0\""),
-    doc: "The decoded size that all parts taken must have together.",
-};
-
-pub const MIN_PARTS: OptionSpec = OptionSpec {
-    name: "min_parts",
-    value: ValueKind::Integer(1, 10_000),
-    default: Some("1"),
-    doc: "How many parts there must be to take.",
-};
-
-pub const MIN_PART: OptionSpec = OptionSpec {
-    name: "min_part",
-    value: ValueKind::Size,
-    default: Some("\"0\""),
-    doc: "Parts of a smaller decoded size are not taken.",
-};
-
-pub const MIN_SAVING: OptionSpec = OptionSpec {
-    name: "min_saving",
-    value: ValueKind::Integer(0, 100),
-    default: Some("0"),
-    doc: "By how many percent the parts must become smaller on the wire, transfer encodings included; with 0 they only must not become larger.",
-};
-
-pub const EXCLUDE: OptionSpec = OptionSpec {
-    name: "exclude",
-    value: ValueKind::Lines,
-    default: None,
-    doc: "Media types (\"image/*\", \"application/pdf\") and file name extensions (\".pdf\") that are not taken.",
-};
-
-pub const SKIP_COMPRESSED: OptionSpec = OptionSpec {
-    name: "skip_compressed",
-    value: ValueKind::Bool,
-    default: Some("true"),
-    doc: "Content that is compressed already, by its first octets or else by its name, is stored in the archive and not compressed again.",
-};
-
-pub const PLACEMENT: OptionSpec = OptionSpec {
-    name: "placement",
-    value: ValueKind::Word(&["first", "end"]),
-    default: Some("\"first\""),
-    doc: "Where the archive goes: where the first of the parts stood, or at the end of the mail.",
-};
-
-/// Attachments that a rule without part filters leaves alone: a calendar is an answer form, a key or a signature is
-/// for programs, a forwarded mail is opened as a mail.
-pub fn declines(mail: &Mail, part: PartId) -> bool {
-    let Some(part) = mail.message.part(part) else {
-        return true;
-    };
-    let media_type = part.media_type();
-    media_type.starts_with("message/")
-        || media_type.starts_with("application/pkcs7-")
-        || media_type.starts_with("application/x-pkcs7-")
-        || matches!(
-            media_type,
-            "text/calendar"
-                | "application/ics"
-                | "application/pgp-signature"
-                | "application/pgp-keys"
-                | "application/pgp-encrypted"
-        )
-}
+use super::bundle::{Bundle, Container, Error, Member, Timestamp};
+use super::names::{self, Names};
+use super::template::{Facts, Form, Known, Template};
+use super::{sniff, subject};
 
 /// What a new multipart around the mail costs, in octets: its fields and three delimiters, somewhat rounded up.
 const WRAPPING: usize = 256;
 
-/// The options that all containers share.
+/// What a new part costs besides itself: a delimiter of at most 70 characters, and what stands around it.
+const DELIMITER: usize = 80;
+
+/// What templates of this plugin know besides the names of all.
+const NAME_WORDS: &[&str] = &["count", "slug"];
+const NOTE_WORDS: &[&str] = &["archive", "count", "members", "slug", "total"];
+
+/// The note of a rule that gives no other.
+const NOTE: &str = "The attachments of this mail are in {{ archive }}:\n\n{{ members }}\n";
+
+/// The options that all containers share, and the container.
 #[derive(Debug)]
 pub struct Collect {
-    name: String,
+    container: Box<dyn Container>,
+    name: Template,
+    note: Option<Template>,
+    /// The option `note_text` is there, and `note` is not.
+    note_is_unused: bool,
     min_total: u64,
     min_parts: usize,
     min_part: u64,
@@ -116,43 +60,62 @@ enum Exclude {
     Extension(String),
 }
 
+impl Exclude {
+    fn parse(word: &str) -> Option<Exclude> {
+        let lower = word.trim().to_lowercase();
+        match (lower.strip_suffix('*'), lower.starts_with('.')) {
+            (Some(prefix), _) if prefix.ends_with('/') && prefix.len() > 1 => {
+                Some(Exclude::AllOf(prefix.to_string()))
+            }
+            (None, true) if lower.len() > 1 => Some(Exclude::Extension(lower)),
+            (None, false) if lower.split('/').filter(|word| !word.is_empty()).count() == 2 => {
+                Some(Exclude::Type(lower))
+            }
+            _ => None,
+        }
+    }
+}
+
 impl Collect {
-    pub fn build(options: &Options) -> Result<Collect, Vec<OptionError>> {
+    pub fn build(
+        container: Box<dyn Container>,
+        options: &Options,
+    ) -> Result<Collect, Vec<OptionError>> {
         let mut errors = Vec::new();
-        let name = options.text("name").unwrap_or_default().to_string();
-        if name.trim().is_empty()
-            || name.contains(['/', '\\'])
-            || name.chars().any(char::is_control)
-        {
-            errors.push(OptionError {
-                option: "name",
-                message: "the archive needs a file name without directories".into(),
-                help: None,
-            });
+        let known = |extra| Known {
+            extra,
+            ..Known::of(options, None)
+        };
+        let mut compile = |option: &'static str, source: &str, form, extra| {
+            Template::compile(source, form, &known(extra))
+                .map_err(|bad| {
+                    errors.extend(bad.into_iter().map(|bad| bad.of_option(option, options)));
+                })
+                .ok()
+        };
+        let name = options.text("name").unwrap_or_default();
+        let name = compile("name", name, Form::Line, NAME_WORDS);
+        let note_text = options.text("note_text");
+        let has_note = options.text("note") == Some("text");
+        let note = compile(
+            "note_text",
+            note_text.unwrap_or(NOTE),
+            Form::Text,
+            NOTE_WORDS,
+        );
+        if let Some(name) = name.as_ref().filter(|name| name.is_constant()) {
+            errors.extend(unsafe_name(name.source()));
         }
         let mut exclude = Vec::new();
         for word in options.list("exclude") {
-            let lower = word.trim().to_lowercase();
-            exclude.push(match (lower.strip_suffix('*'), lower.starts_with('.')) {
-                (Some(prefix), _) if prefix.ends_with('/') && prefix.len() > 1 => {
-                    Exclude::AllOf(prefix.to_string())
-                }
-                (None, true) if lower.len() > 1 => Exclude::Extension(lower),
-                (None, false) if lower.split('/').filter(|word| !word.is_empty()).count() == 2 => {
-                    Exclude::Type(lower)
-                }
-                _ => {
-                    errors.push(OptionError {
-                        option: "exclude",
-                        message: format!("\"{word}\" is neither a media type nor an extension"),
-                        help: Some("write \"image/*\", \"application/pdf\" or \".pdf\"".into()),
-                    });
-                    continue;
-                }
-            });
-        }
-        if !errors.is_empty() {
-            return Err(errors);
+            match Exclude::parse(word) {
+                Some(one) => exclude.push(one),
+                None => errors.push(OptionError {
+                    option: "exclude",
+                    message: format!("\"{word}\" is neither a media type nor an extension"),
+                    help: Some("write \"image/*\", \"application/pdf\" or \".pdf\"".into()),
+                }),
+            }
         }
         let number = |name: &str| {
             options
@@ -160,24 +123,46 @@ impl Collect {
                 .and_then(|number| u64::try_from(number).ok())
                 .unwrap_or(0)
         };
+        let min_saving = number("min_saving");
+        if container.is_secret() && min_saving > 0 {
+            errors.push(OptionError {
+                option: "min_saving",
+                message: "with a password the archive is made whatever it saves".into(),
+                help: Some("take this option out".into()),
+            });
+        }
+        let (Some(name), Some(note), true) = (name, note, errors.is_empty()) else {
+            return Err(errors);
+        };
         Ok(Collect {
+            container,
             name,
+            note: has_note.then_some(note),
+            note_is_unused: note_text.is_some() && !has_note,
             min_total: options.size("min_total").unwrap_or(0),
             min_parts: usize::try_from(number("min_parts")).unwrap_or(1).max(1),
             min_part: options.size("min_part").unwrap_or(0),
-            min_saving: number("min_saving"),
+            min_saving,
             exclude,
             skip_compressed: options.bool("skip_compressed"),
             at_end: options.text("placement") == Some("end"),
         })
     }
 
-    pub fn job<'a>(&'a self, container: &'a dyn Container, task: Task<'a>) -> CollectJob<'a> {
+    pub fn warnings(&self) -> Vec<OptionError> {
+        let unused = self.note_is_unused.then(|| OptionError {
+            option: "note_text",
+            message: "the note is not made".into(),
+            help: Some("write note = \"text\"".into()),
+        });
+        unused.into_iter().collect()
+    }
+
+    pub fn job<'a>(&'a self, task: Task<'a>) -> CollectJob<'a> {
         CollectJob {
             collect: self,
-            container,
             task,
-            members: Vec::new(),
+            taken: Vec::new(),
             total: 0,
         }
     }
@@ -192,143 +177,232 @@ impl Collect {
             }
         })
     }
+
+    /// The archive's file name for one mail. Where values of the mail are in it, they cannot make it one of another
+    /// kind.
+    fn file_name(&self, facts: &Facts<'_>) -> Result<String, Fault> {
+        let extensions = self.container.extensions();
+        let usual = extensions.first().copied().unwrap_or_default();
+        let name = names::file_name(&self.name.render(facts)?);
+        let name = name.unwrap_or_else(|| format!("attachments.{usual}"));
+        let lower = name.to_lowercase();
+        let is_own = |extension: &&str| lower.ends_with(&format!(".{extension}"));
+        if self.name.is_constant() || extensions.iter().any(|extension| is_own(extension)) {
+            return Ok(name);
+        }
+        let longer = format!("{name}.{usual}");
+        Ok(names::file_name(&longer).unwrap_or(name))
+    }
+}
+
+/// What is wrong with the name of an archive.
+fn unsafe_name(name: &str) -> Option<OptionError> {
+    let safe = names::file_name(name);
+    if safe.as_deref() == Some(name) {
+        return None;
+    }
+    Some(OptionError {
+        option: "name",
+        message: format!("\"{name}\" is no file name that is safe everywhere"),
+        help: safe.map(|safe| format!("write \"{safe}\"")),
+    })
 }
 
 /// One rule at work on one mail.
 pub struct CollectJob<'a> {
     collect: &'a Collect,
-    container: &'a dyn Container,
     task: Task<'a>,
-    members: Vec<PartId>,
-    /// Decoded octets of all members.
+    taken: Vec<Taken>,
+    /// Decoded octets of all that is taken.
     total: u64,
+}
+
+/// A part that goes into the archive.
+struct Taken {
+    part: PartId,
+    /// Decoded octets.
+    size: u64,
+    store: bool,
 }
 
 impl Job for CollectJob<'_> {
     fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault> {
-        if self
-            .collect
-            .excludes(now.media_type(), now.part().filename().as_deref())
-        {
+        let collect = self.collect;
+        let filename = now.part().filename();
+        if collect.excludes(now.media_type(), filename.as_deref()) {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
         if now.part().is_multipart() {
             return Ok(Verdict::Keep(Reason::Malformed));
         }
-        let Ok(size) = codec::decoded_len(now.encoding(), now.body()) else {
+        let (encoding, body) = (now.encoding(), now.body());
+        let Ok(size) = codec::decoded_len(encoding, body) else {
             return Ok(Verdict::Keep(Reason::Malformed));
         };
-        if size < self.collect.min_part {
+        if size < collect.min_part {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
+        let store = collect.skip_compressed
+            && sniff::already_compressed(
+                &head(encoding, body),
+                filename.as_deref(),
+                now.media_type(),
+            );
+        if store && !collect.container.stores() {
+            return Ok(Verdict::Keep(Reason::NoSaving));
+        }
         self.total = self.total.saturating_add(size);
-        self.members.push(part);
+        self.taken.push(Taken { part, size, store });
         Ok(Verdict::Take)
     }
 
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        let unchanged = |members: Vec<PartId>, reason: Option<Reason>| Finish {
-            released: members,
+        let collect = self.collect;
+        let parts: Vec<PartId> = self.taken.iter().map(|taken| taken.part).collect();
+        let unchanged = |reason: Option<Reason>| Finish {
+            released: parts.clone(),
             reason,
             ..Finish::default()
         };
-        let collect = self.collect;
-        let Some(first) = self.members.first().copied() else {
+        let Some(first) = parts.first().copied() else {
             // The verdicts on the parts say why; without any part there was nothing to take.
-            let reason = self.task.parts.is_empty().then_some(Reason::BelowThreshold);
-            return Ok(unchanged(self.members, reason));
+            let nothing = self.task.parts.is_empty();
+            return Ok(unchanged(nothing.then_some(Reason::BelowThreshold)));
         };
-        if self.members.len() < collect.min_parts || self.total < collect.min_total {
-            return Ok(unchanged(self.members, Some(Reason::BelowThreshold)));
-        }
-        let mut wire_before = 0usize;
-        for part in &self.members {
-            let content = edits.content(*part)?;
-            wire_before = wire_before
-                .saturating_add(header_len(content.part()))
-                .saturating_add(content.body().len());
+        if parts.len() < collect.min_parts || self.total < collect.min_total {
+            return Ok(unchanged(Some(Reason::BelowThreshold)));
         }
         let message = edits.message();
+        let newline = message.newline();
+        let members = self.members(edits)?;
+        let (name, note) = self.words(&members)?;
+        // A mail that is nothing but the part has no place for a note.
+        let note = note.filter(|_| first != PartId::ROOT);
+        let note = note.map(|text| NewPart::text("plain", &text, newline));
         // Where nothing else is left, the end is where the first part stood, and no multipart may be left empty.
         let others = message
             .leaves()
             .filter(|part| !edits.is_gone(part.id()))
             .count()
-            .saturating_sub(self.members.len());
+            .saturating_sub(parts.len());
         let at_end = collect.at_end && first != PartId::ROOT && others > 0;
-        let around = if at_end && message.root().media_type() != "multipart/mixed" {
-            WRAPPING
-        } else {
-            0
+        let wraps = at_end && message.root().media_type() != "multipart/mixed";
+        let around = if wraps { WRAPPING } else { 0 };
+        let around = note.as_ref().map_or(around, |note| {
+            note.wire_len()
+                .saturating_add(around)
+                .saturating_add(DELIMITER)
+        });
+        // What all of it may become at most; base64 makes 78 octets of 57.
+        let most = self
+            .wire_most(edits)?
+            .map(|most| most.saturating_sub(around));
+        let limit = most.map_or(usize::MAX, |most| most.saturating_mul(57) / 78);
+        let Some(archive) = self.archive(edits, &members, limit)? else {
+            return Ok(unchanged(Some(Reason::NoSaving)));
         };
-        // What the parts may become at most; base64 makes 78 octets of 57.
-        let percent = 100u64.saturating_sub(collect.min_saving);
-        let wire_most = usize::try_from((wire_before as u64).saturating_mul(percent) / 100)
-            .unwrap_or(usize::MAX);
-        let limit = wire_most.saturating_sub(around).saturating_mul(57) / 78;
-        let archive = match self.archive(edits, limit)? {
-            Some(archive) => archive,
-            None => return Ok(unchanged(self.members, Some(Reason::NoSaving))),
-        };
-        let newline = edits.message().newline();
-        let new = NewPart::attachment(
-            self.container.media_type(),
-            &collect.name,
-            &archive,
-            newline,
-        );
-        if new.wire_len().saturating_add(around) > wire_most {
-            return Ok(unchanged(self.members, Some(Reason::NoSaving)));
+        let size = archive.len() as u64;
+        let new = NewPart::attachment(collect.container.media_type(), &name, &archive, newline);
+        drop(archive);
+        if most.is_some_and(|most| new.wire_len() > most) {
+            return Ok(unchanged(Some(Reason::NoSaving)));
         }
-        let notes = vec![format!(
-            "{} {} of {} in {} of {}",
-            self.members.len(),
-            if self.members.len() == 1 {
-                "part"
-            } else {
-                "parts"
-            },
-            show_size(self.total),
-            collect.name,
-            show_size(archive.len() as u64),
-        )];
         if first == PartId::ROOT {
             edits.replace_part(first, new)?;
-        } else if at_end {
-            edits.attach(new)?;
         } else {
-            edits.insert_before(first, new)?;
+            for new in note.into_iter().chain([new]) {
+                if at_end {
+                    edits.attach(new)?;
+                } else {
+                    edits.insert_before(first, new)?;
+                }
+            }
         }
+        let count = parts.len();
+        let what = if count == 1 { "part" } else { "parts" };
+        let (total, size) = (show_size(self.total), show_size(size));
         Ok(Finish {
-            taken: self.members,
-            notes,
+            taken: parts,
+            notes: vec![format!("{count} {what} of {total} in {name} of {size}")],
             ..Finish::default()
         })
     }
 }
 
 impl CollectJob<'_> {
-    /// Streams all members into an archive; `None` = it would be larger than `limit` octets.
-    fn archive(&self, edits: &EditSet<'_>, limit: usize) -> Result<Option<Vec<u8>>, Fault> {
-        let mtime = timestamp(self.task.mail);
+    /// The names in the archive, in the order of the parts.
+    fn members(&self, edits: &EditSet<'_>) -> Result<Vec<String>, Fault> {
         let mut names = Names::new();
-        let mut bundle = Bundle::new(self.container, limit);
-        for part in &self.members {
-            let content = edits.content(*part)?;
-            let (encoding, body) = (content.encoding(), content.body());
-            let filename = content.part().filename();
-            let name = names.member(
-                filename.as_deref(),
+        let mut members = Vec::with_capacity(self.taken.len());
+        for taken in &self.taken {
+            let content = edits.content(taken.part)?;
+            members.push(names.member(
+                content.part().filename().as_deref(),
                 &content.part().section_text(),
                 content.media_type(),
-            );
-            let store = self.collect.skip_compressed
-                && sniff::already_compressed(
-                    &head(encoding, body),
-                    filename.as_deref(),
-                    content.media_type(),
-                );
-            let added = bundle.add(&name, store, mtime, &mut |out| {
+            ));
+        }
+        Ok(members)
+    }
+
+    /// The file name of the archive, and what the note says.
+    fn words(&self, members: &[String]) -> Result<(String, Option<String>), Fault> {
+        let collect = self.collect;
+        let subject = self.task.mail.message.root().field("subject");
+        let subject = subject.map(|field| field.decoded()).unwrap_or_default();
+        let facts = Facts::of(&self.task, None)
+            .with("count", &members.len().to_string())
+            .with("slug", &subject::slug(&subject));
+        let name = collect.file_name(&facts)?;
+        let Some(note) = &collect.note else {
+            return Ok((name, None));
+        };
+        let line = |(name, taken): (&String, &Taken)| format!("{name} ({})", show_size(taken.size));
+        let list: Vec<String> = members.iter().zip(&self.taken).map(line).collect();
+        let facts = facts
+            .with("archive", &name)
+            .with("members", &list.join("\n"))
+            .with("total", &show_size(self.total));
+        let note = note.render(&facts)?;
+        Ok((name, Some(note).filter(|note| !note.trim().is_empty())))
+    }
+
+    /// Octets on the wire that what comes may have; `None` = any number.
+    fn wire_most(&self, edits: &EditSet<'_>) -> Result<Option<usize>, Fault> {
+        if self.collect.container.is_secret() {
+            return Ok(None);
+        }
+        let mut before = 0usize;
+        for taken in &self.taken {
+            let content = edits.content(taken.part)?;
+            before = before
+                .saturating_add(header_len(content.part()))
+                .saturating_add(content.body().len());
+        }
+        let percent = 100u64.saturating_sub(self.collect.min_saving);
+        let most = (before as u64).saturating_mul(percent) / 100;
+        Ok(Some(usize::try_from(most).unwrap_or(usize::MAX)))
+    }
+
+    /// Streams all members into an archive; `None` = it would be larger than `limit` octets.
+    fn archive(
+        &self,
+        edits: &EditSet<'_>,
+        names: &[String],
+        limit: usize,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let mtime = timestamp(self.task.mail);
+        let mut bundle = Bundle::new(&*self.collect.container, limit);
+        for (name, taken) in names.iter().zip(&self.taken) {
+            let content = edits.content(taken.part)?;
+            let (encoding, body) = (content.encoding(), content.body());
+            let member = Member {
+                name,
+                size: taken.size,
+                store: taken.store,
+                mtime,
+            };
+            let added = bundle.add(&member, &mut |out| {
                 codec::decode_into(encoding, body, out).map(|_| ())
             });
             match added {
@@ -402,6 +476,7 @@ fn timestamp(mail: &Mail) -> Timestamp {
             hour: time.hour().unsigned_abs(),
             minute: time.minute().unsigned_abs(),
             second: time.second().unsigned_abs(),
+            unix: u64::try_from(zoned.timestamp().as_second()).unwrap_or(0),
         }
     })
 }

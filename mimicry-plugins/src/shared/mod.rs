@@ -8,6 +8,7 @@ pub mod html;
 pub mod insert;
 pub mod marked;
 pub mod names;
+pub mod pack;
 pub mod plain;
 pub mod reply_marks;
 pub mod sniff;

@@ -51,8 +51,8 @@ impl Names {
         media_type: &str,
     ) -> String {
         let name = wanted
-            .and_then(safe_name)
-            .or_else(|| safe_name(&nameless(fallback_index, media_type)))
+            .and_then(file_name)
+            .or_else(|| file_name(&nameless(fallback_index, media_type)))
             .unwrap_or_else(|| String::from("part.bin"));
         if self.taken.insert(fold(&name)) {
             name
@@ -162,7 +162,7 @@ fn nameless(index: &str, media_type: &str) -> String {
 
 /// The safe form of `wanted`, or nothing when nothing of it may stay. Applied to its own result it
 /// changes nothing.
-fn safe_name(wanted: &str) -> Option<String> {
+pub fn file_name(wanted: &str) -> Option<String> {
     // Invisible characters go first: they could hide a separator's neighbour, a drive or a device.
     let visible: String = wanted.chars().filter(|&c| !is_removed(c)).collect();
     let path = visible.trim_end_matches(is_separator);

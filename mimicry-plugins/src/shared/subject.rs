@@ -2,6 +2,8 @@
 //!
 //! Must never: know what a tag is for.
 
+use unicode_normalization::char::is_combining_mark;
+
 /// What mail programs write before the subject of a reply or a forwarded mail, in lower case, without the colon.
 #[rustfmt::skip]
 const REPLY_MARKS: &[&str] = &[
@@ -74,6 +76,32 @@ pub fn without_tag(subject: &str, tag: &str) -> Option<String> {
     found.then(|| out.trim().to_string())
 }
 
+/// The subject in a form for file names: its words in lower case with hyphens between them, without reply marks. Empty when
+/// it has none.
+#[must_use]
+pub fn slug(subject: &str) -> String {
+    /// In characters.
+    const LONGEST: usize = 60;
+    let mut rest = subject;
+    while let Some(behind) = behind_mark(rest) {
+        rest = behind;
+    }
+    let mut out = String::new();
+    let mut length = 0;
+    let is_word = |c: char| c.is_alphanumeric() || is_combining_mark(c);
+    for word in rest.split(|c| !is_word(c)).filter(|word| !word.is_empty()) {
+        let hyphen = usize::from(!out.is_empty());
+        let word: String = word.chars().take(LONGEST).collect();
+        length += hyphen + word.chars().count();
+        if length > LONGEST {
+            break;
+        }
+        out.extend(std::iter::repeat_n('-', hyphen));
+        out.push_str(&word.to_lowercase());
+    }
+    out
+}
+
 fn is_tag(text: Option<&str>, tag: &str) -> bool {
     text.is_some_and(|text| text.to_lowercase() == tag.to_lowercase())
 }
@@ -123,6 +151,28 @@ mod tests {
         assert_eq!(without_tag("x", ""), None);
         let many = "[EXTERNAL] Re: ".repeat(50_000);
         assert_eq!(without_tag(&many, "[EXTERNAL]").map(|left| left.len()), Some(50_000 * 4 - 1));
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn slugs() {
+        let long = "word ".repeat(40);
+        for (subject, expected) in [
+            ("Offer", "offer"),
+            ("Re: AW: Your offer no. 12/2026!", "your-offer-no-12-2026"),
+            ("[list] Fwd: Übersicht  März", "übersicht-märz"),
+            ("見積書", "見積書"),
+            ("हिन्दी पत्र", "हिन्दी-पत्र"),
+            ("../../etc/passwd\0", "etc-passwd"),
+            ("a\u{202E}b", "a-b"),
+            ("Re: ", ""),
+            ("?!", ""),
+            ("", ""),
+            (long.as_str(), "word-word-word-word-word-word-word-word-word-word-word-word"),
+        ] {
+            assert_eq!(slug(subject), expected, "{subject}");
+        }
+        assert_eq!(slug(&"x".repeat(200)), "x".repeat(60));
     }
 
     #[test]

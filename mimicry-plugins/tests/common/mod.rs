@@ -8,6 +8,7 @@
 #![allow(dead_code)] // Each test program uses its own share of it.
 
 use std::fmt::Write;
+use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
@@ -64,15 +65,85 @@ pub fn load(source: &str) -> Config {
         let probes = PROBES.iter().map(|probe| probe as &'static dyn PluginKind);
         Registry(Vec::leak(REGISTRY.iter().chain(probes).collect()))
     });
-    match config::parse(source, Path::new("test.toml"), *ALL, &|path| match path
-        .ends_with("logo.png")
-    {
-        true => Ok(LOGO.to_vec()),
-        false => Err(std::io::ErrorKind::NotFound.into()),
-    }) {
+    let read = |path: &Path| match path.to_str() {
+        Some("logo.png") => Ok(LOGO.to_vec()),
+        Some("password") => Ok(format!("{PASSWORD}\n").into()),
+        _ => Err(std::io::ErrorKind::NotFound.into()),
+    };
+    match config::parse(source, Path::new("test.toml"), *ALL, &read) {
         Ok(config) => config,
         Err(mistakes) => panic!("{mistakes}\nin\n{source}"),
     }
+}
+
+/// What is in the file `password` of the configurations.
+pub const PASSWORD: &str = "correct horse";
+
+/// The outcome for a mail whose recipients are of one class.
+pub fn apply(config: &Config, mail: &Mail) -> Result<Applied, Stopped> {
+    let plans = engine::plan(&config.policy, mail);
+    assert_eq!(plans.len(), 1);
+    engine::apply(&config.policy, mail, &plans[0], &Limits::default())
+}
+
+/// The media types of the archives that the containers make.
+pub const ARCHIVES: [&str; 3] = ["application/zip", "application/gzip", "application/x-bzip2"];
+
+/// A member of an archive, as another reader than ours finds it.
+#[derive(Debug)]
+pub struct Member {
+    pub name: String,
+    pub content: Vec<u8>,
+    /// In a zip: is it stored.
+    pub stored: bool,
+}
+
+/// The members of an archive of one of these types, in their order.
+pub fn members(archive: &[u8]) -> Vec<Member> {
+    if archive.starts_with(b"PK") {
+        return unzipped(archive, b"");
+    }
+    let reader: Box<dyn Read + '_> = if archive.starts_with(b"BZh") {
+        Box::new(bzip2::read::BzDecoder::new(archive))
+    } else {
+        Box::new(flate2::read::GzDecoder::new(archive))
+    };
+    let mut archive = tar::Archive::new(reader);
+    let member = |file: std::io::Result<tar::Entry<'_, _>>| {
+        let mut file = file.unwrap();
+        assert_eq!(file.header().mode().unwrap(), 0o644);
+        let name = String::from_utf8(file.path_bytes().into_owned()).unwrap();
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        Member {
+            name,
+            content,
+            stored: false,
+        }
+    };
+    archive.entries().unwrap().map(member).collect()
+}
+
+/// The members of a zip, encrypted or not.
+pub fn unzipped(archive: &[u8], password: &[u8]) -> Vec<Member> {
+    let mut archive = zip::ZipArchive::new(Cursor::new(archive)).unwrap();
+    let length = archive.len();
+    let member = |index| {
+        let mut file = if password.is_empty() {
+            archive.by_index(index).unwrap()
+        } else {
+            archive.by_index_decrypt(index, password).unwrap()
+        };
+        assert_eq!(file.unix_mode().map(|mode| mode & 0o7777), Some(0o644));
+        let mut content = Vec::new();
+        file.read_to_end(&mut content).unwrap();
+        Member {
+            name: file.name().unwrap().into_owned(),
+            content,
+            stored: file.compression() == zip::CompressionMethod::Stored,
+        }
+    };
+    (0..length).map(member).collect()
 }
 
 /// A mail of its notation and of its envelope's. An envelope is sender, ` > `, recipients; what it leaves out is
