@@ -64,6 +64,8 @@ const NEVER: &[Never] = &[
             "crate::remove",
             "crate::disclaim",
             "crate::zip",
+            "crate::tar_gzip",
+            "crate::tar_bzip2",
             "crate::keep",
             "crate::ignore_mail",
         ],

@@ -9,6 +9,7 @@
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
+//! - [`memory`]: what a large mail takes
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
@@ -30,6 +31,7 @@ mod leave;
 mod ledger;
 mod log;
 mod manual;
+mod memory;
 mod process;
 mod quotes;
 mod relay;

@@ -1,0 +1,120 @@
+//! How much memory a large mail takes whose attachments go into an archive: the peak that the kernel counted, against the
+//! size of the mail.
+//!
+//! Must never: measure time, or what another process took.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::thread;
+
+use crate::harness::daemon::{Setup, World};
+use crate::harness::{Directory, contains, mimicryd};
+
+/// Octets of the mail.
+const MAIL: usize = 50 << 20;
+
+/// Of the mail, at the most; a program that holds no mail has its share in it.
+const PEAK: usize = MAIL / 2 * 7;
+
+const PACK: &str = r#"
+[[rule]]
+name = "pack"
+plugin = "PLUGIN"
+"#;
+
+/// What does not compress makes the largest archive. Fields that do not go into it pay for the rest.
+fn large_mail() -> Vec<u8> {
+    let mut mail = b"From: Anna <anna@example.org>\r\nTo: Bob <bob@example.net>\r\nSubject: large\r\nMIME-Version: 1.0\r\n\
+        Content-Type: multipart/mixed; boundary=\"=_b\"\r\n\r\n--=_b\r\n\r\nHello\r\n"
+        .to_vec();
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut state = 1u64;
+    for number in 0..5 {
+        let header = format!(
+            "--=_b\r\nContent-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename=\"{number}.bin\"\r\n"
+        );
+        mail.extend(header.as_bytes());
+        for _ in 0..2_000 {
+            mail.extend(b"X-Filler: this field goes away with its part, so that the archive saves something\r\n");
+        }
+        mail.extend(b"\r\n");
+        while mail.len() < MAIL / 5 * (number + 1) {
+            for _ in 0..76 {
+                state = state
+                    .wrapping_mul(6_364_136_223_846_793_005)
+                    .wrapping_add(1);
+                mail.push(digits[(state >> 58) as usize]);
+            }
+            mail.extend(b"\r\n");
+        }
+    }
+    mail.extend(b"--=_b--\r\n");
+    mail
+}
+
+/// The most that a process has had in memory so far, in octets.
+fn peak(pid: u32) -> usize {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
+    kilobytes
+        .and_then(|number| number.parse::<usize>().ok())
+        .expect("a number of kB")
+        << 10
+}
+
+fn assert_small(what: &str, peak: usize) {
+    let of_mail = peak as f64 / MAIL as f64;
+    println!("{what}: {} MB, {of_mail:.2} of the mail", peak >> 20);
+    assert!(peak < PEAK, "{what} took {of_mail:.2} of the mail");
+}
+
+#[test]
+fn an_archive_of_a_large_mail_takes_less_than_three_and_a_half_of_it() {
+    let mail = large_mail();
+    let directory = Directory::new();
+    let config = directory.file("m.toml", PACK.replace("PLUGIN", "tar_gzip"));
+    let mut command = mimicryd();
+    command.args("filter --from anna@example.org --to bob@example.net -c".split(' '));
+    command.arg(config).stdin(Stdio::piped());
+    command.stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().expect("the program starts");
+    let mut input = child.stdin.take().expect("a pipe");
+    let mut output = child.stdout.take().expect("a pipe");
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            let written = input.write_all(&mail);
+            drop(input);
+            written
+        });
+        // It writes when all is done, and then waits for us to read: the pipe is far too small for the mail.
+        let mut out = vec![0];
+        output.read_exact(&mut out).expect("a mail");
+        assert_small("filter", peak(child.id()));
+        output.read_to_end(&mut out).expect("a mail");
+        let packed = contains(&out, b"attachments.tar.gz") && out.len() < mail.len();
+        assert!(packed, "no archive");
+    });
+    assert!(child.wait().expect("an end").success());
+}
+
+#[test]
+fn so_does_a_worker() {
+    let mail = large_mail();
+    let rules = PACK.replace("PLUGIN", "zip");
+    let mut world = World::new(Setup {
+        rules: &rules,
+        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        ..Setup::default()
+    });
+    let arrived = world.pass(&mail);
+    assert!(contains(&arrived, b"attachments.zip"));
+    let workers = world.daemon().workers();
+    let most = workers
+        .iter()
+        .map(|worker| peak(worker.as_raw().unsigned_abs()))
+        .max();
+    assert_small("a worker", most.expect("a worker"));
+}
