@@ -560,6 +560,7 @@ mod tests {
             syntax: &syntax,
             directory: Path::new("/etc/mimicry"),
             read: &|_| Err(io::ErrorKind::NotFound.into()),
+            directories: Vec::new(),
             is_exposed: &|_| false,
         };
         for setting in SETTINGS {

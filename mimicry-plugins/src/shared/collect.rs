@@ -187,7 +187,7 @@ impl Collect {
         let name = name.unwrap_or_else(|| format!("attachments.{usual}"));
         let lower = name.to_lowercase();
         let is_own = |extension: &&str| lower.ends_with(&format!(".{extension}"));
-        if self.name.is_constant() || extensions.iter().any(|extension| is_own(extension)) {
+        if self.name.is_constant() || extensions.iter().any(is_own) {
             return Ok(name);
         }
         let longer = format!("{name}.{usual}");
