@@ -73,6 +73,37 @@ pub fn show_size(octets: u64) -> String {
     format!("{octets} B")
 }
 
+/// Octets as [`parse_size`] reads them: `100M`.
+pub fn write_size(octets: u64) -> String {
+    write(
+        octets,
+        &[("G", 1 << 30), ("M", 1 << 20), ("K", 1 << 10)],
+        "",
+    )
+}
+
+/// Milliseconds as [`parse_time`] reads them: `5m`.
+pub fn write_time(millis: u64) -> String {
+    let units = [
+        ("d", 86_400_000),
+        ("h", 3_600_000),
+        ("m", 60_000),
+        ("s", 1_000),
+    ];
+    write(millis, &units, "ms")
+}
+
+/// In the largest unit that leaves no rest.
+fn write(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
+    let whole = units
+        .iter()
+        .find(|(_, factor)| number > 0 && number.is_multiple_of(*factor));
+    match whole {
+        Some((unit, factor)) => format!("{}{unit}", number / factor),
+        None => format!("{number}{smallest}"),
+    }
+}
+
 fn split(text: &str) -> (&str, &str) {
     let text = text.trim();
     let end = text
@@ -89,6 +120,33 @@ fn scale(number: &str, factor: u64) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_back() {
+        for (octets, written) in [
+            (0, "0"),
+            (1, "1"),
+            (1536, "1536"),
+            (10 << 10, "10K"),
+            (100 << 20, "100M"),
+            (3 << 30, "3G"),
+        ] {
+            assert_eq!(write_size(octets), written);
+            assert_eq!(parse_size(written), Ok(octets));
+        }
+        for (millis, written) in [
+            (0, "0ms"),
+            (250, "250ms"),
+            (1000, "1s"),
+            (90_000, "90s"),
+            (300_000, "5m"),
+            (7_200_000, "2h"),
+            (86_400_000, "1d"),
+        ] {
+            assert_eq!(write_time(millis), written);
+            assert_eq!(parse_time(written), Ok(millis));
+        }
+    }
 
     #[test]
     fn sizes() {

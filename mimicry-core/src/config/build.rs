@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
 use crate::plugin::{Control, DefaultParts, OnError, OptionSpec, Options, PluginKind, Value};
+use crate::policy::Listed;
 use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
 use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule};
 
@@ -16,7 +17,7 @@ use super::diag::line_number;
 use super::near::{did_you_mean, nearest};
 use super::read::Reader;
 use super::section::Section;
-use super::typed::{Declared, Variables};
+use super::typed::{Declared, Listen, Variables};
 use super::value::{Node, article};
 
 /// What rules are checked against besides the registry.
@@ -25,15 +26,17 @@ pub(super) struct Surroundings<'s> {
     pub(super) top: &'s Section<'s, 's>,
     /// The names of the listeners; empty = the file has none, and a filter may name any.
     pub(super) listeners: &'s [String],
-    /// What templates may use; `None` = there are mistakes in it.
+    /// The listeners themselves, as far as they are right.
+    pub(super) listen: &'s [Listen],
+    /// What templates may use, in the base or in any bank; `None` = there are mistakes in it.
     pub(super) variables: Option<&'s Variables>,
     pub(super) source: &'s str,
 }
 
 /// One `[[rule]]` with what its neighbours need to know of it.
-struct Draft<'s> {
+pub(super) struct Draft<'s> {
     section: &'s Section<'s, 's>,
-    name: String,
+    pub(super) name: String,
     rule: Option<Rule>,
     /// Its own, before the setting above all tables.
     mode: Mode,
@@ -41,15 +44,27 @@ struct Draft<'s> {
     takes_all: bool,
     is_final: bool,
     ignores_mail: bool,
-    in_force: bool,
 }
 
-/// Builds all rules; returns those in force, in the order of the file.
-pub(super) fn rules(
+/// Which rules are in force, for checks that look at several of them.
+#[derive(Debug, Default)]
+pub(super) struct Force {
+    /// In the base; `None` = all.
+    pub(super) base: Option<Vec<usize>>,
+    /// Those that some bank names.
+    pub(super) named: Vec<usize>,
+    /// Some bank has `rules`, so that what holds for the base need not hold for all mail.
+    pub(super) is_replaced: bool,
+    /// Some bank has `mode`.
+    pub(super) changes_mode: bool,
+}
+
+/// Builds all rules, in the order of the file.
+pub(super) fn rules<'s>(
     reader: &mut Reader<'_>,
-    sections: &[Section<'_, '_>],
+    sections: &'s [Section<'s, 's>],
     around: &Surroundings<'_>,
-) -> Vec<Arc<Rule>> {
+) -> Vec<Draft<'s>> {
     let mut drafts: Vec<Draft<'_>> = Vec::new();
     for section in sections {
         let draft = draft(reader, section, around);
@@ -69,12 +84,18 @@ pub(super) fn rules(
         }
         drafts.push(draft);
     }
-    select(reader, &mut drafts, around);
-    order(reader, &drafts, around);
-    let in_force = drafts.into_iter().filter(|draft| draft.in_force);
-    in_force
-        .filter_map(|draft| draft.rule.map(Arc::new))
-        .collect()
+    drafts
+}
+
+impl Draft<'_> {
+    /// `None` = there are mistakes in it.
+    pub(super) fn listed(self) -> Option<Listed> {
+        Some(Listed {
+            rule: Arc::new(self.rule?),
+            mode: self.mode,
+            on_error: self.section.text("on_error").and_then(OnError::from_word),
+        })
+    }
 }
 
 fn draft<'s>(
@@ -91,8 +112,8 @@ fn draft<'s>(
         );
     }
     let kind = plugin_kind(reader, section);
-    let (matching, matching_said) = filters(reader, section, "match", kind, around);
-    let (unless, unless_said) = filters(reader, section, "unless", kind, around);
+    let (matching, matching_said) = filters(reader, section, "match", kind, None, around);
+    let (unless, unless_said) = filters(reader, section, "unless", kind, None, around);
     for said in &unless_said {
         if matching_said
             .iter()
@@ -168,12 +189,11 @@ fn draft<'s>(
     let rule = kind.zip(plugin).map(|(kind, plugin)| Rule {
         name: name.clone(),
         kind,
-        plugin,
-        matching,
-        unless,
+        plugin: Arc::from(plugin),
+        matching: Arc::new(matching),
+        unless: Arc::new(unless),
         is_final,
-        mode: cautious(
-            mode,
+        mode: mode.bounded_by(
             around
                 .top
                 .text("mode")
@@ -198,17 +218,6 @@ fn draft<'s>(
         takes_all,
         is_final,
         ignores_mail,
-        in_force: true,
-    }
-}
-
-/// The mode for all rules is a bound, not a default: whoever tries mimicry with `mode = "shadow"` at the head of the
-/// file must be able to trust that no rule below acts.
-fn cautious(one: Mode, other: Mode) -> Mode {
-    match (one, other) {
-        (Mode::Off, _) | (_, Mode::Off) => Mode::Off,
-        (Mode::Shadow, _) | (_, Mode::Shadow) => Mode::Shadow,
-        (Mode::Enforce, Mode::Enforce) => Mode::Enforce,
     }
 }
 
@@ -231,18 +240,19 @@ fn plugin_kind(
 }
 
 /// A filter as the file says it, to find what is said twice.
-struct Said<'t> {
-    key: String,
+pub(super) struct Said<'t> {
+    pub(super) key: String,
     raw: Raw<'t>,
-    span: Range<usize>,
+    pub(super) span: Range<usize>,
 }
 
-/// Builds the filters of `match` or `unless`.
-fn filters<'t>(
+/// Builds the filters of `match`, `unless` or `when`; `keys` = the only ones that may stand there.
+pub(super) fn filters<'t>(
     reader: &mut Reader<'_>,
     section: &'t Section<'_, '_>,
     table: &'static str,
     kind: Option<&'static dyn PluginKind>,
+    keys: Option<&[&str]>,
     around: &Surroundings<'_>,
 ) -> (Filters, Vec<Said<'t>>) {
     let mut filters = Filters::default();
@@ -251,6 +261,12 @@ fn filters<'t>(
         return (filters, said);
     };
     for (key, key_span, node) in filter_keys(reader, node) {
+        if let Some(keys) = keys.filter(|keys| !keys.contains(&key.as_str())) {
+            let help = did_you_mean(&key, keys, "these do");
+            let message = format!("`{key}` does not select a bank");
+            reader.complaints.error(key_span, message, help);
+            continue;
+        }
         let Some((spec, _)) = Filter::lookup(&key) else {
             reader.complaints.error(
                 key_span,
@@ -530,29 +546,46 @@ fn build(
     }
 }
 
-/// Takes those rules out of force that the setting `rules` does not name.
-fn select(reader: &mut Reader<'_>, drafts: &mut [Draft<'_>], around: &Surroundings<'_>) {
-    let Some(node) = around.top.node("rules") else {
-        return;
-    };
-    if around.top.is_wrong("rules") {
-        return;
-    }
-    let named = around.top.list("rules");
-    for draft in drafts.iter_mut() {
-        draft.in_force = named.contains(&draft.name);
-    }
-    let span_of = |index: usize| match node.get_ref() {
-        DeValue::Array(array) => array.get(index).map_or_else(|| node.span(), Spanned::span),
-        _ => node.span(),
-    };
+/// The rules that the setting `key` of a table names, by their places; `None` = it is not there, or all of it is wrong.
+pub(super) fn named(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    key: &str,
+    drafts: &[Draft<'_>],
+) -> Option<Vec<usize>> {
     let known: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
+    let places = names(reader, section, key, "rule", &known)?;
+    if !places.is_sorted() {
+        reader.complaints.warning(
+            section.key_span(key),
+            "rules are walked in the order of the file, which is another than this",
+            "change the order of the [[rule]] tables, or of the names here",
+        );
+    }
+    Some(places)
+}
+
+/// The places of names in a list of known ones; those that are unknown or named twice are complained about.
+pub(super) fn names(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    key: &str,
+    what: &str,
+    known: &[&str],
+) -> Option<Vec<usize>> {
+    section.node(key)?;
+    if section.is_wrong(key) {
+        return None;
+    }
+    let named = section.list(key);
     let mut places = Vec::new();
     for (index, name) in named.iter().enumerate() {
         if named.iter().take(index).any(|other| other == name) {
-            reader
-                .complaints
-                .error(span_of(index), "named twice", "name each rule once");
+            reader.complaints.error(
+                section.element_span(key, index),
+                "named twice",
+                format!("name each {what} once"),
+            );
             continue;
         }
         match known.iter().position(|other| other == name) {
@@ -560,35 +593,45 @@ fn select(reader: &mut Reader<'_>, drafts: &mut [Draft<'_>], around: &Surroundin
             None if reader.syntax.is_incomplete() => {}
             None => {
                 let help = if known.is_empty() {
-                    "the file has no rules".into()
+                    format!("the file has no {what}s")
                 } else {
-                    did_you_mean(name, &known, "the rules are")
+                    did_you_mean(name, known, &format!("the {what}s are"))
                 };
                 reader.complaints.error(
-                    span_of(index),
-                    format!("there is no rule \"{name}\""),
+                    section.element_span(key, index),
+                    format!("there is no {what} \"{name}\""),
                     help,
                 );
             }
         }
     }
-    if !places.is_sorted() {
-        reader.complaints.warning(
-            around.top.key_span("rules"),
-            "rules are walked in the order of the file, which is another than this",
-            "change the order of the [[rule]] tables, or of the names here",
-        );
-    }
+    Some(places)
 }
 
-/// Rules that another one above or below makes useless.
-fn order(reader: &mut Reader<'_>, drafts: &[Draft<'_>], around: &Surroundings<'_>) {
+/// Rules that another one above or below makes useless, and those that are in force for no mail.
+pub(super) fn order(
+    reader: &mut Reader<'_>,
+    drafts: &[Draft<'_>],
+    force: &Force,
+    around: &Surroundings<'_>,
+) {
     let mut end: Option<&Draft<'_>> = None;
     let mut editing: Option<&Draft<'_>> = None;
-    for draft in drafts
-        .iter()
-        .filter(|draft| draft.in_force && draft.mode != Mode::Off)
-    {
+    for (place, draft) in drafts.iter().enumerate() {
+        let in_base = force.base.as_ref().is_none_or(|base| base.contains(&place));
+        let is_named = force.named.contains(&place);
+        if !in_base && !is_named && draft.mode != Mode::Off && !reader.syntax.is_incomplete() {
+            reader.complaints.warning(
+                draft.section.key_span("name"),
+                "this rule is in force for no mail",
+                "neither `rules` above all tables nor a bank names it; a rule that shall rest has mode = \"off\"",
+            );
+        }
+        // Behind another bank's `rules` it may stand without what is said of it here.
+        let is_elsewhere = is_named && force.is_replaced;
+        if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
+            continue;
+        }
         let line = |other: &Draft<'_>| {
             format!(
                 "\"{}\" on line {}",
@@ -596,7 +639,7 @@ fn order(reader: &mut Reader<'_>, drafts: &[Draft<'_>], around: &Surroundings<'_
                 line_number(around.source, other.section.place.start)
             )
         };
-        if let Some(end) = end {
+        if let Some(end) = end.filter(|_| !force.changes_mode) {
             let help = format!(
                 "{} takes every mail and ends the walk; move it down, or give it filters",
                 line(end)
@@ -623,6 +666,9 @@ fn order(reader: &mut Reader<'_>, drafts: &[Draft<'_>], around: &Surroundings<'_
                 "this rule stands below one that edits",
                 help,
             );
+        }
+        if !in_base {
+            continue;
         }
         if draft.rule.as_ref().is_some_and(|rule| rule.kind.edits()) && editing.is_none() {
             editing = Some(draft);

@@ -5,7 +5,8 @@
 //! - [`endpoint`]: listeners' addresses and next hops
 //! - [`typed`]: the result
 //! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
-//!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules
+//!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules ·
+//!   `banks`: policy banks
 //!
 //! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
 //! as well.
@@ -20,24 +21,26 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::message::limits::Limits as MessageLimits;
 use crate::plugin::OnError;
-use crate::policy::Policy;
+use crate::policy::{Banks, Layer};
 use crate::registry::Registry;
 
+mod banks;
 mod build;
 pub mod diag;
 pub mod endpoint;
+pub(crate) mod given;
 mod near;
 mod read;
 mod section;
 pub mod settings;
 mod syntax;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod typed;
 mod value;
 
@@ -50,9 +53,8 @@ use endpoint::{ListenAddress, NextHop, Protocol};
 use read::Reader;
 use section::Section;
 use typed::{
-    BareNewline, Daemon, Declared, Limits, Listen, ListenTls, LmtpPartial, Log, LogFormat,
-    LogLevel, Login, Profile, Relay, SyslogFormat, Timeouts, Tls, Variables, Workers,
-    facility_number,
+    Daemon, Declared, Listen, ListenTls, LmtpPartial, Log, LogFormat, LogLevel, Login, Profile,
+    Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
 };
 
 /// The control socket that a configuration names, or the default, also when there are mistakes in it: a daemon must be within
@@ -242,34 +244,61 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     let log = log(reader, tree);
     let (listen, listeners) = listen(reader, tree, source);
     let relay = relay(reader, tree);
-    let limits = limits(reader, tree);
-    let (variables, variables_are_sound) = variables(reader, &top);
-    let sections = reader.tables(tree, "rule");
+    let limits = reader.table(tree, "limits");
+    host_name(reader, &top, "hostname");
+    let (variables, mut variables_are_sound) = variables(reader, &top);
+    let rules = reader.tables(tree, "rule");
+    let banks = reader.tables(tree, "bank");
+    let mut all_variables = variables.clone();
+    let mut of_banks = Vec::with_capacity(banks.len());
+    for bank in &banks {
+        let (variables, are_sound) = self::variables(reader, bank);
+        let texts = variables.iter();
+        for (name, text) in texts {
+            all_variables
+                .entry(name.clone())
+                .or_insert_with(|| text.clone());
+        }
+        variables_are_sound &= are_sound;
+        of_banks.push(variables);
+    }
     let around = build::Surroundings {
         top: &top,
         listeners: &listeners,
-        variables: variables_are_sound.then_some(&variables),
+        listen: &listen,
+        variables: variables_are_sound.then_some(&all_variables),
         source,
     };
-    let rules = build::rules(reader, &sections, &around);
+    let drafts = build::rules(reader, &rules, &around);
+    let mut force = build::Force {
+        base: build::named(reader, &top, "rules", &drafts),
+        ..build::Force::default()
+    };
+    let banks = banks::banks(reader, &banks, of_banks, &drafts, &mut force, &around);
+    build::order(reader, &drafts, &force, &around);
+    let (defaults, values) = banks::base(&top, &limits, relay.next_hop.clone());
+    let base = Layer {
+        values,
+        variables,
+        rules: force.base,
+        rules_add: Vec::new(),
+    };
+    let rules = drafts
+        .into_iter()
+        .filter_map(build::Draft::listed)
+        .collect();
+    let banks = Banks::new(rules, defaults, base, banks);
+    let base = Arc::new(banks.effective(&[]));
     Config {
         path: path.to_path_buf(),
         daemon,
         log,
         listen,
         relay,
-        limits,
-        trace: top.bool("trace"),
-        bare_newline: word(
-            &top,
-            "bare_newline",
-            BareNewline::from_word,
-            BareNewline::Normalize,
-        ),
-        hide_extensions: top.list("hide_extensions").to_vec(),
-        hostname: host_name(reader, &top, "hostname"),
         directories: std::mem::take(&mut reader.directories),
-        policy: Policy { rules, variables },
+        policy: Arc::clone(&base.policy),
+        base,
+        banks,
         warnings: Mistakes::default(),
     }
 }
@@ -502,30 +531,6 @@ fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Relay {
             quit: table.time("quit_timeout"),
             rset: table.time("rset_timeout"),
         },
-    }
-}
-
-fn limits(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Limits {
-    let table = reader.table(tree, "limits");
-    Limits {
-        mail: table.size("mail"),
-        message: MessageLimits {
-            depth: table.number("depth"),
-            parts: table.number("parts"),
-            header: table.size("header"),
-            field: table.size("field"),
-            fields: table.number("fields"),
-            params: table.number("params"),
-        },
-        recipients: table.number("recipients"),
-        max_classes: table.number("max_classes"),
-        idle_timeout: table.time("idle_timeout"),
-        session_timeout: table.time("session_timeout"),
-        errors: table.number("errors"),
-        junk_commands: table.number("junk_commands"),
-        line: table.number("line"),
-        data_rate: table.integer("data_rate"),
-        hops: table.number("hops"),
     }
 }
 

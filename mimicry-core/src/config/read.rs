@@ -13,10 +13,12 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::policy::select::SELECTORS;
 use crate::registry::Registry;
 use crate::rule::filter::FILTERS;
 
 use super::diag::Complaints;
+use super::given::Values;
 use super::near::did_you_mean;
 use super::section::Section;
 use super::settings::{LISTS, SETTINGS, find, tables};
@@ -121,7 +123,7 @@ impl Reader<'_> {
         let mut section = Section {
             table,
             place,
-            values: BTreeMap::new(),
+            values: Values::default(),
             nodes: BTreeMap::new(),
             wrong: BTreeSet::new(),
         };
@@ -137,7 +139,7 @@ impl Reader<'_> {
                 self.complaints
                     .error(section.place.clone(), message, setting.doc);
             }
-            if !section.values.contains_key(setting.name)
+            if !section.values.is_set(setting.name)
                 && let Some(given) = self.default(setting)
             {
                 section.values.insert(setting.name, given);
@@ -237,6 +239,9 @@ impl Reader<'_> {
                     kind.name()
                 );
             }
+        }
+        if table == "bank" && SELECTORS.contains(&key) {
+            return format!("`{key}` selects: it stands in `when`, such as when = {{ {key} = … }}");
         }
         let elsewhere = SETTINGS
             .iter()

@@ -16,7 +16,7 @@ use super::typed::{
 /// One setting.
 #[derive(Debug)]
 pub struct Setting {
-    /// The table it stands in; empty = above all tables. `listen` and `rule` are lists of tables.
+    /// The table it stands in; empty = above all tables. `listen`, `rule` and `bank` are lists of tables.
     pub table: &'static str,
     /// Its key. `workers.min` is the key `min` of the table `workers`.
     pub name: &'static str,
@@ -37,11 +37,11 @@ pub enum Phase {
     Load,
     /// When a client connects.
     Connect,
-    /// At MAIL.
+    /// At MAIL: it is one for the whole transaction.
     Mail,
-    /// At RCPT.
+    /// At RCPT, for each recipient.
     Rcpt,
-    /// When the message is in.
+    /// When the message is in, for each recipient.
     Data,
 }
 
@@ -62,6 +62,8 @@ pub enum Kind {
     LogTarget,
     /// Names of rules.
     Rules,
+    /// Names of policy banks.
+    Banks,
     /// The name of a plugin.
     Plugin,
     /// A table of filters.
@@ -85,6 +87,7 @@ impl Kind {
             Kind::Address => "address".into(),
             Kind::LogTarget => "syslog | syslog:PATH | stderr | file:PATH".into(),
             Kind::Rules => "list of rules".into(),
+            Kind::Banks => "list of banks".into(),
             Kind::Plugin => "plugin".into(),
             Kind::Filters => "table of filters".into(),
             Kind::Options => "table of options".into(),
@@ -108,6 +111,7 @@ impl Kind {
             Kind::Address => ListenAddress::FORMS,
             Kind::LogTarget => "write \"syslog\", \"stderr\" or \"file:/var/log/mimicry.log\"",
             Kind::Rules => "write names of rules, such as [\"legal footer\"]",
+            Kind::Banks => "write names of banks, such as [\"subsidiary\"]",
             Kind::Plugin => "write the name of a plugin in quotes",
             Kind::Filters => "write filters in a table, such as { sender = '@example\\.org$' }",
             Kind::Options => "write options in a table, such as { text_file = \"footer.txt\" }",
@@ -147,7 +151,7 @@ pub(super) fn value_help(kind: ValueKind) -> &'static str {
 }
 
 /// Tables that may stand more than once, in double brackets.
-pub const LISTS: &[&str] = &["listen", "rule"];
+pub const LISTS: &[&str] = &["listen", "rule", "bank"];
 
 /// The words of `hide_extensions`: what EHLO may offer.
 pub const EXTENSIONS: &[&str] = &[
@@ -216,7 +220,7 @@ const fn word(words: &'static [&'static str]) -> Kind {
 pub const SETTINGS: &[Setting] = &[
     setting("", "hostname", LINE, None, Phase::Connect, "The name that mimicry greets with and writes into Received; default: the name of the machine."),
     setting("", "trace", BOOL, Some("true"), Phase::Data, "Adds a Received field to each mail."),
-    setting("", "bare_newline", word(BareNewline::WORDS), Some("\"normalize\""), Phase::Data, "What becomes of a bare CR or LF in a mail: made into what it stands for, or refused with 550 5.6.11."),
+    setting("", "bare_newline", word(BareNewline::WORDS), Some("\"normalize\""), Phase::Mail, "What becomes of a bare CR or LF in a mail: made into what it stands for, or refused with 550 5.6.11."),
     setting("", "hide_extensions", Kind::Plain(ValueKind::Words(EXTENSIONS)), Some("[]"), Phase::Connect, "ESMTP extensions that are not offered to clients."),
     setting("", "rules", Kind::Rules, None, Phase::Data, "The rules in force, by name, whatever their order here; default: all of the file."),
     setting("", "mode", word(Mode::WORDS), Some("\"enforce\""), Phase::Data, "How far rules may go: a rule's own mode applies, but never beyond this one (off, shadow, enforce)."),
@@ -271,21 +275,21 @@ pub const SETTINGS: &[Setting] = &[
     setting("relay", "rset_timeout", TIMEOUT, Some("\"20s\""), Phase::Rcpt, "How long the reply to RSET may take."),
     //
     setting("limits", "mail", Kind::Size("1K", "1G"), Some("\"100M\""), Phase::Mail, "Octets of a mail; offered as SIZE if the next hop does not offer less."),
-    setting("limits", "depth", integer(1, 1000), Some("100"), Phase::Data, "How deep multiparts may be nested; what is below is one opaque leaf."),
-    setting("limits", "parts", integer(1, 1_000_000), Some("10000"), Phase::Data, "Parts of a mail; what follows is one opaque leaf."),
-    setting("limits", "header", Kind::Size("1K", "64M"), Some("\"1M\""), Phase::Data, "Octets of one header block."),
-    setting("limits", "fields", integer(10, 1_000_000), Some("10000"), Phase::Data, "Fields of one header block."),
-    setting("limits", "field", Kind::Size("1K", "16M"), Some("\"100K\""), Phase::Data, "Octets of one header field that are understood."),
-    setting("limits", "params", integer(1, 100_000), Some("1000"), Phase::Data, "Parameters of one header field that are understood."),
-    setting("limits", "recipients", integer(1, 1_000_000), Some("1000"), Phase::Rcpt, "Recipients of a transaction; more get 452 4.5.3 and come again."),
-    setting("limits", "max_classes", integer(1, 1000), Some("8"), Phase::Rcpt, "Classes of recipients in a transaction; recipients of more get 452 4.5.3 and come again."),
+    setting("limits", "depth", integer(1, 1000), Some("100"), Phase::Mail, "How deep multiparts may be nested; what is below is one opaque leaf."),
+    setting("limits", "parts", integer(1, 1_000_000), Some("10000"), Phase::Mail, "Parts of a mail; what follows is one opaque leaf."),
+    setting("limits", "header", Kind::Size("1K", "64M"), Some("\"1M\""), Phase::Mail, "Octets of one header block."),
+    setting("limits", "fields", integer(10, 1_000_000), Some("10000"), Phase::Mail, "Fields of one header block."),
+    setting("limits", "field", Kind::Size("1K", "16M"), Some("\"100K\""), Phase::Mail, "Octets of one header field that are understood."),
+    setting("limits", "params", integer(1, 100_000), Some("1000"), Phase::Mail, "Parameters of one header field that are understood."),
+    setting("limits", "recipients", integer(1, 1_000_000), Some("1000"), Phase::Mail, "Recipients of a transaction; more get 452 4.5.3 and come again."),
+    setting("limits", "max_classes", integer(1, 1000), Some("8"), Phase::Mail, "Classes of recipients in a transaction; recipients of more get 452 4.5.3 and come again."),
     setting("limits", "idle_timeout", TIMEOUT, Some("\"300s\""), Phase::Connect, "How long a client may be silent."),
     setting("limits", "session_timeout", Kind::Time("1s", "7d"), Some("\"1h\""), Phase::Connect, "How long a session may last."),
     setting("limits", "errors", integer(1, 1_000_000), Some("20"), Phase::Connect, "Errors of a client before it is sent away with 421."),
     setting("limits", "junk_commands", integer(1, 1_000_000), Some("100"), Phase::Connect, "NOOP, VRFY, HELP and RSET between two mails before they count as errors."),
     setting("limits", "line", integer(512, 1_000_000), Some("2048"), Phase::Connect, "Octets of a command line."),
     setting("limits", "data_rate", integer(0, 1_000_000_000), Some("500"), Phase::Connect, "Octets per second that a client must send on average during DATA; 0 = any."),
-    setting("limits", "hops", integer(1, 1000), Some("50"), Phase::Data, "Received fields of a mail before it is refused as a loop."),
+    setting("limits", "hops", integer(1, 1000), Some("50"), Phase::Mail, "Received fields of a mail before it is refused as a loop."),
     //
     required("rule", "name", LINE, Phase::Load, "The rule's name in the log, unique."),
     required("rule", "plugin", Kind::Plugin, Phase::Load, "What the rule does."),
@@ -297,6 +301,36 @@ pub const SETTINGS: &[Setting] = &[
     setting("rule", "on_error", word(OnError::WORDS), None, Phase::Load, "What becomes of the mail when the rule fails for good; default: the setting above all tables, else as the plugin says."),
     setting("rule", "on_sealed", word(OnSealed::WORDS), Some("\"skip\""), Phase::Load, "What becomes of signed or encrypted content that the rule would edit."),
     setting("rule", "on_dkim", word(OnDkim::WORDS), Some("\"edit\""), Phase::Load, "What becomes of mail with a DKIM signature: edited all the same, skipped, or edited and stripped of the signature."),
+    //
+    required("bank", "name", LINE, Phase::Load, "The bank's name in the log and for include, unique; not base, and without /."),
+    setting("bank", "when", Kind::Filters, None, Phase::Load, "What selects the bank; without it, the bank is there for others to include."),
+    setting("bank", "include", Kind::Banks, None, Phase::Load, "Banks whose settings lie below this one's own."),
+    setting("bank", "next_hop", Kind::NextHop, None, Phase::Rcpt, "In place of relay.next_hop."),
+    setting("bank", "rules", Kind::Rules, None, Phase::Data, "The rules in force, in place of all others."),
+    setting("bank", "rules_add", Kind::Rules, None, Phase::Data, "Rules in force besides the others."),
+    setting("bank", "variables", Kind::Texts, None, Phase::Data, "Texts for templates; those of other names stay."),
+    setting("bank", "mode", word(Mode::WORDS), None, Phase::Data, "In place of mode: how far the rules of this mail may go."),
+    setting("bank", "on_error", word(OnError::WORDS), None, Phase::Data, "In place of on_error."),
+    setting("bank", "trace", BOOL, None, Phase::Data, "In place of trace."),
+    setting("bank", "bare_newline", word(BareNewline::WORDS), None, Phase::Mail, "In place of bare_newline."),
+    setting("bank", "hide_extensions", Kind::Plain(ValueKind::Words(EXTENSIONS)), None, Phase::Connect, "In place of hide_extensions."),
+    setting("bank", "hostname", LINE, None, Phase::Connect, "In place of hostname."),
+    setting("bank", "limits.mail", Kind::Size("1K", "1G"), None, Phase::Mail, "In place of limits.mail."),
+    setting("bank", "limits.depth", integer(1, 1000), None, Phase::Mail, "In place of limits.depth."),
+    setting("bank", "limits.parts", integer(1, 1_000_000), None, Phase::Mail, "In place of limits.parts."),
+    setting("bank", "limits.header", Kind::Size("1K", "64M"), None, Phase::Mail, "In place of limits.header."),
+    setting("bank", "limits.fields", integer(10, 1_000_000), None, Phase::Mail, "In place of limits.fields."),
+    setting("bank", "limits.field", Kind::Size("1K", "16M"), None, Phase::Mail, "In place of limits.field."),
+    setting("bank", "limits.params", integer(1, 100_000), None, Phase::Mail, "In place of limits.params."),
+    setting("bank", "limits.recipients", integer(1, 1_000_000), None, Phase::Mail, "In place of limits.recipients."),
+    setting("bank", "limits.max_classes", integer(1, 1000), None, Phase::Mail, "In place of limits.max_classes."),
+    setting("bank", "limits.idle_timeout", TIMEOUT, None, Phase::Connect, "In place of limits.idle_timeout."),
+    setting("bank", "limits.session_timeout", Kind::Time("1s", "7d"), None, Phase::Connect, "In place of limits.session_timeout."),
+    setting("bank", "limits.errors", integer(1, 1_000_000), None, Phase::Connect, "In place of limits.errors."),
+    setting("bank", "limits.junk_commands", integer(1, 1_000_000), None, Phase::Connect, "In place of limits.junk_commands."),
+    setting("bank", "limits.line", integer(512, 1_000_000), None, Phase::Connect, "In place of limits.line."),
+    setting("bank", "limits.data_rate", integer(0, 1_000_000_000), None, Phase::Connect, "In place of limits.data_rate."),
+    setting("bank", "limits.hops", integer(1, 1000), None, Phase::Mail, "In place of limits.hops."),
 ];
 
 /// Finds the line of the table.
@@ -304,6 +338,21 @@ pub fn find(table: &str, name: &str) -> Option<&'static Setting> {
     SETTINGS
         .iter()
         .find(|setting| setting.table == table && setting.name == name)
+}
+
+/// The setting in whose place one of a bank stands; `None` = it is the bank's own.
+pub fn replaced_by(setting: &Setting) -> Option<&'static Setting> {
+    let (table, name) = match setting.name {
+        "name" | "when" | "include" | "rules_add" => return None,
+        "next_hop" => ("relay", "next_hop"),
+        name => match name.strip_prefix("limits.") {
+            Some(limit) => ("limits", limit),
+            None => ("", name),
+        },
+    };
+    (setting.table == "bank")
+        .then(|| find(table, name))
+        .flatten()
 }
 
 /// The tables of a configuration, in the order of the manual.
@@ -358,6 +407,32 @@ mod tests {
                 setting.name
             );
         }
+    }
+
+    #[test]
+    fn a_bank_can_change_what_the_base_has_and_at_the_same_time() {
+        for setting in SETTINGS.iter().filter(|setting| setting.table == "bank") {
+            let own = ["name", "when", "include", "rules_add"].contains(&setting.name);
+            let replaced = replaced_by(setting);
+            assert_eq!(replaced.is_none(), own, "{}", setting.name);
+            if let Some(replaced) = replaced {
+                assert_eq!(
+                    (setting.kind, setting.phase),
+                    (replaced.kind, replaced.phase),
+                    "{}",
+                    setting.name
+                );
+                assert_ne!(setting.phase, Phase::Load, "{}", setting.name);
+                assert!(setting.default.is_none(), "{}", setting.name);
+            }
+        }
+        let limits = |table: &str, prefix: &str| {
+            SETTINGS
+                .iter()
+                .filter(|one| one.table == table && one.name.starts_with(prefix))
+                .count()
+        };
+        assert_eq!(limits("bank", "limits."), limits("limits", ""));
     }
 
     #[test]

@@ -26,7 +26,7 @@ struct Guard;
 /// A plugin that ends the walk.
 struct Ignore;
 
-const REGISTRY: Registry = Registry(&[&Stamp, &Guard, &Ignore]);
+pub(crate) const REGISTRY: Registry = Registry(&[&Stamp, &Guard, &Ignore]);
 
 const fn option(name: &'static str, value: ValueKind, default: Option<&'static str>) -> OptionSpec {
     OptionSpec {
@@ -296,14 +296,14 @@ fn defaults() {
     assert_eq!(config.log.facility, 2);
     assert_eq!(config.relay.tls, Tls::None);
     assert_eq!(config.relay.timeouts.dot, Duration::from_secs(540));
-    assert_eq!(config.limits.mail, 100 << 20);
+    assert_eq!(config.base.limits.mail, 100 << 20);
     assert_eq!(
-        config.limits.message,
+        config.base.limits.message,
         crate::message::limits::Limits::default()
     );
-    assert_eq!(config.limits.data_rate, 500);
-    assert!(config.trace);
-    assert_eq!(config.hostname, None);
+    assert_eq!(config.base.limits.data_rate, 500);
+    assert!(config.base.trace);
+    assert_eq!(config.base.hostname, None);
 }
 
 #[test]
@@ -340,9 +340,9 @@ field = "10K"
     )
     .unwrap();
     assert!(config.warnings.is_empty(), "{}", config.warnings);
-    assert_eq!(config.hostname.as_deref(), Some("mx.example.org"));
-    assert!(!config.trace);
-    assert_eq!(config.hide_extensions, ["DSN"]);
+    assert_eq!(config.base.hostname.as_deref(), Some("mx.example.org"));
+    assert!(!config.base.trace);
+    assert_eq!(config.base.hide_extensions, ["DSN"]);
     assert_eq!(
         config.policy.variables.get("company").map(String::as_str),
         Some("Example")
@@ -376,7 +376,7 @@ field = "10K"
     );
     assert_eq!(config.relay.timeouts.connect, Duration::from_secs(250));
     assert_eq!(
-        (config.limits.mail, config.limits.message.field),
+        (config.base.limits.mail, config.base.limits.message.field),
         (1 << 30, 10 << 10)
     );
     assert!(config.ready_to_run().is_ok());

@@ -5,16 +5,18 @@
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use ipnet::IpNet;
 
 use crate::message::limits::Limits as MessageLimits;
 use crate::plugin::OnError;
-use crate::policy::Policy;
+use crate::policy::{Banks, Effective, Policy};
 
 use super::diag::Mistakes;
 use super::endpoint::{ListenAddress, NextHop, Protocol};
+use super::given::Values;
 
 /// A configuration that was loaded.
 #[derive(Debug)]
@@ -25,17 +27,14 @@ pub struct Config {
     pub log: Log,
     pub listen: Vec<Listen>,
     pub relay: Relay,
-    pub limits: Limits,
-    /// Adds a Received field.
-    pub trace: bool,
-    pub bare_newline: BareNewline,
-    /// ESMTP keywords that are not offered, upper case.
-    pub hide_extensions: Vec<String>,
-    /// `None` = the name of the machine.
-    pub hostname: Option<String>,
     /// In the order of the file.
     pub directories: Vec<Declared>,
-    pub policy: Policy,
+    /// The settings of mail to which no bank applies.
+    pub base: Arc<Effective>,
+    /// The rules and variables of the base.
+    pub policy: Arc<Policy>,
+    /// How settings differ from mail to mail.
+    pub banks: Banks,
     /// What loads but hardly does what was meant.
     pub warnings: Mistakes,
 }
@@ -172,6 +171,32 @@ pub struct Limits {
     pub data_rate: u64,
     /// Received fields.
     pub hops: usize,
+}
+
+impl Limits {
+    /// Of values under their names in a `[[bank]]`.
+    pub(crate) fn of(values: &Values) -> Limits {
+        Limits {
+            mail: values.size("limits.mail"),
+            message: MessageLimits {
+                depth: values.number("limits.depth"),
+                parts: values.number("limits.parts"),
+                header: values.size("limits.header"),
+                field: values.size("limits.field"),
+                fields: values.number("limits.fields"),
+                params: values.number("limits.params"),
+            },
+            recipients: values.number("limits.recipients"),
+            max_classes: values.number("limits.max_classes"),
+            idle_timeout: values.time("limits.idle_timeout"),
+            session_timeout: values.time("limits.session_timeout"),
+            errors: values.number("limits.errors"),
+            junk_commands: values.number("limits.junk_commands"),
+            line: values.number("limits.line"),
+            data_rate: values.integer("limits.data_rate"),
+            hops: values.number("limits.hops"),
+        }
+    }
 }
 
 /// The texts of the table `variables`.

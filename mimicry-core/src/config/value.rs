@@ -5,9 +5,8 @@
 use std::io;
 use std::ops::Range;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use ipnet::IpNet;
 use toml::Spanned;
 use toml::de::DeValue;
 
@@ -16,6 +15,7 @@ use crate::rule::filter::parse_network;
 use crate::units::{parse_size, parse_time};
 
 use super::endpoint::{EndpointError, ListenAddress, NextHop};
+use super::given::Given;
 use super::near::nearest;
 use super::read::Reader;
 use super::settings::{Kind, Setting, value_help};
@@ -23,19 +23,6 @@ use super::typed::LogTarget;
 
 /// A value of the file with its place.
 pub(super) type Node<'i> = Spanned<DeValue<'i>>;
-
-/// A checked value.
-#[derive(Clone, Debug)]
-pub(super) enum Given {
-    Plain(Value),
-    File(PathBuf),
-    Networks(Vec<IpNet>),
-    NextHop(NextHop),
-    Address(ListenAddress),
-    LogTarget(LogTarget),
-    /// Left to the caller, who finds the node in the section.
-    Table,
-}
 
 impl Reader<'_> {
     pub(super) fn default(&mut self, setting: &Setting) -> Option<Given> {
@@ -109,7 +96,7 @@ impl Reader<'_> {
                 };
                 Some(Given::LogTarget(target))
             }
-            Kind::Rules => self.value(ValueKind::Lines, node).map(Given::Plain),
+            Kind::Rules | Kind::Banks => self.value(ValueKind::Lines, node).map(Given::Plain),
             Kind::Plugin => self
                 .text(node, || setting.kind.help().into())
                 .map(|text| Given::Plain(Value::Text(text.into()))),

@@ -8,6 +8,7 @@
 //! Must never: edit anything.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::plugin::{OnError, Plugin, PluginKind};
 
@@ -18,17 +19,18 @@ pub mod plan;
 
 use filter::{Filter, Level};
 
-/// A rule as built from the configuration.
-#[derive(Debug)]
+/// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
+/// on_error.
+#[derive(Clone, Debug)]
 pub struct Rule {
     /// Unique in its configuration.
     pub name: String,
     pub kind: &'static dyn PluginKind,
-    pub plugin: Box<dyn Plugin>,
+    pub plugin: Arc<dyn Plugin>,
     /// All must hold.
-    pub matching: Filters,
+    pub matching: Arc<Filters>,
     /// Any that holds vetoes.
-    pub unless: Filters,
+    pub unless: Arc<Filters>,
     /// Ends the walk for the classes for which it matched.
     pub is_final: bool,
     pub mode: Mode,
@@ -100,6 +102,17 @@ impl Mode {
             "shadow" => Some(Mode::Shadow),
             "off" => Some(Mode::Off),
             _ => None,
+        }
+    }
+
+    /// The mode for all rules is a bound, not a default: whoever tries mimicry with `mode = "shadow"` at the head of the
+    /// file must be able to trust that no rule below acts.
+    #[must_use]
+    pub fn bounded_by(self, bound: Mode) -> Mode {
+        match (self, bound) {
+            (Mode::Off, _) | (_, Mode::Off) => Mode::Off,
+            (Mode::Shadow, _) | (_, Mode::Shadow) => Mode::Shadow,
+            (Mode::Enforce, Mode::Enforce) => Mode::Enforce,
         }
     }
 }

@@ -3,6 +3,8 @@
 //! Pure: the same policy and mail give the same plan, and nothing is changed by making it. Filters judge the mail as
 //! it came; what an edit does to later rules (a part that is gone) is the engine's business.
 
+use std::sync::Arc;
+
 use super::facts::Facts;
 use super::filter::{Filter, Level};
 use super::{Mode, OnDkim, OnSealed, Reason, Rule};
@@ -91,7 +93,7 @@ pub fn classes(
 ) -> Vec<Vec<usize>> {
     let mut classes: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
     for (index, recipient) in recipients.iter().enumerate() {
-        let signature = signature(policy, origin, sender, &recipient.path);
+        let signature = signature(&policy.rules, origin, sender, &recipient.path);
         match classes.iter_mut().find(|(known, _)| *known == signature) {
             Some((_, members)) => members.push(index),
             None => classes.push((signature, vec![index])),
@@ -101,8 +103,13 @@ pub fn classes(
 }
 
 /// The class of one recipient: for each rule that can hold and depends on the recipient, whether it holds for this one.
-pub fn signature(policy: &Policy, origin: &Origin, sender: &Path, recipient: &Path) -> Vec<bool> {
-    let may_hold = |rule: &&std::sync::Arc<Rule>| {
+pub fn signature(
+    rules: &[Arc<Rule>],
+    origin: &Origin,
+    sender: &Path,
+    recipient: &Path,
+) -> Vec<bool> {
+    let may_hold = |rule: &&Arc<Rule>| {
         let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
         rule.mode == Mode::Enforce
             && rule.depends_on_recipient()
@@ -111,8 +118,7 @@ pub fn signature(policy: &Policy, origin: &Origin, sender: &Path, recipient: &Pa
                     && !rule.unless.at(*level).iter().any(holds)
             })
     };
-    policy
-        .rules
+    rules
         .iter()
         .filter(may_hold)
         .map(|rule| judge_recipient(rule, recipient).is_ok())

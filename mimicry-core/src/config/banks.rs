@@ -1,0 +1,394 @@
+//! Policy banks from their tables: what selects each, what it sets, and what only shows when banks stand side by side.
+//!
+//! Must never: stop at a mistake.
+
+use ipnet::IpNet;
+
+use crate::policy::select::SELECTORS;
+use crate::policy::{Bank, Layer};
+use crate::rule::Filters;
+use crate::rule::filter::{Filter, Level};
+
+use super::build::{Draft, Force, Said, Surroundings, filters, named, names};
+use super::diag::line_number;
+use super::endpoint::{ListenAddress, NextHop};
+use super::given::{Given, Values};
+use super::read::Reader;
+use super::section::Section;
+use super::settings::{Phase, SETTINGS, Setting, replaced_by};
+use super::typed::{Listen, Variables};
+
+/// What of the base banks can change, under its names in a bank: the defaults, and what the file says.
+pub(super) fn base(
+    top: &Section<'_, '_>,
+    limits: &Section<'_, '_>,
+    next_hop: Option<NextHop>,
+) -> (Values, Values) {
+    let (mut defaults, mut given) = (Values::default(), Values::default());
+    for (setting, replaced) in replaceable() {
+        let section = match replaced.table {
+            "limits" => limits,
+            _ => top,
+        };
+        let values = match section.is_given(replaced.name) {
+            true => &mut given,
+            false => &mut defaults,
+        };
+        if is_value(setting)
+            && let Some(value) = section.get(replaced.name)
+        {
+            values.insert(setting.name, value.clone());
+        }
+    }
+    if let Some(next_hop) = next_hop {
+        given.insert("next_hop", Given::NextHop(next_hop));
+    }
+    (defaults, given)
+}
+
+/// The settings of a bank that stand in place of others, and those others.
+fn replaceable() -> impl Iterator<Item = (&'static Setting, &'static Setting)> {
+    let all = SETTINGS.iter();
+    all.filter_map(|setting| Some((setting, replaced_by(setting)?)))
+}
+
+/// Rules and variables are laid in ways of their own, and the next hop stands in a table of its own.
+fn is_value(setting: &Setting) -> bool {
+    !matches!(setting.name, "rules" | "variables" | "next_hop")
+}
+
+/// Builds all banks, in the order of the file, and takes down which rules they name.
+pub(super) fn banks(
+    reader: &mut Reader<'_>,
+    sections: &[Section<'_, '_>],
+    variables: Vec<Variables>,
+    drafts: &[Draft<'_>],
+    force: &mut Force,
+    around: &Surroundings<'_>,
+) -> Vec<Bank> {
+    let known: Vec<&str> = sections
+        .iter()
+        .map(|section| section.text("name").unwrap_or_default())
+        .collect();
+    let mut whens = Vec::with_capacity(sections.len());
+    let mut includes = Vec::with_capacity(sections.len());
+    let mut banks = Vec::with_capacity(sections.len());
+    for (place, (section, variables)) in sections.iter().zip(variables).enumerate() {
+        name(reader, sections, place, around);
+        super::host_name(reader, section, "hostname");
+        let (when, said) = filters(reader, section, "when", None, Some(SELECTORS), around);
+        can_hold(reader, &when, &said, around);
+        includes.push(names(reader, section, "include", "bank", &known).unwrap_or_default());
+        let rules = named(reader, section, "rules", drafts);
+        let rules_add = named(reader, section, "rules_add", drafts).unwrap_or_default();
+        force.named.extend(rules.iter().flatten().chain(&rules_add));
+        force.is_replaced |= rules.is_some();
+        force.changes_mode |= section.is_given("mode");
+        let mut values = Values::default();
+        for (setting, _) in replaceable() {
+            let is_next_hop = setting.name == "next_hop";
+            if (is_value(setting) || is_next_hop)
+                && let Some(value) = section.get(setting.name)
+            {
+                values.insert(setting.name, value.clone());
+            }
+        }
+        banks.push(Bank {
+            name: section.text("name").unwrap_or_default().to_string(),
+            when: section.is_given("when").then_some(when),
+            laid: Vec::new(),
+            layer: Layer {
+                values,
+                variables,
+                rules,
+                rules_add,
+            },
+        });
+        whens.push(said);
+    }
+    let laid = lay(reader, sections, &includes);
+    for (bank, laid) in banks.iter_mut().zip(laid) {
+        bank.laid = laid;
+    }
+    for (place, section) in sections.iter().enumerate() {
+        let said = whens.get(place).map(Vec::as_slice).unwrap_or_default();
+        applies(reader, section, said, &includes, place);
+        in_time(reader, sections, &banks, said, place);
+        adds(reader, section, force);
+    }
+    banks
+}
+
+fn name(
+    reader: &mut Reader<'_>,
+    sections: &[Section<'_, '_>],
+    place: usize,
+    around: &Surroundings<'_>,
+) {
+    let Some((section, name)) = sections
+        .get(place)
+        .and_then(|section| Some((section, section.text("name")?)))
+    else {
+        return;
+    };
+    let complaint = match name {
+        "" => Some(("a bank needs a name", "the log shows it".to_string())),
+        "base" => Some((
+            "the settings outside of all banks are the bank base",
+            "give it another name".to_string(),
+        )),
+        _ if name.contains('/') => Some((
+            "the name of a bank has no / in it",
+            "in the log, / stands between banks".to_string(),
+        )),
+        _ => {
+            let mut above = sections.iter().take(place);
+            above
+                .find(|other| other.text("name") == Some(name))
+                .map(|twin| {
+                    let line = line_number(around.source, twin.span("name").start);
+                    let help =
+                        format!("the first is on line {line}; give each bank a name of its own");
+                    ("there is a bank of this name already", help)
+                })
+        }
+    };
+    if let Some((message, help)) = complaint {
+        reader.complaints.error(section.span("name"), message, help);
+    }
+}
+
+/// Complains of selectors that hold for no mail that the listeners let in.
+fn can_hold(reader: &mut Reader<'_>, when: &Filters, said: &[Said<'_>], around: &Surroundings<'_>) {
+    // Where a listener is wrong or cut off, nothing is known of who may come.
+    if around.listen.is_empty()
+        || around.listen.len() != around.listeners.len()
+        || reader.syntax.is_incomplete()
+    {
+        return;
+    }
+    let mut listen: Vec<&Listen> = around.listen.iter().collect();
+    for filter in when.iter() {
+        if let Filter::Listener(names) = filter {
+            listen.retain(|listen| names.contains(&listen.name));
+        }
+    }
+    // An unknown listener has been complained about.
+    if listen.is_empty() {
+        return;
+    }
+    let place = |key: &str| said.iter().find(|said| said.key == key);
+    for filter in when.iter() {
+        match filter {
+            Filter::Client(networks) if !listen.iter().any(|one| lets_in(one, networks)) => {
+                if let Some(said) = place("client") {
+                    let help = "by `clients` of the listeners none of these may connect, and nobody's XFORWARD or PROXY is believed";
+                    let message = "this bank never applies: such a client never comes";
+                    reader.complaints.error(said.span.clone(), message, help);
+                }
+            }
+            Filter::AuthUser(_) if listen.iter().all(|one| one.xforward_clients.is_empty()) => {
+                if let Some(said) = place("auth_user") {
+                    let help = "AUTH= is believed of `xforward_clients` of a listener only";
+                    let message = "this bank never applies: nobody's AUTH= is believed";
+                    reader.complaints.error(said.span.clone(), message, help);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Can a mail by this listener have a client in one of the networks.
+fn lets_in(listen: &Listen, networks: &[IpNet]) -> bool {
+    let meets = |client: &IpNet| {
+        let meets = |network: &IpNet| network.contains(client) || client.contains(network);
+        networks.iter().any(meets)
+    };
+    !listen.xforward_clients.is_empty()
+        || !listen.proxy_clients.is_empty()
+        || (!matches!(listen.address, ListenAddress::Unix(_)) && listen.clients.iter().any(meets))
+}
+
+/// The banks whose settings each bank has, in the order in which they are laid. A cycle is complained about once.
+fn lay(
+    reader: &mut Reader<'_>,
+    sections: &[Section<'_, '_>],
+    includes: &[Vec<usize>],
+) -> Vec<Vec<usize>> {
+    let mut laid: Vec<Option<Vec<usize>>> = vec![None; sections.len()];
+    for place in 0..sections.len() {
+        follow(place, &mut Vec::new(), includes, &mut laid, &mut |trail| {
+            let Some(section) = trail.first().and_then(|first| sections.get(*first)) else {
+                return;
+            };
+            let names: Vec<&str> = trail
+                .iter()
+                .chain(trail.first())
+                .filter_map(|index| sections.get(*index)?.text("name"))
+                .collect();
+            let names = names.join("\" includes \"");
+            let message = format!("this bank includes itself: \"{names}\"");
+            let help = "put what they share into a bank of its own";
+            reader
+                .complaints
+                .error(section.key_span("include"), message, help);
+        });
+    }
+    laid.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// Lays one bank behind those that it includes. `trail` leads to it; each bank is laid once, so that this is linear.
+fn follow(
+    place: usize,
+    trail: &mut Vec<usize>,
+    includes: &[Vec<usize>],
+    laid: &mut Vec<Option<Vec<usize>>>,
+    cycle: &mut dyn FnMut(&[usize]),
+) -> Vec<usize> {
+    if let Some(start) = trail.iter().position(|above| *above == place) {
+        cycle(trail.get(start..).unwrap_or_default());
+        return Vec::new();
+    }
+    if let Some(Some(known)) = laid.get(place) {
+        return known.clone();
+    }
+    trail.push(place);
+    let mut order = Vec::new();
+    for included in includes.get(place).into_iter().flatten() {
+        // What came by another way already is laid again, over what stands between.
+        let below = follow(*included, trail, includes, laid, cycle);
+        order.retain(|one| !below.contains(one));
+        order.extend(below);
+    }
+    order.push(place);
+    trail.pop();
+    if let Some(entry) = laid.get_mut(place) {
+        *entry = Some(order.clone());
+    }
+    order
+}
+
+/// Is there any mail that the bank is for, and anything that it does.
+fn applies(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    said: &[Said<'_>],
+    includes: &[Vec<usize>],
+    place: usize,
+) {
+    if reader.syntax.is_damaged(section.place.start) {
+        return;
+    }
+    let is_included = || includes.iter().any(|list| list.contains(&place));
+    if section.is_given("when") {
+        let is_empty = section
+            .node("when")
+            .and_then(|node| node.get_ref().as_table())
+            .is_some_and(|table| table.is_empty());
+        if is_empty && said.is_empty() {
+            reader.complaints.error(
+                section.key_span("when"),
+                "an empty `when` selects nothing",
+                "settings for all mail stand outside of the banks; a bank that others include has no `when`",
+            );
+        }
+    } else if !is_included() {
+        reader.complaints.error(
+            section.key_span("name"),
+            "this bank never applies",
+            "write what selects it, such as when = { sender = '@example\\.org$' }, or include it in another bank",
+        );
+    }
+    let sets = |setting: &&Setting| {
+        setting.table == "bank"
+            && !matches!(setting.name, "name" | "when")
+            && section.is_given(setting.name)
+    };
+    if !SETTINGS.iter().any(|setting| sets(&setting)) {
+        reader.complaints.warning(
+            section.key_span("name"),
+            "this bank sets nothing",
+            "all that it does is to stand in the log",
+        );
+    }
+}
+
+/// Complains of settings that are needed before it is known whether the bank applies.
+fn in_time(
+    reader: &mut Reader<'_>,
+    sections: &[Section<'_, '_>],
+    banks: &[Bank],
+    said: &[Said<'_>],
+    place: usize,
+) {
+    let (Some(section), Some(bank)) = (sections.get(place), banks.get(place)) else {
+        return;
+    };
+    let known = |said: &Said<'_>| Filter::lookup(&said.key).map(|(spec, _)| phase(spec.level));
+    let Some(latest) = said.iter().max_by_key(|said| known(said)) else {
+        return;
+    };
+    let Some(by) = known(latest) else { return };
+    for layer in &bank.laid {
+        let (Some(of), Some(settings)) = (sections.get(*layer), banks.get(*layer)) else {
+            continue;
+        };
+        let late = SETTINGS.iter().filter(|setting| {
+            setting.table == "bank" && setting.phase != Phase::Load && setting.phase < by
+        });
+        for setting in late.filter(|setting| settings.layer.values.is_set(setting.name)) {
+            let (span, of_whom) = if *layer == place {
+                (of.key_span(setting.name), String::new())
+            } else {
+                let name = format!(" of \"{}\"", settings.name);
+                (section.key_span("include"), name)
+            };
+            let message = format!(
+                "`{}`{of_whom} is needed {}, before `{}` is known",
+                setting.name,
+                moment(setting.phase),
+                latest.key
+            );
+            let help = match setting.phase {
+                Phase::Connect => "a bank that sets it is selected by listener and client alone",
+                Phase::Mail => {
+                    "a bank that sets it is selected by listener, client, auth_user and sender"
+                }
+                _ => "a bank that sets it is not selected by header_sender",
+            };
+            reader.complaints.error(span, message, help);
+        }
+    }
+}
+
+/// When a filter of this level is known.
+fn phase(level: Level) -> Phase {
+    match level {
+        Level::Origin => Phase::Connect,
+        Level::Sender => Phase::Mail,
+        Level::Recipient => Phase::Rcpt,
+        Level::Mail | Level::Part => Phase::Data,
+    }
+}
+
+fn moment(phase: Phase) -> &'static str {
+    match phase {
+        Phase::Load => "at load",
+        Phase::Connect => "when a client connects",
+        Phase::Mail => "at MAIL",
+        Phase::Rcpt => "at RCPT",
+        Phase::Data => "when the message is in",
+    }
+}
+
+/// Adding to all rules adds nothing.
+fn adds(reader: &mut Reader<'_>, section: &Section<'_, '_>, force: &Force) {
+    if section.is_given("rules_add") && force.base.is_none() && !force.is_replaced {
+        reader.complaints.warning(
+            section.key_span("rules_add"),
+            "all rules are in force already",
+            "name the rules of all other mail above all tables, such as rules = [\"legal footer\"]",
+        );
+    }
+}

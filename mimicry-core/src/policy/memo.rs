@@ -1,0 +1,60 @@
+//! What banks amount to, worked out once per list of banks, so that a mail costs no rebuilding.
+//!
+//! Each worker has its own. A configuration with many banks has more lists than will ever occur, so they are worked out when
+//! first asked for; and because senders choose what occurs, the memory is bounded: when it is full it begins anew.
+//!
+//! Must never: depend on anything but the banks and the list.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::{Banks, Choice, Effective};
+use crate::rule::Rule;
+
+/// Lists of banks that are remembered.
+const MOST: usize = 1024;
+
+/// Lists of banks, and what they amount to. For one configuration.
+#[derive(Debug, Default)]
+pub struct Memo(RefCell<HashMap<Choice, Arc<Standing>>>);
+
+/// What a list of banks amounts to.
+#[derive(Debug)]
+pub struct Standing {
+    pub settings: Arc<Effective>,
+    /// The rules that tell recipients apart.
+    pub(super) candidates: Vec<Arc<Rule>>,
+}
+
+impl Memo {
+    pub fn standing(&self, banks: &Banks, choice: &Choice) -> Arc<Standing> {
+        let mut known = self.0.borrow_mut();
+        if let Some(standing) = known.get(choice) {
+            return Arc::clone(standing);
+        }
+        // A list with and without banks to come has the same settings.
+        let settled = Choice {
+            applied: choice.applied.clone(),
+            pending: Vec::new(),
+        };
+        let settings = known
+            .get(&settled)
+            .map(|standing| Arc::clone(&standing.settings));
+        let settings = settings.unwrap_or_else(|| Arc::new(banks.effective(&choice.applied)));
+        let standing = Arc::new(Standing {
+            candidates: banks.candidates(choice, &settings),
+            settings,
+        });
+        if known.len() >= MOST {
+            known.clear();
+        }
+        known.insert(choice.clone(), Arc::clone(&standing));
+        standing
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+}

@@ -1,0 +1,325 @@
+//! What is done with mail: the rules in force, the texts they may use, and every other setting that policy banks may change.
+//!
+//! - [`Banks`]: the base settings and the banks of a configuration, and how they lie over each other
+//! - [`select`]: which banks a transaction, a recipient, a mail has, and the class of a recipient
+//! - [`memo`]: what was worked out once
+//! - [`account`]: where each setting in force came from
+//!
+//! Built once when the configuration is loaded, read-only from then on, shared by all workers. Selection and overlay are
+//! pure: the same facts give the same settings, and nothing of one transaction is kept for the next.
+//!
+//! Must never: know the file it came from, or judge a rule (that is `rule::plan`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use crate::config::endpoint::NextHop;
+use crate::config::given::{Given, Values};
+use crate::config::typed::{BareNewline, Limits};
+use crate::plugin::OnError;
+use crate::rule::{Filters, Mode, Rule};
+
+pub mod account;
+pub mod memo;
+pub mod select;
+#[cfg(test)]
+mod tests;
+
+pub use memo::{Memo, Standing};
+pub use select::{Choice, ClassOf, Known};
+
+/// The rules in force, in the order of the file, and the variables.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Mode and on_error of each are final: what the configuration says for all rules is worked in.
+    pub rules: Vec<Arc<Rule>>,
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Policy {
+    pub fn rule(&self, name: &str) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// Do the same plans of both do the same? Names of rules are unique in a configuration.
+    pub fn is_same(&self, other: &Policy) -> bool {
+        let one = |rule: &Rule| (rule.mode, rule.on_error);
+        self.variables == other.variables
+            && self.rules.len() == other.rules.len()
+            && self
+                .rules
+                .iter()
+                .zip(&other.rules)
+                .all(|(a, b)| Arc::ptr_eq(a, b) || (a.name == b.name && one(a) == one(b)))
+    }
+}
+
+/// The settings in force behind a list of banks.
+#[derive(Debug)]
+pub struct Effective {
+    /// The bank path: `base`, or `base/subsidiary/vip`.
+    pub path: String,
+    pub policy: Arc<Policy>,
+    /// `None` only where the configuration names none for it.
+    pub next_hop: Option<NextHop>,
+    pub limits: Limits,
+    /// Adds a Received field.
+    pub trace: bool,
+    pub bare_newline: BareNewline,
+    /// ESMTP keywords that are not offered, upper case.
+    pub hide_extensions: Vec<String>,
+    /// `None` = the name of the machine.
+    pub hostname: Option<String>,
+}
+
+/// The base settings, the rules of the file, and the banks.
+#[derive(Debug, Default)]
+pub struct Banks {
+    rules: Vec<Listed>,
+    /// Of settings that the file does not name.
+    defaults: Values,
+    base: Layer,
+    banks: Vec<Bank>,
+}
+
+/// A rule of the file, in force or not.
+#[derive(Debug)]
+pub(crate) struct Listed {
+    /// As the base has it.
+    pub(crate) rule: Arc<Rule>,
+    /// Its own.
+    pub(crate) mode: Mode,
+    /// Its own.
+    pub(crate) on_error: Option<OnError>,
+}
+
+/// One `[[bank]]`.
+#[derive(Debug)]
+pub struct Bank {
+    /// Unique, not `base`, without `/`.
+    pub name: String,
+    /// All must hold. `None` = it is there for others to include.
+    pub(crate) when: Option<Filters>,
+    /// The banks whose settings it has, in the order in which they are laid; the last is itself.
+    pub(crate) laid: Vec<usize>,
+    /// Its own settings.
+    pub(crate) layer: Layer,
+}
+
+/// Settings that lie over others.
+#[derive(Debug, Default)]
+pub(crate) struct Layer {
+    /// Under their names in a `[[bank]]`.
+    pub(crate) values: Values,
+    pub(crate) variables: BTreeMap<String, String>,
+    /// Indices into the rules of the file; `None` = as below.
+    pub(crate) rules: Option<Vec<usize>>,
+    pub(crate) rules_add: Vec<usize>,
+}
+
+impl Banks {
+    /// `laid` of each bank holds indices into `banks`, the rules of each layer into `rules`.
+    pub(crate) fn new(
+        rules: Vec<Listed>,
+        defaults: Values,
+        base: Layer,
+        banks: Vec<Bank>,
+    ) -> Banks {
+        Banks {
+            rules,
+            defaults,
+            base,
+            banks,
+        }
+    }
+
+    /// In the order of the file.
+    pub fn all(&self) -> &[Bank] {
+        &self.banks
+    }
+
+    /// The settings behind banks, given by their places in the order of the file.
+    pub fn effective(&self, applied: &[usize]) -> Effective {
+        let mut values = self.defaults.clone();
+        let mut variables = BTreeMap::new();
+        for (layer, _) in self.layers(applied) {
+            for (name, given) in layer.values.iter() {
+                values.insert(name, given.clone());
+            }
+            let texts = layer.variables.iter();
+            variables.extend(texts.map(|(name, text)| (name.clone(), text.clone())));
+        }
+        let mode = mode(&values);
+        let on_error = on_error(&values);
+        let rules = self.rules_of(applied).into_iter();
+        let rules = rules
+            .filter_map(|index| self.rules.get(index))
+            .map(|listed| listed.under(mode, on_error))
+            .collect();
+        Effective {
+            path: self.path(applied),
+            policy: Arc::new(Policy { rules, variables }),
+            next_hop: values.next_hop("next_hop"),
+            limits: Limits::of(&values),
+            trace: values.bool("trace"),
+            bare_newline: values
+                .text("bare_newline")
+                .and_then(BareNewline::from_word)
+                .unwrap_or(BareNewline::Normalize),
+            hide_extensions: values.list("hide_extensions").to_vec(),
+            hostname: values.text("hostname").map(String::from),
+        }
+    }
+
+    /// The names of the banks behind `base`, by `/`.
+    pub fn path(&self, applied: &[usize]) -> String {
+        let names = applied.iter().filter_map(|index| self.banks.get(*index));
+        let mut path = String::from("base");
+        for bank in names {
+            path.push('/');
+            path.push_str(&bank.name);
+        }
+        path
+    }
+
+    /// Every next hop that a mail may have, each once.
+    pub fn next_hops(&self) -> Vec<NextHop> {
+        let mut hops = Vec::new();
+        let layers = self.banks.iter().map(|bank| &bank.layer);
+        for layer in std::iter::once(&self.base).chain(layers) {
+            if let Some(hop) = layer.values.next_hop("next_hop")
+                && !hops.contains(&hop)
+            {
+                hops.push(hop);
+            }
+        }
+        hops
+    }
+
+    /// Octets of the largest mail that may come in by these banks, or by those of them that are still to be decided on.
+    pub fn largest_mail(&self, choice: &Choice) -> usize {
+        let applied = self.effective(&choice.applied).limits.mail;
+        let pending = choice
+            .pending
+            .iter()
+            .flat_map(|index| self.layers_of(*index));
+        pending
+            .filter(|(layer, _)| layer.values.is_set("limits.mail"))
+            .map(|(layer, _)| layer.values.size("limits.mail"))
+            .fold(applied, usize::max)
+    }
+
+    /// The base and the banks' settings, in the order in which they are laid, each with the bank it is of; `None` = the base.
+    fn layers<'b>(
+        &'b self,
+        applied: &'b [usize],
+    ) -> impl Iterator<Item = (&'b Layer, Option<usize>)> {
+        let banks = applied.iter().flat_map(|index| self.layers_of(*index));
+        std::iter::once((&self.base, None)).chain(banks.map(|(layer, index)| (layer, Some(index))))
+    }
+
+    /// A bank's settings: those that it includes, and its own.
+    fn layers_of(&self, bank: usize) -> impl Iterator<Item = (&Layer, usize)> {
+        let laid = self.banks.get(bank).into_iter().flat_map(|bank| &bank.laid);
+        laid.filter_map(|index| Some((&self.banks.get(*index)?.layer, *index)))
+    }
+
+    /// The rules in force, in the order of the file.
+    fn rules_of(&self, applied: &[usize]) -> BTreeSet<usize> {
+        let mut rules: BTreeSet<usize> = (0..self.rules.len()).collect();
+        for (layer, _) in self.layers(applied) {
+            if let Some(named) = &layer.rules {
+                rules = named.iter().copied().collect();
+            }
+            rules.extend(&layer.rules_add);
+        }
+        rules
+    }
+
+    /// Rules that depend on the recipient and may come to act: by the banks that apply, and by those that are decided on when
+    /// the message is in. All of them tell recipients apart, because classes are made before that.
+    fn candidates(&self, choice: &Choice, effective: &Effective) -> Vec<Arc<Rule>> {
+        let own = effective.policy.rules.iter().map(Arc::clone);
+        let mut rules: Vec<Arc<Rule>> = own.filter(|rule| rule.depends_on_recipient()).collect();
+        if choice.pending.is_empty() {
+            return rules;
+        }
+        let mut named = self.rules_of(&choice.applied);
+        let mut modes = vec![self.mode_of(&choice.applied)];
+        for (layer, _) in choice
+            .pending
+            .iter()
+            .flat_map(|index| self.layers_of(*index))
+        {
+            named.extend(layer.rules.iter().flatten().chain(&layer.rules_add));
+            modes.extend(layer.values.text("mode").and_then(Mode::from_word));
+        }
+        let acts = modes.contains(&Mode::Enforce);
+        rules = named
+            .into_iter()
+            .filter_map(|index| self.rules.get(index))
+            .filter(|listed| {
+                acts && listed.mode == Mode::Enforce && listed.rule.depends_on_recipient()
+            })
+            .map(|listed| listed.under(Mode::Enforce, None))
+            .collect();
+        rules
+    }
+
+    fn mode_of(&self, applied: &[usize]) -> Mode {
+        let layers = self.layers(applied);
+        let said = layers.filter_map(|(layer, _)| layer.values.text("mode"));
+        said.last().and_then(Mode::from_word).unwrap_or_default()
+    }
+}
+
+impl Listed {
+    /// The rule under what is said for all rules.
+    fn under(&self, mode: Mode, on_error: Option<OnError>) -> Arc<Rule> {
+        let mode = self.mode.bounded_by(mode);
+        let on_error = self
+            .on_error
+            .or(on_error)
+            .unwrap_or_else(|| self.rule.kind.default_on_error());
+        if (self.rule.mode, self.rule.on_error) == (mode, on_error) {
+            return Arc::clone(&self.rule);
+        }
+        Arc::new(Rule {
+            mode,
+            on_error,
+            ..(*self.rule).clone()
+        })
+    }
+}
+
+fn mode(values: &Values) -> Mode {
+    values
+        .text("mode")
+        .and_then(Mode::from_word)
+        .unwrap_or_default()
+}
+
+fn on_error(values: &Values) -> Option<OnError> {
+    values.text("on_error").and_then(OnError::from_word)
+}
+
+/// A value as the file would have it.
+fn show(given: &Given) -> String {
+    use crate::plugin::Value;
+    use crate::units::{write_size, write_time};
+    let quoted = |text: &str| format!("\"{text}\"");
+    match given {
+        Given::Plain(Value::Bool(truth)) => truth.to_string(),
+        Given::Plain(Value::Integer(number)) => number.to_string(),
+        Given::Plain(Value::Size(octets)) => quoted(&write_size(*octets)),
+        Given::Plain(Value::Time(millis)) => quoted(&write_time(*millis)),
+        Given::Plain(Value::Text(text)) => quoted(text),
+        Given::Plain(Value::List(list)) => {
+            let list: Vec<String> = list.iter().map(|one| quoted(one)).collect();
+            format!("[{}]", list.join(", "))
+        }
+        Given::NextHop(hop) => quoted(&hop.to_string()),
+        // Settings of other kinds are in no bank: a test reads the table.
+        other => format!("{other:?}"),
+    }
+}

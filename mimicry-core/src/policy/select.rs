@@ -1,0 +1,224 @@
+//! Which banks apply, as far as it is known, and who is in a class with whom.
+//!
+//! A bank is judged as soon as all that its `when` names is known; before that it is pending, unless something that is
+//! known already speaks against it. So the settings needed at a moment are final at that moment: that a bank sets nothing
+//! that is needed before its `when` is known is proved at load.
+//!
+//! Must never: keep anything between two questions.
+
+use std::sync::Arc;
+
+use super::{Bank, Banks, Memo, Standing};
+use crate::envelope::{Path, Recipient};
+use crate::origin::Origin;
+use crate::rule::facts::Facts;
+use crate::rule::filter::{Filter, Level};
+use crate::rule::plan;
+
+/// The keys of `when`, in the order of the manual.
+pub const SELECTORS: &[&str] = &[
+    "listener",
+    "client",
+    "auth_user",
+    "sender",
+    "header_sender",
+    "recipient",
+];
+
+/// What is known of a transaction; `None` = not yet.
+#[derive(Clone, Copy, Debug)]
+pub struct Known<'k> {
+    pub origin: &'k Origin,
+    pub sender: Option<&'k Path>,
+    pub recipient: Option<&'k Path>,
+    /// Those of the message.
+    pub facts: Option<&'k Facts<'k>>,
+}
+
+/// Banks by their places in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Choice {
+    pub applied: Vec<usize>,
+    /// Nothing that is known speaks against them, and not all that they ask for is known.
+    pub pending: Vec<usize>,
+}
+
+/// What a bank's `when` says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Holds,
+    Pending,
+    /// This key does not hold.
+    Fails(&'static str),
+    /// It has no `when`.
+    Never,
+}
+
+/// Recipients that get the same mail by the same way.
+#[derive(Clone, Debug)]
+pub struct ClassOf {
+    /// Indices into the recipients.
+    pub recipients: Vec<usize>,
+    /// The banks as they are known at RCPT.
+    pub choice: Choice,
+    pub standing: Arc<Standing>,
+}
+
+/// The class of a recipient: its banks, and the truth of the rules that depend on the recipient and may come to act.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Signature {
+    pub choice: Choice,
+    rules: Vec<bool>,
+}
+
+impl<'k> Known<'k> {
+    /// At the connection.
+    pub fn at_connect(origin: &'k Origin) -> Known<'k> {
+        Known {
+            origin,
+            sender: None,
+            recipient: None,
+            facts: None,
+        }
+    }
+
+    /// At MAIL.
+    pub fn at_mail(origin: &'k Origin, sender: &'k Path) -> Known<'k> {
+        Known {
+            sender: Some(sender),
+            ..Known::at_connect(origin)
+        }
+    }
+
+    /// At RCPT.
+    pub fn at_rcpt(origin: &'k Origin, sender: &'k Path, recipient: &'k Path) -> Known<'k> {
+        Known {
+            recipient: Some(recipient),
+            ..Known::at_mail(origin, sender)
+        }
+    }
+}
+
+impl Bank {
+    pub fn judge(&self, known: &Known<'_>) -> Verdict {
+        let Some(when) = &self.when else {
+            return Verdict::Never;
+        };
+        let mut verdict = Verdict::Holds;
+        for filter in when.iter() {
+            match holds(filter, known) {
+                Some(true) => {}
+                Some(false) => return Verdict::Fails(filter.spec().name),
+                None => verdict = Verdict::Pending,
+            }
+        }
+        verdict
+    }
+}
+
+/// `None` = not known yet.
+fn holds(filter: &Filter, known: &Known<'_>) -> Option<bool> {
+    match filter.level() {
+        Level::Origin => Some(filter.holds_before_recipients(known.origin, &Path::default())),
+        Level::Sender => known
+            .sender
+            .map(|sender| filter.holds_before_recipients(known.origin, sender)),
+        Level::Recipient => known
+            .recipient
+            .map(|recipient| filter.holds_for_recipient(recipient)),
+        Level::Mail | Level::Part => known.facts.map(|facts| filter.holds_for_mail(facts)),
+    }
+}
+
+impl Banks {
+    /// The banks of a transaction, as far as it is known.
+    pub fn choose(&self, known: &Known<'_>) -> Choice {
+        let mut choice = Choice::default();
+        for (index, bank) in self.all().iter().enumerate() {
+            match bank.judge(known) {
+                Verdict::Holds => choice.applied.push(index),
+                Verdict::Pending => choice.pending.push(index),
+                Verdict::Fails(_) | Verdict::Never => {}
+            }
+        }
+        choice
+    }
+
+    /// What was chosen at RCPT, now that the message is in.
+    pub fn complete(&self, choice: &Choice, known: &Known<'_>) -> Choice {
+        if choice.pending.is_empty() {
+            return choice.clone();
+        }
+        let decided = choice.pending.iter().copied().filter(|index| {
+            self.all()
+                .get(*index)
+                .is_some_and(|bank| bank.judge(known) == Verdict::Holds)
+        });
+        let mut applied: Vec<usize> = choice.applied.iter().copied().chain(decided).collect();
+        applied.sort_unstable();
+        Choice {
+            applied,
+            pending: Vec::new(),
+        }
+    }
+}
+
+impl Memo {
+    /// The class of a recipient, and what stands for it at RCPT.
+    pub fn class(
+        &self,
+        banks: &Banks,
+        origin: &Origin,
+        sender: &Path,
+        recipient: &Path,
+    ) -> (Signature, Arc<Standing>) {
+        let choice = banks.choose(&Known::at_rcpt(origin, sender, recipient));
+        let standing = self.standing(banks, &choice);
+        let rules = plan::signature(&standing.candidates, origin, sender, recipient);
+        (Signature { choice, rules }, standing)
+    }
+
+    /// All recipients by their classes, in the order of their first recipients.
+    pub fn classes(
+        &self,
+        banks: &Banks,
+        origin: &Origin,
+        sender: &Path,
+        recipients: &[Recipient],
+    ) -> Vec<ClassOf> {
+        let mut classes: Vec<(Signature, ClassOf)> = Vec::new();
+        for (index, recipient) in recipients.iter().enumerate() {
+            let (signature, standing) = self.class(banks, origin, sender, &recipient.path);
+            match classes.iter_mut().find(|(known, _)| *known == signature) {
+                Some((_, class)) => class.recipients.push(index),
+                None => {
+                    let class = ClassOf {
+                        recipients: vec![index],
+                        choice: signature.choice.clone(),
+                        standing,
+                    };
+                    classes.push((signature, class));
+                }
+            }
+        }
+        classes.into_iter().map(|(_, class)| class).collect()
+    }
+
+    /// What stands for a class when the message is in. `recipient` is any of its recipients: they agree on every bank.
+    pub fn settled(
+        &self,
+        banks: &Banks,
+        choice: &Choice,
+        facts: &Facts<'_>,
+        recipient: Option<&Path>,
+    ) -> Arc<Standing> {
+        let mail = facts.mail();
+        let known = Known {
+            origin: &mail.origin,
+            sender: Some(&mail.envelope.sender),
+            recipient,
+            facts: Some(facts),
+        };
+        self.standing(banks, &banks.complete(choice, &known))
+    }
+}
