@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::mail::Mail;
 use crate::message::edit::{EditSet, Refused};
@@ -12,7 +13,7 @@ use crate::message::render::render;
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, OnError, Scope, Task, Verdict};
-use crate::policy::Policy;
+use crate::policy::{Banks, Choice, Effective, Known, Memo, Policy};
 use crate::reply::Reply;
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, classes, plan_class};
@@ -30,6 +31,43 @@ pub fn plan(policy: &Policy, mail: &Mail) -> Vec<Plan> {
     .into_iter()
     .map(|recipients| plan_class(policy, &facts, recipients))
     .collect()
+}
+
+/// What is planned for a class under policy banks.
+#[derive(Debug)]
+pub struct Planned {
+    pub choice: Choice,
+    pub settings: Arc<Effective>,
+    pub plan: Plan,
+}
+
+/// One plan per class of recipients, each under the settings of its banks. Pure.
+pub fn plan_all(banks: &Banks, mail: &Mail) -> Vec<Planned> {
+    let facts = Facts::of(mail);
+    let memo = Memo::default();
+    let envelope = &mail.envelope;
+    let classes = memo.classes(banks, &mail.origin, &envelope.sender, &envelope.recipients);
+    let classes = classes.into_iter().map(|class| {
+        let known = Known {
+            origin: &mail.origin,
+            sender: Some(&envelope.sender),
+            recipient: class
+                .recipients
+                .first()
+                .and_then(|index| envelope.recipients.get(*index))
+                .map(|recipient| &recipient.path),
+            facts: Some(&facts),
+        };
+        let choice = banks.complete(&class.choice, &known);
+        let settings = Arc::clone(&memo.standing(banks, &choice).settings);
+        let plan = plan_class(&settings.policy, &facts, class.recipients);
+        Planned {
+            choice,
+            settings,
+            plan,
+        }
+    });
+    classes.collect()
 }
 
 /// What came of a plan.
@@ -144,6 +182,33 @@ pub fn apply_all(
         results.push(same.unwrap_or_else(|| Rc::new(run_plan(&course, plan))));
     }
     results
+}
+
+/// As [`apply_all`], for classes that differ in their policies: one for each plan.
+pub fn apply_each(
+    policies: &[&Policy],
+    mail: &Mail,
+    plans: &[Plan],
+    limits: &Limits,
+    effects: Effects,
+) -> Vec<Rc<Result<Applied, Stopped>>> {
+    let mut results: Vec<Option<Rc<Result<Applied, Stopped>>>> = vec![None; plans.len()];
+    for (first, policy) in policies.iter().enumerate() {
+        if !matches!(results.get(first), Some(None)) {
+            continue;
+        }
+        let all = policies.iter().zip(plans).enumerate();
+        let same = all.filter(|(_, (other, _))| other.is_same(policy));
+        let (places, group): (Vec<usize>, Vec<Plan>) =
+            same.map(|(place, (_, plan))| (place, plan.clone())).unzip();
+        let applied = apply_all(policy, mail, &group, limits, effects);
+        for (place, result) in places.into_iter().zip(applied) {
+            if let Some(entry) = results.get_mut(place) {
+                *entry = Some(result);
+            }
+        }
+    }
+    results.into_iter().flatten().collect()
 }
 
 /// One mail and what all of its classes share.

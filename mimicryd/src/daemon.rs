@@ -55,7 +55,7 @@ impl Program for Daemon {
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
-        let keys = Arc::new(Keys::load([&config.relay])?);
+        let keys = Arc::new(Keys::load(&config.relays())?);
         let owner = privileges::is_root().then(|| owner(&config)).flatten();
         if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
             log::warn!(

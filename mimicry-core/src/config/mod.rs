@@ -178,6 +178,16 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
 }
 
 impl Config {
+    /// The settings of `relay` for every next hop that a mail may have; the first is the base's, if it has one.
+    pub fn relays(&self) -> Vec<Relay> {
+        let hops = self.banks.next_hops().into_iter();
+        hops.map(|next_hop| Relay {
+            next_hop: Some(next_hop),
+            ..self.relay.clone()
+        })
+        .collect()
+    }
+
     /// What a daemon needs beyond what `filter`, `explain` and `check` do.
     pub fn ready_to_run(&self) -> Result<(), Mistakes> {
         let mut complaints = Complaints::default();

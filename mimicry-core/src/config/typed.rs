@@ -117,7 +117,7 @@ pub struct ListenTls {
 }
 
 /// The table `relay`.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Relay {
     /// `None` only in a configuration that is not [`Config::ready_to_run`].
     pub next_hop: Option<NextHop>,

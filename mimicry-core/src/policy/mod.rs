@@ -209,6 +209,14 @@ impl Banks {
             .fold(applied, usize::max)
     }
 
+    /// Octets of the largest mail that may come by any banks.
+    pub fn largest_mail_of_all(&self) -> usize {
+        self.largest_mail(&Choice {
+            applied: Vec::new(),
+            pending: (0..self.banks.len()).collect(),
+        })
+    }
+
     /// The base and the banks' settings, in the order in which they are laid, each with the bank it is of; `None` = the base.
     fn layers<'b>(
         &'b self,

@@ -6,10 +6,13 @@
 //! Must never: hold a fact that only one of the two forms of output has.
 
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Applied, Stopped};
+use mimicry_core::engine::{self, Applied, Planned, Stopped};
+use mimicry_core::envelope::Path;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
+use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
+use mimicry_core::policy::{Banks, Known, Policy};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
 use serde::Serialize;
@@ -79,6 +82,10 @@ pub struct OriginAccount {
 #[derive(Debug, Serialize)]
 pub struct ClassAccount {
     pub recipients: Vec<String>,
+    /// The bank path.
+    pub bank: String,
+    /// What banks can change, in the order of the manual.
+    pub settings: Vec<SettingAccount>,
     /// In the order of the file.
     pub rules: Vec<RuleAccount>,
     pub result: Outcome,
@@ -90,6 +97,30 @@ pub struct ClassAccount {
     pub parts: Vec<PartAccount>,
     /// Leaves of the mail as it came that are in the result no more.
     pub gone: Vec<PartAccount>,
+}
+
+/// A setting in force.
+#[derive(Debug, Serialize)]
+pub struct SettingAccount {
+    pub name: String,
+    /// As the configuration would have it.
+    pub value: String,
+    /// `default`, `base`, or a bank.
+    pub from: String,
+    #[serde(skip)]
+    pub is_of_bank: bool,
+}
+
+/// What is in force behind these banks.
+pub fn settings(banks: &Banks, applied: &[usize]) -> Vec<SettingAccount> {
+    let shown = banks.account(applied).into_iter();
+    let account = shown.map(|shown| SettingAccount {
+        is_of_bank: shown.is_of_bank(),
+        name: shown.name,
+        value: shown.value,
+        from: shown.from,
+    });
+    account.collect()
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -107,10 +138,14 @@ impl Account {
     pub fn of(config: &Config, mail: &Mail, name: String, sources: Sources) -> Account {
         let facts = Facts::of(mail);
         let message = &mail.message;
-        let plans = engine::plan(&config.policy, mail);
+        let planned = engine::plan_all(&config.banks, mail);
+        let policies: Vec<&Policy> = planned.iter().map(|one| &*one.settings.policy).collect();
+        let plans: Vec<Plan> = planned.iter().map(|one| one.plan.clone()).collect();
+        let limits = planned
+            .first()
+            .map_or(&config.base.limits, |one| &one.settings.limits);
         // Nothing is kept, nothing is sent: it is only asked.
-        let limits = &config.limits.message;
-        let results = engine::apply_all(&config.policy, mail, &plans, limits, Effects::None);
+        let results = engine::apply_each(&policies, mail, &plans, &limits.message, Effects::None);
         Account {
             configuration: config.path.display().to_string(),
             mail: MailAccount {
@@ -142,10 +177,10 @@ impl Account {
                 auth_user: mail.origin.auth_user.clone(),
             },
             parts: tree::parts(message),
-            classes: plans
+            classes: planned
                 .iter()
                 .zip(&results)
-                .map(|(plan, result)| class(config, &facts, plan, result))
+                .map(|(planned, result)| class(&config.banks, &facts, planned, result))
                 .collect(),
         }
     }
@@ -162,21 +197,31 @@ pub fn recipients(mail: &Mail, plan: &Plan) -> Vec<String> {
     plan.recipients.iter().filter_map(of).collect()
 }
 
+/// The message under the limits that this mail has.
+pub fn scan(config: &Config, origin: &Origin, sender: &Path, raw: Vec<u8>) -> Message {
+    let choice = config.banks.choose(&Known::at_mail(origin, sender));
+    let limits = config.banks.effective(&choice.applied).limits;
+    Message::scan(raw, &limits.message)
+}
+
 fn class(
-    config: &Config,
+    banks: &Banks,
     facts: &Facts<'_>,
-    plan: &Plan,
+    planned: &Planned,
     applied: &Result<Applied, Stopped>,
 ) -> ClassAccount {
+    let plan = &planned.plan;
     let mail = facts.mail();
     let rules = trace::rules(Course {
-        policy: &config.policy,
+        policy: &planned.settings.policy,
         facts,
         plan,
         result: applied.as_ref().map(|applied| applied.reports.as_slice()),
     });
     let mut class = ClassAccount {
         recipients: recipients(mail, plan),
+        bank: planned.settings.path.clone(),
+        settings: settings(banks, &planned.choice.applied),
         rules,
         result: Outcome::Unchanged,
         text: None,

@@ -11,7 +11,7 @@ use mimicry_core::units::show_size;
 
 use crate::clock;
 
-use super::account::{Account, ClassAccount, Lines, Outcome};
+use super::account::{self, Account, ClassAccount, Lines, Outcome, SettingAccount};
 use super::input::{ConfigArg, Source, Transaction, read_mail, shown_name};
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
 use super::trace::{self, RuleAccount};
@@ -32,20 +32,22 @@ pub struct Args {
 
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
-    let raw = read_mail(&args.mail, config.limits.mail)?;
-    let message = Message::scan(raw, &config.limits.message);
+    let raw = read_mail(&args.mail, config.banks.largest_mail_of_all())?;
+    let message = Message::scan(raw, &config.base.limits.message);
     let (envelope, sources) = args.transaction.envelope_or_guess(&message)?;
+    let origin = args.transaction.origin(&config)?;
     let mail = Mail {
-        origin: args.transaction.origin(&config)?,
+        message: account::scan(&config, &origin, &envelope.sender, message.into_raw()),
+        origin,
         envelope,
-        message,
         received: clock::now(),
     };
     let account = Account::of(&config, &mail, args.mail.display().to_string(), sources);
     let text = if args.json {
         json(&account)
     } else {
-        text(&account, &shown_name(&args.mail), out)
+        let has_banks = !config.banks.all().is_empty();
+        text(&account, &shown_name(&args.mail), has_banks, out)
     };
     let mut output = Output::text(text);
     if !config.warnings.is_empty() {
@@ -63,7 +65,7 @@ fn json(account: &Account) -> String {
 }
 
 /// The account for people.
-fn text(account: &Account, name: &str, paint: Paint) -> String {
+fn text(account: &Account, name: &str, has_banks: bool, paint: Paint) -> String {
     let mut text = head(account, name, paint);
     text.push_str(&format!("\n{}\n", paint.bold("parts")));
     text.push_str(&tree::draw(&account.parts, paint));
@@ -77,6 +79,11 @@ fn text(account: &Account, name: &str, paint: Paint) -> String {
             ),
         };
         text.push_str(&format!("\n{}\n", paint.bold(&title)));
+        if has_banks {
+            text.push_str(&format!("{}  {}\n", paint.dim("bank"), escape(&class.bank)));
+            let of_banks = class.settings.iter().filter(|setting| setting.is_of_bank);
+            text.push_str(&settings(of_banks, paint));
+        }
         text.push_str(&rules(&class.rules, paint));
         text.push_str(&result(account, class, paint));
     }
@@ -196,9 +203,31 @@ fn people(recipients: &[String]) -> String {
     }
 }
 
+/// Settings in force, one a line: name, value, where it came from.
+pub fn settings<'s>(
+    settings: impl Iterator<Item = &'s SettingAccount> + Clone,
+    paint: Paint,
+) -> String {
+    let width = |text: fn(&SettingAccount) -> String| {
+        let widths = settings.clone().map(|one| text(one).chars().count());
+        widths.max().unwrap_or(0)
+    };
+    let name = width(|one| escape(&one.name));
+    let value = width(|one| short(&one.value, 60)).min(40);
+    let line = |one: &SettingAccount| {
+        format!(
+            "  {}  {}  {}\n",
+            pad(&escape(&one.name), name),
+            pad(&short(&one.value, 60), value),
+            paint.dim(&escape(&one.from))
+        )
+    };
+    settings.clone().map(line).collect()
+}
+
 fn rules(rules: &[RuleAccount], paint: Paint) -> String {
     if rules.is_empty() {
-        return "  the configuration has no rules\n".into();
+        return "  no rules\n".into();
     }
     let width = |text: fn(&RuleAccount) -> String| {
         rules

@@ -6,15 +6,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Stopped};
+use mimicry_core::engine::{self, Planned, Stopped};
 use mimicry_core::mail::Mail;
-use mimicry_core::message::Message;
+use mimicry_core::policy::{Effective, Policy};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
 
 use crate::clock;
 
-use super::account::recipients;
+use super::account::{recipients, scan};
 use super::input::{ConfigArg, Transaction, read_mail};
 use super::show::{Paint, octets, short};
 use super::trace::{self, Course};
@@ -33,12 +33,12 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let envelope = args.transaction.envelope()?;
     let config = args.config.load(paint)?;
     let origin = args.transaction.origin(&config)?;
-    let raw = read_mail(Path::new("-"), config.limits.mail)?;
+    let raw = read_mail(Path::new("-"), config.banks.largest_mail_of_all())?;
     guarded(|| {
         let mail = Mail {
+            message: scan(&config, &origin, &envelope.sender, raw),
             origin,
             envelope,
-            message: Message::scan(raw, &config.limits.message),
             received: clock::now(),
         };
         filter(&config, mail)
@@ -55,14 +55,15 @@ fn guarded(work: impl FnOnce() -> Result<Output, Output>) -> Result<Output, Outp
 }
 
 fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
-    let plans = engine::plan(&config.policy, &mail);
-    let [plan] = plans.as_slice() else {
-        return Err(several(&mail, &plans));
+    let planned = engine::plan_all(&config.banks, &mail);
+    let Some((settings, plan)) = only(&planned) else {
+        return Err(several(&mail, &planned));
     };
-    let applied = engine::apply(&config.policy, &mail, plan, &config.limits.message);
+    let (policy, plan) = (&settings.policy, &plan);
+    let applied = engine::apply(policy, &mail, plan, &settings.limits.message);
     let facts = Facts::of(&mail);
     let rules = trace::rules(Course {
-        policy: &config.policy,
+        policy,
         facts: &facts,
         plan,
         result: applied.as_ref().map(|applied| applied.reports.as_slice()),
@@ -79,7 +80,7 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
     }
     let applied = match applied {
         Ok(applied) => applied,
-        Err(stopped) => return Err(stop(config, &stopped, err)),
+        Err(stopped) => return Err(stop(policy, &stopped, err)),
     };
     let before = mail.message.raw().len() as u64;
     let out = match applied.message {
@@ -105,29 +106,41 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
     })
 }
 
-/// One mail goes out, so all recipients must be of one class.
-fn several(mail: &Mail, plans: &[Plan]) -> Output {
+/// One mail goes out, so it must be the same for all recipients; where it goes is nothing to us.
+fn only(planned: &[Planned]) -> Option<(&Effective, Plan)> {
+    let (first, others) = planned.split_first()?;
+    let mut plan = first.plan.clone();
+    for other in others {
+        let is_same = first.settings.policy.is_same(&other.settings.policy);
+        if !is_same || !first.plan.same_effect(&other.plan) {
+            return None;
+        }
+        plan.recipients.extend(&other.plan.recipients);
+    }
+    Some((&first.settings, plan))
+}
+
+fn several(mail: &Mail, planned: &[Planned]) -> Output {
     let mut reason =
         "different rules hold for these recipients; filter the mail once for each class"
             .to_string();
-    for (index, plan) in plans.iter().enumerate() {
+    for (index, planned) in planned.iter().enumerate() {
         let number = index.saturating_add(1);
         reason.push_str(&format!(
             "\nclass {number}: {}",
-            recipients(mail, plan).join(", ")
+            recipients(mail, &planned.plan).join(", ")
         ));
     }
     Output::failure(Exit::Usage, reason)
 }
 
-fn stop(config: &Config, stopped: &Stopped, mut err: String) -> Output {
+fn stop(policy: &Policy, stopped: &Stopped, mut err: String) -> Output {
     let (exit, word) = if stopped.is_reject() {
         (Exit::Rejected, "rejected")
     } else {
         (Exit::Deferred, "deferred")
     };
-    let rule = config
-        .policy
+    let rule = policy
         .rules
         .get(stopped.rule)
         .map_or("", |rule| rule.name.as_str());

@@ -135,12 +135,7 @@ impl Source {
 impl Transaction {
     /// The envelope as the options say; all of it is needed.
     pub fn envelope(&self) -> Result<Envelope, Output> {
-        let sender = self
-            .from
-            .as_ref()
-            .map(|text| path("--from", text.as_bytes()))
-            .transpose()?;
-        let Some(sender) = sender else {
+        let Some(sender) = self.sender()? else {
             return Err(Output::failure(
                 Exit::Usage,
                 "--from is missing; the null return path is --from '<>'",
@@ -177,7 +172,13 @@ impl Transaction {
         Ok((envelope(sender, recipients), sources))
     }
 
-    fn recipients(&self) -> Result<Vec<MailPath>, Output> {
+    /// `None` = not given.
+    pub fn sender(&self) -> Result<Option<MailPath>, Output> {
+        let text = self.from.as_ref();
+        text.map(|text| path("--from", text.as_bytes())).transpose()
+    }
+
+    pub fn recipients(&self) -> Result<Vec<MailPath>, Output> {
         let recipients: Result<Vec<MailPath>, Output> = self
             .to
             .iter()
@@ -236,7 +237,7 @@ fn envelope(sender: MailPath, recipients: Vec<MailPath>) -> Envelope {
 }
 
 /// An address with or without its angle brackets.
-fn path(option: &str, text: &[u8]) -> Result<MailPath, Output> {
+pub fn path(option: &str, text: &[u8]) -> Result<MailPath, Output> {
     let bare = text
         .strip_prefix(b"<")
         .and_then(|rest| rest.strip_suffix(b">"))

@@ -1,6 +1,6 @@
 //! The command line: arguments in, text and an exit code out.
 //!
-//! - `check`, `explain`, `filter`, `plugins`: one file per command
+//! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
 //! - `daemon`: run, status, reload, stop · `demo`: the daemon shown at work
 //! - `input`: the options that commands share, and the mail
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
@@ -18,6 +18,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand, ValueEnum};
 
 mod account;
+mod banks;
 mod check;
 mod daemon;
 mod demo;
@@ -146,6 +147,8 @@ enum Command {
     Check(check::Args),
     /// Show what the rules do to a mail, and why the others do nothing
     Explain(explain::Args),
+    /// Show which policy banks apply, and the settings that are then in force
+    Banks(banks::Args),
     /// Apply the rules to a mail: standard input to standard output
     Filter(filter::Args),
     /// List the plugins, or one of them with its options
@@ -187,6 +190,7 @@ fn run(cli: &Cli) -> Output {
     let result = match &cli.command {
         Command::Check(args) => check::run(args, err),
         Command::Explain(args) => explain::run(args, out, err),
+        Command::Banks(args) => banks::run(args, out, err),
         Command::Filter(args) => filter::run(args, err),
         Command::Plugins(args) => plugins::run(args, out),
         Command::Demo(args) => demo::run(args, out, err),

@@ -42,9 +42,23 @@ pub struct Terms {
     pub bare_newline: BareNewline,
 }
 
+/// What of the terms can be another for each mail.
+#[derive(Clone, Copy, Debug)]
+pub struct MailTerms {
+    /// Octets of the mail.
+    pub mail: usize,
+    /// Accepted recipients.
+    pub recipients: usize,
+    pub bare_newline: BareNewline,
+}
+
+/// Finds the terms of a mail at MAIL.
+pub type FindTerms<'t> = &'t dyn Fn(&Origin, &Path) -> MailTerms;
+
 /// One connection.
 pub struct Session<'t> {
     terms: &'t Terms,
+    find_terms: Option<FindTerms<'t>>,
     offer: Offer,
     /// What is known of the connection itself.
     connection: Origin,
@@ -129,6 +143,7 @@ enum State {
 struct Transaction {
     envelope: Envelope,
     given: Given,
+    terms: MailTerms,
     size: Option<u64>,
     /// The recipient that the next hop was asked for.
     asked: Option<Recipient>,
@@ -150,6 +165,7 @@ impl<'t> Session<'t> {
     pub fn new(terms: &'t Terms, offer: Offer, connection: Origin) -> Session<'t> {
         Session {
             terms,
+            find_terms: None,
             offer,
             origin: connection.clone(),
             connection,
@@ -160,6 +176,13 @@ impl<'t> Session<'t> {
             errors: 0,
             junk: 0,
         }
+    }
+
+    /// With terms that are found anew for each mail. None is larger than what was offered.
+    #[must_use]
+    pub fn with_terms(mut self, find: FindTerms<'t>) -> Session<'t> {
+        self.find_terms = Some(find);
+        self
     }
 
     /// The first words. A client that is not `welcome` may only quit (RFC 5321 section 3.1).
@@ -313,11 +336,11 @@ impl<'t> Session<'t> {
             }
             Command::Mail(mail) => {
                 self.check_mail(&mail)?;
-                Ok(self.mail(&mail))
+                self.mail(&mail)
             }
             Command::Rcpt(rcpt) => {
                 let offer = self.offer.to(self.greeting);
-                let transaction = check_rcpt(&mut self.state, offer, self.terms.recipients, &rcpt)?;
+                let transaction = check_rcpt(&mut self.state, offer, &rcpt)?;
                 Ok(transaction.ask(&rcpt))
             }
             Command::Data => self.data(),
@@ -435,13 +458,30 @@ impl<'t> Session<'t> {
         Ok(Step::StartTls(Reply::own(220, "2.0.0", "go ahead")))
     }
 
-    fn mail(&mut self, mail: &Mail<'_>) -> Step {
+    fn mail(&mut self, mail: &Mail<'_>) -> Result<Step, No> {
         if let Some(user) = mail.auth.filter(|user| *user != b"<>") {
             self.origin.auth_user = xtext(user).and_then(|user| String::from_utf8(user).ok());
         }
+        let sender = Path::new(mail.path);
+        let terms = match self.find_terms {
+            Some(find) => find(&self.origin, &sender),
+            None => MailTerms {
+                mail: self.terms.mail,
+                recipients: self.terms.recipients,
+                bare_newline: self.terms.bare_newline,
+            },
+        };
+        if mail
+            .size
+            .is_some_and(|declared| declared > terms.mail as u64)
+        {
+            self.end_transaction();
+            return refused(552, "5.3.4", "message is too large");
+        }
         self.state = State::Open(Transaction {
+            terms,
             envelope: Envelope {
-                sender: Path::new(mail.path),
+                sender,
                 sender_params: mail.params.to_vec(),
                 recipients: Vec::new(),
             },
@@ -450,7 +490,7 @@ impl<'t> Session<'t> {
             asked: None,
             refused: None,
         });
-        say(Reply::own(250, "2.1.0", "ok"))
+        Ok(say(Reply::own(250, "2.1.0", "ok")))
     }
 
     fn data(&mut self) -> Result<Step, No> {
@@ -467,8 +507,8 @@ impl<'t> Session<'t> {
                 transaction.given.contains(Parameter::SmtpUtf8),
                 self.is_secure,
             ),
-            limit: self.terms.mail.min(offered.unwrap_or(usize::MAX)),
-            bare_newline: self.terms.bare_newline,
+            limit: transaction.terms.mail.min(offered.unwrap_or(usize::MAX)),
+            bare_newline: transaction.terms.bare_newline,
             declared: transaction.size,
         };
         self.state = State::Receiving(plan.envelope.recipients.len());
@@ -590,7 +630,6 @@ fn check_offered(offer: Offer, given: Given) -> Result<(), No> {
 fn check_rcpt<'s>(
     state: &'s mut State,
     offer: Offer,
-    most: usize,
     rcpt: &Rcpt<'_>,
 ) -> Result<&'s mut Transaction, No> {
     let State::Open(transaction) = state else {
@@ -600,7 +639,7 @@ fn check_rcpt<'s>(
     if rcpt.is_utf8() && !transaction.given.contains(Parameter::SmtpUtf8) {
         return refused(553, "5.6.7", "the address needs SMTPUTF8");
     }
-    if transaction.envelope.recipients.len() >= most {
+    if transaction.envelope.recipients.len() >= transaction.terms.recipients {
         return refused(452, "4.5.3", "too many recipients; send the others again");
     }
     Ok(transaction)

@@ -73,12 +73,17 @@ impl Wire {
         }
     }
 
-    /// Forgets everything, for the next connection.
-    pub fn reset(&mut self, max_line: usize) {
+    /// From now on a line may be so long.
+    pub fn allow(&mut self, max_line: usize) {
         self.max_line = max_line;
         if self.buffer.len() < max_line {
             self.buffer.resize(max_line, 0);
         }
+    }
+
+    /// Forgets everything, for the next connection.
+    pub fn reset(&mut self, max_line: usize) {
+        self.allow(max_line);
         (self.start, self.end, self.scanned, self.skipped) = (0, 0, 0, 0);
         self.outgoing.clear();
         self.sent = 0;

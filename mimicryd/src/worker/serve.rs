@@ -7,16 +7,17 @@
 
 use std::io;
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::{Config, Listen, Profile};
-use mimicry_core::envelope::Recipient;
+use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
+use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::reply::Reply;
-use mimicry_core::rule::plan;
 use rustls::ServerConfig;
 
 use super::certificates::Certificates;
@@ -31,7 +32,7 @@ use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoi
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
-use crate::smtp::session::{DataPlan, Leave, Replies, Session, Step, Terms};
+use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Terms};
 use crate::smtp::wire::Wire;
 
 /// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
@@ -49,9 +50,11 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 /// The server of one worker.
 pub struct Server {
     config: Arc<Config>,
-    hostname: String,
-    terms: Vec<Terms>,
-    route: Route,
+    /// The name of the machine.
+    machine: String,
+    /// One for each next hop that a mail may have.
+    routes: Vec<Rc<Route>>,
+    memo: Memo,
     pool: Pool,
     wire: Wire,
     certificates: Arc<Certificates>,
@@ -65,20 +68,26 @@ impl Server {
         keys: Arc<Keys>,
         certificates: Arc<Certificates>,
     ) -> Result<Server, String> {
-        let hostname = hostname(&config);
-        let Some(route) = Route::of(&config.relay, &hostname) else {
+        let machine = machine();
+        let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
+        let routes: Vec<Rc<Route>> = config
+            .relays()
+            .iter()
+            .filter_map(|relay| Route::of(relay, hostname).map(Rc::new))
+            .collect();
+        if config.base.next_hop.is_none() {
             return Err("the configuration has no next hop".into());
-        };
+        }
         // The master looked at them as root, who may go everywhere.
         directories::reach(&config)?;
-        let terms = config
-            .listen
-            .iter()
-            .map(|listen| terms(&config, listen, &hostname))
-            .collect();
         let mut pool = Pool::new(keys);
-        if let Err(error) = pool.resolve(&route) {
-            log::warn!("the next hop cannot be resolved: {error}; mail is deferred until it can");
+        for route in &routes {
+            if let Err(error) = pool.resolve(route) {
+                let hop = &route.next_hop;
+                log::warn!(
+                    "the next hop {hop} cannot be resolved: {error}; its mail is deferred until it can"
+                );
+            }
         }
         let (ledger, fault) = Ledger::open(&config.daemon.spool);
         // That there is none the master has said.
@@ -90,10 +99,10 @@ impl Server {
         }
         Ok(Server {
             ledger,
-            wire: Wire::new(config.limits.line),
-            hostname,
-            terms,
-            route,
+            wire: Wire::new(config.base.limits.line),
+            machine,
+            routes,
+            memo: Memo::default(),
             pool,
             certificates,
             config,
@@ -101,30 +110,31 @@ impl Server {
     }
 }
 
-/// The name that mimicry gives itself.
-fn hostname(config: &Config) -> String {
-    let own = || {
-        nix::unistd::gethostname()
-            .ok()
-            .and_then(|name| name.into_string().ok())
-    };
-    config
-        .hostname
-        .clone()
-        .or_else(own)
+/// The name of the machine.
+fn machine() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
         .unwrap_or_else(|| "localhost".into())
 }
 
-fn terms(config: &Config, listen: &Listen, hostname: &str) -> Terms {
+fn terms(settings: &Effective, protocol: Protocol, machine: &str) -> Terms {
+    let hostname = settings.hostname.as_deref().unwrap_or(machine);
     Terms {
         hostname: hostname.to_string(),
-        protocol: listen.protocol,
-        mail: config.limits.mail,
-        recipients: config.limits.recipients,
-        errors: config.limits.errors,
-        junk_commands: config.limits.junk_commands,
-        bare_newline: config.bare_newline,
+        protocol,
+        mail: settings.limits.mail,
+        recipients: settings.limits.recipients,
+        errors: settings.limits.errors,
+        junk_commands: settings.limits.junk_commands,
+        bare_newline: settings.bare_newline,
     }
+}
+
+/// The way to the next hop of these settings. All ways were made at the worker's birth.
+fn route<'r>(routes: &'r [Rc<Route>], settings: &Effective) -> Option<&'r Rc<Route>> {
+    let next_hop = settings.next_hop.as_ref()?;
+    routes.iter().find(|route| route.next_hop == *next_hop)
 }
 
 impl Serve for Server {
@@ -133,17 +143,13 @@ impl Serve for Server {
     }
 
     fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd {
-        let Some((listen, terms)) = self
-            .config
-            .listen
-            .get(connection.listener)
-            .zip(self.terms.get(connection.listener))
-        else {
+        let config = Arc::clone(&self.config);
+        let Some(listen) = config.listen.get(connection.listener) else {
             return SessionEnd::Served;
         };
         self.pool.tidy();
         self.ledger.sweep();
-        self.wire.reset(self.config.limits.line);
+        self.wire.reset(config.base.limits.line);
         let mut link = Link::new(connection.socket, &mut self.wire, life);
         let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
             log::warn!(
@@ -160,19 +166,38 @@ impl Serve for Server {
             listener: Some(listen.name.clone()),
             ..Origin::default()
         };
+        let banks = &config.banks;
+        let choice = banks.choose(&Known::at_connect(&origin));
+        let settings = Arc::clone(&self.memo.standing(banks, &choice).settings);
+        let terms = terms(&settings, listen.protocol, &self.machine);
+        link.wire.allow(settings.limits.line);
         let tls = self.certificates.of(connection.listener);
-        let mut offer = if welcome {
-            offer(&self.config, &mut self.pool, &self.route)
-        } else {
-            Offer::ours(self.config.limits.mail)
+        // A sender may have more than others who come by this listener.
+        let ours = Offer::ours(banks.largest_mail(&choice));
+        let mut offer = match route(&self.routes, &settings) {
+            Some(route) if welcome => offer(ours, &settings, &mut self.pool, route),
+            _ => ours,
         };
         offer.auth = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
         offer.xforward &= offer.auth;
         offer.starttls &= tls.is_some();
+        let memo = &self.memo;
+        let find_terms = |origin: &Origin, sender: &Path| {
+            let choice = banks.choose(&Known::at_mail(origin, sender));
+            let settings = &memo.standing(banks, &choice).settings;
+            MailTerms {
+                mail: settings.limits.mail,
+                recipients: settings.limits.recipients,
+                bare_newline: settings.bare_newline,
+            }
+        };
         let mut conversation = Conversation {
-            config: &self.config,
-            hostname: &self.hostname,
-            route: &self.route,
+            config: &config,
+            hostname: &terms.hostname,
+            ends_at: Instant::now().checked_add(settings.limits.session_timeout),
+            settings,
+            memo,
+            routes: &self.routes,
             pool: &mut self.pool,
             ledger: &self.ledger,
             link,
@@ -181,10 +206,9 @@ impl Serve for Server {
             tls,
             protocol: listen.protocol,
             before_queue: listen.profile == Profile::BeforeQueue,
-            session: Session::new(terms, offer, origin),
+            session: Session::new(&terms, offer, origin).with_terms(&find_terms),
             open: Open::default(),
             broken: false,
-            ends_at: Instant::now().checked_add(self.config.limits.session_timeout),
         };
         // An error is a client that has gone: there is nobody to tell.
         let _ = conversation.run(welcome);
@@ -200,9 +224,8 @@ impl Serve for Server {
 }
 
 /// Extensions offered: ours, less those hidden, as far as the next hop's last EHLO had them.
-fn offer(config: &Config, pool: &mut Pool, route: &Route) -> Offer {
-    let ours =
-        Offer::ours(config.limits.mail).without(config.hide_extensions.iter().map(String::as_str));
+fn offer(ours: Offer, settings: &Effective, pool: &mut Pool, route: &Route) -> Offer {
+    let ours = ours.without(settings.hide_extensions.iter().map(String::as_str));
     let Some(known) = pool.last_known(route) else {
         return Offer {
             dsn: false,
@@ -273,8 +296,11 @@ fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
 /// One session in hand.
 struct Conversation<'s> {
     config: &'s Config,
+    /// Those that hold from the connection on.
+    settings: Arc<Effective>,
+    memo: &'s Memo,
     hostname: &'s str,
-    route: &'s Route,
+    routes: &'s [Rc<Route>],
     pool: &'s mut Pool,
     ledger: &'s Ledger,
     link: Link<'s>,
@@ -426,15 +452,18 @@ impl Conversation<'_> {
                 self.open.limit = Instant::now().checked_add(BEFORE_QUEUE);
             }
         }
-        let policy = &self.config.policy;
-        let signature = plan::signature(
-            policy,
+        let (signature, standing) = self.memo.class(
+            &self.config.banks,
             self.session.origin(),
             &envelope.sender,
             &recipient.path,
         );
+        let settings = &standing.settings;
+        let Some(route) = route(self.routes, settings) else {
+            return Reply::own(451, "4.3.5", "there is no next hop");
+        };
         // Where each recipient needs a transaction of its own, so that its reply can be told, nobody joins a class.
-        let is_one_by_one = self.route.is_one_by_one(self.session.protocol());
+        let is_one_by_one = route.is_one_by_one(self.session.protocol());
         let known = self
             .open
             .classes
@@ -442,7 +471,7 @@ impl Conversation<'_> {
             .position(|class| !is_one_by_one && class.signature == signature);
         let at = match known {
             Some(at) => at,
-            None if self.open.classes.len() >= self.config.limits.max_classes => {
+            None if self.open.classes.len() >= settings.limits.max_classes => {
                 return Reply::own(
                     452,
                     "4.5.3",
@@ -461,9 +490,11 @@ impl Conversation<'_> {
                     }),
                     limit: self.open.limit,
                 };
-                match self.pool.begin(self.route, &opening) {
+                match self.pool.begin(route, &opening) {
                     Ok(line) => self.open.classes.push(Class {
                         signature,
+                        settings: Arc::clone(settings),
+                        route: Rc::clone(route),
                         recipients: Vec::new(),
                         line: Some(line),
                     }),
@@ -499,8 +530,15 @@ impl Conversation<'_> {
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
         self.slot.enter(State::Rules);
+        let limit = self.open.limit;
+        // A class none of whose recipients was accepted has no part in the mail.
+        let (mut classes, unused): (Vec<Class>, Vec<Class>) = std::mem::take(&mut self.open)
+            .classes
+            .into_iter()
+            .partition(|class| !class.recipients.is_empty());
         let job = Job {
-            config: self.config,
+            banks: &self.config.banks,
+            memo: self.memo,
             hostname: self.hostname,
             client: self.protocol,
             origin: self.session.origin().clone(),
@@ -509,9 +547,8 @@ impl Conversation<'_> {
             plan,
             received,
             began,
-            limit: self.open.limit,
+            limit,
         };
-        let mut classes = std::mem::take(&mut self.open.classes);
         let link = &mut self.link;
         let slot = self.slot;
         let mut watch = || {
@@ -521,14 +558,7 @@ impl Conversation<'_> {
                 false => Watch::Stays,
             }
         };
-        let outcome = transaction::run(
-            job,
-            &mut classes,
-            self.pool,
-            self.route,
-            self.ledger,
-            &mut watch,
-        );
+        let outcome = transaction::run(job, &mut classes, self.pool, self.ledger, &mut watch);
         let Outcome {
             replies,
             lines,
@@ -550,6 +580,7 @@ impl Conversation<'_> {
         if let Some(unsettled) = unsettled {
             unsettled.settle(self.ledger, written.is_ok());
         }
+        classes.extend(unused);
         self.open.classes = classes;
         self.forget();
         if panicked {
@@ -617,7 +648,11 @@ impl Conversation<'_> {
 
     fn is_too_slow(&self, began: Instant, octets: u64) -> bool {
         let spent = began.elapsed();
-        let due = self.config.limits.data_rate.saturating_mul(spent.as_secs());
+        let due = self
+            .settings
+            .limits
+            .data_rate
+            .saturating_mul(spent.as_secs());
         spent > RATE_GRACE && octets < due
     }
 
@@ -647,13 +682,13 @@ impl Conversation<'_> {
 
     /// The earlier of the end of patience and the end of the session.
     fn idle_deadline(&self) -> Option<Instant> {
-        let idle = Instant::now().checked_add(self.config.limits.idle_timeout);
+        let idle = Instant::now().checked_add(self.settings.limits.idle_timeout);
         [idle, self.ends_at].into_iter().flatten().min()
     }
 
     /// Writes what is to be said. A client that does not read is not waited for longer than one that does not speak.
     fn flush(&mut self) -> Result<(), Over> {
-        let deadline = Instant::now().checked_add(self.config.limits.idle_timeout);
+        let deadline = Instant::now().checked_add(self.settings.limits.idle_timeout);
         Ok(self.link.flush(deadline)?)
     }
 }

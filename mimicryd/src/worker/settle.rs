@@ -99,7 +99,7 @@ mod tests {
             let lines: Vec<&str> = reply.text().collect();
             let enhanced = reply
                 .enhanced()
-                .map(ToString::to_string)
+                .map(|code| code.to_string())
                 .unwrap_or_default();
             assert_eq!(
                 format!("{} {enhanced} {}", reply.code(), lines.join("/")),

@@ -6,18 +6,19 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::Config;
 use mimicry_core::engine::{self, Applied, Report, Stopped};
-use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::digest::Digest;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
+use mimicry_core::policy::select::Signature;
+use mimicry_core::policy::{Banks, Effective, Memo, Policy};
 use mimicry_core::printable::Printable;
 use mimicry_core::reply::{self, Reply};
 use mimicry_core::rule::Reason;
@@ -36,10 +37,13 @@ use crate::smtp::session::{DataPlan, Replies};
 
 use super::{settle, trace};
 
-/// Recipients that get the same mail, and the line that was opened for them.
+/// Recipients that get the same mail by the same way, and the line that was opened for them.
 pub struct Class {
-    /// The truth of the rules that depend on the recipient.
-    pub signature: Vec<bool>,
+    /// Its banks, and the truth of the rules that depend on the recipient.
+    pub signature: Signature,
+    /// At first those of RCPT; when the message is in, those of the banks that its header selects as well.
+    pub settings: Arc<Effective>,
+    pub route: Rc<Route>,
     /// Indices into the envelope.
     pub recipients: Vec<usize>,
     pub line: Option<Line>,
@@ -47,7 +51,8 @@ pub struct Class {
 
 /// A mail that was received.
 pub struct Job<'c> {
-    pub config: &'c Config,
+    pub banks: &'c Banks,
+    pub memo: &'c Memo,
     pub hostname: &'c str,
     /// What the client speaks.
     pub client: Protocol,
@@ -104,6 +109,20 @@ impl Unsettled {
     }
 }
 
+impl Outcome {
+    /// Nobody was named, which the session does not let happen.
+    fn nothing() -> Outcome {
+        Outcome {
+            replies: Reply::own(451, "4.3.0", "not handed on").into(),
+            lines: Vec::new(),
+            edited: false,
+            octets_out: 0,
+            panicked: false,
+            unsettled: None,
+        }
+    }
+}
+
 /// A line of the log, to be written when it is known whether the client got its reply.
 pub struct Logged(MailLine);
 
@@ -127,17 +146,17 @@ pub fn declared_size(params: &[u8]) -> Option<u64> {
     })
 }
 
-/// Judges, edits and relays. The lines of the classes stay with the caller.
+/// Judges, edits and relays for classes that have recipients. Their lines stay with the caller.
 pub fn run(
     job: Job<'_>,
     classes: &mut [Class],
     pool: &mut Pool,
-    route: &Route,
     ledger: &Ledger,
     watch: &mut dyn FnMut() -> Watch,
 ) -> Outcome {
     let Job {
-        config,
+        banks,
+        memo,
         hostname,
         client,
         origin,
@@ -148,8 +167,12 @@ pub fn run(
         began,
         limit,
     } = job;
+    // Limits that are for the whole mail are known at MAIL, so all classes have the same.
+    let limits = classes.first().map(|class| Arc::clone(&class.settings));
+    let Some(limits) = limits.as_ref().map(|settings| &settings.limits) else {
+        return Outcome::nothing();
+    };
     let mut story = Story {
-        config,
         to: envelope
             .recipients
             .iter()
@@ -162,8 +185,6 @@ pub fn run(
             helo: Printable(origin.helo.as_deref().unwrap_or_default()).to_string(),
             from: envelope.sender.to_string(),
             size: received.message.len(),
-            bank: "base".into(),
-            relay: route.next_hop.to_string(),
             ..MailLine::default()
         },
         began,
@@ -179,7 +200,14 @@ pub fn run(
     }
     let judging = Instant::now();
     let judged = panic::catch_unwind(AssertUnwindSafe(|| {
-        judge(config, origin, envelope, received.message, classes)
+        let mail = Mail {
+            origin,
+            envelope,
+            message: Message::scan(received.message, &limits.message),
+            received: clock::now(),
+        };
+        let judged = judge(banks, memo, &mail, classes, &limits.message);
+        (mail, judged)
     }));
     story.judge = judging.elapsed();
     let (mail, judged) = match judged {
@@ -193,13 +221,16 @@ pub fn run(
             return story.end_all(reply, classes, None, true);
         }
     };
+    for (class, judged) in classes.iter_mut().zip(&judged) {
+        class.settings = Arc::clone(&judged.settings);
+    }
     let hops = mail
         .message
         .root()
         .fields()
         .filter(|field| field.is("received"))
         .count();
-    if hops > config.limits.hops {
+    if hops > limits.hops {
         return story.end_all(
             Reply::own(
                 554,
@@ -218,27 +249,16 @@ pub fn run(
     {
         return story.end_all(stopped.reply(), classes, Some(&judged), false);
     }
-    let trace = config.trace.then(|| {
-        trace::field(
-            &connection,
-            hostname,
-            with,
-            &story.line.id,
-            &clock::date_time(mail.received),
-        )
-    });
+    let date = clock::date_time(mail.received);
+    let trace = trace::field(&connection, hostname, with, &story.line.id, &date);
     let mut hand = Hand {
         pool,
-        route,
         mail: &mail,
-        limits: &config.limits.message,
+        limits: &limits.message,
         limit,
         watch,
     };
-    let used = classes
-        .iter()
-        .filter(|class| !class.recipients.is_empty())
-        .count();
+    let used = classes.len();
     let mut memory = Memory::of(ledger, client, &mail, used > 1);
     let mut ends = Ends {
         client,
@@ -246,9 +266,6 @@ pub fn run(
         of_classes: Vec::with_capacity(used),
     };
     for (index, (class, judged)) in classes.iter_mut().zip(&judged).enumerate() {
-        if class.recipients.is_empty() {
-            continue;
-        }
         let message = match &*judged.result {
             Ok(Applied {
                 message: Some(message),
@@ -257,7 +274,7 @@ pub fn run(
             _ => &mail.message,
         };
         let outgoing = Outgoing {
-            above: &trace::above(trace.as_deref(), message),
+            above: &trace::above(class.settings.trace.then_some(&trace), message),
             message: message.raw(),
         };
         let relaying = Instant::now();
@@ -299,35 +316,41 @@ fn client_of(origin: &Origin, connection: &Origin, peer: &str) -> String {
 
 /// What the rules make of the mail for one class.
 struct Judged {
+    settings: Arc<Effective>,
     plan: Plan,
     /// Shared by classes whose plans do the same.
     result: Rc<Result<Applied, Stopped>>,
 }
 
 fn judge(
-    config: &Config,
-    origin: Origin,
-    envelope: Envelope,
-    message: Vec<u8>,
+    banks: &Banks,
+    memo: &Memo,
+    mail: &Mail,
     classes: &[Class],
-) -> (Mail, Vec<Judged>) {
-    let mail = Mail {
-        origin,
-        envelope,
-        message: Message::scan(message, &config.limits.message),
-        received: clock::now(),
-    };
-    let facts = Facts::of(&mail);
-    let plans: Vec<Plan> = classes
-        .iter()
-        .map(|class| plan_class(&config.policy, &facts, class.recipients.clone()))
-        .collect();
-    drop(facts);
-    let limits = &config.limits.message;
-    let results = engine::apply_all(&config.policy, &mail, &plans, limits, Effects::Real);
-    let judged = plans.into_iter().zip(results);
-    let judged = judged.map(|(plan, result)| Judged { plan, result });
-    (mail, judged.collect())
+    limits: &Limits,
+) -> Vec<Judged> {
+    let facts = Facts::of(mail);
+    let settled = classes.iter().map(|class| {
+        let first = class.recipients.first();
+        let recipient = first.and_then(|index| mail.envelope.recipients.get(*index));
+        let path = recipient.map(|recipient| &recipient.path);
+        let standing = memo.settled(banks, &class.signature.choice, &facts, path);
+        Arc::clone(&standing.settings)
+    });
+    let settled: Vec<Arc<Effective>> = settled.collect();
+    let policies: Vec<&Policy> = settled.iter().map(|settings| &*settings.policy).collect();
+    let plans = classes.iter().zip(&policies);
+    let plans = plans.map(|(class, policy)| plan_class(policy, &facts, class.recipients.clone()));
+    let plans: Vec<Plan> = plans.collect();
+    let results = engine::apply_each(&policies, mail, &plans, limits, Effects::Real);
+    let judged = settled.into_iter().zip(plans).zip(results);
+    judged
+        .map(|((settings, plan), result)| Judged {
+            settings,
+            plan,
+            result,
+        })
+        .collect()
 }
 
 /// How it ended.
@@ -497,7 +520,6 @@ fn has_message_id(mail: &Mail) -> bool {
 /// Hands messages to the next hop.
 struct Hand<'h> {
     pool: &'h mut Pool,
-    route: &'h Route,
     mail: &'h Mail,
     limits: &'h Limits,
     limit: Option<Instant>,
@@ -517,14 +539,19 @@ impl Hand<'_> {
                 _ => return answers,
             }
         }
-        match self.address_again(recipients, mail.octets() as u64) {
+        match self.address_again(&class.route, recipients, mail.octets() as u64) {
             Ok(line) => send(class.line.insert(line), mail, self.limits, self.watch),
             Err(answer) => Answers::All(answer),
         }
     }
 
     /// The recipients were promised to the client, so whatever the next hop now says against one is temporary.
-    fn address_again(&mut self, recipients: &[usize], octets: u64) -> Result<Line, Answer> {
+    fn address_again(
+        &mut self,
+        route: &Route,
+        recipients: &[usize],
+        octets: u64,
+    ) -> Result<Line, Answer> {
         let envelope = &self.mail.envelope;
         let temporary = |answer: Answer| Answer {
             reply: answer.reply.as_temporary(),
@@ -544,7 +571,7 @@ impl Hand<'_> {
             size: Size::Exact(octets),
             limit: self.limit,
         };
-        let mut line = self.pool.begin(self.route, &opening).map_err(temporary)?;
+        let mut line = self.pool.begin(route, &opening).map_err(temporary)?;
         for recipient in recipients
             .iter()
             .filter_map(|index| envelope.recipients.get(*index))
@@ -592,8 +619,7 @@ fn send(
 }
 
 /// What is told of a mail.
-struct Story<'c> {
-    config: &'c Config,
+struct Story {
     /// All recipients of the envelope, for the log.
     to: Vec<String>,
     line: MailLine,
@@ -602,7 +628,7 @@ struct Story<'c> {
     judge: Duration,
 }
 
-impl Story<'_> {
+impl Story {
     /// No class gets the mail.
     fn end_all(
         self,
@@ -611,16 +637,9 @@ impl Story<'_> {
         judged: Option<&[Judged]>,
         panicked: bool,
     ) -> Outcome {
-        let used = classes
-            .iter()
-            .filter(|class| !class.recipients.is_empty())
-            .count();
+        let used = classes.len();
         let mut lines = Vec::with_capacity(used);
-        for (at, class) in classes
-            .iter()
-            .enumerate()
-            .filter(|(_, class)| !class.recipients.is_empty())
-        {
+        for (at, class) in classes.iter().enumerate() {
             let judged = judged.and_then(|judged| judged.get(at));
             lines.push(self.line_of(
                 class,
@@ -726,8 +745,10 @@ impl Story<'_> {
                 .filter_map(|index| self.to.get(*index).cloned())
                 .collect(),
             out,
+            bank: class.settings.path.clone(),
+            relay: class.route.next_hop.to_string(),
             class: format!("{}/{of}", number.saturating_add(1)),
-            rules: judged.map_or_else(Vec::new, |judged| rule_words(self.config, judged)),
+            rules: judged.map_or_else(Vec::new, |judged| rule_words(judged)),
             status,
             reply: reply.to_string(),
             times: Times {
@@ -742,13 +763,14 @@ impl Story<'_> {
 }
 
 /// What each rule did, as far as it had to do with the mail.
-fn rule_words(config: &Config, judged: &Judged) -> Vec<RuleWord> {
+fn rule_words(judged: &Judged) -> Vec<RuleWord> {
     let reports = (*judged.result)
         .as_ref()
         .map(|applied| applied.reports.as_slice())
         .unwrap_or_default();
     let mut words = Vec::new();
-    for (index, (rule, step)) in config
+    for (index, (rule, step)) in judged
+        .settings
         .policy
         .rules
         .iter()
