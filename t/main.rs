@@ -6,6 +6,7 @@
 //! - [`rules`]: rules at work · [`hostile`]: MIME that is an attack
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
+//! - [`archive`]: what is kept on disk
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
@@ -20,6 +21,7 @@
 //! Must never: need another program, root or the network. Such tests are in `interop/`.
 
 mod abuse;
+mod archive;
 mod cli;
 mod demo;
 mod faults;

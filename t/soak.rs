@@ -16,17 +16,20 @@ use crate::harness::hop::{Act, Luck, Stage, flaky};
 
 /// What came of one mail, once it was accepted.
 #[derive(Default)]
-struct Sent {
+pub struct Sent {
     attempts: usize,
     /// How often the connection ended between the dot and its reply: the client cannot know.
     unknown: usize,
 }
 
+/// The mail of that name.
+pub fn message(name: &str) -> String {
+    format!("From: anna@example.org\r\nMessage-ID: <{name}>\r\nSubject: {name}\r\n\r\n.{name}\r\n")
+}
+
 /// Tries until it is accepted, as an MTA does, if with less patience.
 fn send(world: &World, client: &mut Option<Client>, name: &str) -> Sent {
-    let message = format!(
-        "From: anna@example.org\r\nMessage-ID: <{name}>\r\nSubject: {name}\r\n\r\n.{name}\r\n"
-    );
+    let message = message(name);
     let mut sent = Sent::default();
     loop {
         sent.attempts += 1;
@@ -107,8 +110,13 @@ fn attempt(world: &World, client: &mut Option<Client>, name: &str, message: &[u8
     }
 }
 
-/// Sends mails from so many clients at once; returns what came of each, by name.
-fn send_all(world: &World, clients: usize, mails: usize) -> BTreeMap<String, Sent> {
+/// Sends mails from so many clients at once; returns what came of each, by name, which is `prefix` and a number.
+pub fn send_all(
+    world: &World,
+    clients: usize,
+    prefix: &str,
+    mails: usize,
+) -> BTreeMap<String, Sent> {
     let next = AtomicUsize::new(0);
     thread::scope(|scope| {
         let clients: Vec<_> = (0..clients)
@@ -121,7 +129,7 @@ fn send_all(world: &World, clients: usize, mails: usize) -> BTreeMap<String, Sen
                         if number >= mails {
                             return results;
                         }
-                        let name = format!("m{number}");
+                        let name = format!("{prefix}{number}");
                         results.push((name.clone(), send(world, &mut client, &name)));
                     }
                 })
@@ -183,7 +191,7 @@ fn a_flaky_next_hop_loses_and_doubles_nothing() {
         Act::SayAndClose(b"421 4.3.2 bye\r\n".to_vec()),
     ];
     world.hop.behave(flaky(8, 4711, &menu));
-    let sent = send_all(&world, 4, 200);
+    let sent = send_all(&world, 4, "m", 200);
     let copies = arrived(&world);
     assert_eq!(account(&sent, &copies, 200), 0, "copies too many");
     assert!(
@@ -200,7 +208,7 @@ fn a_flaky_next_hop_loses_and_doubles_nothing() {
             Act::Normal
         }
     });
-    let sent = send_all(&world, 4, 100);
+    let sent = send_all(&world, 4, "m", 100);
     // A mail whose reply came is not brought again.
     let answered = |name: &String| {
         world.hop.see(|record| {
@@ -261,7 +269,7 @@ fn the_soak() {
             }
             killed
         });
-        let sent = send_all(&world, 20, mails);
+        let sent = send_all(&world, 20, "m", mails);
         over.store(true, Ordering::Relaxed);
         (sent, killer.join().expect("the killer"))
     });

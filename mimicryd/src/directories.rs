@@ -9,7 +9,7 @@
 use std::fs::Metadata;
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mimicry_core::config::{Config, Mistakes};
 use nix::unistd::{AccessFlags, Uid, User, access};
@@ -23,14 +23,16 @@ pub fn check(config: &Config) -> Result<(), Mistakes> {
     config.judge_directories(&|path| judge(path, user))
 }
 
-/// Tells whether the calling process, a worker, can write to each of them, whatever stands above it.
-pub fn reach(config: &Config) -> Result<(), String> {
+/// Says so when the calling process, a worker, cannot write to one of them, whatever stands above it. It serves all the same: each rule
+/// decides what becomes of a mail that cannot be kept, and other mail has nothing to do with it.
+pub fn reach(config: &Config) {
     let flags = AccessFlags::R_OK | AccessFlags::W_OK | AccessFlags::X_OK;
-    for path in config.directories_in_use().map(|declared| &declared.path) {
-        access(path, flags)
-            .map_err(|error| format!("cannot write to {}: {error}", path.display()))?;
+    for declared in config.directories_in_use() {
+        if let Err(error) = access(&declared.path, flags) {
+            let (rule, path) = (&declared.rule, declared.path.display());
+            log::warn!("{rule}: cannot write to {path}: {error}");
+        }
     }
-    Ok(())
 }
 
 /// The user that the workers run as.
@@ -56,6 +58,10 @@ fn judge(path: &Path, user: Uid) -> Result<(), (String, String)> {
     if !facts.is_dir() {
         return Err((format!("{shown} is no directory"), make));
     }
+    if let Some(closed) = closed_above(path, user) {
+        let what = format!("{shown} is out of reach for {name}, whom the workers run as");
+        return Err((what, format!("chmod a+x {}", closed.display())));
+    }
     if let Some(wrong) = wrong(&facts, user, &name) {
         return Err((
             format!("{shown} {wrong}"),
@@ -63,6 +69,23 @@ fn judge(path: &Path, user: Uid) -> Result<(), (String, String)> {
         ));
     }
     Ok(())
+}
+
+/// A directory above it that this user may hardly enter. Groups are not looked up: where they matter, a worker says what it
+/// cannot do.
+fn closed_above(path: &Path, user: Uid) -> Option<PathBuf> {
+    let path = path.canonicalize().ok()?;
+    let is_closed = |above: &&Path| {
+        std::fs::metadata(above).is_ok_and(|facts| {
+            let enter = if facts.uid() == user.as_raw() {
+                0o100
+            } else {
+                0o011
+            };
+            !user.is_root() && facts.mode() & enter == 0
+        })
+    };
+    path.ancestors().skip(1).find(is_closed).map(PathBuf::from)
 }
 
 fn wrong(facts: &Metadata, user: Uid, name: &str) -> Option<String> {
