@@ -70,7 +70,7 @@ work, number = sys.argv[1], int(sys.argv[2])
 sent = sorted({open(f"{work}/sent.{n}", "rb").read() for n in range(number)})
 (folder,) = glob.glob(f"{work}/maildir/20*")
 box = mailbox.Maildir(folder, create=False)
-assert sorted(box.get_bytes(key) for key in box) == sent, (len(box), len(sent))
+assert sorted(box.get_bytes(key) for key in box.keys()) == sent, (len(box), len(sent))
 for path in glob.glob(f"{folder}/sidecar/*.json"):
     facts = json.load(open(path))
     assert facts["recipients"][0]["address"] == "tom@example.net", facts
@@ -81,7 +81,7 @@ assert sorted(gzip.open(path).read() for path in files) == sent
 # Python knows no mboxrd: the quoting is taken back here.
 box = mailbox.mbox(f"{work}/mbox/mbox", create=False)
 unquote = lambda octets: re.sub(rb"^>(>*From )", rb"\1", octets, flags=re.M)
-read = sorted(unquote(box.get_bytes(key)).replace(b"\n", b"\r\n") for key in box)
+read = sorted(unquote(box.get_bytes(key)).replace(b"\n", b"\r\n") for key in box.keys())
 assert read == sent, (len(read), len(sent))
 PYTHON
 ok "$number mails in a Maildir, in an mbox and in gzip files, as they were sent"
