@@ -89,7 +89,7 @@ gzip -t "$work"/files/example.org/*.gz || fail "gzip -t"
 stop_mimicryd
 
 full() {
-    sed "s|LAYOUT|$1|" >"$work/mimicry.toml" <<TOML
+    sed "s|LAYOUT|$1|g" >"$work/mimicry.toml" <<TOML
 $(cat "$work/base.toml")
 [[rule]]
 name = "required"

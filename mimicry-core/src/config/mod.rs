@@ -177,6 +177,9 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
     Ok(())
 }
 
+/// What is wrong with a directory, and what would be right.
+pub type WrongDirectory = (String, String);
+
 impl Config {
     /// The settings of `relay` for every next hop that a mail may have; the first is the base's, if it has one.
     pub fn relays(&self) -> Vec<Relay> {
@@ -222,7 +225,7 @@ impl Config {
     /// is wrong and what would be right.
     pub fn judge_directories(
         &self,
-        judge: &dyn Fn(&Path) -> Result<(), (String, String)>,
+        judge: &dyn Fn(&Path) -> Result<(), WrongDirectory>,
     ) -> Result<(), Mistakes> {
         let mut complaints = Complaints::default();
         for declared in self.directories_in_use() {
