@@ -67,6 +67,14 @@ fn send(daemon: &Daemon, to: &[&str], message: &[u8]) -> Reply {
     client.mail(FROM, to, message)
 }
 
+/// A mail that is not another one's retry.
+fn numbered(number: usize) -> Vec<u8> {
+    let id = format!("Message-ID: <{number}@example.org>");
+    String::from_utf8_lossy(PLAIN)
+        .replace("Message-ID: <plain@example.org>", &id)
+        .into_bytes()
+}
+
 /// Who has it, in the order of the mails that the next hop took.
 fn recipients(hop: &Hop) -> Vec<String> {
     hop.mails()
@@ -126,7 +134,7 @@ fn mixed_replies_of_an_lmtp_next_hop_are_a_4xx() {
             let (hop, daemon, _socket) = world(&format!(
                 "next_hop = \"lmtp://{target}\"\nlmtp_partial = \"{partial}\""
             ));
-            for (act, expected) in [
+            for (number, (act, expected)) in [
                 (Act::Say(b"452 4.2.2 full\r\n".to_vec()), "452 4.2.2 full"),
                 (
                     Act::Say(b"450-4.2.2 a\r\n450 4.2.2 b\r\n".to_vec()),
@@ -134,18 +142,26 @@ fn mixed_replies_of_an_lmtp_next_hop_are_a_4xx() {
                 ),
                 (Act::Say(b"what?\r\n".to_vec()), "451 4.5.0 "),
                 (Act::Close, "451 4.4.2 "),
-            ] {
+            ]
+            .into_iter()
+            .enumerate()
+            {
                 hop.behave(move |moment| match moment.line.contains("three@") {
                     true if moment.stage == Stage::Dot => act.clone(),
                     _ => Act::Normal,
                 });
-                let reply = send(&daemon, THREE, PLAIN);
+                let mail = numbered(number);
+                let reply = send(&daemon, THREE, &mail);
                 assert!(
                     reply.to_string().starts_with(expected),
                     "{partial} {target}: {reply}"
                 );
                 // Whoever is not the last has it; nobody else is said to have it.
                 assert_eq!(recipients(&hop), THREE[..2], "{partial} {target}: {reply}");
+                // The retry is for who has not got it.
+                hop.behave_well();
+                assert!(send(&daemon, THREE, &mail).is_done());
+                assert_eq!(recipients(&hop), THREE[2..], "{partial} {target}: {reply}");
             }
             // All refused for good.
             hop.at(Stage::Dot, Act::Say(b"552 5.2.2 too big\r\n".to_vec()));
@@ -282,7 +298,7 @@ fn the_daemon_logs_in() {
         errors: &["cannot be used as configured", "configuration refused"],
         ..Setup::default()
     };
-    let mut daemon = Daemon::start(&setup, &hop);
+    let daemon = Daemon::start(&setup, &hop);
     assert!(send(&daemon, THREE, PLAIN).is_done());
     assert_eq!(hop.count("AUTH PLAIN AG1lAHMgZSBjcmV0"), 1);
     // A login that is refused defers every mail, and is logged once, without the password.

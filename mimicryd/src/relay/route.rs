@@ -61,14 +61,20 @@ impl Route {
     /// Must each recipient have a transaction of its own, because a client that speaks `client` hears one reply for all of
     /// them while the next hop gives one for each?
     pub fn is_one_by_one(&self, client: Protocol) -> bool {
-        let speaks_lmtp = matches!(
+        self.replies_per_recipient()
+            && client == Protocol::Smtp
+            && self.lmtp_partial == LmtpPartial::Single
+    }
+
+    /// Does the next hop say behind the final dot what becomes of each recipient?
+    pub fn replies_per_recipient(&self) -> bool {
+        matches!(
             self.next_hop,
             NextHop::Server {
                 protocol: Protocol::Lmtp,
                 ..
             }
-        );
-        speaks_lmtp && client == Protocol::Smtp && self.lmtp_partial == LmtpPartial::Single
+        )
     }
 
     pub fn security(&self) -> Security {

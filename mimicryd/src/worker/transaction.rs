@@ -259,7 +259,10 @@ pub fn run(
         watch,
     };
     let used = classes.len();
-    let mut memory = Memory::of(ledger, client, &mail, used > 1);
+    // An LMTP next hop may take the mail for some recipients of a class.
+    let in_part = |class: &Class| class.route.replies_per_recipient() && class.recipients.len() > 1;
+    let may_split = used > 1 || classes.iter().any(in_part);
+    let mut memory = Memory::of(ledger, client, &mail, may_split);
     let mut ends = Ends {
         client,
         of_recipients: vec![None; mail.envelope.recipients.len()],
