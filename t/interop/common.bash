@@ -113,6 +113,19 @@ free_port() {
     printf -v "$1" %s "$port"
 }
 
+# begin: what a step around an MTA wants first. The MTA listens on $port_smtp, mimicryd on $port_in, and it hands on to
+# $port_back.
+begin() {
+    need swaks swaks
+    need_root
+    need_mimicryd
+    free_port port_smtp
+    free_port port_in
+    free_port port_back
+    footer="Sent by Example Ltd, no. 123456"
+    samples=$root/t/mail
+}
+
 # write_config FOOTER [LISTEN_SETTING]: $work/mimicry.toml, for $port_in to $port_back.
 write_config() {
     cat >"$work/mimicry.toml" <<TOML
@@ -127,7 +140,7 @@ drain_timeout = "5s"
 target = "file:$work/mimicry.log"
 
 [[listen]]
-name = "from-postfix"
+name = "from-mta"
 address = "127.0.0.1:$port_in"
 ${2-}
 
@@ -212,6 +225,46 @@ CF
         "$postfix_dir/main.cf" "$postfix_dir/master.cf"
 }
 
+# new_jail PACKAGE USER...: $jail, a root of its own with the files of a Debian package, the libraries that they need, a
+# shell and these users. For packages that cannot be installed beside Postfix. Nobody outside has a name in it.
+new_jail() {
+    local package=$1 depends library node user number=901
+    shift
+    jail=$work/jail
+    mkdir -p "$jail"/{bin,dev,etc,home,run,tmp,var/run,var/spool} "$work/deb" "$work/mail"
+    echo "fetching $package"
+    (cd "$work/deb" && { apt-get download -qq "$package" || { apt-get update -qq && apt-get download -qq "$package"; }; }) \
+        >"$work/download.log" 2>&1 || fail "$package cannot be fetched: $(cat "$work/download.log")"
+    dpkg -x "$work/deb/$package"_*.deb "$jail"
+    depends=$(dpkg-deb -f "$work/deb/$package"_*.deb Depends | tr ',' '\n' | sed -n 's/^ *\(lib[^ |]*\).*/\1/p')
+    for library in $depends; do
+        dpkg -s "$library" >/dev/null 2>&1 || install_package "$library"
+    done
+    cp "$(command -v dash)" "$jail/bin/sh"
+    find "$jail" -type f -perm -u+x -exec ldd {} ';' >"$work/ldd" 2>/dev/null || :
+    ! grep "not found" "$work/ldd" || fail "the libraries of $package cannot be installed"
+    grep -o '/[^ ]*\.so[^ ]*' "$work/ldd" | sort -u >"$work/libraries"
+    while read -r library; do cp -L --parents "$library" "$jail"; done <"$work/libraries"
+    for node in null:3 zero:5 random:8 urandom:9; do
+        mknod -m 666 "$jail/dev/${node%:*}" c 1 "${node#*:}"
+    done
+    chmod 1777 "$jail/tmp"
+    echo "127.0.0.1 localhost" >"$jail/etc/hosts"
+    echo "mx.example.net" >"$jail/etc/mailname"
+    echo "smtp 25/tcp" >"$jail/etc/services"
+    echo "root:x:0:0:root:/:/bin/sh" >"$jail/etc/passwd"
+    echo "root:x:0:" >"$jail/etc/group"
+    for user; do
+        echo "$user:x:$number:$number:$user:/home/$user:/bin/sh" >>"$jail/etc/passwd"
+        echo "$user:x:$number:" >>"$jail/etc/group"
+        mkdir -p "$jail/home/$user"
+        chown "$number:$number" "$jail/home/$user"
+        # Where has_mail looks.
+        ln -s "$jail/home/$user/Maildir" "$work/mail/$user"
+        number=$((number + 1))
+    done
+}
+
 start_postfix() {
     # What an earlier line sets and a sample sets again, Postfix warns of; nothing else may be wrong.
     postfix -c "$postfix_dir" check >"$work/check.log" 2>&1 || fail "postfix check: $(cat "$work/check.log")"
@@ -223,11 +276,11 @@ start_postfix() {
 
 stop_postfix() { postfix -c "$postfix_dir" stop; }
 
-# send FILE FROM TO [SWAKS_OPTION...]: octet for octet, as swaks alone would not.
+# send FILE FROM TO [SWAKS_OPTION...]: octet for octet, as swaks alone would not. The line end behind the last dot is its.
 send() {
     local file=$1 from=$2 to=$3
     shift 3
-    { sed 's/^\./../' "$file"; printf '.\r\n'; } >"$work/data.eml"
+    { sed 's/^\./../' "$file"; printf .; } >"$work/data.eml"
     swaks --server 127.0.0.1 --port "$port_smtp" --helo client.example.org --from "$from" --to "$to" \
         --data "@$work/data.eml" --no-data-fixup "$@" >"$work/swaks.log" 2>&1
 }
@@ -243,6 +296,37 @@ delivered() {
 }
 
 has_mail() { compgen -G "$work/mail/$1/new/*"; }
+
+# text_mail: the footer comes once.
+text_mail() {
+    send "$samples/demo-text.eml" anna@example.org tom@example.net || fail "the text mail was not taken"
+    delivered tom
+    (($(times "$footer" "$mail") == 1)) || fail "the text mail has the footer $(times "$footer" "$mail") times"
+    ok "text mail: the footer is there once"
+}
+
+# newsletter: the footer comes once into each variant, and the attachments are as they were.
+newsletter() {
+    send "$samples/demo-newsletter.eml" news@mail.example.org tom@example.net || fail "the newsletter was not taken"
+    delivered tom
+    (($(times "$footer" "$mail") == 2)) || fail "the newsletter has the footer $(times "$footer" "$mail") times, not once in text and once in HTML"
+    (($(times "<p>$footer</p>" "$mail") == 1)) || fail "the newsletter's HTML has no footer of its own"
+    # The second delimiter begins the first attachment.
+    as_stored "$samples/demo-newsletter.eml" | from_line 2 --=_news_2024_05 >"$work/attachments"
+    from_line 2 --=_news_2024_05 <"$mail" >"$work/attachments.delivered"
+    (($(wc -c <"$work/attachments") > 4000)) || fail "the newsletter has no attachments to compare"
+    cmp "$work/attachments" "$work/attachments.delivered" || fail "the attachments were changed"
+    ok "newsletter: the footer is once in text and once in HTML, attachments are as they were"
+}
+
+# signed_mail: every octet below the trace fields is as it was.
+signed_mail() {
+    send "$samples/demo-pgp-signed.eml" anna@example.org tom@example.net || fail "the signed mail was not taken"
+    delivered tom
+    as_stored "$samples/demo-pgp-signed.eml" >"$work/signed"
+    tail -c "$(wc -c <"$work/signed")" "$mail" | cmp "$work/signed" - || fail "the signed mail was changed"
+    ok "PGP-signed mail: every octet below the trace fields is as it was"
+}
 
 # How often the text is in the file.
 times() { grep -o -F -e "$1" "$2" | wc -l; }
