@@ -1,0 +1,63 @@
+#!/bin/bash
+# OpenSMTPD, mimicryd, OpenSMTPD, maildir, set up by the sample in etc/opensmtpd: the footer comes once, the rest stays.
+. "$(dirname "$0")/common.bash"
+
+begin
+write_config "$footer"
+# mimicryd(8), WITH OPENSMTPD: it refuses a second EHLO.
+sed -i 's|^next_hop = .*|&\ntls = "may"|' "$work/mimicry.toml"
+new_jail opensmtpd opensmtpd opensmtpq tom eva
+
+mkdir -p "$jail/var/lib/opensmtpd/empty"
+# What stands in the package's script that makes it setgid.
+chgrp 902 "$jail/usr/sbin/smtpctl"
+chmod 2755 "$jail/usr/sbin/smtpctl"
+sed "s/\\b10025\\b/$port_in/; s/\\b10026\\b/$port_back/; s/0\\.0\\.0\\.0 port 25\\b/127.0.0.1 port $port_smtp/" \
+    "$root/etc/opensmtpd/smtpd.conf" >"$jail/etc/smtpd.conf"
+log=$work/opensmtpd.log
+
+start_opensmtpd() {
+    chroot "$jail" /usr/sbin/smtpd -n >"$work/check.log" 2>&1 || fail "smtpd.conf: $(cat "$work/check.log")"
+    at_end+=(stop_opensmtpd)
+    chroot "$jail" /usr/sbin/smtpd -d -v >"$log" 2>&1 &
+    smtpd=$!
+    wait_for 10 listens "$port_smtp"
+    wait_for 10 listens "$port_back"
+}
+
+stop_opensmtpd() {
+    kill "$smtpd"
+    wait "$smtpd"
+}
+
+start_opensmtpd
+start_mimicryd
+
+text_mail
+(($(times "(OpenSMTPD)" "$mail") == 2)) || fail "the text mail did not go through OpenSMTPD twice"
+newsletter
+signed_mail
+
+send "$samples/demo-text.eml" anna@example.org tom@example.net,eva@example.net || fail "the mail to two was not taken"
+for who in tom eva; do
+    delivered "$who"
+    (($(times "$footer" "$mail") == 1)) || fail "$who has the footer $(times "$footer" "$mail") times"
+done
+ok "two recipients: each has one mail with one footer"
+
+# The port that mail comes in by does not know the users.
+send "$samples/demo-text.eml" tom@example.net nobody@example.net || fail "the mail that is to bounce was not taken"
+delivered tom
+grep -q "550 Invalid recipient" "$mail" || fail "the bounce does not quote the next hop"
+ok "refused for good when it comes back: the sender has a bounce in the next hop's words"
+
+# Without mimicryd mail waits in the queue, and comes when it is back.
+stop_mimicryd >/dev/null
+send "$samples/demo-text.eml" anna@example.org tom@example.net || fail "OpenSMTPD takes no mail while mimicryd is away"
+wait_for 15 grep -q 'mta delivery .*result="TempFail"' "$log"
+"$mimicryd" run -c "$work/mimicry.toml"
+chroot "$jail" /usr/sbin/smtpctl schedule all >"$work/schedule.log" 2>&1 || :
+chroot "$jail" /usr/sbin/smtpctl resume route all >>"$work/schedule.log" 2>&1 || :
+delivered tom
+(($(times "$footer" "$mail") == 1)) || fail "the mail that waited has the footer $(times "$footer" "$mail") times"
+ok "mimicryd away: the mail waits and comes with its footer, once"
