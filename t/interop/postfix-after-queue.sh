@@ -4,7 +4,14 @@
 
 need postfix postfix
 begin
-write_config "$footer"
+write_config "$footer" 'xforward_clients = ["127.0.0.0/8"]'
+cat >>"$work/mimicry.toml" <<TOML
+[[rule]]
+name = "by client"
+plugin = "disclaim"
+match = { client = "127.0.0.77" }
+options = { text = "From seventy-seven" }
+TOML
 
 # The port that mail comes in by; the samples have the rest.
 {
@@ -33,6 +40,14 @@ delivered tom
 delivered eva
 (($(times "$footer" "$mail") == 1)) || fail "the second of two recipients has the footer $(times "$footer" "$mail") times"
 ok "two recipients: each has one mail with one footer"
+
+send "$samples/demo-text.eml" anna@example.org tom@example.net --local-interface 127.0.0.77 || fail "the mail of another client was not taken"
+delivered tom
+(($(times "From seventy-seven" "$mail") == 1)) || fail "the rule on the client did not hold"
+grep -q "client=127\.0\.0\.77 " "$work/mimicry.log" || fail "the log does not have the client"
+(($(grep -c "client=127\.0\.0\.77 .*by client" "$work/mimicry.log") == 1)) || fail "the rule held for another client"
+grep -q "orig_client=.*127\.0\.0\.77" "$work/postfix.log" || fail "Postfix was not told the client"
+ok "XFORWARD: a rule on the client sees the real one, and the way back is told"
 
 # Without mimicryd mail waits in the queue, and comes when it is back.
 stop_mimicryd >/dev/null
