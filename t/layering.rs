@@ -124,13 +124,30 @@ fn nobody_imports_what_the_design_forbids() {
             let source = fs::read_to_string(&file).unwrap();
             for (number, line) in program(&file, &source).lines().enumerate() {
                 let code = line.split("//").next().unwrap();
-                for word in never.words.iter().filter(|word| code.contains(*word)) {
+                for word in never.words.iter().filter(|word| holds(code, word)) {
                     found.push(format!("{name}:{}: {word}: {}", number + 1, never.why));
                 }
             }
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// A word that begins within another is none: `unix::fs` is not of the crate nix.
+fn holds(code: &str, word: &str) -> bool {
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    code.match_indices(word)
+        .any(|(at, _)| !code[..at].ends_with(is_name))
+}
+
+#[test]
+fn a_word_is_found_where_it_begins() {
+    assert!(holds("use nix::unistd;", "nix::") && holds("    nix::poll()", "nix::"));
+    assert!(!holds("use std::os::unix::fs::PermissionsExt;", "nix::"));
+    assert!(holds(
+        "std::os::unix::net::UnixStream",
+        "std::os::unix::net"
+    ));
 }
 
 /// Every file of plugins in the crate's root is a plugin: it imports `crate::shared` and no other.
