@@ -262,9 +262,11 @@ fn every_sample_of_the_manual_is_the_file_without_its_comments() {
             }
         }
     }
-    for (name, _) in files("etc/postfix", ".cf") {
-        let path = format!("etc/postfix/{name}");
-        assert!(quoted.contains(&path), "{path} is in no page");
+    for directory in ["etc/postfix", "etc/exim", "etc/opensmtpd", "etc/haproxy"] {
+        for (name, _) in files(directory, "") {
+            let path = format!("{directory}/{name}");
+            assert!(quoted.contains(&path), "{path} is in no page");
+        }
     }
 }
 
