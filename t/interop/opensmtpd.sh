@@ -4,8 +4,6 @@
 
 begin
 write_config "$footer"
-# mimicryd(8), WITH OPENSMTPD: it refuses a second EHLO.
-sed -i 's|^next_hop = .*|&\ntls = "may"|' "$work/mimicry.toml"
 new_jail opensmtpd opensmtpd opensmtpq tom eva
 
 mkdir -p "$jail/var/lib/opensmtpd/empty"

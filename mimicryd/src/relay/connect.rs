@@ -2,7 +2,7 @@
 //!
 //! | next hop | client |
 //! |---|---|
-//! | `smtp://host`, without TLS | lettre's connection (`smtp.rs`) |
+//! | `smtp://host`, without TLS | lettre's connection (`smtp.rs`); ours where the server refuses the EHLO or the second EHLO of lettre |
 //! | `smtp://host` with STARTTLS, `smtps://`, `lmtp://`, any unix socket | ours (`wire.rs`) |
 //! | `maildir:///path` | none: a directory (`maildir.rs`) |
 //!
@@ -47,7 +47,16 @@ pub fn connect(
             for address in addresses {
                 let by_lettre = *protocol == Protocol::Smtp && route.security() == Security::Clear;
                 let connected = match by_lettre {
-                    true => connect_by_lettre(route, *address, keys, limit),
+                    true => connect_by_lettre(route, *address, keys, limit).or_else(|answer| {
+                        match answer.cause {
+                            // It knows only HELO, or takes one EHLO and no second one (OpenSMTPD).
+                            Cause::Said => {
+                                let place = Place::Tcp(*address);
+                                connect_by_wire(route, *protocol, place, keys, limit)
+                            }
+                            _ => Err(answer),
+                        }
+                    }),
                     false => connect_by_wire(route, *protocol, Place::Tcp(*address), keys, limit),
                 };
                 match connected {

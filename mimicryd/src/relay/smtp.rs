@@ -23,7 +23,7 @@
 //!
 //! Known limits: the greeting and the reply to the first EHLO are read by lettre alone, within the smaller of `connect` and
 //! `helo` for each read, without a deadline in all; a dripping greeting is bounded by the master's watch over the transaction.
-//! There is no falling back to HELO. A surplus that arrives between our look and lettre's reading and is not a whole line
+//! There is no falling back to HELO here: `connect.rs` takes the other client then. A surplus that arrives between our look and lettre's reading and is not a whole line
 //! yet is lost in lettre's buffer; its rest makes the next reply unreadable or stands before the next command: a 4xx both times.
 //! A reply that comes within the microseconds between our last look and the writing of the dot is not counted, but the dot
 //! leaves: a 4xx that may double.
