@@ -662,7 +662,7 @@ fn json_has_the_documented_keys() {
         ),
         (
             &document["classes"][0],
-            "gone octets parts recipients result rules text",
+            "bank gone octets parts recipients result rules settings text",
         ),
         (
             &document["classes"][0]["rules"][0],

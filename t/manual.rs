@@ -554,9 +554,11 @@ fn shows(lines: &[&str], name: &str, default: Option<&str>) -> bool {
             .iter()
             .filter(|line| line.starts_with(&format!("{table} = {{")));
         return within.into_iter().any(|line| {
-            let wanted = format!(" {key} = {}", default.unwrap_or_default());
-            line.split(['{', ',', '}'])
-                .any(|piece| piece.trim_end() == wanted)
+            let start = format!(" {key} = ");
+            line.split(['{', ',', '}']).any(|piece| {
+                let value = piece.strip_prefix(&start).map(str::trim_end);
+                value.is_some_and(|value| default.is_none_or(|default| value == default))
+            })
         });
     }
     match default {

@@ -212,13 +212,10 @@ impl Config {
         Err(mistakes(&self.path, "", complaints))
     }
 
-    /// The directories that rules in force write to.
+    /// The directories that rules write to which act for any mail, in the base or by a bank.
     pub fn directories_in_use(&self) -> impl Iterator<Item = &Declared> {
-        let in_force = |declared: &&Declared| {
-            let rule = self.policy.rule(&declared.rule);
-            rule.is_some_and(|rule| rule.mode == crate::rule::Mode::Enforce)
-        };
-        self.directories.iter().filter(in_force)
+        let acts = |declared: &&Declared| self.banks.may_act(&declared.rule);
+        self.directories.iter().filter(acts)
     }
 
     /// Has each directory that a rule writes to looked at, by somebody who may look at the disk: the result of `judge` is what

@@ -217,6 +217,16 @@ impl Banks {
         })
     }
 
+    /// May this rule act on some mail, in the base or by a bank?
+    pub fn may_act(&self, name: &str) -> bool {
+        let all: Vec<usize> = (0..self.banks.len()).collect();
+        let choice = Choice {
+            applied: Vec::new(),
+            pending: all,
+        };
+        self.reach(&choice).iter().any(|rule| rule.name == name)
+    }
+
     /// The base and the banks' settings, in the order in which they are laid, each with the bank it is of; `None` = the base.
     fn layers<'b>(
         &'b self,
@@ -247,11 +257,16 @@ impl Banks {
     /// Rules that depend on the recipient and may come to act: by the banks that apply, and by those that are decided on when
     /// the message is in. All of them tell recipients apart, because classes are made before that.
     fn candidates(&self, choice: &Choice, effective: &Effective) -> Vec<Arc<Rule>> {
-        let own = effective.policy.rules.iter().map(Arc::clone);
-        let mut rules: Vec<Arc<Rule>> = own.filter(|rule| rule.depends_on_recipient()).collect();
-        if choice.pending.is_empty() {
-            return rules;
-        }
+        let mut rules = match choice.pending.is_empty() {
+            true => effective.policy.rules.clone(),
+            false => self.reach(choice),
+        };
+        rules.retain(|rule| rule.depends_on_recipient());
+        rules
+    }
+
+    /// The rules that may come to act by the banks that apply and by any of those that are pending.
+    fn reach(&self, choice: &Choice) -> Vec<Arc<Rule>> {
         let mut named = self.rules_of(&choice.applied);
         let mut modes = vec![self.mode_of(&choice.applied)];
         for (layer, _) in choice
@@ -262,16 +277,14 @@ impl Banks {
             named.extend(layer.rules.iter().flatten().chain(&layer.rules_add));
             modes.extend(layer.values.text("mode").and_then(Mode::from_word));
         }
-        let acts = modes.contains(&Mode::Enforce);
-        rules = named
-            .into_iter()
-            .filter_map(|index| self.rules.get(index))
-            .filter(|listed| {
-                acts && listed.mode == Mode::Enforce && listed.rule.depends_on_recipient()
-            })
+        if !modes.contains(&Mode::Enforce) {
+            return Vec::new();
+        }
+        let listed = named.into_iter().filter_map(|index| self.rules.get(index));
+        let acting = listed.filter(|listed| listed.mode == Mode::Enforce);
+        acting
             .map(|listed| listed.under(Mode::Enforce, None))
-            .collect();
-        rules
+            .collect()
     }
 
     fn mode_of(&self, applied: &[usize]) -> Mode {

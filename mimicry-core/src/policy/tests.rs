@@ -703,3 +703,59 @@ fn every_next_hop_and_the_largest_mail_are_known_beforehand() {
     let choice = small.banks.choose(&Known::at_connect(&origin));
     assert_eq!(small.banks.largest_mail(&choice), 5 << 20);
 }
+
+#[test]
+fn a_rule_may_act_if_any_mail_can_have_it() {
+    for (banks, acting) in [
+        ("", "one three four for_r x_for_s"),
+        (
+            "A when.sender='@x$' mode='shadow'",
+            "one three four for_r x_for_s",
+        ),
+        (
+            "A when.sender='@x$' rules_add=['two']",
+            "one three four for_r x_for_s",
+        ),
+    ] {
+        let config = parsed(banks);
+        let names = ["one", "two", "three", "four", "for_r", "x_for_s"];
+        let found: Vec<&str> = names
+            .into_iter()
+            .filter(|name| config.banks.may_act(name))
+            .collect();
+        assert_eq!(found.join(" "), acting, "{banks}");
+    }
+    let source = |mode: &str, bank: &str| {
+        format!(
+            "mode = \"{mode}\"\nrules = \"a\"\n[[rule]]\nname = \"a\"\nplugin = \"guard\"\n[[rule]]\nname = \"b\"\nplugin = \"guard\"\n{bank}"
+        )
+    };
+    for (mode, bank, acting) in [
+        ("enforce", "", "a"),
+        ("shadow", "", ""),
+        (
+            "shadow",
+            "[[bank]]\nname = \"x\"\nwhen.sender = \"x\"\nmode = \"enforce\"\n",
+            "a",
+        ),
+        (
+            "enforce",
+            "[[bank]]\nname = \"x\"\nwhen.sender = \"x\"\nrules_add = \"b\"\n",
+            "a b",
+        ),
+    ] {
+        let read = |_: &FilePath| Err(std::io::ErrorKind::NotFound.into());
+        let config = parse(
+            &source(mode, bank),
+            FilePath::new("/m.toml"),
+            REGISTRY,
+            &read,
+        )
+        .unwrap();
+        let found: Vec<&str> = ["a", "b"]
+            .into_iter()
+            .filter(|name| config.banks.may_act(name))
+            .collect();
+        assert_eq!(found.join(" "), acting, "{mode} {bank}");
+    }
+}
