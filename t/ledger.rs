@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, kill};
 
-use crate::harness::daemon::{PLAIN, Setup, World, eventually};
-use crate::harness::hop::{Act, Stage};
+use crate::harness::client::{Client, Outcome};
+use crate::harness::daemon::{PLAIN, Setup, World, eventually, workers_of};
+use crate::harness::hop::{Act, Luck, Stage, flaky};
 use crate::harness::{FOOTER, contains};
 
 /// With [`FOOTER`]: one class with a footer, one with a tag, one with neither.
@@ -224,4 +228,115 @@ fn the_ledger_outlives_the_daemon() {
     let reply = world.client().mail("anna@example.org", TO, PLAIN);
     assert!(reply.is_done(), "{reply}");
     assert_eq!(copies(&world), once_each());
+}
+
+/// The recipients of a mail of that name, each in a class of its own.
+fn recipients_of(name: &str) -> [String; 3] {
+    [
+        format!("{name}@example.net"),
+        format!("{name}@inside.example"),
+        format!("tag@{name}.inside.example"),
+    ]
+}
+
+/// Tries until it is accepted; returns how often the connection ended where nobody can know what became of the mail.
+fn send(world: &World, name: &str) -> usize {
+    let message = crate::soak::message(name);
+    let to = recipients_of(name);
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let mut unknown = 0;
+    for _ in 0..500 {
+        let Ok(mut client) = Client::try_connect(world.address()) else {
+            continue;
+        };
+        if !client.try_reply().is_ok_and(|reply| reply.code == 220)
+            || client.try_ask(b"EHLO client.test").is_err()
+        {
+            continue;
+        }
+        match client.attempt("anna@example.org", &to, message.as_bytes()) {
+            Outcome::Accepted(_) => return unknown,
+            Outcome::Kept(Some(_)) => {}
+            Outcome::Kept(None) => unknown += 1,
+            Outcome::Refused(reply) => panic!("{name} is refused: {reply}"),
+        }
+    }
+    panic!("{name} is not accepted");
+}
+
+// T65, T124
+#[test]
+fn many_mails_of_several_classes_while_the_next_hop_fails_and_workers_die() {
+    let mails = match std::env::var_os("MIMICRY_LONG").is_some() {
+        true => 20_000,
+        false => 300,
+    };
+    for killing in [false, true] {
+        let mut world = world(Setup {
+            daemon: "workers = { min = 4, max = 20, spare = 2 }",
+            errors: &["was killed by SIG"],
+            ..Setup::default()
+        });
+        let menu = [Act::Say(b"451 4.3.0 not now\r\n".to_vec()), Act::Close];
+        world.hop.behave(flaky(15, 4713, &menu));
+        let pid = world.daemon().pid();
+        let over = AtomicBool::new(false);
+        let next = AtomicUsize::new(0);
+        let unknown: BTreeMap<String, usize> = thread::scope(|scope| {
+            if killing {
+                scope.spawn(|| {
+                    let mut luck = Luck(11);
+                    while !over.load(Ordering::Relaxed) {
+                        thread::sleep(Duration::from_millis(50));
+                        let workers = workers_of(pid);
+                        let pick = usize::try_from(luck.below(1000)).unwrap_or(0);
+                        if let Some(victim) = workers.get(pick % workers.len().max(1)) {
+                            let _ = kill(*victim, Signal::SIGKILL);
+                        }
+                    }
+                });
+            }
+            let clients: Vec<_> = (0..6)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let mut sent = Vec::new();
+                        loop {
+                            let number = next.fetch_add(1, Ordering::Relaxed);
+                            if number >= mails {
+                                return sent;
+                            }
+                            let name = format!("m{number}");
+                            let unknown = send(&world, &name);
+                            sent.push((name, unknown));
+                        }
+                    })
+                })
+                .collect();
+            let sent = clients
+                .into_iter()
+                .flat_map(|client| client.join().expect("a client without a complaint"))
+                .collect();
+            over.store(true, Ordering::Relaxed);
+            sent
+        });
+        world.hop.behave_well();
+        let copies = copies(&world);
+        let mut doubled = 0;
+        for (name, unknown) in &unknown {
+            for recipient in recipients_of(name) {
+                let copies = copies.get(&recipient).copied().unwrap_or(0);
+                assert!(copies > 0, "{recipient} has lost {name}");
+                assert!(
+                    copies <= 1 + unknown,
+                    "{recipient} has {copies} copies, {unknown} unknown"
+                );
+                doubled += copies - 1;
+            }
+        }
+        let unknown: usize = unknown.values().sum();
+        eprintln!(
+            "{mails} mails of 3 classes, killing {killing}: {unknown} attempts ended unknown, {doubled} copies too many"
+        );
+        assert!(killing || doubled == 0);
+    }
 }
