@@ -87,7 +87,7 @@ fn help_is_no_mistake_and_a_mistake_is_no_help() {
     assert!(here(&["chek"]).err.contains("'check'"));
 }
 
-// man: mimicryd(8) "If it loads, one line with the number of its rules goes to standard output, and warnings go to
+// man: mimicryd(8) "If it loads, one line with the number of its rules (and banks) goes to standard output, and warnings go to
 // standard error."
 #[test]
 fn a_sound_configuration_is_summed_up() {
@@ -95,6 +95,12 @@ fn a_sound_configuration_is_summed_up() {
         (EMPTY, "m.toml: no rules, no warnings\n"),
         (IGNORE, "m.toml: 1 rule, no warnings\n"),
         (&format!("{FOOTER}{ZIP}"), "m.toml: 2 rules, no warnings\n"),
+        (
+            &format!(
+                "rules = []\n{FOOTER}{ZIP}[[bank]]\nname = \"b\"\nwhen = {{ sender = 'x' }}\nrules = [\"legal footer\", \"one archive\"]\n"
+            ),
+            "m.toml: 2 rules, 1 bank, no warnings\n",
+        ),
     ] {
         let ran = with(config, &["check"], b"");
         assert_eq!((ran.code, ran.text(), ran.err.as_str()), (0, out, ""));

@@ -138,6 +138,11 @@ impl Banks {
         &self.banks
     }
 
+    /// Those of the file, in force or not.
+    pub fn number_of_rules(&self) -> usize {
+        self.rules.len()
+    }
+
     /// The settings behind banks, given by their places in the order of the file.
     pub fn effective(&self, applied: &[usize]) -> Effective {
         let mut values = self.defaults.clone();

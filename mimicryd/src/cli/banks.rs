@@ -56,11 +56,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let origin = transaction.origin(&config)?;
     let sender = transaction.sender()?;
     let recipients = transaction.recipients()?;
-    let mail = args
-        .header_from
-        .as_ref()
-        .map(|address| mail_from(address))
-        .transpose()?;
+    let mail = args.header_from.as_ref().map(mail_from).transpose()?;
     let facts = mail.as_ref().map(Facts::of);
     let known = Known {
         origin: &origin,

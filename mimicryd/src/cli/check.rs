@@ -18,7 +18,15 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let config = args.config.load(paint)?;
     directories::check(&config).map_err(|mistakes| refusal(&mistakes, paint))?;
     let path = escape(config.path.as_os_str().as_bytes());
-    let rules = count(config.policy.rules.len(), "rule");
+    // Where there are banks, a rule may be in force in some of them only.
+    let rules = match config.banks.all().len() {
+        0 => count(config.policy.rules.len(), "rule"),
+        banks => format!(
+            "{}, {}",
+            count(config.banks.number_of_rules(), "rule"),
+            count(banks, "bank")
+        ),
+    };
     let warnings = count(config.warnings.list.len(), "warning");
     let mut output = Output::text(format!("{path}: {rules}, {warnings}\n"));
     if !config.warnings.is_empty() {

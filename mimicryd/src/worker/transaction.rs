@@ -751,7 +751,7 @@ impl Story {
             bank: class.settings.path.clone(),
             relay: class.route.next_hop.to_string(),
             class: format!("{}/{of}", number.saturating_add(1)),
-            rules: judged.map_or_else(Vec::new, |judged| rule_words(judged)),
+            rules: judged.map_or_else(Vec::new, rule_words),
             status,
             reply: reply.to_string(),
             times: Times {
