@@ -9,7 +9,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 
 use crate::harness::client::{Client, Outcome};
-use crate::harness::daemon::{PLAIN, Setup, World, eventually, workers_of};
+use crate::harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, workers_of};
 use crate::harness::hop::{Act, Luck, Stage, flaky};
 use crate::harness::{FOOTER, contains};
 
@@ -154,8 +154,8 @@ fn a_refusal_behind_a_success_names_who_is_refused() {
     assert_eq!(copies(&world), expected);
     // Refused and deferred: the client keeps the mail, and later hears of the refusal.
     world.hop.behave(|moment| match (moment.stage, moment.nth) {
-        (Stage::Dot, 5) => Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
-        (Stage::Dot, 6 | 8) => Act::Say(b"550 5.7.1 not for you\r\n".to_vec()),
+        (Stage::Dot, 1) => Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
+        (Stage::Dot, 2 | 5) => Act::Say(b"550 5.7.1 not for you\r\n".to_vec()),
         _ => Act::Normal,
     });
     let mut client = world.client();
@@ -218,7 +218,10 @@ fn without_a_spool_all_get_it_again() {
 
 #[test]
 fn the_ledger_outlives_the_daemon() {
-    let mut world = world(Setup::default());
+    let mut world = world(Setup {
+        shell: OWN_SOCKET,
+        ..Setup::default()
+    });
     at_dot(&world, 2, "451 4.3.0 not now\r\n");
     let reply = world.client().mail("anna@example.org", TO, PLAIN);
     assert!(reply.is_temporary(), "{reply}");
