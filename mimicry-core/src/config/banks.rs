@@ -9,10 +9,11 @@ use crate::policy::{Bank, Layer};
 use crate::rule::Filters;
 use crate::rule::filter::{Filter, Level};
 
-use super::build::{Draft, Force, Said, Surroundings, filters, named, names};
+use super::build::{Draft, Said, Surroundings, filters};
 use super::diag::line_number;
 use super::endpoint::{ListenAddress, NextHop};
 use super::given::{Given, Values};
+use super::order::{Force, named, names};
 use super::read::Reader;
 use super::section::Section;
 use super::settings::{Phase, SETTINGS, Setting, replaced_by};

@@ -35,28 +35,15 @@ pub(super) struct Surroundings<'s> {
 
 /// One `[[rule]]` with what its neighbours need to know of it.
 pub(super) struct Draft<'s> {
-    section: &'s Section<'s, 's>,
+    pub(super) section: &'s Section<'s, 's>,
     pub(super) name: String,
-    rule: Option<Rule>,
+    pub(super) rule: Option<Rule>,
     /// Its own, before the setting above all tables.
-    mode: Mode,
+    pub(super) mode: Mode,
     /// No filter at all: it takes every mail.
-    takes_all: bool,
-    is_final: bool,
-    ignores_mail: bool,
-}
-
-/// Which rules are in force, for checks that look at several of them.
-#[derive(Debug, Default)]
-pub(super) struct Force {
-    /// In the base; `None` = all.
-    pub(super) base: Option<Vec<usize>>,
-    /// Those that some bank names.
-    pub(super) named: Vec<usize>,
-    /// Some bank has `rules`, so that what holds for the base need not hold for all mail.
-    pub(super) is_replaced: bool,
-    /// Some bank has `mode`.
-    pub(super) changes_mode: bool,
+    pub(super) takes_all: bool,
+    pub(super) is_final: bool,
+    pub(super) ignores_mail: bool,
 }
 
 /// Builds all rules, in the order of the file.
@@ -542,139 +529,6 @@ fn build(
                 );
             }
             None
-        }
-    }
-}
-
-/// The rules that the setting `key` of a table names, by their places; `None` = it is not there, or all of it is wrong.
-pub(super) fn named(
-    reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
-    key: &str,
-    drafts: &[Draft<'_>],
-) -> Option<Vec<usize>> {
-    let known: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
-    let places = names(reader, section, key, "rule", &known)?;
-    if !places.is_sorted() {
-        reader.complaints.warning(
-            section.key_span(key),
-            "rules are walked in the order of the file, which is another than this",
-            "change the order of the [[rule]] tables, or of the names here",
-        );
-    }
-    Some(places)
-}
-
-/// The places of names in a list of known ones; those that are unknown or named twice are complained about.
-pub(super) fn names(
-    reader: &mut Reader<'_>,
-    section: &Section<'_, '_>,
-    key: &str,
-    what: &str,
-    known: &[&str],
-) -> Option<Vec<usize>> {
-    section.node(key)?;
-    if section.is_wrong(key) {
-        return None;
-    }
-    let named = section.list(key);
-    let mut places = Vec::new();
-    for (index, name) in named.iter().enumerate() {
-        if named.iter().take(index).any(|other| other == name) {
-            reader.complaints.error(
-                section.element_span(key, index),
-                "named twice",
-                format!("name each {what} once"),
-            );
-            continue;
-        }
-        match known.iter().position(|other| other == name) {
-            Some(place) => places.push(place),
-            None if reader.syntax.is_incomplete() => {}
-            None => {
-                let help = if known.is_empty() {
-                    format!("the file has no {what}s")
-                } else {
-                    did_you_mean(name, known, &format!("the {what}s are"))
-                };
-                reader.complaints.error(
-                    section.element_span(key, index),
-                    format!("there is no {what} \"{name}\""),
-                    help,
-                );
-            }
-        }
-    }
-    Some(places)
-}
-
-/// Rules that another one above or below makes useless, and those that are in force for no mail.
-pub(super) fn order(
-    reader: &mut Reader<'_>,
-    drafts: &[Draft<'_>],
-    force: &Force,
-    around: &Surroundings<'_>,
-) {
-    let mut end: Option<&Draft<'_>> = None;
-    let mut editing: Option<&Draft<'_>> = None;
-    for (place, draft) in drafts.iter().enumerate() {
-        let in_base = force.base.as_ref().is_none_or(|base| base.contains(&place));
-        let is_named = force.named.contains(&place);
-        if !in_base && !is_named && draft.mode != Mode::Off && !reader.syntax.is_incomplete() {
-            reader.complaints.warning(
-                draft.section.key_span("name"),
-                "this rule is in force for no mail",
-                "neither `rules` above all tables nor a bank names it; a rule that shall rest has mode = \"off\"",
-            );
-        }
-        // Behind another bank's `rules` it may stand without what is said of it here.
-        let is_elsewhere = is_named && force.is_replaced;
-        if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
-            continue;
-        }
-        let line = |other: &Draft<'_>| {
-            format!(
-                "\"{}\" on line {}",
-                other.name,
-                line_number(around.source, other.section.place.start)
-            )
-        };
-        if let Some(end) = end.filter(|_| !force.changes_mode) {
-            let help = format!(
-                "{} takes every mail and ends the walk; move it down, or give it filters",
-                line(end)
-            );
-            reader.complaints.error(
-                draft.section.key_span("name"),
-                "this rule is never reached",
-                help,
-            );
-            continue;
-        }
-        if draft.mode != Mode::Enforce {
-            continue;
-        }
-        if draft.ignores_mail
-            && let Some(editing) = editing
-        {
-            let help = format!(
-                "it cancels the edits of the rules above it, such as {}; put it above them",
-                line(editing)
-            );
-            reader.complaints.warning(
-                draft.section.key_span("plugin"),
-                "this rule stands below one that edits",
-                help,
-            );
-        }
-        if !in_base {
-            continue;
-        }
-        if draft.rule.as_ref().is_some_and(|rule| rule.kind.edits()) && editing.is_none() {
-            editing = Some(draft);
-        }
-        if draft.takes_all && (draft.is_final || draft.ignores_mail) {
-            end = Some(draft);
         }
     }
 }

@@ -6,7 +6,7 @@
 //! - [`typed`]: the result
 //! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
 //!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules ·
-//!   `banks`: policy banks
+//!   `order`: which are in force, side by side · `banks`: policy banks · `given`: checked values
 //!
 //! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
 //! as well.
@@ -35,6 +35,7 @@ pub mod diag;
 pub mod endpoint;
 pub(crate) mod given;
 mod near;
+mod order;
 mod read;
 mod section;
 pub mod settings;
@@ -280,12 +281,12 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         source,
     };
     let drafts = build::rules(reader, &rules, &around);
-    let mut force = build::Force {
-        base: build::named(reader, &top, "rules", &drafts),
-        ..build::Force::default()
+    let mut force = order::Force {
+        base: order::named(reader, &top, "rules", &drafts),
+        ..order::Force::default()
     };
     let banks = banks::banks(reader, &banks, of_banks, &drafts, &mut force, &around);
-    build::order(reader, &drafts, &force, &around);
+    order::order(reader, &drafts, &force, &around);
     let (defaults, values) = banks::base(&top, &limits, relay.next_hop.clone());
     let base = Layer {
         values,

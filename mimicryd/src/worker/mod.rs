@@ -11,6 +11,7 @@ pub mod certificates;
 mod link;
 pub mod serve;
 mod settle;
+mod terms;
 mod trace;
 mod transaction;
 

@@ -22,6 +22,7 @@ use rustls::ServerConfig;
 
 use super::certificates::Certificates;
 use super::link::{Heard, Link};
+use super::terms::{machine, offer, route, terms};
 use super::transaction::{self, Class, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::directories;
@@ -32,7 +33,7 @@ use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoi
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
-use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Terms};
+use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step};
 use crate::smtp::wire::Wire;
 
 /// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
@@ -108,33 +109,6 @@ impl Server {
             config,
         })
     }
-}
-
-/// The name of the machine.
-fn machine() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "localhost".into())
-}
-
-fn terms(settings: &Effective, protocol: Protocol, machine: &str) -> Terms {
-    let hostname = settings.hostname.as_deref().unwrap_or(machine);
-    Terms {
-        hostname: hostname.to_string(),
-        protocol,
-        mail: settings.limits.mail,
-        recipients: settings.limits.recipients,
-        errors: settings.limits.errors,
-        junk_commands: settings.limits.junk_commands,
-        bare_newline: settings.bare_newline,
-    }
-}
-
-/// The way to the next hop of these settings. All ways were made at the worker's birth.
-fn route<'r>(routes: &'r [Rc<Route>], settings: &Effective) -> Option<&'r Rc<Route>> {
-    let next_hop = settings.next_hop.as_ref()?;
-    routes.iter().find(|route| route.next_hop == *next_hop)
 }
 
 impl Serve for Server {
@@ -220,29 +194,6 @@ impl Serve for Server {
         } else {
             SessionEnd::Served
         }
-    }
-}
-
-/// Extensions offered: ours, less those hidden, as far as the next hop's last EHLO had them.
-fn offer(ours: Offer, settings: &Effective, pool: &mut Pool, route: &Route) -> Offer {
-    let ours = ours.without(settings.hide_extensions.iter().map(String::as_str));
-    let Some(known) = pool.last_known(route) else {
-        return Offer {
-            dsn: false,
-            smtputf8: false,
-            ..ours
-        };
-    };
-    let size = match (ours.size, known.size) {
-        (Some(own), Some(hop)) if hop > 0 => Some(own.min(hop)),
-        (own, _) => own,
-    };
-    Offer {
-        size,
-        eight_bit_mime: ours.eight_bit_mime && known.eight_bit_mime,
-        smtputf8: ours.smtputf8 && known.smtp_utf8,
-        dsn: ours.dsn && known.dsn,
-        ..ours
     }
 }
 

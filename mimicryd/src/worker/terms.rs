@@ -1,0 +1,62 @@
+//! What the settings of a connection come to: the session's terms, what is offered, and the way to the next hop.
+//!
+//! Must never: ask anybody but the next hop for what it can do.
+
+use std::rc::Rc;
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::policy::Effective;
+
+use crate::relay::{Pool, Route};
+use crate::smtp::offer::Offer;
+use crate::smtp::session::Terms;
+
+/// The name of the machine.
+pub fn machine() -> String {
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "localhost".into())
+}
+
+pub fn terms(settings: &Effective, protocol: Protocol, machine: &str) -> Terms {
+    let hostname = settings.hostname.as_deref().unwrap_or(machine);
+    Terms {
+        hostname: hostname.to_string(),
+        protocol,
+        mail: settings.limits.mail,
+        recipients: settings.limits.recipients,
+        errors: settings.limits.errors,
+        junk_commands: settings.limits.junk_commands,
+        bare_newline: settings.bare_newline,
+    }
+}
+
+/// The way to the next hop of these settings. All ways were made at the worker's birth.
+pub fn route<'r>(routes: &'r [Rc<Route>], settings: &Effective) -> Option<&'r Rc<Route>> {
+    let next_hop = settings.next_hop.as_ref()?;
+    routes.iter().find(|route| route.next_hop == *next_hop)
+}
+
+/// Extensions offered: ours, less those hidden, as far as the next hop's last EHLO had them.
+pub fn offer(ours: Offer, settings: &Effective, pool: &mut Pool, route: &Route) -> Offer {
+    let ours = ours.without(settings.hide_extensions.iter().map(String::as_str));
+    let Some(known) = pool.last_known(route) else {
+        return Offer {
+            dsn: false,
+            smtputf8: false,
+            ..ours
+        };
+    };
+    let size = match (ours.size, known.size) {
+        (Some(own), Some(hop)) if hop > 0 => Some(own.min(hop)),
+        (own, _) => own,
+    };
+    Offer {
+        size,
+        eight_bit_mime: ours.eight_bit_mime && known.eight_bit_mime,
+        smtputf8: ours.smtputf8 && known.smtp_utf8,
+        dsn: ours.dsn && known.dsn,
+        ..ours
+    }
+}
