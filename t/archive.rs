@@ -261,6 +261,25 @@ fn a_directory_that_others_may_write_to_is_a_mistake() {
     world.alive();
 }
 
+// T156
+#[test]
+fn a_directory_of_a_bank_is_looked_at_too() {
+    let (_directory, archive) = place();
+    let rules = rule(&archive, "")
+        + "[[bank]]\nname = \"kept\"\nwhen = { listener = \"t\" }\nrules_add = [\"legal archive\"]\n";
+    let mut world = World::new(Setup {
+        top: "rules = []",
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.alive();
+    assert!(!files(&archive).is_empty());
+    mode(&archive, 0o770);
+    let checked = world.daemon().command(&["check"]);
+    assert_eq!(checked.code, 78, "{}", checked.err);
+    mode(&archive, 0o700);
+}
+
 // man: mimicry-plugins(7) "Neither explain nor a rule in shadow mode writes anything."
 #[test]
 fn explain_and_shadow_mode_write_nothing() {

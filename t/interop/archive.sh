@@ -97,7 +97,7 @@ plugin = "archive"
 options = { dir = "$work/small/LAYOUT", layout = "LAYOUT" }
 TOML
 }
-head -c 3000000 /dev/zero | tr '\0' x | fold -w 70 | sed 's/$/\r/' >"$work/body"
+yes 0123456789abcdef0123456789abcdef0123456789abcdef | head -n 40000 | sed 's/$/\r/' >"$work/body" || :
 { printf 'Subject: large\r\n\r\n'; cat "$work/body"; } >"$work/large"
 for layout in files maildir mboxrd; do
     install -d -m 0700 -o "$worker" "$work/small/$layout"
