@@ -394,3 +394,44 @@ once = "always"
     assert!(contains(&marked, WARNING), "{shown}");
     client.quit();
 }
+
+// T86
+#[test]
+fn a_text_beside_signed_mail_leaves_each_octet_of_it() {
+    let world = with(&format!("{FOOTER}on_sealed = \"wrap\"\n"));
+    let mut count = 0;
+    for (name, message) in mails() {
+        let is_signed = name.contains("pgp-signed") || name.contains("smime-signed");
+        if !is_signed || name.contains("below") || lone(&message).is_some() {
+            continue;
+        }
+        let changed = world.pass(&message);
+        assert!(contains(&changed, WORDS), "{name}");
+        // All from its Content-Type's boundary on stands in it as it came.
+        let body = message
+            .windows(4)
+            .position(|octets| octets == b"\r\n\r\n")
+            .expect("a body");
+        assert!(
+            contains(&changed, message[body..].trim_ascii_end()),
+            "{name}"
+        );
+        count += 1;
+    }
+    assert!(count >= 3, "only {count} signed mails");
+}
+
+// T89
+// man: mimicry-plugins(7) "not if the writer's own text has it;"
+#[test]
+fn a_mail_that_passes_twice_has_one_disclaimer() {
+    const ONCE: &str = "[[rule]]\nname = \"once\"\nplugin = \"disclaim\"\noptions = { text = \"Example Ltd, registered in Exampleton.\", html = \"<p>Example Ltd, registered in Exampleton.</p>\", once = \"per-mail\" }\n";
+    let mut world = with(ONCE);
+    for name in ["demo-text.eml", "demo-latin1.eml"] {
+        let first = world.pass(&mail(name));
+        assert!(contains(&first, WORDS), "{name}");
+        let second = world.pass(&first);
+        assert!(second == first, "{name} was changed again");
+    }
+    world.daemon().logs("once:duplicate");
+}
