@@ -4,6 +4,8 @@
 //! writes and looks at the clock.
 //!
 //! Must never: write a final reply before the next hop has given its own, or wait without a deadline.
+//!
+//! Longer than 600 lines: what belongs to one connection stands together.
 
 use std::io;
 use std::net::IpAddr;

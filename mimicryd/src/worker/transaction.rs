@@ -3,6 +3,8 @@
 //! The only place that catches a panic: a mail that breaks a plugin is answered by 451 and stays with its client.
 //!
 //! Must never: say 2xx before the next hop has, or hand on a mail that a rule stopped.
+//!
+//! Longer than 600 lines: the walk of one mail, and what is remembered of it, stand together.
 
 use std::panic::{self, AssertUnwindSafe};
 use std::rc::Rc;
