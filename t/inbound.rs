@@ -4,7 +4,7 @@
 use rustls::pki_types::CertificateDer;
 
 use crate::harness::client::{Client, Gone, stuffed};
-use crate::harness::daemon::{PLAIN, Setup, World, open_to_all};
+use crate::harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, open_directory, open_to_all};
 use crate::harness::hop::{Act, Stage};
 use crate::harness::{FOOTER, contains};
 
@@ -319,4 +319,39 @@ fn starttls() {
             .iter()
             .all(|(_, line)| !line.contains("mallory") || line.starts_with("MAIL"))
     }),);
+}
+
+// man: mimicry.toml(5) "On a unix socket the permissions of the file decide."
+#[test]
+fn listeners_on_unix_sockets() {
+    let (_directory, path) = open_directory();
+    let listeners = format!(
+        "{FOOTER}\n[[listen]]\nname = \"u\"\naddress = \"unix:{0}/smtp\"\nclients = []\n\n[[listen]]\nname = \"l\"\naddress = \"unix:{0}/lmtp\"\nprotocol = \"lmtp\"\n",
+        path.display()
+    );
+    let mut world = World::new(Setup {
+        rules: &listeners,
+        shell: OWN_SOCKET,
+        ..Setup::default()
+    });
+    let mut client = Client::connect_unix(&path.join("smtp")).greeted();
+    let reply = client.mail("anna@example.org", &["bob@example.net"], PLAIN);
+    assert!(reply.is_done(), "{reply}");
+    client.quit();
+    let message = world.hop.only_mail().message();
+    assert!(contains(&message, b"Received: from client.test\r\n"));
+    assert!(contains(&message, b"registered in Exampleton"));
+    let mut client = Client::connect_unix(&path.join("lmtp"));
+    client.expect(220);
+    client.says("LHLO client.test", 250);
+    client.envelope(
+        "anna@example.org",
+        &["bob@example.net", "in@inside.example"],
+    );
+    client.says("DATA", 354);
+    client.send(&stuffed(PLAIN));
+    assert!(client.reply().is_done() && client.reply().is_done());
+    client.quit();
+    assert_eq!(world.hop.mails().len(), 2);
+    world.daemon().logs("client=unix listener=l ");
 }
