@@ -8,9 +8,6 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -19,6 +16,8 @@ use mimicry_core::config::endpoint::NextHop;
 use mimicry_core::config::typed::{Login, Relay, Tls};
 use mimicry_core::reply::Reply;
 use rustls::ClientConfig;
+
+use crate::secrets::{self, Access};
 
 use super::command::CommandLine;
 use super::route::{Check, Route, security};
@@ -103,18 +102,8 @@ impl Password {
     /// The first line of the file, which nobody but its owner may read.
     pub fn read(path: &Path) -> Result<Password, String> {
         let fault = |what: &dyn fmt::Display| format!("password_file {}: {what}", path.display());
-        let file = File::open(path).map_err(|error| fault(&error))?;
-        let mode = file.metadata().map_err(|error| fault(&error))?.mode();
-        if mode & 0o077 != 0 {
-            return Err(fault(&format_args!(
-                "others than its owner may read or change it (mode {:04o}); chmod 600",
-                mode & 0o7777
-            )));
-        }
-        let mut text = Vec::new();
-        file.take(MAX_PASSWORD_FILE)
-            .read_to_end(&mut text)
-            .map_err(|error| fault(&error))?;
+        let text =
+            secrets::read(path, MAX_PASSWORD_FILE, Access::Owner).map_err(|why| fault(&why))?;
         let line = text.split(|octet| *octet == b'\n').next().unwrap_or(b"");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {

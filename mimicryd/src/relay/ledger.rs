@@ -123,9 +123,9 @@ impl Ledger {
         if keys.is_empty() {
             return Ok(());
         }
-        if self.count(directory)?.saturating_add(keys.len()) > ENTRIES {
+        if count(directory)?.saturating_add(keys.len()) > ENTRIES {
             expire(directory, SystemTime::now())?;
-            if self.count(directory)?.saturating_add(keys.len()) > ENTRIES {
+            if count(directory)?.saturating_add(keys.len()) > ENTRIES {
                 return Err(io::Error::new(
                     ErrorKind::QuotaExceeded,
                     "the ledger is full",
@@ -175,10 +175,10 @@ impl Ledger {
             }
         }
     }
+}
 
-    fn count(&self, directory: &Path) -> io::Result<usize> {
-        Ok(fs::read_dir(directory)?.count())
-    }
+fn count(directory: &Path) -> io::Result<usize> {
+    Ok(fs::read_dir(directory)?.count())
 }
 
 fn is_writable(directory: &Path) -> io::Result<()> {

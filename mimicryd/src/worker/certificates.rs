@@ -3,9 +3,6 @@
 //! Must never: show a key, or take one that everybody may read.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -14,6 +11,8 @@ use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+use crate::secrets::{self, Access};
 
 /// Octets of a key file that are read.
 const MAX_KEY_FILE: u64 = 256 * 1024;
@@ -69,19 +68,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let fault = |what: &dyn fmt::Display| format!("tls_key {}: {what}", path.display());
-    let file = File::open(path).map_err(|error| fault(&error))?;
-    let mode = file.metadata().map_err(|error| fault(&error))?.mode();
-    // A group may read it, as Debian's ssl-cert does.
-    if mode & 0o027 != 0 {
-        return Err(fault(&format_args!(
-            "others may read it, or its group may change it (mode {:04o}); chmod 640",
-            mode & 0o7777
-        )));
-    }
-    let mut text = Vec::new();
-    file.take(MAX_KEY_FILE)
-        .read_to_end(&mut text)
-        .map_err(|error| fault(&error))?;
+    let text = secrets::read(path, MAX_KEY_FILE, Access::Group).map_err(|why| fault(&why))?;
     // What the parser says of a key is never more than what is missing.
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| fault(&error))
 }

@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
@@ -180,7 +179,6 @@ impl Serve for Server {
             slot,
             peer,
             tls,
-            protocol: listen.protocol,
             before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(&terms, offer, origin).with_terms(&find_terms),
             open: Open::default(),
@@ -261,7 +259,6 @@ struct Conversation<'s> {
     peer: Peer,
     /// What STARTTLS needs, if it is offered.
     tls: Option<&'s Arc<ServerConfig>>,
-    protocol: Protocol,
     before_queue: bool,
     session: Session<'s>,
     open: Open,
@@ -493,7 +490,7 @@ impl Conversation<'_> {
             banks: &self.config.banks,
             memo: self.memo,
             hostname: self.hostname,
-            client: self.protocol,
+            client: self.session.protocol(),
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),

@@ -264,7 +264,7 @@ pub fn run(
     // An LMTP next hop may take the mail for some recipients of a class.
     let in_part = |class: &Class| class.route.replies_per_recipient() && class.recipients.len() > 1;
     let may_split = used > 1 || classes.iter().any(in_part);
-    let mut memory = Memory::of(ledger, client, &mail, may_split);
+    let memory = Memory::of(ledger, client, &mail, may_split);
     let mut ends = Ends {
         client,
         of_recipients: vec![None; mail.envelope.recipients.len()],
@@ -478,7 +478,7 @@ impl<'l> Memory<'l> {
     }
 
     /// Before the next class's final dot; behind the last one only if the client will come again.
-    fn remember(&mut self, ends: &Ends, recipients: &[usize], is_last: bool) {
+    fn remember(&self, ends: &Ends, recipients: &[usize], is_last: bool) {
         if self.keys.is_empty() || (is_last && settle::is_final(&ends.replies())) {
             return;
         }
@@ -495,8 +495,8 @@ impl<'l> Memory<'l> {
 
     /// The entries that are superfluous when the client has its final reply.
     fn done_with(self, ends: &Ends) -> Vec<Key> {
-        let is_final = settle::is_final(&ends.replies());
-        if is_final && ends.client == Protocol::Smtp {
+        // Only an SMTP client has keys.
+        if self.keys.is_empty() || settle::is_final(&ends.replies()) {
             self.keys
         } else {
             Vec::new()
