@@ -2,6 +2,8 @@
 //! into an answer.
 //!
 //! Must never: speak to a socket, look at a clock, or let a mail out that [`verify`] has not proved.
+//!
+//! Slightly longer than 600 lines: plan, jobs and proof of one mail stand together.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -319,6 +319,17 @@ newsletter() {
     ok "newsletter: the footer is once in text and once in HTML, attachments are as they were"
 }
 
+# mail_to_two: to tom and to eva.
+mail_to_two() {
+    send "$samples/demo-text.eml" anna@example.org tom@example.net,eva@example.net || fail "the mail to two was not taken"
+    local who
+    for who in tom eva; do
+        delivered "$who"
+        (($(times "$footer" "$mail") == 1)) || fail "$who has the footer $(times "$footer" "$mail") times"
+    done
+    ok "two recipients: each has one mail with one footer"
+}
+
 # signed_mail: every octet below the trace fields is as it was.
 signed_mail() {
     send "$samples/demo-pgp-signed.eml" anna@example.org tom@example.net || fail "the signed mail was not taken"

@@ -87,12 +87,7 @@ text_mail
 newsletter
 signed_mail
 
-send "$samples/demo-text.eml" anna@example.org tom@example.net,eva@example.net || fail "the mail to two was not taken"
-for who in tom eva; do
-    delivered "$who"
-    (($(times "$footer" "$mail") == 1)) || fail "$who has the footer $(times "$footer" "$mail") times"
-done
-ok "two recipients: each has one mail with one footer"
+mail_to_two
 
 send "$samples/demo-text.eml" anna@example.org none@example.net && fail "an unknown recipient was taken"
 ok "unknown recipient: refused to the client"

@@ -36,12 +36,7 @@ text_mail
 newsletter
 signed_mail
 
-send "$samples/demo-text.eml" anna@example.org tom@example.net,eva@example.net || fail "the mail to two was not taken"
-for who in tom eva; do
-    delivered "$who"
-    (($(times "$footer" "$mail") == 1)) || fail "$who has the footer $(times "$footer" "$mail") times"
-done
-ok "two recipients: each has one mail with one footer"
+mail_to_two
 
 # The port that mail comes in by does not know the users.
 send "$samples/demo-text.eml" tom@example.net nobody@example.net || fail "the mail that is to bounce was not taken"

@@ -1,4 +1,6 @@
 //! Banks as a table of one-liners: what the file says, who sends what to whom, and the bank path and settings that follow.
+//!
+//! Longer than 600 lines: a list of cases, one behind the other.
 
 use std::path::Path as FilePath;
 
