@@ -14,6 +14,7 @@ use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
 use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule};
 
 use super::diag::line_number;
+use super::lint;
 use super::near::{did_you_mean, nearest};
 use super::read::Reader;
 use super::section::Section;
@@ -280,6 +281,9 @@ pub(super) fn filters<'t>(
                 if let Filter::Listener(names) = &filter {
                     known_listeners(reader, names, &spans, around);
                 }
+                if let (Operand::Patterns, Raw::Texts(texts)) = (spec.operand, &raw) {
+                    doubtful(reader, &key, texts, &spans);
+                }
                 filters.push(filter);
             }
             Err(error) => {
@@ -288,12 +292,27 @@ pub(super) fn filters<'t>(
                     .index
                     .and_then(|index| spans.get(index).cloned())
                     .unwrap_or_else(|| key_span.clone());
-                let help = error.help.unwrap_or_else(|| match (spec.operand, error.index) {
-                    (Operand::Patterns, Some(_)) => "a character such as ( [ . + that means itself has a backslash before it".into(),
-                    (Operand::Patterns, None) => "the name of a header field has neither blanks nor colons".into(),
+                let advice = match (spec.operand, &raw, error.index) {
+                    (Operand::Patterns, Raw::Texts(texts), Some(index)) => {
+                        texts.get(index).and_then(|text| lint::remedy(&key, text))
+                    }
+                    _ => None,
+                };
+                let (message, help) = match advice {
+                    Some(advice) => (advice.message, Some(advice.help)),
+                    None => (error.message, error.help),
+                };
+                let help = help.unwrap_or_else(|| match (spec.operand, error.index) {
+                    (Operand::Patterns, Some(_)) => {
+                        "a character such as ( [ . + that means itself has a backslash before it"
+                            .into()
+                    }
+                    (Operand::Patterns, None) => {
+                        "the name of a header field has neither blanks nor colons".into()
+                    }
                     _ => String::new(),
                 });
-                reader.complaints.error(span, error.message, help);
+                reader.complaints.error(span, message, help);
             }
         }
         said.push(Said {
@@ -303,6 +322,17 @@ pub(super) fn filters<'t>(
         });
     }
     (filters, said)
+}
+
+/// Regexes that compile and do not say what was meant.
+fn doubtful(reader: &mut Reader<'_>, key: &str, patterns: &[&str], spans: &[Range<usize>]) {
+    for (pattern, span) in patterns.iter().zip(spans) {
+        if let Some(advice) = lint::doubt(key, pattern) {
+            reader
+                .complaints
+                .warning(span.clone(), advice.message, advice.help);
+        }
+    }
 }
 
 /// The filters of a table in the order of the file, `header = { NAME = … }` taken apart.

@@ -36,6 +36,7 @@ mod build;
 pub mod diag;
 pub mod endpoint;
 pub(crate) mod given;
+mod lint;
 mod near;
 mod order;
 mod read;

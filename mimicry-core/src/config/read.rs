@@ -19,7 +19,7 @@ use crate::rule::filter::FILTERS;
 
 use super::diag::Complaints;
 use super::given::Values;
-use super::near::did_you_mean;
+use super::near::{did_you_mean, nearest};
 use super::section::Section;
 use super::settings::{LISTS, SETTINGS, find, tables};
 use super::syntax::Syntax;
@@ -151,7 +151,22 @@ impl Reader<'_> {
     fn keys<'t, 'i>(&mut self, prefix: &str, node: &'t DeTable<'i>, section: &mut Section<'t, 'i>) {
         for (key, value) in node {
             let name = format!("{prefix}{}", key.get_ref());
-            if let Some(setting) = find(section.table, &name) {
+            let setting = find(section.table, &name);
+            // `rules` is a setting as well, but `[[rules]]` is meant to be a rule.
+            let is_meant_as_table = setting.is_none() || value.get_ref().is_array();
+            if section.table.is_empty()
+                && holds_tables(value)
+                && is_meant_as_table
+                && !tables().contains(&name.as_str())
+            {
+                self.complaints.error(
+                    key.span(),
+                    format!("unknown table `{name}`"),
+                    unknown_table_help(&name),
+                );
+                continue;
+            }
+            if let Some(setting) = setting {
                 match self.setting(setting, value) {
                     Some(given) => {
                         section.values.insert(setting.name, given);
@@ -188,21 +203,8 @@ impl Reader<'_> {
                 continue;
             }
             let help = self.unknown_key_help(section, prefix, key.get_ref(), value);
-            let is_table = match value.get_ref() {
-                DeValue::Table(_) => true,
-                DeValue::Array(array) => array.iter().any(|element| element.get_ref().is_table()),
-                _ => false,
-            };
-            let what = if is_table && section.table.is_empty() {
-                "table"
-            } else {
-                "key"
-            };
-            self.complaints.error(
-                key.span(),
-                format!("unknown {what} `{}`", key.get_ref()),
-                help,
-            );
+            self.complaints
+                .error(key.span(), format!("unknown key `{}`", key.get_ref()), help);
         }
     }
 
@@ -217,11 +219,13 @@ impl Reader<'_> {
         let table = section.table;
         let wants_table = matches!(value.get_ref(), DeValue::Table(_) | DeValue::Array(_));
         let mut known = known_below(table, prefix);
-        if table.is_empty() && wants_table {
-            known = tables();
-            known.push("variables");
-        } else if table.is_empty() {
+        if table.is_empty() {
             known.extend(tables());
+        }
+        if table.is_empty() && matches!(key, "include" | "includes") {
+            return "there are no include files: one file holds all rules, and texts, tables and lists stand in files that it names; \
+                    where several files are wanted, join them, such as cat conf.d/*.toml >mimicry.toml"
+                .into();
         }
         if table == "rule" {
             if FILTERS.iter().any(|filter| filter.name == key) {
@@ -254,6 +258,31 @@ impl Reader<'_> {
             };
         }
         did_you_mean(key, &known, "known here")
+    }
+}
+
+/// Is it a table, or a list that has one.
+fn holds_tables(value: &Node<'_>) -> bool {
+    match value.get_ref() {
+        DeValue::Table(_) => true,
+        DeValue::Array(array) => array.iter().any(|element| element.get_ref().is_table()),
+        _ => false,
+    }
+}
+
+/// The header of the table that was meant, or all of them.
+fn unknown_table_help(name: &str) -> String {
+    let known: Vec<&str> = tables().into_iter().chain(["variables"]).collect();
+    let header = |table: &str| match LISTS.contains(&table) {
+        true => format!("`[[{table}]]`"),
+        false => format!("`[{table}]`"),
+    };
+    match nearest(name, known.iter().copied()) {
+        Some(near) => format!("did you mean {}?", header(near)),
+        None => {
+            let headers: Vec<String> = known.iter().map(|table| header(table)).collect();
+            format!("known tables: {}", headers.join(", "))
+        }
     }
 }
 

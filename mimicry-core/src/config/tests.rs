@@ -213,7 +213,7 @@ fn each_kind_of_mistake_is_shown_exactly_so() {
         assert_eq!(shown, expected.trim_end(), "{name}\n{shown}");
         cases += 1;
     }
-    assert!(cases >= 89, "{cases}");
+    assert!(cases >= 98, "{cases}");
 }
 
 const KEYED: &str = "[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions = { key = \"key\" }\n";

@@ -141,7 +141,7 @@ impl Reader<'_> {
                 other => self.wrong_type("a whole number", other, node, help),
             },
             ValueKind::Size => {
-                let text = self.unit_text("a size", node, "K", help)?;
+                let text = self.unit_text("a size", node, "", help)?;
                 self.understood(parse_size(text).map(Value::Size), "not a size", node)
             }
             ValueKind::Time => {
@@ -305,7 +305,13 @@ impl Reader<'_> {
         match node.get_ref() {
             DeValue::String(text) => Some(text.as_ref()),
             DeValue::Integer(number) => {
-                let help = format!("a number needs quotes and a unit, such as \"{number}{unit}\"");
+                // The number may be octets: a unit behind it would make another of it.
+                let help = match unit {
+                    "" => format!(
+                        "octets are written in quotes: \"{number}\"; there are units as well, such as \"64K\""
+                    ),
+                    unit => format!("a number needs quotes and a unit, such as \"{number}{unit}\""),
+                };
                 self.complaints.error(
                     node.span(),
                     format!("expected {what}, found an integer"),

@@ -1,0 +1,602 @@
+//! Regexes that compile and still do not say what was meant, and the remedy for those that do not compile.
+//!
+//! A pattern is judged by its text and by its tree together with what it is matched against: an address never holds a
+//! blank, a file name never begins with a slash. Each advice names one regex to write instead wherever there is one.
+//!
+//! Must never: refuse a pattern (a doubtful one loads), or advise what does not compile.
+//!
+//! Known limit: a pattern has one advice, that of its first doubt.
+
+use regex_syntax::hir::{Class, Hir, HirKind, Look};
+
+/// What is doubtful about a pattern, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Advice {
+    pub(super) message: String,
+    pub(super) help: String,
+    /// The regex to write instead, where one can be named.
+    pub(super) instead: Option<String>,
+}
+
+/// What a pattern is matched against, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Subject<'k> {
+    /// A bare address, without angle brackets.
+    Address,
+    FileName,
+    /// A word of the protocol or of MIME: no blanks, no backslashes.
+    Token,
+    /// A field of the header, by its name.
+    Field(&'k str),
+    Other,
+}
+
+impl Subject<'_> {
+    fn of(key: &str) -> Subject<'_> {
+        match key {
+            "sender" | "recipient" | "header_sender" | "header_recipient" => Subject::Address,
+            "filename" => Subject::FileName,
+            "type" | "disposition" | "charset" | "helo" => Subject::Token,
+            _ => match key.split_once('.') {
+                Some(("header", name)) => Subject::Field(name),
+                _ => Subject::Other,
+            },
+        }
+    }
+
+    /// With its article.
+    fn name(self) -> &'static str {
+        match self {
+            Subject::Address => "an address",
+            Subject::FileName => "a file name",
+            Subject::Token => "such a value",
+            Subject::Field(_) => "a field",
+            Subject::Other => "a value",
+        }
+    }
+}
+
+/// What to say about a pattern that compiles; `key` is its filter.
+pub(super) fn doubt(key: &str, pattern: &str) -> Option<Advice> {
+    let subject = Subject::of(key);
+    control(pattern)
+        .or_else(|| invisible(pattern))
+        .or_else(|| slashes(subject, pattern))
+        .or_else(|| backslashes(subject, pattern))
+        .or_else(|| blanks(subject, pattern))
+        .or_else(|| field_name(subject, pattern))
+        .or_else(|| brackets(subject, pattern))
+        .or_else(|| glob(subject, pattern))
+        .or_else(|| by_tree(subject, pattern))
+        .or_else(|| open_domain(subject, pattern))
+}
+
+/// What to do about a pattern that does not compile, where its text shows what was meant.
+pub(super) fn remedy(key: &str, pattern: &str) -> Option<Advice> {
+    const AROUND: [&str; 4] = ["(?=", "(?!", "(?<=", "(?<!"];
+    if let Some(at) = AROUND.iter().find(|open| pattern.contains(**open)) {
+        return Some(Advice {
+            message: format!("there is no look-around, so no `{at}…)`"),
+            help: format!(
+                "what must not hold stands in `unless`, such as unless = {{ {key} = '…' }}"
+            ),
+            instead: None,
+        });
+    }
+    if let Some(regex) = regex_of_glob(pattern) {
+        return Some(Advice {
+            message: "this is a glob, not a regex".into(),
+            help: written(&regex),
+            instead: Some(regex),
+        });
+    }
+    slashes(Subject::of(key), pattern)
+}
+
+fn written(regex: &str) -> String {
+    // A regex with a single quote in it needs the long form.
+    match regex.contains('\'') {
+        true => format!("write '''{regex}'''"),
+        false => format!("write '{regex}'"),
+    }
+}
+
+/// An advice to write another regex, which must compile.
+fn instead(message: impl Into<String>, regex: String) -> Option<Advice> {
+    tree(&regex)?;
+    Some(Advice {
+        message: message.into(),
+        help: written(&regex),
+        instead: Some(regex),
+    })
+}
+
+fn tree(pattern: &str) -> Option<Hir> {
+    regex_syntax::ParserBuilder::new()
+        .case_insensitive(true)
+        .utf8(false)
+        .build()
+        .parse(pattern)
+        .ok()
+}
+
+/// `"\b"` in double quotes is a backspace.
+fn control(pattern: &str) -> Option<Advice> {
+    let found = pattern.chars().find(|c| c.is_control() && *c != '\t')?;
+    let regex: String = match found {
+        '\u{8}' | '\u{c}' => pattern.replace('\u{8}', r"\b").replace('\u{c}', r"\f"),
+        _ => pattern.chars().filter(|c| !c.is_control()).collect(),
+    };
+    let message = match found {
+        '\u{8}' => "this regex can never hold: in double quotes \\b is a backspace".into(),
+        '\n' | '\r' => "this regex holds a line break".into(),
+        other => format!(
+            "this regex can never hold: it has a control character, U+{:04X}",
+            u32::from(other)
+        ),
+    };
+    let mut advice = instead(message, regex)?;
+    advice.help.push_str(", in single quotes");
+    Some(advice)
+}
+
+/// Characters that nobody sees in an editor.
+fn invisible(pattern: &str) -> Option<Advice> {
+    let is_invisible = |c: char| matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2064}' | '\u{2066}'..='\u{2069}' | '\u{feff}');
+    let is_blank = |c: char| c != ' ' && c != '\u{3000}' && c.is_whitespace() && c > '\u{7f}';
+    let found = pattern.chars().find(|c| is_invisible(*c) || is_blank(*c))?;
+    let kept = pattern.chars().filter(|c| !is_invisible(*c));
+    let regex: String = kept.map(|c| if is_blank(c) { ' ' } else { c }).collect();
+    let message = format!(
+        "this regex has an invisible character, U+{:04X}",
+        u32::from(found)
+    );
+    instead(message, regex.trim().to_string())
+}
+
+/// `/…/` and `/…/i`, as other programs write their regexes.
+fn slashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    if matches!(subject, Subject::Field(_) | Subject::Other) && !pattern.ends_with("/i") {
+        return None;
+    }
+    let inner = pattern.strip_prefix('/')?;
+    let (inner, flags) = inner.rsplit_once('/')?;
+    if inner.is_empty() || !flags.chars().all(|c| "imsxgu".contains(c)) {
+        return None;
+    }
+    instead(
+        "this regex can never hold: the slashes around it are part of it",
+        inner.replace("\\/", "/"),
+    )
+}
+
+/// `\\.` in single quotes.
+fn backslashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    if matches!(subject, Subject::Field(_) | Subject::Other) {
+        return None;
+    }
+    let is_doubled = pattern.split("\\\\").skip(1).any(|after| {
+        let next = after.chars().next();
+        next.is_some_and(|next| ".dwsbDWSB$^()[]{}|+*?@-".contains(next))
+    });
+    if !is_doubled {
+        return None;
+    }
+    instead(
+        format!(
+            "this regex can never hold as it is meant: `\\\\` asks for a backslash in {}",
+            subject.name()
+        ),
+        pattern.replace("\\\\", "\\"),
+    )
+}
+
+/// Blanks beside an anchor, and around an address or a file name.
+fn blanks(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    let mut regex = pattern.replace("^ ", "^").replace(" $", "$");
+    while regex.contains("^ ") || regex.contains(" $") {
+        regex = regex.replace("^ ", "^").replace(" $", "$");
+    }
+    // `[^ ]` is a class, and `\ ` was meant.
+    if pattern.contains("[^ ") || pattern.contains("\\ ") {
+        regex = pattern.to_string();
+    }
+    let is_bare = matches!(
+        subject,
+        Subject::Address | Subject::FileName | Subject::Token
+    );
+    let is_anchored = regex.trim_end().ends_with('$') || regex.trim_start().starts_with('^');
+    if is_bare || is_anchored {
+        regex = regex.trim().to_string();
+    }
+    if regex == pattern || regex.is_empty() {
+        return None;
+    }
+    instead(
+        "this regex can never hold as it is meant: there is a blank at its end or beside an anchor",
+        regex,
+    )
+}
+
+/// `header.subject = "Subject: …"`.
+fn field_name(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    let Subject::Field(name) = subject else {
+        return None;
+    };
+    let (anchor, rest) = match pattern.strip_prefix('^') {
+        Some(rest) => ("^", rest),
+        None => ("", pattern),
+    };
+    let (start, rest) = rest.split_at_checked(name.len())?;
+    if !start.eq_ignore_ascii_case(name) {
+        return None;
+    }
+    let rest = rest.strip_prefix(':')?;
+    let rest = ["\\s*", "\\s+", " *", " +", ".*"]
+        .iter()
+        .find_map(|blank| rest.strip_prefix(blank))
+        .unwrap_or(rest);
+    let regex = format!("{anchor}{}", rest.trim_start());
+    if regex.is_empty() {
+        return None;
+    }
+    instead(
+        "the name of the field is no part of its value, so this regex hardly ever holds",
+        regex,
+    )
+}
+
+/// Addresses come without their angle brackets.
+fn brackets(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    if subject != Subject::Address || !asks_for(&tree(pattern)?, b"<>") {
+        return None;
+    }
+    let open = ["^\\<", "^<", "\\<", "<"];
+    let close = ["\\>$", ">$", "\\>", ">"];
+    let mut inner = pattern;
+    let mut regex = String::new();
+    if let Some(rest) = open.iter().find_map(|open| inner.strip_prefix(open)) {
+        inner = rest;
+        regex.push('^');
+    }
+    let (inner, end) = match close.iter().find_map(|close| inner.strip_suffix(close)) {
+        Some(rest) => (rest, "$"),
+        None => (inner, ""),
+    };
+    regex.push_str(inner);
+    regex.push_str(end);
+    let message = match regex.as_str() {
+        "^$" => "this regex can never hold: the null return path is the empty text",
+        _ => "this regex can never hold: addresses come without angle brackets",
+    };
+    match asks_for(&tree(&regex)?, b"<>") {
+        true => None,
+        false => instead(message, regex),
+    }
+}
+
+/// Is one of these octets asked for as itself.
+fn asks_for(hir: &Hir, octets: &[u8]) -> bool {
+    match hir.kind() {
+        HirKind::Literal(literal) => literal.0.iter().any(|octet| octets.contains(octet)),
+        HirKind::Repetition(repetition) => repetition.min > 0 && asks_for(&repetition.sub, octets),
+        HirKind::Capture(capture) => asks_for(&capture.sub, octets),
+        HirKind::Concat(subs) => subs.iter().any(|sub| asks_for(sub, octets)),
+        HirKind::Alternation(subs) => subs.iter().all(|sub| asks_for(sub, octets)),
+        HirKind::Empty | HirKind::Class(_) | HirKind::Look(_) => false,
+    }
+}
+
+/// `invoice*.exe` is a regex too, but another one.
+fn glob(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    if !matches!(subject, Subject::Address | Subject::FileName) {
+        return None;
+    }
+    let (before, after) = pattern.split_once('*')?;
+    if !before.chars().next_back()?.is_alphanumeric() || !after.contains(['.', '@']) {
+        return None;
+    }
+    let regex = regex_of_glob(pattern)?;
+    instead("this looks like a glob, not like a regex", regex)
+}
+
+/// The regex for a glob; `None` = it is none.
+fn regex_of_glob(pattern: &str) -> Option<String> {
+    let is_glob = |c: char| c.is_alphanumeric() || "*?._@ -/".contains(c);
+    let has_joker = pattern.contains('*') || pattern.starts_with('?');
+    let bare = pattern.trim_matches('*');
+    if !has_joker || bare.is_empty() || !pattern.chars().all(is_glob) {
+        return None;
+    }
+    let mut regex = String::new();
+    if !pattern.starts_with('*') {
+        regex.push('^');
+    }
+    for c in bare.chars() {
+        match c {
+            '*' => regex.push_str(".*"),
+            '?' => regex.push('.'),
+            '.' => regex.push_str("\\."),
+            // Not escaped: `-`, `@` and `/` mean themselves outside of a class.
+            other => regex.push(other),
+        }
+    }
+    if !pattern.ends_with('*') {
+        regex.push('$');
+    }
+    Some(regex)
+}
+
+/// Regexes that hold for everything or for nothing.
+fn by_tree(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    let hir = tree(pattern)?;
+    if never(&hir) {
+        return Some(Advice {
+            message: "this regex can never hold: it asks for something before `^` or after `$`, or for a character that there is not".into(),
+            help: "`^` stands at the beginning and `$` at the end; what may be one or the other stands in (a|b)".into(),
+            instead: None,
+        });
+    }
+    if !(always(&hir) && has_letter(&hir)) {
+        return None;
+    }
+    let message = format!("this regex holds for {} of any form", subject.name());
+    // Most often it is an alternative without anything in it.
+    let mut regex = pattern.to_string();
+    for (empty, without) in [("||", "|"), ("(|", "("), ("|)", ")")] {
+        while regex.contains(empty) && !regex.contains("\\|") {
+            regex = regex.replace(empty, without);
+        }
+    }
+    let regex = regex.trim_matches('|').to_string();
+    let is_cured = tree(&regex).is_some_and(|hir| !always(&hir));
+    if is_cured {
+        return instead(format!("{message}: one alternative is empty"), regex);
+    }
+    Some(Advice {
+        message,
+        help: "all of it may be missing; ask for at least one character, with + instead of *"
+            .into(),
+        instead: None,
+    })
+}
+
+/// Does it hold wherever it is looked for: it may be empty, and asks for no place.
+fn always(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty => true,
+        HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
+        HirKind::Repetition(repetition) => repetition.min == 0 || always(&repetition.sub),
+        HirKind::Capture(capture) => always(&capture.sub),
+        HirKind::Concat(subs) => subs.iter().all(always),
+        HirKind::Alternation(subs) => subs.iter().any(always),
+    }
+}
+
+/// Can it hold nowhere.
+fn never(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Empty | HirKind::Literal(_) | HirKind::Look(_) => false,
+        HirKind::Class(class) => match class {
+            Class::Unicode(class) => class.ranges().is_empty(),
+            Class::Bytes(class) => class.ranges().is_empty(),
+        },
+        HirKind::Repetition(repetition) => repetition.min > 0 && never(&repetition.sub),
+        HirKind::Capture(capture) => never(&capture.sub),
+        // One branch that never holds is not what was meant.
+        HirKind::Alternation(subs) => subs.iter().any(never),
+        HirKind::Concat(subs) => {
+            let is_long = |sub: &Hir| sub.properties().minimum_len().is_some_and(|len| len > 0);
+            subs.iter().any(never)
+                || subs.iter().enumerate().any(|(at, sub)| {
+                    let (before, after) = (subs.get(..at), subs.get(at.saturating_add(1)..));
+                    let is_start = sub.properties().look_set_prefix().contains(Look::Start);
+                    let is_end = sub.properties().look_set_suffix().contains(Look::End);
+                    (is_start && before.is_some_and(|subs| subs.iter().any(is_long)))
+                        || (is_end && after.is_some_and(|subs| subs.iter().any(is_long)))
+                })
+        }
+    }
+}
+
+/// Does any character stand in it as itself. `.*` on a field is how to say that it is there.
+fn has_letter(hir: &Hir) -> bool {
+    match hir.kind() {
+        HirKind::Literal(_) => true,
+        HirKind::Repetition(repetition) => has_letter(&repetition.sub),
+        HirKind::Capture(capture) => has_letter(&capture.sub),
+        HirKind::Concat(subs) | HirKind::Alternation(subs) => subs.iter().any(has_letter),
+        // Without regard to case a letter is a class of two or three.
+        HirKind::Class(Class::Unicode(class)) => {
+            let most = class.ranges().iter().map(|range| range.len()).max();
+            class.ranges().len() < 4 && most.is_some_and(|most| most < 64)
+        }
+        _ => false,
+    }
+}
+
+/// `@example.org` holds for `@example.org.attacker.example`, too.
+fn open_domain(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    if subject != Subject::Address || pattern.ends_with('$') {
+        return None;
+    }
+    let plain = pattern.replace("\\.", ".");
+    let plain = plain.strip_prefix('^').unwrap_or(&plain);
+    let (user, domain) = match plain.split_once('@') {
+        Some((user, domain)) => (Some(user), domain),
+        None => (None, plain),
+    };
+    let last = domain.rsplit_once('.').map(|(_, last)| last)?;
+    let is_host = |c: char| c.is_alphanumeric() || c == '-' || c == '.';
+    let is_domain = domain.chars().all(is_host)
+        && last.chars().count() >= 2
+        && last.chars().all(char::is_alphabetic);
+    let is_word = |c: char| c.is_alphanumeric() || "._-".contains(c);
+    if !is_domain || !user.unwrap_or_default().chars().all(is_word) {
+        return None;
+    }
+    let escaped = |text: &str| text.replace('.', "\\.");
+    let anchor = if pattern.starts_with('^') { "^" } else { "" };
+    let regex = match user {
+        Some(user) => format!("{anchor}{}@{}$", escaped(user), escaped(domain)),
+        // `anna.berg` may be a user.
+        None if anchor == "^" || (last.len() > 2 && !is_known(last)) => return None,
+        None => format!("[@.]{}$", escaped(domain.trim_start_matches('.'))),
+    };
+    instead(
+        "this regex is not anchored: it holds for longer domains of others, too",
+        regex,
+    )
+}
+
+/// Top-level domains of more than two letters that people write rules for.
+fn is_known(last: &str) -> bool {
+    const KNOWN: [&str; 14] = [
+        "com", "org", "net", "edu", "gov", "mil", "int", "info", "biz", "example", "test",
+        "invalid", "local", "lan",
+    ];
+    KNOWN.iter().any(|known| last.eq_ignore_ascii_case(known))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(key: &str, pattern: &str) -> String {
+        match doubt(key, pattern) {
+            None => "-".into(),
+            Some(Advice {
+                instead: Some(regex),
+                ..
+            }) => regex,
+            Some(Advice { message, .. }) => message.split(':').next().unwrap().into(),
+        }
+    }
+
+    #[test]
+    fn doubtful_patterns() {
+        for (key, pattern, expected) in [
+            ("filename", r"\\.exe$", r"\.exe$"),
+            ("sender", r"@example\\.org$", r"@example\.org$"),
+            ("auth_user", r"EXAMPLE\\anna", "-"),
+            ("header.x-path", r"C:\\.tmp", "-"),
+            ("filename", "\u{8}setup", r"\bsetup"),
+            ("filename", "a\n", "a"),
+            ("filename", "\\.exe\u{200b}$", r"\.exe$"),
+            ("sender", "\u{feff}@example\\.org$", r"@example\.org$"),
+            ("header.subject", "a\u{a0}b", "a b"),
+            ("filename", r"/\.exe$/", r"\.exe$"),
+            ("sender", r"/@example\.org$/i", r"@example\.org$"),
+            ("type", "/pdf", "-"),
+            ("header.x-url", "/a/", "-"),
+            ("header.subject", "/urgent/i", "urgent"),
+            ("sender", r"@example\.org$ ", r"@example\.org$"),
+            ("sender", r" @example\.org$", r"@example\.org$"),
+            ("sender", r"^ anna@example\.org$", r"^anna@example\.org$"),
+            ("header.subject", "^ Re:", "^Re:"),
+            ("header.subject", "Re: ", "-"),
+            ("header.subject", r"^[^ ]+$", "-"),
+            ("filename", "annual report", "-"),
+            ("header.subject", "^Subject: offer", "^offer"),
+            ("header.Subject", r"subject:\s*offer", "offer"),
+            ("header.subject", "subjects: offer", "-"),
+            ("sender", "^<>$", "^$"),
+            ("sender", "<>", "^$"),
+            ("sender", "^$", "-"),
+            (
+                "recipient",
+                r"^<anna@example\.org>$",
+                r"^anna@example\.org$",
+            ),
+            ("header_sender", r"<.*@example\.org>", r"^.*@example\.org$"),
+            ("sender", "(?P<user>anna)@", "-"),
+            ("header.from", "<anna", "-"),
+            ("filename", r"\.(exe|scr)$|", r"\.(exe|scr)$"),
+            ("filename", r"\.(exe||scr)", r"-"),
+            ("filename", "(exe|)", "(exe)"),
+            ("filename", "|exe", "exe"),
+            (
+                "filename",
+                "a*",
+                "this regex holds for a file name of any form",
+            ),
+            (
+                "filename",
+                "(a|b)?",
+                "this regex holds for a file name of any form",
+            ),
+            ("filename", ".*", "-"),
+            ("filename", ".", "-"),
+            ("header.list-id", "^", "-"),
+            ("filename", r"\.exe$x", "this regex can never hold"),
+            ("filename", r"x^\.exe", "this regex can never hold"),
+            ("filename", r"(\.exe$)(\.scr$)", "this regex can never hold"),
+            ("filename", r"\.exe$|\.scr$", "-"),
+            ("filename", r"[^\s\S]", "this regex can never hold"),
+            ("filename", "(?m)a$\nb", "(?m)a$b"),
+            ("filename", "invoice*.exe", r"^invoice.*\.exe$"),
+            ("filename", r"invoice.*\.exe$", "-"),
+            ("sender", "news*@example.org", r"^news.*@example\.org$"),
+            ("sender", "@example.org", r"@example\.org$"),
+            ("sender", r"@example\.org", r"@example\.org$"),
+            ("recipient", "example.org", r"[@.]example\.org$"),
+            ("recipient", ".example.org", r"[@.]example\.org$"),
+            ("recipient", r"^anna@example\.org", r"^anna@example\.org$"),
+            ("recipient", r"anna\.berg", "-"),
+            ("recipient", r"@example\.", "-"),
+            ("sender", r"@example\.(com|org)$", "-"),
+            ("sender", "^bounces", "-"),
+            ("helo", "mail.example.org", "-"),
+            ("type", "^image/", "-"),
+            ("type_path", "a > b", "-"),
+        ] {
+            assert_eq!(said(key, pattern), expected, "{key} = '{pattern}'");
+        }
+    }
+
+    #[test]
+    fn patterns_that_do_not_compile() {
+        for (key, pattern, expected) in [
+            ("filename", "*.exe", Some(r"\.exe$")),
+            ("filename", "*.tar.gz", Some(r"\.tar\.gz$")),
+            ("sender", "*@example.org", Some(r"@example\.org$")),
+            ("filename", "*invoice*", Some("invoice")),
+            ("filename", "?.exe", Some(r"^.\.exe$")),
+            ("filename", "*", None),
+            ("filename", "(", None),
+            ("filename", "*(", None),
+        ] {
+            assert!(tree(pattern).is_none(), "{pattern}");
+            let advice = remedy(key, pattern).and_then(|advice| advice.instead);
+            assert_eq!(advice.as_deref(), expected, "{key} = '{pattern}'");
+        }
+        let advice = remedy("recipient", r"^(?!.*@example\.org$)").unwrap();
+        assert!(advice.message.contains("look-around"), "{advice:?}");
+        assert!(
+            advice.help.contains("unless = { recipient = '…' }"),
+            "{advice:?}"
+        );
+    }
+
+    /// Whoever follows an advice has no second one, and a regex that the compiler takes.
+    #[test]
+    fn advice_is_right_when_followed() {
+        for (key, pattern) in [
+            ("filename", r"\\.exe$"),
+            ("filename", "*.exe"),
+            ("sender", "^<>$"),
+            ("sender", "*@example.org"),
+            ("sender", "@example.org"),
+            ("recipient", "example.org"),
+            ("filename", r"\.(exe|scr)$|"),
+            ("header.subject", "^Subject: offer"),
+            ("filename", "invoice*.exe"),
+            ("sender", r"/@example\.org$/i"),
+        ] {
+            let advice = doubt(key, pattern).or_else(|| remedy(key, pattern));
+            let regex = advice.and_then(|advice| advice.instead).unwrap();
+            assert!(regex::RegexSet::new([&regex]).is_ok(), "{regex}");
+            assert_eq!(doubt(key, &regex), None, "{regex}");
+        }
+    }
+}
