@@ -87,7 +87,7 @@ fn mail(label: &str, encoding: &str, order: Order, subtype: &str, second: &str) 
         "\r\n--b\r\nContent-Type: application/x; {}\r\nContent-Disposition: attachment;\r\n {}\r\n\r\n{}\r\n--b--\r\n",
         parameter("name", &evil),
         parameter("filename", &evil),
-        "compressible ".repeat(60)
+        "compressible ".repeat(400)
     );
     [above.into_bytes(), utf_16(text, order), below.into_bytes()].concat()
 }
@@ -108,11 +108,11 @@ const RULES: [(&str, &str); 6] = [
     ),
     (
         "header",
-        "plugin = \"header\"\noptions = { add = [\"X-Words: {{ subject }}\"], prefix_subject = \"[{{ subject }}]\" }",
+        "plugin = \"header\"\noptions = { add = { X-Words = \"{{ subject }}\" }, prefix_subject = \"[{{ subject }}]\" }",
     ),
     (
         "remove",
-        "plugin = \"remove\"\nmatch = { position = \"attachment\" }\noptions = { note_text = \"Gone: {{ filename }}\", note_name = \"{{ filename }}.txt\" }",
+        "plugin = \"remove\"\nmatch = { position = \"attachment\" }\noptions = { note = \"text\", text = \"Gone: {{ filename }}\", note_name = \"{{ filename }}.txt\" }",
     ),
     (
         "zip",

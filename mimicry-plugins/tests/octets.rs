@@ -77,11 +77,11 @@ const SETS: [(&str, &str); 8] = [
         "Out EVIL end",
     ),
     (
-        r#"header | options.add = "X-Words: {{ subject }}" | options.prefix_subject = "[{{ subject }}]""#,
+        r#"header | options.add.X-Words = "{{ subject }}" | options.prefix_subject = "[{{ subject }}]""#,
         "",
     ),
     (
-        r#"remove | match.position = "attachment" | options.note_text = "Gone {{ filename }} end\nof note" | options.note_name = "{{ filename }}.txt""#,
+        r#"remove | match.position = "attachment" | options.note = "text" | options.text = "Gone {{ filename }} end\nof note" | options.note_name = "{{ filename }}.txt""#,
         "of note",
     ),
     (
@@ -132,7 +132,7 @@ fn mail(label: &str, encoding: Encoding, subtype: &str) -> Vec<u8> {
     let below = format!(
         "\r\n--b\r\nContent-Type: application/x; name*=utf-8''{name}\r\n\
          Content-Disposition: attachment;\r\n filename*=utf-8''{name}\r\n\r\n{}\r\n--b--\r\n",
-        "compressible ".repeat(60)
+        "compressible ".repeat(400)
     );
     let body = codec::encode_exact(encoding, &body(label), b"\r\n");
     [above.into_bytes(), body, below.into_bytes()].concat()

@@ -95,7 +95,7 @@ def mail(number, charset, encoding, order, second):
     for name in [evil + "Z", evil]:
         below += (
             f"\r\n--b\r\nContent-Type: application/x\r\nContent-Disposition: attachment;\r\n filename*=utf-8''{percent(name)}\r\n\r\n"
-            + "compressible " * 60
+            + "compressible " * 400
         )
     return above.encode() + body + below.encode() + b"\r\n--b--\r\n"
 

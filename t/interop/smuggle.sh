@@ -28,8 +28,8 @@ TOML
     rule bottom disclaim "$words"
     rule top disclaim "$words, place = \"top\""
     rule banner banner "$words, subject_tag = \"[OUT]\""
-    rule header header 'add = ["X-Words: {{ subject }}"], prefix_subject = "[{{ subject }}]"'
-    rule note remove 'note_text = "Gone {{ filename }}", note_name = "{{ filename }}.txt"' ", filename = 'Z\$'"
+    rule header header 'add = { X-Words = "{{ subject }}" }, prefix_subject = "[{{ subject }}]"'
+    rule note remove 'note = "text", text = "Gone {{ filename }}", note_name = "{{ filename }}.txt"' ", filename = 'Z\$'"
     rule pack zip 'note = "text", name = "{{ slug }}.zip", note_text = "{{ archive }}\n{{ members }}"'
 } >>"$work/mimicry.toml"
 
