@@ -9,6 +9,7 @@
 //! - [`archive`]: what is kept on disk
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`ledger`]: mails that only some of their recipients got
+//! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`memory`]: what a large mail takes
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
@@ -41,5 +42,6 @@ mod relay;
 mod reply;
 mod rules;
 mod service;
+mod smuggle;
 mod soak;
 mod transports;

@@ -265,6 +265,112 @@ new_jail() {
     done
 }
 
+# new_exim MAIN_LINE: Exim in a jail, set up by the samples and what every Exim has, and that line in its main section. nobody@ is refused
+# when the mail comes back only. $mta_log is its log.
+new_exim() {
+    new_jail exim4-daemon-light Debian-exim tom eva
+
+    mkdir -p "$jail/etc/exim4" "$jail/var/spool/exim4" "$jail/var/log/exim4" "$jail/run/exim4" "$jail/var/lib/exim4"
+    chown 901:901 "$jail/var/spool/exim4" "$jail/var/log/exim4" "$jail/run/exim4"
+    local samples_of=$root/etc/exim
+    {
+        cat "$samples_of/mimicry.main"
+        cat <<CONF
+primary_hostname = mx.example.net
+domainlist local_domains = example.net
+disable_ipv6
+acl_smtp_rcpt = acl_check_rcpt
+exim_user = Debian-exim
+exim_group = Debian-exim
+never_users = root
+rfc1413_query_timeout = 0s
+keep_environment =
+$1
+log_selector = +smtp_protocol_error
+begin acl
+acl_check_rcpt:
+deny
+  local_parts = nobody
+  condition = \${if eq{\$received_port}{10026}}
+  message = 5.1.1 no such user
+CONF
+        cat "$samples_of/mimicry.acl"
+        cat <<CONF
+accept
+  domains = +local_domains
+  verify = recipient
+deny
+  message = relaying denied
+begin routers
+CONF
+        cat "$samples_of/mimicry.router"
+        cat <<CONF
+users:
+  driver = accept
+  domains = +local_domains
+  local_parts = tom : eva : nobody
+  transport = maildir
+begin transports
+CONF
+        cat "$samples_of/mimicry.transport"
+        cat <<CONF
+maildir:
+  driver = appendfile
+  directory = /home/\$local_part_data/Maildir
+  maildir_format
+  create_directory
+  user = \$local_part_data
+begin retry
+CONF
+        cat "$samples_of/mimicry.retry"
+    } >"$jail/etc/exim4/exim4.conf"
+    sed -i "s/\\b10025\\b/$port_in/; s/\\b10026\\b/$port_back/; s/\\b0\\.0\\.0\\.0\\.25\\b/127.0.0.1.$port_smtp/" "$jail/etc/exim4/exim4.conf"
+    mta_log=$jail/var/log/exim4/mainlog
+}
+
+in_jail() { chroot "$jail" /usr/sbin/exim4 "$@"; }
+
+start_exim() {
+    in_jail -bV >"$work/check.log" 2>&1 || fail "Exim does not take its configuration: $(cat "$work/check.log")"
+    at_end+=(stop_exim)
+    in_jail -bd -q1m -oP /run/exim4/exim.pid >"$work/start.log" 2>&1 || fail "Exim does not start: $(cat "$work/start.log")"
+    wait_for 10 listens "$port_smtp"
+    wait_for 10 listens "$port_back"
+}
+
+stop_exim() {
+    # What finish shows when the step has failed.
+    cp "$mta_log" "$work/exim.log"
+    kill "$(cat "$jail/run/exim4/exim.pid")"
+}
+
+# new_opensmtpd: OpenSMTPD in a jail, set up by the sample. $mta_log is its log.
+new_opensmtpd() {
+    new_jail opensmtpd opensmtpd opensmtpq tom eva
+
+    mkdir -p "$jail/var/lib/opensmtpd/empty"
+    # What stands in the package's script that makes it setgid.
+    chgrp 902 "$jail/usr/sbin/smtpctl"
+    chmod 2755 "$jail/usr/sbin/smtpctl"
+    sed "s/\\b10025\\b/$port_in/; s/\\b10026\\b/$port_back/; s/0\\.0\\.0\\.0 port 25\\b/127.0.0.1 port $port_smtp/" \
+        "$root/etc/opensmtpd/smtpd.conf" >"$jail/etc/smtpd.conf"
+    mta_log=$work/opensmtpd.log
+}
+
+start_opensmtpd() {
+    chroot "$jail" /usr/sbin/smtpd -n >"$work/check.log" 2>&1 || fail "smtpd.conf: $(cat "$work/check.log")"
+    at_end+=(stop_opensmtpd)
+    chroot "$jail" /usr/sbin/smtpd -d -v >"$mta_log" 2>&1 &
+    smtpd=$!
+    wait_for 10 listens "$port_smtp"
+    wait_for 10 listens "$port_back"
+}
+
+stop_opensmtpd() {
+    kill "$smtpd"
+    wait "$smtpd"
+}
+
 start_postfix() {
     # What an earlier line sets and a sample sets again, Postfix warns of; nothing else may be wrong.
     postfix -c "$postfix_dir" check >"$work/check.log" 2>&1 || fail "postfix check: $(cat "$work/check.log")"

@@ -4,30 +4,7 @@
 
 begin
 write_config "$footer"
-new_jail opensmtpd opensmtpd opensmtpq tom eva
-
-mkdir -p "$jail/var/lib/opensmtpd/empty"
-# What stands in the package's script that makes it setgid.
-chgrp 902 "$jail/usr/sbin/smtpctl"
-chmod 2755 "$jail/usr/sbin/smtpctl"
-sed "s/\\b10025\\b/$port_in/; s/\\b10026\\b/$port_back/; s/0\\.0\\.0\\.0 port 25\\b/127.0.0.1 port $port_smtp/" \
-    "$root/etc/opensmtpd/smtpd.conf" >"$jail/etc/smtpd.conf"
-log=$work/opensmtpd.log
-
-start_opensmtpd() {
-    chroot "$jail" /usr/sbin/smtpd -n >"$work/check.log" 2>&1 || fail "smtpd.conf: $(cat "$work/check.log")"
-    at_end+=(stop_opensmtpd)
-    chroot "$jail" /usr/sbin/smtpd -d -v >"$log" 2>&1 &
-    smtpd=$!
-    wait_for 10 listens "$port_smtp"
-    wait_for 10 listens "$port_back"
-}
-
-stop_opensmtpd() {
-    kill "$smtpd"
-    wait "$smtpd"
-}
-
+new_opensmtpd
 start_opensmtpd
 start_mimicryd
 
@@ -47,7 +24,7 @@ ok "refused for good when it comes back: the sender has a bounce in the next hop
 # Without mimicryd mail waits in the queue, and comes when it is back.
 stop_mimicryd >/dev/null
 send "$samples/demo-text.eml" anna@example.org tom@example.net || fail "OpenSMTPD takes no mail while mimicryd is away"
-wait_for 15 grep -q 'mta delivery .*result="TempFail"' "$log"
+wait_for 15 grep -q 'mta delivery .*result="TempFail"' "$mta_log"
 "$mimicryd" run -c "$work/mimicry.toml"
 chroot "$jail" /usr/sbin/smtpctl schedule all >"$work/schedule.log" 2>&1 || :
 chroot "$jail" /usr/sbin/smtpctl resume route all >>"$work/schedule.log" 2>&1 || :

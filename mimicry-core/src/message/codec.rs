@@ -19,6 +19,8 @@ use std::ops::Range;
 use memchr::{memchr, memchr_iter, memchr2, memrchr};
 use thiserror::Error;
 
+use super::lines::lone;
+
 /// Longest line of quoted-printable and base64 (RFC 2045 6.7, 6.8), without its line end.
 const LINE_MAX: usize = 76;
 /// Longest line of a mail (RFC 5322 2.1.1), without its line end.
@@ -193,14 +195,23 @@ fn encode_with(encoding: Encoding, content: &[u8], newline: &[u8], line_ends: Li
     }
 }
 
-/// The encoding under which `content` may stand: `encoding` itself where that is legal, else
-/// quoted-printable, or base64 for what is mostly no ASCII, has a NUL or line ends of several kinds.
-pub fn smallest_legal(encoding: Encoding, content: &[u8]) -> Encoding {
-    if !matches!(encoding, Encoding::SevenBit | Encoding::EightBit) {
+/// The encoding under which `content` may stand in a message whose lines end in `newline`: `encoding` itself where that is legal, else
+/// quoted-printable, or base64 for what is mostly no ASCII, has a NUL or line ends of another kind.
+///
+/// Binary is no exception from the last: SMTP without BINARYMIME (RFC 3030) has no other line end than CRLF, whatever a header says.
+pub fn smallest_legal(encoding: Encoding, content: &[u8], newline: &[u8]) -> Encoding {
+    if !encoding.is_identity() || encoding == Encoding::Unknown {
         return encoding;
     }
-    if memchr(0, content).is_some() || !line_ends_agree(content) {
+    let has_lone = match newline {
+        b"\n" => !line_ends_agree(content),
+        _ => lone(content).is_some(),
+    };
+    if has_lone || (encoding != Encoding::Binary && memchr(0, content).is_some()) {
         return Encoding::Base64;
+    }
+    if encoding == Encoding::Binary {
+        return encoding;
     }
     let high = count(content, |b, _| b >> 7);
     if encoding == Encoding::SevenBit && high > content.len() / 2 {
@@ -1068,7 +1079,7 @@ mod tests {
         let just = "x".repeat(998) + "\r\n";
         for (encoding, content, legal) in [
             (SevenBit, &b"a\r\n"[..], SevenBit),
-            (SevenBit, b"a\n", SevenBit),
+            (SevenBit, b"a\n", Base64),
             (SevenBit, "café au lait".as_bytes(), QuotedPrintable),
             (SevenBit, "漢字".as_bytes(), Base64),
             (SevenBit, long.as_bytes(), QuotedPrintable),
@@ -1082,14 +1093,30 @@ mod tests {
             (QuotedPrintable, b"a\0", QuotedPrintable),
             (Base64, b"a", Base64),
             (Binary, b"a\0", Binary),
+            (Binary, long.as_bytes(), Binary),
+            (Binary, b"a\r\n", Binary),
+            // T175
+            (Binary, b"a\n", Base64),
+            (Binary, b"a\rb", Base64),
+            (EightBit, b"a\nb", Base64),
             (Unknown, b"a\0", Unknown),
         ] {
             assert_eq!(
-                smallest_legal(encoding, content),
+                smallest_legal(encoding, content, b"\r\n"),
                 legal,
                 "{}",
                 String::from_utf8_lossy(content)
             );
+        }
+        for (encoding, content, legal) in [
+            (SevenBit, "a\n", SevenBit),
+            (Binary, "a\n", Binary),
+            (SevenBit, "a\r\n", SevenBit),
+            (Binary, "a\rb", Base64),
+            (SevenBit, "a\r\nb\n", Base64),
+        ] {
+            let found = smallest_legal(encoding, content.as_bytes(), b"\n");
+            assert_eq!(found, legal, "{content:?}");
         }
     }
 

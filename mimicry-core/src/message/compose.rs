@@ -26,7 +26,8 @@ impl NewPart {
     pub fn text(subtype: &str, text: &str, newline: Newline) -> NewPart {
         let text = &newline.apply(text);
         let charset = if text.is_ascii() { "us-ascii" } else { "utf-8" };
-        let encoding = codec::smallest_legal(Encoding::SevenBit, text.as_bytes());
+        let encoding =
+            codec::smallest_legal(Encoding::SevenBit, text.as_bytes(), newline.as_bytes());
         let nl = newline.as_str();
         let header = format!(
             "Content-Type: text/{subtype}; charset={charset}{nl}Content-Transfer-Encoding: {}{nl}Content-Disposition: inline{nl}",

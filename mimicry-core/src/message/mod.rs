@@ -5,7 +5,7 @@
 //! - [`header`], [`params`], [`words`], [`address`]: header values; [`codec`], [`charset`], [`text`]: bodies
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
-//! - [`seven_bit`]: the same message for next hops that take no 8-bit octets
+//! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
 //!
 //! Must never: know rules, or change an octet that no edit names.
 
@@ -19,6 +19,7 @@ pub mod digest;
 pub mod edit;
 pub mod header;
 pub mod limits;
+pub mod lines;
 pub mod params;
 pub mod part;
 pub mod render;

@@ -12,6 +12,7 @@
 
 use thiserror::Error;
 
+use super::charset::Charset;
 use super::codec::{Encoding, decode, encode_exact, smallest_legal};
 use super::edit::EditSet;
 use super::render::render;
@@ -83,11 +84,17 @@ fn encode_body(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
     ) {
         return Err(Unfit::Broken);
     }
-    let encoding = match part.media_type().starts_with("text/") {
-        true => smallest_legal(Encoding::SevenBit, body),
+    let newline = part.message().newline().as_bytes();
+    // In UTF-16 an octet that looks like a line end is none.
+    let has_lines = part.media_type().starts_with("text/")
+        && part
+            .charset()
+            .and_then(|label| Charset::for_label(label.as_bytes()))
+            .is_none_or(|charset| charset.has_octet_lines());
+    let encoding = match has_lines {
+        true => smallest_legal(Encoding::SevenBit, body, newline),
         false => Encoding::Base64,
     };
-    let newline = part.message().newline().as_bytes();
     let raw = encode_exact(encoding, body, newline);
     // The proof knows what was planned; that the plan says the same thing is proved here.
     if !decode(encoding, &raw).is_ok_and(|content| *content == *body) {

@@ -5,6 +5,8 @@
 //! delimiter, preamble, epilogue and body. What mimicry made is checked against the standards besides. Comparing the
 //! octets themselves is stricter than a list of hashes and, both messages being in memory, cheaper.
 //!
+//! Besides, the octets as a whole: whatever made it, no edit brings a CR or LF that is not of a CRLF into a message that has none.
+//!
 //! Known limits: where a multipart stands below another with the same boundary, or with the other's close delimiter as
 //! its boundary, a new delimiter of the outer one can be the inner one's; such an edit is refused.
 //!
@@ -18,6 +20,7 @@ use super::codec::{self, Encoding};
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::lines::lone;
 use super::part::Tail;
 use super::text::TextBody;
 use super::{Kind, Limits, Message, Newline, Part};
@@ -50,8 +53,20 @@ pub fn verify(
     if after.malformed() && !before.malformed() {
         return fail(root, "the new structure is broken or ambiguous");
     }
+    let newline = before.newline();
+    if has_lone(after.raw(), newline) && !has_lone(before.raw(), newline) {
+        return fail(root, "a CR or LF stands alone");
+    }
     proof.entity(root, after.root())?;
     Ok(after)
+}
+
+/// Where lines end in LF, as no mail that came by SMTP has them, an LF is never alone.
+fn has_lone(octets: &[u8], newline: Newline) -> bool {
+    match newline {
+        Newline::Crlf => lone(octets).is_some(),
+        Newline::Lf => memchr::memchr(b'\r', octets).is_some(),
+    }
 }
 
 fn fail<T>(part: Part<'_>, what: &'static str) -> Result<T, Mismatch> {
@@ -699,6 +714,7 @@ mod tests {
     use super::*;
     use crate::message::render::render;
     use crate::message::scan::tests::scan;
+    use crate::message::text::NewBody;
 
     const MAIL: &str = "A: b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: text/html\n\ny\n--b--\n";
 
@@ -764,6 +780,32 @@ mod tests {
                 passes,
                 "{parts}"
             );
+        }
+    }
+
+    /// The octets of a binary body have no lines, and still no lone line end may leave.
+    #[test]
+    fn t175_no_edit_brings_a_lone_cr_or_lf() {
+        for (before, body, wrong) in [
+            ("x", &b"y\r\nz"[..], None),
+            ("x", b"y\0z", None),
+            ("x", b"y\nz", Some("a CR or LF stands alone")),
+            ("x", b"y\rz", Some("a CR or LF stands alone")),
+            ("x", b"y\r", Some("a CR or LF stands alone")),
+            // It had one before.
+            ("x\ny", b"y\nz", None),
+        ] {
+            let above = "A: b\r\nContent-Type: x/y\r\nContent-Transfer-Encoding: binary\r\n\r\n";
+            let message = scan(&format!("{above}{before}"));
+            let mut edits = EditSet::new(&message);
+            let new = NewBody {
+                raw: body.to_vec(),
+                ..NewBody::default()
+            };
+            edits.replace_body(message.root().id(), new).unwrap();
+            let found = verify(&edits, render(&edits), &Limits::default());
+            let found = found.err().map(|mismatch| mismatch.what);
+            assert_eq!(found, wrong, "{before:?} {body:?}");
         }
     }
 

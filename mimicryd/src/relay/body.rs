@@ -8,7 +8,7 @@ use std::io::IoSlice;
 
 use memchr::memmem::find;
 
-use super::Outgoing;
+use super::guard::Clean;
 
 /// Octets of a block, less than one line more.
 pub const BLOCK: usize = 256 * 1024;
@@ -27,7 +27,7 @@ pub struct Body<'m> {
 }
 
 impl<'m> Body<'m> {
-    pub fn new(mail: Outgoing<'m>) -> Body<'m> {
+    pub fn new(mail: Clean<'m>) -> Body<'m> {
         let (rest, next) = match mail.pieces() {
             [b"", message] => (message, &b""[..]),
             [above, message] => (above, message),
@@ -92,6 +92,7 @@ impl<'m> Body<'m> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::Outgoing;
     use super::*;
 
     fn written(message: &[u8]) -> Vec<u8> {
@@ -99,7 +100,7 @@ mod tests {
     }
 
     fn written_of(mail: Outgoing<'_>) -> Vec<u8> {
-        let mut body = Body::new(mail);
+        let mut body = Body::new(Clean::of(mail).unwrap());
         let mut out = Vec::new();
         while let Some(block) = body.block() {
             assert!(block.len() <= SLICES);
@@ -122,11 +123,6 @@ mod tests {
             ("a", "a\r\n"),
             ("a\r\n.b\r\n\r\n.\r\n", "a\r\n..b\r\n\r\n..\r\n"),
             ("a.\r\nb.", "a.\r\nb.\r\n"),
-            ("a\r\r\n.", "a\r\r\n..\r\n"),
-            // No line of SMTP begins behind these.
-            ("a\n.b\r.c\r\n", "a\n.b\r.c\r\n"),
-            ("a\n", "a\n\r\n"),
-            ("a\r", "a\r\r\n"),
         ] {
             assert_eq!(
                 written(message.as_bytes()),
@@ -152,12 +148,11 @@ mod tests {
     #[test]
     fn borders_of_blocks() {
         for around in BLOCK - 4..BLOCK + 4 {
-            for end in ["\r\n.y\r\n", "\r\n", "\r\n.", "\r", ""] {
+            for end in ["\r\n.y\r\n", "\r\n", "\r\n.", ""] {
                 let x = "x".repeat(around);
                 let expected = match end {
                     "\r\n.y\r\n" => "\r\n..y\r\n",
                     "\r\n." => "\r\n..\r\n",
-                    "\r" => "\r\r\n",
                     _ => "\r\n",
                 };
                 let out = written(format!("{x}{end}").as_bytes());
@@ -174,8 +169,9 @@ mod tests {
     proptest! {
         #[test]
         fn taking_the_dots_away_gives_the_message(
-            message in proptest::collection::vec(prop_oneof![Just(b'.'), Just(b'\r'), Just(b'\n'), Just(b'x')], 0..60)
+            message in proptest::collection::vec(prop_oneof![Just("."), Just("\r\n"), Just("x")], 0..60)
         ) {
+            let message = message.concat().into_bytes();
             let out = written(&message);
             let mut back: Vec<u8> = Vec::new();
             for (at, octet) in out.iter().enumerate() {

@@ -21,8 +21,9 @@ use mimicry_core::reply::{Class, Reply};
 
 use super::body::Body;
 use super::command::CommandLine;
+use super::guard::Clean;
 use super::keys::Password;
-use super::{Answer, Answers, Capabilities, Cause, NextHop, Outgoing, Watch, xforward};
+use super::{Answer, Answers, Capabilities, Cause, NextHop, Watch, xforward};
 
 /// What a line that should be silent does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -313,7 +314,7 @@ impl<L: Link> Client<L> {
     }
 
     /// The message and its final dot, up to the moment when only the reply is missing.
-    fn send(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
+    fn send(&mut self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
         const STAGE: &str = "message";
         self.ready(STAGE)?;
         self.broken = Some(Cause::OutOfStep);
@@ -344,7 +345,7 @@ impl<L: Link> Client<L> {
 
     fn try_data(
         &mut self,
-        mail: Outgoing<'_>,
+        mail: Clean<'_>,
         watch: &mut dyn FnMut() -> Watch,
     ) -> Result<Answers, Answer> {
         self.ready("DATA")?;
@@ -458,7 +459,7 @@ impl<L: Link> NextHop for Client<L> {
         answer
     }
 
-    fn data(&mut self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
+    fn hand_on(&mut self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
         match self.try_data(mail, watch) {
             Ok(answers) => {
                 self.is_in_transaction = !answers.are_done();

@@ -20,7 +20,8 @@ use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path;
 use mimicry_core::reply::Reply;
 
-use super::{Answer, Answers, Capabilities, Cause, NextHop, Outgoing, Watch};
+use super::guard::Clean;
+use super::{Answer, Answers, Capabilities, Cause, NextHop, Watch};
 
 /// Octets that are written between two looks at the client.
 const BLOCK: usize = 1024 * 1024;
@@ -58,7 +59,7 @@ impl Maildir {
         })
     }
 
-    fn store(&self, mail: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
+    fn store(&self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
         let name = unique_name()?;
         let written = Written {
             path: self.root.join("tmp").join(&name),
@@ -112,7 +113,7 @@ impl NextHop for Maildir {
         done("2.1.5", "recipient ok")
     }
 
-    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
+    fn hand_on(&mut self, message: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
         if self.recipients == 0 {
             return Answers::All(Answer::said(Reply::own(503, "5.5.1", "RCPT comes first")));
         }
@@ -218,6 +219,7 @@ mod tests {
     use std::collections::HashSet;
     use std::os::unix::fs::PermissionsExt;
 
+    use super::super::hostile_octets::mails;
     use super::*;
 
     fn files(root: &FilePath, name: &str) -> Vec<PathBuf> {
@@ -266,6 +268,30 @@ mod tests {
             fs::metadata(&root).unwrap().permissions().mode() & 0o777,
             0o700
         );
+    }
+
+    #[test]
+    fn t175_only_clean_mail_is_stored() {
+        let (_directory, root, mut maildir) = opened();
+        for mail in mails(200) {
+            assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
+            assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
+            let answer = maildir.data(mail.outgoing(), &mut || Watch::Stays).merged();
+            let stored = files(&root, "new");
+            if mail.is_clean() {
+                assert!(answer.is_done(), "{mail:?}: {}", answer.reply);
+                let [file] = &stored[..] else {
+                    panic!("one file")
+                };
+                let octets = [&mail.above[..], &mail.message].concat();
+                assert_eq!(fs::read(file).unwrap(), octets);
+                fs::remove_file(file).unwrap();
+            } else {
+                let found = (answer.reply.code(), answer.cause);
+                assert_eq!(found, (451, Cause::Unclean), "{mail:?}");
+                assert!(stored.is_empty() && files(&root, "tmp").is_empty());
+            }
+        }
     }
 
     #[test]

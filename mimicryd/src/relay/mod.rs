@@ -5,6 +5,7 @@
 //! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
 //!   [`smtp`] (lettre's connection: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
 //! - [`maildir`]: a directory
+//! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
 //! - [`ledger`]: who already has a mail that its client will bring again
@@ -22,6 +23,7 @@ pub mod capabilities;
 pub mod client;
 mod command;
 mod connect;
+mod guard;
 pub mod keys;
 pub mod ledger;
 pub mod maildir;
@@ -38,6 +40,8 @@ mod xforward;
 #[cfg(test)]
 mod conformance;
 #[cfg(test)]
+mod hostile_octets;
+#[cfg(test)]
 mod scripted;
 
 use std::time::Instant;
@@ -45,6 +49,8 @@ use std::time::Instant;
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Class, Reply};
+
+use guard::Clean;
 
 pub use capabilities::{Capabilities, Size, outgoing_mail_params, outgoing_rcpt_params};
 pub use keys::Keys;
@@ -76,8 +82,19 @@ pub trait NextHop {
     fn rcpt(&mut self, recipient: &Path, params: &[u8]) -> Answer;
 
     /// The whole message, not dot-stuffed, its lines ended by CRLF. A last line without one gets it: SMTP cannot say otherwise.
-    /// `watch` is asked before DATA, before each block of the message and before the final dot.
-    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers;
+    /// `watch` is asked before DATA, before each block of the message and before the final dot. A message with another line end is not
+    /// handed on at all: [`Cause::Unclean`], and the connection is as it was.
+    ///
+    /// Not to be written anew by a way out: it is what gives them [`hand_on`](NextHop::hand_on).
+    fn data(&mut self, message: Outgoing<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
+        match Clean::of(message) {
+            Ok(message) => self.hand_on(message, watch),
+            Err(answer) => Answers::All(answer),
+        }
+    }
+
+    /// What is done for [`data`](NextHop::data), with a message that may leave.
+    fn hand_on(&mut self, message: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers;
 
     /// Ends a transaction that did not come to its end.
     fn reset(&mut self) -> Answer;
@@ -166,6 +183,8 @@ pub enum Cause {
     ClientGone,
     /// The fault is ours: a command that must not go out, or a file that cannot be written.
     Own,
+    /// The fault is ours: the mail holds a CR or LF that is not of a CRLF. Nothing of it went out.
+    Unclean,
 }
 
 /// The outcome of a message.
@@ -267,7 +286,7 @@ impl Answer {
             Cause::Login => ("4.7.0", "the next hop does not let us in"),
             Cause::Tls => ("4.7.5", "there is no TLS with the next hop"),
             Cause::ClientGone => ("4.4.2", "the client has gone"),
-            Cause::Own => ("4.3.0", "the mail cannot be handed on"),
+            Cause::Own | Cause::Unclean => ("4.3.0", "the mail cannot be handed on"),
         };
         Answer {
             reply: Reply::own(451, enhanced, &format!("{text} ({stage})")),

@@ -295,6 +295,7 @@ pub fn run(
                 Some(hand.deliver(class, &missing, outgoing))
             }
         };
+        complain(&story.line.id, answers.as_ref());
         ends.class_ended(
             index,
             &had,
@@ -589,6 +590,17 @@ impl Hand<'_> {
             }
         }
         Ok(line)
+    }
+}
+
+/// No mail should come to that; which one did, somebody must look into.
+fn complain(id: &str, answers: Option<&Answers>) {
+    let mut answers = answers.into_iter().flat_map(Answers::iter);
+    if let Some(answer) = answers.find(|answer| answer.cause == Cause::Unclean) {
+        log::error!(
+            "a fault of mimicry's own: the mail {id} is not handed on, and its client keeps it: {}",
+            answer.reply
+        );
     }
 }
 

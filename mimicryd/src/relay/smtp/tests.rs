@@ -7,6 +7,7 @@ use mimicry_core::envelope::Path;
 use mimicry_core::reply::Class;
 
 use super::super::conformance::{PATIENCE, Subject, TIMEOUTS, every_row};
+use super::super::hostile_octets::only_clean_mail_leaves;
 use super::super::scripted::{Act, EHLO, Script, Scripted, Seen, Stage};
 use super::super::{Capabilities, NextHop, Watch};
 use super::*;
@@ -72,6 +73,11 @@ impl Subject for Lettres {
 #[test]
 fn t94_to_t120_conformance() {
     every_row(&Lettres);
+}
+
+#[test]
+fn t175_only_clean_mail_leaves() {
+    only_clean_mail_leaves(&Lettres);
 }
 
 #[test]

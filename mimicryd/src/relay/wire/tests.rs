@@ -11,6 +11,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
 
 use super::super::conformance::{PATIENCE, Subject, every_row, route};
+use super::super::hostile_octets::only_clean_mail_leaves;
 use super::super::scripted::{Act, EHLO, Script, Scripted, Stage, Tls, one_act};
 use super::super::{Answers, Keys, NextHop, Opening, Pool, Size, Watch};
 use super::*;
@@ -235,6 +236,21 @@ fn t94_to_t120_conformance_of_lmtp_over_a_unix_socket() {
 #[test]
 fn t94_to_t120_conformance_of_lmtp_behind_starttls() {
     every_row(&Ours::new(Kind::StartTls, Protocol::Lmtp));
+}
+
+#[test]
+fn t175_only_clean_mail_leaves() {
+    for (kind, protocol) in [
+        (Kind::Tcp, Protocol::Smtp),
+        (Kind::Unix, Protocol::Smtp),
+        (Kind::StartTls, Protocol::Smtp),
+        (Kind::Implicit, Protocol::Smtp),
+        (Kind::Tcp, Protocol::Lmtp),
+        (Kind::Unix, Protocol::Lmtp),
+        (Kind::StartTls, Protocol::Lmtp),
+    ] {
+        only_clean_mail_leaves(&Ours::new(kind, protocol));
+    }
 }
 
 /// T95: the server knows nothing but what RFC 821 says.
