@@ -125,7 +125,7 @@ fn draft<'s>(
     if let Some(kind) = kind
         && !kind.edits()
     {
-        for setting in ["on_sealed", "on_dkim"] {
+        for setting in ["on_sealed", "on_dkim", "show_bcc"] {
             if section.is_given(setting) {
                 let message = format!(
                     "{} does not edit, so `{setting}` means nothing here",
@@ -148,6 +148,16 @@ fn draft<'s>(
             format!("{} has nothing to put beside sealed content", kind.name()),
             "write skip or reject",
         );
+    }
+    if let Some(plugin) = &plugin
+        && kind.is_some_and(|kind| kind.edits())
+        && section.bool("show_bcc")
+        && !plugin.reads_recipients()
+    {
+        let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
+        reader
+            .complaints
+            .error(section.key_span("show_bcc"), message, "leave it out");
     }
 
     let mode = section
@@ -197,6 +207,7 @@ fn draft<'s>(
             .text("on_dkim")
             .and_then(OnDkim::from_word)
             .unwrap_or_default(),
+        show_bcc: section.bool("show_bcc"),
     });
     Draft {
         section,
