@@ -250,11 +250,12 @@ struct Work<'w> {
 
 impl ArchivePlugin {
     fn keep(&self, task: &Task<'_>) -> Result<Kept, Error> {
+        let key = Key::of(task.mail);
         let work = Work {
             plugin: self,
             task,
-            shelf: self.store.open(task)?,
-            key: Key::of(task.mail),
+            shelf: self.store.open(task, &key)?,
+            key,
         };
         if let Some(note) = work.shelf.note_of(&work.key.copy())?
             // Whoever reads a Maildir may move what is in it; a mailbox can be looked at.

@@ -376,7 +376,7 @@ impl RemoveJob<'_> {
     fn put_aside(&self, store: &Store, gone: &Gone<'_>) -> Result<(), Error> {
         let key = Key::of(self.task.mail);
         let part = format!("{}-{}", key.copy(), section(gone.part));
-        let shelf = store.open(&self.task)?;
+        let shelf = store.open(&self.task, &key)?;
         if shelf.note_of(&part)?.is_some() {
             return Ok(());
         }

@@ -35,6 +35,11 @@ impl Key {
         }
     }
 
+    /// One of 256: mails of the same digest have the same.
+    pub fn slot(&self) -> &str {
+        self.digest.get(..2).unwrap_or_default()
+    }
+
     /// The name of the copy: digest and envelope.
     pub fn copy(&self) -> String {
         format!("{}-{}", self.digest, short(&self.envelope))

@@ -12,11 +12,9 @@
 //! Known limits: a bare LF of a mail (which the daemon lets no mail keep) cannot be told from a line end any more; a mail that
 //! does not end in a line end gets one; locks are flock(2) only.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -33,10 +31,6 @@ use super::place::os;
 pub const MBOX: &str = "mbox";
 const JOURNAL: &str = "mbox.journal";
 
-/// How often, and for how long, the lock is tried. Who has it writes one mail.
-const PAUSE: Duration = Duration::from_millis(5);
-const TRIES: u32 = 4000;
-
 impl Shelf {
     /// Appends a mail to the mailbox of its folder; before that, notes under each of the keys where it will be.
     pub fn append(
@@ -47,7 +41,7 @@ impl Shelf {
         folder: &Folder,
     ) -> Result<(), Error> {
         let fail = |error: io::Error| folder.fail(os(MBOX), Why::System(error));
-        let file = locked(folder)?;
+        let file = folder.locked(os(MBOX))?;
         let journal = folder.open(os(JOURNAL))?;
         let size = settle(&file, &journal).map_err(fail)?;
         if size == 0 {
@@ -101,29 +95,6 @@ impl Shelf {
         folder.sync()?;
         Ok(true)
     }
-}
-
-/// The mailbox, locked. It may be moved away while the lock is waited for.
-fn locked(folder: &Folder) -> Result<File, Error> {
-    let fail = |error| folder.fail(os(MBOX), Why::System(error));
-    for _ in 0..TRIES {
-        let file = folder.open(os(MBOX))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let there = folder.open(os(MBOX))?;
-                let inode = |file: &File| file.metadata().map(|facts| facts.ino());
-                if inode(&file).map_err(fail)? == inode(&there).map_err(fail)? {
-                    return Ok(file);
-                }
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-            Err(TryLockError::Error(error)) => return Err(fail(error)),
-        }
-    }
-    Err(folder.fail(
-        os(MBOX),
-        Why::Refused("another process has it locked for too long"),
-    ))
 }
 
 /// Cuts off what a killed process did not finish; returns the size after that. A mailbox that somebody else has changed

@@ -7,11 +7,13 @@
 //! A mail is kept once, however often its client brings it: the names of files are made of its [`known::Key`], and what was
 //! kept within the last days is noted in the store's own folder of the declared directory (`.mimicry/seen/DAY`, days since
 //! 1970), because the folder for a mail may be another one tomorrow, and because a reader of mail moves and renames what is in a
-//! Maildir. `.mimicry/work` holds unfinished files.
+//! Maildir. `.mimicry/work` holds unfinished files, `.mimicry/lock` the files by whose locks mails with the same words wait for
+//! each other; mails with others seldom do.
 //!
 //! Must never: write outside a declared directory, or for a mail that is only looked at ([`Effects::None`]).
 //!
-//! Known limits: a mail that comes again after more than [`DAYS`] days may be kept again. All folders below a declared directory must be on one file system.
+//! Known limits: a mail that comes again after more than [`DAYS`] days may be kept again; so may one that comes
+//! to two machines at once which share the directory and not its locks. All folders below a declared directory must be on one file system.
 
 pub mod disk;
 pub mod known;
@@ -20,6 +22,7 @@ pub mod place;
 pub mod sidecar;
 
 use std::ffi::OsString;
+use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
@@ -30,7 +33,7 @@ use mimicry_core::message::compose::fnv1a;
 use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
 
 use disk::{Draft, Error, Folder};
-use known::Note;
+use known::{Key, Note};
 pub use mboxrd::MBOX;
 use place::{OWN, Place, os};
 
@@ -103,8 +106,9 @@ impl Store {
         path.display().to_string()
     }
 
-    /// Opens the store to keep something of this mail; sweeps up what killed processes left.
-    pub fn open(&self, task: &Task<'_>) -> Result<Shelf, Error> {
+    /// Opens the store to keep something of this mail; sweeps up what killed processes left. Nobody else keeps anything of the
+    /// same words meanwhile: of two that come at once, each would take itself for the first.
+    pub fn open(&self, task: &Task<'_>, key: &Key) -> Result<Shelf, Error> {
         debug_assert!(task.effects == Effects::Real);
         let declared = Folder::declared(self.declared())?;
         let own = declared.enter(os(OWN))?;
@@ -114,6 +118,7 @@ impl Store {
             seen: own.enter(os("seen"))?,
             day: task.mail.received.unix.div_euclid(DAY),
             rule: fnv1a(task.rule.bytes(), 0),
+            _lock: own.enter(os("lock"))?.locked(os(key.slot()))?,
             declared,
         };
         shelf.work.sweep(task.mail.received.unix);
@@ -133,6 +138,7 @@ pub struct Shelf {
     day: i64,
     /// Several rules may keep in one directory.
     rule: u64,
+    _lock: File,
 }
 
 impl Shelf {
