@@ -99,7 +99,7 @@ fn a_copy_is_on_disk_before_the_next_hop_has_the_mail() {
     client.quit();
 }
 
-// T159
+// T159, T180
 // man: mimicry-plugins(7) "A mail that its client brings again is kept once"
 #[test]
 fn a_mail_that_comes_again_or_splits_is_kept_once() {

@@ -865,7 +865,7 @@ fn plugins_say_whether_their_texts_name_recipients() {
             true,
         ),
         ("banner | options.text = 'x'", false),
-        ("banner | options.text = '{{ recipients | length }}'", true),
+        ("banner | options.text = '{{ recipients|length }}'", true),
         ("banner | options.header = 'X: {{ recipients }}'", true),
         ("header | options.add.X = '{{ sender }}'", false),
         ("header | options.insert.X = '{{ recipients }}'", true),

@@ -105,8 +105,8 @@ fn layouts() {
         (
             r#"dir = "DIR/{{ sender.domain }}", layout = "files", sidecar = true"#,
             vec![
-                format!("example.org/{d}.eml"),
                 format!("example.org/{c}.json"),
+                format!("example.org/{d}.eml"),
             ],
         ),
         (
