@@ -99,7 +99,7 @@ fn a_copy_is_on_disk_before_the_next_hop_has_the_mail() {
     client.quit();
 }
 
-// T159
+// T159, T180
 // man: mimicry-plugins(7) "A mail that its client brings again is kept once"
 #[test]
 fn a_mail_that_comes_again_or_splits_is_kept_once() {
@@ -121,7 +121,9 @@ fn a_mail_that_comes_again_or_splits_is_kept_once() {
         let again = [b"Received: from elsewhere\r\n", PLAIN].concat();
         let reply = client.mail("anna@example.org", &to, &again);
         assert!(reply.is_done(), "{reply}");
-        assert_eq!(files(&archive), once, "{options}");
+        let mut twice = files(&archive);
+        twice.retain(|path, _| path.extension().is_none_or(|end| end != "trace"));
+        assert_eq!(twice, once, "{options}");
         let copies: usize = once
             .values()
             .map(|content| {
@@ -132,6 +134,115 @@ fn a_mail_that_comes_again_or_splits_is_kept_once() {
             .sum();
         assert_eq!(copies, 1, "{options}");
         client.quit();
+    }
+}
+
+/// Content is what a reader takes for the mail; the names are those of the files beside it.
+fn copies(archive: &Path) -> (usize, Vec<String>) {
+    let files = files(archive);
+    let (mut copies, mut beside) = (0, Vec::new());
+    for (path, content) in &files {
+        let text = String::from_utf8_lossy(content);
+        let name = path.file_name().expect("a file").to_string_lossy();
+        if name.ends_with(".json") || name.ends_with(".trace") {
+            beside.push(text.into_owned());
+        } else {
+            copies += text.matches("Hello, Bob.").count();
+        }
+    }
+    (copies, beside)
+}
+
+// T180
+// man: mimicry-plugins(7) "The same words to other recipients or from another sender are another mail"
+#[test]
+fn the_same_words_in_another_envelope_are_kept_too() {
+    for options in [
+        "layout = \"maildir\"",
+        "layout = \"files\"",
+        "layout = \"files\", compress = \"gzip\", sidecar = true",
+        "layout = \"files\", what = \"parts\"",
+        "layout = \"files\", what = \"parts\", sidecar = true",
+        "layout = \"maildir\", sidecar = true",
+        "layout = \"mboxrd\"",
+        "layout = \"mboxrd\", sidecar = true",
+    ] {
+        let (_directory, archive) = place();
+        let world = with(&rule(&archive, options), &[]);
+        let mut client = world.client();
+        for (from, to) in [
+            ("anna@example.org", &["bob@example.net"][..]),
+            ("anna@example.org", &["mallory@example.net"]),
+            (
+                "anna@example.org",
+                &["mallory@example.net", "bob@example.net"],
+            ),
+            ("eve@example.org", &["bob@example.net"]),
+            // These two are known.
+            ("anna@example.org", &["bob@example.net"]),
+            (
+                "anna@example.org",
+                &["bob@example.net", "mallory@example.net"],
+            ),
+        ] {
+            let reply = client.mail(from, to, PLAIN);
+            assert!(reply.is_done(), "{reply}");
+        }
+        client.quit();
+        let (copies, beside) = copies(&archive);
+        if options.contains("sidecar") {
+            if !options.contains("gzip") {
+                assert_eq!(copies, 1, "{options}");
+            }
+            assert_eq!(beside.len(), 4, "{options}");
+            let named = |address: &str| {
+                let found = beside.iter().filter(|json| json.contains(address));
+                found.count()
+            };
+            assert_eq!(named("mallory@example.net"), 2, "{options}");
+            assert_eq!(named("eve@example.org"), 1, "{options}");
+        } else {
+            assert_eq!(copies, 4, "{options}");
+        }
+    }
+}
+
+// T180
+// man: mimicry-plugins(7) "What other fields it has on top then is kept as well"
+#[test]
+fn words_in_trace_fields_are_kept() {
+    for options in [
+        "layout = \"maildir\"",
+        "layout = \"files\", compress = \"gzip\"",
+        "layout = \"files\", sidecar = true",
+        "layout = \"mboxrd\"",
+        "layout = \"mboxrd\", sidecar = true",
+    ] {
+        let (_directory, archive) = place();
+        let world = with(&rule(&archive, options), &[]);
+        let mut client = world.client();
+        for trace in [
+            "",
+            "Received: meet me at nine\r\n",
+            "",
+            "Received: at ten\r\n",
+        ] {
+            for _ in 0..2 {
+                let message = [trace.as_bytes(), PLAIN].concat();
+                let reply = client.mail("anna@example.org", &["bob@example.net"], &message);
+                assert!(reply.is_done(), "{reply}");
+            }
+        }
+        client.quit();
+        let (_, beside) = copies(&archive);
+        let traces: Vec<&String> = beside
+            .iter()
+            .filter(|text| text.starts_with("Received: "))
+            .collect();
+        assert_eq!(traces.len(), 2, "{options}: {beside:?}");
+        assert!(traces.contains(&&"Received: meet me at nine\r\n".to_string()));
+        let sidecars = if options.contains("sidecar") { 3 } else { 0 };
+        assert_eq!(beside.len(), 2 + sidecars, "{options}: {beside:?}");
     }
 }
 

@@ -435,3 +435,64 @@ fn a_mail_that_passes_twice_has_one_disclaimer() {
     }
     world.daemon().logs("once:duplicate");
 }
+
+/// Bob and Carl are of one class, In of another for which the rules do the same. The header names Bob and In.
+fn to_two_classes(rule: &str, expected: &[(&str, &str)]) {
+    let keep = "[[rule]]\nname = \"k\"\nplugin = \"keep\"\nmatch = { recipient = '@inside', filename = 'no such file' }\n";
+    let world = with(&format!("{keep}{rule}"));
+    let message = [
+        &b"Cc: in@inside.example\r\n"[..],
+        PLAIN,
+        b"\r\nwith a second line\r\n",
+    ]
+    .concat();
+    let to = ["bob@example.net", "carl@example.net", "in@inside.example"];
+    let reply = world.client().mail("anna@example.org", &to, &message);
+    assert!(reply.is_done(), "{reply}");
+    let mut mails = world.hop.mails();
+    mails.sort_by_key(|mail| mail.to.clone());
+    let seen: Vec<(String, String)> = mails
+        .iter()
+        .map(|mail| {
+            let text = String::from_utf8(world.untraced(mail)).expect("ASCII");
+            let texts = text.lines().filter_map(|line| line.split_once("seen by "));
+            let texts: Vec<&str> = texts
+                .map(|(_, seen)| seen.trim_end_matches("</p>"))
+                .collect();
+            (mail.recipients().join(" "), texts.join(" | "))
+        })
+        .collect();
+    let expected: Vec<(String, String)> = expected
+        .iter()
+        .map(|(to, seen)| (to.to_string(), seen.to_string()))
+        .collect();
+    assert_eq!(seen, expected, "{rule}");
+}
+
+// T182
+// man: mimicry-plugins(7) "Recipients of other classes are in no text, and neither is anybody whom only the envelope names"
+// man: mimicry.toml(5) "Whether texts that name the recipients name those as well whom no field of the header names"
+#[test]
+fn a_text_that_names_recipients_names_none_of_another_class_and_nobody_in_secret() {
+    let (first, second) = ("bob@example.net carl@example.net", "in@inside.example");
+    let rule = |plugin: &str, options: &str| {
+        format!("[[rule]]\nname = \"r\"\nplugin = \"{plugin}\"\noptions = {{ {options} }}\n")
+    };
+    for text in [
+        rule("disclaim", "text = 'seen by {{ recipients }}', html = 'x'"),
+        rule("header", "add.X-Seen = 'seen by {{ recipients }}'"),
+        rule("banner", "header = 'X-Seen: seen by {{ recipients }}'"),
+        rule("remove", "text = 'seen by {{ recipients }}'") + "match = { position = \"root\" }\n",
+    ] {
+        to_two_classes(&text, &[(first, "bob@example.net"), (second, second)]);
+        let shown = text.replace("options =", "show_bcc = true\noptions =");
+        let both = "bob@example.net, carl@example.net";
+        to_two_classes(&shown, &[(first, both), (second, second)]);
+    }
+    // Nobody is left to name: the line goes.
+    let nobody = rule(
+        "disclaim",
+        "text = \"\"\"\nseen by {{ recipients[1] }}\nseen by x\"\"\", html = 'x'",
+    );
+    to_two_classes(&nobody, &[(first, "x"), (second, "x")]);
+}

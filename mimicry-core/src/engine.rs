@@ -162,8 +162,17 @@ pub fn apply(
     )
 }
 
-/// Runs the plans of all classes of a mail, in their order; those of the same effect are run once and share the result. The
-/// mail itself is not changed.
+/// May two classes share what comes of a plan: they are of the same effect, and no job of it looks at who the recipients are, as
+/// one would whose text names them.
+pub fn is_shared(policy: &Policy, one: &Plan, other: &Plan) -> bool {
+    let reads = |(rule, step): (&Arc<Rule>, &Decision)| {
+        matches!(step, Decision::Run(_)) && !runs_once(rule) && rule.plugin.reads_recipients()
+    };
+    one.same_effect(other) && !policy.rules.iter().zip(&one.steps).any(reads)
+}
+
+/// Runs the plans of all classes of a mail, in their order; those that may share a result ([`is_shared`]) are run once. The mail
+/// itself is not changed.
 ///
 /// Jobs that look at the mail as it came (Archive) run once for all classes that their rules hold for, before all others.
 pub fn apply_all(
@@ -179,7 +188,7 @@ pub fn apply_all(
         let same = plans
             .iter()
             .zip(&results)
-            .find(|(other, _)| other.same_effect(plan))
+            .find(|(other, _)| is_shared(policy, other, plan))
             .map(|(_, result)| Rc::clone(result));
         results.push(same.unwrap_or_else(|| Rc::new(run_plan(&course, plan))));
     }
@@ -261,7 +270,7 @@ impl<'c> Course<'c> {
     /// Once for all classes, so that a mail that splits is not archived twice.
     fn run_originals(&mut self, plans: &[Plan]) {
         for (index, rule) in self.policy.rules.iter().enumerate() {
-            if rule.kind.scope() != Scope::Original || rule.kind.edits() {
+            if !runs_once(rule) {
                 continue;
             }
             let mut classes = plans.iter().filter_map(|plan| match plan.steps.get(index) {
@@ -288,6 +297,11 @@ impl<'c> Course<'c> {
             self.originals.insert(index, report);
         }
     }
+}
+
+/// Does a rule only look at the mail as it came, once for all classes.
+fn runs_once(rule: &Rule) -> bool {
+    rule.kind.scope() == Scope::Original && !rule.kind.edits()
 }
 
 /// The rule that does not let sealed content pass.
@@ -423,7 +437,11 @@ impl<'p> Pass<'p> {
             rule: &rule.name,
             parts: &parts,
             beside: &run.beside,
-            recipients: &self.plan.recipients,
+            recipients: match rule.plugin.reads_recipients() {
+                true => &self.plan.recipients,
+                false => &[],
+            },
+            show_bcc: rule.show_bcc,
             on_dkim: rule.on_dkim,
             variables: &self.course.policy.variables,
             rules: &self.course.rules,

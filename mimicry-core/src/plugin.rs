@@ -174,6 +174,11 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn directories(&self) -> Vec<(&'static str, PathBuf)> {
         Vec::new()
     }
+    /// Does what its jobs do follow from who receives the mail ([`Task::recipients`])? Asked of the built instance: its templates
+    /// are known then. Classes of recipients share no result of one that says so, and one that denies it is shown no recipient.
+    fn reads_recipients(&self) -> bool {
+        true
+    }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(Idle)
@@ -191,8 +196,11 @@ pub struct Task<'a> {
     pub parts: &'a [PartId],
     /// Sealed parts that its filters took and that it shall put its text beside, in document order.
     pub beside: &'a [PartId],
-    /// Indices into the envelope's recipients: the class.
+    /// Indices into the envelope's recipients: the class. None for a plugin that does not read them
+    /// ([`Plugin::reads_recipients`]).
     pub recipients: &'a [usize],
+    /// A text may name those of them too whom only the envelope names: recipients in secret.
+    pub show_bcc: bool,
     /// What becomes of DKIM-Signature fields when the mail is edited.
     pub on_dkim: OnDkim,
     /// The texts of the configuration that templates may use.

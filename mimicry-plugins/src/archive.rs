@@ -7,7 +7,7 @@
 use std::path::PathBuf;
 
 use mimicry_core::mail::Mail;
-use mimicry_core::message::digest::Digest;
+use mimicry_core::message::digest::{Digest, trace_block};
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Part, PartId};
 use mimicry_core::plugin::{
@@ -17,8 +17,9 @@ use mimicry_core::plugin::{
 use mimicry_core::rule::Reason;
 
 use crate::shared::store::disk::{Error, Folder};
+use crate::shared::store::known::{Key, Note, section};
 use crate::shared::store::place::os;
-use crate::shared::store::sidecar::{self, content};
+use crate::shared::store::sidecar::{self, Beside, content};
 use crate::shared::store::{self, Compress, Kept, MBOX, Shelf, Store};
 use crate::shared::words::option;
 
@@ -181,6 +182,10 @@ impl Plugin for ArchivePlugin {
         vec![("dir", self.store.declared().to_path_buf())]
     }
 
+    fn reads_recipients(&self) -> bool {
+        self.store.reads_recipients()
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(ArchiveJob { plugin: self, task })
     }
@@ -209,10 +214,18 @@ impl Job for ArchiveJob<'_> {
         }
         match plugin.keep(&task) {
             Ok(Kept::Now) => Ok(done(None, format!("to {shown}"))),
-            Ok(Kept::Before) => Ok(done(
-                Some(Reason::Duplicate),
-                "kept by an earlier attempt".into(),
-            )),
+            Ok(Kept::Named) => {
+                let note = format!("its envelope to {shown}: the content was kept before");
+                Ok(done(None, note))
+            }
+            Ok(Kept::Before) => {
+                let note = "kept by an earlier attempt";
+                Ok(done(Some(Reason::Duplicate), note.into()))
+            }
+            Ok(Kept::Trace) => {
+                let note = "kept by an earlier attempt, but for its trace fields, kept now";
+                Ok(done(Some(Reason::Duplicate), note.into()))
+            }
             Err(error) => {
                 log::error!("{}: the mail cannot be archived: {error}", task.rule);
                 if plugin.required {
@@ -227,113 +240,54 @@ impl Job for ArchiveJob<'_> {
     }
 }
 
+/// What is to be kept, and where.
+struct Work<'w> {
+    plugin: &'w ArchivePlugin,
+    task: &'w Task<'w>,
+    shelf: Shelf,
+    key: Key,
+}
+
 impl ArchivePlugin {
     fn keep(&self, task: &Task<'_>) -> Result<Kept, Error> {
-        let mail = task.mail;
-        let digest = Digest::of(&mail.message).to_string();
-        let shelf = self.store.open(task)?;
-        if self.layout == Layout::Mboxrd {
-            let sidecar = |folder: &Folder| {
-                let json = || sidecar::mail(task, &digest, MBOX);
-                self.sidecar(&shelf, &folder.enter(os("sidecar"))?, &digest, &json)
-            };
-            let beside: &dyn Fn(&Folder) -> Result<(), Error> = match self.sidecar {
-                true => &sidecar,
-                false => &|_| Ok(()),
-            };
-            return shelf.append(mail, &digest, beside);
-        }
-        if shelf.note_of(&digest)?.is_some() {
-            return Ok(Kept::Before);
-        }
-        let folder = shelf.folder()?;
-        let kept = if self.parts {
-            self.keep_parts(task, &shelf, &folder, &digest)?
-        } else {
-            self.keep_mail(task, &shelf, &folder, &digest)?
+        let key = Key::of(task.mail);
+        let work = Work {
+            plugin: self,
+            task,
+            shelf: self.store.open(task, &key)?,
+            key,
         };
-        if let Err(error) = shelf.note(&digest, b"") {
-            // It is kept. Should it come again and belong into another folder then, it is kept there too.
-            log::warn!("{}: {error}", task.rule);
-        }
-        Ok(kept)
-    }
-
-    fn keep_mail(
-        &self,
-        task: &Task<'_>,
-        shelf: &Shelf,
-        folder: &Folder,
-        digest: &str,
-    ) -> Result<Kept, Error> {
-        let raw = task.mail.message.raw();
-        let name = match self.layout {
-            Layout::Maildir => digest.to_string(),
-            _ => format!("{digest}.eml{}", self.suffix()),
-        };
-        let (of_mail, of_sidecar) = match self.layout {
-            Layout::Maildir => {
-                for name in ["cur", "tmp"] {
-                    folder.enter(os(name))?;
-                }
-                let sidecar = self.sidecar.then(|| folder.enter(os("sidecar")));
-                (folder.enter(os("new"))?, sidecar.transpose()?)
-            }
-            _ => (folder.again()?, Some(folder.again()?)),
-        };
-        if self.sidecar
-            && let Some(folder) = of_sidecar
+        if let Some(note) = work.shelf.note_of(&work.key.copy())?
+            // Whoever reads a Maildir may move what is in it; a mailbox can be looked at.
+            && (self.layout != Layout::Mboxrd || work.shelf.is_in_mailbox(&note)?)
         {
-            self.sidecar(shelf, &folder, digest, &|| {
-                sidecar::mail(task, digest, &name)
-            })?;
+            return work.again(&note);
         }
-        shelf.file(&of_mail, &name, self.compress, raw)
+        if self.sidecar
+            && let Some(note) = work.shelf.note_of(&work.key.digest)?
+            && work.is_there(&note)?
+        {
+            return work.to_others(&note);
+        }
+        match self.layout {
+            Layout::Mboxrd => work.append(),
+            _ if self.parts => work.keep_parts(),
+            _ => work.keep_mail(),
+        }
     }
 
-    /// The parts that the rule takes, each with what is below it.
-    fn keep_parts(
-        &self,
-        task: &Task<'_>,
-        shelf: &Shelf,
-        folder: &Folder,
-        digest: &str,
-    ) -> Result<Kept, Error> {
-        let parts: Vec<Part<'_>> = leaves(task.mail, task.parts);
-        let name = |part: Part<'_>| {
-            let (extension, _) = content(part);
-            format!(
-                "{digest}-{}.{extension}{}",
-                part.section_text(),
-                self.suffix()
-            )
-        };
-        if self.sidecar {
-            self.sidecar(shelf, folder, digest, &|| {
-                sidecar::parts(task, digest, &parts, &name)
-            })?;
+    /// What a copy of that name is called in its folder.
+    fn file_name(&self, copy: &str) -> String {
+        match self.layout {
+            Layout::Maildir => copy.to_string(),
+            Layout::Files => format!("{copy}.eml{}", self.suffix()),
+            Layout::Mboxrd => MBOX.to_string(),
         }
-        let mut kept = Kept::Before;
-        for part in &parts {
-            let (_, content) = content(*part);
-            if shelf.file(folder, &name(*part), self.compress, &content)? == Kept::Now {
-                kept = Kept::Now;
-            }
-        }
-        Ok(kept)
     }
 
-    /// Stands there before what it speaks of.
-    fn sidecar(
-        &self,
-        shelf: &Shelf,
-        folder: &Folder,
-        digest: &str,
-        json: &dyn Fn() -> String,
-    ) -> Result<(), Error> {
-        let name = format!("{digest}.json");
-        shelf.file(folder, &name, Compress::No, json().as_bytes())?;
-        Ok(())
+    fn part_name(&self, copy: &str, part: Part<'_>) -> String {
+        let (extension, _) = content(part);
+        format!("{copy}-{}.{extension}{}", section(part), self.suffix())
     }
 
     fn suffix(&self) -> &'static str {
@@ -342,6 +296,219 @@ impl ArchivePlugin {
             Compress::Gzip => ".gz",
             #[cfg(feature = "zstd")]
             Compress::Zstd => ".zst",
+        }
+    }
+}
+
+impl Work<'_> {
+    /// The same words to the same people, once more. What is not the same is kept.
+    fn again(&self, note: &Note) -> Result<Kept, Error> {
+        if !self.is_other_trace(note) || self.shelf.note_of(&self.key.coming())?.is_some() {
+            return Ok(Kept::Before);
+        }
+        self.beside(note)?;
+        self.noted(&[&self.key.coming()], note);
+        Ok(Kept::Trace)
+    }
+
+    /// The same words to other people, and their sidecar is enough.
+    fn to_others(&self, note: &Note) -> Result<Kept, Error> {
+        self.beside(note)?;
+        let note = Note {
+            trace: self.key.trace.clone(),
+            ..note.clone()
+        };
+        self.noted(&[&self.key.copy()], &note);
+        Ok(Kept::Named)
+    }
+
+    fn keep_mail(&self) -> Result<Kept, Error> {
+        let (plugin, copy) = (self.plugin, self.key.copy());
+        let raw = self.task.mail.message.raw();
+        let folder = self.shelf.folder()?;
+        if plugin.layout == Layout::Maildir {
+            for name in ["cur", "tmp"] {
+                folder.enter(os(name))?;
+            }
+        }
+        let place = self.place_of_mails(&folder)?;
+        let name = plugin.file_name(&copy);
+        let is_there = place.has_file(os(&name))?;
+        let trace = match is_there {
+            true => self.trace_of(&place, &name, trace_block(&self.task.mail.message).len())?,
+            false => self.key.trace.clone(),
+        };
+        let note = self.note_here(trace);
+        if is_there && self.is_other_trace(&note) {
+            // An earlier attempt kept it, and died before it noted that.
+            place.sync()?;
+            self.noted(&self.keys(&copy), &note);
+            return self.again(&note);
+        }
+        self.sidecar(&folder, &plugin.file_name(&note.name), Beside::default())?;
+        let kept = self.shelf.file(&place, &name, plugin.compress, raw)?;
+        self.noted(&self.keys(&copy), &note);
+        Ok(kept)
+    }
+
+    /// The parts that the rule takes, each with what is below it.
+    fn keep_parts(&self) -> Result<Kept, Error> {
+        let (plugin, copy) = (self.plugin, self.key.copy());
+        let folder = self.shelf.folder()?;
+        self.sidecar(&folder, "", Beside::default())?;
+        let mut kept = Kept::Before;
+        for part in leaves(self.task.mail, self.task.parts) {
+            let (_, content) = content(part);
+            let name = plugin.part_name(&copy, part);
+            let now = self.shelf.file(&folder, &name, plugin.compress, &content)?;
+            if now == Kept::Now {
+                kept = now;
+            }
+        }
+        self.noted(&self.keys(&copy), &self.note_here(self.key.trace.clone()));
+        Ok(kept)
+    }
+
+    fn append(&self) -> Result<Kept, Error> {
+        let folder = self.shelf.folder()?;
+        self.sidecar(&folder, MBOX, Beside::default())?;
+        let note = self.note_here(self.key.trace.clone());
+        let copy = self.key.copy();
+        let mail = self.task.mail;
+        self.shelf.append(mail, &self.keys(&copy), &note, &folder)?;
+        Ok(Kept::Now)
+    }
+
+    /// Under what a new copy is noted. Only sidecars ask for content by its digest alone.
+    fn keys<'k>(&'k self, copy: &'k str) -> Vec<&'k str> {
+        let digest = self.plugin.sidecar.then_some(self.key.digest.as_str());
+        std::iter::once(copy).chain(digest).collect()
+    }
+
+    fn note_here(&self, trace: String) -> Note {
+        Note {
+            mark: String::new(),
+            trace,
+            folder: self.shelf.folder_name(),
+            name: self.key.copy(),
+        }
+    }
+
+    /// A note that is lost costs another copy at most: should the mail come again and belong into another folder then.
+    fn noted(&self, keys: &[&str], note: &Note) {
+        for key in keys {
+            if let Err(error) = self.shelf.note(key, note) {
+                log::warn!("{}: {error}", self.task.rule);
+            }
+        }
+    }
+
+    /// Parts have nothing of the header, wherever a field of it stands.
+    fn is_other_trace(&self, note: &Note) -> bool {
+        let has_trace = !trace_block(&self.task.mail.message).is_empty();
+        has_trace && !self.plugin.parts && note.trace != self.key.trace
+    }
+
+    /// Is the content still where it was kept.
+    fn is_there(&self, note: &Note) -> Result<bool, Error> {
+        if self.plugin.layout == Layout::Mboxrd {
+            return self.shelf.is_in_mailbox(note);
+        }
+        let Some(folder) = self.shelf.folder_of(note)? else {
+            return Ok(false);
+        };
+        if self.plugin.parts {
+            for part in leaves(self.task.mail, self.task.parts) {
+                if !folder.has_file(os(&self.plugin.part_name(&note.name, part)))? {
+                    return Ok(false);
+                }
+            }
+            return Ok(true);
+        }
+        let place = match self.plugin.layout {
+            Layout::Maildir => folder.find(os("new"))?,
+            _ => Some(folder),
+        };
+        match place {
+            Some(place) => place.has_file(os(&self.plugin.file_name(&note.name))),
+            None => Ok(false),
+        }
+    }
+
+    /// The hash of the trace block of a copy that differs from this mail in it alone; `octets` are those of this mail's own.
+    fn trace_of(&self, place: &Folder, name: &str, octets: usize) -> Result<String, Error> {
+        /// Longer than any header block that the limits of a message let pass.
+        const MORE: u64 = 64 << 20;
+        let below = self.task.mail.message.raw().len().saturating_sub(octets);
+        let most = MORE.saturating_add(below as u64);
+        let compress = self.plugin.compress;
+        let kept = self.shelf.content(place, name, compress, most)?;
+        let end = kept.len().saturating_sub(below);
+        Ok(Digest::of_octets(kept.get(..end).unwrap_or_default()).to_string())
+    }
+
+    /// Keeps what this coming of the mail has beside the content of the note.
+    fn beside(&self, note: &Note) -> Result<(), Error> {
+        let folder = self.shelf.folder()?;
+        let here = self.shelf.folder_name();
+        let trace = format!("{}.trace", self.key.coming());
+        let is_other_trace = self.is_other_trace(note);
+        let beside = Beside {
+            folder: (note.folder != here).then_some(&*note.folder),
+            trace: is_other_trace.then_some(&*trace),
+        };
+        let content = match self.plugin.parts {
+            true => note.name.clone(),
+            false => self.plugin.file_name(&note.name),
+        };
+        self.sidecar(&folder, &content, beside)?;
+        if is_other_trace {
+            let block = trace_block(&self.task.mail.message);
+            let folder = self.place_beside(&folder, "trace")?;
+            self.shelf.file(&folder, &trace, Compress::No, block)?;
+        }
+        Ok(())
+    }
+
+    /// Stands there before what it speaks of. `content` is the file of the mail, or what the names of its parts begin with; empty
+    /// = its own.
+    fn sidecar(&self, folder: &Folder, content: &str, beside: Beside<'_>) -> Result<(), Error> {
+        let (plugin, task, digest) = (self.plugin, self.task, &self.key.digest);
+        if !plugin.sidecar {
+            return Ok(());
+        }
+        let (name, json) = if plugin.parts {
+            let copy = self.key.copy();
+            let of = if content.is_empty() { &copy } else { content };
+            let parts = leaves(task.mail, task.parts);
+            let named = |part: Part<'_>| plugin.part_name(of, part);
+            let json = sidecar::parts(task, digest, &parts, &named, beside);
+            (copy, json)
+        } else {
+            (
+                self.key.coming(),
+                sidecar::mail(task, digest, content, beside),
+            )
+        };
+        let folder = self.place_beside(folder, "sidecar")?;
+        let name = format!("{name}.json");
+        self.shelf
+            .file(&folder, &name, Compress::No, json.as_bytes())?;
+        Ok(())
+    }
+
+    fn place_of_mails(&self, folder: &Folder) -> Result<Folder, Error> {
+        match self.plugin.layout {
+            Layout::Maildir => folder.enter(os("new")),
+            _ => folder.again(),
+        }
+    }
+
+    /// Where mails are to be read as such, what is no mail has a folder of its own.
+    fn place_beside(&self, folder: &Folder, name: &str) -> Result<Folder, Error> {
+        match self.plugin.layout {
+            Layout::Files => folder.again(),
+            _ => folder.enter(os(name)),
         }
     }
 }

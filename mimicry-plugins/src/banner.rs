@@ -291,6 +291,12 @@ impl Plugin for BannerPlugin {
         missing.into_iter().chain(forgeable).collect()
     }
 
+    fn reads_recipients(&self) -> bool {
+        let header = self.header.as_ref();
+        self.words.as_ref().is_some_and(Words::reads_recipients)
+            || header.is_some_and(|(_, value)| value.reads_recipients())
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(BannerJob { plugin: self, task })
     }

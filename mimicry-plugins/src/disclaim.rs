@@ -113,6 +113,10 @@ impl Plugin for DisclaimPlugin {
         self.words.warning().into_iter().collect()
     }
 
+    fn reads_recipients(&self) -> bool {
+        self.words.reads_recipients()
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(DisclaimJob { plugin: self, task })
     }

@@ -315,6 +315,14 @@ struct HeaderPlugin {
 }
 
 impl Plugin for HeaderPlugin {
+    fn reads_recipients(&self) -> bool {
+        let fields = [&self.replace, &self.add, &self.insert];
+        let values = fields.into_iter().flatten().map(|(_, value)| value);
+        values
+            .chain([&self.prefix, &self.append].into_iter().flatten())
+            .any(Template::reads_recipients)
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(HeaderJob { plugin: self, task })
     }

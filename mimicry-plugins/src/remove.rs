@@ -24,7 +24,8 @@ use mimicry_core::units::show_size;
 
 use crate::shared::names::Names;
 use crate::shared::store::disk::Error;
-use crate::shared::store::sidecar::{self, content};
+use crate::shared::store::known::{Key, Note, section};
+use crate::shared::store::sidecar::{self, Beside, content};
 use crate::shared::store::{self, Compress, Store};
 use crate::shared::template::{Facts, Form, Known, Template};
 use crate::shared::words::option;
@@ -175,6 +176,13 @@ impl Plugin for RemovePlugin {
         let keep = self.keep.iter();
         keep.map(|store| ("keep", store.declared().to_path_buf()))
             .collect()
+    }
+
+    fn reads_recipients(&self) -> bool {
+        [&self.text, &self.name]
+            .into_iter()
+            .any(Template::reads_recipients)
+            || self.keep.as_ref().is_some_and(Store::reads_recipients)
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
@@ -366,20 +374,22 @@ impl RemoveJob<'_> {
 
     /// Named by the SHA-256 that the note tells.
     fn put_aside(&self, store: &Store, gone: &Gone<'_>) -> Result<(), Error> {
-        let digest = Digest::of(&self.task.mail.message).to_string();
-        let key = format!("{digest}-{}", gone.part.section_text());
-        let shelf = store.open(&self.task)?;
-        if shelf.note_of(&key)?.is_some() {
+        let key = Key::of(self.task.mail);
+        let part = format!("{}-{}", key.copy(), section(gone.part));
+        let shelf = store.open(&self.task, &key)?;
+        if shelf.note_of(&part)?.is_some() {
             return Ok(());
         }
         let folder = shelf.folder()?;
         let (extension, content) = content(gone.part);
         let name = format!("{}.{extension}", gone.sha256);
-        let json = sidecar::parts(&self.task, &digest, &[gone.part], &|_| name.clone());
-        let of_mail = format!("{}-{digest}.json", gone.sha256);
+        let named = |_: Part<'_>| name.clone();
+        let here = Beside::default();
+        let json = sidecar::parts(&self.task, &key.digest, &[gone.part], &named, here);
+        let of_mail = format!("{}-{}.json", gone.sha256, key.copy());
         shelf.file(&folder, &of_mail, Compress::No, json.as_bytes())?;
         shelf.file(&folder, &name, Compress::No, &content)?;
-        if let Err(error) = shelf.note(&key, b"") {
+        if let Err(error) = shelf.note(&part, &Note::default()) {
             log::warn!("{}: {error}", self.task.rule);
         }
         Ok(())

@@ -10,10 +10,13 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 
+use common::probes::BEGUN;
 use common::{corpus_mails, load, mail, mail_of, octets, rules, show_outcomes, show_plans};
 use mimicry_core::engine;
 use mimicry_core::message::{Limits, Message};
+use mimicry_core::plugin::Effects;
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::filter::{FILTERS, Level};
 
@@ -804,6 +807,91 @@ fn classes_with_the_same_effect_are_known() {
     let plans = engine::plan(&config.policy, &mail);
     assert_eq!(plans.len(), 2);
     assert!(plans[0].same_effect(&plans[1]));
+}
+
+// T182
+#[test]
+fn classes_share_what_says_nothing_of_them() {
+    for (notation, shared, begun) in [
+        // A tag is the same for all: one run for three classes, and nobody is shown to it.
+        ("tag", true, "tag:0"),
+        // Whatever does not say that it reads no recipients runs for each class, with those of the class.
+        ("whole", false, "other:1 other:1 other:2"),
+        (
+            "tag ;; whole",
+            false,
+            "tag:0 other:1 tag:0 other:1 tag:0 other:2",
+        ),
+        // What looks at the mail as it came runs once, with all.
+        ("copy ;; tag", true, "other:4 tag:0"),
+    ] {
+        // Two rules that make classes and do nothing.
+        let classes = r"keep | match.recipient = '^b@' | match.filename = 'z' ;; keep | match.recipient = '^c@' | match.filename = 'z'";
+        let config = rules(&format!("{classes} ;; {notation}"));
+        let mail = mail("plain", "a@x > b@in, c@in, d@out, e@out");
+        let plans = engine::plan(&config.policy, &mail);
+        assert_eq!(plans.len(), 3, "{notation}");
+        BEGUN.take();
+        let limits = Limits::default();
+        let results = engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real);
+        assert!(results.iter().all(|result| result.is_ok()), "{notation}");
+        let seen: Vec<String> = BEGUN
+            .take()
+            .iter()
+            .map(|(name, count)| format!("{name}:{count}"))
+            .collect();
+        assert_eq!(seen.join(" "), begun, "{notation}");
+        for other in &results[1..] {
+            assert_eq!(Rc::ptr_eq(&results[0], other), shared, "{notation}");
+        }
+    }
+}
+
+// T182
+#[test]
+fn plugins_say_whether_their_texts_name_recipients() {
+    for (rule, reads) in [
+        ("disclaim", false),
+        (
+            "disclaim | options.text = '{{ subject }}' | options.html = '{{ sender }} {{ header.to }}'",
+            false,
+        ),
+        (
+            "disclaim | options.text = 'x' | options.html = '{{ recipients }}'",
+            true,
+        ),
+        (
+            "disclaim | options.text = '{% set x = recipients %}{{ x[0].local }}'",
+            true,
+        ),
+        ("banner | options.text = 'x'", false),
+        ("banner | options.text = '{{ recipients|length }}'", true),
+        ("banner | options.header = 'X: {{ recipients }}'", true),
+        ("header | options.add.X = '{{ sender }}'", false),
+        ("header | options.insert.X = '{{ recipients }}'", true),
+        ("header | options.append_subject = '{{ recipients }}'", true),
+        ("zip", false),
+        ("zip | options.name = '{{ recipients[0].local }}.zip'", true),
+        (
+            "tar_gzip | options.note = 'text' | options.note_text = '{{ recipients }}'",
+            true,
+        ),
+        ("remove", false),
+        ("remove | options.keep = '/srv/{{ recipient.local }}'", true),
+        ("remove | options.note_name = '{{ recipients }}'", true),
+        ("archive | options.dir = '/srv/{{ sender.local }}'", false),
+        (
+            "archive | options.dir = '/srv/{{ recipient.domain }}'",
+            true,
+        ),
+    ] {
+        let config = rules(rule);
+        assert_eq!(
+            config.policy.rules[0].plugin.reads_recipients(),
+            reads,
+            "{rule}"
+        );
+    }
 }
 
 /// The mode above all tables bounds the mode of each rule; on_error is a default only.

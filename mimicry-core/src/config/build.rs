@@ -8,7 +8,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
-use crate::plugin::{Control, DefaultParts, OnError, OptionSpec, Options, PluginKind, Value};
+use crate::plugin::{
+    Control, DefaultParts, OnError, OptionSpec, Options, Plugin, PluginKind, Value,
+};
 use crate::policy::Listed;
 use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
 use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule};
@@ -122,32 +124,8 @@ fn draft<'s>(
         }
         build(reader, section, kind, &options)
     });
-    if let Some(kind) = kind
-        && !kind.edits()
-    {
-        for setting in ["on_sealed", "on_dkim"] {
-            if section.is_given(setting) {
-                let message = format!(
-                    "{} does not edit, so `{setting}` means nothing here",
-                    kind.name()
-                );
-                reader
-                    .complaints
-                    .error(section.key_span(setting), message, "leave it out");
-            }
-        }
-    }
-
-    if let Some(kind) = kind
-        && kind.edits()
-        && !kind.works_beside_seals()
-        && section.text("on_sealed") == Some("wrap")
-    {
-        reader.complaints.error(
-            section.key_span("on_sealed"),
-            format!("{} has nothing to put beside sealed content", kind.name()),
-            "write skip or reject",
-        );
+    if let Some(kind) = kind {
+        means_nothing(reader, section, kind, plugin.as_deref());
     }
 
     let mode = section
@@ -197,6 +175,7 @@ fn draft<'s>(
             .text("on_dkim")
             .and_then(OnDkim::from_word)
             .unwrap_or_default(),
+        show_bcc: section.bool("show_bcc"),
     });
     Draft {
         section,
@@ -206,6 +185,37 @@ fn draft<'s>(
         takes_all,
         is_final,
         ignores_mail,
+    }
+}
+
+/// Complains of settings that this plugin would not heed.
+fn means_nothing(
+    reader: &mut Reader<'_>,
+    section: &Section<'_, '_>,
+    kind: &dyn PluginKind,
+    plugin: Option<&dyn Plugin>,
+) {
+    let mut wrong = |setting: &str, message: String, help: &str| {
+        let span = section.key_span(setting);
+        reader.complaints.error(span, message, help);
+    };
+    if !kind.edits() {
+        for setting in ["on_sealed", "on_dkim", "show_bcc"] {
+            if section.is_given(setting) {
+                let name = kind.name();
+                let message = format!("{name} does not edit, so `{setting}` means nothing here");
+                wrong(setting, message, "leave it out");
+            }
+        }
+        return;
+    }
+    if !kind.works_beside_seals() && section.text("on_sealed") == Some("wrap") {
+        let message = format!("{} has nothing to put beside sealed content", kind.name());
+        wrong("on_sealed", message, "write skip or reject");
+    }
+    if section.bool("show_bcc") && plugin.is_some_and(|plugin| !plugin.reads_recipients()) {
+        let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
+        wrong("show_bcc", message.into(), "leave it out");
     }
 }
 
@@ -523,7 +533,7 @@ fn build(
     section: &Section<'_, '_>,
     kind: &'static dyn PluginKind,
     options: &Options,
-) -> Option<Box<dyn crate::plugin::Plugin>> {
+) -> Option<Box<dyn Plugin>> {
     let table = section
         .node("options")
         .and_then(|node| node.get_ref().as_table());

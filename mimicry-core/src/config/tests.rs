@@ -51,6 +51,10 @@ impl Plugin for Instance {
         self.1
     }
 
+    fn reads_recipients(&self) -> bool {
+        false
+    }
+
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         unreachable!("no mail is judged here")
     }

@@ -21,8 +21,8 @@ pub struct Digest([u8; 32]);
 impl Digest {
     /// Of a mail, below its leading trace block.
     pub fn of(message: &Message) -> Digest {
-        let raw = message.raw();
-        Digest::of_octets(raw.get(trace_end(message)..).unwrap_or(raw))
+        let below = trace_block(message).len();
+        Digest::of_octets(message.raw().get(below..).unwrap_or_default())
     }
 
     /// Of these octets, all of them.
@@ -47,13 +47,11 @@ impl fmt::Debug for Digest {
     }
 }
 
-/// The octet behind the last field of the trace block that the mail begins with.
-fn trace_end(message: &Message) -> usize {
-    let fields = message.root().fields();
-    fields
-        .take_while(is_trace)
-        .last()
-        .map_or(0, |field| field.end())
+/// The trace block that the mail begins with: what [`Digest::of`] leaves out. Empty if there is none.
+pub fn trace_block(message: &Message) -> &[u8] {
+    let fields = message.root().fields().take_while(is_trace);
+    let end = fields.last().map_or(0, |field| field.end());
+    message.raw().get(..end).unwrap_or_default()
 }
 
 fn is_trace(field: &Field<'_>) -> bool {

@@ -37,6 +37,8 @@ pub struct Rule {
     pub on_error: OnError,
     pub on_sealed: OnSealed,
     pub on_dkim: OnDkim,
+    /// Its texts may name recipients whom no field of the header names.
+    pub show_bcc: bool,
 }
 
 impl Rule {

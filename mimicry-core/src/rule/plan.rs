@@ -64,13 +64,16 @@ pub struct Run {
 }
 
 impl Plan {
-    /// Do two classes get the same octets by this plan, and do the same jobs report on them. What kept the other rules from
-    /// running may differ.
+    /// Do the same jobs run on the same parts for two classes, with the same parts kept from them. What else kept other rules
+    /// from running may differ. Whether the classes get the same octets, [`crate::engine::is_shared`] says.
     pub fn same_effect(&self, other: &Plan) -> bool {
         let effect = |step: &Decision| {
             matches!(
                 step,
-                Decision::Run(_) | Decision::RejectSealed | Decision::IgnoreMail
+                Decision::Run(_)
+                    | Decision::RejectSealed
+                    | Decision::IgnoreMail
+                    | Decision::Keep(_)
             )
         };
         self.steps.len() == other.steps.len()

@@ -9,17 +9,19 @@ use std::path::Path;
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Applied, Report, Stop, Stopped};
 use mimicry_core::envelope::Recipient;
-use mimicry_core::message::{Limits, Message};
+use mimicry_core::message::Limits;
 use mimicry_core::registry::Registry;
 
 use super::*;
 use crate::shared::store::tests::mail;
 
+mod again;
+
 const MAIL: &[u8] = b"From: anna@example.org\r\nSubject: x\r\n\r\nFrom here\r\n";
 
-/// SHA-256 of it.
-fn digest() -> String {
-    Digest::of_octets(MAIL).to_string()
+/// By what it is known.
+fn key() -> Key {
+    Key::of(&mail(MAIL))
 }
 
 fn private() -> tempfile::TempDir {
@@ -92,7 +94,7 @@ fn files(directory: &Path) -> BTreeMap<String, Vec<u8>> {
 
 #[test]
 fn layouts() {
-    let d = digest();
+    let (digest, d, c) = (key().digest, key().copy(), key().coming());
     let gz = format!("{d}.eml.gz");
     for (options, expected) in [
         (
@@ -103,8 +105,8 @@ fn layouts() {
         (
             r#"dir = "DIR/{{ sender.domain }}", layout = "files", sidecar = true"#,
             vec![
+                format!("example.org/{c}.json"),
                 format!("example.org/{d}.eml"),
-                format!("example.org/{d}.json"),
             ],
         ),
         (
@@ -113,14 +115,14 @@ fn layouts() {
         ),
         (
             r#"dir = "DIR", sidecar = true"#,
-            vec![format!("new/{d}"), format!("sidecar/{d}.json")],
+            vec![format!("new/{d}"), format!("sidecar/{c}.json")],
         ),
         (
             r#"dir = "DIR/{{ recipient.local }}", layout = "mboxrd", sidecar = true"#,
             vec![
                 "bo/mbox".into(),
                 "bo/mbox.journal".into(),
-                format!("bo/sidecar/{d}.json"),
+                format!("bo/sidecar/{c}.json"),
             ],
         ),
         (
@@ -145,8 +147,9 @@ fn layouts() {
         for (name, content) in files {
             if name.ends_with(".json") {
                 let json: serde_json::Value = serde_json::from_slice(&content).unwrap();
-                assert_eq!(json["sha256"], d.as_str());
-                assert_eq!(json["digest"], d.as_str());
+                assert_eq!(json["sha256"], digest.as_str());
+                assert_eq!(json["digest"], digest.as_str());
+                assert_eq!((json.get("folder"), json.get("trace")), (None, None));
                 assert_eq!(json["sender"], "anna@example.org");
                 assert_eq!(json["recipients"][1]["address"], "cy@example.net");
                 assert_eq!(json["received"], "2026-11-22T10:30:10+01:00");
@@ -181,9 +184,32 @@ fn a_mail_that_comes_again_is_kept_once() {
         let directory = private();
         let config = load(directory.path(), &rule(options)).unwrap();
         keep(&config, &mail(MAIL));
+        let first = files(directory.path());
+        // Another Received line on top, an hour and a day later. It is kept; the mail is there.
+        let received = b"Received: from x by y; later\r\n";
+        let retried = [received, MAIL].concat();
+        let mut again = mail(&retried);
+        again.received.unix += 600;
+        keep(&config, &again);
         let before = files(directory.path());
-        // Another Received line on top, an hour and a day later.
-        let retried = [b"Received: from x by y; later\r\n", MAIL].concat();
+        let new = before.keys().filter(|name| !first.contains_key(*name));
+        let new: Vec<&[u8]> = new
+            .filter(|name| name.ends_with(".trace"))
+            .map(|name| &*before[name])
+            .collect();
+        match options.contains("parts") {
+            true => assert_eq!(before, first),
+            false => assert_eq!(new, [received], "{options}"),
+        }
+        let sidecars = if options.contains("sidecar") { 1 } else { 0 };
+        assert_eq!(
+            before.len(),
+            first.len() + new.len() + sidecars,
+            "{options}"
+        );
+        for (name, content) in &first {
+            assert_eq!(before[name], *content, "{options}: {name}");
+        }
         for later in [3600, 86_400, 7 * 86_400] {
             let mut again = mail(&retried);
             again.received.unix += later;
@@ -232,10 +258,10 @@ fn a_mail_that_splits_is_kept_once() {
     let files = files(directory.path());
     assert_eq!(
         files.keys().cloned().collect::<Vec<_>>(),
-        ["eml", "json"].map(|end| format!("example.com/{}.{end}", digest()))
+        [key().coming() + ".json", key().copy() + ".eml"].map(|name| format!("example.com/{name}"))
     );
     let json: serde_json::Value =
-        serde_json::from_slice(&files[&format!("example.com/{}.json", digest())]).unwrap();
+        serde_json::from_slice(&files[&format!("example.com/{}.json", key().coming())]).unwrap();
     assert_eq!(json["rules"], serde_json::json!(["a", "b"]));
 }
 
@@ -428,7 +454,6 @@ fn parts_that_filters_take() {
     let message = b"MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\ntext\r\n\
         --b\r\nContent-Type: application/pdf; name=\"../x.pdf\"\r\nContent-Transfer-Encoding: base64\r\n\r\nJVBERi0=\r\n\
         --b\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: base64\r\n\r\n====\r\n--b--\r\n";
-    let digest = Digest::of(&Message::scan(message.to_vec(), &Limits::default()));
     for (filter, expected) in [
         ("match = { type = 'pdf' }\n", vec!["2.pdf"]),
         ("", vec!["1.txt", "2.pdf", "3.raw"]),
@@ -443,8 +468,36 @@ fn parts_that_filters_take() {
         let names: Vec<String> = files(directory.path()).into_keys().collect();
         let expected: Vec<String> = expected
             .iter()
-            .map(|end| format!("{digest}-{end}"))
+            .map(|end| format!("{}-{end}", Key::of(&mail).copy()))
             .collect();
         assert_eq!(names, expected, "{filter}");
     }
+}
+
+#[test]
+fn parts_may_be_nested_deeper_than_names_are_long() {
+    let depth = 90;
+    let mut message = String::from("MIME-Version: 1.0\r\n");
+    for level in 0..depth {
+        message +=
+            &format!("Content-Type: multipart/mixed; boundary=b{level}.\r\n\r\n--b{level}.\r\n");
+    }
+    message += "\r\ntext\r\n";
+    for level in (0..depth).rev() {
+        message += &format!("--b{level}.--\r\n");
+    }
+    let directory = private();
+    let config = load(
+        directory.path(),
+        &rule(r#"dir = "DIR", layout = "files", what = "parts""#),
+    )
+    .unwrap();
+    keep(&config, &mail(message.as_bytes()));
+    let files = files(directory.path());
+    assert_eq!(files.len(), 1);
+    assert!(
+        files.keys().all(|name| name.ends_with(".txt")),
+        "{:?}",
+        files.keys()
+    );
 }

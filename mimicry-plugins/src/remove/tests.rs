@@ -6,6 +6,8 @@ use std::path::Path;
 
 use mimicry_core::config;
 use mimicry_core::engine::{self, Report};
+use mimicry_core::envelope::Recipient;
+use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::registry::Registry;
 
@@ -83,13 +85,16 @@ fn shown(message: &Message) -> String {
 }
 
 fn run(message: &[u8], filters: &str, options: &str) -> (Option<Message>, Report) {
+    run_mail(mail(message), filters, options)
+}
+
+fn run_mail(mail: Mail, filters: &str, options: &str) -> (Option<Message>, Report) {
     let source = format!(
         "[[rule]]\nname = \"no programs\"\nplugin = \"remove\"\n{filters}options = {{ {options} }}\n"
     );
     let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let config = config::parse(&source, Path::new("test.toml"), REGISTRY, &read)
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let mail = mail(message);
     let plans = engine::plan(&config.policy, &mail);
     let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
     (applied.message, applied.reports[0].clone())
@@ -309,7 +314,6 @@ fn what_is_removed_is_kept() {
         directory.path().display()
     );
     let message = tree("mixed(text/plain,@application/x-exe,related(text/html,image/png))");
-    let digest = Digest::of(&Message::scan(message.clone(), &Limits::default()));
     for _ in 0..2 {
         let (after, _) = run(
             &message,
@@ -330,7 +334,8 @@ fn what_is_removed_is_kept() {
             b"body of application/x-exe"
         );
         let json: serde_json::Value = serde_json::from_slice(
-            &fs::read(place.join(format!("{sha256}-{digest}.json"))).unwrap(),
+            &fs::read(place.join(format!("{sha256}-{}.json", Key::of(&mail(&message)).copy())))
+                .unwrap(),
         )
         .unwrap();
         assert_eq!(
@@ -342,6 +347,32 @@ fn what_is_removed_is_kept() {
             fs::read(place.join(related))
                 .unwrap()
                 .starts_with(b"Content-Type: multipart/related")
+        );
+    }
+}
+
+// T180
+#[test]
+fn what_is_removed_is_kept_with_each_envelope() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::set_permissions(directory.path(), Permissions::from_mode(0o700)).unwrap();
+    let options = format!("keep = \"{}/{{{{ date }}}}\"", directory.path().display());
+    let message = tree("mixed(text/plain,@application/x-exe)");
+    let place = directory.path().join("2026-11-22");
+    // The files of the part, and sidecars for envelopes.
+    for (to, sidecars) in [("bo@x", 1), ("dee@x", 2), ("bo@x", 2), ("eve@x", 3)] {
+        let mut mail = mail(&message);
+        mail.envelope.recipients = vec![Recipient::new(to)];
+        run_mail(mail, "", &options);
+        let names = fs::read_dir(&place).unwrap();
+        let names: Vec<String> = names
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
+        let json = names.iter().filter(|name| name.ends_with(".json"));
+        assert_eq!(
+            (json.count(), names.len()),
+            (sidecars, sidecars + 1),
+            "{to}"
         );
     }
 }

@@ -158,6 +158,12 @@ impl Collect {
         unused.into_iter().collect()
     }
 
+    /// Whether a name or a note may say something of who receives the mail.
+    pub fn reads_recipients(&self) -> bool {
+        let note = self.note.as_ref();
+        self.name.reads_recipients() || note.is_some_and(Template::reads_recipients)
+    }
+
     pub fn job<'a>(&'a self, task: Task<'a>) -> CollectJob<'a> {
         CollectJob {
             collect: self,

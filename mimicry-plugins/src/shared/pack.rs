@@ -156,6 +156,10 @@ impl Plugin for PackPlugin {
         self.0.warnings()
     }
 
+    fn reads_recipients(&self) -> bool {
+        self.0.reads_recipients()
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(self.0.job(task))
     }

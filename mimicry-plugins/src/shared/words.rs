@@ -224,6 +224,14 @@ impl Words {
             .all(Template::is_same_for_all)
     }
 
+    /// Whether they may say something of who receives the mail.
+    pub fn reads_recipients(&self) -> bool {
+        [&self.text, &self.html]
+            .into_iter()
+            .flatten()
+            .any(Template::reads_recipients)
+    }
+
     pub fn directory(&self) -> Option<&Directory> {
         self.directory.as_ref()
     }

@@ -23,7 +23,7 @@ use mimicry_core::registry::Registry;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
 use mimicry_plugins::REGISTRY;
 
-mod probes;
+pub mod probes;
 
 use probes::PROBES;
 

@@ -1,5 +1,7 @@
 //! Plugins for the tests of the engine: what plugins may do, and what they must not.
 
+use std::cell::RefCell;
+
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::text::NewBody;
@@ -203,8 +205,20 @@ impl ProbePlugin {
     }
 }
 
+thread_local! {
+    /// Jobs begun by this thread, and how many recipients each was shown.
+    pub static BEGUN: RefCell<Vec<(&'static str, usize)>> = const { RefCell::new(Vec::new()) };
+}
+
 impl Plugin for ProbePlugin {
+    /// `tag` adds the same for all; the others say nothing about it.
+    fn reads_recipients(&self) -> bool {
+        self.act != Act::Tag
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        let name = if self.act == Act::Tag { "tag" } else { "other" };
+        BEGUN.with_borrow_mut(|begun| begun.push((name, task.recipients.len())));
         Box::new(ProbeJob { plugin: self, task })
     }
 }

@@ -111,8 +111,9 @@ fn only(planned: &[Planned]) -> Option<(&Effective, Plan)> {
     let (first, others) = planned.split_first()?;
     let mut plan = first.plan.clone();
     for other in others {
-        let is_same = first.settings.policy.is_same(&other.settings.policy);
-        if !is_same || !first.plan.same_effect(&other.plan) {
+        let policy = &first.settings.policy;
+        let is_same = policy.is_same(&other.settings.policy);
+        if !is_same || !engine::is_shared(policy, &first.plan, &other.plan) {
             return None;
         }
         plan.recipients.extend(&other.plan.recipients);

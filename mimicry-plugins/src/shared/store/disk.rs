@@ -16,7 +16,10 @@ use std::fs::{File, TryLockError};
 use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use data_encoding::HEXLOWER;
 use nix::errno::Errno;
@@ -27,6 +30,10 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 /// Leftovers are swept when they are older than this many seconds, which no transaction lasts; the lock alone would not tell
 /// where two machines share a file system without sharing its locks.
 const OLD: i64 = 3600;
+
+/// How often, and for how long, a lock is tried. Who has it writes one mail.
+const PAUSE: Duration = Duration::from_millis(5);
+const TRIES: u32 = 4000;
 
 /// What unfinished files are called, before their random digits.
 const PREFIX: &str = "unfinished-";
@@ -161,6 +168,30 @@ impl Folder {
         let facts = fstat(&fd).map_err(|errno| self.fail(name, errno.into()))?;
         self.plain(name, &facts)?;
         Ok(fd.into())
+    }
+
+    /// As [`Folder::open`], with its lock, which goes when the file or the process does. It may be moved away while the lock is
+    /// waited for.
+    pub fn locked(&self, name: &OsStr) -> Result<File, Error> {
+        let fail = |error| self.fail(name, Why::System(error));
+        for _ in 0..TRIES {
+            let file = self.open(name)?;
+            match file.try_lock() {
+                Ok(()) => {
+                    let there = self.open(name)?;
+                    let inode = |file: &File| file.metadata().map(|facts| facts.ino());
+                    if inode(&file).map_err(fail)? == inode(&there).map_err(fail)? {
+                        return Ok(file);
+                    }
+                }
+                Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(fail(error)),
+            }
+        }
+        Err(self.fail(
+            name,
+            Why::Refused("another process has it locked for too long"),
+        ))
     }
 
     /// The content of a small file; `None` = it is missing.
@@ -375,7 +406,7 @@ fn random_name() -> io::Result<OsString> {
 mod tests {
     use std::fs::{self, Permissions};
     use std::os::unix::fs::{PermissionsExt, symlink};
-    use std::time::{Duration, SystemTime};
+    use std::time::SystemTime;
 
     use super::super::place::os;
     use super::*;

@@ -12,11 +12,9 @@
 //! Known limits: a bare LF of a mail (which the daemon lets no mail keep) cannot be told from a line end any more; a mail that
 //! does not end in a line end gets one; locks are flock(2) only.
 
-use std::fs::{File, TryLockError};
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileExt, MetadataExt};
-use std::thread;
-use std::time::Duration;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
@@ -24,35 +22,26 @@ use memchr::memchr;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::digest::Digest;
 
+use super::Shelf;
 use super::disk::{Error, Folder, Why};
+use super::known::Note;
 use super::place::os;
-use super::{Kept, Shelf};
 
 /// The name of the mailbox in its folder.
 pub const MBOX: &str = "mbox";
 const JOURNAL: &str = "mbox.journal";
 
-/// How often, and for how long, the lock is tried. Who has it writes one mail.
-const PAUSE: Duration = Duration::from_millis(5);
-const TRIES: u32 = 4000;
-
 impl Shelf {
-    /// Appends a mail to the mailbox of its folder. `beside` is done first, if the mail is not there yet.
+    /// Appends a mail to the mailbox of its folder; before that, notes under each of the keys where it will be.
     pub fn append(
         &self,
         mail: &Mail,
-        digest: &str,
-        beside: &dyn Fn(&Folder) -> Result<(), Error>,
-    ) -> Result<Kept, Error> {
-        if let Some(note) = self.note_of(digest)?
-            && self.is_there(&note)?
-        {
-            return Ok(Kept::Before);
-        }
-        let folder = self.folder()?;
-        beside(&folder)?;
+        keys: &[&str],
+        note: &Note,
+        folder: &Folder,
+    ) -> Result<(), Error> {
         let fail = |error: io::Error| folder.fail(os(MBOX), Why::System(error));
-        let file = locked(&folder)?;
+        let file = folder.locked(os(MBOX))?;
         let journal = folder.open(os(JOURNAL))?;
         let size = settle(&file, &journal).map_err(fail)?;
         if size == 0 {
@@ -65,12 +54,13 @@ impl Shelf {
             length: entry.len() as u64,
             digest: Digest::of_octets(&entry).to_string(),
         };
-        let path: Vec<String> = self
-            .folders
-            .iter()
-            .map(|name| name.to_string_lossy().into_owned())
-            .collect();
-        self.note(digest, format!("{mark}{}\n", path.join("/")).as_bytes())?;
+        let note = Note {
+            mark: mark.to_string().trim_end().to_string(),
+            ..note.clone()
+        };
+        for key in keys {
+            self.note(key, &note)?;
+        }
         begin(&journal, &mark).map_err(fail)?;
         let appended = file
             .write_all_at(&entry, size)
@@ -82,21 +72,17 @@ impl Shelf {
         }
         // Lost with the power, it costs a look at the mail's octets.
         let _ = journal.set_len(0);
-        Ok(Kept::Now)
+        Ok(())
     }
 
-    /// Is the mail where the note says.
-    fn is_there(&self, note: &[u8]) -> Result<bool, Error> {
-        let Some((mark, path)) = Mark::parse(note) else {
+    /// Is the mail in the mailbox where the note says.
+    pub fn is_in_mailbox(&self, note: &Note) -> Result<bool, Error> {
+        let Some(mark) = Mark::parse(format!("{}\n", note.mark).as_bytes()) else {
             return Ok(false);
         };
-        let mut folder = self.declared.again()?;
-        for name in path.split('/').filter(|name| !name.is_empty()) {
-            match folder.find(os(name))? {
-                Some(below) => folder = below,
-                None => return Ok(false),
-            }
-        }
+        let Some(folder) = self.folder_of(note)? else {
+            return Ok(false);
+        };
         if !folder.has_file(os(MBOX))? {
             return Ok(false);
         }
@@ -111,29 +97,6 @@ impl Shelf {
     }
 }
 
-/// The mailbox, locked. It may be moved away while the lock is waited for.
-fn locked(folder: &Folder) -> Result<File, Error> {
-    let fail = |error| folder.fail(os(MBOX), Why::System(error));
-    for _ in 0..TRIES {
-        let file = folder.open(os(MBOX))?;
-        match file.try_lock() {
-            Ok(()) => {
-                let there = folder.open(os(MBOX))?;
-                let inode = |file: &File| file.metadata().map(|facts| facts.ino());
-                if inode(&file).map_err(fail)? == inode(&there).map_err(fail)? {
-                    return Ok(file);
-                }
-            }
-            Err(TryLockError::WouldBlock) => thread::sleep(PAUSE),
-            Err(TryLockError::Error(error)) => return Err(fail(error)),
-        }
-    }
-    Err(folder.fail(
-        os(MBOX),
-        Why::Refused("another process has it locked for too long"),
-    ))
-}
-
 /// Cuts off what a killed process did not finish; returns the size after that. A mailbox that somebody else has changed
 /// since is left as it is.
 fn settle(file: &File, journal: &File) -> io::Result<u64> {
@@ -145,7 +108,7 @@ fn settle(file: &File, journal: &File) -> io::Result<u64> {
             .min(4096)
     ];
     journal.read_exact_at(&mut text, 0)?;
-    let Some((mark, _)) = Mark::parse(&text) else {
+    let Some(mark) = Mark::parse(&text) else {
         return Ok(facts.len());
     };
     let end = mark.start.saturating_add(mark.length);
@@ -185,9 +148,9 @@ impl std::fmt::Display for Mark {
 }
 
 impl Mark {
-    /// The mark on the first line, and what is behind it. `None` = it was not written to its end.
-    fn parse(text: &[u8]) -> Option<(Mark, &str)> {
-        let (line, rest) = std::str::from_utf8(text).ok()?.split_once('\n')?;
+    /// The mark on the first line. `None` = it was not written to its end.
+    fn parse(text: &[u8]) -> Option<Mark> {
+        let (line, _) = std::str::from_utf8(text).ok()?.split_once('\n')?;
         let mut words = line.split(' ');
         let mark = Mark {
             inode: words.next()?.parse().ok()?,
@@ -195,7 +158,7 @@ impl Mark {
             length: words.next()?.parse().ok()?,
             digest: words.next()?.into(),
         };
-        (mark.digest.len() == 64).then_some((mark, rest.trim_end()))
+        (mark.digest.len() == 64).then_some(mark)
     }
 
     fn is_in(&self, file: &File) -> io::Result<bool> {

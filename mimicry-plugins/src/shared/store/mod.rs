@@ -2,33 +2,38 @@
 //! names.
 //!
 //! - [`place`]: patterns of directories · [`disk`]: files that are whole or not there · `mboxrd`: a file that grows ·
-//!   [`sidecar`]: what a copy cannot tell about itself
+//!   [`sidecar`]: what a copy cannot tell about itself · [`known`]: by what a mail is known that comes again
 //!
-//! A mail is kept once, however often it comes: the names of files are made of its digest, and what was kept within the last
-//! days is noted in the store's own folder of the declared directory (`.mimicry/seen/DAY`, days since 1970), because the
-//! folder for a mail may be another one tomorrow, and because a reader of mail moves and renames what is in a Maildir.
-//! `.mimicry/work` holds unfinished files.
+//! A mail is kept once, however often its client brings it: the names of files are made of its [`known::Key`], and what was
+//! kept within the last days is noted in the store's own folder of the declared directory (`.mimicry/seen/DAY`, days since
+//! 1970), because the folder for a mail may be another one tomorrow, and because a reader of mail moves and renames what is in a
+//! Maildir. `.mimicry/work` holds unfinished files, `.mimicry/lock` the files by whose locks mails with the same words wait for
+//! each other; mails with others seldom do.
 //!
 //! Must never: write outside a declared directory, or for a mail that is only looked at ([`Effects::None`]).
 //!
-//! Known limits: a mail that comes again after more than [`DAYS`] days, or for whom the tokens of the recipient stand for
-//! others than the first time, is kept again. All folders below a declared directory must be on one file system.
+//! Known limits: a mail that comes again after more than [`DAYS`] days may be kept again; so may one that comes
+//! to two machines at once which share the directory and not its locks. All folders below a declared directory must be on one file system.
 
 pub mod disk;
+pub mod known;
 mod mboxrd;
 pub mod place;
 pub mod sidecar;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use flate2::Compression;
+use flate2::read::MultiGzDecoder;
 use flate2::write::GzEncoder;
 use mimicry_core::message::compose::fnv1a;
 use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
 
 use disk::{Draft, Error, Folder};
+use known::{Key, Note};
 pub use mboxrd::MBOX;
 use place::{OWN, Place, os};
 
@@ -52,6 +57,10 @@ pub enum Kept {
     Now,
     /// By an earlier attempt of the same mail.
     Before,
+    /// By an earlier attempt; the trace fields that it had not are kept now.
+    Trace,
+    /// Its content is that of an earlier mail to others; a sidecar that says so is kept now.
+    Named,
 }
 
 /// How files are written.
@@ -83,6 +92,11 @@ impl Store {
         self.place.declared()
     }
 
+    /// Whether the folder for a mail follows from who receives it.
+    pub fn reads_recipients(&self) -> bool {
+        self.place.reads_recipients()
+    }
+
     /// The folder for this mail, as it is shown.
     pub fn shown(&self, task: &Task<'_>) -> String {
         let folders = self.place.folders(task);
@@ -92,8 +106,9 @@ impl Store {
         path.display().to_string()
     }
 
-    /// Opens the store to keep something of this mail; sweeps up what killed processes left.
-    pub fn open(&self, task: &Task<'_>) -> Result<Shelf, Error> {
+    /// Opens the store to keep something of this mail; sweeps up what killed processes left. Nobody else keeps anything of the
+    /// same words meanwhile: of two that come at once, each would take itself for the first.
+    pub fn open(&self, task: &Task<'_>, key: &Key) -> Result<Shelf, Error> {
         debug_assert!(task.effects == Effects::Real);
         let declared = Folder::declared(self.declared())?;
         let own = declared.enter(os(OWN))?;
@@ -103,6 +118,7 @@ impl Store {
             seen: own.enter(os("seen"))?,
             day: task.mail.received.unix.div_euclid(DAY),
             rule: fnv1a(task.rule.bytes(), 0),
+            _lock: own.enter(os("lock"))?.locked(os(key.slot()))?,
             declared,
         };
         shelf.work.sweep(task.mail.received.unix);
@@ -122,6 +138,7 @@ pub struct Shelf {
     day: i64,
     /// Several rules may keep in one directory.
     rule: u64,
+    _lock: File,
 }
 
 impl Shelf {
@@ -132,6 +149,47 @@ impl Shelf {
             folder = folder.enter(name)?;
         }
         Ok(folder)
+    }
+
+    /// Where that is, for a note.
+    pub fn folder_name(&self) -> String {
+        let names = self.folders.iter().map(|name| name.to_string_lossy());
+        names.collect::<Vec<_>>().join("/")
+    }
+
+    /// The folder of a note; `None` = it is gone.
+    pub fn folder_of(&self, note: &Note) -> Result<Option<Folder>, Error> {
+        let mut folder = self.declared.again()?;
+        for name in note.folder.split('/').filter(|name| !name.is_empty()) {
+            match folder.find(os(name))? {
+                Some(below) => folder = below,
+                None => return Ok(None),
+            }
+        }
+        Ok(Some(folder))
+    }
+
+    /// All octets that a file holds, whatever it is compressed by; at most `most` of them.
+    pub fn content(
+        &self,
+        folder: &Folder,
+        name: &str,
+        compress: Compress,
+        most: u64,
+    ) -> Result<Vec<u8>, Error> {
+        let file = folder.open(os(name))?;
+        let mut content = Vec::new();
+        let read = match compress {
+            Compress::No => file.take(most).read_to_end(&mut content),
+            Compress::Gzip => MultiGzDecoder::new(file)
+                .take(most)
+                .read_to_end(&mut content),
+            #[cfg(feature = "zstd")]
+            Compress::Zstd => zstd::stream::Decoder::new(file)
+                .and_then(|decoder| decoder.take(most).read_to_end(&mut content)),
+        };
+        read.map_err(|error| folder.fail(os(name), disk::Why::System(error)))?;
+        Ok(content)
     }
 
     /// Keeps a file as a whole, unless there is one of that name: names are made of the digest of what they hold.
@@ -154,13 +212,13 @@ impl Shelf {
     }
 
     /// Was this noted within the last days; what was noted of it.
-    pub fn note_of(&self, digest: &str) -> Result<Option<Vec<u8>>, Error> {
-        let name = self.note_name(digest);
+    pub fn note_of(&self, key: &str) -> Result<Option<Note>, Error> {
+        let name = self.note_name(key);
         for day in self.seen.names()? {
             let Some(folder) = self.seen.find(&day)? else {
                 continue;
             };
-            if let Some(note) = folder.read(os(&name))? {
+            if let Some(note) = folder.read(os(&name))?.as_deref().and_then(Note::parse) {
                 return Ok(Some(note));
             }
         }
@@ -168,13 +226,14 @@ impl Shelf {
     }
 
     /// Notes that this was kept.
-    pub fn note(&self, digest: &str, content: &[u8]) -> Result<(), Error> {
+    pub fn note(&self, key: &str, note: &Note) -> Result<(), Error> {
         let folder = self.seen.enter(os(&self.day.to_string()))?;
-        folder.note(&self.work, os(&self.note_name(digest)), content)
+        let text = note.text();
+        folder.note(&self.work, os(&self.note_name(key)), text.as_bytes())
     }
 
-    fn note_name(&self, digest: &str) -> String {
-        format!("{digest}-{:016x}", self.rule)
+    fn note_name(&self, key: &str) -> String {
+        format!("{key}-{:016x}", self.rule)
     }
 
     /// Removes some of the notes that are too old.
@@ -263,6 +322,7 @@ pub(crate) mod tests {
             beside: &[],
             recipients: &[0, 1],
             on_dkim: OnDkim::Edit,
+            show_bcc: false,
             variables,
             rules: &["a"],
             effects: Effects::Real,

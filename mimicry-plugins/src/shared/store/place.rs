@@ -113,6 +113,16 @@ impl Place {
         &self.declared
     }
 
+    /// Whether a token stands for a recipient.
+    pub fn reads_recipients(&self) -> bool {
+        self.below.iter().flatten().any(|piece| {
+            matches!(
+                piece,
+                Piece::Token(Token::RecipientDomain | Token::RecipientLocal)
+            )
+        })
+    }
+
     /// The folders below the declared directory for one mail, the outermost first.
     pub fn folders(&self, task: &Task<'_>) -> Vec<OsString> {
         let names = self.below.iter().map(|pieces| name(pieces, task));

@@ -27,9 +27,18 @@ pub fn content(part: Part<'_>) -> (&'static str, Cow<'_, [u8]>) {
     }
 }
 
+/// What a sidecar says of content that an earlier mail brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Beside<'b> {
+    /// The folder below the declared directory in which the content is; `None` = that of the sidecar.
+    pub folder: Option<&'b str>,
+    /// The file with the trace block of this mail; `None` = the content begins with it.
+    pub trace: Option<&'b str>,
+}
+
 /// Of a mail that is kept in `file`.
-pub fn mail(task: &Task<'_>, digest: &str, file: &str) -> String {
-    let mut facts = common(task, digest);
+pub fn mail(task: &Task<'_>, digest: &str, file: &str, beside: Beside<'_>) -> String {
+    let mut facts = common(task, digest, beside);
     put(&mut facts, "file", json!(file));
     write(&facts)
 }
@@ -40,6 +49,7 @@ pub fn parts(
     digest: &str,
     parts: &[Part<'_>],
     name: &dyn Fn(Part<'_>) -> String,
+    beside: Beside<'_>,
 ) -> String {
     let part = |part: &Part<'_>| {
         let (_, content) = content(*part);
@@ -52,18 +62,18 @@ pub fn parts(
             "sha256": Digest::of_octets(&content).to_string(),
         })
     };
-    let mut facts = common(task, digest);
+    let mut facts = common(task, digest, beside);
     put(&mut facts, "parts", parts.iter().map(part).collect());
     write(&facts)
 }
 
-fn common(task: &Task<'_>, digest: &str) -> Value {
+fn common(task: &Task<'_>, digest: &str, beside: Beside<'_>) -> Value {
     let mail = task.mail;
     let (origin, envelope) = (&mail.origin, &mail.envelope);
     let shown = |octets: &[u8]| Printable(octets).to_string();
     let recipients = envelope.recipients.iter();
     let raw = mail.message.raw();
-    json!({
+    let mut facts = json!({
         "digest": digest,
         "sha256": Digest::of_octets(raw).to_string(),
         "octets": raw.len(),
@@ -79,7 +89,13 @@ fn common(task: &Task<'_>, digest: &str) -> Value {
         "auth_user": origin.auth_user,
         "rule": task.rule,
         "rules": task.rules,
-    })
+    });
+    for (key, value) in [("folder", beside.folder), ("trace", beside.trace)] {
+        if let Some(value) = value {
+            put(&mut facts, key, json!(value));
+        }
+    }
+    facts
 }
 
 /// RFC 3339, in local time.

@@ -3,12 +3,14 @@
 //! A value is made when the first template of the job asks for it, and once. An empty value is a missing one, but for
 //! variables, which somebody wrote so.
 //!
-//! Must never: hand out anything of a recipient that is not of the job's class.
+//! Must never: hand out anything of a recipient that is not of the job's class, or, unless the rule says `show_bcc`, of one
+//! whom only the envelope names: that is what Bcc is (RFC 5322 section 3.6.3).
 //!
-//! Known limit: an address that is not UTF-8 is missing.
+//! Known limits: an address that is not UTF-8 is missing; a recipient whom the header names by another address, such as that of
+//! a list, counts as not named.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
@@ -40,10 +42,16 @@ pub(super) enum Fields {
 
 const ADDRESS: Fields = Fields::These(&["address", "local", "domain"]);
 
+/// The name behind which people are who must not know of each other ([`super::Template::reads_recipients`]).
+pub(super) const RECIPIENTS: &str = "recipients";
+
+/// The fields that tell every reader who gets the mail.
+const NAMING: &[&str] = &["to", "cc", "resent-to", "resent-cc"];
+
 /// All names, in the order of the manual.
 pub(super) const NAMES: &[(&str, Fields)] = &[
     ("sender", ADDRESS),
-    ("recipients", Fields::List),
+    (RECIPIENTS, Fields::List),
     ("header", Fields::Headers),
     (
         "header_sender",
@@ -105,12 +113,13 @@ impl<'a> Facts<'a> {
         } = self.task.mail;
         match name {
             "sender" => Some(address(path(&envelope.sender)?, None)),
-            "recipients" => {
+            RECIPIENTS => {
+                let named = self.named();
                 let class = self.task.recipients.iter();
-                let recipients = class.filter_map(|index| envelope.recipients.get(*index));
-                let list = recipients
-                    .filter_map(|recipient| Some(address(path(&recipient.path)?, None)))
-                    .collect();
+                let paths = class.filter_map(|index| path(&envelope.recipients.get(*index)?.path));
+                let shown =
+                    paths.filter(|path| self.task.show_bcc || named.contains(&path.to_lowercase()));
+                let list = shown.map(|path| address(path, None)).collect();
                 Some(Value::from_object(List(list)))
             }
             "header" => {
@@ -153,6 +162,16 @@ impl<'a> Facts<'a> {
             }
             _ => None,
         }
+    }
+
+    /// The addresses that the header names as recipients, in lower case.
+    fn named(&self) -> BTreeSet<String> {
+        let fields = self.task.mail.message.root().fields();
+        fields
+            .filter(|field| NAMING.iter().any(|name| field.is(name)))
+            .flat_map(|field| addresses(field.value()))
+            .map(|address| address.addr.to_lowercase())
+            .collect()
     }
 
     fn header_sender(&self) -> Option<mimicry_core::message::address::Address> {

@@ -212,6 +212,11 @@ impl Template {
         (self.program.as_ref()).is_none_or(|program| program.names.iter().all(own))
     }
 
+    /// Whether it may say something of who receives the mail.
+    pub fn reads_recipients(&self) -> bool {
+        (self.program.as_ref()).is_some_and(|program| program.names.contains(facts::RECIPIENTS))
+    }
+
     pub fn source(&self) -> &str {
         &self.source
     }
@@ -404,7 +409,8 @@ fn write(out: &mut Output<'_>, value: &Value, form: Form) -> Result<(), Error> {
 
 /// Renders with a mail that has every fact, and with one that has none.
 fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
-    const SAMPLE: &[u8] = b"From: Anna <anna@example.org>\r\nSubject: sample\r\n\r\n";
+    const SAMPLE: &[u8] =
+        b"From: Anna <anna@example.org>\r\nTo: bob@example.org\r\nSubject: sample\r\n\r\n";
     let mail = Mail {
         origin: Origin {
             client: "127.0.0.1".parse().ok(),
@@ -427,6 +433,7 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
         beside: &[],
         recipients: &[0],
         on_dkim: OnDkim::Edit,
+        show_bcc: false,
         variables: known.variables.unwrap_or(&none),
         rules: &[],
         effects: Effects::None,

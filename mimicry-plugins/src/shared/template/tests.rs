@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-const MAIL: &str = "From: =?utf-8?Q?Anna_M=C3=BCller?= <anna+news@example.org>\r\nSubject: Re: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n of two lines\r\n\
+const MAIL: &str = "From: =?utf-8?Q?Anna_M=C3=BCller?= <anna+news@example.org>\r\nTo: A <a@x.org>\r\nCc: c@z.org\r\nSubject: Re: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n of two lines\r\n\
     List-Id: <l.example.org>\r\nX-Empty: \r\nX-Evil: <b>&\"'\r\nX-Tpl: {{ sender }} {% if x %}\r\nX-Tpl: second\r\n\r\nbody";
 
 fn mail(message: &[u8], sender: &str) -> Mail {
@@ -53,19 +53,24 @@ fn compiled(source: &str, form: Form) -> Result<Template, Vec<BadTemplate>> {
     Template::compile(source, form, &known)
 }
 
-fn rendered(template: &Template, mail: &Mail) -> Result<String, Fault> {
-    let (variables, directory) = (variables(), directory());
-    let task = Task {
+fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
+    Task {
         mail,
         rule: "footer",
         parts: &[],
         beside: &[],
         recipients: &[0, 2],
         on_dkim: OnDkim::Edit,
-        variables: &variables,
+        show_bcc: false,
+        variables,
         rules: &[],
         effects: Effects::None,
-    };
+    }
+}
+
+fn rendered(template: &Template, mail: &Mail) -> Result<String, Fault> {
+    let (variables, directory) = (variables(), directory());
+    let task = task(mail, &variables);
     template.render(&Facts::of(&task, Some(&directory)).with("count", "3"))
 }
 
@@ -146,6 +151,51 @@ fn names_and_filters() {
         ),
     ] {
         assert_eq!(text(source, Form::Text), expected, "{source}");
+    }
+}
+
+// T182
+#[test]
+fn recipients_are_those_of_the_class_whom_the_header_names() {
+    for (header, show_bcc, expected) in [
+        ("To: a@x.org", false, "a@x.org"),
+        ("To: a@x.org, b@y.org, c@z.org", false, "a@x.org, c@z.org"),
+        (
+            "Cc: \"C, the third\" <C@Z.ORG>\r\nto: a@X.org",
+            false,
+            "a@x.org, c@z.org",
+        ),
+        (
+            "To: friends: a@x.org,\r\n b@y.org;\r\nResent-Cc: c@z.org",
+            false,
+            "a@x.org, c@z.org",
+        ),
+        ("Resent-To: c@z.org\r\nTo: nobody@x.org", false, "c@z.org"),
+        (
+            "Bcc: a@x.org\r\nTo: c@z.org\r\nResent-Bcc: a@x.org",
+            false,
+            "c@z.org",
+        ),
+        (
+            "To: a@x.org.evil, xa@x.org, \"a@x.org\" <d@x.org>\r\nReply-To: c@z.org",
+            false,
+            "",
+        ),
+        ("Subject: to a@x.org\r\nX-To: c@z.org", false, ""),
+        ("To: undisclosed-recipients:;", false, ""),
+        ("To: undisclosed-recipients:;", true, "a@x.org, c@z.org"),
+        ("Bcc: a@x.org", true, "a@x.org, c@z.org"),
+    ] {
+        let mail = mail(format!("{header}\r\n\r\n").as_bytes(), "anna@example.org");
+        let variables = variables();
+        let task = Task {
+            show_bcc,
+            ..task(&mail, &variables)
+        };
+        let template = compiled("{{ recipients }}", Form::Text).unwrap();
+        assert!(template.reads_recipients());
+        let text = template.render(&Facts::of(&task, None)).unwrap();
+        assert_eq!(text, expected, "{header} {show_bcc}");
     }
 }
 
@@ -475,7 +525,7 @@ proptest! {
         let variables = BTreeMap::from([("v".to_string(), value)]);
         let message = [b"X: ".as_slice(), &header, b"\r\nSubject: =?utf-8?B?DQpB?=\r\n\r\n"].concat();
         let mail = mail(&message, "a\u{b}@b");
-        let task = Task { mail: &mail, rule: "r", parts: &[], beside: &[], recipients: &[0], on_dkim: OnDkim::Edit, variables: &variables, rules: &[], effects: Effects::None };
+        let task = Task { mail: &mail, rule: "r", parts: &[], beside: &[], recipients: &[0], on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None };
         let known = Known { variables: Some(&variables), ..Known::default() };
         for source in ["{{ var.v | d('-') }} {{ header.x | d('-') }}{{ subject }}{{ sender }}", "{{ '\\n\\u0085' ~ var.v }}"] {
             let template = Template::compile(source, Form::Line, &known).unwrap();
@@ -488,7 +538,7 @@ proptest! {
     fn a_value_is_no_markup(value: String, markup in "[<>/&;\"'=! a-z\n-]{0,30}") {
         let variables = BTreeMap::from([("v".to_string(), value), ("m".to_string(), markup)]);
         let mail = mail(MAIL.as_bytes(), "a@b");
-        let task = Task { mail: &mail, rule: "r", parts: &[], beside: &[], recipients: &[0], on_dkim: OnDkim::Edit, variables: &variables, rules: &[], effects: Effects::None };
+        let task = Task { mail: &mail, rule: "r", parts: &[], beside: &[], recipients: &[0], on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None };
         let known = Known { variables: Some(&variables), ..Known::default() };
         let template = Template::compile("<p title=\"{{ var.m }}{{ var.v }}\">{{ var.v }}{{ var.m }}</p>", Form::Html, &known).unwrap();
         let html = template.render(&Facts::of(&task, None)).unwrap();
