@@ -10,7 +10,7 @@
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
-//! - [`memory`]: what a large mail takes
+//! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
@@ -25,6 +25,7 @@ mod archive;
 mod banks;
 mod cli;
 mod demo;
+mod endless;
 mod faults;
 mod harness;
 mod hostile;

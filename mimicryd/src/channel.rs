@@ -54,6 +54,10 @@ impl Channel {
     ) -> Result<(), NoTls> {
         let tls = self.tls.insert(Box::new(connection.into()));
         while tls.is_handshaking() || tls.wants_write() {
+            // Also where there is always something to read.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(NoTls::TimedOut);
+            }
             let is_writing = tls.wants_write();
             let step = if is_writing {
                 tls.write_tls(&mut &self.socket).map(|_| true)
@@ -72,9 +76,6 @@ impl Channel {
                 Ok(false) => return Err(NoTls::Lost),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        return Err(NoTls::TimedOut);
-                    }
                     let events = if is_writing {
                         PollFlags::POLLOUT
                     } else {
@@ -139,7 +140,7 @@ impl Channel {
                 Err(error) => is_over(&error),
             };
         };
-        loop {
+        for _ in 0..ROUNDS {
             // A farewell of TLS stands before the end of the line.
             match tls.process_new_packets() {
                 Ok(state) if state.plaintext_bytes_to_read() > 0 => return false,
@@ -153,8 +154,13 @@ impl Channel {
                 Err(error) => return is_over(&error),
             }
         }
+        false
     }
 }
+
+/// How often TLS is fed before whoever waits looks at his clock. One record takes a few rounds; the other side can send any number
+/// of records that carry nothing (RFC 8446 sections 4.6 and 5.4), as fast as they are read (T181).
+const ROUNDS: usize = 64;
 
 impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
@@ -173,7 +179,7 @@ impl AsFd for Channel {
 
 /// Reads what is decrypted, and what that takes.
 fn read_through(tls: &mut Connection, mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
-    loop {
+    for _ in 0..ROUNDS {
         match tls.reader().read(into) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             read => return read,
@@ -188,4 +194,5 @@ fn read_through(tls: &mut Connection, mut socket: &Socket, into: &mut [u8]) -> i
             let _ = tls.write_tls(&mut socket);
         }
     }
+    tls.reader().read(into)
 }

@@ -39,6 +39,7 @@ pub fn route(next_hop: &str) -> Route {
         next_hop: endpoint::NextHop::parse(next_hop).unwrap(),
         tls: Tls::None,
         ca_file: None,
+        pins: Vec::new(),
         login: None,
         lmtp_partial: LmtpPartial::Single,
         helo: "client.example".into(),
@@ -48,6 +49,9 @@ pub fn route(next_hop: &str) -> Route {
 
 /// How long each phase may take in a test.
 pub const PATIENCE: Duration = Duration::from_millis(300);
+
+/// Longer than any row takes, shorter than what drips.
+const SLOW: Duration = Duration::from_secs(6);
 
 /// Longer than it takes until what is said too late has come.
 const LATE: Duration = Duration::from_millis(60);
@@ -198,13 +202,13 @@ fn endless() -> Vec<Row> {
             (Act::Endless("", "250-x\r\n"), "451 4.5.0 ", NotUnderstood),
             (Act::Endless("250 x", "\r"), "451 4.5.0 ", NotUnderstood),
             (
-                Act::Drip(b"250-drip\r\n".repeat(20), Duration::from_millis(20)),
+                Act::Drip(b"250-drip\r\n".repeat(60), Duration::from_millis(20)),
                 "451 4.4.2 ",
                 TimedOut,
             ),
             (
                 Act::Drip(
-                    [b"250 "[..].to_vec(), vec![b'x'; 200]].concat(),
+                    [b"250 "[..].to_vec(), vec![b'x'; 600]].concat(),
                     Duration::from_millis(20),
                 ),
                 "451 4.4.2 ",
@@ -537,8 +541,8 @@ fn one_row(row: &Row, subject: &dyn Subject) -> Option<String> {
             row.cause, row.doubtful, must_be_usable
         ));
     }
-    // Connecting has four waits at the most.
-    if start.elapsed() > 6 * PATIENCE + 4 * LATE {
+    // A few waits, and a busy machine.
+    if start.elapsed() > SLOW {
         wrong.push(format!("it took {:?}", start.elapsed()));
     }
     let seen = next_hop.seen();

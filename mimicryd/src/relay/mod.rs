@@ -3,7 +3,7 @@
 //! [`NextHop`] is one connection with one transaction at a time; each command is given at once and its answer handed back.
 //!
 //! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
-//!   [`smtp`] (lettre's connection: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
+//!   [`smtp`] (lettre's connection beside ours: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
 //! - [`maildir`]: a directory
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
@@ -29,7 +29,6 @@ pub mod pool;
 mod reader;
 pub mod route;
 pub mod smtp;
-mod socket;
 mod stream;
 mod tls;
 pub mod wire;
