@@ -13,6 +13,7 @@
 //! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
+//! - [`dependencies`]: where they come from, and that CI looks at them
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
 //! - [`harness`]: what the tests share
 //!
@@ -25,6 +26,7 @@ mod archive;
 mod banks;
 mod cli;
 mod demo;
+mod dependencies;
 mod endless;
 mod faults;
 mod harness;

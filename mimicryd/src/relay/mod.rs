@@ -26,7 +26,7 @@ pub mod keys;
 pub mod ledger;
 pub mod maildir;
 pub mod pool;
-mod reader;
+pub mod reader;
 pub mod route;
 pub mod smtp;
 mod stream;

@@ -21,8 +21,8 @@ use std::time::Instant;
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
 use mimicry_core::reply::Reply;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::client::{Client, Link, State, Taken, deadline};
 use super::command::CommandLine;
@@ -157,6 +157,9 @@ impl WireHop {
         begun.map_err(|fault| {
             self.abort_for(Cause::Tls);
             match fault {
+                NoTls::Refused(rustls::Error::InvalidCertificate(CertificateError::Other(
+                    OtherError(why),
+                ))) => no_tls(&format!("the next hop's certificate does not hold: {why}")),
                 NoTls::Refused(rustls::Error::InvalidCertificate(why)) => {
                     no_tls(&format!("the next hop's certificate does not hold: {why}"))
                 }

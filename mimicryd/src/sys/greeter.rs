@@ -2,7 +2,7 @@
 //! waits for a greeting in one call, in a process that has one thread and forks no child for it.
 //!
 //! The kernel signals the connection (SIGIO, fcntl(2) F_SETOWN_EX) to the thread that made the greeter, and the handler accepts,
-//! writes and closes: three calls that signal-safety(7) allows. Whoever else connects to that port meanwhile reads the same words.
+//! writes and closes what was there before: calls that signal-safety(7) allows. Whoever else connects to that port meanwhile reads the same words.
 //!
 //! Must never: do more in the handler, or listen longer than a [`Greeter`] lives.
 
@@ -24,6 +24,8 @@ pub struct Words(pub &'static [u8]);
 /// Whose visitors the handler serves, and with which words.
 static LISTENER: AtomicI32 = AtomicI32::new(NOBODY);
 static WORDS: AtomicPtr<Words> = AtomicPtr::new(ptr::null_mut());
+/// The visitor's connection stays open as long as the greeter: a socket whose other side has gone forgets who that was.
+static VISITOR: AtomicI32 = AtomicI32::new(NOBODY);
 const NOBODY: RawFd = -1;
 
 /// One at a time. The daemon has one thread and never waits here; tests have many.
@@ -64,6 +66,16 @@ impl Greeter {
 impl Drop for Greeter {
     fn drop(&mut self) {
         LISTENER.store(NOBODY, Ordering::SeqCst);
+        keep(NOBODY);
+    }
+}
+
+/// Keeps this visitor's connection and closes the one before.
+fn keep(visitor: RawFd) {
+    let before = VISITOR.swap(visitor, Ordering::SeqCst);
+    if before != NOBODY {
+        // SAFETY: the handler made it, nobody else knows its number, and the swap gives it to one caller only.
+        unsafe { libc::close(before) };
     }
 }
 
@@ -99,7 +111,7 @@ fn greet() {
                 break;
             }
             let Words(words) = words;
-            // SAFETY: `words` is valid for its length; `visitor` was made just now and is closed here and nowhere else.
+            // SAFETY: `words` is valid for its length; `visitor` was made just now.
             unsafe {
                 libc::send(
                     visitor,
@@ -107,8 +119,8 @@ fn greet() {
                     words.len(),
                     libc::MSG_NOSIGNAL,
                 );
-                libc::close(visitor);
             }
+            keep(visitor);
         }
     }
     Errno::set_raw(before);
