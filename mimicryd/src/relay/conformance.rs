@@ -48,13 +48,13 @@ pub fn route(next_hop: &str) -> Route {
 }
 
 /// How long each phase may take in a test.
-pub const PATIENCE: Duration = Duration::from_millis(300);
+pub const PATIENCE: Duration = Duration::from_millis(600);
 
 /// Longer than any row takes, shorter than what drips.
 const SLOW: Duration = Duration::from_secs(6);
 
 /// Longer than it takes until what is said too late has come.
-const LATE: Duration = Duration::from_millis(60);
+const LATE: Duration = Duration::from_millis(150);
 
 pub const TIMEOUTS: Timeouts = Timeouts {
     connect: PATIENCE,
