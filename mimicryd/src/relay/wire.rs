@@ -42,6 +42,9 @@ pub struct Wire {
     arrived: Vec<u8>,
 }
 
+/// Is shown the octets of a reply, and its lines without codes.
+pub(super) type Look<'l> = dyn FnMut(&[u8], &[&[u8]]) + 'l;
+
 /// What a line begins with.
 pub struct Terms<'t> {
     pub route: &'t Route,
@@ -185,11 +188,11 @@ fn no_tls(text: &str) -> Answer {
 }
 
 impl Wire {
-    /// As [`Link::take`]; `look` is shown the octets of the reply, too.
+    /// As [`Link::take`]; `look` is shown its octets, too.
     pub(super) fn take_octets(
         &mut self,
         deadline: Instant,
-        look: &mut dyn FnMut(&[u8], &[&[u8]]),
+        look: &mut Look<'_>,
     ) -> Result<Taken, Cause> {
         loop {
             match read(&self.arrived) {
