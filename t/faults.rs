@@ -152,3 +152,38 @@ fn the_release_is_built_as_it_must_be() {
         );
     }
 }
+
+/// What reads octets of strangers, by the name of its fuzz target.
+const FUZZED: &[&str] = &[
+    "commands", "config", "edits", "html", "identity", "names", "params", "proxy", "replies",
+    "stored", "way",
+];
+
+// T193
+#[test]
+fn each_reader_of_foreign_octets_is_fuzzed() {
+    let manifest = fs::read_to_string(root().join("t/fuzz/Cargo.toml")).expect("a manifest");
+    let run = fs::read_to_string(root().join("t/fuzz/run")).expect("a script");
+    let all = run
+        .lines()
+        .find_map(|line| line.strip_prefix("for target in ${2:-")?.split_once('}'))
+        .map(|(names, _)| names)
+        .expect("the names of all targets");
+    let mut found: Vec<String> = files("t/fuzz/fuzz_targets", ".rs")
+        .into_iter()
+        .map(|(file, path)| {
+            let source = fs::read_to_string(path).expect("a source");
+            assert!(source.contains("fuzz_target!("), "{file}");
+            let name = file.trim_end_matches(".rs").to_string();
+            let path = format!("path = \"fuzz_targets/{file}\"");
+            assert!(manifest.contains(&path), "{path} is not in the manifest");
+            assert!(
+                all.split(' ').any(|one| one == name),
+                "t/fuzz/run has no {name}"
+            );
+            name
+        })
+        .collect();
+    found.sort();
+    assert_eq!(found, FUZZED);
+}

@@ -11,9 +11,10 @@
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
-//! - [`memory`]: what a large mail takes
+//! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
+//! - [`dependencies`]: where they come from, and that CI looks at them
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
 //! - [`harness`]: what the tests share
 //!
@@ -26,6 +27,8 @@ mod archive;
 mod banks;
 mod cli;
 mod demo;
+mod dependencies;
+mod endless;
 mod faults;
 mod harness;
 mod hostile;

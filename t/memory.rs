@@ -55,7 +55,7 @@ fn large_mail() -> Vec<u8> {
 }
 
 /// The most that a process has had in memory so far, in octets.
-fn peak(pid: u32) -> usize {
+pub fn peak(pid: u32) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));

@@ -54,6 +54,10 @@ impl Channel {
     ) -> Result<(), NoTls> {
         let tls = self.tls.insert(Box::new(connection.into()));
         while tls.is_handshaking() || tls.wants_write() {
+            // Also where there is always something to read.
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Err(NoTls::TimedOut);
+            }
             let is_writing = tls.wants_write();
             let step = if is_writing {
                 tls.write_tls(&mut &self.socket).map(|_| true)
@@ -72,9 +76,6 @@ impl Channel {
                 Ok(false) => return Err(NoTls::Lost),
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                        return Err(NoTls::TimedOut);
-                    }
                     let events = if is_writing {
                         PollFlags::POLLOUT
                     } else {
@@ -139,7 +140,7 @@ impl Channel {
                 Err(error) => is_over(&error),
             };
         };
-        loop {
+        for _ in 0..ROUNDS {
             // A farewell of TLS stands before the end of the line.
             match tls.process_new_packets() {
                 Ok(state) if state.plaintext_bytes_to_read() > 0 => return false,
@@ -153,14 +154,19 @@ impl Channel {
                 Err(error) => return is_over(&error),
             }
         }
+        false
     }
 }
+
+/// How often TLS is fed before whoever waits looks at his clock. One record takes a few rounds; the other side can send any number
+/// of records that carry nothing (RFC 8446 sections 4.6 and 5.4), as fast as they are read (T181).
+const ROUNDS: usize = 64;
 
 impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => (&self.socket).read(into),
-            Some(tls) => read_through(tls, &self.socket, into),
+            Some(tls) => read_through(tls, &mut &self.socket, into),
         }
     }
 }
@@ -172,20 +178,132 @@ impl AsFd for Channel {
 }
 
 /// Reads what is decrypted, and what that takes.
-fn read_through(tls: &mut Connection, mut socket: &Socket, into: &mut [u8]) -> io::Result<usize> {
-    loop {
+fn read_through(
+    tls: &mut Connection,
+    socket: &mut (impl Read + Write),
+    into: &mut [u8],
+) -> io::Result<usize> {
+    for _ in 0..ROUNDS {
         match tls.reader().read(into) {
             Err(error) if error.kind() == ErrorKind::WouldBlock => {}
             read => return read,
         }
-        if tls.read_tls(&mut socket)? == 0 {
+        if tls.read_tls(socket)? == 0 {
             return Ok(0);
         }
         tls.process_new_packets()
             .map_err(|error| io::Error::new(ErrorKind::InvalidData, error))?;
         // An answer to the protocol itself, such as new keys; whatever cannot leave now leaves with the next octets.
         if tls.wants_write() {
-            let _ = tls.write_tls(&mut socket);
+            let _ = tls.write_tls(socket);
         }
+    }
+    tls.reader().read(into)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rcgen::{CertificateParams, IsCa, KeyPair};
+    use rustls::crypto::ring;
+    use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+    use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
+
+    use super::*;
+
+    /// What the other side has written, and what becomes of our answers.
+    struct Line {
+        octets: Vec<u8>,
+        at: usize,
+    }
+
+    impl Read for Line {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            let count = (&self.octets[self.at..]).read(into)?;
+            self.at += count;
+            match count {
+                0 => Err(ErrorKind::WouldBlock.into()),
+                count => Ok(count),
+            }
+        }
+    }
+
+    impl Write for Line {
+        fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+            Ok(octets.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Both ends after the handshake, and so many session tickets that the server wrote behind it.
+    fn ends(tickets: usize) -> (Connection, ServerConnection, Vec<u8>) {
+        let provider = || Arc::new(ring::default_provider());
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(vec!["mx.example.org".to_string()]).unwrap();
+        params.is_ca = IsCa::ExplicitNoCa;
+        let certificate = params.self_signed(&key).unwrap();
+        let key = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_protocol_versions(&[&rustls::version::TLS13])
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![certificate.der().clone()], key)
+            .unwrap();
+        config.send_tls13_tickets = tickets;
+        let mut server = ServerConnection::new(Arc::new(config)).unwrap();
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate.der().clone()).unwrap();
+        let config = ClientConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(roots)
+            .with_no_client_auth();
+        let name = "mx.example.org".try_into().unwrap();
+        let mut client = ClientConnection::new(Arc::new(config), name).unwrap();
+        let mut written = Vec::new();
+        while client.is_handshaking() || server.is_handshaking() {
+            while client.wants_write() {
+                let mut octets = Vec::new();
+                client.write_tls(&mut octets).unwrap();
+                server.read_tls(&mut &octets[..]).unwrap();
+                server.process_new_packets().unwrap();
+            }
+            written.clear();
+            while server.wants_write() {
+                server.write_tls(&mut written).unwrap();
+            }
+            if client.is_handshaking() {
+                client.read_tls(&mut &written[..]).unwrap();
+                client.process_new_packets().unwrap();
+            }
+        }
+        (client.into(), server, written)
+    }
+
+    /// T181: who has records to read that carry nothing comes back in between, and can look at his clock; what follows is read.
+    #[test]
+    fn t181_records_without_content_hold_nobody() {
+        let (mut client, mut server, mut octets) = ends(20_000);
+        server.writer().write_all(b"220 ready\r\n").unwrap();
+        while server.wants_write() {
+            server.write_tls(&mut octets).unwrap();
+        }
+        let all = octets.len();
+        let mut line = Line { octets, at: 0 };
+        let (mut heard, mut looks) = ([0; 64], 0);
+        let count = loop {
+            match read_through(&mut client, &mut line, &mut heard) {
+                Ok(count) => break count,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            looks += 1;
+            assert!(line.at < all || looks > 2, "all at once");
+        };
+        assert_eq!(&heard[..count], b"220 ready\r\n");
+        assert!(looks > 2, "{looks} looks at {all} octets");
     }
 }

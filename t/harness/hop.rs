@@ -62,6 +62,8 @@ pub enum Act {
     Drip(Duration),
     /// What is right, after a pause.
     After(Duration),
+    /// These octets, and then the others again and again as long as they are taken, up to a gigabyte.
+    Endless(&'static [u8], &'static [u8]),
     /// What is right, once the test says [`Hop::release`]. In the body: nothing is read until then.
     Hold,
     /// At the dot: the mail is taken, but the connection ends instead of the reply.

@@ -206,6 +206,14 @@ impl Talk {
                     thread::sleep(pause);
                 }
             }
+            Act::Endless(start, again) => {
+                self.write(start)?;
+                let block = again.repeat((64 << 10) / again.len());
+                for _ in 0..(1 << 30) / block.len() {
+                    self.write(&block)?;
+                }
+                self.drain()?;
+            }
             Act::After(pause) => {
                 thread::sleep(pause);
                 self.write(normal)?;

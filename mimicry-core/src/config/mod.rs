@@ -40,6 +40,7 @@ mod lint;
 mod near;
 mod order;
 mod read;
+pub mod relay;
 mod section;
 pub mod settings;
 mod syntax;
@@ -53,12 +54,12 @@ pub use near::did_you_mean;
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
-use endpoint::{ListenAddress, NextHop, Protocol};
+use endpoint::{ListenAddress, Protocol};
 use read::Reader;
 use section::Section;
 use typed::{
-    Daemon, Declared, Listen, ListenTls, LmtpPartial, Log, LogFormat, LogLevel, Login, Profile,
-    Relay, SyslogFormat, Timeouts, Tls, Variables, Workers, facility_number,
+    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, Profile, Relay, SyslogFormat,
+    Variables, Workers, facility_number,
 };
 
 /// The control socket that a configuration names, or the default, also when there are mistakes in it: a daemon must be within
@@ -257,7 +258,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     let daemon = daemon(reader, tree);
     let log = log(reader, tree);
     let (listen, listeners) = listen(reader, tree, source);
-    let relay = relay(reader, tree);
+    let (relay, is_known) = relay::relay(reader, tree);
     let limits = reader.table(tree, "limits");
     host_name(reader, &top, "hostname");
     let (variables, mut variables_are_sound) = variables(reader, &top);
@@ -288,6 +289,9 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         base: order::named(reader, &top, "rules", &drafts),
         ..order::Force::default()
     };
+    if is_known {
+        relay::keep_the_password(reader, &relay, &banks);
+    }
     let banks = banks::banks(reader, &banks, of_banks, &drafts, &mut force, &around);
     order::order(reader, &drafts, &force, &around);
     let (defaults, values) = banks::base(&top, &limits, relay.next_hop.clone());
@@ -459,93 +463,6 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         });
     }
     (list, names)
-}
-
-fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Relay {
-    let table = reader.table(tree, "relay");
-    let next_hop = table.next_hop("next_hop");
-    let tls = word(&table, "tls", Tls::from_word, Tls::None);
-    let starttls = tls != Tls::None;
-    match &next_hop {
-        Some(NextHop::Maildir(_)) if starttls => {
-            reader.complaints.error(
-                table.span("tls"),
-                "a Maildir speaks no TLS",
-                "leave `tls` out",
-            );
-        }
-        Some(NextHop::Server {
-            implicit_tls: false,
-            ..
-        }) if table.is_given("ca_file") && !starttls && !table.is_wrong("tls") => {
-            reader.complaints.warning(
-                table.key_span("ca_file"),
-                "`ca_file` means nothing without TLS",
-                "write tls = \"verify\"",
-            );
-        }
-        _ => {}
-    }
-    together(reader, &table, "user", "password_file");
-    let login = table
-        .text("user")
-        .zip(table.file("password_file"))
-        .map(|(user, password_file)| Login {
-            user: user.to_string(),
-            password_file,
-        });
-    if let (
-        Some(_),
-        Some(
-            next_hop @ NextHop::Server {
-                implicit_tls: false,
-                ..
-            },
-        ),
-    ) = (&login, &next_hop)
-        && !next_hop.is_local()
-    {
-        let help = "write tls = \"verify\", or a next hop with smtps://";
-        let place = table.key_span("user");
-        match tls {
-            // What would defer every mail is no configuration that works.
-            Tls::None if !table.is_wrong("tls") => reader.complaints.error(
-                place,
-                "the password would have to go over the network in the clear",
-                help,
-            ),
-            Tls::May => reader.complaints.warning(
-                place,
-                "mail is deferred while there is no TLS: the password does not go over the network in the clear",
-                help,
-            ),
-            _ => {}
-        }
-    }
-    Relay {
-        next_hop,
-        tls,
-        ca_file: table.file("ca_file"),
-        login,
-        lmtp_partial: word(
-            &table,
-            "lmtp_partial",
-            LmtpPartial::from_word,
-            LmtpPartial::Single,
-        ),
-        helo_name: host_name(reader, &table, "helo_name"),
-        timeouts: Timeouts {
-            connect: table.time("connect_timeout"),
-            helo: table.time("helo_timeout"),
-            mail: table.time("mail_timeout"),
-            rcpt: table.time("rcpt_timeout"),
-            data: table.time("data_timeout"),
-            data_block: table.time("data_block_timeout"),
-            dot: table.time("dot_timeout"),
-            quit: table.time("quit_timeout"),
-            rset: table.time("rset_timeout"),
-        },
-    }
 }
 
 /// The variables, and whether they are all there.

@@ -260,6 +260,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("relay", "next_hop", Kind::NextHop, None, Phase::Rcpt, "Who gets the mail next: smtp://host:port, smtps://host, lmtp://host:port, lmtp:///path, smtp:///path or maildir:///path."),
     setting("relay", "tls", word(Tls::WORDS), Some("\"none\""), Phase::Rcpt, "STARTTLS to the next hop: never, if offered and in order, always, or always and with a valid certificate; smtps:// has TLS in any case."),
     setting("relay", "ca_file", Kind::File, None, Phase::Rcpt, "Certificates that the next hop's must descend from, PEM; default: those of the system."),
+    setting("relay", "tls_fingerprint", Kind::Plain(ValueKind::Lines), None, Phase::Rcpt, "SHA-256 of the certificates that the next hop may show, in place of what ca_file and its name prove."),
     setting("relay", "user", LINE, None, Phase::Rcpt, "The user to authenticate as."),
     setting("relay", "password_file", Kind::File, None, Phase::Rcpt, "The file whose first line is the user's password; nobody but its owner may read it."),
     setting("relay", "lmtp_partial", word(LmtpPartial::WORDS), Some("\"single\""), Phase::Rcpt, "Recipients per transaction to an LMTP next hop when the client speaks SMTP: one, or a whole class."),

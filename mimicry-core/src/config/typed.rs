@@ -17,6 +17,7 @@ use crate::policy::{Banks, Effective, Policy};
 use super::diag::Mistakes;
 use super::endpoint::{ListenAddress, NextHop, Protocol};
 use super::given::Values;
+use super::relay::Fingerprint;
 
 /// A configuration that was loaded.
 #[derive(Debug)]
@@ -123,6 +124,8 @@ pub struct Relay {
     pub next_hop: Option<NextHop>,
     pub tls: Tls,
     pub ca_file: Option<PathBuf>,
+    /// The certificates that the next hop may show; empty = it is not pinned.
+    pub tls_fingerprint: Vec<Fingerprint>,
     pub login: Option<Login>,
     pub lmtp_partial: LmtpPartial,
     /// `None` = the hostname.

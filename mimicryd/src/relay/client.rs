@@ -5,6 +5,7 @@
 //! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
 //! - what is no complete and well-formed reply ends the line and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
+//! - a reply has 32 KB at the most, and those of a transaction have 4 KB each and 256 KB beyond that together;
 //! - the final dot is given when all of the message is written and the client is still there;
 //! - over LMTP each recipient that was accepted has a reply of its own behind the dot, and all of them share one deadline.
 //!
@@ -38,6 +39,8 @@ pub enum State {
 #[derive(Debug)]
 pub struct Taken {
     pub reply: Reply,
+    /// How long it was on the line.
+    pub octets: usize,
     /// It is known where the next reply begins. Otherwise the reply stands, and the line is not used again.
     pub is_in_order: bool,
 }
@@ -46,11 +49,6 @@ pub struct Taken {
 pub trait Link {
     /// Looks without waiting.
     fn state(&mut self) -> State;
-
-    /// Is there nothing hidden where [`state`](Link::state) does not look?
-    fn look_closer(&mut self) -> Result<(), Cause> {
-        Ok(())
-    }
 
     /// Writes a command; an error if something arrived that cannot be its answer.
     fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause>;
@@ -85,7 +83,15 @@ pub struct Client<L> {
     is_in_transaction: bool,
     /// Recipients of the transaction.
     accepted: usize,
+    /// So many octets more may its replies have beyond what is ordinary.
+    allowance: usize,
 }
+
+/// Octets of a reply that nobody counts: several lines, each of the longest that RFC 5321 section 4.5.3.1.5 allows.
+const ORDINARY: usize = 4 * 1024;
+
+/// What the replies of a transaction may have beyond that, all together, so that a thousand refusals of 32 KB do not fill us.
+const ALLOWANCE: usize = 256 * 1024;
 
 impl<L: Link> Client<L> {
     pub(super) fn new(
@@ -103,6 +109,22 @@ impl<L: Link> Client<L> {
             broken: None,
             is_in_transaction: false,
             accepted: 0,
+            allowance: ALLOWANCE,
+        }
+    }
+
+    /// The same line over another link.
+    pub(super) fn map<M>(self, change: impl FnOnce(L) -> M) -> Client<M> {
+        Client {
+            link: change(self.link),
+            protocol: self.protocol,
+            capabilities: self.capabilities,
+            timeouts: self.timeouts,
+            limit: self.limit,
+            broken: self.broken,
+            is_in_transaction: self.is_in_transaction,
+            accepted: self.accepted,
+            allowance: self.allowance,
         }
     }
 
@@ -146,21 +168,21 @@ impl<L: Link> Client<L> {
     }
 
     /// AUTH (RFC 4954) by PLAIN or LOGIN, the two that servers of mail for machines have. A refusal is a fault of the
-    /// configuration and not of any mail: a 4xx. `is_private` = nobody can listen on the line.
+    /// configuration and not of any mail: a 4xx. `is_sure` = nobody but the next hop that is meant can be at the other end.
     pub(super) fn login(
         &mut self,
         user: &str,
         password: &Password,
-        is_private: bool,
+        is_sure: bool,
     ) -> Result<(), Answer> {
         const STAGE: &str = "AUTH";
         let refused = |text: &str| Answer {
             cause: Cause::Login,
             ..Answer::own(Reply::own(451, "4.7.0", text))
         };
-        if !is_private {
+        if !is_sure {
             return Err(refused(
-                "the password is not sent over a line without TLS; see tls in mimicry.toml(5)",
+                "the password is not sent to whoever answers; see tls in mimicry.toml(5)",
             ));
         }
         let offered = |name: &str| self.capabilities.auth.iter().any(|known| known == name);
@@ -243,6 +265,11 @@ impl<L: Link> Client<L> {
         self.broken = Some(Cause::OutOfStep);
         match self.link.take(deadline, look) {
             Ok(taken) => {
+                let beyond = taken.octets.saturating_sub(ORDINARY);
+                let Some(left) = self.allowance.checked_sub(beyond) else {
+                    return Err(self.fail(Cause::NotUnderstood, stage));
+                };
+                self.allowance = left;
                 if taken.is_in_order {
                     self.broken = None;
                 }
@@ -318,9 +345,6 @@ impl<L: Link> Client<L> {
         const STAGE: &str = "message";
         self.ready(STAGE)?;
         self.broken = Some(Cause::OutOfStep);
-        self.link
-            .look_closer()
-            .map_err(|cause| self.fail(cause, STAGE))?;
         let dot = CommandLine::plain(".").map_err(Answer::own)?;
         let mut body = Body::new(mail);
         loop {
@@ -442,6 +466,7 @@ impl<L: Link> NextHop for Client<L> {
     fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer {
         self.is_in_transaction = true;
         self.accepted = 0;
+        self.allowance = ALLOWANCE;
         self.command(
             "MAIL",
             CommandLine::mail(sender, params),

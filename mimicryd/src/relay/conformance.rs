@@ -3,13 +3,13 @@
 //! One row = one deviation of the next hop at one stage of a transaction that would succeed otherwise. A [`Subject`] is a client
 //! together with a kind of next hop that it speaks to; each of them is put through [`every_row`].
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint;
 use mimicry_core::config::typed::{LmtpPartial, Timeouts, Tls};
 use mimicry_core::envelope::Path;
 
-use super::scripted::{Act, Script, Scripted, Stage, one_act};
+use super::scripted::{Act, ENDLESS, Script, Scripted, Stage, one_act};
 use super::{Answer, Cause, NextHop, Route, Watch};
 
 /// A client and its next hop.
@@ -39,6 +39,7 @@ pub fn route(next_hop: &str) -> Route {
         next_hop: endpoint::NextHop::parse(next_hop).unwrap(),
         tls: Tls::None,
         ca_file: None,
+        pins: Vec::new(),
         login: None,
         lmtp_partial: LmtpPartial::Single,
         helo: "client.example".into(),
@@ -47,10 +48,13 @@ pub fn route(next_hop: &str) -> Route {
 }
 
 /// How long each phase may take in a test.
-pub const PATIENCE: Duration = Duration::from_millis(300);
+pub const PATIENCE: Duration = Duration::from_millis(600);
+
+/// Longer than any row takes, shorter than what drips.
+const SLOW: Duration = Duration::from_secs(6);
 
 /// Longer than it takes until what is said too late has come.
-const LATE: Duration = Duration::from_millis(60);
+const LATE: Duration = Duration::from_millis(150);
 
 pub const TIMEOUTS: Timeouts = Timeouts {
     connect: PATIENCE,
@@ -175,6 +179,48 @@ fn greetings(subject: &dyn Subject) -> Vec<Row> {
                     row(number, stage, act, At::Connect, reply, cause)
                 },
             );
+        }
+    }
+    rows
+}
+
+/// T181: replies without end, in each form that one can have, at each stage where one is waited for.
+fn endless() -> Vec<Row> {
+    use Cause::{NotUnderstood, TimedOut};
+    let mut rows = Vec::new();
+    for (stage, at) in [
+        (Stage::Greeting, At::Connect),
+        (Stage::Ehlo, At::Connect),
+        (Stage::Mail, At::Mail),
+        (Stage::Rcpt, At::Rcpt),
+        (Stage::Data, At::Data),
+        (Stage::Dot, At::Data),
+    ] {
+        for (act, reply, cause) in [
+            (Act::Endless("250 ", "x"), "451 4.5.0 ", NotUnderstood),
+            (Act::Endless("250-", "x"), "451 4.5.0 ", NotUnderstood),
+            (Act::Endless("", "250-x\r\n"), "451 4.5.0 ", NotUnderstood),
+            (Act::Endless("250 x", "\r"), "451 4.5.0 ", NotUnderstood),
+            (
+                Act::Drip(b"250-drip\r\n".repeat(60), Duration::from_millis(20)),
+                "451 4.4.2 ",
+                TimedOut,
+            ),
+            (
+                Act::Drip(
+                    [b"250 "[..].to_vec(), vec![b'x'; 600]].concat(),
+                    Duration::from_millis(20),
+                ),
+                "451 4.4.2 ",
+                TimedOut,
+            ),
+        ] {
+            let row = row("T181", stage, act, at, reply, cause);
+            rows.push(if stage == Stage::Dot {
+                row.doubtful()
+            } else {
+                row
+            });
         }
     }
     rows
@@ -424,10 +470,16 @@ fn successes() -> Vec<Row> {
 
 /// Puts a client through all rows, some at a time.
 pub fn every_row(subject: &dyn Subject) {
-    let rows: Vec<Row> = [greetings(subject), commands(), bodies(), successes()]
-        .into_iter()
-        .flatten()
-        .collect();
+    let rows: Vec<Row> = [
+        greetings(subject),
+        endless(),
+        commands(),
+        bodies(),
+        successes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let threads: Vec<_> = rows
             .chunks(rows.len().div_ceil(16))
@@ -455,6 +507,7 @@ pub fn every_row(subject: &dyn Subject) {
 
 /// What is wrong with it, if anything.
 fn one_row(row: &Row, subject: &dyn Subject) -> Option<String> {
+    let start = Instant::now();
     let (next_hop, connected) = subject.meet(one_act(row.stage, row.act.clone()));
     // Large enough that the buffers of the kernel do not hold it.
     let large = row.stage == Stage::Body(1);
@@ -488,7 +541,14 @@ fn one_row(row: &Row, subject: &dyn Subject) -> Option<String> {
             row.cause, row.doubtful, must_be_usable
         ));
     }
+    // A few waits, and a busy machine.
+    if start.elapsed() > SLOW {
+        wrong.push(format!("it took {:?}", start.elapsed()));
+    }
     let seen = next_hop.seen();
+    if seen.endless > ENDLESS / 2 {
+        wrong.push(format!("{} octets were taken", seen.endless));
+    }
     let is_dotted = row.stage == Stage::Dot || row.reply == "250 2.0.0 taken";
     if (seen.dots > 0) != is_dotted {
         wrong.push(format!("{} dots", seen.dots));

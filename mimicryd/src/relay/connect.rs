@@ -2,11 +2,12 @@
 //!
 //! | next hop | client |
 //! |---|---|
-//! | `smtp://host`, without TLS | lettre's connection (`smtp.rs`); ours where the server refuses the EHLO or the second EHLO of lettre |
+//! | `smtp://host`, without TLS | lettre's connection beside ours (`smtp.rs`); ours alone where this machine gives lettre none |
 //! | `smtp://host` with STARTTLS, `smtps://`, `lmtp://`, any unix socket | ours (`wire.rs`) |
 //! | `maildir:///path` | none: a directory (`maildir.rs`) |
 //!
-//! Must never: resolve a name, or send a password where somebody may listen.
+//! Must never: resolve a name, or send a password to anybody but the next hop that is meant: to one whose certificate proves it, to a
+//! loopback address, to a unix socket.
 
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -18,7 +19,7 @@ use rustls::pki_types::ServerName;
 use super::client::{Client, Link};
 use super::keys::Keys;
 use super::maildir::Maildir;
-use super::route::{Route, Security};
+use super::route::{Check, Route, Security};
 use super::smtp::SmtpHop;
 use super::stream::Place;
 use super::wire::{Terms, WireHop};
@@ -47,16 +48,7 @@ pub fn connect(
             for address in addresses {
                 let by_lettre = *protocol == Protocol::Smtp && route.security() == Security::Clear;
                 let connected = match by_lettre {
-                    true => connect_by_lettre(route, *address, keys, limit).or_else(|answer| {
-                        match answer.cause {
-                            // It knows only HELO, or takes one EHLO and no second one (OpenSMTPD).
-                            Cause::Said => {
-                                let place = Place::Tcp(*address);
-                                connect_by_wire(route, *protocol, place, keys, limit)
-                            }
-                            _ => Err(answer),
-                        }
-                    }),
+                    true => connect_by_lettre(route, *address, keys, limit),
                     false => connect_by_wire(route, *protocol, Place::Tcp(*address), keys, limit),
                 };
                 match connected {
@@ -75,9 +67,19 @@ fn connect_by_lettre(
     keys: &Keys,
     limit: Option<Instant>,
 ) -> Result<Box<dyn NextHop>, Answer> {
-    let mut hop = SmtpHop::connect(address, &route.helo, route.timeouts, limit)?;
-    log_in(&mut hop, route, keys, address.ip().is_loopback())?;
-    Ok(Box::new(hop))
+    let place = Place::Tcp(address);
+    let helo = &route.helo;
+    let mut hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, route.timeouts, limit)?;
+    log_in(&mut hop, route, keys, is_on_this_machine(place))?;
+    match SmtpHop::over(hop) {
+        Ok(hop) => Ok(Box::new(hop)),
+        // The mail goes out all the same.
+        Err(left) => {
+            let (hop, error) = *left;
+            log::warn!("lettre gets no connection on this machine, ours serves alone: {error}");
+            Ok(Box::new(hop))
+        }
+    }
 }
 
 fn connect_by_wire(
@@ -96,13 +98,17 @@ fn connect_by_wire(
         limit,
     };
     let mut hop = WireHop::connect(&terms)?;
-    let is_private = hop.is_encrypted()
-        || match place {
-            Place::Tcp(address) => address.ip().is_loopback(),
-            Place::Unix(_) => true,
-        };
-    log_in(&mut hop, route, keys, is_private)?;
+    let has_proved = matches!(route.security().check(), Some(Check::Valid | Check::Pinned));
+    let is_sure = is_on_this_machine(place) || (hop.is_encrypted() && has_proved);
+    log_in(&mut hop, route, keys, is_sure)?;
     Ok(Box::new(hop))
+}
+
+fn is_on_this_machine(place: Place<'_>) -> bool {
+    match place {
+        Place::Tcp(address) => address.ip().is_loopback(),
+        Place::Unix(_) => true,
+    }
 }
 
 /// The name that a certificate must bear: the one that the configuration gives, not what it resolves to.
@@ -125,7 +131,7 @@ fn log_in<L: Link>(
     hop: &mut Client<L>,
     route: &Route,
     keys: &Keys,
-    is_private: bool,
+    is_sure: bool,
 ) -> Result<(), Answer> {
     let Some(login) = &route.login else {
         return Ok(());
@@ -137,5 +143,5 @@ fn log_in<L: Link>(
             "the password for the next hop was not read",
         )));
     };
-    hop.login(&login.user, password, is_private)
+    hop.login(&login.user, password, is_sure)
 }

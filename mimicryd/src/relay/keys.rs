@@ -12,24 +12,27 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use mimicry_core::config::endpoint::NextHop;
-use mimicry_core::config::typed::{Login, Relay, Tls};
+use mimicry_core::config::relay::Fingerprint;
+use mimicry_core::config::typed::{Login, Relay};
 use mimicry_core::reply::Reply;
 use rustls::ClientConfig;
 
 use crate::secrets::{self, Access};
 
 use super::command::CommandLine;
-use super::route::{Check, Route, security};
+use super::route::{Check, Route};
 use super::tls;
 
 /// Octets of a password file that are read.
 const MAX_PASSWORD_FILE: u64 = 16 * 1024;
 
+/// What is asked of a certificate, and what it is held against.
+type Trust = (Check, Option<PathBuf>, Vec<Fingerprint>);
+
 /// All of it.
 #[derive(Debug, Default)]
 pub struct Keys {
-    tls: HashMap<(Check, Option<PathBuf>), Arc<ClientConfig>>,
+    tls: HashMap<Trust, Arc<ClientConfig>>,
     passwords: HashMap<PathBuf, Password>,
 }
 
@@ -38,22 +41,17 @@ impl Keys {
     pub fn load<'r>(relays: impl IntoIterator<Item = &'r Relay>) -> Result<Keys, String> {
         let mut keys = Keys::default();
         for relay in relays {
-            if let Some(next_hop) = &relay.next_hop {
-                keys.add(next_hop, relay.tls, &relay.ca_file, &relay.login)?;
+            // The name given in EHLO opens nothing.
+            if let Some(route) = Route::of(relay, "") {
+                keys.add(&route)?;
             }
         }
         Ok(keys)
     }
 
-    pub(super) fn add(
-        &mut self,
-        next_hop: &NextHop,
-        tls: Tls,
-        ca_file: &Option<PathBuf>,
-        login: &Option<Login>,
-    ) -> Result<(), String> {
-        self.trust(security(next_hop, tls).check(), ca_file)?;
-        if let Some(Login { password_file, .. }) = login
+    pub(super) fn add(&mut self, route: &Route) -> Result<(), String> {
+        self.trust(route)?;
+        if let Some(Login { password_file, .. }) = &route.login
             && !self.passwords.contains_key(password_file)
         {
             let password = Password::read(password_file)?;
@@ -62,14 +60,16 @@ impl Keys {
         Ok(())
     }
 
-    fn trust(&mut self, check: Option<Check>, ca_file: &Option<PathBuf>) -> Result<(), String> {
-        let Some(check) = check else {
+    fn trust(&mut self, route: &Route) -> Result<(), String> {
+        let Some(trust) = trust(route) else {
             return Ok(());
         };
-        if let Entry::Vacant(entry) = self.tls.entry(key(check, ca_file)) {
+        if let Entry::Vacant(entry) = self.tls.entry(trust) {
+            let (check, ca_file, pins) = entry.key();
             let config = match check {
                 Check::Any => tls::any_certificate(),
                 Check::Valid => tls::valid_certificates(ca_file.as_deref()),
+                Check::Pinned => tls::pinned_certificates(pins.clone()),
             }?;
             entry.insert(Arc::new(config));
         }
@@ -78,8 +78,7 @@ impl Keys {
 
     /// `None`: no TLS is wanted for it, or it was not among those that were loaded.
     pub fn tls(&self, route: &Route) -> Option<Arc<ClientConfig>> {
-        let check = route.security().check()?;
-        self.tls.get(&key(check, &route.ca_file)).map(Arc::clone)
+        self.tls.get(&trust(route)?).map(Arc::clone)
     }
 
     pub fn password(&self, login: &Login) -> Option<&Password> {
@@ -87,12 +86,14 @@ impl Keys {
     }
 }
 
-/// Where any certificate will do, no file matters.
-fn key(check: Check, ca_file: &Option<PathBuf>) -> (Check, Option<PathBuf>) {
-    match check {
-        Check::Any => (check, None),
-        Check::Valid => (check, ca_file.clone()),
-    }
+/// Only what matters to the check. `None`: there is no TLS.
+fn trust(route: &Route) -> Option<Trust> {
+    let check = route.security().check()?;
+    Some(match check {
+        Check::Any => (check, None, Vec::new()),
+        Check::Valid => (check, route.ca_file.clone(), Vec::new()),
+        Check::Pinned => (check, None, route.pins.clone()),
+    })
 }
 
 /// A password.

@@ -56,6 +56,11 @@ impl Key {
         }
         Key(HEXLOWER.encode(&hash.finalize()))
     }
+
+    /// Its name on the disk: 64 hexadecimal digits.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
 }
 
 impl Ledger {

@@ -3,7 +3,7 @@
 //! [`NextHop`] is one connection with one transaction at a time; each command is given at once and its answer handed back.
 //!
 //! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
-//!   [`smtp`] (lettre's connection: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
+//!   [`smtp`] (lettre's connection beside ours: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
 //! - [`maildir`]: a directory
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
@@ -28,10 +28,9 @@ pub mod keys;
 pub mod ledger;
 pub mod maildir;
 pub mod pool;
-mod reader;
+pub mod reader;
 pub mod route;
 pub mod smtp;
-mod socket;
 mod stream;
 mod tls;
 pub mod wire;

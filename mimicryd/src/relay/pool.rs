@@ -396,7 +396,7 @@ mod tests {
         assert!(deliver(&mut pool, &name).is_done());
         let seen = next_hop.seen();
         assert_eq!(seen.connections, 1);
-        assert_eq!(seen.commands[2..4], ["MAIL FROM:<a@b>\r\n", "RSET\r\n"]);
+        assert_eq!(seen.commands[1..3], ["MAIL FROM:<a@b>\r\n", "RSET\r\n"]);
     }
 
     /// The next hop closes an idle line, with or without a word, before we look or while MAIL is on its way.
@@ -459,13 +459,11 @@ mod tests {
     #[test]
     fn parameters_fit_the_next_hop() {
         let plain = || Some(Act::Say(b"250-hop\r\n250 SIZE 1000\r\n".to_vec()));
-        let next_hop = Scripted::start(Box::new(move |_, stage| {
-            if stage == Stage::NextEhlo {
-                plain()
-            } else {
-                None
-            }
-        }));
+        let next_hop = Scripted::start(Box::new(
+            move |_, stage| {
+                if stage == Stage::Ehlo { plain() } else { None }
+            },
+        ));
         let (mut pool, name) = pool(&next_hop);
         let sender = Path::new("a@b");
         let origin = Origin::default();
@@ -491,7 +489,7 @@ mod tests {
             .unwrap();
         assert!(refusal.reply.to_string().starts_with("553 5.6.7 "));
         assert_eq!(
-            next_hop.seen().commands[2..],
+            next_hop.seen().commands[1..],
             ["MAIL FROM:<a@b> SIZE=600\r\n", "RSET\r\n"]
         );
     }

@@ -5,6 +5,7 @@
 use std::path::PathBuf;
 
 use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
+use mimicry_core::config::relay::Fingerprint;
 use mimicry_core::config::typed::{LmtpPartial, Login, Relay, Timeouts, Tls};
 
 /// Where a mail goes, and on what terms.
@@ -13,6 +14,8 @@ pub struct Route {
     pub next_hop: NextHop,
     pub tls: Tls,
     pub ca_file: Option<PathBuf>,
+    /// The certificates that it may show; empty = it is not pinned.
+    pub pins: Vec<Fingerprint>,
     pub login: Option<Login>,
     pub lmtp_partial: LmtpPartial,
     /// The name given in EHLO.
@@ -39,6 +42,8 @@ pub enum Check {
     Any,
     /// The name of the next hop, the dates, and descent from an authority that is trusted.
     Valid,
+    /// It is one of those that the configuration names, whoever signed it and whatever else it says.
+    Pinned,
 }
 
 impl Route {
@@ -48,6 +53,7 @@ impl Route {
             next_hop: relay.next_hop.clone()?,
             tls: relay.tls,
             ca_file: relay.ca_file.clone(),
+            pins: relay.tls_fingerprint.clone(),
             login: relay.login.clone(),
             lmtp_partial: relay.lmtp_partial,
             helo: relay
@@ -78,13 +84,14 @@ impl Route {
     }
 
     pub fn security(&self) -> Security {
-        security(&self.next_hop, self.tls)
+        security(&self.next_hop, self.tls, !self.pins.is_empty())
     }
 }
 
 /// What `tls` means for a next hop. A unix socket never leaves the machine, and smtps:// has TLS whatever `tls` says; only
-/// the certificate may be anything then if it says so.
-pub fn security(next_hop: &NextHop, tls: Tls) -> Security {
+/// the certificate may be anything then if it says so. Where a certificate is pinned, that one alone will do.
+pub fn security(next_hop: &NextHop, tls: Tls, is_pinned: bool) -> Security {
+    let check = |otherwise| if is_pinned { Check::Pinned } else { otherwise };
     match (next_hop, tls) {
         (
             NextHop::Maildir(_)
@@ -99,17 +106,17 @@ pub fn security(next_hop: &NextHop, tls: Tls) -> Security {
                 implicit_tls: true, ..
             },
             Tls::None | Tls::Verify,
-        ) => Security::Implicit(Check::Valid),
+        ) => Security::Implicit(check(Check::Valid)),
         (
             NextHop::Server {
                 implicit_tls: true, ..
             },
             Tls::May | Tls::Encrypt,
-        ) => Security::Implicit(Check::Any),
+        ) => Security::Implicit(check(Check::Any)),
         (_, Tls::None) => Security::Clear,
         (_, Tls::May) => Security::May,
-        (_, Tls::Encrypt) => Security::Must(Check::Any),
-        (_, Tls::Verify) => Security::Must(Check::Valid),
+        (_, Tls::Encrypt) => Security::Must(check(Check::Any)),
+        (_, Tls::Verify) => Security::Must(check(Check::Valid)),
     }
 }
 
@@ -148,9 +155,17 @@ mod tests {
             ("smtp:///run/s", Clear, Clear, Clear, Clear),
         ] {
             let hop = NextHop::parse(next_hop).unwrap();
-            let found =
-                [Tls::None, Tls::May, Tls::Encrypt, Tls::Verify].map(|tls| security(&hop, tls));
+            let words = [Tls::None, Tls::May, Tls::Encrypt, Tls::Verify];
+            let found = words.map(|tls| security(&hop, tls, false));
             assert_eq!(found, [none, may, encrypt, verify], "{next_hop}");
+            // T190: a pin changes what is asked of the certificate, and nothing else.
+            let pinned = words.map(|tls| security(&hop, tls, true));
+            let expected = [none, may, encrypt, verify].map(|security| match security {
+                Must(_) => Must(Check::Pinned),
+                Implicit(_) => Implicit(Check::Pinned),
+                other => other,
+            });
+            assert_eq!(pinned, expected, "{next_hop}");
         }
     }
 }

@@ -63,7 +63,12 @@ pub enum Act {
     Surplus(Vec<u8>),
     /// The usual reply, and this a little later.
     Later(Vec<u8>),
+    /// This, and then the other again and again, as long as it is taken and up to [`ENDLESS`] octets.
+    Endless(&'static str, &'static str),
 }
+
+/// What stands for an endless reply. Many times what the kernel holds of a line that nobody reads.
+pub const ENDLESS: usize = 64 << 20;
 
 /// What it saw.
 #[derive(Clone, Debug, Default)]
@@ -75,6 +80,8 @@ pub struct Seen {
     pub messages: Vec<Vec<u8>>,
     /// Final dots.
     pub dots: usize,
+    /// Octets of endless replies that were taken.
+    pub endless: usize,
 }
 
 /// Connection (from 0) and stage decide.
@@ -423,6 +430,15 @@ impl Connection {
                 thread::sleep(Duration::from_millis(30));
                 self.stream.write_all(&octets)?;
                 return Ok(usual);
+            }
+            Some(Act::Endless(start, again)) => {
+                self.stream.write_all(start.as_bytes())?;
+                let block = again.repeat((64 << 10) / again.len());
+                for _ in 0..ENDLESS / block.len() {
+                    self.stream.write_all(block.as_bytes())?;
+                    self.seen.lock().unwrap().endless += block.len();
+                }
+                return Ok(Vec::new());
             }
         };
         self.stream.write_all(&said)?;

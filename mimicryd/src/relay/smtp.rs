@@ -1,39 +1,40 @@
 //! `smtp://host` without TLS: lettre's connection, one command at a time.
 //!
-//! What lettre 0.11 leaves to its user is done here and in `socket.rs`:
+//! lettre reads the greeting and the reply to EHLO inside its `connect`, each read with a time of its own and without a limit of
+//! octets, and whatever it reads later it reads until it is content. So lettre never reads from a next hop (T181). Our own
+//! connection (`wire.rs`) is made first: it bears the greeting, EHLO or HELO, all deadlines and all limits of octets. lettre's
+//! connection ends in a socket pair ([`Codec`]): a command that it wrote there goes out on our connection, and the one complete
+//! reply that our reader took (`reader.rs`, 32 KB at the most) is laid there for lettre to read.
 //!
-//! 1. it is given an address, never a name: its resolving has no deadline;
+//! What lettre 0.11 leaves to its user is done here and in `wire.rs`:
+//!
+//! 1. it is given an address of this machine, never a name: its resolving has no deadline;
 //! 2. TCP_NODELAY, or each command would wait for the acknowledgement of the one before (40 ms);
-//! 3. a second EHLO, because lettre keeps the first reply to itself;
-//! 4. own command lines with a guard (`command.rs`);
+//! 3. the reply to EHLO is read by us, because lettre keeps it to itself;
+//! 4. own command lines with a guard (`command.rs`), and what lettre wrote must be that line;
 //! 5. the message is dot-stuffed and written by us (`body.rs`): lettre looks at each octet by itself, which cost more than
 //!    all else, and would end a message that ends with CRLF by another one;
 //! 6. what is no status is the end of the line and a 4xx;
 //! 7. the line knows itself whether it is broken, and each reply has one deadline in all;
 //! 8. no STARTTLS;
-//! 9. before a command and before the message nothing may have arrived: not in the kernel, and not in lettre's own buffer,
-//!    where a reply too many would be the answer to the next command;
+//! 9. lettre finds exactly one reply: after a command nothing may be left in its buffer, where it would be the answer to the next;
 //! 10. a message that must not be sent is ended by cutting the line; the final dot is a command of its own, given when all
 //!     of the message is written and the client is still there.
 //!
-//! A command is written while the socket is held back and does not block. lettre reads at once after writing, when the
-//! next hop cannot have seen the command: what it finds then is out of step (9), and what it does not find is waited for by us
-//! (7). The reply is judged by our reader; lettre reads it out of the socket and has to find the same code. Where its
-//! grammar is narrower (a text that is no UTF-8, a code without text, a line of 2 KB), ours holds and the line is not used again.
+//! The reply is judged by our reader, and lettre has to find the same code. Where its grammar is narrower (a text that is no UTF-8,
+//! a code without text, a line of 2 KB), ours holds and the line is not used again.
 //!
-//! Known limits: the greeting and the reply to the first EHLO are read by lettre alone, within the smaller of `connect` and
-//! `helo` for each read, without a deadline in all; a dripping greeting is bounded by the master's watch over the transaction.
-//! There is no falling back to HELO here: `connect.rs` takes the other client then. A surplus that arrives between our look and lettre's reading and is not a whole line
-//! yet is lost in lettre's buffer; its rest makes the next reply unreadable or stands before the next command: a 4xx both times.
-//! A reply that comes within the microseconds between our last look and the writing of the dot is not counted, but the dot
-//! leaves: a 4xx that may double.
+//! Known limits: those of `wire.rs`.
 //!
-//! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
+//! Must never: let lettre have a descriptor whose other end is not ours, or give the outcome of anything but one complete reply to
+//! this command as a 2xx.
 
 use std::error::Error as _;
-use std::io::{self, ErrorKind, IoSlice};
+use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::os::fd::{AsRawFd, RawFd};
+use std::os::unix::net::{UnixDatagram, UnixStream};
+use std::time::{Duration, Instant};
 
 use lettre::transport::smtp::client::SmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
@@ -41,21 +42,25 @@ use lettre::transport::smtp::response::Response;
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
 use mimicry_core::reply::Reply;
+use nix::sys::socket::{SockaddrStorage, getpeername};
 
-use super::client::{Client, Link, State, Taken, deadline, remaining};
+use super::client::{Client, Link, State, Taken};
 use super::command::CommandLine;
-use super::socket::{Socket, Surplus, next_descriptor};
+use super::stream::Place;
+use super::wire::{Wire, WireHop};
 use super::{Answer, Cause};
+use crate::sys::descriptors::{put_under, set_nonblocking};
+use crate::sys::greeter::{Greeter, Words};
 
 type Said = Result<Response, lettre::transport::smtp::Error>;
 
 /// A line to an SMTP server.
 pub type SmtpHop = Client<Lettre>;
 
-/// lettre's connection, and our handle on its socket.
+/// Our connection, and lettre's beside it.
 pub struct Lettre {
-    connection: SmtpConnection,
-    socket: Socket,
+    wire: Wire,
+    codec: Codec,
 }
 
 impl SmtpHop {
@@ -66,59 +71,50 @@ impl SmtpHop {
         timeouts: Timeouts,
         limit: Option<Instant>,
     ) -> Result<SmtpHop, Answer> {
-        const STAGE: &str = "connect";
-        // lettre knows one time for connecting, the greeting and EHLO.
-        let deadline = deadline(timeouts.connect.min(timeouts.helo), limit);
-        let patience = remaining(deadline).ok_or_else(|| Answer::failed(Cause::TimedOut, STAGE))?;
-        let expected = next_descriptor().map_err(|_| Answer::failed(Cause::Own, STAGE))?;
-        let name = ClientId::Domain(helo.to_string());
-        let connection = SmtpConnection::connect(address, Some(patience), &name, None, None)
-            .map_err(|error| refused(&error, STAGE))?;
-        let socket =
-            Socket::adopt(expected, address).map_err(|_| Answer::failed(Cause::Own, STAGE))?;
-        let link = Lettre { connection, socket };
-        let mut hop = Client::new(link, Protocol::Smtp, timeouts, limit);
-        hop.hello(helo)?;
-        Ok(hop)
+        let place = Place::Tcp(address);
+        let hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, timeouts, limit)?;
+        SmtpHop::over(hop).map_err(|_| Answer::failed(Cause::Own, "connect"))
+    }
+
+    /// Gives a line that has said EHLO to lettre. It comes back with the reason if this machine gives lettre no connection.
+    pub fn over(hop: WireHop) -> Result<SmtpHop, Box<(WireHop, io::Error)>> {
+        match Codec::new() {
+            Ok(codec) => Ok(hop.map(|wire| Lettre { wire, codec })),
+            Err(error) => Err(Box::new((hop, error))),
+        }
     }
 }
 
 impl Link for Lettre {
     fn state(&mut self) -> State {
-        self.socket.state()
+        self.wire.state()
     }
 
-    /// lettre's own buffer is not seen from outside.
-    fn look_closer(&mut self) -> Result<(), Cause> {
-        nothing_said(&self.connection.read_response())
-    }
-
-    fn give(&mut self, line: &CommandLine, _deadline: Instant) -> Result<(), Cause> {
-        self.socket.hold_back(true);
-        let early = self.connection.command(line);
-        self.socket.hold_back(false);
-        nothing_said(&early)
+    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause> {
+        self.codec.command(line)?;
+        self.wire.give(line, deadline)
     }
 
     fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
-        let (received, surplus) = self.socket.reply(deadline)?;
-        look(&received.lines);
-        let (code, reply) = (received.code, received.reply());
-        let read = self.connection.read_response();
-        let code_read = match &read {
-            Ok(response) => Some(u16::from(response.code())),
-            Err(error) => error.status().map(u16::from),
-        };
-        if code_read.is_some_and(|read| read != code) {
-            return Err(Cause::OutOfStep);
+        let mut read = None;
+        let codec = &mut self.codec;
+        let taken = self.wire.take_octets(deadline, &mut |octets, lines| {
+            look(lines);
+            read = codec.reply(octets);
+        })?;
+        match read {
+            Some(code) if code != taken.reply.code() => Err(Cause::OutOfStep),
+            // The reply stands, but lettre does not know where it ends.
+            None => Ok(Taken {
+                is_in_order: false,
+                ..taken
+            }),
+            Some(_) => Ok(taken),
         }
-        // The reply stands. What is in the line behind it is nobody's, or lettre does not know where it is.
-        let is_in_order = code_read.is_some() && surplus == Surplus(false);
-        Ok(Taken { reply, is_in_order })
     }
 
     fn early_reply(&mut self) -> Option<Reply> {
-        self.socket.early_reply().map(|received| received.reply())
+        self.wire.early_reply()
     }
 
     fn write(
@@ -127,64 +123,96 @@ impl Link for Lettre {
         is_last: bool,
         deadline: Instant,
     ) -> Result<(), Cause> {
-        // The end of the message and its dot leave together.
-        self.socket.hold_back(is_last);
-        self.socket.write(block, deadline)
+        self.wire.write(block, is_last, deadline)
     }
 
     fn cut(&mut self) {
-        self.socket.cut();
+        self.wire.cut();
     }
 }
 
-/// `said` is what lettre read when the next hop could not have answered yet.
+/// lettre's connection, and the end of the socket pair that it speaks to.
+struct Codec {
+    connection: SmtpConnection,
+    end: UnixStream,
+}
+
+/// What lettre's `connect` wants to hear.
+static WELCOME: Words = Words(b"220 here\r\n250 here\r\n");
+
+/// The words are there before lettre reads. If the signal that says them is blocked, lettre waits so long and no longer.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Numbers of descriptors that are looked at, if lettre's socket has not got the one it should have.
+const MAX_DESCRIPTOR: RawFd = 4096;
+
+impl Codec {
+    /// lettre has no other way in than `connect`. It meets a greeter of our own, and then finds its socket exchanged. The socket is
+    /// found by its number, which is the lowest free one (a worker has one thread), and known by its peer.
+    fn new() -> io::Result<Codec> {
+        let greeter = Greeter::new(&WELCOME)?;
+        let expected = UnixDatagram::unbound()?.as_raw_fd();
+        let name = ClientId::Domain("here".to_string());
+        let connection =
+            SmtpConnection::connect(greeter.address(), Some(PATIENCE), &name, None, None)
+                .map_err(io::Error::other)?;
+        let number = std::iter::once(expected)
+            .chain(0..MAX_DESCRIPTOR)
+            .find(|number| has_peer(*number, greeter.address()))
+            .ok_or(ErrorKind::NotFound)?;
+        let (end, theirs) = UnixStream::pair()?;
+        set_nonblocking(&theirs)?;
+        end.set_nonblocking(true)?;
+        put_under(number, &theirs)?;
+        Ok(Codec { connection, end })
+    }
+
+    /// Has lettre write a command. It looks for the answer at once, and cannot find one.
+    fn command(&mut self, line: &CommandLine) -> Result<(), Cause> {
+        nothing_said(&self.connection.command(line))?;
+        let mut written = vec![0; line.as_bytes().len()];
+        self.end.read_exact(&mut written).map_err(|_| Cause::Own)?;
+        let is_all =
+            matches!(self.end.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
+        match is_all && written == line.as_bytes() {
+            true => Ok(()),
+            false => Err(Cause::Own),
+        }
+    }
+
+    /// Has lettre read a reply; `None` = it does not understand it.
+    fn reply(&mut self, octets: &[u8]) -> Option<u16> {
+        self.end.write_all(octets).ok()?;
+        match self.connection.read_response() {
+            Ok(response) => Some(u16::from(response.code())),
+            Err(error) => error.status().map(u16::from),
+        }
+    }
+}
+
+fn has_peer(number: RawFd, peer: SocketAddr) -> bool {
+    getpeername::<SockaddrStorage>(number)
+        .ok()
+        .and_then(|found| {
+            let found = found.as_sockaddr_in()?;
+            Some(SocketAddr::from((found.ip(), found.port())))
+        })
+        .is_some_and(|found| found == peer)
+}
+
+/// `said` is what lettre read when nothing was laid there for it.
 fn nothing_said(said: &Said) -> Result<(), Cause> {
     match said {
         Err(error) if is_would_block(error) => Ok(()),
-        Err(error) if error.status().is_none() && !is_unreadable(error) => Err(Cause::Lost),
         _ => Err(Cause::OutOfStep),
     }
 }
 
-/// What lettre says when there is no line.
-fn refused(error: &lettre::transport::smtp::Error, stage: &str) -> Answer {
-    if let Some(status) = error.status() {
-        let text = error.source().map(ToString::to_string).unwrap_or_default();
-        let reply = Reply::received(u16::from(status), &[text.as_bytes()]);
-        return Answer::said(reply.as_temporary());
-    }
-    let cause = match io_kind(error) {
-        Some(ErrorKind::WouldBlock) => Cause::TimedOut,
-        Some(ErrorKind::ConnectionReset | ErrorKind::BrokenPipe) => Cause::Lost,
-        Some(ErrorKind::InvalidData) => Cause::NotUnderstood,
-        None if is_end(error) => Cause::Lost,
-        None if error.is_response() => Cause::NotUnderstood,
-        _ => Cause::Unreachable,
-    };
-    Answer::failed(cause, stage)
-}
-
 fn is_would_block(error: &lettre::transport::smtp::Error) -> bool {
-    io_kind(error) == Some(ErrorKind::WouldBlock)
-}
-
-/// Something was read that lettre does not take for a reply.
-fn is_unreadable(error: &lettre::transport::smtp::Error) -> bool {
-    io_kind(error) == Some(ErrorKind::InvalidData) || (error.is_response() && !is_end(error))
-}
-
-/// lettre has no other sign for the end of the line than its text.
-fn is_end(error: &lettre::transport::smtp::Error) -> bool {
-    error
-        .source()
-        .is_some_and(|source| source.to_string() == "incomplete response")
-}
-
-fn io_kind(error: &lettre::transport::smtp::Error) -> Option<ErrorKind> {
     error
         .source()
         .and_then(|source| source.downcast_ref::<io::Error>())
-        .map(io::Error::kind)
+        .is_some_and(|error| error.kind() == ErrorKind::WouldBlock)
 }
 
 #[cfg(test)]

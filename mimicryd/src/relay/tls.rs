@@ -7,12 +7,17 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use mimicry_core::config::relay::Fingerprint;
 use rustls::client::Resumption;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, ring};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, DigitallySignedStruct, OtherError, RootCertStore,
+    SignatureScheme,
+};
+use sha2::{Digest, Sha256};
 
 /// The name, the dates and the descent of a certificate count. `ca_file` = the authorities, instead of the system's.
 pub fn valid_certificates(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
@@ -22,6 +27,21 @@ pub fn valid_certificates(ca_file: Option<&Path>) -> Result<ClientConfig, String
     };
     let mut config = builder()?
         .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.resumption = Resumption::disabled();
+    Ok(config)
+}
+
+/// One of these certificates, by its fingerprint. Neither its dates nor its name nor its descent count: who names a certificate has
+/// said that it is the right one. That the next hop has its key is proved by the handshake.
+pub fn pinned_certificates(pins: Vec<Fingerprint>) -> Result<ClientConfig, String> {
+    let verifier = PinnedCertificate {
+        provider: provider(),
+        pins,
+    };
+    let mut config = builder()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth();
     config.resumption = Resumption::disabled();
     Ok(config)
@@ -119,6 +139,61 @@ impl ServerCertVerifier for AnyCertificate {
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
         self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+/// Takes the certificates that are named, and looks at the signatures of the handshake.
+#[derive(Debug)]
+struct PinnedCertificate {
+    provider: Arc<CryptoProvider>,
+    pins: Vec<Fingerprint>,
+}
+
+/// The certificate that was shown is another one.
+#[derive(Debug, thiserror::Error)]
+#[error("its SHA-256 is {0}, which tls_fingerprint does not name")]
+struct NotNamed(Fingerprint);
+
+impl ServerCertVerifier for PinnedCertificate {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _name: &ServerName<'_>,
+        _ocsp: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        let shown = Fingerprint(Sha256::digest(end_entity).into());
+        if self.pins.contains(&shown) {
+            return Ok(ServerCertVerified::assertion());
+        }
+        Err(CertificateError::Other(OtherError(Arc::new(NotNamed(shown)))).into())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signed, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signed, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
     }
 }
 

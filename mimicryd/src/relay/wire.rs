@@ -19,9 +19,10 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::config::typed::Timeouts;
 use mimicry_core::reply::Reply;
-use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
+use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::client::{Client, Link, State, Taken, deadline};
 use super::command::CommandLine;
@@ -40,6 +41,9 @@ pub struct Wire {
     /// What was read and not taken.
     arrived: Vec<u8>,
 }
+
+/// Is shown the octets of a reply, and its lines without codes.
+pub(super) type Look<'l> = dyn FnMut(&[u8], &[&[u8]]) + 'l;
 
 /// What a line begins with.
 pub struct Terms<'t> {
@@ -69,16 +73,40 @@ impl WireHop {
         }
     }
 
-    fn connect_with(terms: &Terms<'_>, security: Security) -> Result<WireHop, Answer> {
-        let Route { timeouts, helo, .. } = terms.route;
-        let until = deadline(timeouts.connect, terms.limit);
-        let stream = Stream::connect(terms.place, until)
-            .map_err(|cause| Answer::failed(cause, "connect"))?;
+    /// Without TLS. `helo` is the name given in EHLO.
+    pub fn in_the_clear(
+        place: Place<'_>,
+        protocol: Protocol,
+        helo: &str,
+        timeouts: Timeouts,
+        limit: Option<Instant>,
+    ) -> Result<WireHop, Answer> {
+        let mut hop = WireHop::reach(place, protocol, timeouts, limit)?;
+        hop.greeting()?;
+        hop.hello_or_helo(helo)?;
+        Ok(hop)
+    }
+
+    /// A connection on which nothing was said.
+    fn reach(
+        place: Place<'_>,
+        protocol: Protocol,
+        timeouts: Timeouts,
+        limit: Option<Instant>,
+    ) -> Result<WireHop, Answer> {
+        let until = deadline(timeouts.connect, limit);
+        let stream =
+            Stream::connect(place, until).map_err(|cause| Answer::failed(cause, "connect"))?;
         let link = Wire {
             stream,
             arrived: Vec::new(),
         };
-        let mut hop = Client::new(link, terms.protocol, *timeouts, terms.limit);
+        Ok(Client::new(link, protocol, timeouts, limit))
+    }
+
+    fn connect_with(terms: &Terms<'_>, security: Security) -> Result<WireHop, Answer> {
+        let Route { timeouts, helo, .. } = terms.route;
+        let mut hop = WireHop::reach(terms.place, terms.protocol, *timeouts, terms.limit)?;
         if let Security::Implicit(_) = security {
             hop.upgrade(terms)?;
         }
@@ -132,6 +160,9 @@ impl WireHop {
         begun.map_err(|fault| {
             self.abort_for(Cause::Tls);
             match fault {
+                NoTls::Refused(rustls::Error::InvalidCertificate(CertificateError::Other(
+                    OtherError(why),
+                ))) => no_tls(&format!("the next hop's certificate does not hold: {why}")),
                 NoTls::Refused(rustls::Error::InvalidCertificate(why)) => {
                     no_tls(&format!("the next hop's certificate does not hold: {why}"))
                 }
@@ -157,6 +188,37 @@ fn no_tls(text: &str) -> Answer {
 }
 
 impl Wire {
+    /// As [`Link::take`]; `look` is shown its octets, too.
+    pub(super) fn take_octets(
+        &mut self,
+        deadline: Instant,
+        look: &mut Look<'_>,
+    ) -> Result<Taken, Cause> {
+        loop {
+            match read(&self.arrived) {
+                Reading::Complete(received) => {
+                    let (reply, length) = (received.reply(), received.length);
+                    let octets = self.arrived.get(..length).unwrap_or_default();
+                    look(octets, &received.lines);
+                    self.arrived.drain(..length);
+                    return Ok(Taken {
+                        reply,
+                        octets: length,
+                        is_in_order: true,
+                    });
+                }
+                Reading::Malformed => return Err(Cause::NotUnderstood),
+                Reading::Incomplete => {}
+            }
+            match self.stream.read(&mut self.arrived) {
+                Heard::Octets => continue,
+                Heard::End => return Err(Cause::Lost),
+                Heard::Nothing if Instant::now() >= deadline => return Err(Cause::TimedOut),
+                Heard::Nothing => self.stream.wait(false, deadline).map_err(|_| Cause::Lost)?,
+            }
+        }
+    }
+
     fn write_all(&mut self, mut block: &mut [IoSlice<'_>], deadline: Instant) -> Result<(), Cause> {
         loop {
             let written = if block.is_empty() {
@@ -215,27 +277,7 @@ impl Link for Wire {
     }
 
     fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
-        loop {
-            match read(&self.arrived) {
-                Reading::Complete(received) => {
-                    look(&received.lines);
-                    let (reply, length) = (received.reply(), received.length);
-                    self.arrived.drain(..length);
-                    return Ok(Taken {
-                        reply,
-                        is_in_order: true,
-                    });
-                }
-                Reading::Malformed => return Err(Cause::NotUnderstood),
-                Reading::Incomplete => {}
-            }
-            match self.stream.read(&mut self.arrived) {
-                Heard::Octets => continue,
-                Heard::End => return Err(Cause::Lost),
-                Heard::Nothing if Instant::now() >= deadline => return Err(Cause::TimedOut),
-                Heard::Nothing => self.stream.wait(false, deadline).map_err(|_| Cause::Lost)?,
-            }
-        }
+        self.take_octets(deadline, &mut |_, lines| look(lines))
     }
 
     fn early_reply(&mut self) -> Option<Reply> {

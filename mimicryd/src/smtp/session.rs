@@ -185,6 +185,15 @@ impl<'t> Session<'t> {
         self
     }
 
+    pub fn offered(&self) -> Offer {
+        self.offer
+    }
+
+    /// To be called before the client has said anything: what is offered from now on.
+    pub fn offer(&mut self, offer: Offer) {
+        self.offer = offer;
+    }
+
     /// The first words. A client that is not `welcome` may only quit (RFC 5321 section 3.1).
     pub fn open(&mut self, welcome: bool) -> Step {
         if !welcome {

@@ -1,7 +1,7 @@
 //! Descriptors: those that the service manager handed over (sd_listen_fds(3)), and what std and nix cannot do with one.
 
 use std::io;
-use std::os::fd::{AsFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -49,10 +49,10 @@ pub fn set_nonblocking(descriptor: impl AsFd) -> io::Result<()> {
     Ok(())
 }
 
-/// Another descriptor for the open file that has this number, for one that a library keeps to itself.
-pub fn duplicate(number: RawFd) -> io::Result<OwnedFd> {
-    // SAFETY: fcntl takes any number and touches no memory.
-    let copy = Errno::result(unsafe { libc::fcntl(number, libc::F_DUPFD_CLOEXEC, 0) })?;
-    // SAFETY: the kernel has just made it for us, so nobody else owns it.
-    Ok(unsafe { OwnedFd::from_raw_fd(copy) })
+/// Puts another open file under a number that a library of ours keeps to itself; what was there is closed.
+pub fn put_under(number: RawFd, other: impl AsFd) -> io::Result<()> {
+    let other = other.as_fd().as_raw_fd();
+    // SAFETY: dup3 takes any numbers and touches no memory. Whoever owns the number still owns one open file.
+    Errno::result(unsafe { libc::dup3(other, number, libc::O_CLOEXEC) })?;
+    Ok(())
 }

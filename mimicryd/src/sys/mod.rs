@@ -6,6 +6,7 @@
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
 //! - [`descriptors`]: descriptors that the service manager handed over
+//! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
 //! - [`title`]: what ps shows
 //!
@@ -15,6 +16,7 @@
 //! Must never know what a mail, a worker or a configuration is.
 
 pub mod descriptors;
+pub mod greeter;
 pub mod memory;
 pub mod poll;
 pub mod privileges;

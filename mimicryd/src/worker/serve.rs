@@ -148,11 +148,7 @@ impl Serve for Server {
         link.wire.allow(settings.limits.line);
         let tls = self.certificates.of(connection.listener);
         // A sender may have more than others who come by this listener.
-        let ours = Offer::ours(banks.largest_mail(&choice));
-        let mut offer = match route(&self.routes, &settings) {
-            Some(route) if welcome => offer(ours, &settings, &mut self.pool, route),
-            _ => ours,
-        };
+        let mut offer = Offer::ours(banks.largest_mail(&choice));
         offer.auth = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
         offer.xforward &= offer.auth;
         offer.starttls &= tls.is_some();
@@ -293,6 +289,13 @@ impl Conversation<'_> {
     fn run(&mut self, welcome: bool) -> Result<(), Over> {
         let step = self.session.open(welcome);
         self.act(step)?;
+        // The greeting waits for nobody; the reply to EHLO says what the next hop can do, if it says so soon.
+        self.flush()?;
+        if welcome && let Some(route) = route(self.routes, &self.settings) {
+            let offered = self.session.offered();
+            let offer = offer(offered, &self.settings, self.pool, route);
+            self.session.offer(offer);
+        }
         loop {
             self.slot.enter(State::Session);
             self.commands()?;

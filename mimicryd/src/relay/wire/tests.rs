@@ -3,12 +3,14 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use mimicry_core::config::relay::Fingerprint;
 use mimicry_core::config::typed::{Login, Tls as Setting};
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
+use sha2::{Digest, Sha256};
 
 use super::super::conformance::{PATIENCE, Subject, every_row, route};
 use super::super::hostile_octets::only_clean_mail_leaves;
@@ -55,6 +57,16 @@ impl Pki {
         is_self_signed: bool,
         change: impl FnOnce(&mut CertificateParams),
     ) -> Arc<rustls::ServerConfig> {
+        self.shown(name, is_self_signed, change).0
+    }
+
+    /// As [`Pki::server`], and what its certificate is pinned by.
+    fn shown(
+        &self,
+        name: &str,
+        is_self_signed: bool,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> (Arc<rustls::ServerConfig>, Fingerprint) {
         let key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::new(vec![name.to_string()]).unwrap();
         change(&mut params);
@@ -63,7 +75,8 @@ impl Pki {
             false => params.signed_by(&key, &self.authority),
         }
         .unwrap();
-        config_of(&certificate, &key)
+        let pin = Fingerprint(Sha256::digest(certificate.der()).into());
+        (config_of(&certificate, &key), pin)
     }
 
     fn good(&self) -> Arc<rustls::ServerConfig> {
@@ -93,8 +106,7 @@ fn config_of(certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<rustls::Ser
 /// As the daemon does it: through a pool, with keys that were read from files.
 fn pool(route: &Route) -> Pool {
     let mut keys = Keys::default();
-    keys.add(&route.next_hop, route.tls, &route.ca_file, &route.login)
-        .unwrap();
+    keys.add(route).unwrap();
     let mut pool = Pool::new(Arc::new(keys));
     pool.resolve(route).unwrap();
     pool
@@ -495,6 +507,88 @@ fn t118_the_certificate_of_the_server_itself() {
     assert_eq!(answer.reply.to_string(), "250 2.0.0 taken");
 }
 
+/// T190: the certificate that is named, whatever it says of itself, and no other; by the chain it would not do.
+#[test]
+fn t190_certificates_that_are_pinned() {
+    let pki = Pki::new();
+    let long_ago = |params: &mut CertificateParams| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 1, 1);
+    };
+    let (own, shown) = pki.shown("mx.example.org", true, long_ago);
+    let (next, next_shown) = pki.shown("127.0.0.1", false, |_| {});
+    let other = Fingerprint([7; 32]);
+    let refused = format!("its SHA-256 is {shown}, which tls_fingerprint does not name");
+    for (server, pins, expected) in [
+        (&own, vec![shown], "250 2.0.0 taken"),
+        // While one certificate takes the place of another.
+        (&own, vec![next_shown, shown], "250 2.0.0 taken"),
+        (&next, vec![next_shown, shown], "250 2.0.0 taken"),
+        (&own, vec![other], refused.as_str()),
+        // It descends from an authority that is trusted, and is not the one that is named.
+        (&next, vec![shown], "does not name"),
+    ] {
+        for (scheme, tls) in [
+            ("smtp", Tls::Offered(Arc::clone(server))),
+            ("lmtp", Tls::Offered(Arc::clone(server))),
+            ("smtps", Tls::Implicit(Arc::clone(server))),
+        ] {
+            for setting in [Setting::Encrypt, Setting::Verify] {
+                let script = script(|stage| {
+                    let offer = EHLO.replace("250 PIPELINING", "250-STARTTLS\r\n250 AUTH PLAIN");
+                    matches!(stage, Stage::Ehlo | Stage::NextEhlo).then(|| say(&offer))
+                });
+                let next_hop = Scripted::with(script, tls.clone());
+                let route = Route {
+                    pins: pins.clone(),
+                    ..pki.route(&format!("{scheme}://{}", next_hop.address), setting)
+                };
+                let route = with_login(route, pki.directory.path());
+                let answer = deliver(&mut pool(&route), &route);
+                let text = answer.reply.to_string();
+                let is_done = expected.starts_with("250");
+                assert!(text.contains(expected), "{scheme} {setting:?}: {text}");
+                let seen = next_hop.seen();
+                assert_eq!(seen.dots, usize::from(is_done), "{scheme}");
+                let has_password = seen.commands.iter().any(|line| line.starts_with("AUTH"));
+                assert_eq!(has_password, is_done, "{scheme}: {text}");
+            }
+        }
+    }
+}
+
+/// T190: who shows the certificate that is named and has not its key is not let in.
+#[test]
+fn t190_a_certificate_without_its_key() {
+    let pki = Pki::new();
+    let key = KeyPair::generate().unwrap();
+    let params = CertificateParams::new(vec!["127.0.0.1".to_string()]).unwrap();
+    let named = params.self_signed(&key).unwrap();
+    let pin = Fingerprint(Sha256::digest(named.der()).into());
+    let foreign = KeyPair::generate().unwrap();
+    let foreign = PrivateKeyDer::from(PrivatePkcs8KeyDer::from(foreign.serialize_der()));
+    let signer = ring::sign::any_supported_type(&foreign).unwrap();
+    let shown = rustls::sign::CertifiedKey::new(vec![named.der().clone()], signer);
+    let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(shown));
+    for version in [&rustls::version::TLS12, &rustls::version::TLS13] {
+        let builder =
+            rustls::ServerConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let server = builder
+            .with_protocol_versions(&[version])
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(resolver.clone());
+        let next_hop = Scripted::with(that_works(), Tls::Implicit(Arc::new(server)));
+        let route = Route {
+            pins: vec![pin],
+            ..pki.route(&format!("smtps://{}", next_hop.address), Setting::Encrypt)
+        };
+        let answer = deliver(&mut pool(&route), &route);
+        assert_eq!(answer.cause, Cause::Tls, "{}", answer.reply);
+        assert_eq!(next_hop.seen().dots, 0);
+    }
+}
+
 /// T118: may goes on in the clear, on a line of its own where TLS broke; encrypt and verify do not.
 #[test]
 fn t118_starttls_that_fails() {
@@ -628,7 +722,7 @@ fn with_login(route: Route, directory: &std::path::Path) -> Route {
     }
 }
 
-/// AUTH through lettre's line and through ours.
+/// AUTH before lettre has the line, and on ours.
 #[test]
 fn logging_in() {
     const PLAIN: &str = "AUTH PLAIN AG1lAHNlY3JldA==";
@@ -738,7 +832,7 @@ fn logging_in_by_the_older_dialogue() {
         ("535 5.7.8 no\r\n", "451 4.7.8 "),
     ] {
         let next_hop = Scripted::start(script(move |stage| match stage {
-            Stage::NextEhlo => Some(say("250-hop\r\n250 AUTH LOGIN\r\n")),
+            Stage::Ehlo => Some(say("250-hop\r\n250 AUTH LOGIN\r\n")),
             Stage::Auth => Some(say("334 VXNlcm5hbWU6\r\n")),
             Stage::Word("bWU=") => Some(say("334 UGFzc3dvcmQ6\r\n")),
             Stage::Word("c2VjcmV0") => Some(say(last)),
@@ -752,7 +846,8 @@ fn logging_in_by_the_older_dialogue() {
     }
 }
 
-/// man: mimicry.toml(5) "The password goes over TLS, over loopback and over a unix socket only"
+/// T190: whatever the configuration says, the line is asked again.
+/// man: mimicry.toml(5) "A password is told only to a next hop that proves to be the one meant"
 #[test]
 fn a_password_is_not_sent_in_the_clear() {
     let directory = tempfile::tempdir().unwrap();
@@ -773,7 +868,7 @@ fn a_password_is_not_sent_in_the_clear() {
     };
     drop((ours, directory));
     let mut hop = hop.unwrap();
-    let answer = hop.login("me", &"secret".into(), hop.is_encrypted());
+    let answer = hop.login("me", &"secret".into(), false);
     let answer = answer.unwrap_err();
     assert_eq!(answer.cause, Cause::Login);
     assert!(
@@ -816,13 +911,12 @@ fn xforward_goes_before_mail() {
                 "MAIL FROM:<a@b>\r\n",
                 "RSET\r\n",
             ];
-            let hellos = if scheme == "smtp" { 2 } else { 1 };
-            assert_eq!(seen.commands[hellos..], [transaction, transaction].concat());
+            assert_eq!(seen.commands[1..], [transaction, transaction].concat());
         }
     }
     // One that breaks the line is the answer; an idle line that broke is replaced.
     let next_hop = Scripted::start(script(move |stage| match stage {
-        Stage::NextEhlo => Some(say("250-hop\r\n250 XFORWARD NAME\r\n")),
+        Stage::Ehlo => Some(say("250-hop\r\n250 XFORWARD NAME\r\n")),
         Stage::Xforward => Some(Act::Last(Vec::new())),
         _ => None,
     }));

@@ -1,0 +1,314 @@
+//! The table `relay`: who gets the mail, on what terms, and who may be told the password.
+//!
+//! A password goes over a network only to a next hop that proves to be the one meant: by a certificate that is valid
+//! (`tls = "verify"`, or `smtps://` without a weaker word) or that is named (`tls_fingerprint`). Anything else is a mistake at load, for the
+//! next hop of the base and for that of each bank, because all of them are told the same password (T190).
+//!
+//! Must never: read a file, or let a password go to whoever answers.
+
+use std::fmt;
+
+use data_encoding::HEXLOWER_PERMISSIVE;
+use toml::de::DeTable;
+
+use super::endpoint::NextHop;
+use super::read::Reader;
+use super::section::Section;
+use super::typed::{LmtpPartial, Login, Relay, Timeouts, Tls};
+use super::{host_name, together, word};
+
+/// SHA-256 of a certificate in DER.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Fingerprint(pub [u8; 32]);
+
+impl Fingerprint {
+    /// 64 hexadecimal digits, with or without colons between the octets, as openssl(1) writes them.
+    pub fn parse(text: &str) -> Option<Fingerprint> {
+        let digits = match text.contains(':') {
+            true if text.split(':').all(|octet| octet.len() == 2) => text.replace(':', ""),
+            true => return None,
+            false => text.to_string(),
+        };
+        let octets = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
+        octets.try_into().ok().map(Fingerprint)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (place, octet) in self.0.iter().enumerate() {
+            let colon = if place == 0 { "" } else { ":" };
+            write!(f, "{colon}{octet:02X}")?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// The table, and whether it is known from it who would be told the password: where one of its words is wrong, it is not.
+pub(super) fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> (Relay, bool) {
+    let table = reader.table(tree, "relay");
+    let next_hop = table.next_hop("next_hop");
+    let tls = word(&table, "tls", Tls::from_word, Tls::None);
+    tls_fits(reader, &table, next_hop.as_ref(), tls);
+    together(reader, &table, "user", "password_file");
+    let login = table
+        .text("user")
+        .zip(table.file("password_file"))
+        .map(|(user, password_file)| Login {
+            user: user.to_string(),
+            password_file,
+        });
+    let relay = Relay {
+        next_hop,
+        tls,
+        ca_file: table.file("ca_file"),
+        tls_fingerprint: fingerprints(reader, &table),
+        login,
+        lmtp_partial: word(
+            &table,
+            "lmtp_partial",
+            LmtpPartial::from_word,
+            LmtpPartial::Single,
+        ),
+        helo_name: host_name(reader, &table, "helo_name"),
+        timeouts: Timeouts {
+            connect: table.time("connect_timeout"),
+            helo: table.time("helo_timeout"),
+            mail: table.time("mail_timeout"),
+            rcpt: table.time("rcpt_timeout"),
+            data: table.time("data_timeout"),
+            data_block: table.time("data_block_timeout"),
+            dot: table.time("dot_timeout"),
+            quit: table.time("quit_timeout"),
+            rset: table.time("rset_timeout"),
+        },
+    };
+    let is_known = !["tls", "tls_fingerprint", "next_hop"]
+        .into_iter()
+        .any(|name| table.is_wrong(name))
+        && relay.tls_fingerprint.len() == table.list("tls_fingerprint").len();
+    if let (Some(next_hop), true) = (&relay.next_hop, is_known)
+        && !may_know_password(&relay, next_hop)
+    {
+        let place = table.key_span("user");
+        complain_of_password(reader, place, next_hop);
+    }
+    (relay, is_known)
+}
+
+/// Complains of each bank whose next hop would be told the password of `relay` without having proved who it is.
+pub(super) fn keep_the_password(reader: &mut Reader<'_>, relay: &Relay, banks: &[Section<'_, '_>]) {
+    for bank in banks {
+        if let Some(next_hop) = bank.next_hop("next_hop")
+            && !may_know_password(relay, &next_hop)
+        {
+            complain_of_password(reader, bank.span("next_hop"), &next_hop);
+        }
+    }
+}
+
+/// May a next hop be told the password, if there is one?
+fn may_know_password(relay: &Relay, next_hop: &NextHop) -> bool {
+    let NextHop::Server { implicit_tls, .. } = next_hop else {
+        return true;
+    };
+    if relay.login.is_none() || next_hop.is_local() {
+        return true;
+    }
+    let is_pinned = !relay.tls_fingerprint.is_empty();
+    match relay.tls {
+        Tls::Verify => true,
+        Tls::Encrypt => is_pinned,
+        Tls::None => *implicit_tls,
+        Tls::May => *implicit_tls && is_pinned,
+    }
+}
+
+fn complain_of_password(
+    reader: &mut Reader<'_>,
+    place: std::ops::Range<usize>,
+    next_hop: &NextHop,
+) {
+    reader.complaints.error(
+        place,
+        format!("whoever answers at {next_hop} would be told the password"),
+        "write tls = \"verify\"; if its certificate cannot be verified, tls = \"encrypt\" and its SHA-256 in tls_fingerprint",
+    );
+}
+
+/// Complains of what says something of TLS to a next hop that has none.
+fn tls_fits(
+    reader: &mut Reader<'_>,
+    table: &Section<'_, '_>,
+    next_hop: Option<&NextHop>,
+    tls: Tls,
+) {
+    let is_pinned = table.is_given("tls_fingerprint");
+    let complaints = &mut reader.complaints;
+    match next_hop {
+        Some(NextHop::Maildir(_)) if tls != Tls::None => {
+            complaints.error(
+                table.span("tls"),
+                "a Maildir speaks no TLS",
+                "leave `tls` out",
+            );
+        }
+        Some(NextHop::Server {
+            implicit_tls: false,
+            ..
+        }) if !table.is_wrong("tls") => {
+            if table.is_given("ca_file") && tls == Tls::None {
+                complaints.warning(
+                    table.key_span("ca_file"),
+                    "`ca_file` means nothing without TLS",
+                    "write tls = \"verify\"",
+                );
+            }
+            if is_pinned && matches!(tls, Tls::None | Tls::May) {
+                complaints.warning(
+                    table.key_span("tls_fingerprint"),
+                    "`tls_fingerprint` means nothing where mail may go without TLS",
+                    "write tls = \"encrypt\"",
+                );
+            }
+        }
+        _ => {}
+    }
+    if is_pinned && table.is_given("ca_file") {
+        complaints.warning(
+            table.key_span("ca_file"),
+            "`ca_file` means nothing beside `tls_fingerprint`",
+            "the certificate that is named counts, whoever signed it; leave one of them out",
+        );
+    }
+}
+
+fn fingerprints(reader: &mut Reader<'_>, table: &Section<'_, '_>) -> Vec<Fingerprint> {
+    let mut found = Vec::new();
+    for (place, text) in table.list("tls_fingerprint").iter().enumerate() {
+        match Fingerprint::parse(text) {
+            Some(fingerprint) => found.push(fingerprint),
+            None => reader.complaints.error(
+                table.element_span("tls_fingerprint", place),
+                "not the SHA-256 of a certificate",
+                "64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them behind the =",
+            ),
+        }
+    }
+    if table.is_given("tls_fingerprint")
+        && table.list("tls_fingerprint").is_empty()
+        && !table.is_wrong("tls_fingerprint")
+    {
+        reader.complaints.error(
+            table.span("tls_fingerprint"),
+            "no certificate is named",
+            "leave tls_fingerprint out, or write the SHA-256 of the next hop's certificate",
+        );
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DIGITS: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
+
+    // T190
+    #[test]
+    fn fingerprints_are_read_as_openssl_writes_them() {
+        let plain = Fingerprint::parse(DIGITS).unwrap();
+        let shown = plain.to_string();
+        assert!(
+            shown.starts_with("00:11:22:") && shown.ends_with(":EE:FF"),
+            "{shown}"
+        );
+        assert_eq!(Fingerprint::parse(&shown), Some(plain));
+        assert_eq!(Fingerprint::parse(&shown.to_lowercase()), Some(plain));
+        for wrong in [
+            "",
+            ":",
+            "00",
+            &DIGITS[1..],
+            &format!("{DIGITS}00"),
+            &DIGITS.replace('a', "g"),
+            &shown.replacen(':', "", 1),
+            &format!("{shown}:"),
+            &format!("SHA256:{DIGITS}"),
+        ] {
+            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    // T190: every way to reach a next hop, with each word of `tls`, with and without a pin
+    #[test]
+    fn who_may_be_told_the_password() {
+        let local = "smtp://127.0.0.1|smtp://[::1]|smtp://localhost|lmtp:///run/l|smtp:///run/s|maildir:///m|smtps://localhost";
+        let words = [Tls::None, Tls::May, Tls::Encrypt, Tls::Verify];
+        for (hops, pinned, expected) in [
+            (local, false, [true; 4]),
+            (
+                "smtp://mx|smtp://192.0.2.1|lmtp://mx:24",
+                false,
+                [false, false, false, true],
+            ),
+            ("smtp://mx|lmtp://mx:24", true, [false, false, true, true]),
+            ("smtps://mx", false, [true, false, false, true]),
+            ("smtps://mx", true, [true; 4]),
+        ] {
+            for hop in hops.split('|') {
+                let next_hop = NextHop::parse(hop).unwrap();
+                let found = words.map(|tls| {
+                    let relay = Relay {
+                        tls,
+                        login: Some(Login {
+                            user: "me".into(),
+                            password_file: "p".into(),
+                        }),
+                        tls_fingerprint: pinned.then(|| Fingerprint([0; 32])).into_iter().collect(),
+                        ..nobody()
+                    };
+                    assert!(may_know_password(
+                        &Relay {
+                            login: None,
+                            ..relay.clone()
+                        },
+                        &next_hop
+                    ));
+                    may_know_password(&relay, &next_hop)
+                });
+                assert_eq!(found, expected, "{hop} {pinned}");
+            }
+        }
+    }
+
+    fn nobody() -> Relay {
+        let second = std::time::Duration::from_secs(1);
+        Relay {
+            next_hop: None,
+            tls: Tls::None,
+            ca_file: None,
+            tls_fingerprint: Vec::new(),
+            login: None,
+            lmtp_partial: LmtpPartial::Single,
+            helo_name: None,
+            timeouts: Timeouts {
+                connect: second,
+                helo: second,
+                mail: second,
+                rcpt: second,
+                data: second,
+                data_block: second,
+                dot: second,
+                quit: second,
+                rset: second,
+            },
+        }
+    }
+}
