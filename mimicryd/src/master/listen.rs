@@ -334,6 +334,7 @@ mod tests {
             protocol: Protocol::Smtp,
             clients: Vec::new(),
             xforward_clients: Vec::new(),
+            auth_clients: Vec::new(),
             proxy_clients: Vec::new(),
             profile: Profile::AfterQueue,
             tls: None,
