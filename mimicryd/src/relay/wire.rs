@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::printable::Quoted;
 use mimicry_core::reply::Reply;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
@@ -61,7 +62,7 @@ impl WireHop {
                 log::warn!(
                     "{}: no TLS, the mail goes in the clear: {}",
                     terms.route.next_hop,
-                    answer.reply
+                    Quoted(answer.reply.to_string().as_bytes())
                 );
                 WireHop::connect_with(terms, Security::Clear)
             }

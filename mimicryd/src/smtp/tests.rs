@@ -1492,7 +1492,10 @@ fn answers_that_nobody_asked_for_end_the_session() {
         session
     };
     for mut session in [begin(&[]), begin(&["HELO c", "MAIL FROM:<a@b>"])] {
-        assert!(matches!(session.forwarded(ok(), Whose::NextHop), Step::Close(_)));
+        assert!(matches!(
+            session.forwarded(ok(), Whose::NextHop),
+            Step::Close(_)
+        ));
     }
     for mut session in [
         begin(&[]),

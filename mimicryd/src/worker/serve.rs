@@ -18,6 +18,7 @@ use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
+use mimicry_core::printable::Quoted;
 use mimicry_core::reply::Reply;
 use rustls::ServerConfig;
 
@@ -30,7 +31,9 @@ use crate::directories;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::ledger::Ledger;
-use crate::relay::{Answer, Cause, Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
+use crate::relay::{
+    Answer, Cause, Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params,
+};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
@@ -390,7 +393,8 @@ impl Conversation<'_> {
         let deadline = [handshake, self.ends_at].into_iter().flatten().min();
         // In the clear nothing may be said any more.
         if let Err(why) = self.link.secure(config, deadline) {
-            log::warn!("{}: no TLS: {why}", self.peer);
+            let why = why.to_string();
+            log::warn!("{}: no TLS: {}", self.peer, Quoted(why.as_bytes()));
             return Err(Over::Gone);
         }
         self.session.secured();
