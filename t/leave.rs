@@ -6,7 +6,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::harness::client::{Client, Gone, stuffed};
+use crate::harness::client::{Client, Gone, Reply, stuffed};
 use crate::harness::daemon::{PLAIN, Setup, World, eventually};
 use crate::harness::hop::{Act, Stage};
 
@@ -320,5 +320,84 @@ fn a_client_that_never_reads_is_left() {
         ),
         "the worker waits for ever: {ended}"
     );
+    world.alive();
+}
+
+/// Sends blocks of so many commands until the session ends; returns for how long it lasted, and the last reply.
+fn flooded(client: &mut Client, command: &str, limit: Duration) -> (Duration, Option<Reply>) {
+    let start = Instant::now();
+    let block = format!("{command}\r\n").repeat(50);
+    let mut last = None;
+    while start.elapsed() < limit {
+        if client.try_send(block.as_bytes()).is_err() {
+            break;
+        }
+        for _ in 0..block.lines().count() {
+            match client.try_reply() {
+                Ok(reply) => last = Some(reply),
+                Err(_) => return (start.elapsed(), last),
+            }
+        }
+    }
+    (start.elapsed(), last)
+}
+
+// T186
+// man: mimicry.toml(5) "It is looked at before each command and during DATA, whatever the client sends."
+#[test]
+fn a_session_ends_whatever_the_client_sends() {
+    let world = World::new(Setup {
+        limits: "session_timeout = \"2s\"\nerrors = 1000000\njunk_commands = 1000000\nmail = \"1M\"",
+        ..Setup::default()
+    });
+    let limit = Duration::from_secs(15);
+    thread::scope(|scope| {
+        let world = &world;
+        let mut floods = Vec::new();
+        for command in [
+            "NOOP",
+            "RSET",
+            "XYZZY",
+            "MAIL FROM:<\u{fc}@example.org>",
+            "MAIL FROM:<anna@example.org> SIZE=99999999",
+            "MAIL FROM:<anna@example.org>\r\nRSET",
+            "RCPT TO:<\u{fc}@example.net>",
+        ] {
+            let flood = scope.spawn(move || {
+                let mut client = world.client();
+                if command.starts_with("RCPT") {
+                    client.says("MAIL FROM:<anna@example.org>", 250);
+                }
+                let (took, last) = flooded(&mut client, command, limit);
+                assert!(took < limit, "{command:?} goes on for {took:?}");
+                let last = last.expect("a reply");
+                assert_eq!(
+                    (last.code, last.enhanced()),
+                    (421, Some("4.4.2")),
+                    "{command:?}"
+                );
+            });
+            floods.push(flood);
+        }
+        // A message without an end, far beyond the largest mail.
+        floods.push(scope.spawn(move || {
+            let mut client = world.client();
+            client.envelope(FROM, TO);
+            client.says("DATA", 354);
+            let start = Instant::now();
+            let block = "words without an end\r\n".repeat(1000);
+            while client.try_send(block.as_bytes()).is_ok() {
+                assert!(
+                    start.elapsed() < limit,
+                    "DATA goes on for {:?}",
+                    start.elapsed()
+                );
+            }
+        }));
+        for flood in floods {
+            flood.join().expect("no panic");
+        }
+    });
+    assert!(world.hop.mails().is_empty());
     world.alive();
 }
