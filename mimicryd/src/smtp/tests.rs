@@ -147,9 +147,11 @@ const DIALOGUES: &[(&str, &str)] = &[
         C: MAIL FROM:<a@b> AUTH=<>
         S: 250
         C: RCPT TO:<b@c>
+        F: <a@b> AUTH=<> -> <b@c>
         O: - proxy - -
         S: 250
         C: RSET
+        R:
         S: 250
         C: MAIL FROM:<a@b> AUTH=+3C+3E
         S: 250
@@ -158,10 +160,12 @@ const DIALOGUES: &[(&str, &str)] = &[
         O: - proxy - -
         S: 250
         C: RSET
+        R:
         S: 250
         C: MAIL FROM:<a@b> AUTH=+C3+28
         S: 250
         C: RCPT TO:<b@c>
+        F: <a@b> AUTH=<> -> <b@c>
         O: - proxy - -
         S: 250
         ",
