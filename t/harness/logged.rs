@@ -103,19 +103,15 @@ fn value<'l>(rest: &'l str, line: &str) -> (Vec<u8>, &'l str) {
         );
         return (word.as_bytes().to_vec(), behind);
     };
-    let mut end = 0;
     let mut chars = quoted.char_indices();
-    loop {
+    let end = loop {
         match chars.next() {
             Some((_, '\\')) => drop(chars.next()),
-            Some((at, '"')) => {
-                end = at;
-                break;
-            }
+            Some((at, '"')) => break at,
             Some(_) => {}
             None => panic!("a quote without an end: {line:?}"),
         }
-    }
+    };
     (unescaped(&quoted[..end]), &quoted[end + 1..])
 }
 
