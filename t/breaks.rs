@@ -230,7 +230,7 @@ fn a_listener_that_a_worker_shut_is_bound_anew() {
             client.quit();
             let _ = world.hop.mails();
             let daemon = world.daemon();
-            let said = format!("bound anew {round} times: somebody had shut it down");
+            let said = format!("bound anew after somebody shut it down: {round}");
             let are_back = || daemon.command(&["status"]).text().matches(&said).count() == 2;
             assert!(eventually(are_back), "{}", daemon.said());
             for name in ["t", "u"] {

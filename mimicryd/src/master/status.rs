@@ -175,7 +175,7 @@ impl Status {
         for listener in &self.listeners {
             let anew = match listener.rebound {
                 0 => String::new(),
-                times => format!(", bound anew {times} times: somebody had shut it down"),
+                times => format!(", bound anew after somebody shut it down: {times}"),
             };
             writeln!(
                 text,
@@ -377,7 +377,7 @@ mod tests {
         for part in [
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
             "listening on 127.0.0.1:10025 (in)\n",
-            "listening on 127.0.0.1:10024 (lan), bound anew 2 times: somebody had shut it down\n",
+            "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
             "      43    2 idle            1.5 s",
         ] {

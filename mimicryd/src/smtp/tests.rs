@@ -834,7 +834,7 @@ const DIALOGUES: &[(&str, &str)] = &[
     (
         "T186 refusals of ours to MAIL and RCPT are errors",
         r"
-        ! errors=4 without=SMTPUTF8 mail=1000
+        ! errors=4 without=SMTPUTF8
         S: 220
         C: EHLO c
         S: 250-mx
