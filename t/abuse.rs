@@ -382,8 +382,8 @@ fn an_early_talker_is_served_or_refused() {
     world.alive();
 }
 
-// T47
-// man: mimicry.toml(5) "Errors of a client before it is sent away with 421."
+// T47, T186
+// man: mimicry.toml(5) "Errors of a client before it is sent away with 421: commands that are unknown, ill-formed or out of place, and every 4xx and 5xx of mimicryd's own to MAIL and RCPT."
 // man: mimicry.toml(5) "NOOP, VRFY, HELP and RSET between two mails before they count as errors."
 #[test]
 fn junk_ends_with_421() {
@@ -395,6 +395,8 @@ fn junk_ends_with_421() {
         ("VRFY bob", 122),
         ("HELP", 122),
         ("RCPT TO:<bob@example.net>", 21),
+        ("MAIL FROM:<anna@example.org> SIZE=999999999999", 21),
+        ("MAIL FROM:<\u{fc}@example.org>", 21),
     ] {
         let mut client = world.client();
         let mut said = 0;

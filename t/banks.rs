@@ -168,7 +168,7 @@ variables.company = "Anna"
     let eve = world.hop.only_mail().message();
     assert!(contains(&eve, b"Footer of Base.") && !contains(&eve, b"And another."));
     client.quit();
-    world.daemon().logs("bank=\"base/by header\"");
+    world.daemon().logs(" bank=\"base/by header\"");
 }
 
 /// Whose footer a sender's mail has, by the banks of [`INTERLEAVED`].
@@ -389,12 +389,14 @@ fn a_bank_can_keep_its_rules_in_the_shadow_or_bring_them_to_act() {
     mails.sort_by_key(|mail| mail.to.clone());
     assert_eq!(world.untraced(&mails[0]), PLAIN);
     assert!(contains(&mails[1].message(), b"And another."));
-    world
-        .daemon()
-        .logs("bank=base class=1/2 rules=\"footer:shadow\"");
-    world
-        .daemon()
-        .logs("bank=base/tried class=2/2 rules=\"footer:edited,second:edited\"");
+    for (class, bank, rules) in [
+        ("1/2", "base", " rules=footer:shadow "),
+        ("2/2", "base/tried", " rules=footer:edited,second:edited "),
+    ] {
+        let line = world.daemon().logs(&format!(" class={class} "));
+        assert!(line.contains(&format!(" bank={bank} ")), "{line}");
+        assert!(line.contains(rules), "{line}");
+    }
 }
 
 #[test]

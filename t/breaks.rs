@@ -3,6 +3,7 @@
 //! No plugin of mimicry does such things, so the daemon with this one is this program itself, started once more. It is a
 //! test without the harness of cargo, because that runs each test in a thread, and a process with threads does not fork.
 
+use std::fs;
 use std::rc::Rc;
 
 use mimicry_core::message::PartId;
@@ -12,12 +13,15 @@ use mimicry_core::plugin::{
     Task, ValueKind, Verdict,
 };
 use mimicry_core::registry::Registry;
+use mimicry_core::rule::Reason;
 use mimicryd::daemon::Daemon;
 use mimicryd::logging;
 use mimicryd::master::{self, Program};
 
-use harness::client::Outcome;
-use harness::daemon::{PLAIN, Setup, World, eventually};
+use nix::sys::socket::{Shutdown, shutdown};
+
+use harness::client::{Client, Outcome};
+use harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
 
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
@@ -34,7 +38,8 @@ fn main() {
     }
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
-    println!("test result: ok. 2 passed");
+    a_listener_that_a_worker_shut_is_bound_anew();
+    println!("test result: ok. 3 passed");
 }
 
 /// Runs the daemon in the present directory.
@@ -79,7 +84,7 @@ impl PluginKind for Breaks {
     fn options(&self) -> &'static [OptionSpec] {
         &[OptionSpec {
             name: "how",
-            value: ValueKind::Word(&["panic", "panic at the end", "abort", "overflow"]),
+            value: ValueKind::Word(&["panic", "panic at the end", "abort", "overflow", "shut"]),
             default: Some("\"panic\""),
             doc: "The way.",
         }]
@@ -115,6 +120,10 @@ impl Job for Break<'_> {
         match self.how {
             "panic" => panic!("the plugin breaks"),
             "abort" => std::process::abort(),
+            "shut" => {
+                shut_listeners();
+                Ok(Verdict::Keep(Reason::Exempt))
+            }
             "overflow" => {
                 let depth = overflow(1);
                 Err(Fault::Permanent(depth.to_string()))
@@ -124,6 +133,9 @@ impl Job for Break<'_> {
     }
 
     fn finish(self: Box<Self>, _edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        if self.how == "shut" {
+            return Ok(Finish::default());
+        }
         panic!("the plugin breaks at the end");
     }
 }
@@ -135,6 +147,41 @@ fn overflow(depth: u64) -> u64 {
         return depth;
     }
     overflow(depth + 1).wrapping_add(block[0])
+}
+
+/// What a worker could do that others have taken over: ends the listening on every socket that it has.
+fn shut_listeners() {
+    // Sockets that listen: 0A is the state in the one, 00010000 the flag in the other; the inode stands in this column.
+    let tables = [
+        ("tcp", 3, "0A", 9),
+        ("tcp6", 3, "0A", 9),
+        ("unix", 3, "00010000", 6),
+    ];
+    let mut listening = Vec::new();
+    for (table, column, mark, inode) in tables {
+        let table = fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
+        for line in table.lines() {
+            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
+            if fields.get(column) == Some(&mark)
+                && let Some(inode) = fields.get(inode)
+            {
+                listening.push(format!("socket:[{inode}]"));
+            }
+        }
+    }
+    for entry in fs::read_dir("/proc/self/fd").expect("our descriptors") {
+        let path = entry.expect("a descriptor").path();
+        let is_listening = fs::read_link(&path).is_ok_and(|target| {
+            listening
+                .iter()
+                .any(|name| target.as_os_str() == name.as_str())
+        });
+        let number = path.file_name().and_then(|name| name.to_str());
+        if is_listening && let Some(Ok(number)) = number.map(str::parse) {
+            // For a listener, to hear no more is the end.
+            shutdown(number, Shutdown::Read).expect("shutdown");
+        }
+    }
 }
 
 /// A world whose daemon has a rule that breaks for one recipient.
@@ -151,6 +198,62 @@ fn world(how: &str, errors: &[&str]) -> World {
         errors,
         ..Setup::default()
     })
+}
+
+// T192
+// man: mimicryd(8) "The master sees it at once, binds the address anew, and replaces all workers;"
+fn a_listener_that_a_worker_shut_is_bound_anew() {
+    let (_directory, path) = open_directory();
+    let socket = path.join("smtp.sock");
+    let program = std::env::current_exe().expect("this program");
+    // A socket that the service manager made, and those that the daemon made itself.
+    for own in ["", OWN_SOCKET] {
+        let shell = format!("{own}\nexec env {MARK}=1 '{}'", program.display());
+        let rules = format!(
+            "[[listen]]\nname = \"u\"\naddress = \"unix:{}\"\n\
+             [[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"shut\" }}\n",
+            socket.display()
+        );
+        let mut world = World::new(Setup {
+            daemon: "workers = { min = 2, max = 4, spare = 1 }",
+            rules: &rules,
+            shell: &shell,
+            errors: &["was shut down"],
+            ..Setup::default()
+        });
+        for round in 1..3 {
+            let before = world.daemon().workers();
+            // The mail that did it passes, and its session lives to its end.
+            let mut client = world.client();
+            let reply = client.mail("anna@example.org", &["bob@example.net"], PLAIN);
+            assert!(reply.is_done(), "{reply}");
+            client.quit();
+            let _ = world.hop.mails();
+            let daemon = world.daemon();
+            let said = format!("bound anew after somebody shut it down: {round}");
+            let are_back = || daemon.command(&["status"]).text().matches(&said).count() == 2;
+            assert!(eventually(are_back), "{}", daemon.said());
+            for name in ["t", "u"] {
+                daemon.logs(&format!("error: listener {name} on "));
+            }
+            let are_new = || {
+                daemon
+                    .workers()
+                    .iter()
+                    .all(|worker| !before.contains(worker))
+            };
+            assert!(eventually(are_new), "{}", daemon.said());
+            world.alive();
+            let mut client = Client::connect_unix(&socket).greeted();
+            assert!(
+                client
+                    .mail("a@example.org", &["b@example.net"], PLAIN)
+                    .is_done()
+            );
+            client.quit();
+            let _ = world.hop.mails();
+        }
+    }
 }
 
 // T125

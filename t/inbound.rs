@@ -184,7 +184,8 @@ fn whom_a_trusted_client_had_the_mail_from_is_judged_for_one_mail() {
 }
 
 // T70
-// man: mimicry.toml(5) "From any other client XFORWARD is a 550 and AUTH= a 555."
+// man: mimicry.toml(5) "From any other client XFORWARD is a 550."
+// man: mimicry.toml(5) "from any other client AUTH= is a 555."
 #[test]
 fn nobody_else_is_believed() {
     let world = with("xforward_clients = [\"192.0.2.0/24\"]", "");
@@ -195,25 +196,70 @@ fn nobody_else_is_believed() {
     world.alive();
 }
 
-// man: mimicry.toml(5) "AUTH= in MAIL is the filter auth_user."
+// T176
+// man: mimicry.toml(5) "AUTH= in MAIL of such a client is the filter auth_user; AUTH=<> is nobody."
+// man: mimicry.toml(5) "From a client that has xforward_clients alone it is taken and counts as AUTH=<>"
 #[test]
-fn who_submitted_a_mail_is_what_a_trusted_client_says() {
-    let rule = "[[rule]]\nname = \"anna\"\nplugin = \"disclaim\"\nmatch = { auth_user = '^anna\\+x@' }\noptions = { text = \"by anna\", html = \"by anna\" }\n";
-    let world = with("xforward_clients = [\"127.0.0.1\"]", rule);
-    let mut client = world.client();
-    for (auth, is_anna) in [("anna+2Bx@example.org", true), ("<>", false), ("", false)] {
-        let parameter = match auth {
-            "" => String::new(),
-            auth => format!(" AUTH={auth}"),
-        };
-        client.says(format!("MAIL FROM:<anna@example.org>{parameter}"), 250);
-        client.says("RCPT TO:<bob@example.net>", 250);
-        let reply = client.data(PLAIN);
-        assert!(reply.is_done(), "{reply}");
-        let message = world.hop.only_mail().message();
-        assert_eq!(contains(&message, b"by anna"), is_anna, "{auth}");
+fn who_submitted_a_mail_is_what_the_clients_say_who_are_named_for_it() {
+    let rules = "[[rule]]\nname = \"anna\"\nplugin = \"disclaim\"\nmatch = { auth_user = '^anna\\+x@' }\noptions = { text = \"by anna\", html = \"by anna\" }\n\
+         [[rule]]\nname = \"somebody\"\nplugin = \"disclaim\"\nmatch = { auth_user = '' }\noptions = { text = \"by somebody\", html = \"by somebody\" }\n\
+         [[rule]]\nname = \"outside\"\nplugin = \"banner\"\noptions = { text = \"from outside\", own_domains = [\"inside.example\"] }\n\
+         [[bank]]\nname = \"anna's\"\nwhen.auth_user = '^anna'\nlimits.recipients = 7\n";
+    let elsewhere = "auth_clients = [\"192.0.2.0/24\"]";
+    for (listen, may_give, is_believed) in [
+        ("auth_clients = [\"127.0.0.1\"]".to_string(), true, true),
+        (
+            format!("xforward_clients = [\"127.0.0.1\"]\n{elsewhere}"),
+            true,
+            false,
+        ),
+        (elsewhere.to_string(), false, false),
+    ] {
+        let mut world = with(&listen, rules);
+        world.hop.offer(&["AUTH PLAIN"]);
+        let mut client = world.client();
+        let anna = "MAIL FROM:<anna@example.org> AUTH=anna+2Bx@example.org";
+        if !may_give {
+            client.says(anna, 555);
+            continue;
+        }
+        for (auth, is_anna) in [
+            (anna, is_believed),
+            ("MAIL FROM:<anna@example.org> AUTH=<>", false),
+            ("MAIL FROM:<anna@example.org> AUTH=+3C+3E", false),
+            ("MAIL FROM:<anna@example.org>", false),
+        ] {
+            client.says(auth, 250);
+            client.says("RCPT TO:<bob@example.net>", 250);
+            let reply = client.data(PLAIN);
+            assert!(reply.is_done(), "{reply}");
+            let message = world.hop.only_mail().message();
+            assert_eq!(contains(&message, b"by anna"), is_anna, "{listen} {auth}");
+            assert_eq!(
+                contains(&message, b"by somebody"),
+                is_anna,
+                "{listen} {auth}"
+            );
+            assert_eq!(
+                contains(&message, b"from outside"),
+                !is_anna,
+                "{listen} {auth}"
+            );
+        }
+        client.quit();
+        let lines = world.daemon().mail_lines();
+        let of_anna = |line: &&String| line.contains(" bank=base/anna's ");
+        assert_eq!(
+            lines.iter().filter(of_anna).count(),
+            usize::from(is_believed),
+            "{lines:?}"
+        );
+        // The next hop, which takes AUTH=, is told no more than we believe.
+        let told = world
+            .hop
+            .count("MAIL FROM:<anna@example.org> AUTH=anna+2Bx");
+        assert_eq!(told > 0, is_believed);
     }
-    client.quit();
 }
 
 // T74
@@ -353,5 +399,5 @@ fn listeners_on_unix_sockets() {
     assert!(client.reply().is_done() && client.reply().is_done());
     client.quit();
     assert_eq!(world.hop.mails().len(), 2);
-    world.daemon().logs("client=unix listener=l ");
+    world.daemon().logs(" client=unix listener=l ");
 }

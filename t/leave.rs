@@ -2,7 +2,8 @@
 //!
 //! After each of them an ordinary mail passes.
 
-use std::io;
+use std::io::{self, Read, Write};
+use std::net::{Shutdown, TcpStream};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -320,5 +321,73 @@ fn a_client_that_never_reads_is_left() {
         ),
         "the worker waits for ever: {ended}"
     );
+    world.alive();
+}
+
+/// Says `first`, then `again` without a pause, and reads all that comes; returns for how long the session lasted.
+fn flooded(world: &World, first: &str, again: &str, limit: Duration) -> Duration {
+    let start = Instant::now();
+    let stream = TcpStream::connect(world.address()).expect("somebody listens");
+    let patience = Some(limit);
+    stream.set_read_timeout(patience).expect("a time-out");
+    stream.set_write_timeout(patience).expect("a time-out");
+    let block = again.repeat(2000);
+    thread::scope(|scope| {
+        let (mut writer, mut reader) = (&stream, &stream);
+        scope.spawn(move || {
+            let _ = writer.write_all(format!("EHLO client.test\r\n{first}").as_bytes());
+            // The worker never finds that nothing has come.
+            while start.elapsed() < limit && writer.write_all(block.as_bytes()).is_ok() {}
+        });
+        let mut buffer = [0; 65536];
+        while start.elapsed() < limit && reader.read(&mut buffer).is_ok_and(|octets| octets > 0) {}
+        let took = start.elapsed();
+        let _ = stream.shutdown(Shutdown::Both);
+        took
+    })
+}
+
+// T186
+// man: mimicry.toml(5) "It is looked at before each command and during DATA, whatever the client sends."
+#[test]
+fn a_session_ends_whatever_the_client_sends() {
+    let world = World::new(Setup {
+        limits: "session_timeout = \"2s\"\nerrors = 1000000\njunk_commands = 1000000\nrecipients = 1000000\nmail = \"1M\"",
+        ..Setup::default()
+    });
+    let limit = Duration::from_secs(15);
+    let mail = "MAIL FROM:<anna@example.org>\r\n";
+    let data = format!("{mail}RCPT TO:<bob@example.net>\r\nDATA\r\n");
+    for (first, again) in [
+        ("", "NOOP\r\n"),
+        ("", "RSET\r\n"),
+        ("", "XYZZY\r\n"),
+        ("", "MAIL FROM:<\u{fc}@example.org>\r\n"),
+        ("", "MAIL FROM:<anna@example.org> SIZE=99999999\r\n"),
+        ("", "MAIL FROM:<anna@example.org>\r\nRSET\r\n"),
+        (mail, "RCPT TO:<\u{fc}@example.net>\r\n"),
+        // A message without an end, far beyond the largest mail.
+        (&data, "words without an end\r\n"),
+    ] {
+        let took = flooded(&world, first, again, limit);
+        assert!(took < limit, "{again:?} goes on for {took:?}");
+        assert!(
+            took >= Duration::from_secs(2),
+            "{again:?} ends after {took:?}"
+        );
+    }
+    // It is told why.
+    let mut client = world.client();
+    let last = loop {
+        client.send(&b"NOOP\r\n".repeat(50));
+        let mut replies = (0..50).map(|_| client.try_reply());
+        if let Some(Ok(last)) =
+            replies.find(|reply| reply.as_ref().map_or(true, |one| one.code != 250))
+        {
+            break last;
+        }
+    };
+    assert_eq!((last.code, last.enhanced()), (421, Some("4.4.2")), "{last}");
+    assert!(world.hop.mails().is_empty());
     world.alive();
 }

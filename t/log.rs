@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 
 use crate::harness::daemon::{PLAIN, Setup, World, eventually, open_directory, open_to_all};
-use crate::harness::{FOOTER, ZIP, contains};
+use crate::harness::hop::{Act, Stage};
+use crate::harness::{FOOTER, ZIP, contains, logged};
 
 // man: mimicryd(8) "The log has one line per mail, or one per class of its recipients:"
+// man: mimicryd(8) "The line of a mail begins with id=; no other line does."
 #[test]
 fn the_line_of_a_mail() {
     let mut world = World::new(Setup {
@@ -24,10 +26,11 @@ fn the_line_of_a_mail() {
         " listener=t ",
         " helo=client.test ",
         " from=<anna@example.org> ",
-        " to=<bob@example.net> ",
+        " to=<bob@example.net>",
         &format!(" size={} ", PLAIN.len()),
         " out=",
-        "legal footer:edited",
+        " rules=\"legal footer:edited\" ",
+        " class=1/1 status=sent reply=\"250 ",
         "2.0.0 taken",
         " total=",
     ] {
@@ -74,6 +77,148 @@ fn the_line_of_a_mail_as_json() {
     assert_eq!(line["rules"][0]["did"], "edited");
     for line in world.daemon().log().lines() {
         serde_json::from_str::<serde_json::Value>(line).expect("every line of the log is JSON");
+    }
+}
+
+/// Addresses that are lines of a log, if somebody lets them.
+fn forgers() -> (String, Vec<String>) {
+    let from = "\"a to=<x@y> status=sent reply=\\\"250 2.0.0 ok\\\" \\\\\"@example.org".to_string();
+    let long = "x".repeat(180);
+    let mut to: Vec<String> = (0..150)
+        .map(|number| format!("\"{number} to=<y@z>,<y@z> {long}\"@example.net"))
+        .collect();
+    to.push(format!("{}@example.net", "y".repeat(1500)));
+    (from, to)
+}
+
+/// The log lines of a worker, less the time and the process that stand before them.
+fn said(log: &str) -> Vec<&str> {
+    log.lines()
+        .filter_map(|line| line.split_once(" mimicryd[")?.1.split_once("]: "))
+        .map(|(_, said)| said)
+        .collect()
+}
+
+// T187
+// man: mimicryd(8) "No line is cut: what does not fit stands on further lines, which begin with the same id and class, and with part,"
+#[test]
+fn no_recipient_forges_cuts_or_breaks_a_line() {
+    let (from, to) = forgers();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let path = |address: &str| format!("<{address}>").into_bytes();
+    let paths: Vec<Vec<u8>> = to.iter().map(|address| path(address)).collect();
+    let send = |world: &World| {
+        world.hop.at(
+            Stage::Dot,
+            Act::Say(b"550 5.7.1 no\" status=sent to=<q@r>\r\n".to_vec()),
+        );
+        let reply = world.client().mail(&from, &to, PLAIN);
+        assert_eq!(reply.code, 550, "{reply}");
+    };
+    // Into a file, as text: the fields are read back.
+    let mut world = World::new(Setup::default());
+    send(&world);
+    let daemon = world.daemon();
+    let is_whole = |log: &str| {
+        let first = said(log).into_iter().find(|line| line.starts_with("id="));
+        let more = first.and_then(|line| {
+            let fields = logged::fields(line);
+            let more = fields.iter().find(|(key, ..)| key == "more")?;
+            logged::text(&more.2[0]).parse::<usize>().ok()
+        });
+        more.is_some_and(|more| log.contains(&format!(" part={} ", more + 1)))
+    };
+    assert!(eventually(|| is_whole(&daemon.log())), "{}", daemon.said());
+    let log = daemon.log();
+    assert!(log.lines().all(|line| line.len() < 8192 + 80), "{log}");
+    let mails = logged::mails(said(&log));
+    assert_eq!(mails.len(), 1);
+    let mail = &mails[0];
+    assert_eq!(mail["status"], [b"rejected"]);
+    assert_eq!(mail["reply"], [b"550 5.7.1 no\" status=sent to=<q@r>"]);
+    assert_eq!(mail["from"], [path(&from)]);
+    assert_eq!(mail["nrcpt"], [b"151"]);
+    assert_eq!(mail["to"], paths);
+    // Who looks at the first line only, and knows no quotes, sees what became of it.
+    let first = daemon.mail_lines().remove(0);
+    let status = first
+        .split(" status=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    assert_eq!(status, Some("rejected"), "{first}");
+    drop(world);
+    // As JSON: each line is one, and all recipients are there.
+    let mut world = World::new(Setup {
+        log: "format = \"json\"",
+        ..Setup::default()
+    });
+    send(&world);
+    let daemon = world.daemon();
+    let count = || {
+        let log = daemon.log();
+        let lines = log.lines().map(serde_json::from_str::<serde_json::Value>);
+        let lines: Vec<serde_json::Value> = lines.map(|line| line.expect("JSON")).collect();
+        let of_mails = lines.iter().filter(|line| line["id"].is_string());
+        of_mails
+            .map(|line| line["to"].as_array().map_or(0, Vec::len))
+            .sum::<usize>()
+    };
+    assert!(eventually(|| count() == 151), "{}", daemon.said());
+    let line = daemon.logs("\"status\":\"rejected\"");
+    let line: serde_json::Value = serde_json::from_str(&line).expect("JSON");
+    assert_eq!(line["reply"], "550 5.7.1 no\" status=sent to=<q@r>");
+    assert_eq!(line["nrcpt"], 151);
+}
+
+// T187
+// man: mimicryd(8) "1024 octets in a message of rfc3164, 2048 in one of rfc5424, 8192 elsewhere."
+#[test]
+fn no_message_to_syslog_is_longer_than_it_may_be() {
+    let (from, to) = forgers();
+    // No more lines than the queue of a socket holds at the least, because nobody waits for a syslog that is slow.
+    let to: Vec<&str> = to.iter().rev().take(18).map(String::as_str).collect();
+    for (form, most) in [("rfc3164", 1024), ("rfc5424", 2048)] {
+        let (_directory, path) = open_directory();
+        let socket = path.join("log");
+        let syslog = UnixDatagram::bind(&socket).expect("a socket");
+        open_to_all(&socket);
+        syslog
+            .set_read_timeout(Some(Duration::from_secs(10)))
+            .expect("a time-out");
+        let log = format!(
+            "target = \"syslog:{}\"\nsyslog_format = \"{form}\"",
+            socket.display()
+        );
+        let world = World::new(Setup {
+            log: &log,
+            ..Setup::default()
+        });
+        let lines = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                let mut lines: Vec<String> = Vec::new();
+                let mut buffer = [0; 16384];
+                loop {
+                    let octets = syslog.recv(&mut buffer).expect("all lines of the mail");
+                    assert!(octets <= most, "{octets} octets in one message");
+                    let line = String::from_utf8(buffer[..octets].to_vec()).expect("text");
+                    let said = line.find("id=").map(|at| line[at..].to_string());
+                    lines.extend(said.filter(|said| said.contains(" class=1/1 ")));
+                    let more = lines.first().map(|first| logged::fields(first));
+                    let more = more.into_iter().flatten().find(|(key, ..)| key == "more");
+                    let more = more.map(|more| logged::text(&more.2[0]).parse::<usize>());
+                    if more.is_some_and(|more| more == Ok(lines.len() - 1)) {
+                        return lines;
+                    }
+                }
+            });
+            let reply = world.client().mail(&from, &to, PLAIN);
+            assert!(reply.is_done(), "{reply}");
+            reader.join().expect("no panic")
+        });
+        let mails = logged::mails(lines.iter().map(String::as_str));
+        assert_eq!(mails.len(), 1);
+        assert_eq!(mails[0]["to"].len(), to.len());
+        assert_eq!(mails[0]["status"], [b"sent"]);
     }
 }
 

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub mod client;
 pub mod daemon;
 pub mod hop;
+pub mod logged;
 mod talk;
 
 /// A directory of one test, removed with all that is in it.

@@ -157,7 +157,7 @@ load=$!
 
 sent_at_least() { (($(wc -l <"$work/sent") >= $1)); }
 says() { grep -q -F "$1" "$work/haproxy.log"; }
-mails() { grep -c "client=$client .*status=sent" "$work/$1.log" || :; }
+mails() { grep -c "status=sent .*client=$client " "$work/$1.log" || :; }
 
 wait_for 20 sent_at_least 100
 (($(mails one) > 20 && $(mails two) > 20)) || fail "the load is not shared: $(mails one) and $(mails two) mails"

@@ -9,7 +9,7 @@ use crate::policy::{Bank, Layer};
 use crate::rule::Filters;
 use crate::rule::filter::{Filter, Level};
 
-use super::build::{Draft, Said, Surroundings, filters};
+use super::build::{Draft, NO_AUTH, Said, Surroundings, filters, listeners_of};
 use super::diag::line_number;
 use super::endpoint::{ListenAddress, NextHop};
 use super::given::{Given, Values};
@@ -161,20 +161,7 @@ fn name(
 
 /// Complains of selectors that hold for no mail that the listeners let in.
 fn can_hold(reader: &mut Reader<'_>, when: &Filters, said: &[Said<'_>], around: &Surroundings<'_>) {
-    // Where a listener is wrong or cut off, nothing is known of who may come.
-    if around.listen.is_empty()
-        || around.listen.len() != around.listeners.len()
-        || reader.syntax.is_incomplete()
-    {
-        return;
-    }
-    let mut listen: Vec<&Listen> = around.listen.iter().collect();
-    for filter in when.iter() {
-        if let Filter::Listener(names) = filter {
-            listen.retain(|listen| names.contains(&listen.name));
-        }
-    }
-    // An unknown listener has been complained about.
+    let listen = listeners_of(reader, when, around);
     if listen.is_empty() {
         return;
     }
@@ -188,11 +175,10 @@ fn can_hold(reader: &mut Reader<'_>, when: &Filters, said: &[Said<'_>], around: 
                     reader.complaints.error(said.span.clone(), message, help);
                 }
             }
-            Filter::AuthUser(_) if listen.iter().all(|one| one.xforward_clients.is_empty()) => {
+            Filter::AuthUser(_) if listen.iter().all(|one| one.auth_clients.is_empty()) => {
                 if let Some(said) = place("auth_user") {
-                    let help = "AUTH= is believed of `xforward_clients` of a listener only";
                     let message = "this bank never applies: nobody's AUTH= is believed";
-                    reader.complaints.error(said.span.clone(), message, help);
+                    reader.complaints.error(said.span.clone(), message, NO_AUTH);
                 }
             }
             _ => {}

@@ -117,6 +117,7 @@ fn draft<'s>(
             );
         }
     }
+    is_believed(reader, &matching, &matching_said, &unless_said, around);
     let plugin = kind.and_then(|kind| {
         let mut options = options(reader, section, kind)?;
         if let Some(variables) = around.variables {
@@ -217,6 +218,57 @@ fn means_nothing(
         let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
         wrong("show_bcc", message.into(), "leave it out");
     }
+}
+
+/// What is to be done where a filter asks for a user and nobody's AUTH= is believed.
+pub(super) const NO_AUTH: &str = "AUTH= is believed of the `auth_clients` of a listener only: name an MTA there that writes it itself";
+
+/// Warns of filters on a user that nobody can be.
+fn is_believed(
+    reader: &mut Reader<'_>,
+    matching: &Filters,
+    matching_said: &[Said<'_>],
+    unless_said: &[Said<'_>],
+    around: &Surroundings<'_>,
+) {
+    let listen = listeners_of(reader, matching, around);
+    if listen.is_empty() || listen.iter().any(|one| !one.auth_clients.is_empty()) {
+        return;
+    }
+    for (said, message) in [
+        (
+            matching_said,
+            "this rule never acts: nobody's AUTH= is believed",
+        ),
+        (
+            unless_said,
+            "this exception never holds: nobody's AUTH= is believed",
+        ),
+    ] {
+        for said in said.iter().filter(|said| said.key == "auth_user") {
+            let span = said.span.clone();
+            reader.complaints.warning(span, message, NO_AUTH);
+        }
+    }
+}
+
+/// The listeners that a mail can come in by for which these filters hold; none where nothing is known of who may come,
+/// because a listener is wrong or cut off.
+pub(super) fn listeners_of<'l>(
+    reader: &Reader<'_>,
+    filters: &Filters,
+    around: &Surroundings<'l>,
+) -> Vec<&'l Listen> {
+    if around.listen.len() != around.listeners.len() || reader.syntax.is_incomplete() {
+        return Vec::new();
+    }
+    let mut listen: Vec<&Listen> = around.listen.iter().collect();
+    for filter in filters.iter() {
+        if let Filter::Listener(names) = filter {
+            listen.retain(|listen| names.contains(&listen.name));
+        }
+    }
+    listen
 }
 
 fn plugin_kind(

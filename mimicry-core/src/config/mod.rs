@@ -457,6 +457,7 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
             },
             clients: table.networks("clients"),
             xforward_clients: table.networks("xforward_clients"),
+            auth_clients: table.networks("auth_clients"),
             proxy_clients: table.networks("proxy_clients"),
             profile: word(table, "profile", Profile::from_word, Profile::AfterQueue),
             tls: tls.map(|(cert, key)| ListenTls { cert, key }),

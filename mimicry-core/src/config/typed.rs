@@ -105,6 +105,7 @@ pub struct Listen {
     /// Not asked on a unix socket, whose file permissions decide.
     pub clients: Vec<IpNet>,
     pub xforward_clients: Vec<IpNet>,
+    pub auth_clients: Vec<IpNet>,
     pub proxy_clients: Vec<IpNet>,
     pub profile: Profile,
     pub tls: Option<ListenTls>,

@@ -25,6 +25,7 @@ mail = "10M"
 name = "in"
 address = "127.0.0.1:1"
 xforward_clients = ["127.0.0.0/8"]
+auth_clients = ["127.0.0.0/8"]
 [[listen]]
 name = "out"
 address = "127.0.0.1:2"

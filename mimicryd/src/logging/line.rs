@@ -1,16 +1,18 @@
-//! The line of a mail: all that an administrator asks about one mail, in one line.
+//! The lines of a mail: all that an administrator asks about one mail, in one line if it fits ([`super::sheet`]).
+//!
+//! What matters most stands first: what became of it and why, from whom, to how many; then where it came from and went; the
+//! lists last.
 //!
 //! Must never: hold content of the mail.
 
-use std::fmt::Write;
 use std::time::Duration;
 
 use mimicry_core::config::typed::LogFormat;
-use mimicry_core::printable::Printable;
-use serde::Serialize;
 
-/// One mail, or one class of its recipients where these get different mails.
-#[derive(Clone, Debug, Default, Serialize)]
+use super::sheet::{Head, Sheet};
+
+/// One mail, or one class of its recipients where these get different mails. What is of octets is as it came.
+#[derive(Clone, Debug, Default)]
 pub struct MailLine {
     pub time: String,
     /// As in the Received field and the final reply.
@@ -18,9 +20,9 @@ pub struct MailLine {
     /// The address of the client, or `unix`.
     pub client: String,
     pub listener: String,
-    pub helo: String,
-    pub from: String,
-    pub to: Vec<String>,
+    pub helo: Vec<u8>,
+    pub from: Vec<u8>,
+    pub to: Vec<Vec<u8>>,
     /// Octets in.
     pub size: usize,
     /// Octets out; none where nothing went out.
@@ -37,13 +39,12 @@ pub struct MailLine {
     /// The reply that decided, on one line.
     pub reply: String,
     /// What was unusual: repaired line ends, a fault.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
     pub times: Times,
 }
 
 /// What one rule did.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug)]
 pub struct RuleWord {
     pub rule: String,
     /// `edited`, `done`, or the reason code.
@@ -51,7 +52,7 @@ pub struct RuleWord {
 }
 
 /// Milliseconds.
-#[derive(Clone, Copy, Debug, Default, Serialize)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Times {
     /// From MAIL to the last octet of the message.
     pub receive: f64,
@@ -63,80 +64,90 @@ pub struct Times {
 }
 
 impl MailLine {
-    /// In the format of the log.
-    pub fn compose(&self, format: LogFormat) -> String {
-        match format {
-            LogFormat::Json => to_json(self),
-            LogFormat::Text => self.text(),
+    /// In the format of the log, no line longer than `room` octets.
+    pub fn compose(&self, format: LogFormat, room: usize) -> Vec<String> {
+        let head = Head {
+            time: &self.time,
+            id: &self.id,
+            class: &self.class,
+        };
+        let mut sheet = Sheet::new(format, room, head);
+        sheet.plain("status", self.status, &super::json(self.status));
+        sheet.value("reply", self.reply.as_bytes(), 200);
+        sheet.value("from", &path(&self.from, format), 128);
+        let number = self.to.len().to_string();
+        sheet.plain("nrcpt", &number, &number);
+        sheet.value("client", self.client.as_bytes(), 48);
+        sheet.value("listener", self.listener.as_bytes(), 40);
+        sheet.value("helo", &self.helo, 48);
+        sheet.value("relay", self.relay.as_bytes(), 64);
+        sheet.value("bank", self.bank.as_bytes(), 48);
+        let size = self.size.to_string();
+        sheet.plain("size", &size, &size);
+        match (self.out, format) {
+            (Some(out), _) => sheet.plain("out", &out.to_string(), &out.to_string()),
+            (None, LogFormat::Json) => sheet.plain("out", "", "null"),
+            (None, LogFormat::Text) => {}
         }
+        self.times(&mut sheet, format);
+        for word in &self.rules {
+            word.write(&mut sheet, format);
+        }
+        for note in &self.notes {
+            sheet.element("notes", note.as_bytes());
+        }
+        for recipient in &self.to {
+            sheet.element("to", &path(recipient, format));
+        }
+        sheet.finish()
     }
 
-    fn text(&self) -> String {
-        let mut line = String::with_capacity(512);
-        word(&mut line, "id", &self.id);
-        word(&mut line, "client", &self.client);
-        word(&mut line, "listener", &self.listener);
-        word(&mut line, "helo", &self.helo);
-        let _ = write!(line, " from=<{}>", self.from);
-        let to: Vec<String> = self.to.iter().map(|path| format!("<{path}>")).collect();
-        let _ = write!(
-            line,
-            " to={} nrcpt={} size={}",
-            to.join(","),
-            self.to.len(),
-            self.size
-        );
-        if let Some(out) = self.out {
-            let _ = write!(line, " out={out}");
-        }
-        word(&mut line, "bank", &self.bank);
-        word(&mut line, "class", &self.class);
-        let rules: Vec<String> = self
-            .rules
-            .iter()
-            .map(|word| format!("{}:{}", word.rule, word.did))
-            .collect();
-        quoted(&mut line, "rules", &rules.join(","));
-        word(&mut line, "relay", &self.relay);
-        word(&mut line, "status", self.status);
-        quoted(&mut line, "reply", &self.reply);
-        if !self.notes.is_empty() {
-            quoted(&mut line, "notes", &self.notes.join("; "));
-        }
+    fn times(&self, sheet: &mut Sheet<'_>, format: LogFormat) {
         let Times {
             receive,
             judge,
             relay,
             total,
         } = self.times;
-        let _ = write!(
-            line,
-            " receive={receive:.1}ms judge={judge:.1}ms relay={relay:.1}ms total={total:.1}ms"
-        );
-        line
+        match format {
+            LogFormat::Text => {
+                for (key, time) in [
+                    ("receive", receive),
+                    ("judge", judge),
+                    ("relaying", relay),
+                    ("total", total),
+                ] {
+                    sheet.plain(key, &format!("{time:.1}ms"), "");
+                }
+            }
+            LogFormat::Json => {
+                let times = format!(
+                    "{{\"receive\":{receive:.1},\"judge\":{judge:.1},\"relay\":{relay:.1},\"total\":{total:.1}}}"
+                );
+                sheet.plain("times", "", &times);
+            }
+        }
     }
 }
 
-/// ` key=value`; blanks and quotes in the value make it quoted.
-fn word(line: &mut String, key: &str, value: &str) {
-    if value.is_empty() || value.contains([' ', '"', '=']) {
-        return quoted(line, key, value);
+impl RuleWord {
+    fn write(&self, sheet: &mut Sheet<'_>, format: LogFormat) {
+        let RuleWord { rule, did } = self;
+        match format {
+            LogFormat::Text => sheet.element("rules", format!("{rule}:{did}").as_bytes()),
+            LogFormat::Json => sheet.element_as("rules", rule.as_bytes(), |rule| {
+                format!("{{\"rule\":{rule},\"did\":{}}}", super::json(did))
+            }),
+        }
     }
-    if !line.is_empty() {
-        line.push(' ');
-    }
-    let _ = write!(line, "{key}={}", Printable(value.as_bytes()));
 }
 
-fn quoted(line: &mut String, key: &str, value: &str) {
-    if !line.is_empty() {
-        line.push(' ');
+/// In text, a path stands in angle brackets.
+fn path(octets: &[u8], format: LogFormat) -> Vec<u8> {
+    match format {
+        LogFormat::Text => [b"<", octets, b">"].concat(),
+        LogFormat::Json => octets.to_vec(),
     }
-    let _ = write!(
-        line,
-        "{key}=\"{}\"",
-        Printable(value.as_bytes()).to_string().replace('"', "'")
-    );
 }
 
 /// The wall clock, for people: RFC 3339 with milliseconds and the zone's offset.
@@ -149,82 +160,4 @@ pub fn now() -> String {
 /// Milliseconds to a tenth.
 pub fn millis(time: Duration) -> f64 {
     (time.as_secs_f64() * 10_000.0).round() / 10.0
-}
-
-pub fn to_json(value: &impl Serialize) -> String {
-    // Strings and numbers always serialise.
-    serde_json::to_string(value).unwrap_or_default()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn line() -> MailLine {
-        MailLine {
-            time: "2026-11-22T18:00:00.000+01:00".into(),
-            id: "4kZq01".into(),
-            client: "127.0.0.1".into(),
-            listener: "from-postfix".into(),
-            helo: "mx.example.org".into(),
-            from: "a@example.org".into(),
-            to: vec!["b@example.com".into(), "c@example.com".into()],
-            size: 1200,
-            out: Some(1450),
-            bank: "base".into(),
-            class: "1/1".into(),
-            rules: vec![
-                RuleWord {
-                    rule: "legal footer".into(),
-                    did: "edited".into(),
-                },
-                RuleWord {
-                    rule: "zip".into(),
-                    did: "no-saving".into(),
-                },
-            ],
-            relay: "127.0.0.1:10026".into(),
-            status: "sent",
-            reply: "250 2.0.0 Ok: queued as \"1\"".into(),
-            notes: vec![],
-            times: Times {
-                receive: 1.25,
-                judge: 0.4,
-                relay: 3.0,
-                total: 5.0,
-            },
-        }
-    }
-
-    #[test]
-    fn as_text() {
-        assert_eq!(
-            line().compose(LogFormat::Text),
-            "id=4kZq01 client=127.0.0.1 listener=from-postfix helo=mx.example.org from=<a@example.org> \
-             to=<b@example.com>,<c@example.com> nrcpt=2 size=1200 out=1450 bank=base class=1/1 \
-             rules=\"legal footer:edited,zip:no-saving\" relay=127.0.0.1:10026 status=sent \
-             reply=\"250 2.0.0 Ok: queued as '1'\" receive=1.2ms judge=0.4ms relay=3.0ms total=5.0ms"
-        );
-    }
-
-    #[test]
-    fn as_json() {
-        let json: serde_json::Value =
-            serde_json::from_str(&line().compose(LogFormat::Json)).unwrap();
-        assert_eq!(json["id"], "4kZq01");
-        assert_eq!(json["to"][1], "c@example.com");
-        assert_eq!(json["rules"][1]["did"], "no-saving");
-        assert_eq!(json["times"]["judge"], 0.4);
-        assert_eq!(json["out"], 1450);
-    }
-
-    #[test]
-    fn nothing_of_others_breaks_the_line() {
-        let line = MailLine {
-            helo: "a b\" to=<x>\r\n".into(),
-            ..line()
-        };
-        let text = line.compose(LogFormat::Text);
-        assert!(text.contains("helo=\"a b' to=<x>\\u{d}\\u{a}\""), "{text}");
-    }
 }

@@ -1,10 +1,13 @@
-//! The log: to syslog, to stderr or to a file, one line per record, and one record per mail ([`line`]).
+//! The log: to syslog, to stderr or to a file. A mail has a line ([`line`]), or several where one cannot hold all ([`sheet`]);
+//! everything else is sentences. The line of a mail begins with `id=`, or is a JSON object with `id`; a sentence never does.
+//! No line is longer than whoever takes it can bear: what does not fit is said in several.
 //!
 //! A log that cannot be written never holds up a mail: what does not go out at once is dropped and counted, and the
 //! count is the first thing said when the log is back.
 //!
-//! Must never: let a control character of a mail into a line, wait, or fail.
+//! Must never: let a control character of a mail into a line, cut one, wait, or fail.
 
+use std::borrow::Cow;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -15,14 +18,22 @@ use log::{Level, LevelFilter, Log, Metadata, Record};
 use mimicry_core::config::typed;
 use mimicry_core::printable::is_unprintable;
 
+use line::MailLine;
+
 pub mod line;
+mod sheet;
 mod syslog;
+#[cfg(test)]
+mod tests;
 
 /// The target of records that are the line of a mail: already in their format.
 pub const MAIL: &str = "mail";
 
-/// Octets of one line at most; longer ones are cut.
+/// Octets of one line at most in a file or on stderr, less the time before it. syslog has limits of its own.
 const MAX_LINE: usize = 8192;
+
+/// What stands before the further lines of a sentence.
+const CONTINUED: &str = "(continued) ";
 
 static LOGGER: OnceLock<Logger> = OnceLock::new();
 
@@ -50,11 +61,17 @@ pub fn configure(config: &typed::Log) -> io::Result<()> {
     Ok(())
 }
 
-/// The format that the line of a mail must have.
-pub fn format() -> typed::LogFormat {
-    let mut format = typed::LogFormat::Text;
-    with_state(|state| format = state.format);
-    format
+/// Writes the lines of a mail.
+pub fn mail(line: &MailLine) {
+    if !log::log_enabled!(target: MAIL, Level::Info) {
+        return;
+    }
+    let mut form = (typed::LogFormat::Text, MAX_LINE);
+    with_state(|state| form = (state.format, state.sink.room()));
+    let (format, room) = form;
+    for text in line.compose(format, room) {
+        log::info!(target: MAIL, "{text}");
+    }
 }
 
 /// Opens a log file anew, after it was moved away.
@@ -82,12 +99,10 @@ pub fn file() -> Option<PathBuf> {
     found
 }
 
-/// A record that is not the line of a mail, as JSON.
-#[derive(serde::Serialize)]
-struct Message<'a> {
-    time: String,
-    level: String,
-    message: &'a str,
+/// A string of JSON, with its quotes.
+fn json(text: &str) -> String {
+    // A string always serialises.
+    serde_json::to_string(text).unwrap_or_default()
 }
 
 struct Logger(Mutex<State>);
@@ -120,6 +135,23 @@ impl State {
     }
 }
 
+impl State {
+    /// Writes it; returns how many lines could not be written.
+    fn say(&mut self, level: Level, target: &str, text: &str) -> u64 {
+        let mut lost = 0u64;
+        for line in compose(self.format, level, target, text, self.sink.room()) {
+            let line = match self.format {
+                typed::LogFormat::Text => self.sink.prefix() + &line,
+                typed::LogFormat::Json => line,
+            };
+            if self.sink.write(level, &line).is_err() {
+                lost = lost.saturating_add(1);
+            }
+        }
+        lost
+    }
+}
+
 fn with_state(act: impl FnOnce(&mut State)) {
     if let Some(logger) = LOGGER.get() {
         // A panic while logging leaves nothing half done that matters.
@@ -141,71 +173,81 @@ impl Log for Logger {
         let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if state.dropped > 0 {
             let text = format!("{} lines of the log were lost", state.dropped);
-            let line = compose(state.format, Level::Warn, "mimicryd", &text, &state.sink);
-            if state.sink.write(Level::Warn, &line).is_ok() {
+            if state.say(Level::Warn, "mimicryd", &text) == 0 {
                 state.dropped = 0;
             }
         }
-        let line = compose(
-            state.format,
-            record.level(),
-            record.target(),
-            &record.args().to_string(),
-            &state.sink,
-        );
-        if state.sink.write(record.level(), &line).is_err() {
-            state.dropped = state.dropped.saturating_add(1);
-        }
+        let lost = state.say(record.level(), record.target(), &record.args().to_string());
+        state.dropped = state.dropped.saturating_add(lost);
     }
 
     fn flush(&self) {}
 }
 
-/// One line without its end.
+/// What is said, as lines without their ends, none of which is longer than `room` and what the sink puts before it.
 fn compose(
     format: typed::LogFormat,
     level: Level,
     target: &str,
     text: &str,
-    sink: &Sink,
-) -> String {
-    let mut line = match (format, target) {
-        (typed::LogFormat::Json, MAIL) => text.to_string(),
-        (typed::LogFormat::Json, _) => line::to_json(&Message {
-            time: line::now(),
-            level: level.as_str().to_ascii_lowercase(),
-            message: text,
-        }),
-        (typed::LogFormat::Text, MAIL) => sink.prefix() + text,
-        (typed::LogFormat::Text, _) => match level {
-            Level::Error | Level::Warn => format!(
-                "{}{}: {text}",
-                sink.prefix(),
-                level.as_str().to_ascii_lowercase()
-            ),
-            _ => sink.prefix() + text,
-        },
+    room: usize,
+) -> Vec<String> {
+    // The last wall: whoever makes a line has escaped what others wrote.
+    let text = shown(text);
+    if target == MAIL {
+        return vec![text.into_owned()];
+    }
+    let word = level.as_str().to_ascii_lowercase();
+    let head = match level {
+        Level::Error | Level::Warn => format!("{word}: "),
+        _ => String::new(),
     };
-    if line.contains(is_unprintable) {
-        line = line
-            .chars()
-            .map(|char| {
-                if is_unprintable(char) {
-                    char.escape_unicode().to_string()
-                } else {
-                    char.to_string()
-                }
-            })
-            .collect();
+    let time = line::now();
+    // `{"time":"…","level":"…","message":"…"}`
+    let around = head.len().max(time.len().saturating_add(60));
+    let room = room.saturating_sub(around.saturating_add(CONTINUED.len()));
+    let pieces = pieces(&text, room, format).into_iter().enumerate();
+    let pieces = pieces.map(|(index, piece)| match index {
+        0 => piece.to_string(),
+        _ => format!("{CONTINUED}{piece}"),
+    });
+    let line = |piece: String| match format {
+        typed::LogFormat::Text => format!("{head}{piece}"),
+        typed::LogFormat::Json => {
+            let message = json(&piece);
+            format!("{{\"time\":\"{time}\",\"level\":\"{word}\",\"message\":{message}}}")
+        }
+    };
+    pieces.map(line).collect()
+}
+
+/// Without what moves the cursor or disguises a line.
+fn shown(text: &str) -> Cow<'_, str> {
+    if !text.contains(is_unprintable) {
+        return Cow::Borrowed(text);
     }
-    if line.len() > MAX_LINE {
-        let cut = (0..=MAX_LINE)
-            .rev()
-            .find(|at| line.is_char_boundary(*at))
-            .unwrap_or(0);
-        line.truncate(cut);
+    let escape = |char: char| match is_unprintable(char) {
+        true => char.escape_unicode().to_string(),
+        false => char.to_string(),
+    };
+    Cow::Owned(text.chars().map(escape).collect())
+}
+
+/// Pieces that take at most so many octets, at least a character each. There is one, if only the empty one.
+fn pieces(text: &str, room: usize, format: typed::LogFormat) -> Vec<&str> {
+    let mut pieces = Vec::new();
+    let (mut begin, mut taken) = (0, 0usize);
+    for (at, char) in text.char_indices() {
+        let is_escaped = format == typed::LogFormat::Json && matches!(char, '"' | '\\');
+        let cost = char.len_utf8().saturating_add(usize::from(is_escaped));
+        if at > begin && taken.saturating_add(cost) > room {
+            pieces.extend(text.get(begin..at));
+            (begin, taken) = (at, 0);
+        }
+        taken = taken.saturating_add(cost);
     }
-    line
+    pieces.extend(text.get(begin..));
+    pieces
 }
 
 impl Sink {
@@ -241,6 +283,14 @@ impl Sink {
         }
     }
 
+    /// Octets of a line at most, less what the sink puts before it.
+    fn room(&self) -> usize {
+        match self {
+            Sink::Journal | Sink::Stderr | Sink::File { .. } => MAX_LINE,
+            Sink::Syslog(syslog) => syslog.room(),
+        }
+    }
+
     fn write(&mut self, level: Level, line: &str) -> io::Result<()> {
         // One write per line, so that lines of several processes do not mix.
         match self {
@@ -259,46 +309,4 @@ fn open_file(path: &Path) -> io::Result<File> {
         .create(true)
         .mode(0o640)
         .open(path)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use typed::LogFormat::{Json, Text};
-
-    /// The line less the time and the process id.
-    fn composed(format: typed::LogFormat, level: Level, target: &str, text: &str) -> String {
-        compose(format, level, target, text, &Sink::Journal)
-    }
-
-    #[test]
-    fn lines() {
-        for (format, level, target, text, line) in [
-            (Text, Level::Info, "mimicryd", "started", "started"),
-            (Text, Level::Warn, "mimicryd", "odd", "warn: odd"),
-            (Text, Level::Error, "mimicryd", "bad", "error: bad"),
-            (Text, Level::Info, MAIL, "id=1", "id=1"),
-            (Json, Level::Info, MAIL, "{\"id\":1}", "{\"id\":1}"),
-            (
-                Text,
-                Level::Info,
-                "mimicryd",
-                "a\nb\u{1b}[2J\u{202e}",
-                "a\\u{a}b\\u{1b}[2J\\u{202e}",
-            ),
-        ] {
-            assert_eq!(composed(format, level, target, text), line);
-        }
-        let json = composed(Json, Level::Warn, "mimicryd", "a \"b\"\n");
-        assert!(
-            json.ends_with(r#""level":"warn","message":"a \"b\"\n"}"#),
-            "{json}"
-        );
-    }
-
-    #[test]
-    fn a_line_is_cut_between_characters() {
-        let line = composed(Text, Level::Info, "mimicryd", &"ü".repeat(MAX_LINE));
-        assert_eq!(line.len(), MAX_LINE);
-    }
 }

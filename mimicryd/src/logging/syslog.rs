@@ -18,9 +18,20 @@ const SYSTEM: &str = "/dev/log";
 /// How long a connection that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
 
+/// Octets of a message in the older form (RFC 3164 section 4.1).
+const MAX_3164: usize = 1024;
+
+/// Octets of a message in the newer form that everybody should take (RFC 5424 section 6.1).
+const MAX_5424: usize = 2048;
+
+/// What a longer process id or a shorter fraction of a second may make of the head of a message.
+const SLACK: usize = 16;
+
 pub struct Syslog {
     path: PathBuf,
     formatter: Formatter,
+    /// Octets of a line at most.
+    room: usize,
     socket: Option<UnixDatagram>,
     /// No attempt to connect before.
     retry_at: Option<Instant>,
@@ -52,12 +63,27 @@ impl Syslog {
                 pid,
             }),
         };
-        Syslog {
+        let most = match &formatter {
+            Formatter::Rfc3164(_) => MAX_3164,
+            Formatter::Rfc5424(_) => MAX_5424,
+        };
+        let mut syslog = Syslog {
             path: path.unwrap_or(Path::new(SYSTEM)).to_path_buf(),
             formatter,
+            room: most,
             socket: None,
             retry_at: None,
-        }
+        };
+        let head = syslog
+            .datagram(Level::Debug, "")
+            .map_or(0, |head| head.len());
+        syslog.room = most.saturating_sub(head.saturating_add(SLACK));
+        syslog
+    }
+
+    /// Octets of a line at most.
+    pub fn room(&self) -> usize {
+        self.room
     }
 
     /// Sends one datagram. A socket that the daemon behind it has left is connected again, once.

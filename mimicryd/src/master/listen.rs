@@ -28,8 +28,8 @@ use nix::libc;
 use nix::sys::stat::{Mode, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::sys::descriptors;
 use crate::sys::privileges::Identity;
+use crate::sys::{descriptors, poll};
 
 /// Connections that wait for a worker; the kernel has its own maximum (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
@@ -46,6 +46,10 @@ pub struct Listener {
     inherited: bool,
     /// Of a unix socket that we made: device and inode, so that we remove no other one's.
     file: Option<(u64, u64)>,
+    /// Where it listened when it was opened, with the port that 0 became.
+    at: Option<SocketAddr>,
+    /// How often it was bound anew because somebody had shut it down.
+    rebound: u64,
 }
 
 /// Who connected.
@@ -148,10 +152,42 @@ impl Listener {
 
     /// Where it really listens, such as "127.0.0.1:10025" or "unix:/run/smtp.sock".
     pub fn place(&self) -> String {
-        match self.socket.local_addr().ok().and_then(|at| at.as_socket()) {
+        match self.at {
             Some(address) => address.to_string(),
             None => self.address.to_string(),
         }
+    }
+
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How often it was bound anew because somebody had shut it down.
+    pub fn rebound(&self) -> u64 {
+        self.rebound
+    }
+
+    /// Did somebody end the listening?
+    pub fn is_shut(&self) -> bool {
+        poll::has_ended(self.as_fd())
+    }
+
+    /// Another one in its place, when it was shut down.
+    pub fn anew(&self, owner: Option<&Identity>) -> io::Result<Listener> {
+        // The dead socket still has the address: one that somebody else made may not share it yet.
+        let _ = self.socket.set_reuse_address(true);
+        let address = self.at.map_or(self.address.clone(), ListenAddress::Tcp);
+        let only_v6 = self.socket.only_v6().unwrap_or(true);
+        let (socket, file) = bind_to(&address, only_v6, owner)?;
+        Ok(Listener {
+            name: self.name.clone(),
+            address: self.address.clone(),
+            at: bound(&socket),
+            socket,
+            inherited: false,
+            file,
+            rebound: self.rebound.saturating_add(1),
+        })
     }
 
     pub fn as_fd(&self) -> BorrowedFd<'_> {
@@ -208,9 +244,11 @@ fn adopt(listen: &Listen, descriptor: OwnedFd) -> io::Result<Listener> {
     Ok(Listener {
         name: listen.name.clone(),
         address: listen.address.clone(),
+        at: bound(&socket),
         socket,
         inherited: true,
         file: None,
+        rebound: 0,
     })
 }
 
@@ -233,27 +271,43 @@ fn bind_patiently(
 }
 
 fn bind(listen: &Listen, owner: Option<&Identity>) -> io::Result<Listener> {
-    let (socket, file) = match &listen.address {
-        ListenAddress::Tcp(address) => (bind_tcp(*address)?, None),
-        ListenAddress::Unix(path) => {
-            let (socket, file) = bind_unix(path, 0o660, owner)?;
-            (socket, Some(file))
-        }
-    };
+    // [::] and 0.0.0.0 are two listeners.
+    let (socket, file) = bind_to(&listen.address, true, owner)?;
     Ok(Listener {
         name: listen.name.clone(),
         address: listen.address.clone(),
+        at: bound(&socket),
         socket,
         inherited: false,
         file,
+        rebound: 0,
     })
 }
 
-fn bind_tcp(address: SocketAddr) -> io::Result<Socket> {
+/// The address that a socket really has, if it is one of the network.
+fn bound(socket: &Socket) -> Option<SocketAddr> {
+    socket.local_addr().ok()?.as_socket()
+}
+
+/// The socket, and the identity of its file if it has one.
+fn bind_to(
+    address: &ListenAddress,
+    only_v6: bool,
+    owner: Option<&Identity>,
+) -> io::Result<(Socket, Option<(u64, u64)>)> {
+    match address {
+        ListenAddress::Tcp(address) => Ok((bind_tcp(*address, only_v6)?, None)),
+        ListenAddress::Unix(path) => {
+            let (socket, file) = bind_unix(path, 0o660, owner)?;
+            Ok((socket, Some(file)))
+        }
+    }
+}
+
+fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
     if address.is_ipv6() {
-        // [::] and 0.0.0.0 are two listeners.
-        socket.set_only_v6(true)?;
+        socket.set_only_v6(only_v6)?;
     }
     socket.set_reuse_address(true)?;
     // Connections inherit it.
@@ -334,6 +388,7 @@ mod tests {
             protocol: Protocol::Smtp,
             clients: Vec::new(),
             xforward_clients: Vec::new(),
+            auth_clients: Vec::new(),
             proxy_clients: Vec::new(),
             profile: Profile::AfterQueue,
             tls: None,
@@ -444,6 +499,54 @@ mod tests {
         let ours = open_all(&wanted, Vec::new(), &mut inherited).unwrap();
         close(&ours, &[]);
         assert!(TcpStream::connect(place).is_ok());
+    }
+
+    /// T192
+    #[test]
+    fn what_somebody_shut_is_bound_anew() {
+        let directory = directory("anew");
+        let path = directory.join("smtp.sock");
+        let theirs = std::net::TcpListener::bind("[::1]:0")
+            .or_else(|_| std::net::TcpListener::bind("127.0.0.1:0"));
+        let mut inherited = vec![(OwnedFd::from(theirs.unwrap()), "theirs".to_string())];
+        let wanted = [
+            listen("tcp", "127.0.0.1:0"),
+            listen("theirs", "127.0.0.1:25"),
+            listen("unix", &format!("unix:{}", path.display())),
+        ];
+        let reach = |place: &str| match place.strip_prefix("unix:") {
+            Some(path) => UnixStream::connect(path).map(drop),
+            None => TcpStream::connect(place).map(drop),
+        };
+        let mut open = open_all(&wanted, Vec::new(), &mut inherited).unwrap();
+        for round in 1..3 {
+            for (listener, how) in open
+                .iter()
+                .zip([Shutdown::Read, Shutdown::Both, Shutdown::Read])
+            {
+                let place = listener.place();
+                reach(&place).unwrap();
+                assert!(!listener.is_shut(), "{place}");
+                listener.socket.shutdown(how).unwrap();
+                assert!(listener.is_shut(), "{place}");
+                assert!(reach(&place).is_err(), "{place}");
+                assert_eq!(listener.place(), place);
+            }
+            let anew = open
+                .iter()
+                .map(|listener| Rc::new(listener.anew(None).unwrap()));
+            let anew: Vec<Rc<Listener>> = anew.collect();
+            for (listener, old) in anew.iter().zip(&open) {
+                assert_eq!((listener.place(), listener.rebound()), (old.place(), round));
+                assert!(old.is_shut() && !listener.is_shut());
+                reach(&listener.place()).unwrap();
+                drop(listener.accept().unwrap());
+            }
+            open = anew;
+        }
+        close(&open, &[]);
+        assert!(!path.exists());
+        fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]

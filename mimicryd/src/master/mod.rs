@@ -3,7 +3,7 @@
 //! - [`contract`]: what the program around it gives, and what it gets back
 //! - [`pool`]: how many workers there should be (pure) · [`scoreboard`]: what they are doing
 //! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors
-//! - [`listen`], [`pidfile`], [`detach`]: sockets, the lock, the way into the background
+//! - [`listen`], [`pidfile`], [`detach`]: sockets, the lock, the way into the background · [`mend`]: sockets that were shut
 //! - [`control`], [`status`]: the control socket, and what status shows
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
@@ -36,6 +36,7 @@ pub mod control;
 pub mod detach;
 pub mod generation;
 pub mod listen;
+pub mod mend;
 pub mod pidfile;
 pub mod pool;
 pub mod reap;
@@ -49,6 +50,7 @@ pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory, exit
 use control::{Answer, ClientId, Control, Request};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Verdict};
+use mend::Mending;
 use pidfile::{PidFile, PidFileError};
 use reload::{LOOK, Settling, Trial};
 use scoreboard::{Counter, Totals};
@@ -137,6 +139,7 @@ struct Master {
     reload: Option<Vec<ClientId>>,
     /// A reload that is done but for idle workers of the old generation, which may take one more connection each.
     settling: Option<Settling>,
+    mending: Mending,
     stop_askers: Vec<ClientId>,
     /// Of generations that are gone.
     past: Totals,
@@ -236,6 +239,7 @@ impl Master {
             old: Vec::new(),
             reload: None,
             settling: None,
+            mending: Mending::default(),
             stop_askers: Vec::new(),
             past: Totals::default(),
             deaths: 0,
@@ -250,6 +254,7 @@ impl Master {
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);
+            self.mend(now);
             self.progress(now);
             if let Some(ended) = self.is_over() {
                 return Outcome::Ended(ended);
@@ -485,6 +490,7 @@ impl Master {
             PollFd::new(nudges.as_fd(), PollFlags::POLLIN),
         ];
         descriptors.extend(self.control.descriptors());
+        descriptors.extend(self.endings(now));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
             // Out of memory, if anything: not to be tried in a circle.
             log::error!("poll: {error}");
@@ -499,6 +505,7 @@ impl Master {
             Phase::Stopping { next, .. } => due.push(*next),
             _ => {
                 due.push(self.rates.due(now));
+                due.push(self.mending_due(now));
                 due.push(self.settling.as_ref().and_then(|_| now.checked_add(LOOK)));
                 let trial = self.trial.as_ref();
                 due.extend(trial.map(|trial| trial.deadline));

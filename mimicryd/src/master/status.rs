@@ -45,6 +45,8 @@ pub struct Status {
 pub struct ListenerStatus {
     pub name: String,
     pub address: String,
+    /// How often it was bound anew because somebody had shut it down.
+    pub rebound: u64,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -171,9 +173,13 @@ impl Status {
             self.config, self.generation
         )?;
         for listener in &self.listeners {
+            let anew = match listener.rebound {
+                0 => String::new(),
+                times => format!(", bound anew after somebody shut it down: {times}"),
+            };
             writeln!(
                 text,
-                "listening on {} ({})",
+                "listening on {} ({}){anew}",
                 listener.address, listener.name
             )?;
         }
@@ -283,6 +289,7 @@ impl Master {
                 .map(|(listen, listener)| ListenerStatus {
                     name: listen.name.clone(),
                     address: listener.place(),
+                    rebound: listener.rebound(),
                 })
                 .collect(),
             min: self.current.workers.min,
@@ -344,10 +351,13 @@ mod tests {
             generation: 2,
             config: "/etc/mimicry/mimicry.toml".into(),
             state: "running",
-            listeners: vec![ListenerStatus {
-                name: "in".into(),
-                address: "127.0.0.1:10025".into(),
-            }],
+            listeners: [("in", 10025, 0), ("lan", 10024, 2)]
+                .map(|(name, port, rebound)| ListenerStatus {
+                    name: name.into(),
+                    address: format!("127.0.0.1:{port}"),
+                    rebound,
+                })
+                .to_vec(),
             min: 4,
             max: 32,
             spare: 2,
@@ -366,7 +376,8 @@ mod tests {
         let text = status.text();
         for part in [
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
-            "listening on 127.0.0.1:10025 (in)",
+            "listening on 127.0.0.1:10025 (in)\n",
+            "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
             "      43    2 idle            1.5 s",
         ] {
@@ -375,6 +386,7 @@ mod tests {
         let json: serde_json::Value = serde_json::from_str(&status.json()).unwrap();
         assert_eq!(json["workers"][0]["counters"]["mails"], 0);
         assert_eq!(json["listeners"][0]["address"], "127.0.0.1:10025");
+        assert_eq!(json["listeners"][1]["rebound"], 2);
         assert_eq!(json["generation"], 2);
     }
 }

@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::endpoint::{self, Address};
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
+use mimicry_core::printable::Quoted;
 
 use super::connect::connect;
 use super::keys::Keys;
@@ -251,7 +252,12 @@ impl Pool {
             .is_none_or(|at| at.elapsed() >= COMPLAINING)
         {
             hop.complained_at = Some(Instant::now());
-            log::error!("next hop {} {what}: {}", route.next_hop, answer.reply);
+            let said = answer.reply.to_string();
+            log::error!(
+                "next hop {} {what}: {}",
+                route.next_hop,
+                Quoted(said.as_bytes())
+            );
         }
     }
 }

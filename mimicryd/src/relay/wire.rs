@@ -20,6 +20,7 @@ use std::time::Instant;
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
+use mimicry_core::printable::Quoted;
 use mimicry_core::reply::Reply;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, OtherError};
@@ -65,7 +66,7 @@ impl WireHop {
                 log::warn!(
                     "{}: no TLS, the mail goes in the clear: {}",
                     terms.route.next_hop,
-                    answer.reply
+                    Quoted(answer.reply.to_string().as_bytes())
                 );
                 WireHop::connect_with(terms, Security::Clear)
             }

@@ -17,8 +17,10 @@ pub struct Offer {
     pub enhanced_status_codes: bool,
     /// For a client whose word about others is believed.
     pub xforward: bool,
-    /// AUTH= in MAIL is believed. EHLO does not say so: nobody logs in here.
+    /// AUTH= in MAIL may be given. EHLO does not say so: nobody logs in here.
     pub auth: bool,
+    /// It is believed; from others it is as AUTH=<> (RFC 4954 section 5).
+    pub believes_auth: bool,
     pub starttls: bool,
 }
 
@@ -34,6 +36,7 @@ impl Offer {
             enhanced_status_codes: true,
             xforward: true,
             auth: false,
+            believes_auth: false,
             starttls: true,
         }
     }
@@ -89,6 +92,7 @@ impl Offer {
                 enhanced_status_codes: false,
                 xforward: false,
                 auth: false,
+                believes_auth: false,
                 starttls: false,
             },
         }

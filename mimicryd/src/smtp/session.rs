@@ -4,8 +4,9 @@
 //! answered here, RCPT by the next hop, the end of data by whoever handed the mail on. LMTP is the same machine with another
 //! greeting and one reply per accepted recipient.
 //!
-//! Errors are what the client does wrong, and too many of them end the session. A refusal by the next hop, by a limit or
-//! for want of an extension is none: a list with many dead addresses is no attack.
+//! Errors are what the client does wrong, and every refusal of ours to MAIL and RCPT; too many of them end the session. A
+//! refusal by the next hop is none: a list with many dead addresses is no attack. Nor is one that only puts a recipient off,
+//! as long as there are not more of them in a transaction than it may have recipients (RFC 5321 section 4.5.3.1.10).
 //!
 //! What a mail is judged by is the connection, until a trusted client says by XFORWARD and AUTH= where it had the mail from; that
 //! holds for one transaction.
@@ -149,14 +150,25 @@ struct Transaction {
     asked: Option<Recipient>,
     /// What became of those that it refused.
     refused: Option<Class>,
+    /// Refusals that were excused.
+    excused: usize,
+}
+
+/// Who answered for a recipient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Whose {
+    /// The next hop, in its own words.
+    NextHop,
+    /// A limit of ours, or what became of the connection to the next hop.
+    Ours,
 }
 
 /// Why a command is not obeyed.
 enum No {
     /// The client's fault, and counted.
     Error(Reply),
-    /// Nobody's fault.
-    Refused(Reply),
+    /// Counted only if there are many of them.
+    Excused(Reply),
     Fatal(Reply),
 }
 
@@ -230,20 +242,14 @@ impl<'t> Session<'t> {
         };
         match done {
             Ok(step) => step,
-            Err(No::Error(reply)) => {
-                self.errors = self.errors.saturating_add(1);
-                if self.errors > self.terms.errors {
-                    return self.close(Reply::own(421, "4.7.0", "too many errors"));
-                }
-                say(reply)
-            }
-            Err(No::Refused(reply)) => say(reply),
+            Err(No::Error(reply)) => self.blame(reply),
+            Err(No::Excused(reply)) => self.excuse(reply),
             Err(No::Fatal(reply)) => self.close(reply),
         }
     }
 
-    /// The next hop, or a limit of ours, answered [`Step::Forward`].
-    pub fn forwarded(&mut self, reply: Reply) -> Step {
+    /// An answer to [`Step::Forward`].
+    pub fn forwarded(&mut self, reply: Reply, whose: Whose) -> Step {
         let State::Open(transaction) = &mut self.state else {
             return self.leave(Leave::Broken);
         };
@@ -256,7 +262,11 @@ impl<'t> Session<'t> {
             // The mildest, so that a mail whose recipients may come later is not said to be refused for good.
             class => transaction.refused = transaction.refused.into_iter().chain([class]).min(),
         }
-        say(reply)
+        match (whose, reply.class()) {
+            (Whose::NextHop, _) | (Whose::Ours, Class::Done) => say(reply),
+            (Whose::Ours, Class::Temporary | Class::GoOn) => self.excuse(reply),
+            (Whose::Ours, Class::Permanent) => self.blame(reply),
+        }
     }
 
     /// The message was read to its end, and this is what became of it.
@@ -419,12 +429,12 @@ impl<'t> Session<'t> {
         let offer = self.offer.to(self.greeting);
         check_offered(offer, mail.given)?;
         if mail.is_utf8() && !mail.given.contains(Parameter::SmtpUtf8) {
-            return refused(553, "5.6.7", "the address needs SMTPUTF8");
+            return error(553, "5.6.7", "the address needs SMTPUTF8");
         }
         if let (Some(declared), Some(most)) = (mail.size, offer.size)
             && declared > most
         {
-            return refused(552, "5.3.4", "message is too large");
+            return error(552, "5.3.4", "message is too large");
         }
         Ok(())
     }
@@ -468,8 +478,14 @@ impl<'t> Session<'t> {
     }
 
     fn mail(&mut self, mail: &Mail<'_>) -> Result<Step, No> {
-        if let Some(user) = mail.auth.filter(|user| *user != b"<>") {
-            self.origin.auth_user = xtext(user).and_then(|user| String::from_utf8(user).ok());
+        let mut sender_params = mail.params.to_vec();
+        if let Some(given) = mail.auth {
+            let user = xtext(given).and_then(|user| String::from_utf8(user).ok());
+            let user = user.filter(|user| !matches!(user.as_str(), "" | "<>"));
+            self.origin.auth_user = user.filter(|_| self.offer.believes_auth);
+            if self.origin.auth_user.is_none() {
+                sender_params = by_nobody(&sender_params);
+            }
         }
         let sender = Path::new(mail.path);
         let terms = match self.find_terms {
@@ -485,19 +501,20 @@ impl<'t> Session<'t> {
             .is_some_and(|declared| declared > terms.mail as u64)
         {
             self.end_transaction();
-            return refused(552, "5.3.4", "message is too large");
+            return error(552, "5.3.4", "message is too large");
         }
         self.state = State::Open(Transaction {
             terms,
             envelope: Envelope {
                 sender,
-                sender_params: mail.params.to_vec(),
+                sender_params,
                 recipients: Vec::new(),
             },
             given: mail.given,
             size: mail.size,
             asked: None,
             refused: None,
+            excused: 0,
         });
         Ok(say(Reply::own(250, "2.1.0", "ok")))
     }
@@ -559,6 +576,26 @@ impl<'t> Session<'t> {
             return fatal(421, "4.7.0", "too many commands without a mail");
         }
         Ok(())
+    }
+
+    /// One more error; is it one too many?
+    fn blame(&mut self, reply: Reply) -> Step {
+        self.errors = self.errors.saturating_add(1);
+        if self.errors > self.terms.errors {
+            return self.close(Reply::own(421, "4.7.0", "too many errors"));
+        }
+        say(reply)
+    }
+
+    /// A refusal that a well-meaning client meets as often as it has recipients, and that is an error beyond.
+    fn excuse(&mut self, reply: Reply) -> Step {
+        if let State::Open(transaction) = &mut self.state
+            && transaction.excused < transaction.terms.recipients
+        {
+            transaction.excused = transaction.excused.saturating_add(1);
+            return say(reply);
+        }
+        self.blame(reply)
     }
 
     /// As many as the protocol wants, none of which promises more than was said.
@@ -623,11 +660,23 @@ impl fmt::Debug for Session<'_> {
     }
 }
 
+/// The parameters of a MAIL whose AUTH= names nobody who is believed: the next hop is told of nobody, too (RFC 4954
+/// section 5).
+fn by_nobody(params: &[u8]) -> Vec<u8> {
+    let words = params.split(|octet| *octet == b' ').map(|word| {
+        let is_auth = word
+            .get(..5)
+            .is_some_and(|keyword| keyword.eq_ignore_ascii_case(b"AUTH="));
+        if is_auth { b"AUTH=<>" } else { word }
+    });
+    words.collect::<Vec<&[u8]>>().join(&b' ')
+}
+
 fn check_offered(offer: Offer, given: Given) -> Result<(), No> {
     match offer.missing(given) {
         None => Ok(()),
         // What a next hop without it means for the mail (RFC 6531 section 3.5).
-        Some(Parameter::SmtpUtf8) => refused(553, "5.6.7", "SMTPUTF8 was not offered"),
+        Some(Parameter::SmtpUtf8) => error(553, "5.6.7", "SMTPUTF8 was not offered"),
         Some(parameter) => error(
             555,
             "5.5.4",
@@ -646,10 +695,10 @@ fn check_rcpt<'s>(
     };
     check_offered(offer, rcpt.given)?;
     if rcpt.is_utf8() && !transaction.given.contains(Parameter::SmtpUtf8) {
-        return refused(553, "5.6.7", "the address needs SMTPUTF8");
+        return error(553, "5.6.7", "the address needs SMTPUTF8");
     }
     if transaction.envelope.recipients.len() >= transaction.terms.recipients {
-        return refused(452, "4.5.3", "too many recipients; send the others again");
+        return excused(452, "4.5.3", "too many recipients; send the others again");
     }
     Ok(transaction)
 }
@@ -663,10 +712,10 @@ fn check_data(state: &mut State, protocol: Protocol) -> Result<&mut Transaction,
     }
     match (transaction.refused, protocol) {
         (None, _) => error(503, "5.5.1", "say RCPT first"),
-        (Some(Class::Temporary), _) => refused(451, "4.5.1", "no recipient was accepted yet"),
+        (Some(Class::Temporary), _) => excused(451, "4.5.1", "no recipient was accepted yet"),
         // RFC 2033 section 4.2
-        (Some(_), Protocol::Lmtp) => refused(503, "5.5.1", "no recipient was accepted"),
-        (Some(_), Protocol::Smtp) => refused(554, "5.5.1", "no recipient was accepted"),
+        (Some(_), Protocol::Lmtp) => excused(503, "5.5.1", "no recipient was accepted"),
+        (Some(_), Protocol::Smtp) => excused(554, "5.5.1", "no recipient was accepted"),
     }
 }
 
@@ -726,8 +775,8 @@ fn error<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
     Err(No::Error(Reply::own(code, enhanced, text)))
 }
 
-fn refused<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
-    Err(No::Refused(Reply::own(code, enhanced, text)))
+fn excused<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
+    Err(No::Excused(Reply::own(code, enhanced, text)))
 }
 
 fn fatal<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {

@@ -24,7 +24,7 @@ use mimicry_core::reply::Reply;
 
 use super::data::DataReader;
 use super::offer::Offer;
-use super::session::{DataPlan, Leave, Replies, Session, Step, Terms};
+use super::session::{DataPlan, Leave, Replies, Session, Step, Terms, Whose};
 use super::wire::{Line, Wire};
 
 const DIALOGUES: &[(&str, &str)] = &[
@@ -97,9 +97,30 @@ const DIALOGUES: &[(&str, &str)] = &[
         ",
     ),
     (
-        "AUTH= of a trusted client",
+        "T176 AUTH= of a client that tells of others, and is not believed, is as AUTH=<>",
         r"
         ! auth
+        S: 220
+        C: EHLO proxy
+        S: 250-mx.example.org
+        S: 250-PIPELINING
+        S: 250-SIZE 1000
+        S: 250-8BITMIME
+        S: 250-SMTPUTF8
+        S: 250-DSN
+        S: 250 ENHANCEDSTATUSCODES
+        C: MAIL FROM:<a@b> RET=FULL auth=anna@b BODY=8BITMIME
+        S: 250
+        C: RCPT TO:<b@c>
+        F: <a@b> RET=FULL AUTH=<> BODY=8BITMIME -> <b@c>
+        O: - proxy - -
+        S: 250
+        ",
+    ),
+    (
+        "T176 AUTH= of a client that is believed",
+        r"
+        ! auth believed
         S: 220
         C: HELO proxy
         S: 250
@@ -116,6 +137,7 @@ const DIALOGUES: &[(&str, &str)] = &[
         C: MAIL FROM:<a@b> AUTH=anna+2Bx@b
         S: 250
         C: RCPT TO:<b@c>
+        F: <a@b> AUTH=anna+2Bx@b -> <b@c>
         O: - proxy - anna+x@b
         S: 250
         C: DATA
@@ -125,6 +147,25 @@ const DIALOGUES: &[(&str, &str)] = &[
         C: MAIL FROM:<a@b> AUTH=<>
         S: 250
         C: RCPT TO:<b@c>
+        F: <a@b> AUTH=<> -> <b@c>
+        O: - proxy - -
+        S: 250
+        C: RSET
+        R:
+        S: 250
+        C: MAIL FROM:<a@b> AUTH=+3C+3E
+        S: 250
+        C: RCPT TO:<b@c>
+        F: <a@b> AUTH=<> -> <b@c>
+        O: - proxy - -
+        S: 250
+        C: RSET
+        R:
+        S: 250
+        C: MAIL FROM:<a@b> AUTH=+C3+28
+        S: 250
+        C: RCPT TO:<b@c>
+        F: <a@b> AUTH=<> -> <b@c>
         O: - proxy - -
         S: 250
         ",
@@ -791,6 +832,58 @@ const DIALOGUES: &[(&str, &str)] = &[
         ",
     ),
     (
+        "T186 refusals of ours to MAIL and RCPT are errors",
+        r"
+        ! errors=4 without=SMTPUTF8
+        S: 220
+        C: EHLO c
+        S: 250-mx
+        S: 250-P
+        S: 250-S
+        S: 250-8
+        S: 250-D
+        S: 250 E
+        C: MAIL FROM:<ü@b>
+        S: 553 5.6.7
+        C: MAIL FROM:<a@b> SIZE=1001
+        S: 552 5.3.4
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<ü@c>
+        S: 553 5.6.7
+        C: RCPT TO:<one@c>
+        H: ours 553 5.6.7 the next hop has no SMTPUTF8
+        S: 553 5.6.7
+        C: RCPT TO:<two@c>
+        H: 550 5.1.1 no such user
+        S: 550 5.1.1
+        C: RCPT TO:<ü@c>
+        S: 421 4.7.0 too many errors
+        X:
+        ",
+    ),
+    (
+        "T186 who is put off is no error, until there are more of them than a mail has recipients",
+        r"
+        ! errors=1 recipients=2
+        S: 220
+        C: HELO c
+        S: 250
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<one@c>
+        H: ours 451 4.4.1 no connection
+        S: 451 4.4.1
+        C: DATA
+        S: 451 4.5.1
+        C: DATA
+        S: 451 4.5.1
+        C: DATA
+        S: 421 4.7.0
+        X:
+        ",
+    ),
+    (
         "T61 the same recipient thrice",
         r"
         S: 220
@@ -1378,7 +1471,7 @@ fn a_session_may_be_left_between_mails_only() {
         session.step(Line::Command(line.as_bytes()));
         assert_eq!(session.is_idle(), is_idle, "{line}");
     }
-    session.forwarded(Reply::own(250, "2.1.5", "ok"));
+    session.forwarded(Reply::own(250, "2.1.5", "ok"), Whose::NextHop);
     assert!(matches!(
         session.step(Line::Command(b"DATA")),
         Step::Receive(_)
@@ -1403,7 +1496,10 @@ fn answers_that_nobody_asked_for_end_the_session() {
         session
     };
     for mut session in [begin(&[]), begin(&["HELO c", "MAIL FROM:<a@b>"])] {
-        assert!(matches!(session.forwarded(ok()), Step::Close(_)));
+        assert!(matches!(
+            session.forwarded(ok(), Whose::NextHop),
+            Step::Close(_)
+        ));
     }
     for mut session in [
         begin(&[]),
@@ -1499,6 +1595,7 @@ impl Script {
             }
             "xforward" => self.offer.xforward = true,
             "auth" => self.offer.auth = true,
+            "believed" => self.offer.believes_auth = true,
             "starttls" => self.offer.starttls = true,
             "without" => self.offer = self.offer.without(value.split(',')),
             other => panic!("{other}"),
@@ -1645,7 +1742,10 @@ impl<'s> Play<'s> {
                     self.log(format!("F: {}", shown(&envelope)));
                     self.log(format!("O: {}", judged_by(self.session.origin())));
                     let answer = self.hop.pop_front().unwrap_or("250 2.1.5 ok".into());
-                    step = self.session.forwarded(reply_of(&answer));
+                    step = match answer.strip_prefix("ours ") {
+                        Some(answer) => self.session.forwarded(reply_of(answer), Whose::Ours),
+                        None => self.session.forwarded(reply_of(&answer), Whose::NextHop),
+                    };
                 }
                 Step::Receive(plan) => {
                     self.say(&plan.reply.clone().into());

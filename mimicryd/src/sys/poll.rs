@@ -1,10 +1,12 @@
 //! Waiting for descriptors until a moment of the monotonic clock.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use nix::errno::Errno;
-use nix::poll::{PollFd, PollTimeout, poll};
+use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 /// Waits until a descriptor is ready or the deadline has passed; without a deadline as long as it takes. A signal ends the
 /// waiting as if nothing were ready.
@@ -17,6 +19,19 @@ pub fn wait(descriptors: &mut [PollFd<'_>], deadline: Option<Instant>) -> io::Re
         Ok(_) | Err(Errno::EINTR) => Ok(()),
         Err(error) => Err(error.into()),
     }
+}
+
+/// To be waited for: that this socket hears no more. Neither a connection nor octets wake who waits for it.
+pub fn for_end(socket: BorrowedFd<'_>) -> PollFd<'_> {
+    // nix does not know it. POLLHUP comes unasked.
+    PollFd::new(socket, PollFlags::from_bits_retain(libc::POLLRDHUP))
+}
+
+/// Does it hear no more? A TCP listener that was shut down is none any more; one on a unix socket goes by that name, and only
+/// this tells.
+pub fn has_ended(socket: BorrowedFd<'_>) -> bool {
+    // An error leaves it as it was, and the next call tries again.
+    poll(&mut [for_end(socket)], PollTimeout::ZERO).is_ok_and(|count| count > 0)
 }
 
 /// In milliseconds, rounded up: rounded down, the last one would be a busy loop.

@@ -338,10 +338,6 @@ impl Gate {
             Some(event) if event.data() != LIFE => {
                 let index = usize::try_from(event.data()).unwrap_or(usize::MAX);
                 let connection = self.accept(life, index)?;
-                if connection.is_none() && event.events().contains(EpollFlags::EPOLLHUP) {
-                    // The listener was shut and stays ready for ever. Why is about to be told.
-                    self.paused = Instant::now().checked_add(PAUSE);
-                }
                 Ok(connection.map_or(Waited::Told, Waited::Connection))
             }
             _ => Ok(Waited::Told),
@@ -372,6 +368,11 @@ impl Gate {
             })),
             Err(error) => match after(&error) {
                 After::GoOn => Ok(None),
+                After::Shut => {
+                    // It stays ready for ever. What comes next is told by the master.
+                    self.paused = Instant::now().checked_add(PAUSE);
+                    Ok(None)
+                }
                 After::Pause => {
                     let now = Instant::now();
                     self.paused = now.checked_add(PAUSE);
@@ -396,6 +397,7 @@ impl Gate {
 #[derive(Debug, PartialEq, Eq)]
 enum After {
     GoOn,
+    Shut,
     Pause,
     GiveUp,
 }
@@ -405,7 +407,8 @@ fn after(error: &io::Error) -> After {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => After::Pause,
         Some(Errno::EBADF | Errno::ENOTSOCK | Errno::EFAULT | Errno::EOPNOTSUPP) => After::GiveUp,
-        // Another worker was quicker, the listener was shut, the client is gone already, or its network is; accept(2) hands over errors of the
+        Some(Errno::EINVAL) => After::Shut,
+        // Another worker was quicker, the client is gone already, or its network is; accept(2) hands over errors of the
         // new connection as its own.
         _ => After::GoOn,
     }
@@ -525,7 +528,7 @@ mod tests {
             (Errno::ENETDOWN, After::GoOn),
             (Errno::EPERM, After::GoOn),
             (Errno::EBADF, After::GiveUp),
-            (Errno::EINVAL, After::GoOn),
+            (Errno::EINVAL, After::Shut),
             (Errno::ENOTSOCK, After::GiveUp),
         ] {
             let error = io::Error::from_raw_os_error(error as i32);

@@ -18,6 +18,7 @@ use mimicry_core::config::typed::{Config, Listen, Profile};
 use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
+use mimicry_core::printable::Quoted;
 use mimicry_core::reply::Reply;
 use rustls::ServerConfig;
 
@@ -30,11 +31,13 @@ use crate::directories;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::ledger::Ledger;
-use crate::relay::{Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params};
+use crate::relay::{
+    Answer, Cause, Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params,
+};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
-use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step};
+use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
 use crate::smtp::wire::Wire;
 
 /// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
@@ -48,6 +51,9 @@ const PROXY: Duration = Duration::from_secs(5);
 
 /// How long a client may take to begin TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
+
+/// How long a reply may take to be written when the session's time is over.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// The server of one worker.
 pub struct Server {
@@ -149,8 +155,10 @@ impl Serve for Server {
         let tls = self.certificates.of(connection.listener);
         // A sender may have more than others who come by this listener.
         let mut offer = Offer::ours(banks.largest_mail(&choice));
-        offer.auth = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
-        offer.xforward &= offer.auth;
+        let tells_origin = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
+        offer.believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
+        offer.auth = offer.believes_auth || tells_origin;
+        offer.xforward &= tells_origin;
         offer.starttls &= tls.is_some();
         let memo = &self.memo;
         let find_terms = |origin: &Origin, sender: &Path| {
@@ -240,6 +248,18 @@ fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
     Some(networks.iter().any(|network| network.contains(&address)))
 }
 
+fn ours(code: u16, enhanced: &str, text: &str) -> (Reply, Whose) {
+    (Reply::own(code, enhanced, text), Whose::Ours)
+}
+
+fn answered(answer: Answer) -> (Reply, Whose) {
+    let whose = match answer.cause {
+        Cause::Said => Whose::NextHop,
+        _ => Whose::Ours,
+    };
+    (answer.reply, whose)
+}
+
 /// One session in hand.
 struct Conversation<'s> {
     config: &'s Config,
@@ -310,6 +330,10 @@ impl Conversation<'_> {
     /// Obeys what has come in whole lines. Replies are collected, so that a pipelining client gets them in one write.
     fn commands(&mut self) -> Result<(), Over> {
         loop {
+            // Before each: a client that always has one more is none that may stay.
+            if self.is_late() {
+                return self.leave(Leave::TooLong);
+            }
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
@@ -336,8 +360,8 @@ impl Conversation<'_> {
                     return Ok(());
                 }
                 Step::Forward(recipient) => {
-                    let reply = self.forward(&recipient);
-                    self.session.forwarded(reply)
+                    let (reply, whose) = self.forward(&recipient);
+                    self.session.forwarded(reply, whose)
                 }
                 Step::Receive(plan) => match self.receive(plan)? {
                     Some(step) => step,
@@ -368,10 +392,12 @@ impl Conversation<'_> {
         let Some(config) = self.tls else {
             return Err(Over::Gone);
         };
-        let deadline = Instant::now().checked_add(HANDSHAKE);
+        let handshake = Instant::now().checked_add(HANDSHAKE);
+        let deadline = [handshake, self.ends_at].into_iter().flatten().min();
         // In the clear nothing may be said any more.
         if let Err(why) = self.link.secure(config, deadline) {
-            log::warn!("{}: no TLS: {why}", self.peer);
+            let why = why.to_string();
+            log::warn!("{}: no TLS: {}", self.peer, Quoted(why.as_bytes()));
             return Err(Over::Gone);
         }
         self.session.secured();
@@ -394,9 +420,9 @@ impl Conversation<'_> {
 
     /// RCPT: the class of the recipient gets its transaction if it has none yet, and the next hop's own answer is the
     /// client's.
-    fn forward(&mut self, recipient: &Recipient) -> Reply {
+    fn forward(&mut self, recipient: &Recipient) -> (Reply, Whose) {
         let Some(envelope) = self.session.envelope() else {
-            return Reply::own(451, "4.3.0", "no transaction is open");
+            return ours(451, "4.3.0", "no transaction is open");
         };
         let index = envelope.recipients.len();
         if self.open.began.is_none() {
@@ -413,7 +439,7 @@ impl Conversation<'_> {
         );
         let settings = &standing.settings;
         let Some(route) = route(self.routes, settings) else {
-            return Reply::own(451, "4.3.5", "there is no next hop");
+            return ours(451, "4.3.5", "there is no next hop");
         };
         // Where each recipient needs a transaction of its own, so that its reply can be told, nobody joins a class.
         let is_one_by_one = route.is_one_by_one(self.session.protocol());
@@ -425,7 +451,7 @@ impl Conversation<'_> {
         let at = match known {
             Some(at) => at,
             None if self.open.classes.len() >= settings.limits.max_classes => {
-                return Reply::own(
+                return ours(
                     452,
                     "4.5.3",
                     "too many recipients that need different mails; send to the others separately",
@@ -451,23 +477,23 @@ impl Conversation<'_> {
                         recipients: Vec::new(),
                         line: Some(line),
                     }),
-                    Err(answer) => return answer.reply,
+                    Err(answer) => return answered(answer),
                 }
                 self.open.classes.len().saturating_sub(1)
             }
         };
         let Some(class) = self.open.classes.get_mut(at) else {
-            return Reply::own(451, "4.3.0", "no transaction is open");
+            return ours(451, "4.3.0", "no transaction is open");
         };
         let Some(line) = &mut class.line else {
-            return Reply::own(451, "4.4.2", "lost the connection to the next hop");
+            return ours(451, "4.4.2", "lost the connection to the next hop");
         };
         let params = outgoing_rcpt_params(&recipient.params, line.capabilities());
         let answer = line.rcpt(&recipient.path, &params);
         if answer.is_done() {
             class.recipients.push(index);
         }
-        answer.reply
+        answered(answer)
     }
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
@@ -577,13 +603,13 @@ impl Conversation<'_> {
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-            if self.is_too_slow(began, octets) {
+            if self.is_late() || self.is_too_slow(began, octets) {
                 return self.give_up(Leave::TooLong);
             }
             let deadline = self.idle_deadline();
             match self.link.read(deadline)? {
                 Heard::Octets => {}
-                Heard::Nothing => return self.give_up(Leave::Idle),
+                Heard::Nothing => return self.give_up(self.silence()),
                 Heard::End => return Err(Over::Gone),
                 // The mail in hand is finished; a worker that must go at once leaves it to the client.
                 Heard::Wish if self.link.wish() >= Wish::Quit => {
@@ -615,14 +641,7 @@ impl Conversation<'_> {
             match self.link.read(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
-                Heard::Nothing => {
-                    let session_over = self.ends_at.is_some_and(|at| Instant::now() >= at);
-                    return self.leave(if session_over {
-                        Leave::TooLong
-                    } else {
-                        Leave::Idle
-                    });
-                }
+                Heard::Nothing => return self.leave(self.silence()),
                 Heard::Wish => {
                     let wish = self.link.wish();
                     if wish >= Wish::Quit || (wish >= Wish::Drain && self.session.is_idle()) {
@@ -633,15 +652,30 @@ impl Conversation<'_> {
         }
     }
 
+    /// The time of the session is over.
+    fn is_late(&self) -> bool {
+        self.ends_at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    /// What silence until [`Conversation::idle_deadline`] means.
+    fn silence(&self) -> Leave {
+        match self.is_late() {
+            true => Leave::TooLong,
+            false => Leave::Idle,
+        }
+    }
+
     /// The earlier of the end of patience and the end of the session.
     fn idle_deadline(&self) -> Option<Instant> {
         let idle = Instant::now().checked_add(self.settings.limits.idle_timeout);
         [idle, self.ends_at].into_iter().flatten().min()
     }
 
-    /// Writes what is to be said. A client that does not read is not waited for longer than one that does not speak.
+    /// Writes what is to be said. A client that does not read is not waited for longer than one that does not speak; when its
+    /// time is over, a moment, for the answer to a mail that took it.
     fn flush(&mut self) -> Result<(), Over> {
-        let deadline = Instant::now().checked_add(self.settings.limits.idle_timeout);
+        let last_words = Instant::now().checked_add(LAST_WORDS);
+        let deadline = self.idle_deadline().max(last_words);
         Ok(self.link.flush(deadline)?)
     }
 }

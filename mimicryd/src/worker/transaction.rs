@@ -21,7 +21,6 @@ use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
 use mimicry_core::policy::select::Signature;
 use mimicry_core::policy::{Banks, Effective, Memo, Policy};
-use mimicry_core::printable::Printable;
 use mimicry_core::reply::{self, Reply};
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::facts::Facts;
@@ -135,7 +134,7 @@ impl Logged {
                 .notes
                 .push("the client has gone before the reply".into());
         }
-        log::info!(target: logging::MAIL, "{}", self.0.compose(logging::format()));
+        logging::mail(&self.0);
     }
 }
 
@@ -178,14 +177,14 @@ pub fn run(
         to: envelope
             .recipients
             .iter()
-            .map(|recipient| recipient.path.to_string())
+            .map(|recipient| recipient.path.as_bytes().to_vec())
             .collect(),
         line: MailLine {
             id: id(),
             client: client_of(&origin, &connection, &peer),
             listener: origin.listener.clone().unwrap_or_default(),
-            helo: Printable(origin.helo.as_deref().unwrap_or_default()).to_string(),
-            from: envelope.sender.to_string(),
+            helo: origin.helo.clone().unwrap_or_default(),
+            from: envelope.sender.as_bytes().to_vec(),
             size: received.message.len(),
             ..MailLine::default()
         },
@@ -638,7 +637,7 @@ fn send(
 /// What is told of a mail.
 struct Story {
     /// All recipients of the envelope, for the log.
-    to: Vec<String>,
+    to: Vec<Vec<u8>>,
     line: MailLine,
     began: Instant,
     receive: Duration,

@@ -197,6 +197,7 @@ struct Seen {
 #[derive(Deserialize)]
 struct LogLine {
     id: String,
+    #[serde(default)]
     rules: Vec<LogRule>,
     times: LogTimes,
 }

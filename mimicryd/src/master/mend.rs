@@ -1,0 +1,116 @@
+//! Listeners that somebody shut down are bound anew.
+//!
+//! All workers have the listeners, and a worker that others have taken over can end the listening for all of them:
+//! shutdown(2) acts on the socket, not on a descriptor. The master sees it at once, because it waits for it among all else. The
+//! new socket is one that no old worker has, so all of them are replaced.
+//!
+//! Must never bind in a circle: whoever can do it once can do it again.
+
+#![forbid(unsafe_code)]
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use nix::poll::PollFd;
+
+use crate::sys::poll;
+
+use super::generation::Generation;
+use super::listen::Listener;
+use super::spawn::Told;
+use super::{Master, Phase};
+
+/// Between two attempts.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// A listener that cannot be bound is spoken of so often.
+const COMPLAINING: Duration = Duration::from_secs(60);
+
+/// When listeners were last bound anew.
+#[derive(Debug, Default)]
+pub struct Mending {
+    /// No attempt before.
+    pause: Option<Instant>,
+    complained: Option<Instant>,
+}
+
+impl Master {
+    /// Binds anew what was shut down, and replaces the workers that had it.
+    pub(super) fn mend(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Stopping { .. }) || self.mending_due(now).is_some() {
+            return;
+        }
+        self.mending.pause = None;
+        let mut dead: Vec<Rc<Listener>> = Vec::new();
+        for listener in self.serving().flat_map(|generation| &generation.listeners) {
+            let is_known = dead.iter().any(|other| Rc::ptr_eq(other, listener));
+            if !is_known && listener.is_shut() {
+                dead.push(Rc::clone(listener));
+            }
+        }
+        for listener in dead {
+            self.mending.pause = now.checked_add(PAUSE);
+            self.bind_anew(&listener, now);
+        }
+    }
+
+    fn bind_anew(&mut self, dead: &Rc<Listener>, now: Instant) {
+        let place = dead.place();
+        let new = match dead.anew(self.current.identity.as_ref()) {
+            Ok(new) => Rc::new(new),
+            Err(error) => {
+                let since = |at| now.saturating_duration_since(at);
+                let is_said = self.mending.complained.map(since);
+                if is_said.is_none_or(|age| age >= COMPLAINING) {
+                    self.mending.complained = Some(now);
+                    log::error!(
+                        "listener {} on {place} was shut down, and cannot be bound anew: {error}; trying again",
+                        dead.name()
+                    );
+                }
+                return;
+            }
+        };
+        log::error!(
+            "listener {} on {place} was shut down from outside the master, as a worker could do that others have taken over; \
+             it is bound anew, and all workers are replaced",
+            dead.name()
+        );
+        self.mending.complained = None;
+        let trial = self.trial.as_mut().map(|trial| &mut trial.generation);
+        for generation in std::iter::once(&mut self.current).chain(trial) {
+            let mut had_it = false;
+            for listener in &mut generation.listeners {
+                if Rc::ptr_eq(listener, dead) {
+                    *listener = Rc::clone(&new);
+                    had_it = true;
+                }
+            }
+            if had_it {
+                generation.tell_all(Told::Retire);
+            }
+        }
+    }
+
+    /// Until when nothing is bound anew.
+    pub(super) fn mending_due(&self, now: Instant) -> Option<Instant> {
+        self.mending.pause.filter(|pause| *pause > now)
+    }
+
+    /// What to wait for: the end of a listener.
+    pub(super) fn endings(&self, now: Instant) -> Vec<PollFd<'_>> {
+        if matches!(self.phase, Phase::Stopping { .. }) || self.mending_due(now).is_some() {
+            return Vec::new();
+        }
+        let listeners = self.serving().flat_map(|generation| &generation.listeners);
+        listeners
+            .map(|listener| poll::for_end(listener.as_fd()))
+            .collect()
+    }
+
+    /// Generations whose workers accept.
+    fn serving(&self) -> impl Iterator<Item = &Generation> {
+        let trial = self.trial.as_ref().map(|trial| &trial.generation);
+        std::iter::once(&self.current).chain(trial)
+    }
+}
