@@ -16,10 +16,11 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use memchr::{memchr, memchr3};
+use memchr::{memchr, memchr3, memmem};
 
-use super::charset::{Charset, decode_unlabelled};
+use super::charset::decode_unlabelled;
 use super::header::unfold;
+use super::labels::WordCharset;
 use super::words;
 
 mod read;
@@ -27,6 +28,7 @@ mod read;
 mod tests;
 mod write;
 
+pub(super) use read::form;
 pub use write::{encode_filename_params, set};
 
 pub const MAX_SECTIONS: usize = 64;
@@ -43,8 +45,17 @@ pub struct Params<'a> {
     sound_end: usize,
     /// A quote or comment is open at the end, or a stray quote stands in the junk.
     unterminated: bool,
+    stray_quote: bool,
     /// The last thing before `sound_end` is a semicolon.
     open_semicolon: bool,
+}
+
+/// One piece of a parameter, as it is marked.
+#[derive(Debug)]
+pub(super) struct Piece<'a> {
+    pub(super) form: Form,
+    pub(super) quoted: bool,
+    pub(super) text: Cow<'a, [u8]>,
 }
 
 /// One parameter, as ranges into the value that was parsed.
@@ -63,7 +74,7 @@ pub struct Param {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
+pub(super) enum Form {
     Plain,
     /// `name*`
     Extended,
@@ -109,14 +120,54 @@ impl<'a> Params<'a> {
         let (octets, label) = self.octets(&found, Quoting::Text);
         let text = match label {
             Some(label) => {
-                let known = Charset::for_label(&label).map(|charset| charset.resolve(&octets));
+                let known = WordCharset::for_label(&label);
                 let text = known.and_then(|charset| charset.decode(&octets));
                 text.unwrap_or_else(|| decode_unlabelled(&octets))
                     .into_owned()
             }
             None => words::decode(&octets),
         };
-        Some(text.replace(['\r', '\n', '\0'], " "))
+        Some(text.replace(['\r', '\n', '\t', '\0'], " "))
+    }
+
+    /// The pieces of a parameter, in the order of the value, each without its quotes and folds.
+    pub(super) fn pieces<'p>(&'p self, name: &'p str) -> impl Iterator<Item = Piece<'a>> + 'p {
+        self.named(name).map(|param| Piece {
+            form: param.form,
+            quoted: param.quoted,
+            text: self.text(param, Quoting::Text),
+        })
+    }
+
+    /// A quote does not close, or stands where none belongs: readers find other ends of the values.
+    pub(super) fn is_sloppy(&self) -> bool {
+        self.unterminated || self.stray_quote
+    }
+
+    /// Bare values that are encoded words with a `;` or a quote in them, up to the end of the word.
+    pub(super) fn words_beyond<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'a [u8]> + 'p {
+        self.named(name).filter_map(|param| {
+            let rest = self.raw.get(param.value.start..)?;
+            let word = rest.get(..words::word_len(rest)?)?;
+            (word.len() > param.value.len()).then_some(word)
+        })
+    }
+
+    /// Does an encoded word stand outside all values of parameters.
+    pub(super) fn has_words_outside(&self) -> bool {
+        let mut from = 0;
+        let outside = |range: Range<usize>| {
+            let octets = self.raw.get(range).unwrap_or_default();
+            memmem::find(octets, b"=?").is_some()
+        };
+        for param in &self.params {
+            // The `=` before a value belongs to it.
+            if outside(from..param.attr.end) {
+                return true;
+            }
+            from = param.value.end;
+        }
+        outside(from..self.raw.len())
     }
 
     /// The parameter as octets, for boundaries: unquoted, RFC 2231 sections joined and percent-decoded,
@@ -156,7 +207,7 @@ impl<'a> Params<'a> {
         }
     }
 
-    fn named(&self, name: &str) -> impl Iterator<Item = &Param> {
+    fn named<'p>(&'p self, name: &'p str) -> impl Iterator<Item = &'p Param> {
         self.params.iter().filter(move |p| {
             let base = self
                 .raw
@@ -167,7 +218,7 @@ impl<'a> Params<'a> {
     }
 
     /// The pieces that make up the value of `name`, in their order.
-    fn find(&self, name: &str) -> Option<Vec<&Param>> {
+    fn find<'p>(&'p self, name: &'p str) -> Option<Vec<&'p Param>> {
         let (mut plain, mut extended) = (None, None);
         let mut sections = [None; MAX_SECTIONS];
         for param in self.named(name) {
@@ -181,7 +232,9 @@ impl<'a> Params<'a> {
             };
             place.get_or_insert(param);
         }
-        if let Some(param) = extended {
+        if let Some(param) = extended
+            && (plain.is_none() || self.has_charset(param))
+        {
             return Some(vec![param]);
         }
         let joined: Vec<&Param> = sections.into_iter().map_while(|p| p).collect();
@@ -189,6 +242,12 @@ impl<'a> Params<'a> {
             return plain.map(|param| vec![param]);
         }
         Some(joined)
+    }
+
+    /// Without charset and language an RFC 2231 value is broken, and a plain one beside it is believed.
+    fn has_charset(&self, param: &Param) -> bool {
+        let raw = self.raw.get(param.value.clone()).unwrap_or_default();
+        memchr::memchr_iter(b'\'', raw).nth(1).is_some()
     }
 
     /// The octets of the pieces together, and the charset label of RFC 2231 if they bear one.
@@ -264,7 +323,7 @@ enum Quoting {
     Octets,
 }
 
-fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
+pub(super) fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
     let mut rest = text;
     while let Some(percent) = memchr(b'%', rest) {
         let (before, tail) = rest.split_at_checked(percent).unwrap_or((rest, &[]));

@@ -3,6 +3,7 @@
 //! - [`filter`]: one variant per criterion, and the table that the manual is tested against
 //! - [`pattern`]: regexes, bounded
 //! - [`facts`]: what filters ask about a mail, each answer worked out once
+//! - [`inside`]: the same filters within an enclosed message
 //! - [`plan`]: which rule takes which part, and why every other rule does not
 //!
 //! Must never: edit anything.
@@ -14,6 +15,7 @@ use crate::plugin::{OnError, Plugin, PluginKind};
 
 pub mod facts;
 pub mod filter;
+pub mod inside;
 pub mod pattern;
 pub mod plan;
 
@@ -37,6 +39,8 @@ pub struct Rule {
     pub on_error: OnError,
     pub on_sealed: OnSealed,
     pub on_dkim: OnDkim,
+    /// What becomes of a part whose name cannot be read to its end, and so may be one that the filters mean.
+    pub unsure: Unsure,
 }
 
 impl Rule {
@@ -55,6 +59,12 @@ impl Rule {
                 .any(|filter| matches!(filter, Filter::Bulk(_)))
         };
         named(&self.matching) || named(&self.unless)
+    }
+
+    /// Has it a filter on file names, of which a part may have one that cannot be read.
+    pub fn names_files(&self) -> bool {
+        let parts = self.matching.at(Level::Part);
+        parts.iter().any(|filter| matches!(filter, Filter::Filename(_)))
     }
 
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.
@@ -158,6 +168,27 @@ impl OnDkim {
             "edit" => Some(OnDkim::Edit),
             "skip" => Some(OnDkim::Skip),
             "strip" => Some(OnDkim::Strip),
+            _ => None,
+        }
+    }
+}
+
+/// What a rule on file names does with a part whose name cannot be read to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsure {
+    /// It takes it, as one that may match.
+    Take,
+    #[default]
+    Pass,
+}
+
+impl Unsure {
+    pub const WORDS: &'static [&'static str] = &["take", "pass"];
+
+    pub fn from_word(word: &str) -> Option<Unsure> {
+        match word {
+            "take" => Some(Unsure::Take),
+            "pass" => Some(Unsure::Pass),
             _ => None,
         }
     }

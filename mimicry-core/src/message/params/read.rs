@@ -19,6 +19,7 @@ pub(super) struct Reader<'a> {
     unclosed_quote: bool,
     unclosed_comment: bool,
     unterminated: bool,
+    stray_quote: bool,
     sound_end: usize,
     open_semicolon: bool,
 }
@@ -31,6 +32,7 @@ impl<'a> Reader<'a> {
             unclosed_quote: false,
             unclosed_comment: false,
             unterminated: false,
+            stray_quote: false,
             sound_end: 0,
             open_semicolon: false,
         }
@@ -54,6 +56,7 @@ impl<'a> Reader<'a> {
             too_many,
             sound_end: self.sound_end,
             unterminated: self.unterminated,
+            stray_quote: self.stray_quote,
             open_semicolon: self.open_semicolon,
         }
     }
@@ -232,6 +235,7 @@ impl<'a> Reader<'a> {
 
     /// A quote where none belongs: what it encloses is passed over, or it alone when it never closes.
     fn skip_stray_quote(&mut self) {
+        self.stray_quote = true;
         let closed = if self.unclosed_quote {
             None
         } else {
@@ -309,7 +313,7 @@ fn comment_end(comment: &[u8]) -> Option<usize> {
 }
 
 /// RFC 2231 marks of an attribute: the length before them, and what they say.
-pub(super) fn form(attr: &[u8]) -> (usize, Form) {
+pub(in crate::message) fn form(attr: &[u8]) -> (usize, Form) {
     let plain = (attr.len(), Form::Plain);
     let Some((base, marks)) = memchr(b'*', attr).and_then(|star| attr.split_at_checked(star))
     else {

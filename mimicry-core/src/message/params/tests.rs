@@ -180,6 +180,16 @@ fn file_names_as_text() {
         (b"attachment; filename*=utf-8''caf%E9", Some("café")),
         (b"attachment; filename*=''caf%C3%A9", Some("café")),
         (b"attachment; filename*=caf%C3%A9", Some("café")),
+        (
+            b"attachment; filename=setup.exe; filename*=utf-8",
+            Some("setup.exe"),
+        ),
+        // A fold before a TAB is a blank (T179).
+        (
+            b"attachment;\r\n\tfilename=\"for the year\r\n\t2023.pdf\"",
+            Some("for the year 2023.pdf"),
+        ),
+        (b"attachment; filename*=cp932''%90%BF.csv", Some("請.csv")),
         (b"attachment; filename*=utf-8'caf%C3%A9", Some("utf-8'café")),
         (b"attachment; filename*=utf-8''100%", Some("100%")),
         (b"attachment; filename*=utf-8''it's", Some("it's")),
