@@ -197,13 +197,14 @@ fn draft<'s>(
             .text("on_dkim")
             .and_then(OnDkim::from_word)
             .unwrap_or_default(),
-        unsure: section.text("unsure").and_then(Unsure::from_word).unwrap_or(
-            if kind.takes_unsure() {
+        unsure: section
+            .text("unsure")
+            .and_then(Unsure::from_word)
+            .unwrap_or(if kind.takes_unsure() {
                 Unsure::Take
             } else {
                 Unsure::Pass
-            },
-        ),
+            }),
     });
     unsure_has_an_effect(reader, section, rule.as_ref());
     Draft {

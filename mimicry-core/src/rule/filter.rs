@@ -486,9 +486,9 @@ impl Filter {
                 types.iter().any(|name| patterns.matches(name))
             }
             Filter::TypePath(patterns) => patterns.matches(part.type_path()),
-            Filter::Filename(patterns) => {
-                part.names().is_some_and(|names| names.any(|name| patterns.matches(name)))
-            }
+            Filter::Filename(patterns) => part
+                .names()
+                .is_some_and(|names| names.any(|name| patterns.matches(name))),
             Filter::Position(positions) => {
                 positions.iter().any(|position| part.stands_at(position))
             }

@@ -26,7 +26,10 @@ pub struct Inside {
 /// Is it a whole message (RFC 2046 section 5.2.1, RFC 6532 section 3.7).
 pub fn is_message(part: Part<'_>) -> bool {
     !part.is_multipart()
-        && matches!(part.media_type(), "message/rfc822" | "message/global" | "message/news")
+        && matches!(
+            part.media_type(),
+            "message/rfc822" | "message/global" | "message/news"
+        )
 }
 
 /// The first part within the message for which `holds`, and what could not be looked into when there is none.
@@ -72,7 +75,10 @@ pub fn look(
             if is_message(part) {
                 match part.decoded() {
                     Ok(octets) => work.push((octets.into_owned(), depth.saturating_add(1))),
-                    Err(_) => doubt = doubt.or_else(|| unsure("an enclosed message whose coding is broken")),
+                    Err(_) => {
+                        doubt =
+                            doubt.or_else(|| unsure("an enclosed message whose coding is broken"))
+                    }
                 }
             }
         }

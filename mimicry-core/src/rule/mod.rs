@@ -64,7 +64,9 @@ impl Rule {
     /// Has it a filter on file names, of which a part may have one that cannot be read.
     pub fn names_files(&self) -> bool {
         let parts = self.matching.at(Level::Part);
-        parts.iter().any(|filter| matches!(filter, Filter::Filename(_)))
+        parts
+            .iter()
+            .any(|filter| matches!(filter, Filter::Filename(_)))
     }
 
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.

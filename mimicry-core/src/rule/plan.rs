@@ -465,11 +465,21 @@ fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
         }
         let of_part = takes_itself(rule, facts, part)?;
         let is_unsure = matches!(of_part, Taken::Unsure(_));
-        let name = facts.part(part).names().and_then(|names| names.iter().next().map(String::from));
+        let name = facts.part(part).names().and_then(|names| {
+            let first = names.iter().next()?;
+            Some(first.chars().take(60).collect::<String>())
+        });
         Some(Inside {
-            words: of_part.remark(part).filter(|_| is_unsure).unwrap_or_else(|| {
-                format!("{} {}", part.section_text(), name.as_deref().unwrap_or(part.media_type()))
-            }),
+            words: of_part
+                .remark(part)
+                .filter(|_| is_unsure)
+                .unwrap_or_else(|| {
+                    format!(
+                        "{} {}",
+                        part.section_text(),
+                        name.as_deref().unwrap_or(part.media_type())
+                    )
+                }),
             is_unsure,
         })
     };
@@ -504,7 +514,9 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
     }
     match of_part.names() {
         Some(names) if names.differ() && rule.names_files() => {
-            Some(Taken::ByOneOf(names.iter().map(String::from).collect()))
+            // A few of them, and not all of each: it is for people.
+            let short = |name: &str| name.chars().take(60).collect();
+            Some(Taken::ByOneOf(names.iter().take(4).map(short).collect()))
         }
         _ => Some(Taken::ByName),
     }
@@ -513,7 +525,9 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
 /// Does a filter of `unless` on parts hold, by every name of the part.
 fn vetoes(rule: &Rule, part: PartFacts<'_>) -> bool {
     let filters = rule.unless.at(Level::Part);
-    filters.iter().any(|filter| filter.holds_for_every_name(&part))
+    filters
+        .iter()
+        .any(|filter| filter.holds_for_every_name(&part))
 }
 
 /// Is the part encrypted, or wrapped up with its signature (RFC 8551 section 3.5.2), so that neither its text nor its

@@ -11,6 +11,7 @@ use std::io;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::names::Names as PartNames;
 use mimicry_core::message::{Part, PartId, codec};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
 use mimicry_core::rule::Reason;
@@ -167,13 +168,13 @@ impl Collect {
         }
     }
 
-    fn excludes(&self, media_type: &str, filename: Option<&str>) -> bool {
-        let filename = filename.map(str::to_lowercase);
+    fn excludes(&self, media_type: &str, names: &PartNames) -> bool {
         self.exclude.iter().any(|exclude| match exclude {
             Exclude::AllOf(prefix) => media_type.starts_with(prefix),
             Exclude::Type(wanted) => media_type == wanted,
             Exclude::Extension(wanted) => {
-                filename.as_ref().is_some_and(|name| name.ends_with(wanted))
+                // By any name: what is left alone is left as it is.
+                names.any(|name| name.to_lowercase().ends_with(wanted))
             }
         })
     }
@@ -229,7 +230,7 @@ impl Job for CollectJob<'_> {
     fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault> {
         let collect = self.collect;
         let filename = now.part().filename();
-        if collect.excludes(now.media_type(), filename.as_deref()) {
+        if collect.excludes(now.media_type(), &now.part().names()) {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
         if now.part().is_multipart() {

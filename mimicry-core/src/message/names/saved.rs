@@ -10,9 +10,10 @@ use unicode_normalization::{UnicodeNormalization, is_nfc};
 /// The text of a reading, then the name as it would be saved, then what other programs make of it; each once.
 pub(super) fn forms(raw: &str, line: &str) -> Vec<String> {
     let mut forms = vec![line.to_string()];
-    if line
-        .bytes()
-        .all(|octet| octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-' | b' '))
+    if raw == line
+        && line.bytes().all(|octet| {
+            octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'_' | b'-' | b' ')
+        })
         && line.ends_with(|last: char| last.is_ascii_alphanumeric())
         && !line.starts_with(' ')
     {
