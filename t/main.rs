@@ -11,6 +11,7 @@
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`memory`]: what a large mail takes
+//! - [`names`]: names of files that a sender wrote so that programs read them differently
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
@@ -35,6 +36,7 @@ mod ledger;
 mod log;
 mod manual;
 mod memory;
+mod names;
 mod process;
 mod quotes;
 mod relay;

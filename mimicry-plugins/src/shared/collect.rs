@@ -20,7 +20,7 @@ use mimicry_core::units::show_size;
 use super::bundle::{Bundle, Container, Error, Member, Timestamp};
 use super::names::{self, Names};
 use super::template::{Facts, Form, Known, Template};
-use super::{sniff, subject};
+use super::{date, sniff, subject};
 
 /// What a new multipart around the mail costs, in octets: its fields and three delimiters, somewhat rounded up.
 const WRAPPING: usize = 256;
@@ -467,17 +467,5 @@ fn timestamp(mail: &Mail) -> Timestamp {
         .root()
         .field("date")
         .map(|field| field.decoded());
-    let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date.trim()).ok());
-    parsed.map_or_else(Timestamp::default, |zoned| {
-        let time = zoned.datetime();
-        Timestamp {
-            year: u16::try_from(time.year()).unwrap_or(1980),
-            month: time.month().unsigned_abs(),
-            day: time.day().unsigned_abs(),
-            hour: time.hour().unsigned_abs(),
-            minute: time.minute().unsigned_abs(),
-            second: time.second().unsigned_abs(),
-            unix: u64::try_from(zoned.timestamp().as_second()).unwrap_or(0),
-        }
-    })
+    date.and_then(|date| date::read(&date)).unwrap_or_default()
 }
