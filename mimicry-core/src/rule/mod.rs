@@ -11,7 +11,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plugin::{OnError, Plugin, PluginKind};
+use crate::plugin::{Control, OnError, Plugin, PluginKind};
 
 pub mod facts;
 pub mod filter;
@@ -19,6 +19,7 @@ pub mod inside;
 pub mod pattern;
 pub mod plan;
 
+use facts::PartFacts;
 use filter::{Filter, Level};
 
 /// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
@@ -67,6 +68,15 @@ impl Rule {
         parts
             .iter()
             .any(|filter| matches!(filter, Filter::Filename(_)))
+    }
+
+    /// Does a filter of `match` hold for a part. What keeps a part, or the whole mail, from later rules must do so by every name of
+    /// the part.
+    pub fn holds_for_part(&self, filter: &Filter, part: &PartFacts<'_>) -> bool {
+        match self.plugin.control() {
+            Control::None => filter.holds_for_part(part),
+            Control::Keep { .. } | Control::IgnoreMail => filter.holds_for_every_name(part),
+        }
     }
 
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.

@@ -492,15 +492,9 @@ fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
 fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
     let of_part = facts.part(part);
     let filters = rule.matching.at(Level::Part);
-    // What keeps a part, or the whole mail, from later rules must do so by every name.
-    let protects = rule.plugin.control() != Control::None;
     let mut unread = None;
     for filter in filters {
-        let holds = match protects {
-            true => filter.holds_for_every_name(&of_part),
-            false => filter.holds_for_part(&of_part),
-        };
-        if holds {
+        if rule.holds_for_part(filter, &of_part) {
             continue;
         }
         let why = filter.may_hold_for_part(&of_part);

@@ -76,13 +76,12 @@ fn last_element(path: &str) -> &str {
 
 /// `name.exe` of `name.exe::$DATA`, which Windows takes for a stream of that file.
 fn without_stream(name: &str) -> &str {
-    let (drive, rest) = match name.split_once(':') {
-        Some((drive, rest)) if drive.chars().count() == 1 => (drive, rest),
-        _ => ("", name),
+    let rest = match name.split_once(':') {
+        Some((drive, rest)) if drive.chars().count() == 1 => rest,
+        _ => name,
     };
     match rest.split_once(':') {
         Some((file, _)) if !file.is_empty() => file,
-        _ if drive.is_empty() => rest,
         _ => rest,
     }
 }
