@@ -664,7 +664,7 @@ fn json_has_the_documented_keys() {
         (&document["origin"], "auth_user client helo listener"),
         (
             &document["parts"][0],
-            "change charset depth disposition encoding filename multipart octets opaque role sealed section type was",
+            "change charset depth disposition encoding filename multipart name_defect names octets opaque role sealed section type was",
         ),
         (
             &document["classes"][0],

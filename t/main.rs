@@ -12,6 +12,8 @@
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
+//! - [`memory`]: what a large mail takes
+//! - [`names`]: names of files that a sender wrote so that programs read them differently
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`manual`]: the manual and the samples against the code
 //! - [`dependencies`]: where they come from, and that CI looks at them
@@ -39,6 +41,7 @@ mod ledger;
 mod log;
 mod manual;
 mod memory;
+mod names;
 mod process;
 mod quotes;
 mod relay;

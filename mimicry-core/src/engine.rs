@@ -100,6 +100,17 @@ pub enum Report {
 }
 
 impl Report {
+    /// With what the plan had to remark.
+    fn with_remarks(mut self, remarks: &[String]) -> Report {
+        if let Report::Edited { notes, .. }
+        | Report::Done { notes }
+        | Report::Unchanged { notes, .. } = &mut self
+        {
+            notes.extend_from_slice(remarks);
+        }
+        self
+    }
+
     /// The code in the log of a rule that matched and did not edit.
     pub fn reason(&self, decision: &Decision) -> Option<Reason> {
         match (self, decision) {
@@ -395,7 +406,7 @@ impl<'p> Pass<'p> {
     fn step(&mut self, index: usize, rule: &'p Rule, run: &Run) -> Result<Report, Stopped> {
         let before = self.edits.clone();
         let report = match self.job(index, rule, run) {
-            Ok(report) => report,
+            Ok(report) => report.with_remarks(&run.remarks),
             Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => {
                 Report::Unchanged {
                     reason: Reason::Fault,

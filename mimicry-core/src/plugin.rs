@@ -130,6 +130,11 @@ pub trait PluginKind: Sync {
     fn moves_whole(&self) -> bool {
         false
     }
+    /// Does it remove what its filters take, so that a part whose name cannot be read to its end is taken by default
+    /// ([`crate::rule::Unsure`]).
+    fn takes_unsure(&self) -> bool {
+        false
+    }
     /// Can it put what it has to say beside sealed content, so that a rule may say `on_sealed = "wrap"`.
     fn works_beside_seals(&self) -> bool {
         false
@@ -164,6 +169,10 @@ impl fmt::Debug for dyn PluginKind {
 pub trait Plugin: fmt::Debug + Send + Sync {
     fn control(&self) -> Control {
         Control::None
+    }
+    /// Do its filters on parts also judge the parts of an enclosed message, which it then takes whole.
+    fn looks_inside(&self) -> bool {
+        false
     }
     /// What the administrator should know about its options although they are right; asked once, at load.
     fn warnings(&self) -> Vec<OptionError> {

@@ -267,6 +267,26 @@ fn corpus_as_another_reader_sees_it() {
     );
 }
 
+/// Mails of the corpus whose names programs read differently, or cannot read to the end; no other has such a name.
+const UNSURE_NAMES: &[&str] = &["name-filename-twice.eml"];
+
+// T179
+#[test]
+fn names_of_the_corpus() {
+    let is_unsure = |raw: &[u8]| {
+        scan(raw).parts().any(|part| {
+            let names = part.names();
+            names.differ() || names.unread().is_some()
+        })
+    };
+    let found: Vec<String> = corpus()
+        .into_iter()
+        .filter(|(_, raw)| is_unsure(raw))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(found, UNSURE_NAMES);
+}
+
 /// Where the reason says so, the mail is known to be one that readers understand differently.
 #[test]
 fn differences_are_known_to_be_malformed() {

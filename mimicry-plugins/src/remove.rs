@@ -85,6 +85,12 @@ impl PluginKind for Remove {
                     "The file name of the note: a template.",
                 ),
                 option(
+                    "inside",
+                    ValueKind::Word(&["none", "message"]),
+                    Some("\"none\""),
+                    "Whether the filters on parts also judge the parts of enclosed messages, which are then removed whole.",
+                ),
+                option(
                     "keep",
                     ValueKind::Directory,
                     None,
@@ -103,6 +109,10 @@ impl PluginKind for Remove {
     }
 
     fn moves_whole(&self) -> bool {
+        true
+    }
+
+    fn takes_unsure(&self) -> bool {
         true
     }
 
@@ -153,6 +163,7 @@ impl PluginKind for Remove {
         match (text, name) {
             (Some(text), Some(name)) if errors.is_empty() => Ok(Box::new(RemovePlugin {
                 always: options.text("note") != Some("none"),
+                inside: options.text("inside") == Some("message"),
                 text,
                 name,
                 keep,
@@ -166,12 +177,18 @@ impl PluginKind for Remove {
 struct RemovePlugin {
     /// Leaves a note also where the mail can do without.
     always: bool,
+    /// Enclosed messages are judged by what they hold.
+    inside: bool,
     text: Template,
     name: Template,
     keep: Option<Store>,
 }
 
 impl Plugin for RemovePlugin {
+    fn looks_inside(&self) -> bool {
+        self.inside
+    }
+
     fn directories(&self) -> Vec<(&'static str, PathBuf)> {
         let keep = self.keep.iter();
         keep.map(|store| ("keep", store.declared().to_path_buf()))
@@ -319,7 +336,10 @@ impl RemoveJob<'_> {
         }
         match parent.media_type() {
             _ if !self.plugin.always => Leaves::Nothing,
-            "multipart/alternative" | "multipart/related" => Leaves::NoteElsewhere,
+            // What stands in a digest is a message, and a note is none.
+            "multipart/alternative" | "multipart/related" | "multipart/digest" => {
+                Leaves::NoteElsewhere
+            }
             _ => Leaves::Note,
         }
     }

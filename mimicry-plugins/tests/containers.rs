@@ -260,6 +260,9 @@ fn names_of_members() {
         ("mixed(plain,csv@,mixed(pdf@))", "pack", "mixed(plain,#) part-2.csv part-3.1.pdf"),
         ("mixed(plain,csv@../../etc/passwd,csv@.profile,csv@con.csv)", "pack", "mixed(plain,#) passwd profile _con.csv"),
         ("name-rfc2231-utf8.eml", "pack", "mixed(plain,#) Übersicht März.pdf"),
+        // T179: labels beyond the web's list, and a fold before a TAB.
+        ("name-rfc2231-cp932.eml", "pack", "mixed(plain,#) 請求書.csv"),
+        ("name-folded-with-tab.eml", "pack", "mixed(plain,#) Annual report of the company for the year 2023.pdf"),
     ]);
 }
 
@@ -297,6 +300,47 @@ fn the_same_mail_gives_the_same_archive_with_the_time_of_its_date() {
             1_763_746_210,
         ),
         ("Thu, 01 Jan 1970 00:00:10 +0100", "1980-01-01 00:00:00", 0),
+        // A wrong day of the week, an hour of one digit, no zone, no comma, asctime: as mail programs read them.
+        (
+            "Thu, 21 Nov 2025 09:30:10 +0100",
+            "2025-11-21 09:30:10",
+            1_763_713_810,
+        ),
+        (
+            "Fri, 21 Nov 2025 9:30:10 +0100",
+            "2025-11-21 09:30:10",
+            1_763_713_810,
+        ),
+        (
+            "Fri, 21 Nov 2025 09:30:10",
+            "2025-11-21 09:30:10",
+            1_763_717_410,
+        ),
+        (
+            "Fri 21 Nov 2025 09:30:10 +0100",
+            "2025-11-21 09:30:10",
+            1_763_713_810,
+        ),
+        (
+            "21-Nov-2025 09:30:10 +0100",
+            "2025-11-21 09:30:10",
+            1_763_713_810,
+        ),
+        (
+            "Fri Nov 21 09:30:10 2025",
+            "2025-11-21 09:30:10",
+            1_763_717_410,
+        ),
+        (
+            "Fri, 21 Nov 25 09:30 +0100",
+            "2025-11-21 09:30:00",
+            1_763_713_800,
+        ),
+        (
+            "Fri, 41 Nov 2025 09:30:10 +0100",
+            "1980-01-01 00:00:00",
+            315_532_800,
+        ),
         ("no date", "1980-01-01 00:00:00", 315_532_800),
         ("", "1980-01-01 00:00:00", 315_532_800),
     ] {

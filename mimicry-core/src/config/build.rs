@@ -13,7 +13,7 @@ use crate::plugin::{
 };
 use crate::policy::Listed;
 use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
-use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule};
+use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule, Unsure};
 
 use super::diag::line_number;
 use super::lint;
@@ -177,7 +177,16 @@ fn draft<'s>(
             .and_then(OnDkim::from_word)
             .unwrap_or_default(),
         show_bcc: section.bool("show_bcc"),
+        unsure: section
+            .text("unsure")
+            .and_then(Unsure::from_word)
+            .unwrap_or(if kind.takes_unsure() {
+                Unsure::Take
+            } else {
+                Unsure::Pass
+            }),
     });
+    unsure_has_an_effect(reader, section, rule.as_ref());
     Draft {
         section,
         name,
@@ -269,6 +278,21 @@ pub(super) fn listeners_of<'l>(
         }
     }
     listen
+}
+
+/// A rule without a filter on file names has nothing to be unsure of.
+fn unsure_has_an_effect(reader: &mut Reader<'_>, section: &Section<'_, '_>, rule: Option<&Rule>) {
+    if section.is_given("unsure")
+        && let Some(rule) = rule
+        && !rule.names_files()
+        && !rule.plugin.looks_inside()
+    {
+        reader.complaints.error(
+            section.key_span("unsure"),
+            "`unsure` means nothing without the filter `filename` in `match`",
+            "leave it out, or name the files",
+        );
+    }
 }
 
 fn plugin_kind(

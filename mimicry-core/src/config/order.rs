@@ -2,7 +2,8 @@
 //!
 //! Must never: stop at a mistake.
 
-use crate::rule::Mode;
+use crate::rule::filter::Filter;
+use crate::rule::{Mode, OnSealed, Rule};
 
 use super::build::{Draft, Surroundings};
 use super::diag::line_number;
@@ -106,6 +107,9 @@ pub(super) fn order(
         }
         // Behind another bank's `rules` it may stand without what is said of it here.
         let is_elsewhere = is_named && force.is_replaced;
+        if draft.mode == Mode::Enforce && (in_base || is_named) {
+            companions(reader, draft, drafts);
+        }
         if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
             continue;
         }
@@ -154,4 +158,86 @@ pub(super) fn order(
             end = Some(draft);
         }
     }
+}
+
+/// A rule that removes programs sees none in what it leaves alone by design; other rules must see to that.
+fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, drafts: &[Draft<'_>]) {
+    let Some(rule) = draft.rule.as_ref().filter(|rule| removes_programs(rule)) else {
+        return;
+    };
+    let mut passes = Vec::new();
+    let mut remedies = Vec::new();
+    let mut missing = |what: &'static str, remedy: &'static str| {
+        passes.push(what);
+        remedies.push(remedy);
+    };
+    let judges_malformed = |draft: &Draft<'_>| {
+        draft.mode == Mode::Enforce
+            && draft.rule.as_ref().is_some_and(|rule| {
+                let holds = |filter: &Filter| {
+                    matches!(filter, Filter::Malformed(truths) if truths.contains(&true))
+                };
+                rule.kind.takes_unsure() && rule.matching.iter().any(holds)
+            })
+    };
+    if !drafts.iter().any(judges_malformed) {
+        missing(
+            "broken mails",
+            "a rule of its own with match = { malformed = true }",
+        );
+    }
+    if rule.on_sealed != OnSealed::Reject {
+        missing("signed parts", "on_sealed = \"reject\"");
+    }
+    if !rule.names_bulk() {
+        missing("delivery reports", "bulk = [true, false] in match");
+    }
+    if !rule.plugin.looks_inside() {
+        missing("enclosed messages", "options = { inside = \"message\" }");
+    }
+    if !passes.is_empty() {
+        reader.complaints.warning(
+            draft.section.key_span("match"),
+            format!(
+                "this rule removes programs, but not from {}",
+                passes.join(", ")
+            ),
+            format!(
+                "add {}; etc/mimicry.programs.toml has it all",
+                remedies.join("; ")
+            ),
+        );
+    }
+}
+
+/// Does it remove what bears the name or type of a program.
+fn removes_programs(rule: &Rule) -> bool {
+    const NAMES: &[&str] = &[
+        "setup.exe",
+        "a.com",
+        "a.scr",
+        "a.bat",
+        "a.cmd",
+        "a.js",
+        "a.vbs",
+        "a.msi",
+    ];
+    const TYPES: &[&str] = &[
+        "application/x-msdownload",
+        "application/x-dosexec",
+        "application/x-msdos-program",
+    ];
+    let names = |filter: &Filter| match filter {
+        Filter::Filename(patterns) => NAMES.iter().any(|name| patterns.matches(name)),
+        Filter::Type(patterns) => TYPES.iter().any(|name| patterns.matches(name)),
+        _ => false,
+    };
+    // One that takes any name is not about programs.
+    let takes_all = |filter: &Filter| {
+        matches!(filter, Filter::Filename(patterns) if patterns.matches("a"))
+            || matches!(filter, Filter::Type(patterns) if patterns.matches("x/y"))
+    };
+    rule.kind.takes_unsure()
+        && rule.matching.iter().any(names)
+        && !rule.matching.iter().any(takes_all)
 }

@@ -2,7 +2,7 @@
 //!
 //! - [`scan`]: octets → tree, iterative, line-anchored, bounded by [`limits`]
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
-//! - [`header`], [`params`], [`words`], [`address`]: header values; [`codec`], [`charset`], [`text`]: bodies
+//! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
 //! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
@@ -18,8 +18,10 @@ pub mod compose;
 pub mod digest;
 pub mod edit;
 pub mod header;
+pub mod labels;
 pub mod limits;
 pub mod lines;
+pub mod names;
 pub mod params;
 pub mod part;
 pub mod render;

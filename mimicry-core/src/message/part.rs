@@ -6,6 +6,7 @@ use std::borrow::Cow;
 
 use super::codec::{self, Encoding, Malformed};
 use super::header::{Field, Fields, fields};
+use super::names::Names;
 use super::params::Params;
 use super::{Kind, Limits, Message, Node, PartId, Seal};
 
@@ -174,7 +175,28 @@ impl<'m> Part<'m> {
         })
     }
 
-    /// The recommended file names: of Content-Disposition, then of Content-Type where that differs.
+    /// Every name that some mail program could read.
+    pub fn names(self) -> Names {
+        Names::of(self)
+    }
+
+    /// The media types that some mail program could read, in lower case: the one that the structure follows, and those of further or
+    /// broken fields.
+    pub fn media_types(self) -> Vec<String> {
+        let mut types = vec![self.media_type().to_string()];
+        for field in self.fields().filter(|field| field.is("content-type")) {
+            let params = Params::parse(field.value(), Limits::default().params);
+            let read = params.media_type().map(String::from);
+            for found in [read, Some(loose_type(&field))].into_iter().flatten() {
+                if found.contains('/') && !types.contains(&found) {
+                    types.push(found);
+                }
+            }
+        }
+        types
+    }
+
+    /// The file names that most mail programs read: of Content-Disposition, then of Content-Type where that differs.
     pub fn filenames(self) -> Vec<String> {
         let mut names = Vec::new();
         for (name, attribute) in [
@@ -271,6 +293,14 @@ impl<'m> Part<'m> {
     pub fn message(self) -> &'m Message {
         self.message
     }
+}
+
+/// What stands before the first semicolon or blank behind a word, without quotes and comments, encoded words decoded.
+fn loose_type(field: &Field<'_>) -> String {
+    let text = field.decoded().to_lowercase();
+    let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
+    let ends = |c: char| c.is_whitespace() || matches!(c, ';' | '"' | ',' | '(');
+    text.split(ends).next().unwrap_or_default().to_string()
 }
 
 impl std::fmt::Debug for Part<'_> {

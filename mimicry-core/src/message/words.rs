@@ -12,7 +12,8 @@
 
 use memchr::{memchr, memmem};
 
-use super::charset::{Charset, decode_unlabelled};
+use super::charset::decode_unlabelled;
+use super::labels::{LOST, WordCharset, without_mark};
 
 /// Longest encoded word (RFC 2047 2).
 const WORD_MAX: usize = 75;
@@ -29,8 +30,14 @@ const TOKEN_MAX: usize = 900;
 /// Adjacent words of one charset are joined before they are converted, because many senders split
 /// characters between words.
 pub fn decode(value: &[u8]) -> String {
+    decode_noting(value).0
+}
+
+/// As [`decode`]; and whether each word could be read: its charset is known, its coding whole, its octets text in it.
+pub(super) fn decode_noting(value: &[u8]) -> (String, bool) {
     let mut out = String::with_capacity(value.len());
     let mut run = Run::default();
+    let mut all_read = true;
     let mut literal = value; // not yet written
     let mut search = 0; // from here on in `literal`
     while let Some(found) = memmem::find(literal.get(search..).unwrap_or_default(), b"=?") {
@@ -41,23 +48,24 @@ pub fn decode(value: &[u8]) -> String {
             continue;
         };
         let Some((charset, octets)) = frame.decode() else {
+            all_read = false;
             search = opener + frame.len;
             continue;
         };
         let adjacent = !run.ends.is_empty() && between.iter().all(u8::is_ascii_whitespace);
         if !adjacent {
-            run.flush(&mut out);
+            all_read &= run.flush(&mut out);
             push_line(&mut out, &decode_unlabelled(between));
         } else if run.charset != Some(charset) {
-            run.flush(&mut out);
+            all_read &= run.flush(&mut out);
         }
         run.push(charset, &octets);
         literal = rest.get(frame.len..).unwrap_or_default();
         search = 0;
     }
-    run.flush(&mut out);
+    all_read &= run.flush(&mut out);
     push_line(&mut out, &decode_unlabelled(literal));
-    out
+    (out, all_read)
 }
 
 /// `text` as the value of an unstructured field: unchanged where it is plain ASCII, otherwise with
@@ -198,10 +206,10 @@ impl<'a> Frame<'a> {
         })
     }
 
-    fn decode(&self) -> Option<(Charset, Vec<u8>)> {
+    fn decode(&self) -> Option<(WordCharset, Vec<u8>)> {
         // RFC 2231 5: the charset may carry a language after an asterisk.
         let label = self.charset.split(|b| *b == b'*').next()?;
-        let charset = Charset::for_label(label)?;
+        let charset = WordCharset::for_label(label)?;
         let octets = match self.coding {
             Coding::Q => decode_q(self.text),
             Coding::B => decode_b(self.text)?,
@@ -213,22 +221,23 @@ impl<'a> Frame<'a> {
 /// Adjacent words of one charset.
 #[derive(Debug, Default)]
 struct Run {
-    charset: Option<Charset>,
+    charset: Option<WordCharset>,
     octets: Vec<u8>,
     ends: Vec<usize>,
 }
 
 impl Run {
-    fn push(&mut self, charset: Charset, octets: &[u8]) {
+    fn push(&mut self, charset: WordCharset, octets: &[u8]) {
         self.charset = Some(charset);
         self.octets.extend_from_slice(octets);
         self.ends.push(self.octets.len());
     }
 
-    /// Each word by itself when each is whole, as the standard has it; else all of them as one.
-    fn flush(&mut self, out: &mut String) {
+    /// Each word by itself when each is whole, as the standard has it; else all of them as one. False when that leaves
+    /// octets that are no text.
+    fn flush(&mut self, out: &mut String) -> bool {
         let Some(charset) = self.charset.take() else {
-            return;
+            return true;
         };
         let mark = out.len();
         let mut from = 0;
@@ -237,15 +246,19 @@ impl Run {
             from = end;
             charset
                 .decode(word)
-                .map(|text| push_line(out, text.trim_start_matches(super::charset::BOM)))
+                .map(|text| push_line(out, without_mark(&text)))
                 .is_some()
         });
+        let mut is_text = true;
         if !whole {
             out.truncate(mark);
-            push_line(out, &charset.decode_for_matching(&self.octets));
+            let text = charset.decode_for_matching(&self.octets);
+            is_text = !text.contains(LOST);
+            push_line(out, &text);
         }
         self.octets.clear();
         self.ends.clear();
+        is_text
     }
 }
 
@@ -263,7 +276,7 @@ fn push_line(out: &mut String, text: &str) {
     }
 }
 
-fn decode_q(text: &[u8]) -> Vec<u8> {
+pub(super) fn decode_q(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;
     while let [first, tail @ ..] = rest {
@@ -316,6 +329,14 @@ fn decode_b(text: &[u8]) -> Option<Vec<u8>> {
         }
     }
     Some(out)
+}
+
+/// As [`decode_b`]; what is no base64 is passed over.
+pub(super) fn decode_b_loosely(text: &[u8]) -> Vec<u8> {
+    let is_base64 =
+        |octet: &u8| octet.is_ascii_alphanumeric() || matches!(octet, b'+' | b'/' | b'=');
+    let kept: Vec<u8> = text.iter().copied().filter(is_base64).collect();
+    decode_b(&kept).unwrap_or_default()
 }
 
 /// What a Q word may hold as itself also inside a phrase (RFC 2047 5 (3)).

@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use super::filter::Position;
+use super::inside::{self, Inside};
 use crate::mail::Mail;
 use crate::message::address::filter_text;
+use crate::message::names::Names;
 use crate::message::roles::{Role, Roles};
 use crate::message::{Part, Seal};
 
@@ -18,6 +20,8 @@ pub struct Facts<'m> {
     mail: &'m Mail,
     roles: OnceCell<Roles>,
     bulk: OnceCell<bool>,
+    names_malformed: OnceCell<bool>,
+    inside: RefCell<BTreeMap<(usize, usize), Option<Inside>>>,
     header_senders: OnceCell<Vec<String>>,
     header_recipients: OnceCell<Vec<String>>,
     headers: RefCell<BTreeMap<String, Rc<[String]>>>,
@@ -29,7 +33,8 @@ pub struct Facts<'m> {
 /// What a part's header says of it.
 #[derive(Debug)]
 struct Strings {
-    filenames: Vec<String>,
+    names: Names,
+    media_types: Vec<String>,
     disposition: Option<String>,
     charset: Option<String>,
 }
@@ -41,6 +46,8 @@ impl<'m> Facts<'m> {
             mail,
             roles: OnceCell::new(),
             bulk: OnceCell::new(),
+            names_malformed: OnceCell::new(),
+            inside: RefCell::default(),
             header_senders: OnceCell::new(),
             header_recipients: OnceCell::new(),
             headers: RefCell::default(),
@@ -148,7 +155,34 @@ impl<'m> Facts<'m> {
     }
 
     pub fn malformed(&self) -> bool {
-        self.mail.message.malformed()
+        self.mail.message.malformed() || self.names_malformed()
+    }
+
+    /// Is there a name that mail programs read differently, or one that cannot be read to its end.
+    pub fn names_malformed(&self) -> bool {
+        *self.names_malformed.get_or_init(|| {
+            self.mail.message.parts().any(|part| {
+                let names = self.part(part).names();
+                names.is_some_and(|names| names.differ() || names.unread().is_some())
+            })
+        })
+    }
+
+    /// What a rule's filters take within an enclosed message, worked out once for each rule: `filters` is any number that is the
+    /// rule's own.
+    pub fn inside(
+        &self,
+        part: Part<'m>,
+        filters: usize,
+        holds: &dyn Fn(&Facts<'_>, Part<'_>) -> Option<Inside>,
+    ) -> Option<Inside> {
+        let key = (part.id().index(), filters);
+        if let Some(known) = self.inside.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = inside::look(self.mail, part, holds);
+        self.inside.borrow_mut().insert(key, found.clone());
+        found
     }
 
     pub fn has_dkim_signature(&self) -> bool {
@@ -167,7 +201,8 @@ impl<'f> PartFacts<'f> {
     fn strings(&self) -> Option<&'f Strings> {
         let cell = self.facts.parts.get(self.part.id().index())?;
         Some(cell.get_or_init(|| Strings {
-            filenames: self.part.filenames(),
+            names: self.part.names(),
+            media_types: self.part.media_types(),
             disposition: self.part.disposition(),
             charset: self.part.charset(),
         }))
@@ -194,8 +229,14 @@ impl<'f> PartFacts<'f> {
         cell.map_or("", |cell| cell.get_or_init(|| self.part.type_path()))
     }
 
-    pub fn filenames(&self) -> &'f [String] {
-        self.strings().map_or(&[], |strings| &strings.filenames)
+    /// Every name that some mail program could read; `None` = the part is of another message.
+    pub fn names(&self) -> Option<&'f Names> {
+        self.strings().map(|strings| &strings.names)
+    }
+
+    /// The media type, then those that other programs could read.
+    pub fn media_types(&self) -> &'f [String] {
+        self.strings().map_or(&[], |strings| &strings.media_types)
     }
 
     pub fn disposition(&self) -> Option<&'f str> {

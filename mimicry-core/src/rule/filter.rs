@@ -9,6 +9,7 @@ use ipnet::IpNet;
 use super::facts::{Facts, PartFacts};
 use super::pattern::{OctetPatterns, TextPatterns};
 use crate::envelope::Path;
+use crate::message::names::Unread;
 use crate::units::parse_size_range;
 
 /// When a filter can be judged, in the order in which a mail comes in.
@@ -128,7 +129,7 @@ pub const FILTERS: &[FilterSpec] = &[
         "type",
         Level::Part,
         Operand::Patterns,
-        "The media type of the part, in lower case, without parameters.",
+        "Each media type of the part that some mail program could read, in lower case, without parameters.",
     ),
     spec(
         "type_path",
@@ -140,7 +141,7 @@ pub const FILTERS: &[FilterSpec] = &[
         "filename",
         Level::Part,
         Operand::Patterns,
-        "The recommended file name, decoded; from Content-Disposition and from Content-Type.",
+        "Each file name of the part that some mail program could read, decoded, and the name as it would be saved.",
     ),
     spec(
         "position",
@@ -206,7 +207,7 @@ pub const FILTERS: &[FilterSpec] = &[
         "malformed",
         Level::Mail,
         Operand::Bool,
-        "The MIME structure is broken or ambiguous.",
+        "The MIME structure is broken or ambiguous, or a file name is.",
     ),
 ];
 
@@ -480,11 +481,14 @@ impl Filter {
     pub fn holds_for_part(&self, part: &PartFacts<'_>) -> bool {
         match self {
             Filter::PartSize(ranges) => part.size().is_some_and(|size| in_ranges(ranges, size)),
-            Filter::Type(patterns) => patterns.matches(part.media_type()),
-            Filter::TypePath(patterns) => patterns.matches(part.type_path()),
-            Filter::Filename(patterns) => {
-                part.filenames().iter().any(|name| patterns.matches(name))
+            Filter::Type(patterns) => {
+                let types = part.media_types();
+                types.iter().any(|name| patterns.matches(name))
             }
+            Filter::TypePath(patterns) => patterns.matches(part.type_path()),
+            Filter::Filename(patterns) => part
+                .names()
+                .is_some_and(|names| names.any(|name| patterns.matches(name))),
             Filter::Position(positions) => {
                 positions.iter().any(|position| part.stands_at(position))
             }
@@ -495,6 +499,31 @@ impl Filter {
                 part.charset().is_some_and(|label| patterns.matches(label))
             }
             _ => false,
+        }
+    }
+}
+
+impl Filter {
+    /// As [`Filter::holds_for_part`], but of several names or types each must hold: what lets a part pass must not do so for a name
+    /// that only some programs see.
+    pub fn holds_for_every_name(&self, part: &PartFacts<'_>) -> bool {
+        match self {
+            Filter::Type(patterns) => {
+                let types = part.media_types();
+                !types.is_empty() && types.iter().all(|name| patterns.matches(name))
+            }
+            Filter::Filename(patterns) => part
+                .names()
+                .is_some_and(|names| names.every(|name| patterns.matches(name))),
+            filter => filter.holds_for_part(part),
+        }
+    }
+
+    /// Why it may hold for a part although it does not hold for anything that could be read.
+    pub fn may_hold_for_part(&self, part: &PartFacts<'_>) -> Option<Unread> {
+        match self {
+            Filter::Filename(_) => part.names()?.unread(),
+            _ => None,
         }
     }
 }

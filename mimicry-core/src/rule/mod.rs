@@ -3,6 +3,7 @@
 //! - [`filter`]: one variant per criterion, and the table that the manual is tested against
 //! - [`pattern`]: regexes, bounded
 //! - [`facts`]: what filters ask about a mail, each answer worked out once
+//! - [`inside`]: the same filters within an enclosed message
 //! - [`plan`]: which rule takes which part, and why every other rule does not
 //!
 //! Must never: edit anything.
@@ -10,13 +11,15 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plugin::{OnError, Plugin, PluginKind};
+use crate::plugin::{Control, OnError, Plugin, PluginKind};
 
 pub mod facts;
 pub mod filter;
+pub mod inside;
 pub mod pattern;
 pub mod plan;
 
+use facts::PartFacts;
 use filter::{Filter, Level};
 
 /// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
@@ -39,6 +42,8 @@ pub struct Rule {
     pub on_dkim: OnDkim,
     /// Its texts may name recipients whom no field of the header names.
     pub show_bcc: bool,
+    /// What becomes of a part whose name cannot be read to its end, and so may be one that the filters mean.
+    pub unsure: Unsure,
 }
 
 impl Rule {
@@ -57,6 +62,23 @@ impl Rule {
                 .any(|filter| matches!(filter, Filter::Bulk(_)))
         };
         named(&self.matching) || named(&self.unless)
+    }
+
+    /// Has it a filter on file names, of which a part may have one that cannot be read.
+    pub fn names_files(&self) -> bool {
+        let parts = self.matching.at(Level::Part);
+        parts
+            .iter()
+            .any(|filter| matches!(filter, Filter::Filename(_)))
+    }
+
+    /// Does a filter of `match` hold for a part. What keeps a part, or the whole mail, from later rules must do so by every name of
+    /// the part.
+    pub fn holds_for_part(&self, filter: &Filter, part: &PartFacts<'_>) -> bool {
+        match self.plugin.control() {
+            Control::None => filter.holds_for_part(part),
+            Control::Keep { .. } | Control::IgnoreMail => filter.holds_for_every_name(part),
+        }
     }
 
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.
@@ -160,6 +182,27 @@ impl OnDkim {
             "edit" => Some(OnDkim::Edit),
             "skip" => Some(OnDkim::Skip),
             "strip" => Some(OnDkim::Strip),
+            _ => None,
+        }
+    }
+}
+
+/// What a rule on file names does with a part whose name cannot be read to its end.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unsure {
+    /// It takes it, as one that may match.
+    Take,
+    #[default]
+    Pass,
+}
+
+impl Unsure {
+    pub const WORDS: &'static [&'static str] = &["take", "pass"];
+
+    pub fn from_word(word: &str) -> Option<Unsure> {
+        match word {
+            "take" => Some(Unsure::Take),
+            "pass" => Some(Unsure::Pass),
             _ => None,
         }
     }

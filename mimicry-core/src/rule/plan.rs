@@ -5,11 +5,13 @@
 
 use std::sync::Arc;
 
-use super::facts::Facts;
+use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
-use super::{Mode, OnDkim, OnSealed, Reason, Rule};
+use super::inside::{self, Inside};
+use super::{Mode, OnDkim, OnSealed, Reason, Rule, Unsure};
 use crate::envelope::{Path, Recipient};
 use crate::mail::Mail;
+use crate::message::names::Unread;
 use crate::message::roles::Role;
 use crate::message::{Part, PartId, Seal};
 use crate::origin::Origin;
@@ -61,6 +63,9 @@ pub struct Run {
     pub beside: Vec<PartId>,
     /// It only says what it would have done.
     pub shadow: bool,
+    /// What an administrator should know of how the parts were found: names that differ or cannot be read, what an enclosed message
+    /// holds. In a few words each.
+    pub remarks: Vec<String>,
 }
 
 impl Plan {
@@ -187,7 +192,7 @@ impl Walk<'_> {
         if let Err(decision) = self.judge_mail(rule) {
             return decision;
         }
-        let Some(parts) = self.parts(rule) else {
+        let Some((parts, remarks)) = self.parts(rule) else {
             return Decision::NoPart;
         };
         let shadow = rule.mode == Mode::Shadow;
@@ -195,7 +200,13 @@ impl Walk<'_> {
             Control::IgnoreMail | Control::Keep { .. } if shadow => Decision::Skip(Reason::Shadow),
             Control::IgnoreMail => Decision::IgnoreMail,
             Control::Keep { subtree } => Decision::Keep(self.closed_by(&parts, subtree)),
-            Control::None if rule.kind.edits() => self.edit(rule, parts, shadow),
+            Control::None if rule.kind.edits() => {
+                let mut decision = self.edit(rule, parts, shadow);
+                if let Decision::Run(run) = &mut decision {
+                    run.remarks = remarks;
+                }
+                decision
+            }
             Control::None if shadow && rule.kind.scope() == Scope::Original => {
                 Decision::Skip(Reason::Shadow)
             }
@@ -204,6 +215,7 @@ impl Walk<'_> {
                 left: Vec::new(),
                 beside: Vec::new(),
                 shadow,
+                remarks,
             }),
         }
     }
@@ -241,16 +253,18 @@ impl Walk<'_> {
 
     /// The parts that the rule's filters take, or its plugin's default, less those that `unless` vetoes. `None` = the
     /// filters leave none; without a filter at work there may be none, and the plugin says what that means.
-    fn parts(&self, rule: &Rule) -> Option<Vec<Part<'_>>> {
+    fn parts(&self, rule: &Rule) -> Option<(Vec<Part<'_>>, Vec<String>)> {
         let mail: &Mail = self.facts.mail();
         let message = &mail.message;
+        let mut remarks = Vec::new();
         let taken: Vec<Part<'_>> = if rule.names_parts() {
-            let filters = rule.matching.at(Level::Part);
-            let takes = |part: &Part<'_>| {
-                (!part.is_multipart() || rule.kind.takes_multiparts())
-                    && filters
-                        .iter()
-                        .all(|filter| filter.holds_for_part(&self.facts.part(*part)))
+            let may = |part: &Part<'_>| !part.is_multipart() || rule.kind.takes_multiparts();
+            let takes = |part: &Part<'_>| match may(part).then(|| takes(rule, self.facts, *part)) {
+                Some(Some(taken)) => {
+                    remarks.extend(taken.remark(*part));
+                    true
+                }
+                _ => false,
             };
             message.parts().filter(takes).collect()
         } else {
@@ -260,7 +274,7 @@ impl Walk<'_> {
                     .filter(move |part| self.facts.roles().role(part.id()) == Some(role))
             };
             let default: Vec<Part<'_>> = match rule.kind.default_parts() {
-                DefaultParts::Mail => return Some(Vec::new()),
+                DefaultParts::Mail => return Some((Vec::new(), remarks)),
                 DefaultParts::Root => vec![message.root()],
                 DefaultParts::Body => role(Role::Body).collect(),
                 DefaultParts::Attachments => role(Role::Attachment)
@@ -275,15 +289,10 @@ impl Walk<'_> {
                 default
             }
         };
-        let vetoes = rule.unless.at(Level::Part);
-        let vetoed = |part: &Part<'_>| {
-            vetoes
-                .iter()
-                .any(|filter| filter.holds_for_part(&self.facts.part(*part)))
-        };
+        let vetoed = |part: &Part<'_>| vetoes(rule, self.facts.part(*part));
         let filtered = rule.names_parts() || !taken.is_empty();
         let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
-        (!parts.is_empty() || !filtered).then_some(parts)
+        (!parts.is_empty() || !filtered).then_some((parts, remarks))
     }
 
     /// What a keep rule closes: the parts, those below them, and every multipart around them, which may not leave
@@ -325,6 +334,7 @@ impl Walk<'_> {
             left: Vec::new(),
             beside: Vec::new(),
             shadow,
+            remarks: Vec::new(),
         };
         for part in parts {
             let obstacle = match exempt {
@@ -415,6 +425,106 @@ fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
         Some(filter) => Err(Decision::Vetoed(filter.key())),
         None => Ok(()),
     }
+}
+
+/// How a rule's filters take a part.
+enum Taken {
+    ByName,
+    /// By one of several names that readers see.
+    ByOneOf(Vec<String>),
+    /// By a name that cannot be read.
+    Unsure(Unread),
+    Inside(Inside),
+}
+
+impl Taken {
+    fn remark(&self, part: Part<'_>) -> Option<String> {
+        let section = part.section_text();
+        match self {
+            Taken::ByName => None,
+            Taken::ByOneOf(names) => Some(format!(
+                "{section} has names that mail programs read differently: {}",
+                names.join(", ")
+            )),
+            Taken::Unsure(why) => Some(format!("{section} may match: {why}")),
+            Taken::Inside(inside) if inside.is_unsure => {
+                Some(format!("{section} may match: {}", inside.words))
+            }
+            Taken::Inside(inside) => Some(format!("{section} holds {}", inside.words)),
+        }
+    }
+}
+
+/// Do the filters of `match` on parts take a part, by what it is or, where the plugin looks there, by what an enclosed message
+/// holds.
+fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
+    let one = takes_itself(rule, facts, part);
+    if one.is_some() || !rule.plugin.looks_inside() || !inside::is_message(part) {
+        return one;
+    }
+    let holds = |facts: &Facts<'_>, part: Part<'_>| {
+        if vetoes(rule, facts.part(part)) {
+            return None;
+        }
+        let of_part = takes_itself(rule, facts, part)?;
+        let is_unsure = matches!(of_part, Taken::Unsure(_));
+        let name = facts.part(part).names().and_then(|names| {
+            let first = names.iter().next()?;
+            Some(first.chars().take(60).collect::<String>())
+        });
+        Some(Inside {
+            words: of_part
+                .remark(part)
+                .filter(|_| is_unsure)
+                .unwrap_or_else(|| {
+                    format!(
+                        "{} {}",
+                        part.section_text(),
+                        name.as_deref().unwrap_or(part.media_type())
+                    )
+                }),
+            is_unsure,
+        })
+    };
+    // The filters of a rule are shared by all its copies and live as long as the policy.
+    let key = Arc::as_ptr(&rule.matching).addr();
+    let inside = facts.inside(part, key, &holds)?;
+    (!inside.is_unsure || rule.unsure == Unsure::Take).then_some(Taken::Inside(inside))
+}
+
+fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
+    let of_part = facts.part(part);
+    let filters = rule.matching.at(Level::Part);
+    let mut unread = None;
+    for filter in filters {
+        if rule.holds_for_part(filter, &of_part) {
+            continue;
+        }
+        let why = filter.may_hold_for_part(&of_part);
+        unread = unread.or(why);
+        if why.is_none() || rule.unsure == Unsure::Pass {
+            return None;
+        }
+    }
+    if let Some(why) = unread {
+        return Some(Taken::Unsure(why));
+    }
+    match of_part.names() {
+        Some(names) if names.differ() && rule.names_files() => {
+            // A few of them, and not all of each: it is for people.
+            let short = |name: &str| name.chars().take(60).collect();
+            Some(Taken::ByOneOf(names.iter().take(4).map(short).collect()))
+        }
+        _ => Some(Taken::ByName),
+    }
+}
+
+/// Does a filter of `unless` on parts hold, by every name of the part.
+fn vetoes(rule: &Rule, part: PartFacts<'_>) -> bool {
+    let filters = rule.unless.at(Level::Part);
+    filters
+        .iter()
+        .any(|filter| filter.holds_for_every_name(&part))
 }
 
 /// Is the part encrypted, or wrapped up with its signature (RFC 8551 section 3.5.2), so that neither its text nor its

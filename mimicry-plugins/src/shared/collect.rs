@@ -11,6 +11,7 @@ use std::io;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::names::Names as PartNames;
 use mimicry_core::message::{Part, PartId, codec};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
 use mimicry_core::rule::Reason;
@@ -19,7 +20,7 @@ use mimicry_core::units::show_size;
 use super::bundle::{Bundle, Container, Error, Member, Timestamp};
 use super::names::{self, Names};
 use super::template::{Facts, Form, Known, Template};
-use super::{sniff, subject};
+use super::{date, sniff, subject};
 
 /// What a new multipart around the mail costs, in octets: its fields and three delimiters, somewhat rounded up.
 const WRAPPING: usize = 256;
@@ -173,13 +174,13 @@ impl Collect {
         }
     }
 
-    fn excludes(&self, media_type: &str, filename: Option<&str>) -> bool {
-        let filename = filename.map(str::to_lowercase);
+    fn excludes(&self, media_type: &str, names: &PartNames) -> bool {
         self.exclude.iter().any(|exclude| match exclude {
             Exclude::AllOf(prefix) => media_type.starts_with(prefix),
             Exclude::Type(wanted) => media_type == wanted,
             Exclude::Extension(wanted) => {
-                filename.as_ref().is_some_and(|name| name.ends_with(wanted))
+                // By any name: what is left alone is left as it is.
+                names.any(|name| name.to_lowercase().ends_with(wanted))
             }
         })
     }
@@ -235,7 +236,7 @@ impl Job for CollectJob<'_> {
     fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault> {
         let collect = self.collect;
         let filename = now.part().filename();
-        if collect.excludes(now.media_type(), filename.as_deref()) {
+        if collect.excludes(now.media_type(), &now.part().names()) {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
         if now.part().is_multipart() {
@@ -472,17 +473,5 @@ fn timestamp(mail: &Mail) -> Timestamp {
         .root()
         .field("date")
         .map(|field| field.decoded());
-    let parsed = date.and_then(|date| jiff::fmt::rfc2822::parse(date.trim()).ok());
-    parsed.map_or_else(Timestamp::default, |zoned| {
-        let time = zoned.datetime();
-        Timestamp {
-            year: u16::try_from(time.year()).unwrap_or(1980),
-            month: time.month().unsigned_abs(),
-            day: time.day().unsigned_abs(),
-            hour: time.hour().unsigned_abs(),
-            minute: time.minute().unsigned_abs(),
-            second: time.second().unsigned_abs(),
-            unix: u64::try_from(zoned.timestamp().as_second()).unwrap_or(0),
-        }
-    })
+    date.and_then(|date| date::read(&date)).unwrap_or_default()
 }

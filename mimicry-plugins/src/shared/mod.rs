@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod collect;
+pub mod date;
 pub mod directory;
 pub mod fields;
 pub mod html;

@@ -122,18 +122,19 @@ impl PluginKind for Pack {
         let Some(part) = mail.message.part(part) else {
             return true;
         };
-        let media_type = part.media_type();
-        media_type.starts_with("message/")
-            || media_type.starts_with("application/pkcs7-")
-            || media_type.starts_with("application/x-pkcs7-")
-            || matches!(
-                media_type,
-                "text/calendar"
-                    | "application/ics"
-                    | "application/pgp-signature"
-                    | "application/pgp-keys"
-                    | "application/pgp-encrypted"
-            )
+        part.media_types().iter().any(|media_type| {
+            media_type.starts_with("message/")
+                || media_type.starts_with("application/pkcs7-")
+                || media_type.starts_with("application/x-pkcs7-")
+                || matches!(
+                    media_type.as_str(),
+                    "text/calendar"
+                        | "application/ics"
+                        | "application/pgp-signature"
+                        | "application/pgp-keys"
+                        | "application/pgp-encrypted"
+                )
+        })
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {

@@ -513,6 +513,7 @@ fn show_decision(mail: &Mail, plugin: &str, decision: &Decision) -> String {
             left,
             beside: _,
             shadow,
+            remarks: _,
         }) => {
             let left: String = left
                 .iter()

@@ -152,7 +152,7 @@ impl Account {
                 name,
                 octets: message.raw().len() as u64,
                 lines: Lines::of(message.raw()),
-                defects: defects(message),
+                defects: defects(message, &facts),
                 bulk: facts.bulk(),
                 signed: facts.signed(),
                 encrypted: facts.encrypted(),
@@ -250,13 +250,14 @@ fn class(
     class
 }
 
-fn defects(message: &Message) -> Vec<&'static str> {
+fn defects(message: &Message, facts: &Facts<'_>) -> Vec<&'static str> {
     let defects = message.defects();
     let mut words = Vec::new();
     for (there, word) in [
         (defects.structure, "structure"),
         (defects.limit, "limit"),
         (defects.cut, "cut"),
+        (facts.names_malformed(), "names"),
     ] {
         if there {
             words.push(word);

@@ -164,6 +164,9 @@ fn describe_defect(defect: &str) -> &'static str {
     match defect {
         "structure" => "broken MIME structure, or one that mail programs read differently",
         "limit" => "a limit was reached; what is beyond it was not looked into",
+        "names" => {
+            "a file name that mail programs read differently, or that cannot be read to its end"
+        }
         _ => "the limit of parts was reached; no part can be added or removed",
     }
 }

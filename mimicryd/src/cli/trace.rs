@@ -341,7 +341,7 @@ impl Course<'_> {
         let nowhere = filters.iter().filter(|filter| {
             !candidates
                 .iter()
-                .any(|part| filter.holds_for_part(&self.facts.part(*part)))
+                .any(|part| rule.holds_for_part(filter, &self.facts.part(*part)))
         });
         let keys: Vec<String> = nowhere.map(|filter| filter.key()).collect();
         if !keys.is_empty() {
@@ -351,7 +351,7 @@ impl Course<'_> {
         let all = |part: &mimicry_core::message::Part<'_>| {
             filters
                 .iter()
-                .all(|filter| filter.holds_for_part(&self.facts.part(*part)))
+                .all(|filter| rule.holds_for_part(filter, &self.facts.part(*part)))
         };
         let taken: Vec<String> = candidates
             .into_iter()

@@ -39,6 +39,10 @@ pub struct PartAccount {
     pub encoding: Option<String>,
     pub disposition: Option<String>,
     pub filename: Option<String>,
+    /// Every name that some mail program could read, and those under which they would be saved where these are others.
+    pub names: Vec<String>,
+    /// What is wrong with the names.
+    pub name_defect: Option<String>,
     /// `signed` or `encrypted`.
     pub sealed: Option<&'static str>,
     /// Was not looked into.
@@ -95,6 +99,8 @@ pub fn parts_after(before: &Message, after: &Message) -> (Vec<PartAccount>, Vec<
 const ROWS: usize = 200;
 /// Widest left column; a row whose left part is wider takes two lines.
 const LEFT: usize = 44;
+/// Most further names of a part in a drawn tree; JSON has them all.
+const NAMES: usize = 6;
 /// Most levels that are indented.
 const LEVELS: usize = 12;
 
@@ -162,6 +168,7 @@ pub fn draw_gone(gone: &[PartAccount], paint: Paint) -> String {
 
 fn account(part: Part<'_>, roles: &Roles) -> PartAccount {
     let leaf = !part.is_multipart();
+    let names = part.names();
     PartAccount {
         section: part.section_text(),
         depth: part.depth(),
@@ -177,6 +184,16 @@ fn account(part: Part<'_>, roles: &Roles) -> PartAccount {
         encoding: leaf.then(|| encoding(part)),
         disposition: part.disposition(),
         filename: part.filename(),
+        names: names
+            .iter()
+            .chain(names.saved())
+            .map(String::from)
+            .collect(),
+        name_defect: match (names.unread(), names.differ()) {
+            (Some(why), _) => Some(format!("cannot be read to the end: {why}")),
+            (None, true) => Some("mail programs read different names".into()),
+            (None, false) => None,
+        },
         sealed: part.seal().map(|seal| match seal {
             Seal::Signed => "signed",
             Seal::Encrypted => "encrypted",
@@ -296,6 +313,16 @@ fn details(part: &PartAccount, paint: Paint) -> String {
     }
     if let Some(name) = &part.filename {
         words.push(format!("\"{}\"", short(name, 40)));
+    }
+    let others = part
+        .names
+        .iter()
+        .filter(|name| part.filename.as_ref() != Some(name));
+    for name in others.take(NAMES) {
+        words.push(format!("or \"{}\"", short(name, 40)));
+    }
+    if let Some(defect) = &part.name_defect {
+        words.push(paint.bold(defect));
     }
     if let Some(sealed) = part.sealed {
         words.push(paint.bold(sealed));

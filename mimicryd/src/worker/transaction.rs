@@ -765,6 +765,11 @@ impl Story {
             relay: class.route.next_hop.to_string(),
             class: format!("{}/{of}", number.saturating_add(1)),
             rules: judged.map_or_else(Vec::new, rule_words),
+            notes: [
+                self.line.notes.clone(),
+                judged.map_or_else(Vec::new, remarks),
+            ]
+            .concat(),
             status,
             reply: reply.to_string(),
             times: Times {
@@ -776,6 +781,23 @@ impl Story {
             ..self.line.clone()
         })
     }
+}
+
+/// What the plan remarked on the parts that rules took: names that readers see differently or that cannot be read.
+fn remarks(judged: &Judged) -> Vec<String> {
+    /// The rest is for explain.
+    const MOST: usize = 4;
+    let rules = judged.settings.policy.rules.iter();
+    let of_rule = rules.zip(&judged.plan.steps).flat_map(|(rule, step)| {
+        let remarks = match step {
+            Decision::Run(run) => run.remarks.as_slice(),
+            _ => &[],
+        };
+        remarks
+            .iter()
+            .map(|remark| format!("{}: {remark}", rule.name))
+    });
+    of_rule.take(MOST).collect()
 }
 
 /// What each rule did, as far as it had to do with the mail.

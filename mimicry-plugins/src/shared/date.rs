@@ -1,0 +1,105 @@
+//! Dates as mail programs read them: RFC 5322 first, and where that fails what is plainly meant.
+//!
+//! A wrong day of the week, an hour of one digit, no zone (taken for UTC), no comma, and the form of asctime (RFC 9110 section 5.6.7).
+//!
+//! Must never: guess a day, month or year that is not written.
+
+use jiff::civil::DateTime;
+use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::tz::{Offset, TimeZone};
+
+use super::bundle::Timestamp;
+
+static PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
+
+const MONTHS: &[&str] = &[
+    "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
+];
+
+/// The wall clock time of a Date header, as its sender saw it.
+pub fn read(text: &str) -> Option<Timestamp> {
+    let text = text.trim();
+    if let Ok(zoned) = PARSER.parse_zoned(text) {
+        return Some(stamp(zoned.datetime(), zoned.timestamp().as_second()));
+    }
+    let (time, offset) = loose(text)?;
+    let zoned = time.to_zoned(TimeZone::fixed(offset)).ok()?;
+    Some(stamp(time, zoned.timestamp().as_second()))
+}
+
+fn stamp(time: DateTime, unix: i64) -> Timestamp {
+    Timestamp {
+        year: u16::try_from(time.year()).unwrap_or(1980),
+        month: time.month().unsigned_abs(),
+        day: time.day().unsigned_abs(),
+        hour: time.hour().unsigned_abs(),
+        minute: time.minute().unsigned_abs(),
+        second: time.second().unsigned_abs(),
+        unix: u64::try_from(unix).unwrap_or(0),
+    }
+}
+
+/// Words in any order that leaves no doubt: a month by its name, a time with colons, a day before the year, a zone with its sign.
+fn loose(text: &str) -> Option<(DateTime, Offset)> {
+    let mut month = None;
+    let mut clock = None;
+    let mut numbers = Vec::new();
+    let mut offset = Offset::UTC;
+    let without_comment = text.split('(').next().unwrap_or_default();
+    let words = without_comment.split(|c: char| c.is_whitespace() || c == ',');
+    let hyphenated = words.flat_map(|word| {
+        let is_date = word.contains('-') && word.starts_with(|c: char| c.is_ascii_digit());
+        word.split(move |c: char| is_date && c == '-')
+    });
+    for word in hyphenated.filter(|word| !word.is_empty()).take(16) {
+        if word.contains(':') {
+            clock = clock.or_else(|| of_clock(word));
+        } else if let Some(zone) = of_zone(word) {
+            offset = zone;
+        } else if let Ok(number) = word.parse::<i16>() {
+            numbers.push(number);
+        } else if let Some(at) = word.get(..3).and_then(|start| {
+            let start = start.to_ascii_lowercase();
+            MONTHS.iter().position(|month| *month == start)
+        }) {
+            month = month.or(i8::try_from(at.saturating_add(1)).ok());
+        }
+    }
+    let [day, year, ..] = numbers.as_slice() else {
+        return None;
+    };
+    // RFC 5322 section 4.3.
+    let year = match *year {
+        year @ 0..50 => year.checked_add(2000)?,
+        year @ 50..1000 => year.checked_add(1900)?,
+        year => year,
+    };
+    let (hour, minute, second) = clock?;
+    let day = i8::try_from(*day).ok()?;
+    let time = DateTime::new(year, month?, day, hour, minute, second.min(59), 0).ok()?;
+    Some((time, offset))
+}
+
+fn of_clock(word: &str) -> Option<(i8, i8, i8)> {
+    let mut numbers = word.split(':').map(|number| number.parse::<i8>().ok());
+    Some((
+        numbers.next()??,
+        numbers.next()??,
+        numbers.next().unwrap_or(Some(0))?,
+    ))
+}
+
+/// `+0200`; names of zones but GMT are of many meanings.
+fn of_zone(word: &str) -> Option<Offset> {
+    let (sign, digits) = match word.as_bytes() {
+        [b'+', ..] => (1, word.get(1..)?),
+        [b'-', ..] => (-1, word.get(1..)?),
+        _ => return None,
+    };
+    if digits.len() != 4 {
+        return None;
+    }
+    let number: i32 = digits.parse().ok()?;
+    let minutes = (number / 100).checked_mul(60)?.checked_add(number % 100)?;
+    Offset::from_seconds(minutes.checked_mul(60)?.checked_mul(sign)?).ok()
+}
