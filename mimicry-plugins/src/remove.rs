@@ -7,6 +7,7 @@
 //! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
 //! not keep.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -183,6 +184,8 @@ impl Plugin for RemovePlugin {
             task,
             taken: BTreeSet::new(),
             left: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            digest: OnceCell::new(),
             names: Names::new(),
         })
     }
@@ -194,6 +197,10 @@ struct RemoveJob<'a> {
     taken: BTreeSet<PartId>,
     /// How many children multiparts still have; only of those that lose some.
     left: BTreeMap<PartId, usize>,
+    /// The root of each multipart/related that was asked for.
+    roots: BTreeMap<PartId, Option<PartId>>,
+    /// Of the mail.
+    digest: OnceCell<String>,
     names: Names,
 }
 
@@ -285,14 +292,25 @@ impl RemoveJob<'_> {
 
     /// A multipart that is the whole mail stays; its children may go. The root of a multipart/related goes only with all that it
     /// refers to.
-    fn may_go(&self, part: Part<'_>) -> bool {
+    fn may_go(&mut self, part: Part<'_>) -> bool {
         if part.is_root() {
             return !part.is_multipart();
         }
-        match is_related_root(part) {
+        match self.is_related_root(part) {
             Some(related) => related.children().all(|child| self.is_taken(child)),
             None => true,
         }
+    }
+
+    /// The multipart/related whose root a part is.
+    fn is_related_root<'p>(&mut self, part: Part<'p>) -> Option<Part<'p>> {
+        let parent = part.parent()?;
+        if parent.media_type() != "multipart/related" {
+            return None;
+        }
+        let find = || related_root(parent).map(|root| root.id());
+        let root = *self.roots.entry(parent.id()).or_insert_with(find);
+        (root == Some(part.id())).then_some(parent)
     }
 
     fn leaves(&mut self, part: Part<'_>, edits: &EditSet<'_>) -> Leaves {
@@ -306,7 +324,7 @@ impl RemoveJob<'_> {
                 .count()
         };
         let left = *self.left.entry(parent.id()).or_insert_with(count);
-        if left <= 1 || is_related_root(part).is_some() {
+        if left <= 1 || self.is_related_root(part).is_some() {
             return Leaves::Note;
         }
         match parent.media_type() {
@@ -366,7 +384,8 @@ impl RemoveJob<'_> {
 
     /// Named by the SHA-256 that the note tells.
     fn put_aside(&self, store: &Store, gone: &Gone<'_>) -> Result<(), Error> {
-        let digest = Digest::of(&self.task.mail.message).to_string();
+        let of_mail = || Digest::of(&self.task.mail.message).to_string();
+        let digest = self.digest.get_or_init(of_mail);
         let key = format!("{digest}-{}", gone.part.section_text());
         let shelf = store.open(&self.task)?;
         if shelf.note_of(&key)?.is_some() {
@@ -375,7 +394,7 @@ impl RemoveJob<'_> {
         let folder = shelf.folder()?;
         let (extension, content) = content(gone.part);
         let name = format!("{}.{extension}", gone.sha256);
-        let json = sidecar::parts(&self.task, &digest, &[gone.part], &|_| name.clone());
+        let json = sidecar::parts(&self.task, digest, &[gone.part], &|_| name.clone());
         let of_mail = format!("{}-{digest}.json", gone.sha256);
         shelf.file(&folder, &of_mail, Compress::No, json.as_bytes())?;
         shelf.file(&folder, &name, Compress::No, &content)?;
@@ -384,14 +403,6 @@ impl RemoveJob<'_> {
         }
         Ok(())
     }
-}
-
-/// The multipart/related whose root a part is.
-fn is_related_root(part: Part<'_>) -> Option<Part<'_>> {
-    let parent = part.parent()?;
-    let is_root = parent.media_type() == "multipart/related"
-        && related_root(parent).is_some_and(|root| root.id() == part.id());
-    is_root.then_some(parent)
 }
 
 /// A note in the place of a part.

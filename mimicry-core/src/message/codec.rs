@@ -193,6 +193,38 @@ fn encode_with(encoding: Encoding, content: &[u8], newline: &[u8], line_ends: Li
     }
 }
 
+/// As [`encode_exact`], onto octets that are there.
+pub fn encode_onto(out: &mut Vec<u8>, encoding: Encoding, content: &[u8], newline: &[u8]) {
+    match encoding {
+        Encoding::SevenBit | Encoding::EightBit | Encoding::Binary | Encoding::Unknown => {
+            out.extend_from_slice(content);
+        }
+        Encoding::Base64 => {
+            write_base64(out, content, 0, LINE_MAX, newline);
+            if !content.is_empty() {
+                out.extend_from_slice(newline);
+            }
+        }
+        Encoding::QuotedPrintable => write_qp(out, content, newline, LineEnds::Exact),
+    }
+}
+
+/// Octets of `content` in an encoding, or somewhat more.
+pub fn encoded_len(encoding: Encoding, content: &[u8]) -> usize {
+    let lines = |octets: usize| octets.saturating_add(octets / 70 * 4).saturating_add(16);
+    match encoding {
+        Encoding::Base64 => lines((content.len() / 3).saturating_add(1).saturating_mul(4)),
+        Encoding::QuotedPrintable => {
+            let coded = |octet: u8, next: u8| {
+                let is_break = (octet == b'\r') & (next != b'\n');
+                u8::from(!(0x20..0x7f).contains(&octet) & (octet != b'\r') & (octet != b'\n') | (octet == b'=') | is_break)
+            };
+            lines(content.len().saturating_add(count(content, coded).saturating_mul(2)))
+        }
+        _ => content.len(),
+    }
+}
+
 /// The encoding under which `content` may stand: `encoding` itself where that is legal, else
 /// quoted-printable, or base64 for what is mostly no ASCII, has a NUL or line ends of several kinds.
 pub fn smallest_legal(encoding: Encoding, content: &[u8]) -> Encoding {

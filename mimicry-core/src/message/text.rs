@@ -13,6 +13,7 @@
 //! in the header goes before it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use thiserror::Error;
@@ -28,8 +29,10 @@ pub struct TextBody<'a> {
     charset: Charset,
     newline: &'static str,
     octets: Cow<'a, [u8]>,
-    /// The text where it is not the octets themselves.
-    converted: Option<String>,
+    /// The octets are the text.
+    is_own: bool,
+    /// The text where it is not the octets themselves, made when it is first asked for: a large one costs memory.
+    converted: OnceCell<String>,
 }
 
 /// A body to put in the place of the old one, with what must change in the header for it.
@@ -95,17 +98,18 @@ impl<'a> TextBody<'a> {
         };
         let octets = codec::decode(encoding, raw)?;
         let charset = charset.resolve(&octets);
-        let converted = match charset.decode(&octets).ok_or(NotEditable::Charset)? {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => Some(text),
-        };
+        let is_own = charset.borrowed(&octets).is_some();
+        if !is_own && !charset.is_text(&octets) {
+            return Err(NotEditable::Charset);
+        }
         Ok(TextBody {
             raw,
             encoding,
             charset,
             newline: if newline == b"\n" { "\n" } else { "\r\n" },
             octets,
-            converted,
+            is_own,
+            converted: OnceCell::new(),
         })
     }
 
@@ -116,11 +120,13 @@ impl<'a> TextBody<'a> {
 
     /// The text, a byte order mark included.
     pub fn text(&self) -> &str {
-        match &self.converted {
-            Some(text) => text,
-            // Where decoding borrowed, the octets are UTF-8.
-            None => std::str::from_utf8(&self.octets).unwrap_or_default(),
+        if self.is_own {
+            return std::str::from_utf8(&self.octets).unwrap_or_default();
         }
+        self.converted.get_or_init(|| {
+            let text = self.charset.decode(&self.octets);
+            text.unwrap_or_default().into_owned()
+        })
     }
 
     /// The charset of the octets; a bare utf-16 label is resolved by the byte order mark.
@@ -143,9 +149,12 @@ impl<'a> TextBody<'a> {
         if !matches!(self.encoding, Encoding::Base64 | Encoding::Binary) {
             return self.newline;
         }
-        let text = self.text();
-        match memchr::memchr(b'\n', text.as_bytes()) {
-            Some(lf) if text.get(..lf).is_some_and(|line| line.ends_with('\r')) => "\r\n",
+        let text = match self.markup_safe() {
+            true => self.octets(),
+            false => self.text().as_bytes(),
+        };
+        match memchr::memchr(b'\n', text) {
+            Some(lf) if text.get(..lf).is_some_and(|line| line.ends_with(b"\r")) => "\r\n",
             Some(_) => "\n",
             None => self.newline,
         }
@@ -197,10 +206,7 @@ impl<'a> TextBody<'a> {
         kept.push_str(text.get(at..).ok_or(NotEditable::Charset)?);
         let octets = codec::without(&self.octets, &octet_ranges);
         let reads_so = octet_ranges.len() == ranges.len()
-            && self
-                .charset
-                .decode(&octets)
-                .is_some_and(|read| read == kept);
+            && self.charset.reads(&[&octets], &[&kept]);
         if !reads_so {
             return self.rewritten(kept);
         }
@@ -225,11 +231,9 @@ impl<'a> TextBody<'a> {
             .octets
             .split_at_checked(at)
             .unwrap_or((&self.octets, &[]));
-        let read = [before, insert, after].concat();
-        let read = self.charset.decode(&read);
-        read.is_some_and(|read| {
-            self.inserted(place, text)
-                .is_ok_and(|wanted| read == wanted)
+        self.around(place).is_ok_and(|(above, below)| {
+            let wanted = [above, text, below];
+            self.charset.reads(&[before, insert, after], &wanted)
         })
     }
 
@@ -275,17 +279,15 @@ impl<'a> TextBody<'a> {
         };
         let at = at.max(self.mark_octets());
         let prefix = self.octets.get(..at).unwrap_or_default();
-        let whole = match self.converted {
-            None => self.text().is_char_boundary(at),
+        let whole = match place {
+            _ if self.is_own => self.text().is_char_boundary(at),
             // An end of the octets is an end of the text; within, the octets before must be text by themselves.
-            Some(_) if at == self.octets.len() => true,
-            Some(_) => match (self.charset.decode(prefix), place) {
-                (None, _) => false,
-                (Some(decoded), Place::Octet(_)) => self.text().starts_with(&*decoded),
-                (Some(decoded), Place::Text(_)) => {
-                    self.text().get(..self.text_place(place)?) == Some(&*decoded)
-                }
-            },
+            _ if at == self.octets.len() => true,
+            Place::Octet(_) => self.charset.is_text(prefix),
+            Place::Text(_) => {
+                let above = self.text().get(..self.text_place(place)?);
+                above.is_some_and(|above| self.charset.reads(&[prefix], &[above]))
+            }
         };
         match (whole, place) {
             (true, _) => Ok(Some(at)),
@@ -304,7 +306,7 @@ impl<'a> TextBody<'a> {
         };
         let at = match place {
             Place::Text(at) => at.min(text.len()),
-            Place::Octet(at) if self.converted.is_none() => at.min(text.len()),
+            Place::Octet(at) if self.is_own => at.min(text.len()),
             Place::Octet(at) if at >= self.octets.len() => text.len(),
             Place::Octet(at) => {
                 let prefix = self
@@ -327,12 +329,11 @@ impl<'a> TextBody<'a> {
 
     /// Octets of the byte order mark.
     fn mark_octets(&self) -> usize {
-        if !self.text().starts_with(BOM) {
-            return 0;
+        let mark = self.charset.encode(BOM.encode_utf8(&mut [0; 4]));
+        match mark {
+            Some(mark) if self.octets.starts_with(&mark) => mark.len(),
+            _ => 0,
         }
-        self.charset
-            .encode(BOM.encode_utf8(&mut [0; 4]))
-            .map_or(0, |mark| mark.len())
     }
 
     fn spliced(&self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
@@ -357,13 +358,15 @@ impl<'a> TextBody<'a> {
 
     /// The whole new text encoded anew in its charset, if that changes nothing of what is kept.
     fn rewritten(&self, text: String) -> Result<NewBody, NotEditable> {
-        let exact = self
-            .charset
-            .encode(self.text())
-            .is_some_and(|octets| octets == *self.octets);
-        Ok(match self.charset.encode(&text) {
-            Some(octets) if exact => self.body(self.charset, octets),
-            _ => self.raised(text),
+        let exact = self.charset.encode(self.text());
+        let exact = exact.is_some_and(|octets| octets == *self.octets);
+        let octets = exact.then(|| self.charset.encode(&text)).flatten();
+        Ok(match octets {
+            Some(octets) => {
+                drop(text);
+                self.body(self.charset, octets)
+            }
+            None => self.raised(text),
         })
     }
 
@@ -378,12 +381,14 @@ impl<'a> TextBody<'a> {
     }
 
     fn inserted(&self, place: Place, insert: &str) -> Result<String, NotEditable> {
-        let at = self.text_place(place)?;
-        let (before, after) = self
-            .text()
-            .split_at_checked(at)
-            .ok_or(NotEditable::Charset)?;
+        let (before, after) = self.around(place)?;
         Ok([before, insert, after].concat())
+    }
+
+    /// The text before the place and the text after it.
+    fn around(&self, place: Place) -> Result<(&str, &str), NotEditable> {
+        let at = self.text_place(place)?;
+        self.text().split_at_checked(at).ok_or(NotEditable::Charset)
     }
 
     fn least_encoding(&self, charset: Charset, content: &[u8]) -> Encoding {
