@@ -202,7 +202,7 @@ pub const RULES: &[(&str, &str)] = &[
     ("header", "header | options.delete = [\"X-*\"] | options.add = { \"X-A\" = \"b\" } | options.insert = { \"X-B\" = \"c\" } | options.replace = { \"X-C\" = \"d\" } | options.prefix_subject = \"[x]\""),
     ("header dkim", "header | options.delete = [\"DKIM-*\"] | options.force = true"),
     ("strip", "header | on_dkim = \"strip\" | options.add = { \"X-A\" = \"b\" }"),
-    ("filters", "header | match.\"header.x-1\" = 'y' | match.\"header.subject\" = 'offer' | match.filename = 'f' | options.add = { \"X-A\" = \"b\" }"),
+    ("filters", "remove | match.\"header.x-1\" = 'y' | match.\"header.subject\" = 'offer' | match.filename = 'f'"),
     ("banner outside", "banner | options.internal_clients = [] | options.text = \"From outside.\" | options.html = \"<p>From outside.</p>\" | options.subject_tag = \"[x]\" | options.header = \"X-External: yes\""),
     ("banner inside", "banner | options.own_domains = [\"example.org\"] | options.text = \"This mail is from outside.\" | options.html = \"<p>This mail is from outside.</p>\""),
     ("all", "header | options.add = { \"X-A\" = \"b\" } ;; disclaim ;; zip ;; banner | options.internal_clients = [] | options.text = \"From outside.\" | options.html = \"<p>From outside.</p>\""),

@@ -160,9 +160,10 @@ impl<'a> TextBody<'a> {
         }
     }
 
-    /// The body with `text` at `place`. Line ends of `text` (CRLF, LF or CR) become those of the body.
+    /// The body with `text` at `place`. Line ends of `text` (CRLF, LF or CR) become those of the body. It takes the body that was
+    /// read, so that what was decoded of it goes before the new one is made.
     pub fn insert(
-        &self,
+        self,
         place: Place,
         text: &str,
         unmappable: Unmappable,
@@ -204,6 +205,9 @@ impl<'a> TextBody<'a> {
             }
         }
         kept.push_str(text.get(at..).ok_or(NotEditable::Charset)?);
+        if self.is_own && (self.encoding.is_identity() || self.is_coded_anew()) {
+            return Ok(self.body(self.charset, kept.into_bytes()));
+        }
         let octets = codec::without(&self.octets, &octet_ranges);
         let reads_so = octet_ranges.len() == ranges.len()
             && self.charset.reads(&[&octets], &[&kept]);
@@ -336,14 +340,18 @@ impl<'a> TextBody<'a> {
         }
     }
 
-    fn spliced(&self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
+    fn spliced(mut self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
+        self.converted = OnceCell::new();
         if self.encoding.is_identity() || self.is_coded_anew() {
             let (before, after) = self
                 .octets
                 .split_at_checked(at)
                 .unwrap_or((&self.octets, &[]));
-            return Ok(self.body(self.charset, [before, insert, after].concat()));
+            let content = [before, insert, after].concat();
+            self.octets = Cow::Borrowed(b"");
+            return Ok(self.body(self.charset, content));
         }
+        self.octets = Cow::Borrowed(b"");
         Ok(NewBody {
             raw: codec::splice(self.encoding, self.raw, at, insert, self.newline.as_bytes())?,
             charset: None,
@@ -777,15 +785,15 @@ mod tests {
     fn places() {
         let body = read("aé漢".as_bytes(), "utf-8", Encoding::EightBit).unwrap();
         for inside in [2, 4, 5] {
-            let got = body.insert(Place::Octet(inside), "x", Unmappable::Raise);
+            let got = body.clone().insert(Place::Octet(inside), "x", Unmappable::Raise);
             assert_eq!(got, Err(NotEditable::Charset), "{inside}");
         }
         let gbk = read(b"\xba\xba\xba\xba", "gbk", Encoding::EightBit).unwrap();
         assert_eq!(
-            gbk.insert(Place::Octet(1), "x", Unmappable::Raise),
+            gbk.clone().insert(Place::Octet(1), "x", Unmappable::Raise),
             Err(NotEditable::Charset)
         );
-        let got = gbk.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = gbk.clone().insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
         assert_eq!(got.raw, b"\xba\xbax\xba\xba");
         let latin = read(b"\x93a\x94", "iso-8859-1", Encoding::EightBit).unwrap();
         let got = latin
@@ -794,7 +802,7 @@ mod tests {
         assert_eq!(got.raw, b"\x93ax\x94");
         // Within a stretch of two-octet characters only encoding the whole anew has a place.
         let jis = read(b"\x1b$B4A4A\x1b(B", "iso-2022-jp", Encoding::SevenBit).unwrap();
-        let got = jis.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = jis.clone().insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
         assert_eq!(got.raw, b"\x1b$B4A\x1b(Bx\x1b$B4A\x1b(B");
         // A needless escape would be lost by that, so the part is raised.
         let odd = read(
@@ -803,12 +811,12 @@ mod tests {
             Encoding::EightBit,
         )
         .unwrap();
-        let got = odd.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = odd.clone().insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
         assert_eq!(
             (got.raw, got.charset.as_deref()),
             ("漢x漢zz".as_bytes().to_vec(), Some("utf-8"))
         );
-        let got = odd.insert(Place::Text(7), "x", Unmappable::Raise).unwrap();
+        let got = odd.clone().insert(Place::Text(7), "x", Unmappable::Raise).unwrap();
         assert_eq!(
             (got.raw, got.charset),
             (b"\x1b$B4A4A\x1b(Bzx\x1b(Bz".to_vec(), None)
@@ -950,7 +958,7 @@ mod tests {
             let octet = written.encode(&content[..at]).unwrap().len();
             let where_to = if by_octet && !label.starts_with("iso-2022") { Place::Octet(octet) } else { Place::Text(at) };
             let unmappable = if entities { Unmappable::Entities } else { Unmappable::Raise };
-            let new = body.insert(where_to, &insert, unmappable).unwrap();
+            let new = body.clone().insert(where_to, &insert, unmappable).unwrap();
 
             let now = new.encoding.unwrap_or(encoding);
             let label_now = new.charset.as_deref().unwrap_or(label);
