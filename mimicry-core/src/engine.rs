@@ -5,7 +5,7 @@
 //!
 //! Slightly longer than 600 lines: plan, jobs and proof of one mail stand together.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -555,11 +555,13 @@ impl<'p> Pass<'p> {
         finish: &Finish,
         edited: &mut Vec<PartId>,
     ) -> Result<(), Fault> {
+        let released: BTreeSet<&PartId> = finish.released.iter().collect();
+        let taken: BTreeSet<&PartId> = finish.taken.iter().collect();
         for part in waiting {
-            if finish.released.contains(part) {
+            if released.contains(part) {
                 continue;
             }
-            if !finish.taken.contains(part) {
+            if !taken.contains(part) {
                 return Err(Fault::Permanent(
                     "a part was taken and not accounted for".into(),
                 ));

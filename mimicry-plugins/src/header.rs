@@ -390,12 +390,13 @@ struct Work<'w, 'm> {
 impl Work<'_, '_> {
     fn delete(&mut self, list: &[Names]) -> Result<(), Fault> {
         let content = self.edits.content(PartId::ROOT)?;
+        let mut seen: BTreeSet<String> = BTreeSet::new();
         let mut names: Vec<String> = Vec::new();
         for raw in content.fields() {
             let name = name_of(&raw);
             let takes =
                 |one: &Names| one.take(&name) && !(one.any_rest && self.is_beyond_wildcards(&name));
-            if !names.contains(&name) && list.iter().any(takes) {
+            if list.iter().any(takes) && seen.insert(name.clone()) {
                 names.push(name);
             }
         }

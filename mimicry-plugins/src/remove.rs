@@ -7,6 +7,7 @@
 //! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
 //! not keep.
 
+use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
@@ -208,6 +209,8 @@ impl Plugin for RemovePlugin {
             task,
             taken: BTreeSet::new(),
             left: BTreeMap::new(),
+            roots: BTreeMap::new(),
+            key: OnceCell::new(),
             names: Names::new(),
         })
     }
@@ -219,6 +222,10 @@ struct RemoveJob<'a> {
     taken: BTreeSet<PartId>,
     /// How many children multiparts still have; only of those that lose some.
     left: BTreeMap<PartId, usize>,
+    /// The root of each multipart/related that was asked for.
+    roots: BTreeMap<PartId, Option<PartId>>,
+    /// Of the mail.
+    key: OnceCell<Key>,
     names: Names,
 }
 
@@ -310,14 +317,25 @@ impl RemoveJob<'_> {
 
     /// A multipart that is the whole mail stays; its children may go. The root of a multipart/related goes only with all that it
     /// refers to.
-    fn may_go(&self, part: Part<'_>) -> bool {
+    fn may_go(&mut self, part: Part<'_>) -> bool {
         if part.is_root() {
             return !part.is_multipart();
         }
-        match is_related_root(part) {
+        match self.is_related_root(part) {
             Some(related) => related.children().all(|child| self.is_taken(child)),
             None => true,
         }
+    }
+
+    /// The multipart/related whose root a part is.
+    fn is_related_root<'p>(&mut self, part: Part<'p>) -> Option<Part<'p>> {
+        let parent = part.parent()?;
+        if parent.media_type() != "multipart/related" {
+            return None;
+        }
+        let find = || related_root(parent).map(|root| root.id());
+        let root = *self.roots.entry(parent.id()).or_insert_with(find);
+        (root == Some(part.id())).then_some(parent)
     }
 
     fn leaves(&mut self, part: Part<'_>, edits: &EditSet<'_>) -> Leaves {
@@ -331,7 +349,7 @@ impl RemoveJob<'_> {
                 .count()
         };
         let left = *self.left.entry(parent.id()).or_insert_with(count);
-        if left <= 1 || is_related_root(part).is_some() {
+        if left <= 1 || self.is_related_root(part).is_some() {
             return Leaves::Note;
         }
         match parent.media_type() {
@@ -394,9 +412,9 @@ impl RemoveJob<'_> {
 
     /// Named by the SHA-256 that the note tells.
     fn put_aside(&self, store: &Store, gone: &Gone<'_>) -> Result<(), Error> {
-        let key = Key::of(self.task.mail);
+        let key = self.key.get_or_init(|| Key::of(self.task.mail));
         let part = format!("{}-{}", key.copy(), section(gone.part));
-        let shelf = store.open(&self.task, &key)?;
+        let shelf = store.open(&self.task, key)?;
         if shelf.note_of(&part)?.is_some() {
             return Ok(());
         }
@@ -414,14 +432,6 @@ impl RemoveJob<'_> {
         }
         Ok(())
     }
-}
-
-/// The multipart/related whose root a part is.
-fn is_related_root(part: Part<'_>) -> Option<Part<'_>> {
-    let parent = part.parent()?;
-    let is_root = parent.media_type() == "multipart/related"
-        && related_root(parent).is_some_and(|root| root.id() == part.id());
-    is_root.then_some(parent)
 }
 
 /// A note in the place of a part.

@@ -121,6 +121,9 @@ pub fn decode(encoding: Encoding, raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed
         _ => raw.len(),
     });
     run(encoding, raw, &mut out).map_err(|_| Malformed)?;
+    if out.capacity() > BUFFER && out.len() < out.capacity() / 4 * 3 {
+        out.shrink_to_fit();
+    }
     Ok(Cow::Owned(out))
 }
 
@@ -192,6 +195,46 @@ fn encode_with(encoding: Encoding, content: &[u8], newline: &[u8], line_ends: Li
             write_qp(&mut out, content, newline, line_ends);
             out
         }
+    }
+}
+
+/// As [`encode_exact`], onto octets that are there.
+pub fn encode_onto(out: &mut Vec<u8>, encoding: Encoding, content: &[u8], newline: &[u8]) {
+    match encoding {
+        Encoding::SevenBit | Encoding::EightBit | Encoding::Binary | Encoding::Unknown => {
+            out.extend_from_slice(content);
+        }
+        Encoding::Base64 => {
+            write_base64(out, content, 0, LINE_MAX, newline);
+            if !content.is_empty() {
+                out.extend_from_slice(newline);
+            }
+        }
+        Encoding::QuotedPrintable => write_qp(out, content, newline, LineEnds::Exact),
+    }
+}
+
+/// Octets of `content` in an encoding, or somewhat more.
+pub fn encoded_len(encoding: Encoding, content: &[u8]) -> usize {
+    let lines = |octets: usize| octets.saturating_add(octets / 70 * 4).saturating_add(16);
+    match encoding {
+        Encoding::Base64 => lines((content.len() / 3).saturating_add(1).saturating_mul(4)),
+        Encoding::QuotedPrintable => {
+            let coded = |octet: u8, next: u8| {
+                let is_break = (octet == b'\r') & (next != b'\n');
+                u8::from(
+                    !(0x20..0x7f).contains(&octet) & (octet != b'\r') & (octet != b'\n')
+                        | (octet == b'=')
+                        | is_break,
+                )
+            };
+            lines(
+                content
+                    .len()
+                    .saturating_add(count(content, coded).saturating_mul(2)),
+            )
+        }
+        _ => content.len(),
     }
 }
 
@@ -324,9 +367,10 @@ pub fn cut(
             }
             Ok(encode_exact(encoding, &wanted, newline))
         }
-        Encoding::Base64 => rewrite_base64(raw, first.start, newline, |_| {
-            wanted.get(first.start..).unwrap_or_default().to_vec()
-        }),
+        Encoding::Base64 => {
+            let rest = wanted.get(first.start..).unwrap_or_default();
+            rewrite_base64(raw, first.start, newline, rest, false)
+        }
         Encoding::Unknown => Err(Malformed),
     }
 }
@@ -868,15 +912,16 @@ fn splice_base64(
     insert: &[u8],
     newline: &[u8],
 ) -> Result<Vec<u8>, Malformed> {
-    rewrite_base64(raw, at, newline, |rest| [insert, rest].concat())
+    rewrite_base64(raw, at, newline, insert, true)
 }
 
-/// Base64 whose content is another one from octet number `at` on; `rest` is given what stands there now.
+/// Base64 whose content is `insert` from octet number `at` on, and behind that what stood there if it `keeps` it.
 fn rewrite_base64(
     raw: &[u8],
     at: usize,
     newline: &[u8],
-    rest: impl FnOnce(&[u8]) -> Vec<u8>,
+    insert: &[u8],
+    keeps: bool,
 ) -> Result<Vec<u8>, Malformed> {
     // The groups before the place stay; the first line tells the width.
     let mut groups = (at / 3).saturating_mul(4);
@@ -903,12 +948,6 @@ fn rewrite_base64(
     let kept = digits.min(groups) / 4 * 3;
     let (before, tail) = raw.split_at_checked(place).unwrap_or((raw, &[]));
     decoded_len(Encoding::Base64, before)?;
-    let content = decode(Encoding::Base64, tail)?;
-    let (head, old) = content
-        .split_at_checked(at.saturating_sub(kept))
-        .unwrap_or((&content, &[]));
-    let content = [head, &rest(old)].concat();
-
     let first = raw
         .iter()
         .position(|b| base64_value(*b) != BLANK)
@@ -919,16 +958,110 @@ fn rewrite_base64(
         _ => LINE_MAX,
     };
     let column = before.len() - memrchr(b'\n', before).map_or(0, |lf| lf + 1);
-    let mut out =
-        Vec::with_capacity(before.len() + content.len() / 3 * 4 + content.len() / 36 + 16);
+    let digits = (tail.len() / 4 * 3 + insert.len()) / 3 * 4 + 8;
+    let mut out = Vec::with_capacity(
+        before.len() + digits + digits / width * newline.len() + newline.len() + 16,
+    );
     out.extend_from_slice(before);
-    write_base64(&mut out, &content, column, width, newline);
+    let mut lines = Lines {
+        out,
+        content: Vec::with_capacity(BUFFER * 2),
+        column,
+        width,
+        newline,
+        ahead: at.saturating_sub(kept),
+        insert: Some(insert),
+        keeps,
+    };
+    run(Encoding::Base64, tail, &mut lines).map_err(|_| Malformed)?;
+    let mut out = lines.finish();
     let last = raw.iter().rposition(|b| base64_value(*b) != BLANK);
     match last.and_then(|last| raw.get(last + 1..)) {
         Some(blanks) => out.extend_from_slice(blanks),
         None => out.extend_from_slice(newline),
     }
     Ok(out)
+}
+
+/// Writes the lines of base64 while its content is decoded, so that this is never there as a whole.
+struct Lines<'a> {
+    out: Vec<u8>,
+    /// What does not fill lines yet.
+    content: Vec<u8>,
+    column: usize,
+    width: usize,
+    newline: &'a [u8],
+    /// Octets to come before those that are inserted.
+    ahead: usize,
+    insert: Option<&'a [u8]>,
+    keeps: bool,
+}
+
+impl Lines<'_> {
+    fn put(&mut self, octets: &[u8]) {
+        for piece in octets.chunks(BUFFER) {
+            self.content.extend_from_slice(piece);
+            if self.content.len() > BUFFER {
+                self.write();
+            }
+        }
+    }
+
+    /// Whole lines, less one: the rest must not be empty, or the last would be ended twice.
+    fn write(&mut self) {
+        let room = self.width.saturating_sub(self.column) / 4 * 3;
+        let line = (self.width / 4).max(1) * 3;
+        let more = self.content.len().saturating_sub(room).saturating_sub(1) / line * line;
+        let (whole, _) = self
+            .content
+            .split_at_checked(room + more)
+            .unwrap_or_default();
+        write_base64(&mut self.out, whole, self.column, self.width, self.newline);
+        let written = whole.len();
+        if written > 0 {
+            self.column = self.width;
+        }
+        self.content.drain(..written);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if let Some(insert) = self.insert.take() {
+            self.put(insert);
+        }
+        write_base64(
+            &mut self.out,
+            &self.content,
+            self.column,
+            self.width,
+            self.newline,
+        );
+        self.out
+    }
+}
+
+impl Sink for Lines<'_> {
+    fn octet(&mut self, octet: u8) -> Result<(), Stop> {
+        self.octets(&[octet])
+    }
+
+    fn octets(&mut self, octets: &[u8]) -> Result<(), Stop> {
+        let mut rest = octets;
+        if let Some(insert) = self.insert {
+            let (before, after) = octets.split_at_checked(self.ahead).unwrap_or((octets, &[]));
+            self.put(before);
+            self.ahead -= before.len();
+            if after.is_empty() {
+                return Ok(());
+            }
+            self.insert = None;
+            self.put(insert);
+            rest = after;
+        }
+        if self.keeps {
+            self.put(rest);
+        }
+        Ok(())
+    }
 }
 
 #[cfg(test)]

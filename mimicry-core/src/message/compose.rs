@@ -115,39 +115,49 @@ impl NewPart {
 /// A boundary that occurs in none of the texts (RFC 2046 section 5.1.1). `=_` cannot occur in quoted-printable or
 /// base64. The same message and `salt` give the same boundary.
 pub fn boundary(message: &Message, salt: u32, others: &[&[u8]]) -> String {
-    let hash = hash_of(message, u64::from(salt));
-    absent(message, others, hash, |hash| {
-        format!("=_mimicry_{salt}_{hash:016x}")
+    boundary_of(tail(message), salt, others)
+}
+
+/// A number that ends no word of the message: whatever boundaries are made of it occur nowhere in the message, which is searched
+/// once for all of them.
+pub fn tail(message: &Message) -> u64 {
+    absent(message.raw(), hash_of(message, 0), |hash| {
+        format!("_{hash:016x}")
     })
+}
+
+/// A boundary of [`tail`] that occurs in none of the other texts.
+pub fn boundary_of(tail: u64, salt: u32, others: &[&[u8]]) -> String {
+    let word = |extra: u64| match extra {
+        0 => format!("=_mimicry_{salt}_{tail:016x}"),
+        _ => format!("=_mimicry_{salt}_{extra}_{tail:016x}"),
+    };
+    let extra = others
+        .iter()
+        .fold(0, |extra, other| absent(other, extra, word));
+    // What one text pushed on may stand in one before.
+    let is_absent = |other: &&[u8]| memmem::find(other, word(extra).as_bytes()).is_none();
+    match others.iter().all(is_absent) {
+        true => word(extra),
+        false => word(absent(&others.concat(), extra, word)),
+    }
 }
 
 /// A Content-ID that occurs nowhere in the message (RFC 2045 section 7), for what `salt` tells from others. The same message
 /// and salt give the same one.
 pub fn content_id(message: &Message, salt: &str) -> String {
     let hash = fnv1a(salt.bytes(), hash_of(message, 0));
-    absent(message, &[], hash, |hash| {
-        format!("{hash:016x}@mimicry.invalid")
-    })
+    let word = |hash: u64| format!("{hash:016x}@mimicry.invalid");
+    word(absent(message.raw(), hash, word))
 }
 
-/// The first of the words for `hash` and the numbers behind it that occurs in none of the texts.
-fn absent(
-    message: &Message,
-    others: &[&[u8]],
-    mut hash: u64,
-    word_of: impl Fn(u64) -> String,
-) -> String {
-    loop {
-        let word = word_of(hash);
-        let finder = memmem::Finder::new(word.as_bytes());
-        if finder.find(message.raw()).is_none()
-            && others.iter().all(|other| finder.find(other).is_none())
-        {
-            return word;
-        }
-        // A message can hold only so many candidates, so this ends.
+/// The first number from `hash` on whose word does not occur in the text.
+fn absent(text: &[u8], mut hash: u64, word_of: impl Fn(u64) -> String) -> u64 {
+    // A text can hold only so many candidates, so this ends.
+    while memmem::find(text, word_of(hash).as_bytes()).is_some() {
         hash = hash.wrapping_add(1);
     }
+    hash
 }
 
 /// Of its first octets: enough to tell messages apart.

@@ -19,9 +19,30 @@ const FOLD_AT: usize = 76;
 
 /// The fields of a header block, in order. Concatenated, their raw slices are the block.
 pub fn fields(block: &[u8]) -> Fields<'_> {
+    fields_from(block, 0)
+}
+
+/// The fields of a block from the one that begins at `start`.
+pub fn fields_from(block: &[u8], start: usize) -> Fields<'_> {
     Fields {
-        rest: block,
-        start: 0,
+        rest: block.get(start..).unwrap_or_default(),
+        start,
+    }
+}
+
+/// How many fields were looked at, in this thread: what an edit costs.
+#[cfg(test)]
+pub(crate) mod looks {
+    use std::cell::Cell;
+
+    thread_local!(static LOOKS: Cell<usize> = const { Cell::new(0) });
+
+    pub(crate) fn count() -> usize {
+        LOOKS.get()
+    }
+
+    pub(super) fn one() {
+        LOOKS.set(LOOKS.get() + 1);
     }
 }
 
@@ -39,6 +60,8 @@ impl<'a> Iterator for Fields<'a> {
         if self.rest.is_empty() {
             return None;
         }
+        #[cfg(test)]
+        looks::one();
         let end = memchr_iter(b'\n', self.rest)
             .map(|lf| lf + 1)
             .find(|&next| !matches!(self.rest.get(next), Some(b' ' | b'\t')))

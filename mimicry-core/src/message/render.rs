@@ -5,6 +5,7 @@
 //!
 //! Must never: normalise, re-fold or re-encode anything. Recursion is bounded by [`super::Limits::MAX_DEPTH`].
 
+use super::codec;
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
@@ -18,7 +19,7 @@ pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
         edits,
         touched: edits.marks(),
         newline: message.newline().as_bytes(),
-        out: Vec::with_capacity(message.raw().len().saturating_add(4096)),
+        out: Vec::with_capacity(edits.octets_due()),
         tail: Tail::Body,
     };
     renderer.entity(message.root());
@@ -156,14 +157,20 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 let new_body = edit
                     .and_then(|edit| edit.body.as_deref())
                     .map(Vec::as_slice);
+                let coded = edit.and_then(|edit| edit.coded);
+                let is_new = new_body.is_some() || coded.is_some();
                 let body = new_body.unwrap_or(part.body());
-                let adds_blank =
-                    blank.is_empty() && (new_body.is_some() || apart && !body.is_empty());
+                let adds_blank = blank.is_empty() && (is_new || apart && !body.is_empty());
                 if adds_blank {
                     self.end_line(0);
                     self.out.extend_from_slice(self.newline);
                 }
-                self.out.extend_from_slice(body);
+                match coded {
+                    Some(encoding) => {
+                        codec::encode_onto(&mut self.out, encoding, body, self.newline)
+                    }
+                    None => self.out.extend_from_slice(body),
+                }
                 self.tail = match (body.is_empty(), blank.is_empty() && !adds_blank) {
                     (false, _) => Tail::Body,
                     (true, true) => Tail::Header,

@@ -13,12 +13,14 @@
 use thiserror::Error;
 
 use super::charset::Charset;
-use super::codec::{Encoding, decode, encode_exact, smallest_legal};
+use super::codec::{Encoding, encoded_len, smallest_legal};
 use super::edit::EditSet;
 use super::render::render;
-use super::text::NewBody;
 use super::verify::verify;
 use super::{Limits, Message, Part};
+
+/// Octets of a text from which it is not left legible at any price.
+const LARGE: usize = 1 << 20;
 
 /// Why a message cannot be made 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -91,22 +93,16 @@ fn encode_body(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
             .charset()
             .and_then(|label| Charset::for_label(label.as_bytes()))
             .is_none_or(|charset| charset.has_octet_lines());
-    let encoding = match has_lines {
+    let mut encoding = match has_lines {
         true => smallest_legal(Encoding::SevenBit, body, newline),
         false => Encoding::Base64,
     };
-    let raw = encode_exact(encoding, body, newline);
-    // The proof knows what was planned; that the plan says the same thing is proved here.
-    if !decode(encoding, &raw).is_ok_and(|content| *content == *body) {
-        return Err(Unfit::Broken);
+    // Of a large text the shorter one: it is in memory three times over.
+    if body.len() > LARGE && encoded_len(encoding, body) > encoded_len(Encoding::Base64, body) {
+        encoding = Encoding::Base64;
     }
-    let new = NewBody {
-        raw,
-        charset: new_charset(part).map(str::to_string),
-        encoding: Some(encoding),
-    };
     edits
-        .replace_body(part.id(), new)
+        .code_body(part.id(), new_charset(part), encoding)
         .map_err(|_| Unfit::Broken)
 }
 

@@ -13,6 +13,7 @@
 //! in the header goes before it.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::ops::Range;
 
 use thiserror::Error;
@@ -29,8 +30,10 @@ pub struct TextBody<'a> {
     charset: Charset,
     newline: &'static str,
     octets: Cow<'a, [u8]>,
-    /// The text where it is not the octets themselves.
-    converted: Option<String>,
+    /// The octets are the text.
+    is_own: bool,
+    /// The text where it is not the octets themselves, made when it is first asked for: a large one costs memory.
+    converted: OnceCell<String>,
 }
 
 /// A body to put in the place of the old one, with what must change in the header for it.
@@ -96,17 +99,18 @@ impl<'a> TextBody<'a> {
         };
         let octets = codec::decode(encoding, raw)?;
         let charset = charset.resolve(&octets);
-        let converted = match charset.decode(&octets).ok_or(NotEditable::Charset)? {
-            Cow::Borrowed(_) => None,
-            Cow::Owned(text) => Some(text),
-        };
+        let is_own = charset.borrowed(&octets).is_some();
+        if !is_own && !charset.is_text(&octets) {
+            return Err(NotEditable::Charset);
+        }
         Ok(TextBody {
             raw,
             encoding,
             charset,
             newline: if newline == b"\n" { "\n" } else { "\r\n" },
             octets,
-            converted,
+            is_own,
+            converted: OnceCell::new(),
         })
     }
 
@@ -117,11 +121,13 @@ impl<'a> TextBody<'a> {
 
     /// The text, a byte order mark included.
     pub fn text(&self) -> &str {
-        match &self.converted {
-            Some(text) => text,
-            // Where decoding borrowed, the octets are UTF-8.
-            None => std::str::from_utf8(&self.octets).unwrap_or_default(),
+        if self.is_own {
+            return std::str::from_utf8(&self.octets).unwrap_or_default();
         }
+        self.converted.get_or_init(|| {
+            let text = self.charset.decode(&self.octets);
+            text.unwrap_or_default().into_owned()
+        })
     }
 
     /// The charset of the octets; a bare utf-16 label is resolved by the byte order mark.
@@ -144,17 +150,21 @@ impl<'a> TextBody<'a> {
         if !matches!(self.encoding, Encoding::Base64 | Encoding::Binary) {
             return self.newline;
         }
-        let text = self.text();
-        match memchr::memchr(b'\n', text.as_bytes()) {
-            Some(lf) if text.get(..lf).is_some_and(|line| line.ends_with('\r')) => "\r\n",
+        let text = match self.markup_safe() {
+            true => self.octets(),
+            false => self.text().as_bytes(),
+        };
+        match memchr::memchr(b'\n', text) {
+            Some(lf) if text.get(..lf).is_some_and(|line| line.ends_with(b"\r")) => "\r\n",
             Some(_) => "\n",
             None => self.newline,
         }
     }
 
-    /// The body with `text` at `place`. Line ends of `text` (CRLF, LF or CR) become those of the body.
+    /// The body with `text` at `place`. Line ends of `text` (CRLF, LF or CR) become those of the body. It takes the body that was
+    /// read, so that what was decoded of it goes before the new one is made.
     pub fn insert(
-        &self,
+        self,
         place: Place,
         text: &str,
         unmappable: Unmappable,
@@ -196,12 +206,12 @@ impl<'a> TextBody<'a> {
             }
         }
         kept.push_str(text.get(at..).ok_or(NotEditable::Charset)?);
+        if self.is_own && (self.encoding.is_identity() || self.is_coded_anew()) {
+            return Ok(self.body(self.charset, kept.into_bytes()));
+        }
         let octets = codec::without(&self.octets, &octet_ranges);
-        let reads_so = octet_ranges.len() == ranges.len()
-            && self
-                .charset
-                .decode(&octets)
-                .is_some_and(|read| read == kept);
+        let reads_so =
+            octet_ranges.len() == ranges.len() && self.charset.reads(&[&octets], &[&kept]);
         if !reads_so {
             return self.rewritten(kept);
         }
@@ -222,11 +232,9 @@ impl<'a> TextBody<'a> {
             .octets
             .split_at_checked(at)
             .unwrap_or((&self.octets, &[]));
-        let read = [before, insert, after].concat();
-        let read = self.charset.decode(&read);
-        read.is_some_and(|read| {
-            self.inserted(place, text)
-                .is_ok_and(|wanted| read == wanted)
+        self.around(place).is_ok_and(|(above, below)| {
+            let wanted = [above, text, below];
+            self.charset.reads(&[before, insert, after], &wanted)
         })
     }
 
@@ -272,17 +280,15 @@ impl<'a> TextBody<'a> {
         };
         let at = at.max(self.mark_octets());
         let prefix = self.octets.get(..at).unwrap_or_default();
-        let whole = match self.converted {
-            None => self.text().is_char_boundary(at),
+        let whole = match place {
+            _ if self.is_own => self.text().is_char_boundary(at),
             // An end of the octets is an end of the text; within, the octets before must be text by themselves.
-            Some(_) if at == self.octets.len() => true,
-            Some(_) => match (self.charset.decode(prefix), place) {
-                (None, _) => false,
-                (Some(decoded), Place::Octet(_)) => self.text().starts_with(&*decoded),
-                (Some(decoded), Place::Text(_)) => {
-                    self.text().get(..self.text_place(place)?) == Some(&*decoded)
-                }
-            },
+            _ if at == self.octets.len() => true,
+            Place::Octet(_) => self.charset.is_text(prefix),
+            Place::Text(_) => {
+                let above = self.text().get(..self.text_place(place)?);
+                above.is_some_and(|above| self.charset.reads(&[prefix], &[above]))
+            }
         };
         match (whole, place) {
             (true, _) => Ok(Some(at)),
@@ -301,7 +307,7 @@ impl<'a> TextBody<'a> {
         };
         let at = match place {
             Place::Text(at) => at.min(text.len()),
-            Place::Octet(at) if self.converted.is_none() => at.min(text.len()),
+            Place::Octet(at) if self.is_own => at.min(text.len()),
             Place::Octet(at) if at >= self.octets.len() => text.len(),
             Place::Octet(at) => {
                 let prefix = self
@@ -324,22 +330,25 @@ impl<'a> TextBody<'a> {
 
     /// Octets of the byte order mark.
     fn mark_octets(&self) -> usize {
-        if !self.text().starts_with(BOM) {
-            return 0;
+        let mark = self.charset.encode(BOM.encode_utf8(&mut [0; 4]));
+        match mark {
+            Some(mark) if self.octets.starts_with(&mark) => mark.len(),
+            _ => 0,
         }
-        self.charset
-            .encode(BOM.encode_utf8(&mut [0; 4]))
-            .map_or(0, |mark| mark.len())
     }
 
-    fn spliced(&self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
+    fn spliced(mut self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
+        self.converted = OnceCell::new();
         if self.encoding.is_identity() || self.is_coded_anew() {
             let (before, after) = self
                 .octets
                 .split_at_checked(at)
                 .unwrap_or((&self.octets, &[]));
-            return Ok(self.body(self.charset, [before, insert, after].concat()));
+            let content = [before, insert, after].concat();
+            self.octets = Cow::Borrowed(b"");
+            return Ok(self.body(self.charset, content));
         }
+        self.octets = Cow::Borrowed(b"");
         let newline = self.newline.as_bytes();
         self.coded(codec::splice(self.encoding, self.raw, at, insert, newline)?)
     }
@@ -370,13 +379,15 @@ impl<'a> TextBody<'a> {
 
     /// The whole new text encoded anew in its charset, if that changes nothing of what is kept.
     fn rewritten(&self, text: String) -> Result<NewBody, NotEditable> {
-        let exact = self
-            .charset
-            .encode(self.text())
-            .is_some_and(|octets| octets == *self.octets);
-        Ok(match self.charset.encode(&text) {
-            Some(octets) if exact => self.body(self.charset, octets),
-            _ => self.raised(text),
+        let exact = self.charset.encode(self.text());
+        let exact = exact.is_some_and(|octets| octets == *self.octets);
+        let octets = exact.then(|| self.charset.encode(&text)).flatten();
+        Ok(match octets {
+            Some(octets) => {
+                drop(text);
+                self.body(self.charset, octets)
+            }
+            None => self.raised(text),
         })
     }
 
@@ -391,12 +402,14 @@ impl<'a> TextBody<'a> {
     }
 
     fn inserted(&self, place: Place, insert: &str) -> Result<String, NotEditable> {
-        let at = self.text_place(place)?;
-        let (before, after) = self
-            .text()
-            .split_at_checked(at)
-            .ok_or(NotEditable::Charset)?;
+        let (before, after) = self.around(place)?;
         Ok([before, insert, after].concat())
+    }
+
+    /// The text before the place and the text after it.
+    fn around(&self, place: Place) -> Result<(&str, &str), NotEditable> {
+        let at = self.text_place(place)?;
+        self.text().split_at_checked(at).ok_or(NotEditable::Charset)
     }
 
     fn least_encoding(&self, charset: Charset, content: &[u8]) -> Encoding {
@@ -813,15 +826,20 @@ mod tests {
     fn places() {
         let body = read("aé漢".as_bytes(), "utf-8", Encoding::EightBit).unwrap();
         for inside in [2, 4, 5] {
-            let got = body.insert(Place::Octet(inside), "x", Unmappable::Raise);
+            let got = body
+                .clone()
+                .insert(Place::Octet(inside), "x", Unmappable::Raise);
             assert_eq!(got, Err(NotEditable::Charset), "{inside}");
         }
         let gbk = read(b"\xba\xba\xba\xba", "gbk", Encoding::EightBit).unwrap();
         assert_eq!(
-            gbk.insert(Place::Octet(1), "x", Unmappable::Raise),
+            gbk.clone().insert(Place::Octet(1), "x", Unmappable::Raise),
             Err(NotEditable::Charset)
         );
-        let got = gbk.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = gbk
+            .clone()
+            .insert(Place::Text(3), "x", Unmappable::Raise)
+            .unwrap();
         assert_eq!(got.raw, b"\xba\xbax\xba\xba");
         let latin = read(b"\x93a\x94", "iso-8859-1", Encoding::EightBit).unwrap();
         let got = latin
@@ -830,7 +848,10 @@ mod tests {
         assert_eq!(got.raw, b"\x93ax\x94");
         // Within a stretch of two-octet characters only encoding the whole anew has a place.
         let jis = read(b"\x1b$B4A4A\x1b(B", "iso-2022-jp", Encoding::SevenBit).unwrap();
-        let got = jis.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = jis
+            .clone()
+            .insert(Place::Text(3), "x", Unmappable::Raise)
+            .unwrap();
         assert_eq!(got.raw, b"\x1b$B4A\x1b(Bx\x1b$B4A\x1b(B");
         // A needless escape would be lost by that, so the part is raised.
         let odd = read(
@@ -839,12 +860,18 @@ mod tests {
             Encoding::EightBit,
         )
         .unwrap();
-        let got = odd.insert(Place::Text(3), "x", Unmappable::Raise).unwrap();
+        let got = odd
+            .clone()
+            .insert(Place::Text(3), "x", Unmappable::Raise)
+            .unwrap();
         assert_eq!(
             (got.raw, got.charset.as_deref()),
             ("漢x漢zz".as_bytes().to_vec(), Some("utf-8"))
         );
-        let got = odd.insert(Place::Text(7), "x", Unmappable::Raise).unwrap();
+        let got = odd
+            .clone()
+            .insert(Place::Text(7), "x", Unmappable::Raise)
+            .unwrap();
         assert_eq!(
             (got.raw, got.charset),
             (b"\x1b$B4A4A\x1b(Bzx\x1b(Bz".to_vec(), None)
@@ -986,7 +1013,7 @@ mod tests {
             let octet = written.encode(&content[..at]).unwrap().len();
             let where_to = if by_octet && !label.starts_with("iso-2022") { Place::Octet(octet) } else { Place::Text(at) };
             let unmappable = if entities { Unmappable::Entities } else { Unmappable::Raise };
-            let new = body.insert(where_to, &insert, unmappable).unwrap();
+            let new = body.clone().insert(where_to, &insert, unmappable).unwrap();
 
             let now = new.encoding.unwrap_or(encoding);
             let label_now = new.charset.as_deref().unwrap_or(label);

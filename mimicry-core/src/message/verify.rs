@@ -16,13 +16,13 @@
 
 use std::io;
 
+use super::charset::{Charset, Reader};
 use super::codec::{self, Encoding};
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
 use super::lines::lone;
 use super::part::Tail;
-use super::text::TextBody;
 use super::{Kind, Limits, Message, Newline, Part};
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
@@ -203,6 +203,23 @@ impl<'e, 'm> Proof<'e, 'm> {
                     same(old, new.body() == body, "the body is not as planned")?;
                     let lines_were_clean = lines_are_clean(old.body(), old.message().newline());
                     made_well(old, new, lines_were_clean)
+                }
+                None if edit.is_some_and(|edit| edit.coded.is_some()) => {
+                    let coded = edit.and_then(|edit| edit.coded);
+                    same(
+                        old,
+                        coded == Some(new.encoding()),
+                        "the coding is not as planned",
+                    )?;
+                    // It decodes to the octets that came, which proves more than a copy of what was planned.
+                    let mut rest = Expected(old.body());
+                    let is_same = codec::decode_into(new.encoding(), new.body(), &mut rest);
+                    same(
+                        old,
+                        is_same.is_ok() && rest.0.is_empty(),
+                        "a coded body is another one",
+                    )?;
+                    made_well(old, new, true)
                 }
                 None => {
                     same(old, new.body() == old.body(), "a body changed")?;
@@ -484,7 +501,7 @@ fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
 /// Does a leaf that had no blank line get one: before a new body, and before an old one when a header or delimiter now
 /// stands `apart` from it.
 fn adds_blank(old: Part<'_>, edit: Option<&PartEdit>, apart: bool) -> bool {
-    let has_new_body = edit.is_some_and(|edit| edit.body.is_some());
+    let has_new_body = edit.is_some_and(|edit| edit.body.is_some() || edit.coded.is_some());
     let had_blank = !blank_line(old).is_empty();
     !old.is_multipart() && !had_blank && (has_new_body || apart && !old.body().is_empty())
 }
@@ -626,18 +643,15 @@ fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatc
         )?;
     }
     if part.media_type().starts_with("text/") {
-        let charset = part.charset();
-        let is_text = match charset.as_deref() {
-            // Most of what is made; without a second copy of a large text.
-            Some("utf-8") => {
-                let mut reader = Utf8Reader::default();
-                codec::decode_into(encoding, body, &mut reader).is_ok() && reader.carried.is_empty()
-            }
-            label => {
-                let newline = part.message().newline().as_bytes();
-                TextBody::read(body, label.map(str::as_bytes), encoding, newline).is_ok()
-            }
+        let charset = match part.charset() {
+            Some(label) => Charset::for_label(label.as_bytes()),
+            None => Some(Charset::US_ASCII),
         };
+        // Without a second copy of a large text.
+        let is_text = charset.is_some_and(|charset| {
+            let mut check = TextCheck(charset.reader());
+            codec::decode_into(encoding, body, &mut check).is_ok() && check.0.finish(&mut |_| {})
+        });
         return same(place, is_text, "the new body is not text of its charset");
     }
     same(
@@ -647,36 +661,32 @@ fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatc
     )
 }
 
-/// Takes octets in pieces and refuses what is no UTF-8.
-#[derive(Default)]
-struct Utf8Reader {
-    /// The beginning of a character whose end is in the next piece.
-    carried: Vec<u8>,
+/// Takes octets in pieces and refuses what is not the next of these.
+struct Expected<'o>(&'o [u8]);
+
+impl io::Write for Expected<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0 = self
+            .0
+            .strip_prefix(octets)
+            .ok_or(io::ErrorKind::InvalidData)?;
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-impl io::Write for Utf8Reader {
+/// Takes octets in pieces and refuses what is no text.
+struct TextCheck(Reader);
+
+impl io::Write for TextCheck {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        let mut rest = octets;
-        while !self.carried.is_empty()
-            && let Some((first, tail)) = rest.split_first()
-        {
-            self.carried.push(*first);
-            rest = tail;
-            match std::str::from_utf8(&self.carried) {
-                Ok(_) => self.carried.clear(),
-                Err(error) if error.error_len().is_none() => {}
-                Err(_) => return Err(io::ErrorKind::InvalidData.into()),
-            }
+        match self.0.push(octets, &mut |_| {}) {
+            true => Ok(octets.len()),
+            false => Err(io::ErrorKind::InvalidData.into()),
         }
-        match std::str::from_utf8(rest) {
-            Ok(_) => {}
-            Err(error) if error.error_len().is_none() => {
-                self.carried
-                    .extend_from_slice(rest.get(error.valid_up_to()..).unwrap_or_default());
-            }
-            Err(_) => return Err(io::ErrorKind::InvalidData.into()),
-        }
-        Ok(octets.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -867,12 +877,12 @@ mod tests {
             (b"\xc3(", false),
         ] {
             for size in 1..=octets.len().max(1) {
-                let mut reader = Utf8Reader::default();
+                let mut check = TextCheck(Charset::UTF_8.reader());
                 let taken = octets
                     .chunks(size)
-                    .try_for_each(|piece| reader.write_all(piece));
+                    .try_for_each(|piece| check.write_all(piece));
                 assert_eq!(
-                    taken.is_ok() && reader.carried.is_empty(),
+                    taken.is_ok() && check.0.finish(&mut |_| {}),
                     is_text,
                     "{octets:?} by {size}"
                 );

@@ -3,6 +3,7 @@
 //! Pure: the same policy and mail give the same plan, and nothing is changed by making it. Filters judge the mail as
 //! it came; what an edit does to later rules (a part that is gone) is the engine's business.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::facts::{Facts, PartFacts};
@@ -139,7 +140,7 @@ pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) ->
         facts,
         recipients: &recipients,
         steps: Vec::with_capacity(policy.rules.len()),
-        kept: Vec::new(),
+        kept: BTreeSet::new(),
         ended_by: None,
     };
     for (index, rule) in policy.rules.iter().enumerate() {
@@ -154,7 +155,7 @@ struct Walk<'w> {
     recipients: &'w [usize],
     steps: Vec<Decision>,
     /// Parts that a keep rule protects.
-    kept: Vec<PartId>,
+    kept: BTreeSet<PartId>,
     ended_by: Option<usize>,
 }
 
@@ -298,20 +299,28 @@ impl Walk<'_> {
     /// What a keep rule closes: the parts, those below them, and every multipart around them, which may not leave
     /// whole with a kept part in it.
     fn closed_by(&self, parts: &[Part<'_>], subtree: bool) -> Vec<PartId> {
-        let is_closed = |part: &Part<'_>| {
-            parts.iter().any(|kept| {
-                part.id() == kept.id()
-                    || (subtree && part.is_within(kept.id()))
-                    || (part.is_multipart() && kept.is_within(part.id()))
-            })
-        };
-        self.facts
-            .mail()
-            .message
-            .parts()
-            .filter(is_closed)
-            .map(Part::id)
-            .collect()
+        let mut closed: BTreeSet<PartId> = BTreeSet::new();
+        let mut roots: BTreeSet<PartId> = BTreeSet::new();
+        for kept in parts {
+            roots.insert(kept.id());
+            for above in kept.ancestors() {
+                if !closed.insert(above.id()) {
+                    break; // Those above it are closed, too.
+                }
+            }
+        }
+        // A part stands behind its parent.
+        for part in self.facts.mail().message.parts() {
+            let is_below = subtree
+                && part
+                    .parent()
+                    .is_some_and(|above| roots.contains(&above.id()));
+            if is_below {
+                roots.insert(part.id());
+            }
+        }
+        closed.extend(roots);
+        closed.into_iter().collect()
     }
 
     /// Decides on an editing rule that matched.
@@ -347,7 +356,8 @@ impl Walk<'_> {
                     .take_while(|part| part.seal().is_some())
                     .last();
                 let root = highest.unwrap_or(part).id();
-                if !run.beside.contains(&root) {
+                // In document order those of one root stand together.
+                if run.beside.last() != Some(&root) {
                     run.beside.push(root);
                 }
             }

@@ -19,7 +19,7 @@
 
 use std::borrow::Cow;
 
-use html5gum::{DefaultEmitter, Token as Gum, Tokenizer};
+use html5gum::{Token as Gum, Tokenizer};
 use memchr::{memchr, memchr2, memmem};
 
 /// Which end of the text ours goes to.
@@ -206,25 +206,105 @@ pub fn from_text(text: &str) -> String {
 /// Linear in time.
 #[must_use]
 pub fn to_text(html: &str) -> String {
-    let mut emitter = DefaultEmitter::default();
-    emitter.naively_switch_states(true);
+    let mut out = String::new();
+    text_in_pieces(html, &mut |piece| out.push_str(piece));
+    out
+}
+
+/// As [`to_text`], piece by piece, so that the text of a large page is never held as a whole.
+pub fn text_in_pieces(html: &str, out: &mut dyn FnMut(&str)) {
+    let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut writer = TextWriter::default();
-    for token in Tokenizer::new_with_emitter(html, emitter).flatten() {
-        match token {
-            Gum::StartTag(tag) => {
-                let attribute = |name: &[u8]| {
-                    tag.attributes
-                        .get(name)
-                        .map(|value| String::from_utf8_lossy(value).into_owned())
+    // Of the tag before: what is in an element without markup is text with entities or without.
+    let mut raw_tag = Tag::Other;
+    while let Some(token) = scan.next() {
+        let slice = html.get(token.start..token.end).unwrap_or_default();
+        match token.event {
+            Event::Start(tag) => {
+                raw_tag = tag;
+                let name = lower_name(scan.slice(token));
+                let attribute = |wanted: &[u8]| {
+                    let mut all = scan.attributes_of(token);
+                    let (_, value) = all.find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+                    Some(attribute_value(value))
                 };
-                writer.start(&tag.name, attribute);
+                writer.start(&name, attribute);
             }
-            Gum::EndTag(tag) => writer.end(&tag.name),
-            Gum::String(text) => writer.text(&String::from_utf8_lossy(&text)),
-            Gum::Comment(_) | Gum::Doctype(_) | Gum::Error(_) => {}
+            Event::End(_) => writer.end(&lower_name(scan.slice(token))),
+            Event::Text | Event::Cdata => writer.encoded(slice, out),
+            Event::Raw | Event::Open(NoPlace::RawText) => match raw_tag {
+                Tag::Title | Tag::Textarea => writer.encoded(slice, out),
+                _ => writer.raw(slice, out),
+            },
+            Event::Open(NoPlace::Tag) if matches!(slice, "<" | "</") => writer.text(slice),
+            Event::Comment | Event::Doctype | Event::Open(_) => {}
+        }
+        writer.drain(out);
+    }
+    writer.finish(out);
+}
+
+/// The name in a tag, in lower case; empty where it is longer than any that matters.
+fn lower_name(tag: &[u8]) -> Vec<u8> {
+    let name = name_of(tag);
+    match name.len() {
+        0..=16 => name.to_ascii_lowercase(),
+        _ => Vec::new(),
+    }
+}
+
+/// The value of an attribute, its entities decoded by the rules for attributes. What is too long for any use is cut.
+fn attribute_value(raw: &[u8]) -> String {
+    let raw = String::from_utf8_lossy(raw.get(..ATTRIBUTE_REACH).unwrap_or(raw));
+    if !raw.contains('&') {
+        return raw.into_owned();
+    }
+    let quote = if raw.contains('"') { '\'' } else { '"' };
+    let tag = format!("<a x={quote}{raw}{quote}>");
+    for token in Tokenizer::new(&tag).flatten() {
+        if let Gum::StartTag(tag) = token
+            && let Some(value) = tag.attributes.get(&b"x"[..])
+        {
+            return String::from_utf8_lossy(value).into_owned();
         }
     }
-    writer.finish()
+    String::new()
+}
+
+/// A text with its entities decoded.
+pub(super) fn decoded(text: &str) -> Cow<'_, str> {
+    if !text.contains('&') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    for token in Tokenizer::new(text).flatten() {
+        if let Gum::String(text) = token {
+            out.push_str(&String::from_utf8_lossy(&text));
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Pieces of a text of at most [`PIECE`] octets; none ends within an entity that a reader would know.
+fn pieces(text: &str) -> impl Iterator<Item = &str> {
+    let mut rest = text;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let mut end = rest.floor_char_boundary(PIECE);
+        if end < rest.len() {
+            let tail = rest.floor_char_boundary(end.saturating_sub(ENTITY));
+            if let Some(at) = rest.get(tail..end).and_then(|tail| tail.rfind('&')) {
+                end = tail.saturating_add(at);
+            }
+        }
+        let (piece, behind) = rest
+            .split_at_checked(end)
+            .filter(|(piece, _)| !piece.is_empty())?;
+        rest = behind;
+        Some(piece)
+    })
 }
 
 /// `text` safe as HTML text and in a quoted attribute value.
@@ -1093,10 +1173,22 @@ impl<'a> Scan<'a> {
     }
 }
 
+/// Octets of a text that are decoded at a time, and held before they are given away.
+const PIECE: usize = 16 * 1024;
+/// Octets of an entity.
+const ENTITY: usize = 64;
+/// Octets of an attribute's value.
+const ATTRIBUTE_REACH: usize = 64 * 1024;
+/// Octets of the text of a link that may be its address.
+const LINK_REACH: usize = 4 * 1024;
+
 /// Builds the text variant token by token.
 #[derive(Default)]
 struct TextWriter {
+    /// What was not given away yet.
     out: String,
+    /// Something was; it ended in no white space.
+    given: bool,
     /// Line ends due before the next character.
     breaks: usize,
     /// A blank is due before the next character of the same line.
@@ -1107,11 +1199,59 @@ struct TextWriter {
     dropped: usize,
     /// One entry per open list: the number of the next item, none for bullets.
     lists: Vec<Option<u32>>,
-    /// The target of the open link and where its text starts.
-    link: Option<(String, usize)>,
+    /// The target of the open link and where its text starts; `None` = it is longer than any address.
+    link: Option<(String, Option<usize>)>,
 }
 
 impl TextWriter {
+    fn encoded(&mut self, text: &str, out: &mut dyn FnMut(&str)) {
+        for piece in pieces(text) {
+            self.text(&decoded(piece));
+            self.drain(out);
+        }
+    }
+
+    fn raw(&mut self, text: &str, out: &mut dyn FnMut(&str)) {
+        for piece in pieces(text) {
+            self.text(piece);
+            self.drain(out);
+        }
+    }
+
+    /// Gives away what cannot change any more.
+    fn drain(&mut self, out: &mut dyn FnMut(&str)) {
+        if self.out.len() < PIECE {
+            return;
+        }
+        let mut end = self.out.trim_end().len();
+        if let Some((_, start)) = &mut self.link {
+            match *start {
+                Some(from) if self.out.len().saturating_sub(from) <= LINK_REACH => {
+                    end = end.min(from)
+                }
+                _ => *start = None,
+            }
+        }
+        self.give(end, out);
+    }
+
+    fn give(&mut self, end: usize, out: &mut dyn FnMut(&str)) {
+        let Some(text) = self.out.get(..end).filter(|text| !text.is_empty()) else {
+            return;
+        };
+        out(text);
+        self.given = true;
+        self.out.drain(..end);
+        if let Some((_, Some(start))) = &mut self.link {
+            *start = start.saturating_sub(end);
+        }
+    }
+
+    /// Nothing has been written.
+    fn is_at_start(&self) -> bool {
+        !self.given && self.out.is_empty()
+    }
+
     fn start(&mut self, name: &[u8], attribute: impl Fn(&[u8]) -> Option<String>) {
         match name {
             b"script" | b"style" | b"title" | b"template" | b"iframe" => {
@@ -1149,7 +1289,7 @@ impl TextWriter {
             b"a" => {
                 self.end_link();
                 if let Some(href) = attribute(b"href") {
-                    self.link = Some((href.trim().to_owned(), self.out.len()));
+                    self.link = Some((href.trim().to_owned(), Some(self.out.len())));
                 }
             }
             b"img" => {
@@ -1245,11 +1385,11 @@ impl TextWriter {
     fn flush(&mut self) {
         if self.breaks > 0 {
             self.trim_line();
-            if !self.out.is_empty() {
+            if !self.is_at_start() {
                 self.out
                     .extend(std::iter::repeat_n('\n', self.breaks.min(2)));
             }
-        } else if self.blank && !self.out.is_empty() && !self.out.ends_with([' ', '\n']) {
+        } else if self.blank && !self.is_at_start() && !self.out.ends_with([' ', '\n']) {
             self.out.push(' ');
         }
         self.breaks = 0;
@@ -1281,13 +1421,15 @@ impl TextWriter {
                 .trim_end_matches('/')
                 .to_ascii_lowercase()
         };
-        let shown = self.out.get(from..).unwrap_or_default().trim();
-        if [href.as_str(), address]
-            .iter()
-            .any(|url| bare(url) == bare(shown))
-        {
+        let shown = from.map(|from| self.out.get(from..).unwrap_or_default().trim());
+        if shown.is_some_and(|shown| {
+            [href.as_str(), address]
+                .iter()
+                .any(|url| bare(url) == bare(shown))
+        }) {
             return;
         }
+        let shown = shown.unwrap_or("…");
         let url = if is_mail { address } else { &href };
         let text = if shown.is_empty() {
             url.to_owned()
@@ -1309,17 +1451,17 @@ impl TextWriter {
         }
     }
 
-    fn finish(mut self) -> String {
+    fn finish(mut self, out: &mut dyn FnMut(&str)) {
         self.end_link();
         let end = self.out.trim_end().len();
-        self.out.truncate(end);
-        self.out
+        self.give(end, out);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use html5gum::DefaultEmitter;
     use proptest::prelude::*;
     use std::collections::BTreeMap;
 
@@ -1738,6 +1880,36 @@ mod tests {
         ] {
             assert_eq!(to_text(html), text, "{html}");
         }
+    }
+
+    // T191
+    /// Given away in pieces the text is what it is in one.
+    #[test]
+    fn t191_a_long_text_is_given_away_in_small_pieces() {
+        for (piece, text) in [
+            ("<p>a&amp;b</p>\n", "a&b\n\n"),
+            ("a&amp;", "a&"),
+            ("word ", "word "),
+            ("<pre>a  \n</pre>", "a\n\n"),
+            ("<a href=http://a.example>b</a> ", "b <http://a.example> "),
+        ] {
+            let count = 100_000;
+            let (mut whole, mut longest) = (String::new(), 0);
+            text_in_pieces(&piece.repeat(count), &mut |piece| {
+                whole.push_str(piece);
+                longest = longest.max(piece.len());
+            });
+            assert_eq!(whole, text.repeat(count).trim_end(), "{piece}");
+            assert!(longest < 2 * PIECE, "{piece}: {longest}");
+        }
+        let link = format!("<a href=http://a.example>{}</a>.", "b ".repeat(50_000));
+        assert!(to_text(&link).ends_with("b b <http://a.example>."));
+        let attributes: String = (0..50_000).map(|number| format!("a{number} ")).collect();
+        assert_eq!(to_text(&format!("<p {attributes}>x")), "x");
+        assert_eq!(
+            to_text("<a href='http://a.example/?b&copy=c&amp;d'>x</a> a<"),
+            "x <http://a.example/?b&copy=c&d> a<"
+        );
     }
 
     #[test]

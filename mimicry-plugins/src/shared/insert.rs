@@ -7,6 +7,9 @@
 //! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::roles::{Role, Roles};
@@ -37,6 +40,7 @@ pub fn insert(
         manner,
         words,
         mark: mark_of(task.rule),
+        ids: RefCell::default(),
     };
     if words.is_empty() {
         return Ok(unchanged(
@@ -151,6 +155,8 @@ struct Insertion<'a> {
     words: &'a Rendered<'a>,
     /// Found again in replies: see [`mark_of`].
     mark: String,
+    /// The Content-IDs of the images, by name.
+    ids: RefCell<BTreeMap<String, String>>,
 }
 
 /// A body with our text in it.
@@ -183,7 +189,7 @@ impl Insertion<'_> {
         }
         let (spot, insert, images) = if is_html {
             let spot = self.html_spot(&body, reply)?;
-            let (html, images) = self.html(content.part().message(), body.text());
+            let (html, images) = self.html(content.part().message(), &body);
             let newline = body.line_end();
             // The line end before it keeps an entity without a semicolon from taking in our first letters.
             let insert = format!("{}{newline}{html}{newline}", spot.close);
@@ -221,8 +227,11 @@ impl Insertion<'_> {
             _ => body.text(),
         };
         if is_html {
-            text.contains(&self.mark)
-                || plain::already_there(&html::to_text(text), &html::to_text(&self.words.html))
+            let mut search = plain::Search::new(&html::to_text(&self.words.html));
+            text.contains(&self.mark) || {
+                html::text_in_pieces(text, &mut |piece| search.push(piece));
+                search.finish()
+            }
         } else {
             plain::already_there(text, &self.words.text)
         }
@@ -313,7 +322,7 @@ impl Insertion<'_> {
     }
 
     /// The HTML with its images named as nothing else in the mail is, and those images. `old` is the HTML that is there.
-    fn html(&self, message: &Message, old: &str) -> (String, Vec<NewPart>) {
+    fn html(&self, message: &Message, body: &TextBody<'_>) -> (String, Vec<NewPart>) {
         let mut html = self.words.html.trim_end().to_string();
         let mut parts = Vec::new();
         for image in self.words.images {
@@ -321,7 +330,7 @@ impl Insertion<'_> {
             if !html.contains(&reference) {
                 continue;
             }
-            let id = compose::content_id(message, &format!("{}.{}", self.mark, image.name));
+            let id = self.content_id(message, &image.name);
             html = html.replace(&reference, &format!("cid:{id}"));
             parts.push(NewPart::image(
                 image.media_type,
@@ -333,7 +342,7 @@ impl Insertion<'_> {
         }
         if self.manner.removable {
             let preview = match self.manner.preheader {
-                true => marked::preview(old),
+                true => marked::preview(body.text()),
                 false => String::new(),
             };
             html = marked::element(&self.mark, &html, &preview);
@@ -341,6 +350,15 @@ impl Insertion<'_> {
             html = format!("<div class=\"{}\">{html}</div>", self.mark);
         }
         (html, parts)
+    }
+
+    /// The same for each part that shows the image: the mail is searched for it once.
+    fn content_id(&self, message: &Message, image: &str) -> String {
+        let mut ids = self.ids.borrow_mut();
+        let id = ids
+            .entry(image.to_string())
+            .or_insert_with(|| compose::content_id(message, &format!("{}.{image}", self.mark)));
+        id.clone()
     }
 
     /// A text part of its own.

@@ -10,6 +10,7 @@
 //! Known limits: what a mail program rebuilt without classes (Outlook for Windows) is not found in HTML, nor in plain text what
 //! it quotes with other marks than `>`.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use memchr::memmem;
@@ -26,6 +27,8 @@ const PREVIEW_REACH: usize = 256 * 1024;
 const DEPTH: usize = 64;
 /// What the class of the hidden line has behind the mark.
 const HIDDEN: &str = "-preview";
+/// Octets of words that are searched at a time.
+const WINDOW: usize = 64 * 1024;
 /// Fewer words may stand on a line by chance.
 const FEWEST_WORDS: usize = 3;
 
@@ -121,57 +124,115 @@ pub fn elements(html: &str, mark: &str) -> Vec<Range<usize>> {
 /// Linear in time.
 #[must_use]
 pub fn lines(text: &str, ours: &str) -> Vec<Range<usize>> {
-    struct Line {
-        /// Within the words.
-        words: Range<usize>,
-        start: usize,
-        /// Behind the line end, and the blank line if one follows.
-        end: usize,
-        is_followed: bool,
-    }
     let needle = plain::words(ours);
-    let mut found = Vec::new();
     if needle.split_whitespace().count() < FEWEST_WORDS {
-        return found;
+        return Vec::new();
     }
-    let mut hay = String::with_capacity(text.len());
-    hay.push(' ');
-    let mut list: Vec<Line> = Vec::new();
+    let mut window = Window {
+        needle,
+        hay: " ".into(),
+        lines: VecDeque::new(),
+        is_followed: false,
+        found: Vec::new(),
+    };
     let mut at = 0usize;
     for line in text.split_inclusive('\n') {
         let start = at;
         at = at.saturating_add(line.len());
+        window.line(line, start..at);
+    }
+    window.look(true);
+    window.found
+}
+
+/// The last lines of a text: those in which the words that are looked for may stand.
+struct Window {
+    needle: String,
+    /// The words of the lines, with a blank before, between and after them.
+    hay: String,
+    lines: VecDeque<Line>,
+    /// A blank line stands behind the last line.
+    is_followed: bool,
+    found: Vec<Range<usize>>,
+}
+
+/// A line that has words.
+struct Line {
+    /// Within the hay.
+    words: Range<usize>,
+    start: usize,
+    /// Behind the line end, and the blank line if one follows.
+    end: usize,
+}
+
+impl Window {
+    fn line(&mut self, line: &str, place: Range<usize>) {
         let words = plain::words(line.trim_start_matches('\u{FEFF}'));
         let words = words.trim_start();
         if words.is_empty() {
-            if let Some(last) = list.last_mut().filter(|last| !last.is_followed) {
-                last.end = at;
-                last.is_followed = true;
+            if let Some(last) = self.lines.back_mut().filter(|_| !self.is_followed) {
+                last.end = place.end;
+                self.is_followed = true;
             }
-            continue;
+            return;
         }
-        let from = hay.len();
-        hay.push_str(words);
-        list.push(Line {
-            words: from..hay.len(),
-            start,
-            end: at,
-            is_followed: false,
+        if self.hay.len() > WINDOW.saturating_add(self.needle.len().saturating_mul(2)) {
+            self.look(false);
+        }
+        let from = self.hay.len();
+        self.hay.push_str(words);
+        self.is_followed = false;
+        self.lines.push_back(Line {
+            words: from..self.hay.len(),
+            start: place.start,
+            end: place.end,
         });
     }
-    for hit in memmem::find_iter(hay.as_bytes(), needle.as_bytes()) {
-        let from = hit.saturating_add(1);
-        let to = hit.saturating_add(needle.len());
-        let first = list.binary_search_by_key(&from, |line| line.words.start);
-        let last = list.binary_search_by_key(&to, |line| line.words.end);
-        let (Ok(first), Ok(last)) = (first, last) else {
-            continue;
+
+    /// Takes what is found, and lets go all lines but those with which more may begin.
+    fn look(&mut self, is_last: bool) {
+        let last = self.lines.back().map_or(0, |line| line.words.start);
+        // What begins here or later may end in the last line, whose end is not known yet.
+        let limit = match is_last {
+            true => self.hay.len(),
+            false => last.saturating_sub(self.needle.len()),
         };
-        if let (Some(first), Some(last)) = (list.get(first), list.get(last)) {
-            found.push(first.start..last.end);
+        let (hay, needle) = (self.hay.as_bytes(), self.needle.as_bytes());
+        let mut from = 0usize;
+        while let Some(hit) = hay.get(from..).and_then(|hay| memmem::find(hay, needle)) {
+            let hit = from.saturating_add(hit);
+            if hit >= limit {
+                break;
+            }
+            // The blank at its end may be the one before the next.
+            from = hit.saturating_add(needle.len()).saturating_sub(1);
+            let (start, end) = (hit.saturating_add(1), from.saturating_add(1));
+            let first = self
+                .lines
+                .binary_search_by_key(&start, |line| line.words.start);
+            let last = self.lines.binary_search_by_key(&end, |line| line.words.end);
+            if let (Ok(first), Ok(last)) = (first, last)
+                && let (Some(first), Some(last)) = (self.lines.get(first), self.lines.get(last))
+            {
+                self.found.push(first.start..last.end);
+            }
+        }
+        let is_done =
+            |line: &&Line| line.words.end <= from.saturating_add(1) || line.words.end < limit;
+        let gone = self.lines.iter().take_while(is_done).count();
+        self.lines.drain(..gone);
+        // The blank before the first line stays.
+        let first = self
+            .lines
+            .front()
+            .map_or(self.hay.len(), |line| line.words.start);
+        let cut = first.saturating_sub(1);
+        self.hay.drain(..self.hay.floor_char_boundary(cut));
+        for line in &mut self.lines {
+            line.words.start = line.words.start.saturating_sub(cut);
+            line.words.end = line.words.end.saturating_sub(cut);
         }
     }
-    found
 }
 
 /// What the words of HTML say, whatever became of its links.

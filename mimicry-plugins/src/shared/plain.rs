@@ -98,18 +98,80 @@ pub fn block(
 /// between them; case counts, and words count whole. Never true of a needle without words. Linear in time.
 #[must_use]
 pub fn already_there(haystack: &str, needle: &str) -> bool {
-    let needle = words(needle);
-    needle.len() > 1 && memmem::find(words(haystack).as_bytes(), needle.as_bytes()).is_some()
+    let mut search = Search::new(needle);
+    search.push(haystack);
+    search.finish()
+}
+
+/// [`already_there`] for a text that comes in pieces, which may end within a word. Holds no more of it than a few times the
+/// needle and [`REACH`].
+pub struct Search {
+    needle: String,
+    /// Words, as [`words`] makes them, whose beginnings cannot be those of the needle any more but for the last.
+    hay: String,
+    found: bool,
+}
+
+/// Octets that are searched at a time.
+const REACH: usize = 64 * 1024;
+
+impl Search {
+    #[must_use]
+    pub fn new(needle: &str) -> Search {
+        Search {
+            needle: words(needle),
+            hay: " ".into(),
+            found: false,
+        }
+    }
+
+    pub fn push(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() && !self.found && self.needle.len() > 1 {
+            let (piece, behind) = rest
+                .split_at_checked(rest.floor_char_boundary(REACH))
+                .unwrap_or((rest, ""));
+            rest = behind;
+            for part in piece.split_inclusive(is_between) {
+                let word = part.trim_end_matches(is_between);
+                self.hay.push_str(word);
+                if word.len() < part.len() && !self.hay.ends_with(' ') {
+                    self.hay.push(' ');
+                }
+            }
+            if self.hay.len() > REACH {
+                self.look();
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> bool {
+        if !self.hay.ends_with(' ') {
+            self.hay.push(' ');
+        }
+        self.look();
+        self.found
+    }
+
+    fn look(&mut self) {
+        let is_there = memmem::find(self.hay.as_bytes(), self.needle.as_bytes()).is_some();
+        self.found |= self.needle.len() > 1 && is_there;
+        let gone = self.hay.len().saturating_sub(self.needle.len());
+        self.hay.drain(..self.hay.floor_char_boundary(gone));
+    }
+}
+
+/// What stands between words.
+fn is_between(c: char) -> bool {
+    c == '>' || c.is_whitespace()
 }
 
 /// The words of `text`, one blank before, between and after them.
 pub(super) fn words(text: &str) -> String {
     let mut out = String::with_capacity(text.len().saturating_add(2));
     out.push(' ');
-    for word in text
-        .split(|c: char| c == '>' || c.is_whitespace())
-        .filter(|word| !word.is_empty())
-    {
+    for word in text.split(is_between).filter(|word| !word.is_empty()) {
         out.push_str(word);
         out.push(' ');
     }
@@ -288,6 +350,37 @@ mod tests {
             open = flowed.then_some(depth);
         }
         out
+    }
+
+    // T191
+    /// In pieces as in one, wherever they are cut.
+    #[test]
+    fn t191_words_are_found_across_pieces() {
+        for (hay, needle, there) in [
+            ("a b c", "b", true),
+            ("a bb c", "b", false),
+            ("a > b\n> c", "a b c", true),
+            ("ab c", "b c", false),
+            ("a b", "", false),
+            ("", "a", false),
+            ("grüße aus köln", "aus köln", true),
+        ] {
+            let padding = "words in between ".repeat(10_000);
+            for before in ["", &padding, &"x".repeat(200_000)] {
+                let text = format!("{before} {hay} {padding}");
+                for size in [1, 7, 70_000] {
+                    let mut search = Search::new(needle);
+                    let mut rest = text.as_str();
+                    while !rest.is_empty() {
+                        let (piece, behind) = rest.split_at(rest.ceil_char_boundary(size));
+                        search.push(piece);
+                        assert!(search.hay.len() < 3 * REACH);
+                        rest = behind;
+                    }
+                    assert_eq!(search.finish(), there, "{hay} {needle} by {size}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -285,13 +285,13 @@ pub fn run(
         let (had, missing) = memory.split(&class.recipients);
         let answers = match (missing.is_empty(), had.is_empty()) {
             (true, _) => None,
-            (false, true) => Some(hand.deliver(class, &missing, outgoing)),
+            (false, true) => Some(hand.deliver(class, &missing, outgoing, message)),
             (false, false) => {
                 // The next hop was asked for all of them.
                 if let Some(line) = class.line.take() {
                     hand.pool.give(line);
                 }
-                Some(hand.deliver(class, &missing, outgoing))
+                Some(hand.deliver(class, &missing, outgoing, message))
             }
         };
         complain(&story.line.id, answers.as_ref());
@@ -534,18 +534,27 @@ struct Hand<'h> {
 impl Hand<'_> {
     /// A next hop that went away while the client was still sending is addressed once more. `recipients` are those of the class
     /// that have not got the mail.
-    fn deliver(&mut self, class: &mut Class, recipients: &[usize], mail: Outgoing<'_>) -> Answers {
+    fn deliver(
+        &mut self,
+        class: &mut Class,
+        recipients: &[usize],
+        mail: Outgoing<'_>,
+        message: &Message,
+    ) -> Answers {
         if let Some(line) = &mut class.line
             && line.is_usable()
         {
-            let answers = send(line, mail, self.limits, self.watch);
+            let answers = send(line, mail, message, self.limits, self.watch);
             match &answers {
                 Answers::All(answer) if answer.cause == Cause::Lost && !answer.is_doubtful => {}
                 _ => return answers,
             }
         }
         match self.address_again(&class.route, recipients, mail.octets() as u64) {
-            Ok(line) => send(class.line.insert(line), mail, self.limits, self.watch),
+            Ok(line) => {
+                let line = class.line.insert(line);
+                send(line, mail, message, self.limits, self.watch)
+            }
             Err(answer) => Answers::All(answer),
         }
     }
@@ -603,18 +612,18 @@ fn complain(id: &str, answers: Option<&Answers>) {
     }
 }
 
-/// Gives a message to a next hop, in 7 bits if it takes no others.
+/// Gives a message to a next hop, in 7 bits if it takes no others. `message` is that of the mail.
 fn send(
     line: &mut Line,
     mail: Outgoing<'_>,
+    message: &Message,
     limits: &Limits,
     watch: &mut dyn FnMut() -> Watch,
 ) -> Answers {
     if !line.needs_7bit || mail.is_ascii() {
         return line.data(mail, watch);
     }
-    let message = Message::scan(mail.message.to_vec(), limits);
-    match to_7bit(&message, limits) {
+    match to_7bit(message, limits) {
         Ok(message) if mail.above.is_ascii() => {
             let mail = Outgoing {
                 message: message.raw(),

@@ -10,14 +10,12 @@
 //!
 //! Longer than 600 lines: the place above a line is right only by what the table of elements says of each tag.
 
-use std::borrow::Cow;
-
-use html5gum::{Token as Gum, Tokenizer};
-
 use super::judge::{Judge, Level, Line};
 use super::text::{REACH, head, is_blank, unquoted};
 use super::{Nowhere, Place};
-use crate::shared::html::{Event, Nest, Reading, Scan, Tag, Token, conditional, is_space, name_of};
+use crate::shared::html::{
+    Event, Nest, Reading, Scan, Tag, Token, conditional, decoded, is_space, name_of,
+};
 
 pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
@@ -185,6 +183,9 @@ const TRACKED: [&[u8]; 6] = [b"div", b"p", b"span", b"blockquote", b"table", b"s
 
 /// Open elements among which the partner of an end tag is sought: more have no meaning in a mail.
 const DEPTH: usize = 100;
+
+/// Open quotes beyond which it is no mail: each of them is kept.
+const NESTED: usize = 10_000;
 
 impl Reader<'_> {
     fn text(&mut self, token: Token) {
@@ -387,6 +388,10 @@ impl Reader<'_> {
             };
         }
         let Some(kind) = kind else { return };
+        if self.quotes.len() >= NESTED {
+            self.verdict = Some(Err(Nowhere::Unfit));
+            return;
+        }
         if matches!(kind, Kind::Rest(_) | Kind::Quote(_) | Kind::Frame { .. })
             && self.mark.is_none()
         {
@@ -645,18 +650,4 @@ fn kind_of_word(mut word: &[u8], is_quote: bool) -> Option<Kind> {
 fn is_yqt(word: &[u8]) -> bool {
     word.strip_prefix(b"yqt")
         .is_some_and(|rest| rest.len() >= 4 && rest.iter().all(u8::is_ascii_digit))
-}
-
-/// Text with its entities decoded.
-fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('&') {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len());
-    for token in Tokenizer::new(text).flatten() {
-        if let Gum::String(text) = token {
-            out.push_str(&String::from_utf8_lossy(&text));
-        }
-    }
-    Cow::Owned(out)
 }

@@ -1,0 +1,130 @@
+//! How much memory a mail takes (T191): every octet that is alive while the rules are applied, proved and made fit for a
+//! next hop of 7 bits, against the size of the mail; the mail itself counts.
+//!
+//! The allocator counts a growing vector with the old and the new one, as an allocator does that must copy. Octets that were asked
+//! for and never written count, too: the address space of a worker is limited.
+//!
+//! `MEMORY_SIZE=16` measures mails of so many MB, `--nocapture` shows all figures.
+
+mod common;
+#[path = "../../t/bench/inputs.rs"]
+mod inputs;
+
+use std::os::unix::fs::PermissionsExt;
+use std::sync::Mutex;
+
+use peak_alloc::PeakAlloc;
+
+use common::*;
+use mimicry_core::message::Limits;
+use mimicry_core::message::seven_bit::to_7bit;
+
+#[global_allocator]
+static ALLOCATOR: PeakAlloc = PeakAlloc;
+
+/// Of the mail, at the most.
+const TIMES: usize = 3;
+/// Beside it: tables of compressors, and what a tree of ten thousand parts needs.
+const BESIDE: usize = 16 << 20;
+/// Beside a mail that is one text, so that a small one shows what a large one would take.
+const BESIDE_TEXT: usize = 1 << 20;
+
+const MB: usize = 1 << 20;
+
+fn size() -> usize {
+    let asked = std::env::var("MEMORY_SIZE").ok();
+    asked.and_then(|size| size.parse().ok()).unwrap_or(2) * MB
+}
+
+/// What was alive at once, at the most, the mail included.
+fn peak(raw: Vec<u8>, rules: &str, archive: &str) -> usize {
+    let before = ALLOCATOR.current_usage() - raw.capacity();
+    let config = rules_of(rules, archive);
+    let mail = mail_of(raw, "[client=192.0.2.7]");
+    ALLOCATOR.reset_peak_usage();
+    let applied = apply(&config, &mail);
+    let message = applied
+        .as_ref()
+        .ok()
+        .and_then(|applied| applied.message.as_ref());
+    let message = message.unwrap_or(&mail.message);
+    if !message.raw().is_ascii() {
+        let _ = to_7bit(message, &Limits::default());
+    }
+    ALLOCATOR.peak_usage() - before
+}
+
+fn rules_of(notation: &str, archive: &str) -> mimicry_core::config::Config {
+    rules(&notation.replace("ARCHIVE", archive))
+}
+
+/// Measures the mails with the rules whose names begin so, and prints a line of each mail.
+fn check(mails: impl Iterator<Item = (String, Vec<u8>)>, names: &[&str], beside: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
+    let archive = directory.path().display().to_string();
+    let is_meant = |name: &str| names.iter().any(|start| name.starts_with(start));
+    let rules: Vec<_> = inputs::RULES
+        .iter()
+        .filter(|(name, _)| is_meant(name))
+        .collect();
+    println!(
+        "{:24} {:?}",
+        "",
+        rules.iter().map(|(name, _)| name).collect::<Vec<_>>()
+    );
+    let mut beyond = Vec::new();
+    for (input, raw) in mails {
+        let mut line = String::new();
+        for (name, rules) in &rules {
+            let size = raw.len();
+            let peak = peak(raw.clone(), rules, &archive);
+            let times = peak as f64 / size as f64;
+            line += &format!(" {times:.1}");
+            if peak > TIMES * size + beside {
+                beyond.push(format!("{input}, {name}: {times:.1} times"));
+            }
+        }
+        println!("{input:24}{line}");
+    }
+    assert!(beyond.is_empty(), "{}", beyond.join("\n"));
+}
+
+/// What is counted is alive in the whole program: one test after the other.
+static TURN: Mutex<()> = Mutex::new(());
+
+fn made(list: &'static [(&'static str, inputs::Make)]) -> impl Iterator<Item = (String, Vec<u8>)> {
+    list.iter()
+        .map(|(name, make)| (name.to_string(), make(size())))
+}
+
+// T191
+#[test]
+fn t191_hostile_texts_take_three_times_their_size() {
+    let _turn = TURN.lock();
+    check(
+        made(inputs::TEXTS),
+        &["disclaim", "banner", "header", "all"],
+        BESIDE_TEXT,
+    );
+}
+
+// T191
+#[test]
+fn t191_hostile_trees_take_three_times_their_size() {
+    let _turn = TURN.lock();
+    check(made(inputs::TREES), &[""], BESIDE);
+}
+
+// T191
+#[test]
+fn t191_texts_of_every_charset_take_three_times_their_size() {
+    let _turn = TURN.lock();
+    let mails = inputs::CHARSETS.iter().flat_map(|(charset, piece)| {
+        ["plain", "html"].map(|subtype| {
+            let raw = inputs::in_charset(size(), subtype, charset, piece);
+            (format!("{subtype} {charset}"), raw)
+        })
+    });
+    check(mails, &["disclaim", "banner"], BESIDE_TEXT);
+}
