@@ -474,7 +474,7 @@ const SEALED: &[Row] = &[
 
 #[rustfmt::skip]
 const EXEMPT: &[Row] = &[
-    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]'", "banner mail -1:exempt"),
+    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]'", "banner 1"),
     ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]' | match.bulk = true", "banner 1"),
     ("List-Id: <l> & plain", "", "disclaim", "disclaim: exempt"),
     ("Precedence: bulk & mixed(plain,csv@a.csv)", "", "zip", "zip: exempt"),
