@@ -53,6 +53,7 @@ fn daemon() -> ! {
         registry: REGISTRY,
         background: false,
         log: Default::default(),
+        seal_keys: Default::default(),
     };
     let config = daemon
         .load()

@@ -6,7 +6,7 @@
 //! - [`rules`]: rules at work · [`banks`]: policy banks · [`hostile`]: MIME that is an attack
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
-//! - [`archive`]: what is kept on disk
+//! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
@@ -27,6 +27,7 @@
 mod abuse;
 mod archive;
 mod banks;
+mod banner;
 mod cli;
 mod demo;
 mod dependencies;

@@ -14,7 +14,7 @@ use crate::message::edit::{EditSet, Refused};
 use crate::message::render::render;
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
-use crate::plugin::{Effects, Fault, Finish, OnError, Scope, Task, Verdict};
+use crate::plugin::{Effects, Fault, Finish, Means, OnError, Scope, Task, Verdict};
 use crate::policy::{Banks, Choice, Effective, Known, Memo, Policy};
 use crate::reply::Reply;
 use crate::rule::facts::Facts;
@@ -166,11 +166,19 @@ pub fn apply(
     plan: &Plan,
     limits: &Limits,
 ) -> Result<Applied, Stopped> {
+    apply_with(policy, mail, plan, limits, Effects::Real.into())
+}
+
+/// As [`apply`], with what is at hand.
+pub fn apply_with(
+    policy: &Policy,
+    mail: &Mail,
+    plan: &Plan,
+    limits: &Limits,
+    means: Means<'_>,
+) -> Result<Applied, Stopped> {
     let plans = std::slice::from_ref(plan);
-    run_plan(
-        &Course::new(policy, mail, plans, limits, Effects::Real),
-        plan,
-    )
+    run_plan(&Course::new(policy, mail, plans, limits, means), plan)
 }
 
 /// May two classes share what comes of a plan: they are of the same effect, and no job of it looks at who the recipients are, as
@@ -191,9 +199,9 @@ pub fn apply_all(
     mail: &Mail,
     plans: &[Plan],
     limits: &Limits,
-    effects: Effects,
+    means: Means<'_>,
 ) -> Vec<Rc<Result<Applied, Stopped>>> {
-    let course = Course::new(policy, mail, plans, limits, effects);
+    let course = Course::new(policy, mail, plans, limits, means);
     let mut results: Vec<Rc<Result<Applied, Stopped>>> = Vec::with_capacity(plans.len());
     for plan in plans {
         let same = plans
@@ -212,7 +220,7 @@ pub fn apply_each(
     mail: &Mail,
     plans: &[Plan],
     limits: &Limits,
-    effects: Effects,
+    means: Means<'_>,
 ) -> Vec<Rc<Result<Applied, Stopped>>> {
     let mut results: Vec<Option<Rc<Result<Applied, Stopped>>>> = vec![None; plans.len()];
     for (first, policy) in policies.iter().enumerate() {
@@ -223,7 +231,7 @@ pub fn apply_each(
         let same = all.filter(|(_, (other, _))| other.is_same(policy));
         let (places, group): (Vec<usize>, Vec<Plan>) =
             same.map(|(place, (_, plan))| (place, plan.clone())).unzip();
-        let applied = apply_all(policy, mail, &group, limits, effects);
+        let applied = apply_all(policy, mail, &group, limits, means);
         for (place, result) in places.into_iter().zip(applied) {
             if let Some(entry) = results.get_mut(place) {
                 *entry = Some(result);
@@ -238,7 +246,7 @@ struct Course<'c> {
     policy: &'c Policy,
     mail: &'c Mail,
     limits: &'c Limits,
-    effects: Effects,
+    means: Means<'c>,
     /// The rules that take part, for any class.
     rules: Vec<&'c str>,
     /// What became of the rules whose jobs see the mail as it came, by index.
@@ -251,7 +259,7 @@ impl<'c> Course<'c> {
         mail: &'c Mail,
         plans: &[Plan],
         limits: &'c Limits,
-        effects: Effects,
+        means: Means<'c>,
     ) -> Course<'c> {
         let acts = |index: usize| {
             plans.iter().any(|plan| {
@@ -267,7 +275,7 @@ impl<'c> Course<'c> {
             policy,
             mail,
             limits,
-            effects,
+            means,
             rules: rules
                 .filter(|(index, _)| acts(*index))
                 .map(|(_, rule)| rule.name.as_str())
@@ -443,11 +451,14 @@ impl<'p> Pass<'p> {
                 notes: Vec::new(),
             });
         }
+        let left: Vec<PartId> = run.left.iter().map(|(part, _)| *part).collect();
         let mut job = rule.plugin.begin(Task {
             mail: self.mail,
             rule: &rule.name,
             parts: &parts,
             beside: &run.beside,
+            left: &left,
+            by_default: !rule.names_parts(),
             recipients: match rule.plugin.reads_recipients() {
                 true => &self.plan.recipients,
                 false => &[],
@@ -458,8 +469,9 @@ impl<'p> Pass<'p> {
             rules: &self.course.rules,
             effects: match run.shadow {
                 true => Effects::None,
-                false => self.course.effects,
+                false => self.course.means.effects,
             },
+            seal_keys: self.course.means.seal_keys,
         });
         let mut edited = Vec::new();
         let mut waiting = Vec::new();

@@ -20,4 +20,5 @@ pub mod printable;
 pub mod registry;
 pub mod reply;
 pub mod rule;
+pub mod seals;
 pub mod units;

@@ -15,6 +15,7 @@ use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
 use crate::rule::{OnDkim, Reason};
+use crate::seals::SealKeys;
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
 /// "sign, then edit" cannot be configured.
@@ -188,6 +189,10 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn reads_recipients(&self) -> bool {
         true
     }
+    /// Does it seal text of its own, or look for such seals: whether the keys are missed when there are none.
+    fn needs_seal_keys(&self) -> bool {
+        false
+    }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(Idle)
@@ -205,6 +210,10 @@ pub struct Task<'a> {
     pub parts: &'a [PartId],
     /// Sealed parts that its filters took and that it shall put its text beside, in document order.
     pub beside: &'a [PartId],
+    /// Parts that its filters took and that it may not touch: sealed, kept, or closed to it for another reason.
+    pub left: &'a [PartId],
+    /// No filter of the rule is on parts: they are those of the plugin's default.
+    pub by_default: bool,
     /// Indices into the envelope's recipients: the class. None for a plugin that does not read them
     /// ([`Plugin::reads_recipients`]).
     pub recipients: &'a [usize],
@@ -218,6 +227,25 @@ pub struct Task<'a> {
     pub rules: &'a [&'a str],
     /// What the job may do to the world.
     pub effects: Effects,
+    /// The keys by which text of ours is known again.
+    pub seal_keys: &'a SealKeys,
+}
+
+/// What comes to jobs from outside, whatever the mail.
+#[derive(Clone, Copy, Debug)]
+pub struct Means<'a> {
+    pub effects: Effects,
+    pub seal_keys: &'a SealKeys,
+}
+
+impl From<Effects> for Means<'_> {
+    /// Without keys.
+    fn from(effects: Effects) -> Self {
+        Means {
+            effects,
+            seal_keys: SealKeys::NONE,
+        }
+    }
 }
 
 /// May a job do anything but judge and edit the mail.

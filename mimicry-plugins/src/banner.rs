@@ -19,11 +19,12 @@ use mimicry_core::rule::Reason;
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
+use crate::shared::html;
 use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
+use crate::shared::marked::{self, Found, Sealer};
 use crate::shared::subject::{self, with_tag, without_tag};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{self, Words, option};
-use crate::shared::{html, marked};
 
 use outside::{Outside, Side};
 
@@ -122,7 +123,8 @@ impl PluginKind for Banner {
     }
 
     fn bulk_exemption(&self) -> BulkExemption {
-        BulkExemption::All
+        // All that says that a mail is bulk, an outsider can write.
+        BulkExemption::None
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
@@ -297,6 +299,10 @@ impl Plugin for BannerPlugin {
             || header.is_some_and(|(_, value)| value.reads_recipients())
     }
 
+    fn needs_seal_keys(&self) -> bool {
+        self.words.is_some()
+    }
+
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(BannerJob { plugin: self, task })
     }
@@ -348,6 +354,9 @@ impl BannerJob<'_> {
         if let Some(words) = &plugin.words {
             let words = words.render(&self.task)?;
             finish = insert(&self.task, &plugin.manner, &words, edits)?;
+            if !finish.edited.is_empty() && self.task.seal_keys.is_empty() {
+                finish.notes.push("without a seal: there is no key".into());
+            }
         }
         let mut fields_edited = false;
         if let Some(tag) = &plugin.tag {
@@ -405,7 +414,11 @@ impl BannerJob<'_> {
         edits: &mut EditSet<'_>,
         finish: &mut Finish,
     ) -> Result<(), Fault> {
-        let mark = marked::mark_of(self.task.rule);
+        let sealer = Sealer {
+            keys: self.task.seal_keys,
+            rule: self.task.rule,
+            now: self.task.mail.received.unix,
+        };
         // Words with values of a mail are others in this one; as they stand here they could be somebody else's.
         let rendered = match words.is_same_for_all() {
             true => Some(words.render(&self.task)?),
@@ -418,8 +431,15 @@ impl BannerJob<'_> {
                 continue;
             }
             let Ok(body) = content.text() else { continue };
+            let mut count = 0;
             let ranges = match &rendered {
-                _ if is_html => marked::elements(body.text(), &mark),
+                _ if is_html => {
+                    let found = marked::elements(body.text(), &sealer);
+                    let section = content.part().section_text();
+                    finish.notes.extend(unproved(&found, &sealer, &section));
+                    count = found.elements;
+                    found.ranges
+                }
                 Some(rendered) => match marked::lines(body.text(), &rendered.text) {
                     // A mail program that was shown the HTML made its own text of it.
                     none if none.is_empty() => {
@@ -435,11 +455,10 @@ impl BannerJob<'_> {
             let Ok(new) = body.remove(&ranges) else {
                 continue;
             };
-            let note = format!(
-                "{} taken out of {}",
-                ranges.len(),
-                content.part().section_text()
-            );
+            if !is_html {
+                count = ranges.len();
+            }
+            let note = format!("{count} taken out of {}", content.part().section_text());
             match edits.replace_body(*id, new) {
                 Ok(()) => {
                     finish.edited.push(*id);
@@ -452,6 +471,15 @@ impl BannerJob<'_> {
         }
         Ok(())
     }
+}
+
+/// For the log: banners that may be ours and stay.
+fn unproved(found: &Found, sealer: &Sealer<'_>, section: &str) -> Option<String> {
+    let why = match sealer.keys.is_empty() {
+        true => "there is no key to check its seal with",
+        false => "its seal does not hold",
+    };
+    (found.unproved > 0).then(|| format!("{} in {section} not taken out: {why}", found.unproved))
 }
 
 const SUBJECT: &str = "Subject";

@@ -474,7 +474,7 @@ const SEALED: &[Row] = &[
 
 #[rustfmt::skip]
 const EXEMPT: &[Row] = &[
-    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]'", "banner mail -1:exempt"),
+    ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]'", "banner 1"),
     ("List-Id: <l.example.org> & plain", "", "banner | options.subject_tag = '[E]' | match.bulk = true", "banner 1"),
     ("List-Id: <l> & plain", "", "disclaim", "disclaim: exempt"),
     ("Precedence: bulk & mixed(plain,csv@a.csv)", "", "zip", "zip: exempt"),
@@ -833,7 +833,7 @@ fn classes_share_what_says_nothing_of_them() {
         assert_eq!(plans.len(), 3, "{notation}");
         BEGUN.take();
         let limits = Limits::default();
-        let results = engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real);
+        let results = engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real.into());
         assert!(results.iter().all(|result| result.is_ok()), "{notation}");
         let seen: Vec<String> = BEGUN
             .take()

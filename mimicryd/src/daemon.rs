@@ -2,7 +2,7 @@
 //!
 //! Must never: accept a configuration that asks for what this version does not do.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -10,13 +10,16 @@ use std::sync::Arc;
 use mimicry_core::config::typed::LogTarget;
 use mimicry_core::config::{self, Config};
 use mimicry_core::registry::Registry;
+use mimicry_core::seals::SealKeys;
 use nix::unistd::{Gid, Uid};
 
+use crate::clock;
 use crate::directories;
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
 use crate::relay::ledger::Ledger;
+use crate::seal_keys;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::serve::Server;
@@ -31,6 +34,8 @@ pub struct Daemon {
     pub background: bool,
     /// What the configuration in force says of the log.
     pub log: Cell<LogFacts>,
+    /// Those of the configuration in force.
+    pub seal_keys: RefCell<SealKeys>,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -63,12 +68,17 @@ impl Program for Daemon {
                 config.daemon.spool.display()
             );
         }
+        let kept = self.seal_keys.borrow().clone();
+        let seal_keys = seal_keys::prepare(&config, clock::now().unix, &kept)?;
+        self.seal_keys.replace(seal_keys.clone());
+        let seal_keys = Arc::new(seal_keys);
         let certificates = Arc::new(Certificates::load(&config.listen)?);
         Ok(Rc::new(move |_slot| {
             Ok(Box::new(Server::new(
                 Arc::clone(&config),
                 Arc::clone(&keys),
                 Arc::clone(&certificates),
+                Arc::clone(&seal_keys),
             )?))
         }))
     }

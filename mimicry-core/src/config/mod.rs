@@ -351,6 +351,7 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Daemon {
         pid_file: table.file("pid_file").unwrap_or_default(),
         control: table.file("control").unwrap_or_default(),
         spool: table.file("spool").unwrap_or_default(),
+        seal_key_file: table.file("seal_key_file"),
         workers,
         mails_per_worker: table.integer("mails_per_worker"),
         mail_timeout: table.time("mail_timeout"),

@@ -232,6 +232,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("daemon", "pid_file", Kind::File, Some("\"/run/mimicry/mimicryd.pid\""), Phase::Load, "Holds the master's process id and is locked while it runs."),
     setting("daemon", "control", Kind::File, Some("\"/run/mimicry/control\""), Phase::Load, "The socket by which status, reload and stop reach the master."),
     setting("daemon", "spool", Kind::File, Some("\"/var/spool/mimicry\""), Phase::Load, "The directory for what must outlive a process."),
+    setting("daemon", "seal_key_file", Kind::File, None, Phase::Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews."),
     setting("daemon", "workers.min", integer(1, 1000), Some("4"), Phase::Load, "Workers that always run."),
     setting("daemon", "workers.max", integer(1, 1000), Some("32"), Phase::Load, "Workers at most, and with it the sessions at a time."),
     setting("daemon", "workers.spare", integer(0, 1000), Some("2"), Phase::Load, "Idle workers kept ready."),

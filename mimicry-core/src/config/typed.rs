@@ -57,6 +57,8 @@ pub struct Daemon {
     pub pid_file: PathBuf,
     pub control: PathBuf,
     pub spool: PathBuf,
+    /// `None`: the master's own.
+    pub seal_key_file: Option<PathBuf>,
     pub workers: Workers,
     /// 0 = never replaced.
     pub mails_per_worker: u64,

@@ -32,7 +32,6 @@ pub(super) use read::form;
 pub use write::{encode_filename_params, set};
 
 pub const MAX_SECTIONS: usize = 64;
-/// Columns of a line that we write.
 
 /// A structured value with the positions of its parameters.
 #[derive(Debug, Clone)]

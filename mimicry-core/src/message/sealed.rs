@@ -1,11 +1,12 @@
 //! Which parts are signed or encrypted: their octets are the promise of somebody else.
 //!
 //! multipart/signed and multipart/encrypted (RFC 1847) with all below them, application/pkcs7-mime (RFC 8551), and
-//! text that holds PGP armour (RFC 9580 section 6.2).
+//! text that holds PGP armour (RFC 9580 section 6.2). In HTML armour counts only where a reader sees it: not in a comment, a tag,
+//! a script, a style, or another element whose inside is no text.
 //!
 //! Must never: verify or decrypt. What looks sealed is sealed, also when the seal is broken.
 
-use memchr::memmem;
+use memchr::{memchr, memmem};
 
 use super::codec::{self, Encoding};
 use super::header::fields;
@@ -41,8 +42,14 @@ fn own_seal(raw: &[u8], node: &Node) -> Option<Seal> {
         "multipart/encrypted" | "application/pgp-encrypted" => Some(Seal::Encrypted),
         "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(smime_type(header)),
         "application/octet-stream" if is_smime_name(header) => Some(Seal::Encrypted),
-        "text/plain" | "text/html" => {
-            armour(header, raw.get(node.body.clone()).unwrap_or_default())
+        "text/plain" => armour(
+            header,
+            raw.get(node.body.clone()).unwrap_or_default(),
+            find_armour,
+        ),
+        "text/html" => {
+            let body = raw.get(node.body.clone()).unwrap_or_default();
+            armour(header, body, find_seen_armour)
         }
         _ => None,
     }
@@ -77,36 +84,151 @@ fn content_type_param(header: &[u8], name: &str) -> Option<String> {
 }
 
 /// PGP armour at the start of a line of a text part. Keys are no seal.
-fn armour(header: &[u8], body: &[u8]) -> Option<Seal> {
+fn armour(header: &[u8], body: &[u8], find: fn(&[u8]) -> Option<Seal>) -> Option<Seal> {
     let encoding = fields(header)
         .find(|field| field.is("content-transfer-encoding"))
         .map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()));
     match encoding {
-        Encoding::Base64 => find_armour(&codec::decode(encoding, body).ok()?),
+        Encoding::Base64 => find(&codec::decode(encoding, body).ok()?),
         // The words have no octet that must be coded, so the raw body tells whether decoding is worth it.
         Encoding::QuotedPrintable if memmem::find(body, b"BEGIN PGP ").is_some() => {
             match codec::decode(encoding, body) {
-                Ok(decoded) => find_armour(&decoded),
-                Err(_) => find_armour(body),
+                Ok(decoded) => find(&decoded),
+                Err(_) => find(body),
             }
         }
         Encoding::QuotedPrintable => None,
-        _ => find_armour(body),
+        _ => find(body),
     }
 }
 
 fn find_armour(text: &[u8]) -> Option<Seal> {
-    for at in memmem::find_iter(text, b"-----BEGIN PGP ") {
-        let line_start = at == 0 || text.get(at.wrapping_sub(1)) == Some(&b'\n');
-        let rest = text.get(at..).unwrap_or_default();
-        if line_start && rest.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
-            return Some(Seal::Signed);
+    memmem::find_iter(text, BEGIN).find_map(|at| armour_at(text, at))
+}
+
+const BEGIN: &[u8] = b"-----BEGIN PGP ";
+
+fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
+    let line_start = at == 0 || text.get(at.wrapping_sub(1)) == Some(&b'\n');
+    let rest = text.get(at..).unwrap_or_default();
+    if line_start && rest.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
+        return Some(Seal::Signed);
+    }
+    (line_start && rest.starts_with(b"-----BEGIN PGP MESSAGE")).then_some(Seal::Encrypted)
+}
+
+/// As [`find_armour`], in HTML: what stands in markup is passed over. Linear in time, and quick without armour.
+fn find_seen_armour(html: &[u8]) -> Option<Seal> {
+    let mut hits = memmem::find_iter(html, BEGIN).peekable();
+    // Text goes on to the next markup.
+    let next = |at: usize| {
+        let open = memchr(b'<', html.get(at..)?);
+        Some(open.map_or(html.len(), |open| at.saturating_add(open)))
+    };
+    let mut open = next(0)?;
+    while let Some(hit) = hits.peek().copied() {
+        if hit < open {
+            if let Some(seal) = armour_at(html, hit) {
+                return Some(seal);
+            }
+            hits.next();
+            continue;
         }
-        if line_start && rest.starts_with(b"-----BEGIN PGP MESSAGE") {
-            return Some(Seal::Encrypted);
+        let at = markup_end(html, open)?;
+        while hits.next_if(|hit| *hit < at).is_some() {}
+        open = next(at)?;
+    }
+    None
+}
+
+/// Where the markup ends that begins at this `<`; `None` = at the end of the text. A `<` that begins none ends behind itself.
+fn markup_end(html: &[u8], open: usize) -> Option<usize> {
+    let rest = html.get(open..)?;
+    let after = |at: Option<usize>, len: usize| at?.checked_add(len)?.checked_add(open);
+    if let Some(comment) = rest.strip_prefix(b"<!--") {
+        // `<!-->` and `<!--->` are whole ones (HTML standard, section 13.2.5.43).
+        for whole in [&b">"[..], b"->"] {
+            if comment.starts_with(whole) {
+                return after(Some(4), whole.len());
+            }
+        }
+        let mut from = 4usize;
+        loop {
+            let dashes = memmem::find(rest.get(from..)?, b"--")?.checked_add(from)?;
+            let behind = rest.get(dashes.checked_add(2)?..)?;
+            if behind.starts_with(b">") {
+                return after(Some(dashes), 3);
+            }
+            if behind.starts_with(b"!>") {
+                return after(Some(dashes), 4);
+            }
+            from = dashes.checked_add(1)?;
+        }
+    }
+    let name = rest.get(1..)?;
+    match name.first() {
+        Some(b'!' | b'?') => return after(memchr(b'>', rest), 1),
+        Some(b'/') if name.get(1).is_some_and(u8::is_ascii_alphabetic) => {}
+        Some(b'/') => return after(memchr(b'>', rest), 1),
+        Some(first) if first.is_ascii_alphabetic() => {}
+        _ => return open.checked_add(1),
+    }
+    let end = tag_end(html, open)?;
+    let len = name.iter().position(|octet| !octet.is_ascii_alphanumeric());
+    let name = name.get(..len.unwrap_or(name.len()))?;
+    let is_raw = |raw: &&&[u8]| name.eq_ignore_ascii_case(raw);
+    match RAW.iter().find(is_raw) {
+        Some(raw) => raw_end(html, end, raw),
+        None => Some(end),
+    }
+}
+
+/// Elements whose inside is no markup, or is not shown.
+const RAW: &[&[u8]] = &[
+    b"script",
+    b"style",
+    b"title",
+    b"textarea",
+    b"template",
+    b"iframe",
+    b"noembed",
+    b"noframes",
+    b"xmp",
+];
+
+/// Behind the `>` of a tag; one in quotes ends nothing.
+fn tag_end(html: &[u8], open: usize) -> Option<usize> {
+    let mut quote = None;
+    let mut before = b' ';
+    for (index, octet) in html.get(open..)?.iter().enumerate() {
+        match (quote, *octet) {
+            (Some(open), octet) if open == octet => quote = None,
+            (Some(_), _) => {}
+            (None, b'>') => return open.checked_add(index)?.checked_add(1),
+            // A quote begins a value only behind `=`.
+            (None, octet @ (b'"' | b'\'')) if before == b'=' => quote = Some(octet),
+            _ => {}
+        }
+        if !octet.is_ascii_whitespace() {
+            before = *octet;
         }
     }
     None
+}
+
+fn raw_end(html: &[u8], from: usize, name: &[u8]) -> Option<usize> {
+    let mut at = from;
+    loop {
+        let found = memmem::find(html.get(at..)?, b"</")?.checked_add(at)?;
+        at = found.checked_add(2)?;
+        let end = at.checked_add(name.len())?;
+        if html
+            .get(at..end)
+            .is_some_and(|found| found.eq_ignore_ascii_case(name))
+        {
+            return tag_end(html, found);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +316,7 @@ mod tests {
     fn by_armour() {
         let base64 = "Content-Transfer-Encoding: base64\n";
         let qp = "Content-Transfer-Encoding: quoted-printable\n";
+        let html = "Content-Type: text/html\n";
         let message_in_base64 = "LS0tLS1CRUdJTiBQR1AgTUVTU0FHRS0tLS0tCg==";
         for (header, body, sign) in [
             ("", "-----BEGIN PGP MESSAGE-----\nx", "E"),
@@ -203,6 +326,40 @@ mod tests {
                 "Content-Type: text/html\n",
                 "<pre>\n-----BEGIN PGP MESSAGE-----\nx",
                 "E",
+            ),
+            // T185: what nobody sees is no seal.
+            (html, "<p>Hi<!--\n-----BEGIN PGP MESSAGE-----\n-->", "-"),
+            (html, "<!-- > \n-----BEGIN PGP MESSAGE-----\n--!><p>Hi", "-"),
+            (html, "<!--\n-----BEGIN PGP MESSAGE-----\n", "-"),
+            (
+                html,
+                "<style>\n-----BEGIN PGP MESSAGE-----\n</style>Hi",
+                "-",
+            ),
+            (
+                html,
+                "<TITLE>\n-----BEGIN PGP MESSAGE-----\n</b></title>Hi",
+                "-",
+            ),
+            (
+                html,
+                "<a title=\"> \n-----BEGIN PGP MESSAGE-----\n\">Hi</a>",
+                "-",
+            ),
+            (html, "<?x \n-----BEGIN PGP MESSAGE-----\n>Hi", "-"),
+            (html, "<!-->\n-----BEGIN PGP MESSAGE-----\n-->", "E"),
+            (html, "<!-- x -->\n-----BEGIN PGP MESSAGE-----\n", "E"),
+            (html, "1 < 2\n-----BEGIN PGP SIGNED MESSAGE-----\n", "S"),
+            (html, "<a title=it's>\n-----BEGIN PGP MESSAGE-----\n", "E"),
+            (
+                html,
+                "<style>p{}</style><pre>\n-----BEGIN PGP MESSAGE-----\n",
+                "E",
+            ),
+            (
+                html,
+                "<!--\n-----BEGIN PGP MESSAGE-----\n-->\n-----BEGIN PGP SIGNED MESSAGE-----\n",
+                "S",
             ),
             (
                 "Content-Type: application/octet-stream\n",

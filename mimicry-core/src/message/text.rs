@@ -179,6 +179,41 @@ impl<'a> TextBody<'a> {
         }
     }
 
+    /// The body with each of these texts at its place. The places ascend, and are all of one kind.
+    pub fn insert_each(
+        &self,
+        inserts: &[(Place, String)],
+        unmappable: Unmappable,
+    ) -> Result<NewBody, NotEditable> {
+        let Some(((place, text), others)) = inserts.split_last() else {
+            return Err(NotEditable::Malformed);
+        };
+        // From the last to the first, so that no place moves.
+        let mut new = self.insert(*place, text, unmappable)?;
+        for (place, text) in others.iter().rev() {
+            let label = new.charset.as_deref().unwrap_or(self.charset.name());
+            let encoding = new.encoding.unwrap_or(self.encoding);
+            let newline = self.newline.as_bytes();
+            let body = TextBody::read(&new.raw, Some(label.as_bytes()), encoding, newline)?;
+            // Where the text was raised to UTF-8, its byte order mark has gone.
+            let lost = match self.text().starts_with(BOM) && !body.text().starts_with(BOM) {
+                true => BOM.len_utf8(),
+                false => 0,
+            };
+            let place = match *place {
+                Place::Text(at) => Place::Text(at.saturating_sub(lost)),
+                octet => octet,
+            };
+            let next = body.insert(place, text, unmappable)?;
+            new = NewBody {
+                raw: next.raw,
+                charset: next.charset.or(new.charset.take()),
+                encoding: next.encoding.or(new.encoding),
+            };
+        }
+        Ok(new)
+    }
+
     /// The body without these ranges of [`TextBody::text`], which ascend and do not meet. A byte order mark stays. Charset
     /// and transfer encoding are kept as by [`TextBody::insert`].
     pub fn remove(&self, ranges: &[Range<usize>]) -> Result<NewBody, NotEditable> {

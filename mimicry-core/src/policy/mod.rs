@@ -224,12 +224,22 @@ impl Banks {
 
     /// May this rule act on some mail, in the base or by a bank?
     pub fn may_act(&self, name: &str) -> bool {
-        let all: Vec<usize> = (0..self.banks.len()).collect();
-        let choice = Choice {
+        self.acting().iter().any(|rule| rule.name == name)
+    }
+
+    /// Are there rules that want the keys of seals, in the base or by a bank?
+    pub fn needs_seal_keys(&self) -> bool {
+        self.acting()
+            .iter()
+            .any(|rule| rule.plugin.needs_seal_keys())
+    }
+
+    /// The rules that may act on some mail.
+    fn acting(&self) -> Vec<Arc<Rule>> {
+        self.reach(&Choice {
             applied: Vec::new(),
-            pending: all,
-        };
-        self.reach(&choice).iter().any(|rule| rule.name == name)
+            pending: (0..self.banks.len()).collect(),
+        })
     }
 
     /// The base and the banks' settings, in the order in which they are laid, each with the bank it is of; `None` = the base.

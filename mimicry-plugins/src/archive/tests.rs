@@ -45,7 +45,13 @@ fn rule(options: &str) -> String {
 
 fn all(config: &Config, mail: &Mail, effects: Effects) -> Vec<Result<Applied, Stopped>> {
     let plans = engine::plan(&config.policy, mail);
-    let results = engine::apply_all(&config.policy, mail, &plans, &Limits::default(), effects);
+    let results = engine::apply_all(
+        &config.policy,
+        mail,
+        &plans,
+        &Limits::default(),
+        effects.into(),
+    );
     results
         .into_iter()
         .map(|result| std::rc::Rc::try_unwrap(result).unwrap())

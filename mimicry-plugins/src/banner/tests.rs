@@ -6,6 +6,8 @@ use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
+use mimicry_core::plugin::{Effects, Means};
+use mimicry_core::seals::SealKeys;
 
 use crate::REGISTRY;
 
@@ -15,6 +17,12 @@ const TEXT: &str = "Caution: external mail.";
 const HTML: &str = "<p><b>Caution:</b> external <a href=\"https://example.org/help\">mail</a>.</p>";
 /// A rule that has all three marks.
 const ALL: &str = "options.text = 'Caution: external mail.'\noptions.html = '<p><b>Caution:</b> external <a href=\"https://example.org/help\">mail</a>.</p>'\noptions.subject_tag = '[EXTERNAL]'\noptions.header = 'X-External: yes'\noptions.internal_clients = '10.0.0.0/8'";
+
+const NOW: i64 = 1_795_370_400;
+
+fn keys() -> SealKeys {
+    SealKeys::default().with(NOW - 1, [7; 32])
+}
 
 fn load(options: &str) -> Result<Config, Vec<String>> {
     let source = format!(
@@ -41,15 +49,20 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
         },
         message: Message::scan(message.to_vec(), &Limits::default()),
         received: Moment {
-            unix: 1_795_370_400,
+            unix: NOW,
             offset: 3600,
         },
     };
     let plans = engine::plan(&config.policy, &mail);
+    let (keys, limits) = (keys(), Limits::default());
+    let means = Means {
+        effects: Effects::Real,
+        seal_keys: &keys,
+    };
     let Applied {
         message: new,
         reports,
-    } = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+    } = engine::apply_with(&config.policy, &mail, &plans[0], &limits, means).unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
     let report = match (reports.into_iter().next().unwrap(), &plans[0].steps[0]) {
         (report @ Report::AsPlanned, step) => Report::Unchanged {
@@ -174,7 +187,6 @@ fn tags_and_fields() {
         (VALUE, OUT, "From: a@b.example", "From: a@b.example / X-From: b.example"),
         (VALUE, OUT, "A: 1 / X-From: example.com", "A: 1"),
         (PERSON, OUT, "From: anna@example.org", "From: anna@example.org / X-Phone: +49 1"),
-        // Bulk mail has no banner, but it has the rest.
         (FIELD, OUT, "Precedence: bulk", "Precedence: bulk / X-External: yes"),
     ] {
         assert_eq!(run(before, options, origin), after, "{before} with {options}");
@@ -202,8 +214,18 @@ fn body(options: &str, origin: &str, message: &str) -> Result<String, Reason> {
     }
 }
 
-fn ours(preview: &str) -> String {
-    marked::element(&marked::mark_of("b"), HTML, preview)
+/// The element that HTML gets in this mail.
+fn ours(mail: &str, preview: &str) -> String {
+    let message = Message::scan(mail.as_bytes().to_vec(), &Limits::default());
+    marked::element(&sealer(&keys(), "b"), &message, HTML, preview).replace('\n', "\r\n")
+}
+
+fn sealer<'a>(keys: &'a SealKeys, rule: &'a str) -> Sealer<'a> {
+    Sealer {
+        keys,
+        rule,
+        now: NOW,
+    }
 }
 
 #[test]
@@ -216,18 +238,24 @@ fn banners_put_in() {
         (ALL, text_mail(""), format!("{TEXT}\r\n")),
         // By default it stands above another one.
         (ALL, text_mail(&format!("{TEXT}\r\n\r\nHello\r\n")), format!("{TEXT}\r\n\r\n{TEXT}\r\n\r\nHello\r\n")),
-        (ALL, html_mail("<html><body a=b><p>Hello <a href='https://x.example'>you</a></p></body></html>\r\n"),
-            format!("<html><body a=b>\r\n{}\r\n<p>Hello <a href='https://x.example'>you</a></p></body></html>\r\n", ours("Hello you"))),
-        (ALL, html_mail("<p>1 &lt; 2 &amp; \"3\"</p>"), format!("\r\n{}\r\n<p>1 &lt; 2 &amp; \"3\"</p>", ours("1 < 2 & \"3\""))),
-        (ALL, html_mail("<p>&#847;&zwnj;&nbsp; Hi</p>"), format!("\r\n{}\r\n<p>&#847;&zwnj;&nbsp; Hi</p>", ours("Hi"))),
-        (ALL, html_mail("<img src=x>"), format!("\r\n{}\r\n<img src=x>", ours(""))),
-        (&plain, html_mail("<p>Hello</p>"), format!("\r\n{}\r\n<p>Hello</p>", ours(""))),
     ] {
         assert_eq!(body(options, OUT, &before), Ok(after), "{before}");
     }
-    let shown = ours("1 < 2 \"x\"");
-    assert!(shown.contains("hidden;mso-hide:all\">1 &lt; 2 &quot;x&quot;</div><p>"), "{shown}");
-    assert!(!ours("").contains("display:none"));
+    // What stands before ours, after it, and in its hidden line.
+    for (options, before, after, preview) in [
+        (ALL, "<html><body a=b>", "<p>Hello <a href='https://x.example'>you</a></p></body></html>\r\n", "Hello you"),
+        (ALL, "", "<p>1 &lt; 2 &amp; \"3\"</p>", "1 < 2 & \"3\""),
+        (ALL, "", "<p>&#847;&zwnj;&nbsp; Hi</p>", "Hi"),
+        (ALL, "", "<img src=x>", ""),
+        (&plain, "", "<p>Hello</p>", ""),
+    ] {
+        let mail = html_mail(&format!("{before}{after}"));
+        let expected = format!("{before}\r\n{}\r\n{after}", ours(&mail, preview));
+        assert_eq!(body(options, OUT, &mail), Ok(expected), "{mail}");
+    }
+    let shown = ours("", "1 < 2 \"x\"");
+    assert!(shown.contains("hidden;mso-hide:all\">1 &lt; 2 &quot;x&quot;</div><p"), "{shown}");
+    assert!(!ours("", "").contains("display:none"));
     let long = marked::preview(&format!("<p>{}</p>", "Grüße ".repeat(100)));
     assert_eq!(long.chars().count(), 100);
 }
@@ -235,35 +263,62 @@ fn banners_put_in() {
 #[test]
 #[rustfmt::skip]
 fn banners_taken_out() {
-    let (ours, mark) = (ours("Hello <you>"), marked::mark_of("b"));
-    let gmail = ours.replace("mimicry-", "m_-4711mimicry-").replace("href=", "target=\"_blank\" href=");
-    let gmail_twice = ours.replace("mimicry-", "m_815m_-4711mimicry-");
-    let outlook = ours.replace("mimicry-", "x_x_mimicry-").replace("https://example.org/help", "https://safe.example/?url=x");
-    let rewrapped = ours.replace("> external", ">\r\n  external").replace("display:none", "display:none!important");
-    let unhidden = marked::element(&mark, HTML, "");
+    let keys = keys();
+    let bare = ours("", "");
+    // The hidden line goes where the words follow that it has from the mail.
+    let ours = ours("", "Hi you") + "<p>Hi</p><p>you</p>";
+    let own = "<p>Hi</p><p>you</p>";
+    let gmail = bare.replace("class=\"", "class=\"m_-4711").replace("href=", "target=\"_blank\" href=");
+    let gmail_twice = bare.replace("class=\"", "class=\"m_815m_-4711");
+    let gmail_hidden = ours.replace("class=\"", "class=\"m_-4711").replace("max-height:0;", "");
+    let outlook = bare.replace("class=\"", "class=\"x_x_").replace("https://example.org/help", "https://safe.example/?url=x");
+    let rewrapped = ours.replace("> external", ">\r\n  external").replace("display:none!important", "display: none !important");
+    let message = Message::scan(Vec::new(), &Limits::default());
+    let another = marked::element(&sealer(&keys, "another rule"), &message, HTML, "");
+    let other_key = SealKeys::default().with(NOW - 1, [8; 32]);
+    let stranger = marked::element(&sealer(&other_key, "b"), &message, HTML, "");
+    let end = "</p></div>";
     for (before, after) in [
-        (format!("<body>{ours}<p>Hi</p></body>"), "<body><p>Hi</p></body>"),
+        (format!("<body>{ours}</body>"), &*format!("<body>{own}</body>")),
         (format!("<p>Hi</p><div class=gmail_quote>On … wrote:<blockquote>{gmail}<p>Q</p></blockquote></div>"), "<p>Hi</p><div class=gmail_quote>On … wrote:<blockquote><p>Q</p></blockquote></div>"),
         (format!("<p>Hi</p><blockquote>{gmail}<p>Q</p><blockquote>{gmail_twice}<p>R</p></blockquote></blockquote>"), "<p>Hi</p><blockquote><p>Q</p><blockquote><p>R</p></blockquote></blockquote>"),
+        (format!("<blockquote>{gmail_hidden}</blockquote>"), &format!("<blockquote>{own}</blockquote>")),
         (format!("<div><div id=x_divRplyFwdMsg>From:</div>{outlook}<div>Q</div></div>"), "<div><div id=x_divRplyFwdMsg>From:</div><div>Q</div></div>"),
-        (format!("{rewrapped}{unhidden}Hi"), "Hi"),
-        (format!("{}Hi", unhidden.replace("<p>", "<p><div><span>").replace("</p>", "</span></div></p>")), "Hi"),
+        (format!("{rewrapped}{bare}Hi"), &format!("{own}Hi")),
+        (format!("{}Hi", bare.replace("<b style", "<div><span><b style").replace(end, "</span></div></p></div>")), "Hi"),
         // Whoever wrote into it keeps what was written.
-        (ours.replace("</p></div>", " Agreed!</p></div>"), "exempt"),
-        (ours.replace("</p></div>", "</p><img alt='Agreed!'></div>"), "exempt"),
+        (bare.replace(end, " Agreed!</p></div>"), "exempt"),
+        (bare.replace(end, "</p><img alt='Agreed!'></div>"), "exempt"),
         // What does not end, or ends together with something around it, stays.
-        (ours.replace("</p></div>", "</p>"), "exempt"),
-        (format!("<blockquote>{}</blockquote></div>", ours.replace("</p></div>", "</p>")), "exempt"),
-        (format!("<!-- {ours} -->"), "exempt"),
-        (format!("<p class=\"{mark}\">{HTML}</p><div title=\"{mark}-0123456789abcdef\">{HTML}</div>"), "exempt"),
-        (ours.replace(&mark, &marked::mark_of("another rule")), "exempt"),
+        (bare.replace(end, "</p>"), "exempt"),
+        (format!("<blockquote>{}</blockquote></div>", bare.replace(end, "</p>")), "exempt"),
+        (format!("<!-- {bare} -->"), "exempt"),
+        // T184: by another rule, another key, or none; as it was made without keys.
+        (another, "exempt"),
+        (stranger, "exempt"),
+        (marked::element(&sealer(SealKeys::NONE, "b"), &message, HTML, ""), "exempt"),
+        (format!("<div class=\"{}-0123456789abcdef\">{HTML}</div>", marked::mark_of("b")), "exempt"),
+        (bare.replace("class=\"k", "class=\"k0"), "exempt"),
         // Within what stays there may be one that goes.
-        (format!("{}{ours}</div>Hi", ours.replace("</p></div>", "</p>")), &(ours.replace("</p></div>", "</p>") + "</div>Hi")),
+        (format!("{}{bare}</div>Hi", bare.replace(end, "</p>")), &(bare.replace(end, "</p>") + "</div>Hi")),
     ] {
         let options = ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "");
         let found = body(&options, IN, &html_mail(&before)).unwrap_or_else(|reason| reason.to_string());
         assert_eq!(found, after, "{before}");
     }
+    // T184: words of the hidden line that are not hidden, or not said again, stay.
+    let options = ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "");
+    let (open, line) = ours.split_at(ours.find("<div class=\"h").unwrap());
+    let line = &line[..line.find("</div>").unwrap() + "</div>".len()];
+    assert!(open.starts_with("<div class=\"k"));
+    for (before, after) in [
+        (ours.replace(own, "<p>Bye</p>"), format!("{line}<p>Bye</p>")),
+        (ours.replace("display:none!important", "display:none"), format!("{}{own}", line.replace("none!important", "none"))),
+    ] {
+        assert_eq!(body(&options, IN, &html_mail(&before)), Ok(after), "{before}");
+    }
+    let changed = ours.replace("Hi you", "I pay");
+    assert_eq!(body(&options, IN, &html_mail(&changed)), Err(Reason::Exempt));
     for (before, after) in [
         ("Hi\r\n\r\n> Caution: external mail.\r\n>\r\n> Q\r\n", "Hi\r\n\r\n> Q\r\n"),
         ("Caution: external mail.\r\n\r\nHi", "Hi"),
@@ -320,7 +375,7 @@ fn what_was_put_in_comes_out_whatever_the_charset_and_coding() {
             (charset, body.into_iter().filter(blank).collect::<Vec<u8>>())
         };
         assert_eq!(root(&after), root(&before), "{label} {coding}");
-        assert!(after.ends_with(b"\r\n") && !after.windows(7).any(|seven| seven == b"mimicry"));
+        assert!(after.ends_with(b"\r\n") && !after.windows(9).any(|nine| nine == b"class=\"k"));
     }
 }
 
@@ -358,11 +413,14 @@ fn seals_stay_and_the_rest_is_marked() {
 #[rustfmt::skip]
 fn bodies_that_take_no_banner() {
     for (head, options, tagged, banner) in [
-        ("Precedence: bulk\r\n", "", true, false),
-        ("Precedence: bulk\r\n", "\nmatch = { bulk = [true, false] }", true, true),
+        // T185: what makes a mail bulk, an outsider can write.
+        ("Precedence: bulk\r\n", "", true, true),
+        ("List-Id: <a.b>\r\n", "", true, true),
+        ("Auto-Submitted: auto-replied\r\n", "", true, true),
         ("Content-Type: text/plain; charset=x-klingon\r\n", "", true, true),
         ("Content-Type: text/plain; charset=x-klingon\r\n", "\noptions.fallback = 'skip'", true, false),
-        ("Content-Type: application/pdf\r\n", "", true, false),
+        ("Content-Type: application/pdf\r\n", "", true, true),
+        ("Content-Type: application/pdf\r\n", "\noptions.fallback = 'skip'", true, false),
         ("DKIM-Signature: v=1\r\n", "\non_dkim = 'skip'", false, false),
     ] {
         let message = format!("Subject: s\r\n{head}\r\nx\r\n");
@@ -413,4 +471,129 @@ fn a_forgeable_configuration_is_warned_of() {
         let warnings = config.policy.rules[0].plugin.warnings();
         assert_eq!(!warnings.is_empty(), warned, "{options}");
     }
+}
+
+/// The text of each part that has the banner, by its section; `+` before a part that was added on top.
+fn banners(message: &str) -> String {
+    let before = Message::scan(message.as_bytes().to_vec(), &Limits::default());
+    let (raw, _) = apply(ALL, OUT, "a@b.example", message.as_bytes());
+    let after = Message::scan(raw, &Limits::default());
+    let has_it = |part: &mimicry_core::message::Part<'_>| {
+        let text = part.decoded().unwrap_or_default();
+        text.windows(7).any(|seven| seven == b"Caution")
+    };
+    let added = after.leaves().count() > before.leaves().count();
+    let found = after
+        .leaves()
+        .filter(has_it)
+        .map(|part| part.section_text());
+    let found: Vec<String> = found.collect();
+    format!("{}{}", if added { "+" } else { "" }, found.join(" "))
+}
+
+// T185
+#[test]
+#[rustfmt::skip]
+fn wherever_a_reader_sees_text() {
+    let of = |kind: &str, parts: &[&str]| {
+        let part = |head: &&str| format!("--b\r\n{}\r\n\r\n<p>x</p>\r\n", head.replace(" / ", "\r\n"));
+        let parts: String = parts.iter().map(part).collect();
+        format!("Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/{kind}; boundary=b\r\n\r\n{parts}--b--\r\n")
+    };
+    const TEXT: &str = "Content-Type: text/plain";
+    const HTML: &str = "Content-Type: text/html";
+    const NAMED: &str = "Content-Type: text/html; name=a.html / Content-Disposition: inline; filename=a.html";
+    const PDF: &str = "Content-Type: application/pdf";
+    for (kind, parts, expected) in [
+        ("mixed", &[TEXT, PDF][..], "1"),
+        ("alternative", &[TEXT, HTML], "1 2"),
+        // The last variant is what readers show.
+        ("alternative", &[TEXT, HTML, HTML], "1 2 3"),
+        ("mixed", &[TEXT, HTML], "1 2"),
+        ("form-data", &["Content-Disposition: form-data; name=a"], "+1"),
+        ("digest", &["Content-Type: message/rfc822"], "+1"),
+        ("mixed", &[PDF], "+1"),
+        ("related; start=\"<r@b>\"", &[HTML, "Content-Type: text/html / Content-ID: <r@b>"], "+1"),
+    ] {
+        assert_eq!(banners(&of(kind, parts)), expected, "{kind} {parts:?}");
+    }
+    for head in ["Content-Type: text/enriched", "Content-Type: message/rfc822", "Content-Type: image/png", "Content-Disposition: attachment"] {
+        assert_eq!(banners(&format!("Subject: s\r\nMIME-Version: 1.0\r\n{head}\r\n\r\nx\r\n")), "+1", "{head}");
+    }
+    // As it stands in a body, or above what some program does not take for one.
+    for (kind, parts) in [("mixed", &[NAMED, TEXT][..]), ("alternative", &[TEXT, NAMED])] {
+        let found = banners(&of(kind, parts));
+        assert!(found == "+1" || found.ends_with(if kind == "mixed" { "1" } else { "1 2" }), "{kind} {found}");
+    }
+    assert!(!banners("Subject: s\r\nContent-Type: text/plain; name=a.txt\r\n\r\nx\r\n").is_empty());
+}
+
+// T185
+#[test]
+fn what_an_outsider_wrote_is_no_banner() {
+    let options = format!("{ALL}\noptions.once = 'per-mail'");
+    // The words elsewhere than on top, the class of old, and our own banner where nobody sees it.
+    let old = format!(
+        "<div class=\"{}-0123456789abcdef\"></div>",
+        marked::mark_of("b")
+    );
+    for html in [
+        format!("<p>x</p>{HTML}"),
+        format!("<p>x</p>{old}"),
+        format!("<p>x</p><div hidden>{}</div>", ours("", "")),
+        ours("", "").replacen("display:block", "display:none", 1),
+    ] {
+        assert!(body(&options, OUT, &html_mail(&html)).is_ok(), "{html}");
+    }
+    assert!(body(&options, OUT, &text_mail(&format!("x\r\n{TEXT}\r\n"))).is_ok());
+    for (mail, once) in [
+        (html_mail(&(ours("", "") + "<p>x</p>")), "per-mail"),
+        (text_mail(&format!("\r\n{TEXT}\r\nx\r\n")), "per-mail"),
+        (
+            html_mail(&format!("<p>x</p>{}", ours("", ""))),
+            "per-thread",
+        ),
+        (text_mail(&format!("x\r\n> {TEXT}\r\n")), "per-thread"),
+    ] {
+        let options = format!(
+            "{}\noptions.once = '{once}'",
+            ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "")
+        );
+        assert_eq!(body(&options, OUT, &mail), Err(Reason::Duplicate), "{mail}");
+    }
+    // Words in a variant that nobody reads are not the banner of the one that is read.
+    let both = format!(
+        "Subject: s\r\nMIME-Version: 1.0\r\nContent-Type: multipart/alternative; boundary=b\r\n\r\n--b\r\n\r\n{TEXT}\r\n\r\nx\r\n--b\r\nContent-Type: text/html\r\n\r\n<p>x</p>\r\n--b--\r\n"
+    );
+    let changed = body(&options, OUT, &both).unwrap();
+    assert!(changed.contains("class=\"k"), "{changed}");
+}
+
+// T185
+#[test]
+fn no_style_of_the_mail_reaches_it() {
+    let mail = html_mail(
+        "<html><head><style>body{display:none!important}</style></head><body style=\"color:red;opacity:0\"><p>x</p></body></html>",
+    );
+    let found = body(ALL, OUT, &mail).unwrap();
+    let page = marked::PAGE.replace('\n', "\r\n");
+    assert!(
+        found.starts_with(&format!("<html style=\"{page}\"><head>")),
+        "{found}"
+    );
+    assert!(
+        found.contains(&format!(
+            "<body style=\"color:red;{page}\" style=\"color:red;opacity:0\">\r\n<div class=\"k"
+        )),
+        "{found}"
+    );
+    // The class is the same for the same mail, and another for another one.
+    assert_eq!(body(ALL, OUT, &mail), Ok(found.clone()));
+    let class = |text: &str| {
+        text.split("class=\"")
+            .nth(1)
+            .map(|rest| rest[..17].to_string())
+    };
+    let other = body(ALL, OUT, &mail.replace("<p>x", "<p>y")).unwrap();
+    assert_ne!(class(&found), class(&other));
 }

@@ -22,6 +22,10 @@ use std::borrow::Cow;
 use html5gum::{Token as Gum, Tokenizer};
 use memchr::{memchr, memchr2, memmem};
 
+mod frame;
+
+pub use frame::{Frame, frame};
+
 /// Which end of the text ours goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {

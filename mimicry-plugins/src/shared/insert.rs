@@ -2,7 +2,8 @@
 //! part, or into a part of its own where that is impossible or not allowed.
 //!
 //! If one variant cannot take it, none is edited and the `fallback` ladder decides, so that no reader sees the text twice and
-//! none sees it broken.
+//! none sees it broken. A text that everybody must see ([`Manner::removable`]) goes to whatever is on the screen first
+//! (`seen.rs`); where that is no body, as a text with a name or a forwarded mail, the ladder decides as well.
 //!
 //! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
@@ -12,20 +13,22 @@ use std::collections::BTreeMap;
 
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
-use mimicry_core::message::roles::{Role, Roles};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
 use mimicry_core::message::{Message, Part, PartId};
 use mimicry_core::plugin::{Fault, Finish, Task};
 use mimicry_core::rule::Reason;
 
 use super::html::{self, Why};
-use super::marked::{self, mark_of};
+use super::marked::{self, Sealer, mark_of};
 use super::plain::{self, DelSp};
 use super::reply_marks::{self, Confidence, Nowhere};
 use super::words::Rendered;
 
+mod choose;
 mod manner;
+mod seen;
 
+use choose::{choose, for_everybody};
 pub use manner::{Fallback, Manner, ONCE, Once, Place, Which};
 
 /// Puts the text into the mail, or beside what is sealed.
@@ -52,24 +55,35 @@ pub fn insert(
         return insertion.beside_seals(edits);
     }
     let message = &task.mail.message;
-    let chosen = choose(message, task.parts, manner);
+    let chosen = match manner.removable {
+        true => match for_everybody(task, manner, edits) {
+            Ok(chosen) => chosen,
+            Err(part) => return insertion.fall_back(Reason::NoBody, part, edits),
+        },
+        false => choose(message, task.parts, manner),
+    };
     if chosen.is_empty() {
         return Ok(unchanged(Reason::NoBody, Vec::new()));
     }
     let mut bodies = Vec::with_capacity(chosen.len());
+    let mut has_it = Vec::new();
     for part in &chosen {
         match insertion.body(&edits.content(*part)?) {
             Ok(body) => bodies.push((*part, body)),
             Err(Reason::Duplicate) => {
-                let note = format!("{} has it already", section_of(message, *part));
-                return Ok(unchanged(Reason::Duplicate, vec![note]));
+                has_it.push(format!("{} has it already", section_of(message, *part)));
             }
             Err(reason) => return insertion.fall_back(reason, *part, edits),
         }
     }
+    // Of a text that everybody must see each variant has its own say.
+    if bodies.is_empty() || !(has_it.is_empty() || manner.removable) {
+        has_it.truncate(1);
+        return Ok(unchanged(Reason::Duplicate, has_it));
+    }
     let before = edits.clone();
     let mut finish = Finish {
-        edited: chosen,
+        edited: bodies.iter().map(|(part, _)| *part).collect(),
         ..Finish::default()
     };
     for (part, body) in bodies {
@@ -87,66 +101,6 @@ pub fn insert(
         }
     }
     Ok(finish)
-}
-
-/// The parts that get the text: of those that the rule takes, text/plain and text/html only, and the mail's own text
-/// rather than a text that is attached.
-///
-/// Body texts that stand under one multipart/alternative are variants of one text; every other is a text of its own,
-/// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
-/// in it, the one nearest to the place.
-fn choose(message: &Message, parts: &[PartId], manner: &Manner) -> Vec<PartId> {
-    let which = manner.which;
-    let is_text = |id: &PartId| {
-        message
-            .part(*id)
-            .is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"))
-    };
-    let mut parts: Vec<PartId> = parts.iter().copied().filter(is_text).collect();
-    if which == Which::All {
-        return parts;
-    }
-    let roles = Roles::of(message);
-    let is_body = |id: &PartId| roles.role(*id) == Some(Role::Body);
-    if parts.iter().any(is_body) {
-        parts.retain(is_body);
-    }
-    let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
-    for id in &parts {
-        let Some(part) = message.part(*id) else {
-            continue;
-        };
-        let alternative = part
-            .ancestors()
-            .filter(|part| part.media_type() == "multipart/alternative")
-            .last()
-            .map(|part| part.id());
-        match texts.last_mut() {
-            Some((group, members)) if alternative.is_some() && *group == alternative => {
-                members.push(*id)
-            }
-            _ => texts.push((alternative, vec![*id])),
-        }
-    }
-    let from_end = manner.place != Place::Top && which != Which::First;
-    let text = if from_end {
-        texts.pop()
-    } else {
-        texts.into_iter().next()
-    };
-    let mut members = text.map(|(_, members)| members).unwrap_or_default();
-    if from_end {
-        members.reverse();
-    }
-    let mut seen: Vec<&str> = Vec::new();
-    members.retain(|id| {
-        let media_type = message.part(*id).map_or("", |part| part.media_type());
-        let is_new = !seen.contains(&media_type);
-        seen.push(media_type);
-        is_new
-    });
-    members.sort_unstable();
-    members
 }
 
 struct Insertion<'a> {
@@ -187,24 +141,27 @@ impl Insertion<'_> {
         if self.is_there(&body, is_html, reply) {
             return Err(Reason::Duplicate);
         }
-        let (spot, insert, images) = if is_html {
+        let (spot, inserts, images) = if is_html {
             let spot = self.html_spot(&body, reply)?;
             let (html, images) = self.html(content.part().message(), &body);
             let newline = body.line_end();
+            let frame = self.frame(&body, spot.at)?;
             // The line end before it keeps an entity without a semicolon from taking in our first letters.
-            let insert = format!("{}{newline}{html}{newline}", spot.close);
-            (spot, insert, images)
+            let insert = format!("{}{newline}{}{html}{newline}", spot.close, frame.before);
+            let place = |(at, text)| (place_in(&body, at), text);
+            let mut inserts: Vec<_> = frame.tags.into_iter().map(place).collect();
+            inserts.push((spot.at, insert));
+            (spot, inserts, images)
         } else {
             let (spot, insert) = self.plain(content, &body, reply)?;
-            (spot, insert, Vec::new())
+            let inserts = vec![(spot.at, insert)];
+            (spot, inserts, Vec::new())
         };
         let unmappable = match is_html {
             true => Unmappable::Entities,
             false => Unmappable::Raise,
         };
-        let new = body
-            .insert(spot.at, &insert, unmappable)
-            .map_err(reason_of)?;
+        let new = body.insert_each(&inserts, unmappable).map_err(reason_of)?;
         Ok(Body {
             new,
             note: format!("{}: {}", content.part().section_text(), spot.note),
@@ -219,6 +176,14 @@ impl Insertion<'_> {
         is_html: bool,
         reply: Option<Result<reply_marks::Place, Nowhere>>,
     ) -> bool {
+        if self.manner.removable && is_html && self.manner.once != Once::Always {
+            return self.is_sealed_there(body);
+        }
+        if self.manner.removable && self.manner.once == Once::PerMail {
+            let mut top = marked::lines(body.text(), &self.words.text).into_iter();
+            let first = top.next().and_then(|range| body.text().get(..range.start));
+            return first.is_some_and(|above| above.trim().trim_matches('\u{FEFF}').is_empty());
+        }
         let text = match (self.manner.once, reply) {
             (Once::Always, _) => return false,
             (Once::PerMail, Some(Ok(place))) if place.confidence == Confidence::High => {
@@ -235,6 +200,34 @@ impl Insertion<'_> {
         } else {
             plain::already_there(text, &self.words.text)
         }
+    }
+
+    /// What an outsider wrote proves nothing, so only our seal counts: on top, where it is seen; once per thread anywhere.
+    fn is_sealed_there(&self, body: &TextBody<'_>) -> bool {
+        let (text, sealer) = (body.text(), self.sealer());
+        if self.manner.once == Once::PerThread {
+            return marked::elements(text, &sealer).elements > 0;
+        }
+        let spot = html::place(text.as_bytes(), html::Place::Top);
+        spot.is_ok_and(|spot| marked::is_on_top(text, spot.at, &sealer))
+    }
+
+    fn sealer(&self) -> Sealer<'_> {
+        Sealer {
+            keys: self.task.seal_keys,
+            rule: self.task.rule,
+            now: self.task.mail.received.unix,
+        }
+    }
+
+    /// What keeps the page from hiding a text that everybody must see.
+    fn frame(&self, body: &TextBody<'_>, at: text::Place) -> Result<html::Frame, Reason> {
+        if !self.manner.removable {
+            return Ok(html::Frame::default());
+        }
+        let (text::Place::Octet(at) | text::Place::Text(at)) = at;
+        html::frame(searchable(body), at, marked::PAGE, marked::declarations)
+            .map_err(|_| Reason::NoBody)
     }
 
     fn html_spot(
@@ -345,7 +338,7 @@ impl Insertion<'_> {
                 true => marked::preview(body.text()),
                 false => String::new(),
             };
-            html = marked::element(&self.mark, &html, &preview);
+            html = marked::element(&self.sealer(), message, &html, &preview);
         } else if self.manner.once != Once::Always {
             html = format!("<div class=\"{}\">{html}</div>", self.mark);
         }
@@ -371,6 +364,21 @@ impl Insertion<'_> {
     /// What is sealed stays as it is; ours stands before or behind it.
     fn beside_seals(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = edits.message();
+        if self.manner.removable && self.manner.place == Place::Top {
+            // Above all of the mail, whatever else it holds beside what is sealed.
+            let new = self.part(message);
+            return match edits.attach_above(new) {
+                Ok(()) => Ok(Finish {
+                    edited: vec![PartId::ROOT],
+                    notes: vec!["a text part on top, above what is sealed".into()],
+                    ..Finish::default()
+                }),
+                Err(Refused::Opaque | Refused::Limit) => {
+                    self.fall_back(Reason::Malformed, PartId::ROOT, edits)
+                }
+                Err(refused) => Err(refused.into()),
+            };
+        }
         let beside = match self.manner.place.end() {
             html::Place::Top => self.task.beside.first(),
             html::Place::Bottom => self.task.beside.last(),

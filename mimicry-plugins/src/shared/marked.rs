@@ -1,61 +1,152 @@
 //! Text of ours that can be found again in a mail that quotes it, and taken out.
 //!
-//! In HTML an element of ours bears a class with a mark of the rule and a seal of the words within. Mail programs put letters
-//! before classes (`m_123mimicry-…` in Gmail, `x_mimicry-…` in Outlook on the web), rewrite links and white space; so the class is
-//! recognised by its end, and the seal covers words alone. Where somebody wrote into the element, the seal is broken and the
-//! element stays. In plain text the words themselves are looked for, on whole lines, quoted or not.
+//! In HTML an element of ours bears a class that is a seal ([`mimicry_core::seals`]) of what stands in it, made with a key that
+//! nobody outside has. Mail programs put letters before classes (`m_123k…` in Gmail, `x_k…` in Outlook on the web), rewrite
+//! links and white space; so the class is recognised by its end, and the seal covers what a reader is told ([`said`]). Where
+//! somebody wrote into the element, or made it without the key, the seal does not hold and the element stays. Before the seal
+//! stand some digits of the mail's own, so that no style sheet can name the class beforehand. In plain text the words themselves
+//! are looked for, on whole lines, quoted or not.
+//!
+//! Of the hidden line the words are the mail's own, so an outsider chose them: they are sealed, but they go only where they are
+//! hidden indeed and the same words follow.
 //!
 //! Must never: name a range with words in it that are not ours, or one whose removal would leave an end tag without its start.
 //!
 //! Known limits: what a mail program rebuilt without classes (Outlook for Windows) is not found in HTML, nor in plain text what
-//! it quotes with other marks than `>`.
+//! it quotes with other marks than `>`. Who has got a banner of ours can use it again as it is; its words are ours, but a picture
+//! in it may be another one.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::ops::Range;
 
+use data_encoding::HEXLOWER;
 use memchr::memmem;
+use mimicry_core::message::Message;
 use mimicry_core::message::compose::fnv1a;
+use mimicry_core::message::digest::Digest;
+use mimicry_core::seals::{Seal, SealKeys};
 
 use super::html::{self, Event, Reading, Scan, Token, name_of};
 use super::plain;
+
+mod said;
+mod shown;
+
+pub(crate) use shown::{PAGE, declarations};
+
+use said::{letters, said};
 
 /// Characters of [`preview`].
 const PREVIEW: usize = 100;
 /// Octets of HTML that are looked at for [`preview`]: the head of a page may hold much style.
 const PREVIEW_REACH: usize = 256 * 1024;
+/// Octets of HTML after an element that are looked at for the words of its hidden line.
+const REPEATED_REACH: usize = 16 * 1024;
 /// Open elements within ours, at most.
 const DEPTH: usize = 64;
-/// What the class of the hidden line has behind the mark.
-const HIDDEN: &str = "-preview";
 /// Octets of words that are searched at a time.
 const WINDOW: usize = 64 * 1024;
 /// Fewer words may stand on a line by chance.
 const FEWEST_WORDS: usize = 3;
+/// The letter that the class of an element of ours begins with, and that of its hidden line.
+const ELEMENT: u8 = b'k';
+const HIDDEN: u8 = b'h';
+/// Hexadecimal digits of what makes the class a mail's own, and of a seal.
+const SALT: usize = 16;
+const SEAL: usize = 32;
 
-/// What marks HTML of a rule, in a class that mail programs keep when they quote it, though some put letters before it.
+/// What marks HTML of a rule, in a class or a Content-ID. No proof of anything: everybody can write it.
 #[must_use]
 pub fn mark_of(rule: &str) -> String {
     format!("mimicry-{:016x}", fnv1a(rule.bytes(), 0))
 }
 
-/// The element around HTML of ours, with a hidden line above it where `preview` is not empty.
+/// Who seals and checks: the keys at hand, for one rule, at one time.
+#[derive(Clone, Copy, Debug)]
+pub struct Sealer<'a> {
+    pub keys: &'a SealKeys,
+    pub rule: &'a str,
+    /// Seconds since 1970.
+    pub now: i64,
+}
+
+impl Sealer<'_> {
+    /// Digits that are the same for the same mail, and that nobody can tell beforehand.
+    fn salt(&self, message: &Message) -> Option<String> {
+        let digest = Digest::of(message);
+        let pieces: [&[u8]; 3] = [b"class", self.rule.as_bytes(), digest.as_bytes()];
+        let seal = self.keys.seal(self.now, &pieces)?;
+        HEXLOWER.encode(&seal).get(..SALT).map(str::to_string)
+    }
+
+    fn seal(&self, salt: &str, said: &str, hidden: &str) -> Option<String> {
+        let (said, hidden) = digests(said, hidden);
+        let seal = self
+            .keys
+            .seal(self.now, &self.pieces(salt, &said, &hidden))?;
+        Some(HEXLOWER.encode(&seal))
+    }
+
+    fn holds(&self, seal: &Seal, salt: &str, said: &str, hidden: &str) -> bool {
+        let (said, hidden) = digests(said, hidden);
+        let pieces = self.pieces(salt, &said, &hidden);
+        self.keys.holds(self.now, seal, &pieces)
+    }
+
+    fn pieces<'p>(&'p self, salt: &'p str, said: &'p Digest, hidden: &'p Digest) -> [&'p [u8]; 5] {
+        [
+            b"banner",
+            self.rule.as_bytes(),
+            salt.as_bytes(),
+            said.as_bytes(),
+            hidden.as_bytes(),
+        ]
+    }
+}
+
+/// So that many keys cost no more with much text than with little.
+fn digests(said: &str, hidden: &str) -> (Digest, Digest) {
+    (
+        Digest::of_octets(said.as_bytes()),
+        Digest::of_octets(hidden.as_bytes()),
+    )
+}
+
+/// The element around HTML of ours, for this mail, with a hidden line above it where `preview` is not empty. It bears no seal
+/// where there is no key, and is seen all the same.
 #[must_use]
-pub fn element(mark: &str, html: &str, preview: &str) -> String {
-    let seal = seal(html);
+pub fn element(sealer: &Sealer<'_>, message: &Message, html: &str, preview: &str) -> String {
+    let (around, html) = (shown::AROUND, shown::shown(html));
+    let salt = sealer.salt(message);
+    let class = salt.as_ref().map(|salt| format!(" class=\"h{salt}\""));
     let hidden = match preview {
         "" => String::new(),
         words => format!(
-            "<div class=\"{mark}{HIDDEN}\" style=\"display:none;max-height:0;overflow:hidden;mso-hide:all\">{}</div>",
+            "<div{} style=\"display:none!important;max-height:0;overflow:hidden;mso-hide:all\">{}</div>",
+            class.unwrap_or_default(),
             html::escape(words)
         ),
     };
-    format!("<div class=\"{mark}-{seal}\">{hidden}{html}</div>")
+    let class = salt.and_then(|salt| {
+        let all = format!("<div style=\"{around}\">{html}</div>");
+        let seal = sealer.seal(&salt, &said(&all), &said(&hidden))?;
+        Some(format!(" class=\"k{salt}{seal}\""))
+    });
+    format!(
+        "<div{} style=\"{around}\">{hidden}{html}</div>",
+        class.unwrap_or_default()
+    )
 }
 
 /// The first words of a page, on one line.
 #[must_use]
 pub fn preview(html: &str) -> String {
-    let reach = html.floor_char_boundary(PREVIEW_REACH.min(html.len()));
+    first_words(html, PREVIEW_REACH)
+}
+
+fn first_words(html: &str, reach: usize) -> String {
+    let reach = html.floor_char_boundary(reach.min(html.len()));
     let text = html::to_text(html.get(..reach).unwrap_or(html));
     // Mail programs fill up their own hidden lines with characters that take no room.
     let is_filler = |c: char| {
@@ -80,26 +171,38 @@ pub fn preview(html: &str) -> String {
     out
 }
 
-/// Where elements made by [`element`] stand whole in HTML, in order. Linear in time.
+/// What was found in HTML.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What may go, in order. The ranges do not meet.
+    pub ranges: Vec<Range<usize>>,
+    /// Elements they are of.
+    pub elements: usize,
+    /// Elements that look like ours and whose seal does not hold.
+    pub unproved: usize,
+}
+
+/// Where elements made by [`element`] stand whole in HTML. Linear in time.
 #[must_use]
-pub fn elements(html: &str, mark: &str) -> Vec<Range<usize>> {
-    let mut found = Vec::new();
-    if !html.contains(mark) {
-        return found;
-    }
+pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
+    let mut found = Found::default();
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut ours: Option<Element<'_>> = None;
+    // What was put into the tags of the page along with it.
+    let mut page = Vec::new();
     while let Some(token) = scan.next() {
         let step = match token.event {
             Event::Start(_) => {
                 let name = name_of(scan.slice(token));
-                let class = is_div(name).then(|| class_of(&scan, token, mark)).flatten();
-                if let Some(Class::Ours(seal)) = class {
-                    ours = Some(Element::new(token, seal));
+                page.extend(style_of_page(html, token, name));
+                let class = is_div(name).then(|| class_of(&scan, token)).flatten();
+                if let Some(Class::Ours(salt, seal)) = class {
+                    ours = Some(Element::new(token, salt, seal));
                     continue;
                 }
                 let Some(element) = &mut ours else { continue };
-                element.start(name, token, class == Some(Class::Hidden))
+                let hidden = class == Some(Class::Hidden(element.salt));
+                element.start(&scan, name, token, hidden)
             }
             Event::End(_) => {
                 let name = name_of(scan.slice(token));
@@ -111,13 +214,71 @@ pub fn elements(html: &str, mark: &str) -> Vec<Range<usize>> {
         };
         match (step, ours.take()) {
             (Step::Inside, element) => ours = element,
-            (Step::Closed, Some(element)) if element.is_as_it_was(html, token.start) => {
-                found.push(element.start..token.end);
-            }
+            (Step::Closed, Some(element)) => match element.proved(html, token.end, sealer) {
+                Some(ranges) => {
+                    found.elements = found.elements.saturating_add(1);
+                    found.ranges.extend(ranges);
+                }
+                None => found.unproved = found.unproved.saturating_add(1),
+            },
             _ => {}
         }
     }
+    if found.elements > 0 {
+        found.ranges.extend(page);
+        found.ranges.sort_by_key(|range| range.start);
+    }
     found
+}
+
+/// As it was before it went into a mail, which has line ends of its own.
+fn with_lf(text: &str) -> Cow<'_, str> {
+    match text.contains('\r') {
+        true => Cow::Owned(text.replace("\r\n", "\n")),
+        false => Cow::Borrowed(text),
+    }
+}
+
+/// The style of ours in a tag of the page: the attribute, or the whole tag where it was put in right before the element.
+fn style_of_page(html: &str, token: Token, name: &[u8]) -> Option<Range<usize>> {
+    if !is_one_of(name, &[b"html", b"body"]) {
+        return None;
+    }
+    let tag = html.get(token.start..token.end)?;
+    let (own, rest) = tag.get(5..)?.strip_prefix(" style=\"")?.split_once('"')?;
+    let own = with_lf(own);
+    if !own.ends_with(PAGE) {
+        return None;
+    }
+    // The mail's own tags have a line end between them and ours.
+    let next = html.get(token.end..)?;
+    let reach = next.floor_char_boundary(PAGE.len().saturating_mul(2).min(next.len()));
+    let next = &*with_lf(next.get(..reach)?);
+    let body = next.strip_prefix("<body style=\"");
+    let body = body.and_then(|body| body.strip_prefix(PAGE)?.strip_prefix("\">"));
+    let is_adjacent = body.unwrap_or(next).starts_with("<div class=\"k");
+    if own == PAGE && rest == ">" && is_adjacent {
+        return Some(token.start..token.end);
+    }
+    let start = token.start.checked_add(5)?;
+    Some(start..token.end.checked_sub(rest.len())?)
+}
+
+/// Does an element of ours stand at the very top of this HTML, dressed as we dress it, so that it is seen.
+#[must_use]
+pub fn is_on_top(html: &str, at: usize, sealer: &Sealer<'_>) -> bool {
+    let rest = html.get(at..).unwrap_or_default();
+    let blank = rest.len().saturating_sub(rest.trim_start().len());
+    let start = at.saturating_add(blank);
+    let Some((tag, _)) = html.get(start..).and_then(|rest| rest.split_once('>')) else {
+        return false;
+    };
+    let tag = with_lf(tag);
+    let is_dressed = tag.starts_with("<div class=\"k")
+        && tag.ends_with(&format!("\" style=\"{}\"", shown::AROUND))
+        && tag.matches('"').count() == 4;
+    let found = elements(html, sealer);
+    is_dressed && found.ranges.iter().any(|range| range.start == start)
 }
 
 /// Where whole lines hold the words of `ours` and no others, quoted or not, with one blank line behind them. In order.
@@ -235,24 +396,11 @@ impl Window {
     }
 }
 
-/// What the words of HTML say, whatever became of its links.
-fn seal(html: &str) -> String {
-    words_hash(&html::to_text(html))
-}
-
-fn words_hash(text: &str) -> String {
-    // A link is its text and its target, in angle brackets: mail programs rewrite targets.
-    let words = text
-        .split_whitespace()
-        .filter(|word| !word.starts_with('<'));
-    let octets = words.flat_map(|word| word.bytes().chain([b' ']));
-    format!("{:016x}", fnv1a(octets, 0))
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Class<'a> {
-    Ours(&'a [u8]),
-    Hidden,
+    /// The digits of the mail, and the seal.
+    Ours(&'a str, Seal),
+    Hidden(&'a str),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -265,34 +413,40 @@ enum Step {
 /// An element of ours that is open.
 struct Element<'a> {
     start: usize,
-    inner: usize,
-    seal: &'a [u8],
+    salt: &'a str,
+    seal: Seal,
     /// The hidden line within.
     hidden: Option<Range<usize>>,
+    /// Nobody can see it.
+    is_hidden: bool,
     /// The open elements within, and which of them is the hidden line.
     open: Vec<&'a [u8]>,
     hidden_at: Option<usize>,
 }
 
 impl<'a> Element<'a> {
-    fn new(token: Token, seal: &'a [u8]) -> Element<'a> {
+    fn new(token: Token, salt: &'a str, seal: Seal) -> Element<'a> {
         Element {
             start: token.start,
-            inner: token.end,
+            salt,
             seal,
             hidden: None,
+            is_hidden: false,
             open: Vec::new(),
             hidden_at: None,
         }
     }
 
-    fn start(&mut self, name: &'a [u8], token: Token, is_hidden: bool) -> Step {
-        if self.open.len() >= DEPTH || is_one_of(name, PAGE) {
+    fn start(&mut self, scan: &Scan<'a>, name: &'a [u8], token: Token, is_hidden: bool) -> Step {
+        if self.open.len() >= DEPTH || is_one_of(name, PAGE_TAGS) {
             return Step::Broken;
         }
         if is_hidden && self.hidden.is_none() {
             self.hidden = Some(token.start..token.start);
             self.hidden_at = Some(self.open.len());
+            let mut attributes = scan.attributes_of(token);
+            let style = attributes.find(|(name, _)| name.eq_ignore_ascii_case(b"style"));
+            self.is_hidden = style.is_some_and(|(_, value)| shown::is_hidden(value));
         }
         if !is_one_of(name, VOID) {
             self.open.push(name);
@@ -328,17 +482,33 @@ impl<'a> Element<'a> {
         Step::Inside
     }
 
-    /// Holds it the words that it was made with, up to `end`, and no others.
-    fn is_as_it_was(&self, html: &str, end: usize) -> bool {
-        let hidden = self.hidden.clone().unwrap_or(self.inner..self.inner);
-        let (before, after) = (
-            html.get(self.inner..hidden.start),
-            html.get(hidden.end..end),
+    /// What of it may go, if it says what it was sealed with, up to `end`, and nothing else.
+    fn proved(&self, html: &str, end: usize, sealer: &Sealer<'_>) -> Option<Vec<Range<usize>>> {
+        if self.hidden_at.is_some() {
+            return None;
+        }
+        let hidden = self.hidden.clone().unwrap_or(end..end);
+        let (before, line, after) = (
+            html.get(self.start..hidden.start)?,
+            html.get(hidden.clone())?,
+            html.get(hidden.end..end)?,
         );
-        let (Some(before), Some(after)) = (before, after) else {
-            return false;
+        let shown = match line {
+            "" => Cow::Borrowed(before),
+            _ => Cow::Owned([before, after].concat()),
         };
-        self.hidden_at.is_none() && seal(&[before, after].concat()).as_bytes() == self.seal
+        let line = said(line);
+        if !sealer.holds(&self.seal, self.salt, &said(&shown), &line) {
+            return None;
+        }
+        let is_repeated = || {
+            let next = first_words(html.get(end..).unwrap_or_default(), REPEATED_REACH);
+            letters(&next).starts_with(&line)
+        };
+        if line.is_empty() || self.is_hidden && is_repeated() {
+            return Some(vec![self.start..end]);
+        }
+        Some(vec![self.start..hidden.start, hidden.end..end])
     }
 }
 
@@ -347,7 +517,7 @@ const VOID: &[&[u8]] = &[
     b"area", b"base", b"br", b"col", b"embed", b"hr", b"img", b"input", b"link", b"meta", b"param",
     b"source", b"track", b"wbr",
 ];
-const PAGE: &[&[u8]] = &[b"html", b"head", b"body"];
+const PAGE_TAGS: &[&[u8]] = &[b"html", b"head", b"body"];
 
 fn is_one_of(name: &[u8], list: &[&[u8]]) -> bool {
     list.iter().any(|one| name.eq_ignore_ascii_case(one))
@@ -358,17 +528,27 @@ fn is_div(name: &[u8]) -> bool {
 }
 
 /// What a word of the class says, whatever mail programs put before it.
-fn class_of<'a>(scan: &Scan<'a>, token: Token, mark: &str) -> Option<Class<'a>> {
+fn class_of<'a>(scan: &Scan<'a>, token: Token) -> Option<Class<'a>> {
     let (_, value) = scan
         .attributes_of(token)
         .find(|(name, _)| name.eq_ignore_ascii_case(b"class"))?;
     value.split(|&b| html::is_space(b)).find_map(|word| {
-        let at = memmem::rfind(word, mark.as_bytes())?;
-        let rest = word.get(at.checked_add(mark.len())?..)?;
-        if rest == HIDDEN.as_bytes() {
-            return Some(Class::Hidden);
-        }
-        let seal = rest.strip_prefix(b"-")?;
-        (seal.len() == 16 && seal.iter().all(u8::is_ascii_hexdigit)).then_some(Class::Ours(seal))
+        let ours = || {
+            let (salt, seal) =
+                digits(word, ELEMENT, SALT.checked_add(SEAL)?)?.split_at_checked(SALT)?;
+            let seal = HEXLOWER.decode(seal.as_bytes()).ok()?.try_into().ok()?;
+            Some(Class::Ours(salt, seal))
+        };
+        ours().or_else(|| digits(word, HIDDEN, SALT).map(Class::Hidden))
     })
+}
+
+/// The hexadecimal digits at the end of a word, if there are so many behind that letter.
+fn digits(word: &[u8], letter: u8, count: usize) -> Option<&str> {
+    let at = word.len().checked_sub(count)?;
+    let (before, digits) = word.split_at_checked(at)?;
+    let is_digit = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
+    (before.last() == Some(&letter) && digits.iter().all(is_digit))
+        .then(|| std::str::from_utf8(digits).ok())
+        .flatten()
 }

@@ -18,9 +18,10 @@ use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::PluginKind;
+use mimicry_core::plugin::{Effects, Means, PluginKind};
 use mimicry_core::registry::Registry;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
+use mimicry_core::seals::SealKeys;
 use mimicry_plugins::REGISTRY;
 
 pub mod probes;
@@ -83,7 +84,12 @@ pub const PASSWORD: &str = "correct horse";
 pub fn apply(config: &Config, mail: &Mail) -> Result<Applied, Stopped> {
     let plans = engine::plan(&config.policy, mail);
     assert_eq!(plans.len(), 1);
-    engine::apply(&config.policy, mail, &plans[0], &Limits::default())
+    let keys = SealKeys::default().with(0, [7; 32]);
+    let means = Means {
+        effects: Effects::Real,
+        seal_keys: &keys,
+    };
+    engine::apply_with(&config.policy, mail, &plans[0], &Limits::default(), means)
 }
 
 /// The media types of the archives that the containers make.

@@ -11,10 +11,11 @@ use mimicry_core::envelope::Path;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::Effects;
+use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::{Banks, Known, Policy};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
+use mimicry_core::seals::SealKeys;
 use serde::Serialize;
 
 use super::input::{Source, Sources};
@@ -135,7 +136,13 @@ pub enum Outcome {
 
 impl Account {
     /// Plans and applies the rules for every class.
-    pub fn of(config: &Config, mail: &Mail, name: String, sources: Sources) -> Account {
+    pub fn of(
+        config: &Config,
+        mail: &Mail,
+        name: String,
+        sources: Sources,
+        seal_keys: &SealKeys,
+    ) -> Account {
         let facts = Facts::of(mail);
         let message = &mail.message;
         let planned = engine::plan_all(&config.banks, mail);
@@ -145,7 +152,11 @@ impl Account {
             .first()
             .map_or(&config.base.limits, |one| &one.settings.limits);
         // Nothing is kept, nothing is sent: it is only asked.
-        let results = engine::apply_each(&policies, mail, &plans, &limits.message, Effects::None);
+        let means = Means {
+            effects: Effects::None,
+            seal_keys,
+        };
+        let results = engine::apply_each(&policies, mail, &plans, &limits.message, means);
         Account {
             configuration: config.path.display().to_string(),
             mail: MailAccount {

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::directories;
 
 use super::Output;
-use super::input::{ConfigArg, refusal, show_mistakes};
+use super::input::{ConfigArg, SealKeysAtHand, refusal, show_mistakes};
 use super::show::{Paint, count, escape};
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +17,7 @@ pub struct Args {
 pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let config = args.config.load(paint)?;
     directories::check(&config).map_err(|mistakes| refusal(&mistakes, paint))?;
+    let keys = SealKeysAtHand::of(&config);
     let path = escape(config.path.as_os_str().as_bytes());
     // Where there are banks, a rule may be in force in some of them only.
     let rules = match config.banks.all().len() {
@@ -32,5 +33,6 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     if !config.warnings.is_empty() {
         output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));
     }
+    output.err.push_str(&keys.note());
     Ok(output)
 }

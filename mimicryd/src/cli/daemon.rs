@@ -1,6 +1,6 @@
 //! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and how it is spoken to.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
@@ -116,5 +116,6 @@ fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
         registry: REGISTRY,
         background,
         log: Cell::default(),
+        seal_keys: RefCell::default(),
     })
 }

@@ -12,7 +12,7 @@ use mimicry_core::units::show_size;
 use crate::clock;
 
 use super::account::{self, Account, ClassAccount, Lines, Outcome, SettingAccount};
-use super::input::{ConfigArg, Source, Transaction, read_mail, shown_name};
+use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, read_mail, shown_name};
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
 use super::trace::{self, RuleAccount};
 use super::{Output, tree};
@@ -42,7 +42,9 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
         envelope,
         received: clock::now(),
     };
-    let account = Account::of(&config, &mail, args.mail.display().to_string(), sources);
+    let keys = SealKeysAtHand::of(&config);
+    let name = args.mail.display().to_string();
+    let account = Account::of(&config, &mail, name, sources, &keys.keys);
     let text = if args.json {
         json(&account)
     } else {
@@ -55,6 +57,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
         let warnings = count(config.warnings.list.len(), "warning");
         output.err = format!("mimicryd: {path}: {warnings}; mimicryd check shows them\n");
     }
+    output.err.push_str(&keys.note());
     Ok(output)
 }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use mimicry_core::config::Config;
 use mimicry_core::engine::{self, Planned, Stopped};
 use mimicry_core::mail::Mail;
+use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::{Effective, Policy};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
@@ -15,7 +16,7 @@ use mimicry_core::rule::plan::Plan;
 use crate::clock;
 
 use super::account::{recipients, scan};
-use super::input::{ConfigArg, Transaction, read_mail};
+use super::input::{ConfigArg, SealKeysAtHand, Transaction, read_mail};
 use super::show::{Paint, octets, short};
 use super::trace::{self, Course};
 use super::{Exit, Output};
@@ -60,7 +61,13 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
         return Err(several(&mail, &planned));
     };
     let (policy, plan) = (&settings.policy, &plan);
-    let applied = engine::apply(policy, &mail, plan, &settings.limits.message);
+    let keys = SealKeysAtHand::of(config);
+    let means = Means {
+        effects: Effects::Real,
+        seal_keys: &keys.keys,
+    };
+    let limits = &settings.limits.message;
+    let applied = engine::apply_with(policy, &mail, plan, limits, means);
     let facts = Facts::of(&mail);
     let rules = trace::rules(Course {
         policy,
@@ -69,7 +76,7 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
         result: applied.as_ref().map(|applied| applied.reports.as_slice()),
     });
     drop(facts);
-    let mut err = String::new();
+    let mut err = keys.note();
     for rule in rules {
         err.push_str(&format!(
             "mimicryd: {} ({}): {}\n",

@@ -15,12 +15,14 @@ use mimicry_core::envelope::{Envelope, Path as MailPath, Recipient};
 use mimicry_core::message::Message;
 use mimicry_core::message::address::filter_text;
 use mimicry_core::origin::Origin;
+use mimicry_core::seals::SealKeys;
 use mimicry_core::units::show_size;
 use mimicry_plugins::REGISTRY;
 use serde::Serialize;
 
 use super::show::{Paint, count, escape};
 use super::{Exit, Output};
+use crate::seal_keys;
 
 #[derive(Debug, Args)]
 pub struct ConfigArg {
@@ -38,6 +40,44 @@ impl ConfigArg {
     /// Loads the configuration, or shows every mistake in it.
     pub fn load(&self, paint: Paint) -> Result<Config, Output> {
         config::load(&self.config, REGISTRY).map_err(|mistakes| refusal(&mistakes, paint))
+    }
+}
+
+/// The keys of banners, as far as whoever asks may read them.
+pub struct SealKeysAtHand {
+    pub keys: SealKeys,
+    /// Why there are none although rules want them.
+    missing: Option<String>,
+}
+
+impl SealKeysAtHand {
+    pub fn of(config: &Config) -> SealKeysAtHand {
+        let wanted = config.banks.needs_seal_keys();
+        let found = match wanted {
+            true => seal_keys::look(config),
+            false => Ok(None),
+        };
+        let missing = match &found {
+            Ok(Some(_)) => None,
+            Ok(None) => wanted.then(|| {
+                let path = seal_keys::path(config);
+                format!("{} is not there or may not be read", path.display())
+            }),
+            Err(error) => Some(error.clone()),
+        };
+        SealKeysAtHand {
+            keys: found.ok().flatten().unwrap_or_default(),
+            missing,
+        }
+    }
+
+    /// A line for people; empty where nothing is missing.
+    pub fn note(&self) -> String {
+        let line = |why: &String| {
+            let why = escape(why.as_bytes());
+            format!("mimicryd: {why}: here banners are not sealed, and no seal can be checked\n")
+        };
+        self.missing.as_ref().map(line).unwrap_or_default()
     }
 }
 

@@ -20,6 +20,7 @@ use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::Reply;
+use mimicry_core::seals::SealKeys;
 use rustls::ServerConfig;
 
 use super::certificates::Certificates;
@@ -67,6 +68,7 @@ pub struct Server {
     wire: Wire,
     certificates: Arc<Certificates>,
     ledger: Ledger,
+    seal_keys: Arc<SealKeys>,
 }
 
 impl Server {
@@ -75,6 +77,7 @@ impl Server {
         config: Arc<Config>,
         keys: Arc<Keys>,
         certificates: Arc<Certificates>,
+        seal_keys: Arc<SealKeys>,
     ) -> Result<Server, String> {
         let machine = machine();
         let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
@@ -107,6 +110,7 @@ impl Server {
         }
         Ok(Server {
             ledger,
+            seal_keys,
             wire: Wire::new(config.base.limits.line),
             machine,
             routes,
@@ -176,6 +180,7 @@ impl Serve for Server {
             ends_at: Instant::now().checked_add(settings.limits.session_timeout),
             settings,
             memo,
+            seal_keys: &self.seal_keys,
             routes: &self.routes,
             pool: &mut self.pool,
             ledger: &self.ledger,
@@ -266,6 +271,7 @@ struct Conversation<'s> {
     /// Those that hold from the connection on.
     settings: Arc<Effective>,
     memo: &'s Memo,
+    seal_keys: &'s SealKeys,
     hostname: &'s str,
     routes: &'s [Rc<Route>],
     pool: &'s mut Pool,
@@ -518,6 +524,7 @@ impl Conversation<'_> {
         let job = Job {
             banks: &self.config.banks,
             memo: self.memo,
+            seal_keys: self.seal_keys,
             hostname: self.hostname,
             client: self.session.protocol(),
             origin: self.session.origin().clone(),

@@ -18,13 +18,14 @@ use mimicry_core::message::digest::Digest;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::Effects;
+use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::select::Signature;
 use mimicry_core::policy::{Banks, Effective, Memo, Policy};
 use mimicry_core::reply::{self, Reply};
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::{Decision, Plan, plan_class};
+use mimicry_core::seals::SealKeys;
 
 use crate::clock;
 use crate::logging;
@@ -54,6 +55,7 @@ pub struct Class {
 pub struct Job<'c> {
     pub banks: &'c Banks,
     pub memo: &'c Memo,
+    pub seal_keys: &'c SealKeys,
     pub hostname: &'c str,
     /// What the client speaks.
     pub client: Protocol,
@@ -158,6 +160,7 @@ pub fn run(
     let Job {
         banks,
         memo,
+        seal_keys,
         hostname,
         client,
         origin,
@@ -207,7 +210,11 @@ pub fn run(
             message: Message::scan(received.message, &limits.message),
             received: clock::now(),
         };
-        let judged = judge(banks, memo, &mail, classes, &limits.message);
+        let means = Means {
+            effects: Effects::Real,
+            seal_keys,
+        };
+        let judged = judge(banks, memo, &mail, classes, means);
         (mail, judged)
     }));
     story.judge = judging.elapsed();
@@ -332,9 +339,11 @@ fn judge(
     memo: &Memo,
     mail: &Mail,
     classes: &[Class],
-    limits: &Limits,
+    means: Means<'_>,
 ) -> Vec<Judged> {
     let facts = Facts::of(mail);
+    let first = classes.first();
+    let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
     let settled = classes.iter().map(|class| {
         let first = class.recipients.first();
         let recipient = first.and_then(|index| mail.envelope.recipients.get(*index));
@@ -347,7 +356,7 @@ fn judge(
     let plans = classes.iter().zip(&policies);
     let plans = plans.map(|(class, policy)| plan_class(policy, &facts, class.recipients.clone()));
     let plans: Vec<Plan> = plans.collect();
-    let results = engine::apply_each(&policies, mail, &plans, limits, Effects::Real);
+    let results = engine::apply_each(&policies, mail, &plans, &limits, means);
     let judged = settled.into_iter().zip(plans).zip(results);
     judged
         .map(|((settings, plan), result)| Judged {

@@ -62,7 +62,7 @@ fuzz_target!(|input: &[u8]| {
     for planned in engine::plan_all(&config.banks, &mail) {
         let policy = &planned.settings.policy;
         let plans = std::slice::from_ref(&planned.plan);
-        for applied in engine::apply_all(policy, &mail, plans, &Limits::default(), Effects::None) {
+        for applied in engine::apply_all(policy, &mail, plans, &Limits::default(), Effects::None.into()) {
             let Ok(applied) = applied.as_ref() else { continue };
             let out = match &applied.message {
                 Some(message) => message.raw(),

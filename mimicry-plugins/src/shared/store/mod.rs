@@ -291,6 +291,7 @@ pub(crate) mod tests {
     use mimicry_core::message::{Limits, Message};
     use mimicry_core::origin::Origin;
     use mimicry_core::rule::OnDkim;
+    use mimicry_core::seals::SealKeys;
 
     use super::*;
 
@@ -320,12 +321,15 @@ pub(crate) mod tests {
             rule: "a",
             parts: &[],
             beside: &[],
+            left: &[],
+            by_default: true,
             recipients: &[0, 1],
             on_dkim: OnDkim::Edit,
             show_bcc: false,
             variables,
             rules: &["a"],
             effects: Effects::Real,
+            seal_keys: SealKeys::NONE,
         }
     }
 }

@@ -27,6 +27,7 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
 use mimicry_core::rule::OnDkim;
+use mimicry_core::seals::SealKeys;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Rest;
 use minijinja::{
@@ -431,12 +432,15 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
         rule: "sample",
         parts: &[],
         beside: &[],
+        left: &[],
+        by_default: true,
         recipients: &[0],
         on_dkim: OnDkim::Edit,
         show_bcc: false,
         variables: known.variables.unwrap_or(&none),
         rules: &[],
         effects: Effects::None,
+        seal_keys: SealKeys::NONE,
     };
     let mut facts = Facts::of(&task, known.directory);
     for name in known.extra {

@@ -1,0 +1,102 @@
+//! Which parts of a mail get a text of ours.
+//!
+//! Must never: choose a part that the rule does not take.
+
+use mimicry_core::message::edit::EditSet;
+use mimicry_core::message::roles::{Role, Roles};
+use mimicry_core::message::{Message, PartId};
+use mimicry_core::plugin::Task;
+
+use super::seen::first_seen;
+use super::{Manner, Place, Which};
+
+/// The parts that get the text: of those that the rule takes, text/plain and text/html only, and the mail's own text
+/// rather than a text that is attached.
+///
+/// Body texts that stand under one multipart/alternative are variants of one text; every other is a text of its own,
+/// shown one below the other. Of the text chosen each variant gets ours, once per type: of several parts of one type
+/// in it, the one nearest to the place.
+pub(super) fn choose(message: &Message, parts: &[PartId], manner: &Manner) -> Vec<PartId> {
+    let which = manner.which;
+    let is_text = |id: &PartId| {
+        message
+            .part(*id)
+            .is_some_and(|part| matches!(part.media_type(), "text/plain" | "text/html"))
+    };
+    let mut parts: Vec<PartId> = parts.iter().copied().filter(is_text).collect();
+    if which == Which::All {
+        return parts;
+    }
+    let roles = Roles::of(message);
+    let is_body = |id: &PartId| roles.role(*id) == Some(Role::Body);
+    if parts.iter().any(is_body) {
+        parts.retain(is_body);
+    }
+    let mut texts: Vec<(Option<PartId>, Vec<PartId>)> = Vec::new();
+    for id in &parts {
+        let Some(part) = message.part(*id) else {
+            continue;
+        };
+        let alternative = part
+            .ancestors()
+            .filter(|part| part.media_type() == "multipart/alternative")
+            .last()
+            .map(|part| part.id());
+        match texts.last_mut() {
+            Some((group, members)) if alternative.is_some() && *group == alternative => {
+                members.push(*id)
+            }
+            _ => texts.push((alternative, vec![*id])),
+        }
+    }
+    let from_end = manner.place != Place::Top && which != Which::First;
+    let text = if from_end {
+        texts.pop()
+    } else {
+        texts.into_iter().next()
+    };
+    let mut members = text.map(|(_, members)| members).unwrap_or_default();
+    if from_end {
+        members.reverse();
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    members.retain(|id| {
+        let media_type = message.part(*id).map_or("", |part| part.media_type());
+        let is_new = !seen.contains(&media_type);
+        seen.push(media_type);
+        is_new
+    });
+    members.sort_unstable();
+    members
+}
+
+/// The parts for a text that everybody must see; an error is a part that has no room for it and is seen first.
+pub(super) fn for_everybody(
+    task: &Task<'_>,
+    manner: &Manner,
+    edits: &EditSet<'_>,
+) -> Result<Vec<PartId>, PartId> {
+    let message = &task.mail.message;
+    let seen = first_seen(message);
+    let is_closed = |id: &PartId| {
+        let sealed = message.part(*id).is_some_and(|part| part.seal().is_some());
+        sealed || task.left.contains(id) || edits.is_gone(*id)
+    };
+    let (closed, open): (Vec<PartId>, Vec<PartId>) = seen.into_iter().partition(is_closed);
+    let (taken, missed): (Vec<PartId>, Vec<PartId>) =
+        (open.into_iter()).partition(|id| task.parts.contains(id));
+    // A rule that names parts means those.
+    if let Some(first) = missed.first().filter(|_| task.by_default) {
+        return Err(*first);
+    }
+    if !taken.is_empty() {
+        return Ok(taken);
+    }
+    let chosen = choose(message, task.parts, manner);
+    // What is sealed or kept is answered by on_sealed, or by the rule that keeps it.
+    let is_answered = !closed.is_empty() || !task.left.is_empty() || !task.by_default;
+    match chosen.is_empty() && !is_answered {
+        true => Err(PartId::ROOT),
+        false => Ok(chosen),
+    }
+}
