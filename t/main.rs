@@ -8,6 +8,7 @@
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`archive`]: what is kept on disk
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`memory`]: what a large mail takes
@@ -32,6 +33,7 @@ mod inbound;
 mod layering;
 mod leave;
 mod ledger;
+mod loading;
 mod log;
 mod manual;
 mod memory;
@@ -43,3 +45,4 @@ mod rules;
 mod service;
 mod soak;
 mod transports;
+mod trust;

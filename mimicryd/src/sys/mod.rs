@@ -5,6 +5,7 @@
 //! - [`poll`]: waiting with a monotonic deadline
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
+//! - [`place`]: files by the directory that holds them · [`guard`]: who may change a file
 //! - [`descriptors`]: descriptors that the service manager handed over
 //! - [`memory`]: memory that is not needed any more
 //! - [`title`]: what ps shows
@@ -15,7 +16,9 @@
 //! Must never know what a mail, a worker or a configuration is.
 
 pub mod descriptors;
+pub mod guard;
 pub mod memory;
+pub mod place;
 pub mod poll;
 pub mod privileges;
 pub mod process;
