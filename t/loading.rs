@@ -250,13 +250,11 @@ fn a_reload_of_what_kills_or_hangs_changes_nothing() {
     world.alive();
     let daemon = world.daemon();
     let path = daemon.directory.path().join("text");
-    let mut refusals = 0;
-    let mut refuse = |daemon: &mut Daemon, what: &str| {
+    let refuse = |daemon: &mut Daemon, what: &str| {
         let ran = daemon.command(&["reload"]);
         assert_eq!(ran.code, 78, "{what}: {}", ran.err);
         let said = "the configuration was refused, the old one stays in force";
         assert!(ran.err.contains(said), "{what}: {}", ran.err);
-        refusals += 1;
     };
     for (what, text) in deep_templates() {
         put(&path, &text);
@@ -265,10 +263,13 @@ fn a_reload_of_what_kills_or_hangs_changes_nothing() {
     fs::remove_file(&path).expect("the text");
     mkfifo(&path, Mode::S_IRWXU).expect("a FIFO");
     refuse(daemon, "a FIFO");
+    let refusals = |daemon: &Daemon| daemon.log().matches("configuration refused").count();
+    let before = refusals(daemon);
     daemon.signal(Signal::SIGHUP);
-    assert!(eventually(|| {
-        daemon.log().matches("configuration refused").count() > refusals
-    }));
+    assert!(
+        eventually(|| refusals(daemon) > before),
+        "HUP is not answered"
+    );
     fs::remove_file(&path).expect("the FIFO");
     std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
     refuse(daemon, "/dev/zero");

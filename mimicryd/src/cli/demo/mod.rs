@@ -12,7 +12,7 @@
 use std::collections::BTreeSet;
 use std::fmt::Write;
 use std::fs::{self, DirBuilder, Permissions};
-use std::io::{self, Write};
+use std::io;
 use std::net::SocketAddr;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -228,7 +228,9 @@ impl Place {
             .create_new(true)
             .mode(0o600)
             .open(&path)
-            .and_then(|mut file| file.write_all(configuration(name, address).as_bytes()));
+            .and_then(|mut file| {
+                io::Write::write_all(&mut file, configuration(name, address).as_bytes())
+            });
         made.map_err(cannot)?;
         let config = ConfigArg { config: path }.load(paint)?;
         let mail = directory.join("mail");
