@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
@@ -18,6 +19,7 @@ use mimicryd::daemon::Daemon;
 use mimicryd::logging;
 use mimicryd::master::{self, Program};
 
+use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
 
 use harness::client::{Client, Outcome};
@@ -39,7 +41,8 @@ fn main() {
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
     a_listener_that_a_worker_shut_is_bound_anew();
-    println!("test result: ok. 3 passed");
+    what_breaks_while_it_is_loaded_is_a_refusal();
+    println!("test result: ok. 4 passed");
 }
 
 /// Runs the daemon in the present directory.
@@ -66,6 +69,19 @@ fn daemon() -> ! {
     std::process::exit(i32::from(ended.status));
 }
 
+const WAYS: &[&str] = &[
+    "panic",
+    "panic at the end",
+    "abort",
+    "overflow",
+    "shut",
+    "when loaded",
+    "when loaded in the master",
+];
+
+/// The process that has built the plugin before, if any.
+static BUILT: AtomicU32 = AtomicU32::new(0);
+
 #[derive(Debug)]
 struct Breaks;
 
@@ -85,7 +101,7 @@ impl PluginKind for Breaks {
     fn options(&self) -> &'static [OptionSpec] {
         &[OptionSpec {
             name: "how",
-            value: ValueKind::Word(&["panic", "panic at the end", "abort", "overflow", "shut"]),
+            value: ValueKind::Word(WAYS),
             default: Some("\"panic\""),
             doc: "The way.",
         }]
@@ -97,7 +113,14 @@ impl PluginKind for Breaks {
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         let how = options.text("how").unwrap_or_default().to_string();
-        Ok(Box::new(Way { how }))
+        // A child builds it first; a master builds it again.
+        let before = BUILT.swap(std::process::id(), Ordering::Relaxed);
+        let is_master = before == std::process::id();
+        match how.as_str() {
+            "when loaded" => panic!("the plugin breaks when it is loaded"),
+            "when loaded in the master" if is_master => panic!("the plugin breaks in the master"),
+            _ => Ok(Box::new(Way { how })),
+        }
     }
 }
 
@@ -303,5 +326,32 @@ fn an_abort_or_an_overflow_is_a_dead_worker() {
             "{}",
             world.daemon().said()
         );
+    }
+}
+
+// T183
+fn what_breaks_while_it_is_loaded_is_a_refusal() {
+    let mut world = world("panic", &["panic", "configuration refused"]);
+    world.alive();
+    let (master, workers) = (world.daemon().pid(), world.daemon().workers());
+    let mut before = "panic";
+    for how in ["when loaded", "when loaded in the master"] {
+        let daemon = world.daemon();
+        daemon.change(&format!("how = \"{before}\""), &format!("how = \"{how}\""));
+        before = how;
+        daemon.signal(Signal::SIGHUP);
+        daemon.logs("configuration refused, the old one stays in force");
+        let said = "mimicryd broke while it loaded this, which is a mistake in mimicryd";
+        let refused = eventually(|| {
+            daemon.log().matches(said).count() == 1 + usize::from(how != "when loaded")
+        });
+        assert!(refused, "{how}\n{}", daemon.said());
+        assert_eq!((daemon.pid(), daemon.workers()), (master, workers.clone()));
+        assert!(
+            !daemon.said().contains("the plugin breaks"),
+            "{}",
+            daemon.said()
+        );
+        world.alive();
     }
 }

@@ -8,6 +8,7 @@
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
@@ -39,6 +40,7 @@ mod inbound;
 mod layering;
 mod leave;
 mod ledger;
+mod loading;
 mod log;
 mod manual;
 mod memory;
@@ -52,3 +54,4 @@ mod service;
 mod smuggle;
 mod soak;
 mod transports;
+mod trust;

@@ -833,7 +833,8 @@ fn classes_share_what_says_nothing_of_them() {
         assert_eq!(plans.len(), 3, "{notation}");
         BEGUN.take();
         let limits = Limits::default();
-        let results = engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real.into());
+        let results =
+            engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real.into());
         assert!(results.iter().all(|result| result.is_ok()), "{notation}");
         let seen: Vec<String> = BEGUN
             .take()

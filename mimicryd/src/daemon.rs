@@ -8,13 +8,14 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mimicry_core::config::typed::LogTarget;
-use mimicry_core::config::{self, Config};
+use mimicry_core::config::{Config, Mistakes};
 use mimicry_core::registry::Registry;
 use mimicry_core::seals::SealKeys;
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;
 use crate::directories;
+use crate::loading::{self, Order, Trial, Verdict};
 use crate::logging;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
@@ -48,14 +49,13 @@ pub struct LogFacts {
 }
 
 impl Program for Daemon {
-    fn load(&self) -> Result<Arc<Config>, Refused> {
-        let config =
-            config::load(&self.path, self.registry).map_err(|mistakes| Refused::from(&mistakes))?;
-        config
-            .ready_to_run()
-            .map_err(|mistakes| Refused::from(&mistakes))?;
-        directories::check(&config).map_err(|mistakes| Refused::from(&mistakes))?;
-        Ok(Arc::new(config))
+    fn begin(&self) -> Result<Trial, Refused> {
+        Trial::begin(&self.order()).map_err(Refused::from)
+    }
+
+    fn finish(&self, verdict: Verdict) -> Result<Arc<Config>, Refused> {
+        let config = verdict.and_then(|snapshot| loading::finish(&self.order(), &snapshot));
+        Ok(Arc::new(config?))
     }
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
@@ -84,6 +84,9 @@ impl Program for Daemon {
     }
 
     fn adopt(&self, config: &Config) {
+        if let Err(error) = privileges::allow_dumps(config.daemon.core_dumps) {
+            log::warn!("cannot set whether there are core files: {error}");
+        }
         if let Err(error) = logging::configure(&config.log) {
             log::error!("cannot open the log: {error}");
         }
@@ -116,18 +119,29 @@ impl Program for Daemon {
 }
 
 impl Daemon {
-    /// A log file that root made belongs to the user that the workers run as.
-    fn give_log(&self) {
-        if let Some((path, (user, group))) = logging::file().zip(self.log.get().owner)
-            && privileges::is_root()
-            && let Err(error) = nix::unistd::chown(&path, Some(user), Some(group))
-        {
-            log::warn!(
-                "cannot give {} to the workers' user: {error}",
-                path.display()
-            );
+    fn order(&self) -> Order<'_> {
+        Order {
+            path: &self.path,
+            registry: self.registry,
+            judge: runs,
         }
     }
+
+    /// A log file that root made belongs to the user that the workers run as.
+    fn give_log(&self) {
+        if let Some((user, group)) = self.log.get().owner
+            && privileges::is_root()
+            && let Err(error) = logging::give(user, group)
+        {
+            log::warn!("cannot give the log to the workers' user: {error}");
+        }
+    }
+}
+
+/// Can it run here.
+fn runs(config: &Config) -> Result<(), Mistakes> {
+    config.ready_to_run()?;
+    directories::check(config)
 }
 
 /// The user that workers become when the master is root.

@@ -469,9 +469,10 @@ fn is_none() -> bool {
     }
 }
 
-/// Started as root, the workers are somebody else.
+/// Started as root, the workers are somebody else. What stands in such a directory stays ours: it is sticky.
 pub fn open_to_all(path: &Path) {
-    fs::set_permissions(path, fs::Permissions::from_mode(0o777)).expect("our own directory");
+    let mode = if path.is_dir() { 0o1777 } else { 0o777 };
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("our own directory");
 }
 
 fn notification_socket(directory: &Path) -> UnixDatagram {

@@ -39,6 +39,19 @@ impl Directory {
         fs::write(&path, content).expect("a file for the test");
         path
     }
+
+    /// Copies the files of a directory of the project, which may belong to another user, and tells where they are.
+    pub fn copy(&self, name: &str) -> PathBuf {
+        let there = self.0.join(name);
+        fs::create_dir_all(&there).expect("a directory for the test");
+        for (file, path) in files(name, "") {
+            if path.is_file() {
+                let content = fs::read(&path).expect("a file of the project");
+                fs::write(there.join(file), content).expect("a file for the test");
+            }
+        }
+        there
+    }
 }
 
 impl Drop for Directory {

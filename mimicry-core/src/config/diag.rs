@@ -43,7 +43,26 @@ pub struct Mistakes {
     /// Its text.
     pub source: String,
     pub list: Vec<Diagnostic>,
+    /// Beyond those in the list, which holds the first so and so many.
+    pub more: More,
 }
+
+/// Mistakes that are counted and not shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct More {
+    pub errors: usize,
+    pub warnings: usize,
+}
+
+/// So many mistakes of a file are shown, and as many warnings. Nobody mends more at a time, and a file of 16 MB can have a
+/// million.
+const MOST: usize = 200;
+
+/// Octets of the line at fault that are shown.
+const LONGEST_LINE: usize = 400;
+
+/// Octets of a message.
+const LONGEST_MESSAGE: usize = 2000;
 
 impl Mistakes {
     pub fn has_errors(&self) -> bool {
@@ -78,11 +97,19 @@ impl Mistakes {
 
     fn render(&self, renderer: &Renderer) -> String {
         let path = self.path.display().to_string();
-        let shown: Vec<String> = self
+        let mut shown: Vec<String> = self
             .list
             .iter()
             .map(|one| self.render_one(one, &path, renderer))
             .collect();
+        for (count, what) in [
+            (self.more.errors, "mistakes"),
+            (self.more.warnings, "warnings"),
+        ] {
+            if count > 0 {
+                shown.push(format!("and {count} more {what}"));
+            }
+        }
         shown.join("\n\n")
     }
 
@@ -97,8 +124,11 @@ impl Mistakes {
                 let (start, number) = line_at(&self.source, span.start);
                 let rest = self.source.get(start..).unwrap_or_default();
                 let line = rest.lines().next().unwrap_or_default();
-                let from = span.start.saturating_sub(start).min(line.len());
-                let to = span.end.saturating_sub(start).clamp(from, line.len());
+                let from = boundary(line, span.start.saturating_sub(start));
+                if line.len() > LONGEST_LINE {
+                    return self.render_long(one, (path, number), (line, from), (level, renderer));
+                }
+                let to = boundary(line, span.end.saturating_sub(start)).max(from);
                 Snippet::source(line)
                     .line_start(number)
                     .path(path)
@@ -107,9 +137,29 @@ impl Mistakes {
             }
             None => Origin::path(path).into(),
         };
-        let mut group: Group<'_> = level.primary_title(one.message.as_str()).element(place);
-        if let Some(help) = &one.help {
-            group = group.element(Title::HELP.message(help.as_str()));
+        let (message, help) = (cut(&one.message), one.help.as_deref().map(cut));
+        let mut group: Group<'_> = level.primary_title(message).element(place);
+        if let Some(help) = help {
+            group = group.element(Title::HELP.message(help));
+        }
+        renderer.render(&[group])
+    }
+
+    /// A mistake in a line that is too long to be shown: its place alone.
+    fn render_long(
+        &self,
+        one: &Diagnostic,
+        (path, number): (&str, usize),
+        (line, from): (&str, usize),
+        (level, renderer): (Title<'static>, &Renderer),
+    ) -> String {
+        let before = line.get(..from).unwrap_or_default();
+        let column = before.chars().count().saturating_add(1);
+        let origin = Origin::path(path).line(number).char_column(column);
+        let (message, help) = (cut(&one.message), one.help.as_deref().map(cut));
+        let mut group: Group<'_> = level.primary_title(message).element(origin);
+        if let Some(help) = help {
+            group = group.element(Title::HELP.message(help));
         }
         renderer.render(&[group])
     }
@@ -125,9 +175,27 @@ impl std::error::Error for Mistakes {}
 
 /// Where the line of a place starts, and its number counted from 1.
 fn line_at(source: &str, offset: usize) -> (usize, usize) {
-    let before = source.get(..offset).unwrap_or(source);
-    let start = before.rfind('\n').map_or(0, |at| at.saturating_add(1));
-    (start, before.matches('\n').count().saturating_add(1))
+    let octets = source.as_bytes();
+    let before = octets.get(..offset).unwrap_or(octets);
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at.saturating_add(1));
+    let lines = memchr::memchr_iter(b'\n', before).count();
+    (start, lines.saturating_add(1))
+}
+
+/// The place in a text, or the next one before it where a character begins.
+fn boundary(text: &str, at: usize) -> usize {
+    let at = at.min(text.len());
+    (0..=at)
+        .rev()
+        .find(|at| text.is_char_boundary(*at))
+        .unwrap_or(0)
+}
+
+/// What a message quotes of the file may be as long as the file.
+fn cut(message: &str) -> &str {
+    message
+        .get(..boundary(message, LONGEST_MESSAGE))
+        .unwrap_or(message)
 }
 
 /// The number of the line of a place, counted from 1.
@@ -137,9 +205,19 @@ pub(super) fn line_number(source: &str, offset: usize) -> usize {
 
 /// Takes down mistakes while a file is read.
 #[derive(Debug, Default)]
-pub(super) struct Complaints(pub(super) Vec<Diagnostic>);
+pub(super) struct Complaints {
+    pub(super) list: Vec<Diagnostic>,
+    /// Of the list.
+    errors: usize,
+    pub(super) more: More,
+}
 
 impl Complaints {
+    /// Are further mistakes counted only.
+    pub(super) fn is_full(&self) -> bool {
+        self.errors >= MOST
+    }
+
     pub(super) fn error(
         &mut self,
         span: Range<usize>,
@@ -165,8 +243,20 @@ impl Complaints {
 
     /// An empty help is none.
     fn push(&mut self, level: Level, span: Option<Range<usize>>, message: String, help: String) {
+        let warnings = self.list.len().saturating_sub(self.errors);
+        let (shown, more) = match level {
+            Level::Error => (self.errors, &mut self.more.errors),
+            Level::Warning => (warnings, &mut self.more.warnings),
+        };
+        if shown >= MOST {
+            *more = more.saturating_add(1);
+            return;
+        }
+        if level == Level::Error {
+            self.errors = self.errors.saturating_add(1);
+        }
         let help = (!help.is_empty()).then_some(help);
-        self.0.push(Diagnostic {
+        self.list.push(Diagnostic {
             level,
             span,
             message,
@@ -183,6 +273,7 @@ mod tests {
         Mistakes {
             path: "m.toml".into(),
             source: source.into(),
+            more: More::default(),
             list: vec![Diagnostic {
                 level: Level::Error,
                 span,
@@ -252,5 +343,40 @@ mod tests {
         }
         plain.push_str(rest);
         assert_eq!(plain, mistakes.to_string());
+    }
+
+    // T183
+    #[test]
+    fn a_place_within_a_character_and_a_line_without_end_are_shown() {
+        // The second octet of a character, as of one that stands for an octet which is no UTF-8.
+        let shown = mistakes("a\u{fffd}b", Some(1..2)).to_string();
+        assert!(shown.contains(" --> m.toml:1:2\n"), "{shown}");
+        let long = format!("a = \"{}\"\n", "ü".repeat(1_000_000));
+        let shown = mistakes(&long, Some(7..9)).to_string();
+        assert_eq!(shown, "error: wrong\n--> m.toml:1:7\n = help: right");
+    }
+
+    // T183
+    #[test]
+    fn more_mistakes_than_anybody_mends_are_counted() {
+        let mut complaints = Complaints::default();
+        for at in 0..MOST + 5 {
+            complaints.warning(at..at, "odd", "");
+        }
+        for at in 0..MOST + 7 {
+            complaints.error(at..at, "wrong", "");
+        }
+        let mistakes = Mistakes {
+            list: complaints.list,
+            more: complaints.more,
+            ..Mistakes::default()
+        };
+        assert_eq!(mistakes.list.len(), MOST * 2);
+        assert!(mistakes.has_errors());
+        let shown = mistakes.to_string();
+        assert!(
+            shown.ends_with("\n\nand 7 more mistakes\n\nand 5 more warnings"),
+            "{shown}"
+        );
     }
 }

@@ -3,6 +3,7 @@
 //! - [`settings`]: the table of all settings; everything below is driven by it
 //! - [`diag`]: mistakes, and how they are shown
 //! - [`endpoint`]: listeners' addresses and next hops
+//! - [`files`]: how files are read, by somebody else
 //! - [`typed`]: the result
 //! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
 //!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules ·
@@ -11,7 +12,7 @@
 //! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
 //! as well.
 //!
-//! Must never: resolve a name, look at the clock or the environment, or open anything but the files that options name.
+//! Must never: resolve a name, look at the clock, the environment or the disk.
 //!
 //! Known limit: files that only the daemon opens (certificates, keys, the relay's password) are not read here, because
 //! whoever checks a configuration need not be allowed to. A secret that a plugin needs is read, as the plugin is built
@@ -21,7 +22,6 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -35,6 +35,7 @@ mod banks;
 mod build;
 pub mod diag;
 pub mod endpoint;
+pub mod files;
 pub(crate) mod given;
 mod lint;
 mod near;
@@ -49,12 +50,13 @@ pub(crate) mod tests;
 pub mod typed;
 mod value;
 
-pub use diag::{Diagnostic, Level, Mistakes};
+pub use diag::{Diagnostic, Level, Mistakes, More};
 pub use near::did_you_mean;
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
 use endpoint::{ListenAddress, Protocol};
+use files::{Files, Given, Use};
 use read::Reader;
 use section::Section;
 use typed::{
@@ -62,13 +64,12 @@ use typed::{
     Variables, Workers, facility_number,
 };
 
-/// The control socket that a configuration names, or the default, also when there are mistakes in it: a daemon must be within
-/// reach when its file has just been broken. `None` = the file cannot be read.
-pub fn control_socket(path: &Path) -> Option<PathBuf> {
-    let octets = std::fs::read(path).ok()?;
-    let socket = control_socket_of(&String::from_utf8_lossy(&octets));
+/// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
+/// be within reach when its file has just been broken.
+pub fn control_socket(path: &Path, octets: &[u8]) -> PathBuf {
+    let socket = control_socket_of(&String::from_utf8_lossy(octets));
     // As for every name in the file: relative to it.
-    Some(path.parent().unwrap_or(Path::new("")).join(socket))
+    path.parent().unwrap_or(Path::new("")).join(socket)
 }
 
 fn control_socket_of(source: &str) -> PathBuf {
@@ -84,27 +85,22 @@ fn control_socket_of(source: &str) -> PathBuf {
 }
 
 /// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.
-pub fn load(path: &Path, registry: Registry) -> Result<Config, Mistakes> {
-    let octets = std::fs::read(path).map_err(|error| {
+pub fn load(path: &Path, registry: Registry, files: &dyn Files) -> Result<Config, Mistakes> {
+    let octets = files.read(path, Use::Configuration).map_err(|unreadable| {
         let mut complaints = Complaints::default();
-        complaints.missing(format!("cannot read the configuration: {error}"), "");
+        complaints.missing(unreadable.message, unreadable.help);
         mistakes(path, "", complaints)
     })?;
     match String::from_utf8(octets) {
-        Ok(source) => parse_with(
-            &source,
-            path,
-            registry,
-            &|path| std::fs::read(path),
-            &is_exposed,
-        ),
+        Ok(source) => parse_with(&source, path, registry, files),
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
+            let octet = error.as_bytes().get(at).copied().unwrap_or_default();
             let shown = String::from_utf8_lossy(error.as_bytes());
             let mut complaints = Complaints::default();
             complaints.error(
-                at..at.saturating_add(1),
-                "this is not UTF-8",
+                at..at.saturating_add(char::REPLACEMENT_CHARACTER.len_utf8()),
+                format!("this is not UTF-8: octet 0x{octet:02x}"),
                 "save the file as UTF-8",
             );
             Err(mistakes(path, &shown, complaints))
@@ -120,20 +116,14 @@ pub fn parse(
     registry: Registry,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, Mistakes> {
-    parse_with(source, path, registry, read, &|_| false)
-}
-
-/// Access for the group or for everybody. A file that cannot be asked cannot be read either, which is its own mistake.
-fn is_exposed(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & 0o077 != 0)
+    parse_with(source, path, registry, &Given(read))
 }
 
 fn parse_with(
     source: &str,
     path: &Path,
     registry: Registry,
-    read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
-    is_exposed: &dyn Fn(&Path) -> bool,
+    files: &dyn Files,
 ) -> Result<Config, Mistakes> {
     let mut complaints = Complaints::default();
     let syntax = syntax::check(source, &mut complaints);
@@ -143,9 +133,8 @@ fn parse_with(
         registry,
         syntax: &syntax,
         directory: path.parent().unwrap_or(Path::new("")),
-        read,
+        files,
         directories: Vec::new(),
-        is_exposed,
     };
     let mut config = config(&mut reader, &tree, source, path);
     config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
@@ -163,9 +152,8 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         registry,
         syntax: &syntax,
         directory: Path::new(""),
-        read: &|_| Err(io::ErrorKind::NotFound.into()),
+        files: &Given(&|_| Err(io::ErrorKind::NotFound.into())),
         directories: Vec::new(),
-        is_exposed: &|_| false,
     };
     for kind in registry.iter() {
         for spec in kind.options() {
@@ -211,7 +199,7 @@ impl Config {
                 "write next_hop = \"smtp://127.0.0.1:10026\" below [relay]",
             );
         }
-        if complaints.0.is_empty() {
+        if complaints.list.is_empty() {
             return Ok(());
         }
         Err(mistakes(&self.path, "", complaints))
@@ -235,7 +223,7 @@ impl Config {
                 complaints.error(declared.span.clone(), message, help);
             }
         }
-        if complaints.0.is_empty() {
+        if complaints.list.is_empty() {
             return Ok(());
         }
         Err(mistakes(&self.path, &self.warnings.source, complaints))
@@ -246,7 +234,8 @@ fn mistakes(path: &Path, source: &str, complaints: Complaints) -> Mistakes {
     let mut mistakes = Mistakes {
         path: path.to_path_buf(),
         source: source.to_string(),
-        list: complaints.0,
+        list: complaints.list,
+        more: complaints.more,
     };
     mistakes.sort();
     mistakes
@@ -358,6 +347,7 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Daemon {
         drain_timeout: table.time("drain_timeout"),
         poison_limit: table.number("poison_limit"),
         on_poison: word(&table, "on_poison", OnError::from_word, OnError::Defer),
+        core_dumps: table.bool("core_dumps"),
     }
 }
 

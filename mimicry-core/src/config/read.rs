@@ -7,7 +7,6 @@
 //! depends on it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io;
 use std::ops::Range;
 use std::path::Path;
 
@@ -18,6 +17,7 @@ use crate::registry::Registry;
 use crate::rule::filter::FILTERS;
 
 use super::diag::Complaints;
+use super::files::Files;
 use super::given::Values;
 use super::near::{did_you_mean, nearest};
 use super::section::Section;
@@ -33,11 +33,9 @@ pub(super) struct Reader<'a> {
     pub(super) syntax: &'a Syntax,
     /// Relative names are relative to it.
     pub(super) directory: &'a Path,
-    pub(super) read: &'a dyn Fn(&Path) -> io::Result<Vec<u8>>,
+    pub(super) files: &'a dyn Files,
     /// What the plugins built so far will write to.
     pub(super) directories: Vec<Declared>,
-    /// Has anybody but its owner access to a file.
-    pub(super) is_exposed: &'a dyn Fn(&Path) -> bool,
 }
 
 impl Reader<'_> {
@@ -200,6 +198,11 @@ impl Reader<'_> {
                 continue;
             }
             if section.table.is_empty() && tables().contains(&name.as_str()) {
+                continue;
+            }
+            // Looking for what was meant costs more than reading the key.
+            if self.complaints.is_full() {
+                self.complaints.error(key.span(), "unknown key", "");
                 continue;
             }
             let help = self.unknown_key_help(section, prefix, key.get_ref(), value);

@@ -241,6 +241,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("daemon", "drain_timeout", Kind::Time("0s", "1h"), Some("\"60s\""), Phase::Load, "How long mails in hand may take when the daemon stops."),
     setting("daemon", "poison_limit", integer(0, 1000), Some("3"), Phase::Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 = any number."),
     setting("daemon", "on_poison", word(OnError::WORDS), Some("\"defer\""), Phase::Load, "The answer to a mail that killed workers: defer, reject, or pass it unchanged."),
+    setting("daemon", "core_dumps", BOOL, Some("false"), Phase::Load, "Lets master and workers leave core files, which hold mail and secrets."),
     //
     setting("log", "target", Kind::LogTarget, Some("\"syslog\""), Phase::Load, "Where the log goes: syslog (or syslog: and the path of its socket), stderr, or file: and a path."),
     setting("log", "format", word(LogFormat::WORDS), Some("\"text\""), Phase::Load, "How a line of the log is written."),

@@ -328,7 +328,7 @@ mod tests {
         tree(&syntax, &mut complaints);
         let mut mistakes = super::super::diag::Mistakes {
             source: source.into(),
-            list: complaints.0,
+            list: complaints.list,
             ..Default::default()
         };
         mistakes.sort();

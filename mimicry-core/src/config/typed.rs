@@ -67,6 +67,8 @@ pub struct Daemon {
     /// 0 = no mail is ever held for poison.
     pub poison_limit: u32,
     pub on_poison: OnError,
+    /// May master and workers be dumped, and looked into by their user.
+    pub core_dumps: bool,
 }
 
 /// How many workers there are: `1 <= min <= max`, `spare <= max`.

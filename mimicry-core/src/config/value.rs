@@ -2,7 +2,6 @@
 //!
 //! Must never: stop at a mistake. A list with three wrong elements has three mistakes.
 
-use std::io;
 use std::ops::Range;
 
 use std::path::Path;
@@ -15,6 +14,7 @@ use crate::rule::filter::parse_network;
 use crate::units::{parse_size, parse_time};
 
 use super::endpoint::{EndpointError, ListenAddress, NextHop};
+use super::files::{Use, first_bad_octet};
 use super::given::Given;
 use super::near::nearest;
 use super::read::Reader;
@@ -194,7 +194,7 @@ impl Reader<'_> {
                     .map(|(text, span)| {
                         let path = Path::new(self.file_name(text, span.clone())?);
                         let name = path.file_name()?.to_str()?.to_string();
-                        Some((name, self.octets_of(path, span)?))
+                        Some((name, self.octets_of(path, Use::Configuration, span)?))
                     })
                     .collect();
                 files
@@ -340,21 +340,13 @@ impl Reader<'_> {
     }
 
     /// The content of a file; `path` may be relative to the configuration.
-    fn octets_of(&mut self, path: &Path, span: Range<usize>) -> Option<Vec<u8>> {
+    fn octets_of(&mut self, path: &Path, what: Use, span: Range<usize>) -> Option<Vec<u8>> {
         let path = self.directory.join(path);
-        match (self.read)(&path) {
+        match self.files.read(&path, what) {
             Ok(octets) => Some(octets),
-            Err(error) => {
-                let help = if error.kind() == io::ErrorKind::NotFound {
-                    "a relative name is relative to the configuration file"
-                } else {
-                    "mimicry must be able to read it when the configuration is loaded"
-                };
-                self.complaints.error(
-                    span,
-                    format!("cannot read {}: {error}", path.display()),
-                    help,
-                );
+            Err(unreadable) => {
+                self.complaints
+                    .error(span, unreadable.message, unreadable.help);
                 None
             }
         }
@@ -364,7 +356,7 @@ impl Reader<'_> {
     fn text_file(&mut self, node: &Node<'_>) -> Option<Value> {
         let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
         let path = Path::new(self.file_name(text, node.span())?);
-        let octets = self.octets_of(path, node.span())?;
+        let octets = self.octets_of(path, Use::Configuration, node.span())?;
         let path = self.directory.join(path);
         match String::from_utf8(octets) {
             Ok(text) => Some(Value::File {
@@ -375,19 +367,13 @@ impl Reader<'_> {
                     .unwrap_or(text),
             }),
             Err(error) => {
-                let valid = error.utf8_error().valid_up_to();
-                let before = error.as_bytes().get(..valid).unwrap_or_default();
-                let line = before
-                    .iter()
-                    .filter(|octet| **octet == b'\n')
-                    .count()
-                    .saturating_add(1);
+                let (line, column, octet) = first_bad_octet(error.as_bytes()).unwrap_or_default();
                 let message = format!(
-                    "{} is not UTF-8: line {line}, octet {valid} of the file",
+                    "{}:{line}:{column}: this is not UTF-8: octet 0x{octet:02x}",
                     path.display()
                 );
                 self.complaints
-                    .error(node.span(), message, "save it as UTF-8");
+                    .error(node.span(), message, "save the file as UTF-8");
                 None
             }
         }
@@ -398,15 +384,7 @@ impl Reader<'_> {
         let text = self.text(node, || value_help(ValueKind::SecretFile).into())?;
         let path = Path::new(self.file_name(text, node.span())?);
         let full = self.directory.join(path);
-        if (self.is_exposed)(&full) {
-            self.complaints.error(
-                node.span(),
-                format!("others than its owner have access to {}", full.display()),
-                "chmod 600",
-            );
-            return None;
-        }
-        let octets = self.octets_of(path, node.span())?;
+        let octets = self.octets_of(path, Use::Secret, node.span())?;
         let text = std::str::from_utf8(&octets).ok();
         let line = text.map(|text| text.strip_suffix('\n').unwrap_or(text));
         let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
@@ -552,9 +530,8 @@ mod tests {
             registry: Registry(&[]),
             syntax: &syntax,
             directory: Path::new("/etc/mimicry"),
-            read: &|_| Err(io::ErrorKind::NotFound.into()),
+            files: &super::super::files::Given(&|_| Err(std::io::ErrorKind::NotFound.into())),
             directories: Vec::new(),
-            is_exposed: &|_| false,
         };
         for setting in SETTINGS {
             let given = reader.default(setting);
@@ -566,6 +543,6 @@ mod tests {
                 setting.name
             );
         }
-        assert_eq!(reader.complaints.0, []);
+        assert_eq!(reader.complaints.list, []);
     }
 }

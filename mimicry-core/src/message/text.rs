@@ -181,22 +181,24 @@ impl<'a> TextBody<'a> {
 
     /// The body with each of these texts at its place. The places ascend, and are all of one kind.
     pub fn insert_each(
-        &self,
+        self,
         inserts: &[(Place, String)],
         unmappable: Unmappable,
     ) -> Result<NewBody, NotEditable> {
         let Some(((place, text), others)) = inserts.split_last() else {
             return Err(NotEditable::Malformed);
         };
+        let (charset, encoding, newline) = (self.charset.name(), self.encoding, self.newline);
+        let has_mark = self.text().starts_with(BOM);
         // From the last to the first, so that no place moves.
         let mut new = self.insert(*place, text, unmappable)?;
         for (place, text) in others.iter().rev() {
-            let label = new.charset.as_deref().unwrap_or(self.charset.name());
-            let encoding = new.encoding.unwrap_or(self.encoding);
-            let newline = self.newline.as_bytes();
+            let label = new.charset.as_deref().unwrap_or(charset);
+            let encoding = new.encoding.unwrap_or(encoding);
+            let newline = newline.as_bytes();
             let body = TextBody::read(&new.raw, Some(label.as_bytes()), encoding, newline)?;
             // Where the text was raised to UTF-8, its byte order mark has gone.
-            let lost = match self.text().starts_with(BOM) && !body.text().starts_with(BOM) {
+            let lost = match has_mark && !body.text().starts_with(BOM) {
                 true => BOM.len_utf8(),
                 false => 0,
             };

@@ -5,7 +5,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::directories;
 
 use super::Output;
-use super::input::{ConfigArg, SealKeysAtHand, refusal, show_mistakes};
+use super::input::{ConfigArg, SealKeysAtHand, show_mistakes};
 use super::show::{Paint, count, escape};
 
 #[derive(Debug, clap::Args)]
@@ -15,8 +15,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
-    let config = args.config.load(paint)?;
-    directories::check(&config).map_err(|mistakes| refusal(&mistakes, paint))?;
+    let config = args.config.load_and(directories::check, paint)?;
     let keys = SealKeysAtHand::of(&config);
     let path = escape(config.path.as_os_str().as_bytes());
     // Where there are banks, a rule may be in force in some of them only.
@@ -28,7 +27,11 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
             count(banks, "bank")
         ),
     };
-    let warnings = count(config.warnings.list.len(), "warning");
+    let warnings = config.warnings.list.len();
+    let warnings = count(
+        warnings.saturating_add(config.warnings.more.warnings),
+        "warning",
+    );
     let mut output = Output::text(format!("{path}: {rules}, {warnings}\n"));
     if !config.warnings.is_empty() {
         output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));

@@ -11,6 +11,7 @@ use super::input::ConfigArg;
 use super::show::Paint;
 use super::{Exit, Output};
 use crate::daemon::Daemon;
+use crate::files;
 use crate::logging;
 use crate::master::control::{AskError, Request, ask};
 use crate::master::{self, Options, Program};
@@ -83,9 +84,9 @@ pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
 /// The configuration says where the control socket is, else it is at the default place. A file with a mistake must not keep
 /// the daemon from being asked.
 fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Output, Output> {
-    let path = match mimicry_core::config::control_socket(&config.config) {
-        Some(path) => path,
-        None => config.load(paint)?.daemon.control,
+    let path = match files::glance(&config.config) {
+        Ok(octets) => mimicry_core::config::control_socket(&config.config, &octets),
+        Err(_) => config.load(paint)?.daemon.control,
     };
     match ask(&path, request, PATIENCE) {
         Ok(answer) if answer.status == 0 => Ok(Output::text(answer.text)),

@@ -10,7 +10,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mimicry_core::config::{self, Config, Mistakes};
+use mimicry_core::config::{Config, Mistakes};
 use mimicry_core::envelope::{Envelope, Path as MailPath, Recipient};
 use mimicry_core::message::Message;
 use mimicry_core::message::address::filter_text;
@@ -20,8 +20,9 @@ use mimicry_core::units::show_size;
 use mimicry_plugins::REGISTRY;
 use serde::Serialize;
 
-use super::show::{Paint, count, escape};
+use super::show::{Paint, escape};
 use super::{Exit, Output};
+use crate::loading::{self, Judge, Order, Rejected};
 use crate::seal_keys;
 
 #[derive(Debug, Args)]
@@ -39,7 +40,17 @@ pub struct ConfigArg {
 impl ConfigArg {
     /// Loads the configuration, or shows every mistake in it.
     pub fn load(&self, paint: Paint) -> Result<Config, Output> {
-        config::load(&self.config, REGISTRY).map_err(|mistakes| refusal(&mistakes, paint))
+        self.load_and(|_| Ok(()), paint)
+    }
+
+    /// The same, if it passes this judgement too.
+    pub fn load_and(&self, judge: Judge, paint: Paint) -> Result<Config, Output> {
+        let order = Order {
+            path: &self.config,
+            registry: REGISTRY,
+            judge,
+        };
+        loading::load(&order).map_err(|rejected| refusal(rejected, paint))
     }
 }
 
@@ -82,13 +93,18 @@ impl SealKeysAtHand {
 }
 
 /// All that is wrong with a configuration, and how much that is.
-pub fn refusal(mistakes: &Mistakes, paint: Paint) -> Output {
+fn refusal(rejected: Rejected, paint: Paint) -> Output {
+    let mut err = if paint.0 {
+        rejected.coloured
+    } else {
+        rejected.plain
+    };
+    err.push_str("\n");
+    if !rejected.summary.is_empty() {
+        err.push_str(&format!("\n{}\n", escape(rejected.summary)));
+    }
     Output {
-        err: format!(
-            "{}\n\n{}\n",
-            show_mistakes(mistakes, paint),
-            summary(mistakes)
-        ),
+        err,
         ..Output::failure(Exit::Config, "")
     }
 }
@@ -100,23 +116,6 @@ pub fn show_mistakes(mistakes: &Mistakes, paint: Paint) -> String {
     } else {
         mistakes.to_string()
     }
-}
-
-/// `mimicry.toml: 3 mistakes, 1 warning`.
-fn summary(mistakes: &Mistakes) -> String {
-    let (errors, warnings): (Vec<_>, Vec<_>) = mistakes
-        .list
-        .iter()
-        .partition(|one| one.level == config::Level::Error);
-    let mut text = format!(
-        "{}: {}",
-        escape(mistakes.path.as_os_str().as_bytes()),
-        count(errors.len(), "mistake")
-    );
-    if !warnings.is_empty() {
-        text.push_str(&format!(", {}", count(warnings.len(), "warning")));
-    }
-    text
 }
 
 #[derive(Debug, Default, Args)]

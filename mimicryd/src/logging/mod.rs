@@ -8,15 +8,18 @@
 //! Must never: let a control character of a mail into a line, cut one, wait, or fail.
 
 use std::borrow::Cow;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use mimicry_core::config::typed;
 use mimicry_core::printable::is_unprintable;
+use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid};
+
+use crate::sys::place::{self, Place};
 
 use line::MailLine;
 
@@ -88,15 +91,16 @@ pub fn reopen() -> io::Result<()> {
     result
 }
 
-/// The path of the log file, if the log is one: the master gives it to the user that the workers run as.
-pub fn file() -> Option<PathBuf> {
-    let mut found = None;
+/// Gives the log file, if the log is one, to the user that the workers run as. It is the file that is open which is given, whatever
+/// stands in its place by now.
+pub fn give(user: Uid, group: Gid) -> io::Result<()> {
+    let mut result = Ok(());
     with_state(|state| {
-        if let Sink::File { path, .. } = &state.sink {
-            found = Some(path.clone());
+        if let Sink::File { file, .. } = &state.sink {
+            result = place::give(file, user, group);
         }
     });
-    found
+    result
 }
 
 /// A string of JSON, with its quotes.
@@ -303,10 +307,7 @@ impl Sink {
     }
 }
 
+/// The directory may be the workers', who could put a link there.
 fn open_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .append(true)
-        .create(true)
-        .mode(0o640)
-        .open(path)
+    Place::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
 }

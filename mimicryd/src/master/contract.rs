@@ -2,11 +2,13 @@
 
 #![forbid(unsafe_code)]
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mimicry_core::config::{Config, Level, Mistakes};
+use mimicry_core::config::Config;
 
+use crate::loading::{Rejected, Trial, Verdict};
 use crate::worker::Serve;
 
 use super::scoreboard::Slot;
@@ -36,8 +38,16 @@ pub type ServeFactory = Rc<dyn Fn(&Slot) -> Result<Box<dyn Serve>, String>>;
 
 /// What the master needs of the program around it.
 pub trait Program {
-    /// Loads the configuration again, from its file. Called in the master.
-    fn load(&self) -> Result<Arc<Config>, Refused>;
+    /// Has a child load the configuration from its file.
+    fn begin(&self) -> Result<Trial, Refused>;
+
+    /// Makes the configuration that the child has found to be right. Called in the master.
+    fn finish(&self, verdict: Verdict) -> Result<Arc<Config>, Refused>;
+
+    /// Both, waiting for the child.
+    fn load(&self) -> Result<Arc<Config>, Refused> {
+        self.finish(self.begin()?.wait())
+    }
 
     /// Reads what workers of this configuration need and may not read themselves, such as secrets. Called in the master,
     /// with its privileges, before the fork; an error refuses the configuration.
@@ -64,25 +74,20 @@ pub struct Refused {
     pub text: String,
 }
 
-impl From<&Mistakes> for Refused {
-    fn from(mistakes: &Mistakes) -> Refused {
-        let mut errors = mistakes.list.iter().filter(|one| one.level == Level::Error);
-        let first = errors.next();
-        let message = first.map_or("is wrong", |first| first.message.as_str());
-        let place = match first.and_then(|first| first.span.as_ref()) {
-            Some(span) => {
-                let (line, column) = mistakes.place(span.start);
-                format!(":{line}:{column}")
-            }
-            None => String::new(),
-        };
-        let more = match errors.count() {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
+impl From<Rejected> for Refused {
+    fn from(rejected: Rejected) -> Refused {
         Refused {
-            line: format!("{}{place}: {message}{more}", mistakes.path.display()),
-            text: mistakes.to_string(),
+            line: rejected.line,
+            text: rejected.plain,
+        }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused {
+            line: failure.message.clone(),
+            text: failure.message,
         }
     }
 }
@@ -101,6 +106,11 @@ pub struct Ended {
     pub status: u8,
     /// What to print on standard error, if anything.
     pub message: Option<String>,
+}
+
+/// Does what the master must survive: `None` = it panicked, and what it was to bring about is not done.
+pub fn survived<T>(act: impl FnOnce() -> T) -> Option<T> {
+    catch_unwind(AssertUnwindSafe(act)).ok()
 }
 
 /// Why the daemon or a configuration cannot start.

@@ -10,7 +10,6 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
@@ -22,6 +21,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::Socket;
 
+use crate::sys::place::{Id, Place};
 use crate::sys::poll;
 use crate::sys::privileges;
 
@@ -138,7 +138,7 @@ pub struct ClientId(u64);
 pub struct Control {
     socket: Socket,
     path: PathBuf,
-    file: (u64, u64),
+    file: Id,
     clients: Vec<Client>,
     next: u64,
     paused: Option<Instant>,
@@ -164,6 +164,10 @@ enum Stage {
 
 impl Control {
     pub fn open(path: &Path) -> io::Result<Control> {
+        if let Some(exposed) = Place::of(path)?.exposed()? {
+            // Whoever asks would be answered by somebody else.
+            return Err(io::Error::other(exposed));
+        }
         let (socket, file) = listen::bind_unix(path, 0o600, None)?;
         Ok(Control {
             socket,
@@ -226,9 +230,7 @@ impl Control {
 
     /// Removes the socket's file.
     pub fn remove(&self) {
-        if listen::file_id(&self.path) == Some(self.file) {
-            let _ = fs::remove_file(&self.path);
-        }
+        listen::remove_socket(&self.path, self.file);
     }
 
     fn accept(&mut self, now: Instant) {
@@ -393,6 +395,7 @@ impl Client {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::thread;
 
     use super::*;

@@ -11,11 +11,9 @@
 #![forbid(unsafe_code)]
 
 use std::fmt;
-use std::fs;
 use std::io;
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -25,11 +23,12 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::endpoint::ListenAddress;
 use mimicry_core::config::typed::Listen;
 use nix::libc;
-use nix::sys::stat::{Mode, fchmod};
+use nix::sys::stat::{Mode, SFlag, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::sys::place::{Id, Place};
 use crate::sys::privileges::Identity;
-use crate::sys::{descriptors, poll};
+use crate::sys::{descriptors, poll, privileges};
 
 /// Connections that wait for a worker; the kernel has its own maximum (net.core.somaxconn).
 const BACKLOG: i32 = 4096;
@@ -45,7 +44,7 @@ pub struct Listener {
     /// It is the service manager's too, which goes on listening when we do not.
     inherited: bool,
     /// Of a unix socket that we made: device and inode, so that we remove no other one's.
-    file: Option<(u64, u64)>,
+    file: Option<Id>,
     /// Where it listened when it was opened, with the port that 0 became.
     at: Option<SocketAddr>,
     /// How often it was bound anew because somebody had shut it down.
@@ -201,10 +200,8 @@ impl Listener {
     }
 
     fn remove_file(&self) {
-        if let (ListenAddress::Unix(path), Some(file)) = (&self.address, self.file)
-            && file_id(path) == Some(file)
-        {
-            let _ = fs::remove_file(path);
+        if let (ListenAddress::Unix(path), Some(file)) = (&self.address, self.file) {
+            remove_socket(path, file);
         }
     }
 }
@@ -324,41 +321,45 @@ pub(super) fn bind_unix(
     path: &Path,
     mode: u32,
     owner: Option<&Identity>,
-) -> io::Result<(Socket, (u64, u64))> {
-    remove_stale(path)?;
+) -> io::Result<(Socket, Id)> {
+    let place = Place::of(path)?;
+    remove_stale(&place)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     descriptors::set_nonblocking(&socket)?;
-    // Before as after: the file of a unix socket takes the mode of the socket, less the mask, so that there is no moment in
-    // which it has more.
-    let permissions = Mode::from_bits_truncate(mode);
-    fchmod(&socket, permissions)?;
-    socket.bind(&SockAddr::unix(path)?)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(mode))?;
-    if let Some(owner) = owner {
-        nix::unistd::chown(path, Some(owner.uid), Some(owner.gid))?;
-    }
+    // The file of a unix socket takes the mode of the socket, less the mask: it never has another one, and needs no change by
+    // its path.
+    fchmod(&socket, Mode::from_bits_truncate(mode))?;
+    let address = SockAddr::unix(place.address())?;
+    privileges::with_exact_modes(|| socket.bind(&address))?;
+    let file = match owner {
+        Some(owner) => place.give_socket(owner.uid, owner.gid)?,
+        None => place.id().ok_or(io::ErrorKind::NotFound)?,
+    };
     socket.listen(BACKLOG)?;
-    let file = file_id(path).ok_or(io::ErrorKind::NotFound)?;
     Ok((socket, file))
 }
 
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let Ok(metadata) = fs::symlink_metadata(path) else {
+fn remove_stale(place: &Place) -> io::Result<()> {
+    let Ok(facts) = place.facts() else {
         return Ok(());
     };
-    if !metadata.file_type().is_socket() {
+    if SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT != SFlag::S_IFSOCK {
         return Err(io::Error::other("there is a file which is no socket"));
     }
-    match UnixStream::connect(path) {
-        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => fs::remove_file(path),
+    match UnixStream::connect(place.address()) {
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => place.remove(),
         // Connected, or its backlog is full: somebody listens.
         _ => Err(io::ErrorKind::AddrInUse.into()),
     }
 }
 
-pub(super) fn file_id(path: &Path) -> Option<(u64, u64)> {
-    let metadata = fs::symlink_metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+/// Removes the file of a socket, unless another one stands there by now.
+pub(super) fn remove_socket(path: &Path, file: Id) {
+    if let Ok(place) = Place::of(path)
+        && place.id() == Some(file)
+    {
+        let _ = place.remove();
+    }
 }
 
 /// The directories of these files, made if only their last component is missing, so that /run/mimicry need not exist.
@@ -366,15 +367,17 @@ pub(super) fn make_directories(files: &[&PathBuf]) {
     for file in files {
         if let Some(directory) = file.parent() {
             // It may exist; if it cannot be made, opening the file says so.
-            let _ = fs::create_dir(directory);
+            let _ = Place::of(directory).and_then(|place| place.make_directory(0o755, None));
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
     use std::io::Read;
     use std::net::TcpStream;
+    use std::os::unix::fs::MetadataExt;
 
     use mimicry_core::config::endpoint::Protocol;
     use mimicry_core::config::typed::Profile;

@@ -4,7 +4,7 @@
 //! - [`pool`]: how many workers there should be (pure) · [`scoreboard`]: what they are doing
 //! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors
 //! - [`listen`], [`pidfile`], [`detach`]: sockets, the lock, the way into the background · [`mend`]: sockets that were shut
-//! - [`control`], [`status`]: the control socket, and what status shows
+//! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
 //! for a worker or a client.
@@ -28,13 +28,14 @@ use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
 use crate::sys::signals::Signals;
-use crate::sys::{descriptors, poll, process, signals, title};
+use crate::sys::{descriptors, poll, privileges, process, signals, title};
 use crate::worker;
 
 pub mod contract;
 pub mod control;
 pub mod detach;
 pub mod generation;
+mod hear;
 pub mod listen;
 pub mod mend;
 pub mod pidfile;
@@ -47,12 +48,12 @@ pub mod status;
 
 pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory, exit};
 
-use control::{Answer, ClientId, Control, Request};
+use control::{Answer, ClientId, Control};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Verdict};
 use mend::Mending;
 use pidfile::{PidFile, PidFileError};
-use reload::{LOOK, Settling, Trial};
+use reload::{LOOK, Loading, Settling, Trial};
 use scoreboard::{Counter, Totals};
 use spawn::{Birth, Ends, Pipes, Told};
 use status::Rates;
@@ -69,6 +70,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// To be called by a process without threads, early: descriptors that the service manager handed over belong to this
 /// process id.
 pub fn run(config: Arc<Config>, options: Options, program: Rc<dyn Program>) -> Ended {
+    privileges::restrict_umask();
     let mut inherited = match descriptors::inherited() {
         Ok(inherited) => inherited,
         Err(error) => {
@@ -132,6 +134,7 @@ struct Master {
     phase: Phase,
     /// The generation in force.
     current: Generation,
+    loading: Option<Loading>,
     trial: Option<Trial>,
     /// Generations whose workers are to go.
     old: Vec<Generation>,
@@ -235,6 +238,7 @@ impl Master {
             control,
             phase: Phase::Starting,
             current,
+            loading: None,
             trial: None,
             old: Vec::new(),
             reload: None,
@@ -265,9 +269,7 @@ impl Master {
             self.rates.observe(self.totals().get(Counter::Mails), now);
             self.wait(now);
             let now = Instant::now();
-            for (client, request) in self.control.step(now) {
-                self.hear(client, request, now);
-            }
+            self.listen_to_control(now);
         }
     }
 
@@ -324,8 +326,15 @@ impl Master {
     }
 
     fn reap(&mut self, now: Instant) {
-        let deaths = reap::reap(self.generations(), now);
+        let (deaths, others) = reap::reap(self.generations(), now);
         self.deaths = self.deaths.saturating_add(deaths);
+        for (pid, death) in others {
+            let loader = self.loading.as_mut().map(|loading| &mut loading.child);
+            if !loader.is_some_and(|loader| loader.buried(pid, death)) {
+                // As the first process of a container one gets orphans.
+                log::debug!("process {pid}, which is no worker, {}", death.describe());
+            }
+        }
         let past = &mut self.past;
         self.old.retain(|generation| {
             if generation.children.is_empty() {
@@ -425,11 +434,12 @@ impl Master {
             settling.deadline = None;
             self.settle(now);
         }
+        let refused = Refused {
+            line: "the daemon stops".into(),
+            text: "the daemon stops".into(),
+        };
+        self.abandon_loading(&refused);
         if let Some(askers) = self.reload.take() {
-            let refused = Refused {
-                line: "the daemon stops".into(),
-                text: "the daemon stops".into(),
-            };
             self.refuse(&askers, &refused);
         }
         for generation in self.generations() {
@@ -491,6 +501,8 @@ impl Master {
         ];
         descriptors.extend(self.control.descriptors());
         descriptors.extend(self.endings(now));
+        let loader = self.loading.as_ref().map(|loading| loading.child.as_fd());
+        descriptors.extend(loader.map(|loader| PollFd::new(loader, PollFlags::POLLIN)));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
             // Out of memory, if anything: not to be tried in a circle.
             log::error!("poll: {error}");
@@ -507,6 +519,11 @@ impl Master {
                 due.push(self.rates.due(now));
                 due.push(self.mending_due(now));
                 due.push(self.settling.as_ref().and_then(|_| now.checked_add(LOOK)));
+                due.extend(
+                    self.loading
+                        .as_ref()
+                        .map(|loading| loading.child.deadline()),
+                );
                 let trial = self.trial.as_ref();
                 due.extend(trial.map(|trial| trial.deadline));
                 let generations = [Some(&self.current), trial.map(|trial| &trial.generation)];
@@ -517,42 +534,6 @@ impl Master {
             }
         }
         due.into_iter().flatten().min()
-    }
-
-    fn hear(&mut self, client: ClientId, request: Request, now: Instant) {
-        log::debug!("control: {}", request.line());
-        match request {
-            Request::Status | Request::StatusJson => {
-                let status = self.status(now);
-                let text = if request == Request::Status {
-                    status.text()
-                } else {
-                    status.json()
-                };
-                let answer = Answer {
-                    status: exit::OK,
-                    text,
-                };
-                self.control.answer(client, &answer);
-            }
-            Request::Reload if matches!(self.phase, Phase::Stopping { .. }) => {
-                let refused = Refused {
-                    line: "the daemon stops".into(),
-                    text: "the daemon stops".into(),
-                };
-                self.refuse(&[client], &refused);
-            }
-            Request::Reload => {
-                log::info!("reload was asked for");
-                self.reload.get_or_insert_default().push(client);
-            }
-            Request::Stop => {
-                self.stop_askers.push(client);
-                if !matches!(self.phase, Phase::Stopping { .. }) {
-                    self.stop(now);
-                }
-            }
-        }
     }
 
     fn totals(&self) -> Totals {

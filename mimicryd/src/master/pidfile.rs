@@ -5,17 +5,18 @@
 
 #![forbid(unsafe_code)]
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{File, TryLockError};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use nix::libc;
+use nix::fcntl::OFlag;
+
+use crate::sys::place::Place;
 
 /// A pid file that holds our process id.
 #[derive(Debug)]
 pub struct PidFile {
-    path: PathBuf,
+    place: Place,
     file: File,
 }
 
@@ -30,16 +31,19 @@ pub enum PidFileError {
 impl PidFile {
     /// Locks the file and writes the id into it.
     pub fn claim(path: &Path, pid: u32) -> Result<PidFile, PidFileError> {
+        let place = Place::of(path).map_err(PidFileError::Io)?;
+        if let Some(exposed) = place.exposed().map_err(PidFileError::Io)? {
+            // Whoever stops the daemon by it would end another process.
+            return Err(PidFileError::Io(io::Error::other(exposed)));
+        }
         loop {
-            let mut file = File::options()
-                .read(true)
-                .write(true)
-                .create(true)
-                .truncate(false)
-                .mode(0o644)
-                .custom_flags(libc::O_NOFOLLOW)
-                .open(path)
+            let mut file = place
+                .open_or_make(OFlag::O_RDWR, 0o644)
                 .map_err(PidFileError::Io)?;
+            if !file.metadata().map_err(PidFileError::Io)?.is_file() {
+                let error = io::Error::other("there stands something that is no file");
+                return Err(PidFileError::Io(error));
+            }
             match file.try_lock() {
                 Ok(()) => {}
                 Err(TryLockError::WouldBlock) => return Err(PidFileError::Running(read(&file))),
@@ -47,32 +51,22 @@ impl PidFile {
             }
             // Its holder may have removed it between our opening and locking; the lock would then be on a file that
             // nobody sees.
-            if !is_same(&file, path) {
+            if !place.holds(&file) {
                 continue;
             }
             file.set_len(0).map_err(PidFileError::Io)?;
             writeln!(file, "{pid}").map_err(PidFileError::Io)?;
-            return Ok(PidFile {
-                path: path.to_path_buf(),
-                file,
-            });
+            return Ok(PidFile { place, file });
         }
     }
 
     /// Removes the file, unless another one stands there by now.
     pub fn remove(self) {
-        if is_same(&self.file, &self.path)
-            && let Err(error) = fs::remove_file(&self.path)
+        if self.place.holds(&self.file)
+            && let Err(error) = self.place.remove()
         {
-            log::warn!("cannot remove {}: {error}", self.path.display());
+            log::warn!("cannot remove the pid file: {error}");
         }
-    }
-}
-
-fn is_same(file: &File, path: &Path) -> bool {
-    match (file.metadata(), fs::symlink_metadata(path)) {
-        (Ok(ours), Ok(theirs)) => (ours.dev(), ours.ino()) == (theirs.dev(), theirs.ino()),
-        _ => false,
     }
 }
 
@@ -84,6 +78,9 @@ fn read(file: &File) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+    use std::path::PathBuf;
+
     use super::*;
 
     fn directory(name: &str) -> PathBuf {

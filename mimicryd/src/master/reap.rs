@@ -6,6 +6,8 @@
 
 use std::time::Instant;
 
+use nix::unistd::Pid;
+
 use crate::sys::process::{self, Death};
 
 use super::generation::Generation;
@@ -13,10 +15,15 @@ use super::pool::{EARLY_DEATHS, Loudness};
 use super::scoreboard::{Counter, State};
 use super::spawn::{Child, Told};
 
-/// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand.
-pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Instant) -> u64 {
+/// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand, and the children that
+/// are no workers.
+pub fn reap<'a>(
+    generations: impl Iterator<Item = &'a mut Generation>,
+    now: Instant,
+) -> (u64, Vec<(Pid, Death)>) {
     let mut generations: Vec<&mut Generation> = generations.collect();
     let mut deaths: u64 = 0;
+    let mut others = Vec::new();
     while let Some((pid, death)) = process::reap() {
         let found = generations.iter_mut().find_map(|generation| {
             let children = &generation.children;
@@ -30,11 +37,10 @@ pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Inst
                     deaths = deaths.saturating_add(1);
                 }
             }
-            // As the first process of a container one gets orphans.
-            None => log::debug!("process {pid}, which is no worker, {}", death.describe()),
+            None => others.push((pid, death)),
         }
     }
-    deaths
+    (deaths, others)
 }
 
 /// True = it died before its time.

@@ -1,5 +1,6 @@
 //! How a new generation takes over from an old one.
 //!
+//! A child loads the configuration first, so that nothing in it can kill or hold up the master; meanwhile the master goes on.
 //! A new generation is put on trial beside the one in force: its listeners are open and its workers are forked, and only
 //! when as many of them accept as the configuration asks for is the old one retired. If anything before that fails, the
 //! old generation has not noticed. Sockets that both have are the same, so no connection is refused meanwhile.
@@ -13,7 +14,9 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::typed::Daemon;
 use sd_notify::NotifyState;
 
-use super::contract::{Refused, exit};
+use crate::loading;
+
+use super::contract::{Refused, exit, survived};
 use super::control::{Answer, ClientId};
 use super::generation::{Generation, Heritage, Verdict};
 use super::scoreboard::State;
@@ -28,6 +31,13 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// How often they are looked at meanwhile.
 pub const LOOK: Duration = Duration::from_millis(10);
+
+/// A configuration that a child loads.
+pub struct Loading {
+    pub child: loading::Trial,
+    /// Who waits for the outcome.
+    pub askers: Vec<ClientId>,
+}
 
 /// A generation on trial.
 pub struct Trial {
@@ -50,6 +60,7 @@ impl Master {
             return;
         }
         match self.trial.as_ref().map(|trial| trial.verdict(now)) {
+            None if self.loading.is_some() => self.progress_of_loading(now),
             None => {
                 if let Some(askers) = self.reload.take() {
                     self.begin_reload(askers, now);
@@ -61,12 +72,33 @@ impl Master {
         }
     }
 
-    /// Loads the configuration and puts it on trial.
+    /// Has a child load the configuration.
     fn begin_reload(&mut self, askers: Vec<ClientId>, now: Instant) {
         if let Ok(moment) = NotifyState::monotonic_usec_now() {
             notify(&[NotifyState::Reloading, moment]);
         }
-        let opened = self.program.load().and_then(|config| {
+        match survived(|| self.program.begin()).unwrap_or_else(|| Err(broke())) {
+            Ok(child) => {
+                self.loading = Some(Loading { child, askers });
+                self.progress_of_loading(now);
+            }
+            Err(refused) => self.refuse(&askers, &refused),
+        }
+    }
+
+    /// When the child is done, makes its configuration the one on trial.
+    fn progress_of_loading(&mut self, now: Instant) {
+        let Some(loading) = &mut self.loading else {
+            return;
+        };
+        let Some(verdict) = loading.child.step(now) else {
+            return;
+        };
+        let Some(Loading { askers, .. }) = self.loading.take() else {
+            return;
+        };
+        let open = || {
+            let config = self.program.finish(verdict)?;
             let heritage = Heritage {
                 listeners: self.current.listeners.clone(),
                 inherited: &mut Vec::new(),
@@ -74,12 +106,9 @@ impl Master {
                 epoch: self.started,
             };
             let number = self.current.number.saturating_add(1);
-            Generation::open(number, config, &self.program, heritage).map_err(|failure| Refused {
-                line: failure.message.clone(),
-                text: failure.message,
-            })
-        });
-        match opened {
+            Ok(Generation::open(number, config, &self.program, heritage)?)
+        };
+        match survived(open).unwrap_or_else(|| Err(broke())) {
             Ok(generation) => {
                 self.trial = Some(Trial {
                     generation,
@@ -88,6 +117,14 @@ impl Master {
                 });
             }
             Err(refused) => self.refuse(&askers, &refused),
+        }
+    }
+
+    /// Ends a child that still loads a configuration: the daemon stops.
+    pub(super) fn abandon_loading(&mut self, why: &Refused) {
+        if let Some(Loading { child, askers }) = self.loading.take() {
+            child.abandon();
+            self.refuse(&askers, why);
         }
     }
 
@@ -211,6 +248,14 @@ impl Trial {
             }
             verdict => verdict,
         }
+    }
+}
+
+fn broke() -> Refused {
+    let why = "mimicryd broke while it loaded the configuration, which is a mistake in mimicryd";
+    Refused {
+        line: why.into(),
+        text: why.into(),
     }
 }
 

@@ -17,7 +17,7 @@ use mimicry_core::config::typed::{Login, Relay};
 use mimicry_core::reply::Reply;
 use rustls::ClientConfig;
 
-use crate::secrets::{self, Access};
+use crate::files::{self, Access};
 
 use super::command::CommandLine;
 use super::route::{Check, Route};
@@ -104,7 +104,7 @@ impl Password {
     pub fn read(path: &Path) -> Result<Password, String> {
         let fault = |what: &dyn fmt::Display| format!("password_file {}: {what}", path.display());
         let text =
-            secrets::read(path, MAX_PASSWORD_FILE, Access::Owner).map_err(|why| fault(&why))?;
+            files::read(path, MAX_PASSWORD_FILE, Access::Owner).map_err(|why| fault(&why))?;
         let line = text.split(|octet| *octet == b'\n').next().unwrap_or(b"");
         let line = line.strip_suffix(b"\r").unwrap_or(line);
         if line.is_empty() {

@@ -14,13 +14,15 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path as Address;
 use sha2::{Digest, Sha256};
+
+use crate::sys::place::Place;
 
 /// Longer than clients keep a mail: Postfix gives up after five days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -86,14 +88,7 @@ impl Ledger {
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
         for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
-            match fs::DirBuilder::new().mode(mode).create(&directory) {
-                Ok(()) => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(error),
-            }
-            if let Some((user, group)) = owner {
-                nix::unistd::chown(&directory, Some(user), Some(group))?;
-            }
+            Place::of(&directory)?.make_directory(mode, owner)?;
         }
         Ok(())
     }

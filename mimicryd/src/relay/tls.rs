@@ -19,6 +19,8 @@ use rustls::{
 };
 use sha2::{Digest, Sha256};
 
+use crate::files;
+
 /// The name, the dates and the descent of a certificate count. `ca_file` = the authorities, instead of the system's.
 pub fn valid_certificates(ca_file: Option<&Path>) -> Result<ClientConfig, String> {
     let roots = match ca_file {
@@ -71,9 +73,8 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 fn from_file(path: &Path) -> Result<RootCertStore, String> {
     let fault = |what: String| format!("ca_file {}: {what}", path.display());
     let mut roots = RootCertStore::empty();
-    for certificate in
-        CertificateDer::pem_file_iter(path).map_err(|error| fault(error.to_string()))?
-    {
+    let text = files::certificates(path).map_err(&fault)?;
+    for certificate in CertificateDer::pem_slice_iter(&text) {
         let certificate = certificate.map_err(|error| fault(error.to_string()))?;
         roots
             .add(certificate)

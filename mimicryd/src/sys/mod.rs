@@ -5,6 +5,7 @@
 //! - [`poll`]: waiting with a monotonic deadline
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
+//! - [`place`]: files by the directory that holds them · [`guard`]: who may change a file
 //! - [`descriptors`]: descriptors that the service manager handed over
 //! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
@@ -17,7 +18,9 @@
 
 pub mod descriptors;
 pub mod greeter;
+pub mod guard;
 pub mod memory;
+pub mod place;
 pub mod poll;
 pub mod privileges;
 pub mod process;

@@ -7,7 +7,7 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::sys::prctl;
-use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
     Gid, Group, Uid, User, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
@@ -68,17 +68,47 @@ pub fn become_user(identity: &Identity) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up what a worker never needs: privileges gained by exec, core files (which would hold mails), being looked into
-/// by other processes of the same user, and files that others may read.
-pub fn harden() -> io::Result<()> {
-    // A service manager may forbid the call and set the limit itself; there is no core of what is not dumpable either.
-    match setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+/// Gives up what a worker never needs: privileges gained by exec, files that others may read, and, unless dumps are allowed, core
+/// files and being looked into.
+pub fn harden(dumps: bool) -> io::Result<()> {
+    umask(Mode::from_bits_truncate(0o077));
+    prctl::set_no_new_privs()?;
+    allow_dumps(dumps)?;
+    if !dumps && let Err(error) = setrlimit(Resource::RLIMIT_CORE, 0, 0) {
+        // As above.
+        return match error {
+            Errno::EPERM => Ok(()),
+            error => Err(error.into()),
+        };
+    }
+    Ok(())
+}
+
+/// What the master makes is nobody's business but its group's: files and directories have the mode that is asked for, less
+/// writing for the group and everything for others.
+pub fn restrict_umask() {
+    umask(Mode::from_bits_truncate(0o027));
+}
+
+/// Does something with exactly the modes that are asked for. For a process of one thread.
+pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
+    let before = umask(Mode::empty());
+    let result = act();
+    umask(before);
+    result
+}
+
+/// Whether this process may leave a core file and be looked into by other processes of its user: both show mail and secrets. To be
+/// called after a change of user, which sets it anew.
+pub fn allow_dumps(allow: bool) -> io::Result<()> {
+    let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
+    // The hard limit stays, so that a reload can allow it; there is no core of what is not dumpable in any case.
+    let soft = if allow { hard } else { 0 };
+    // A service manager may forbid the call and set the limit itself.
+    match setrlimit(Resource::RLIMIT_CORE, soft, hard) {
         Ok(()) | Err(Errno::EPERM) => {}
         Err(error) => return Err(error.into()),
     }
-    umask(Mode::from_bits_truncate(0o077));
-    prctl::set_no_new_privs()?;
-    // After the change of user, which would set it anew.
-    prctl::set_dumpable(false)?;
+    prctl::set_dumpable(allow)?;
     Ok(())
 }

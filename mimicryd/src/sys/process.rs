@@ -1,4 +1,4 @@
-//! Processes: fork, wait, exit, detach.
+//! Processes: fork, limits, wait, exit, detach.
 //!
 //! Must never be used by a program that has started a thread: a fork would copy its locks in whatever state they are
 //! in. [`fork`] checks.
@@ -6,9 +6,14 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 
+use nix::errno::Errno;
 use nix::libc;
+use nix::sys::prctl;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
 use nix::unistd::{self, ForkResult, Pid};
+
+use super::signals;
 
 /// In which of the two processes a fork returned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,6 +94,51 @@ fn wait_for(which: libc::pid_t, flags: libc::c_int) -> Option<(Pid, Death)> {
         }
         // Stopped or continued: only told to those who ask for it, but never a reason to give up on the others.
     }
+}
+
+/// What a child may take of the machine.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Of processor time.
+    pub seconds: u64,
+    /// Octets, beyond what it has already.
+    pub memory: u64,
+    /// Octets; less if this process has less than twice as much.
+    pub stack: u64,
+}
+
+/// Puts a child under limits: beyond one of them the kernel ends it, without a word and without a core file. It ends with its parent,
+/// too, and is heard by nobody but whoever has the other end of a pipe of its own.
+pub fn confine(limits: &Limits) -> io::Result<()> {
+    prctl::set_pdeathsig(Signal::SIGKILL)?;
+    silence(false)?;
+    // The runtime's own handler would write about an overflow.
+    signals::default(&[Signal::SIGSEGV, Signal::SIGBUS])?;
+    let has: u64 = stat_fields()
+        .and_then(|fields| fields.get(20)?.parse().ok())
+        .unwrap_or_default();
+    let (stack, most) = getrlimit(Resource::RLIMIT_STACK)?;
+    limit(Resource::RLIMIT_STACK, limits.stack.min(stack / 2), most)?;
+    limit(Resource::RLIMIT_CPU, limits.seconds, limits.seconds)?;
+    let memory = has.saturating_add(limits.memory);
+    let (_, most) = getrlimit(Resource::RLIMIT_AS)?;
+    limit(Resource::RLIMIT_AS, memory.min(most), most)?;
+    let (_, most) = getrlimit(Resource::RLIMIT_CORE)?;
+    limit(Resource::RLIMIT_CORE, 0, most)
+}
+
+/// A service manager may forbid the call; what is left then is that the parent waits no longer than it wants to.
+fn limit(what: Resource, soft: u64, hard: u64) -> io::Result<()> {
+    match setrlimit(what, soft, hard) {
+        Ok(()) | Err(Errno::EPERM) => Ok(()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Ends a child of ours that is not collected yet.
+pub fn kill(child: Pid) {
+    // It may have ended by itself.
+    let _ = nix::sys::signal::kill(child, Signal::SIGKILL);
 }
 
 /// Ends this process at once: no destructor, no handler of atexit, no buffer is flushed. For children of a fork, whose

@@ -12,7 +12,7 @@ use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-use crate::secrets::{self, Access};
+use crate::files::{self, Access};
 
 /// Octets of a key file that are read.
 const MAX_KEY_FILE: u64 = 256 * 1024;
@@ -57,8 +57,9 @@ fn config(tls: &ListenTls) -> Result<Arc<ServerConfig>, String> {
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
     let fault = |what: &dyn fmt::Display| format!("tls_cert {}: {what}", path.display());
-    let chain = CertificateDer::pem_file_iter(path)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+    let text = files::certificates(path).map_err(|why| fault(&why))?;
+    let chain = CertificateDer::pem_slice_iter(&text)
+        .collect::<Result<Vec<_>, _>>()
         .map_err(|error| fault(&error))?;
     if chain.is_empty() {
         return Err(fault(&"there is no certificate in it"));
@@ -68,7 +69,7 @@ fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
 
 fn key(path: &Path) -> Result<PrivateKeyDer<'static>, String> {
     let fault = |what: &dyn fmt::Display| format!("tls_key {}: {what}", path.display());
-    let text = secrets::read(path, MAX_KEY_FILE, Access::Group).map_err(|why| fault(&why))?;
+    let text = files::read(path, MAX_KEY_FILE, Access::Group).map_err(|why| fault(&why))?;
     // What the parser says of a key is never more than what is missing.
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| fault(&error))
 }

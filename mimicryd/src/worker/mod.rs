@@ -131,7 +131,8 @@ fn live(birth: Birth) -> Result<(), Failure> {
             failure(exit::NOPERM, &what, error)
         })?;
     }
-    privileges::harden().map_err(|error| failure(exit::OSERR, "cannot give up rights", error))?;
+    privileges::harden(birth.config.daemon.core_dumps)
+        .map_err(|error| failure(exit::OSERR, "cannot give up rights", error))?;
     title::set("mimicryd: worker (starting)");
     let life = Life::new(signals, &birth).map_err(|error| failure(exit::OSERR, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)

@@ -33,6 +33,9 @@ const STATEMENTS: &[&str] = &["if", "for", "set", "with", "raw"];
 /// What belongs to them.
 const INNER: &[&str] = &["elif", "else", "endif", "endfor", "endwith"];
 
+/// Mistakes of one template that are shown.
+const MOST: usize = 100;
+
 /// What the engine would find only at work, or not at all.
 pub(super) struct Check<'c> {
     source: &'c str,
@@ -54,7 +57,16 @@ impl<'c> Check<'c> {
         self.found
     }
 
+    pub(super) fn too_deep(&mut self, at: usize) {
+        let help = "set a part of it as a value of its own before: {% set part = … %}";
+        self.bad(at, "the template is nested too deeply here", help);
+    }
+
     fn bad(&mut self, at: usize, message: impl Into<String>, help: impl Into<String>) {
+        // Each one costs the way to its place.
+        if self.found.len() >= MOST {
+            return;
+        }
         let (line, column) = line_and_column(self.source, at);
         let help = help.into();
         self.found.push(BadTemplate {

@@ -168,7 +168,12 @@ impl Template {
             check.found.is_empty().then_some(()).ok_or(check.found)?;
             return Ok(template);
         }
-        let tags = source::tags(source);
+        let read = source::Source::read(source);
+        if let Some(at) = read.too_deep() {
+            check.too_deep(at);
+            return Err(check.found);
+        }
+        let tags = read.tags;
         for tag in &tags {
             check.tag(tag);
         }

@@ -54,40 +54,130 @@ pub(super) fn has_tags(source: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|open| source.contains(open))
 }
 
-/// The tags in order; those behind an unclosed one are left out.
-pub(super) fn tags(source: &str) -> Vec<Tag<'_>> {
-    let mut tags = Vec::new();
-    let mut at = 0;
-    while let Some(open) = find(source, at, "{") {
-        let rest = source.get(open..).unwrap_or_default();
-        let inner = open.saturating_add(2);
-        let tag = if rest.starts_with("{#") {
-            find(source, inner, "#}").map(|close| Tag {
-                kind: Kind::Comment,
-                start: open,
-                end: close.saturating_add(2),
-                tokens: Vec::new(),
-            })
-        } else if rest.starts_with("{{") {
-            tag(source, open, Kind::Value, "}}")
-        } else if rest.starts_with("{%") {
-            tag(source, open, Kind::Statement, "%}")
-        } else {
-            at = open.saturating_add(1);
-            continue;
+/// How deep an expression may be, counted in words and signs that hang together, and how many statements may stand within
+/// each other. The engine has limits of its own, but follows `not`, signs, operators and `elif` on its stack.
+const DEEPEST_EXPRESSION: usize = 600;
+const DEEPEST_BLOCK: usize = 200;
+
+/// A template taken apart.
+#[derive(Debug)]
+pub(super) struct Source<'s> {
+    /// In order.
+    pub(super) tags: Vec<Tag<'s>>,
+    /// One that is never closed, as far as it can be read; nothing behind it is a tag.
+    unclosed: Option<Tag<'s>>,
+}
+
+impl<'s> Source<'s> {
+    pub(super) fn read(source: &'s str) -> Source<'s> {
+        let mut read = Source {
+            tags: Vec::new(),
+            unclosed: None,
         };
-        let Some(mut tag) = tag else { break };
-        at = tag.end;
-        if tag.kind == Kind::Statement && first_name(&tag) == Some("raw") {
-            tag.kind = Kind::Raw;
-            match end_of_raw(source, at) {
-                Some(end) => at = end,
-                None => break,
+        let mut at = 0;
+        while let Some(open) = find(source, at, "{") {
+            let rest = source.get(open..).unwrap_or_default();
+            let inner = open.saturating_add(2);
+            let tag = if rest.starts_with("{#") {
+                find(source, inner, "#}")
+                    .map(|close| Tag {
+                        kind: Kind::Comment,
+                        start: open,
+                        end: close.saturating_add(2),
+                        tokens: Vec::new(),
+                    })
+                    .ok_or(None)
+            } else if rest.starts_with("{{") {
+                tag(source, open, Kind::Value, "}}").map_err(Some)
+            } else if rest.starts_with("{%") {
+                tag(source, open, Kind::Statement, "%}").map_err(Some)
+            } else {
+                at = open.saturating_add(1);
+                continue;
+            };
+            let mut tag = match tag {
+                Ok(tag) => tag,
+                Err(unclosed) => {
+                    read.unclosed = unclosed;
+                    break;
+                }
+            };
+            at = tag.end;
+            if tag.kind == Kind::Statement && first_name(&tag) == Some("raw") {
+                tag.kind = Kind::Raw;
+                match end_of_raw(source, at) {
+                    Some(end) => at = end,
+                    None => break,
+                }
+            }
+            read.tags.push(tag);
+        }
+        read
+    }
+
+    /// The offset of the place from which on the engine would need more of its stack than there may be.
+    pub(super) fn too_deep(&self) -> Option<usize> {
+        // Each open statement, with how many of its `elif` hang on each other.
+        let mut open: Vec<usize> = Vec::new();
+        let mut depth: usize = 0;
+        for tag in self.tags.iter().chain(&self.unclosed) {
+            if let Some(at) = too_deep(&tag.tokens) {
+                return Some(at);
+            }
+            match (tag.kind, first_name(tag)) {
+                (Kind::Statement, Some("if" | "for" | "with")) => {
+                    open.push(1);
+                    depth = depth.saturating_add(1);
+                }
+                (Kind::Statement, Some("elif")) => {
+                    if let Some(chain) = open.last_mut() {
+                        *chain = chain.saturating_add(1);
+                    }
+                    depth = depth.saturating_add(1);
+                }
+                (Kind::Statement, Some("endif" | "endfor" | "endwith")) => {
+                    depth = depth.saturating_sub(open.pop().unwrap_or(0));
+                }
+                _ => {}
+            }
+            if depth > DEEPEST_BLOCK {
+                return Some(tag.start);
             }
         }
-        tags.push(tag);
+        None
     }
-    tags
+}
+
+/// The offset of the token that is too deep in its expression. What stands between commas hangs together, and so does a
+/// bracket with what it stands in.
+fn too_deep(tokens: &[Token<'_>]) -> Option<usize> {
+    let mut chains: Vec<usize> = vec![0];
+    let mut depth: usize = 0;
+    for token in tokens {
+        let is = |signs: &[&str]| signs.iter().any(|sign| token.is(sign));
+        if is(&[","]) {
+            if let Some(chain) = chains.last_mut() {
+                depth = depth.saturating_sub(*chain);
+                *chain = 0;
+            }
+            continue;
+        }
+        if is(&[")", "]", "}"]) && chains.len() > 1 {
+            depth = depth.saturating_sub(chains.pop().unwrap_or(0));
+            continue;
+        }
+        if let Some(chain) = chains.last_mut() {
+            *chain = chain.saturating_add(1);
+        }
+        depth = depth.saturating_add(1);
+        if is(&["(", "[", "{"]) {
+            chains.push(0);
+        }
+        if depth > DEEPEST_EXPRESSION {
+            return Some(token.at);
+        }
+    }
+    None
 }
 
 /// The keyword of a statement.
@@ -107,10 +197,9 @@ pub(super) fn own_lines(source: &str, tags: &[Tag<'_>]) -> String {
         let Some((group, end)) = group(source, tags_from(tags, first), first) else {
             continue;
         };
-        let lead = line_start(source, first.start);
-        if lead < written {
+        let Some(lead) = lead(source, first.start).filter(|lead| *lead >= written) else {
             continue;
-        }
+        };
         out.push_str(source.get(written..lead).unwrap_or_default());
         let mut carried = source.get(lead..first.start).unwrap_or_default();
         for (index, tag) in group.iter().enumerate() {
@@ -169,23 +258,29 @@ fn find(source: &str, from: usize, what: &str) -> Option<usize> {
     from.checked_add(found)
 }
 
-fn tag<'s>(source: &'s str, start: usize, kind: Kind, close: &str) -> Option<Tag<'s>> {
-    let mut tokens = Vec::new();
-    let mut at = start.checked_add(2)?;
+/// An error is a tag that is not closed, as far as it can be read.
+fn tag<'s>(source: &'s str, start: usize, kind: Kind, close: &str) -> Result<Tag<'s>, Tag<'s>> {
+    let mut tag = Tag {
+        kind,
+        start,
+        end: start.saturating_add(2),
+        tokens: Vec::new(),
+    };
     let mut depth = 0_usize;
     loop {
-        let rest = source.get(at..)?;
+        let rest = source.get(tag.end..).unwrap_or_default();
         if depth == 0 && rest.starts_with(close) {
-            return Some(Tag {
-                kind,
-                start,
-                end: at.checked_add(2)?,
-                tokens,
-            });
+            tag.end = tag.end.saturating_add(2);
+            return Ok(tag);
         }
-        let first = rest.chars().next()?;
+        let Some(first) = rest.chars().next() else {
+            return Err(tag);
+        };
         let (sort, len) = match first {
-            '"' | '\'' => (Sort::Quoted, quoted_len(rest, first)?),
+            '"' | '\'' => match quoted_len(rest, first) {
+                Some(len) => (Sort::Quoted, len),
+                None => return Err(tag),
+            },
             c if c.is_alphabetic() || c == '_' => (Sort::Name, name_len(rest)),
             c if c.is_ascii_digit() => (Sort::Other, name_len(rest)),
             c => {
@@ -198,10 +293,13 @@ fn tag<'s>(source: &'s str, start: usize, kind: Kind, close: &str) -> Option<Tag
             }
         };
         if !first.is_whitespace() {
-            let text = rest.get(..len)?;
-            tokens.push(Token { sort, text, at });
+            tag.tokens.push(Token {
+                sort,
+                text: rest.get(..len).unwrap_or_default(),
+                at: tag.end,
+            });
         }
-        at = at.checked_add(len)?;
+        tag.end = tag.end.saturating_add(len);
     }
 }
 
@@ -244,13 +342,7 @@ fn group<'t, 's>(
     tags: &'t [Tag<'s>],
     first: &Tag<'_>,
 ) -> Option<(&'t [Tag<'s>], usize)> {
-    let blank = |range: std::ops::Range<usize>| {
-        let text = source.get(range)?;
-        text.bytes()
-            .all(|octet| matches!(octet, b' ' | b'\t'))
-            .then_some(())
-    };
-    blank(line_start(source, first.start)..first.start)?;
+    lead(source, first.start)?;
     for (index, tag) in tags.iter().enumerate() {
         let text = source.get(tag.start..tag.end)?;
         let (open, _, close) = delimiters(text);
@@ -276,9 +368,10 @@ fn group<'t, 's>(
     None
 }
 
-fn line_start(source: &str, at: usize) -> usize {
-    let before = source.get(..at).unwrap_or_default();
-    before.rfind('\n').map_or(0, |end| end.saturating_add(1))
+/// Where the line starts, if nothing but blanks stands before `at` in it.
+fn lead(source: &str, at: usize) -> Option<usize> {
+    let before = source.get(..at)?.trim_end_matches([' ', '\t']);
+    (before.is_empty() || before.ends_with('\n')).then_some(before.len())
 }
 
 /// A tag as its opening delimiter, what is within, and its closing one; the signs of white space control (`-`, `+`) belong to
@@ -318,7 +411,8 @@ mod tests {
             ("{{ a }} {{ b", "Value:a"),
             ("{{ 'a }} {{ b }}", ""),
         ] {
-            let seen: Vec<String> = tags(source)
+            let seen: Vec<String> = Source::read(source)
+                .tags
                 .iter()
                 .map(|tag| {
                     let tokens: Vec<&str> = tag.tokens.iter().map(|token| token.text).collect();
@@ -346,14 +440,18 @@ mod tests {
             ("{#-#}\nb", "{#-#}\nb"),
             ("{% if a %}\n{% if b %}\nx", "{% if a \n%}{% if b \n%}x"),
         ] {
-            assert_eq!(own_lines(source, &tags(source)), expected, "{source}");
+            assert_eq!(
+                own_lines(source, &Source::read(source).tags),
+                expected,
+                "{source}"
+            );
         }
     }
 
     #[test]
     fn places() {
         let source = "ä {{ a.person }}\n{% if person.phone and person . fax %}";
-        let tags = tags(source);
+        let tags = Source::read(source).tags;
         for (path, expected) in [
             ("person", Some((2, 7))),
             ("person.phone", Some((2, 7))),
@@ -363,6 +461,44 @@ mod tests {
         ] {
             let place = place_of(&tags, path).map(|at| line_and_column(source, at));
             assert_eq!(place, expected, "{path}");
+        }
+    }
+
+    // T183
+    #[test]
+    fn what_is_too_deep_for_the_engine_is_found_before_it() {
+        let deep = 100_000;
+        for (source, expected) in [
+            (
+                format!("{{{{ {}x }}}}", "not ".repeat(deep)),
+                Some(3 + 4 * 600),
+            ),
+            (format!("{{{{ {}x", "not ".repeat(deep)), Some(3 + 4 * 600)),
+            (format!("{{{{ {}1 }}}}", "-".repeat(deep)), Some(3 + 600)),
+            (format!("{{{{ {}x \"", "-".repeat(deep)), Some(3 + 600)),
+            (format!("{{{{ a{} }}}}", "~b".repeat(deep)), Some(3 + 600)),
+            (format!("{{{{ a{} }}}}", "|d".repeat(deep)), Some(3 + 600)),
+            (format!("{{{{ a{} }}}}", ".b".repeat(deep)), Some(3 + 600)),
+            (format!("{{{{ {}a", "[".repeat(deep)), Some(3 + 600)),
+            (
+                format!("{{{{ {}a", "[1,".repeat(deep)),
+                Some(3 + 3 * 599 + 1),
+            ),
+            (format!("{{{{ {}a", "(-".repeat(deep)), Some(3 + 600)),
+            (
+                format!("{{% if a %}}{}{{% endif %}}", "{% elif b %}".repeat(deep)),
+                Some(10 + 12 * 199),
+            ),
+            ("{% if a %}".repeat(deep), Some(10 * 200)),
+            // Wide is not deep.
+            (format!("{{{{ [{}1] }}}}", "-1, (2), ".repeat(deep)), None),
+            ("{% if a %}b{% elif c %}{% endif %}".repeat(deep), None),
+            ("{{ a }}".repeat(deep), None),
+            (format!("{{{{ {}x }}}}", "not ".repeat(500)), None),
+            (format!("{{% raw %}}{}", "{% if a %}".repeat(deep)), None),
+        ] {
+            let start: String = source.chars().take(40).collect();
+            assert_eq!(Source::read(&source).too_deep(), expected, "{start}");
         }
     }
 }

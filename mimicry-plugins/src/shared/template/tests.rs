@@ -557,3 +557,23 @@ proptest! {
         prop_assert_eq!(tags, [(b"p".to_vec(), 1), (b"p".to_vec(), 9)], "{}", html);
     }
 }
+
+// T183
+#[test]
+fn a_template_that_is_too_deep_is_a_mistake_with_its_place() {
+    let deep = 40_000;
+    for (source, place) in [
+        (format!("ü {{{{ {}x }}}}", "not ".repeat(deep)), (1, 2406)),
+        (format!("a\n{{{{ {}1 }}}}", "-".repeat(deep)), (2, 604)),
+        (
+            format!("{{{{ subject{} }}}}", "~'a'".repeat(deep)),
+            (1, 1208),
+        ),
+        (format!("{{{{ {}x", "not ".repeat(deep)), (1, 2404)),
+    ] {
+        let found = Template::compile(&source, Form::Text, &Known::default()).unwrap_err();
+        let places: Vec<(usize, usize)> = found.iter().map(|bad| (bad.line, bad.column)).collect();
+        assert_eq!(places, [place]);
+        assert_eq!(found[0].message, "the template is nested too deeply here");
+    }
+}

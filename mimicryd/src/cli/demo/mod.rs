@@ -14,7 +14,7 @@ use std::fmt::Write;
 use std::fs::{self, DirBuilder, Permissions};
 use std::io;
 use std::net::SocketAddr;
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -223,7 +223,16 @@ impl Place {
         let name = directory
             .to_str()
             .ok_or_else(|| cannot(io::Error::other("a configuration names files in UTF-8")))?;
-        fs::write(&path, configuration(name, address)).map_err(cannot)?;
+        // Whatever the umask: a configuration that others can write is refused.
+        let made = fs::File::options()
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&path)
+            .and_then(|mut file| {
+                io::Write::write_all(&mut file, configuration(name, address).as_bytes())
+            });
+        made.map_err(cannot)?;
         let config = ConfigArg { config: path }.load(paint)?;
         let mail = directory.join("mail");
         let private = |path: &Path| DirBuilder::new().mode(0o700).create(path);

@@ -1,0 +1,91 @@
+//! How the files that a configuration consists of are read, by somebody who may look at the disk.
+//!
+//! Must never: read itself. Whoever loads a configuration decides which files are trusted and how much of one is read.
+
+use std::io;
+use std::path::Path;
+
+/// What a file is for, which says how well it must be guarded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Use {
+    /// The configuration, or a file that it names: whoever can write it decides what becomes of mail.
+    Configuration,
+    /// A file that nobody else may read either.
+    Secret,
+}
+
+/// Why a file is not read, and what would be right.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreadable {
+    pub message: String,
+    pub help: String,
+}
+
+impl Unreadable {
+    pub fn new(message: impl Into<String>, help: impl Into<String>) -> Unreadable {
+        Unreadable {
+            message: message.into(),
+            help: help.into(),
+        }
+    }
+
+    /// What the system says of a file.
+    pub fn system(path: &Path, error: &io::Error) -> Unreadable {
+        let help = if error.kind() == io::ErrorKind::NotFound {
+            "a relative name is relative to the configuration file"
+        } else {
+            "mimicry must be able to read it when the configuration is loaded"
+        };
+        Unreadable::new(format!("cannot read {}: {error}", path.display()), help)
+    }
+}
+
+/// Who reads files.
+pub trait Files {
+    /// The whole content of a file.
+    fn read(&self, path: &Path, what: Use) -> Result<Vec<u8>, Unreadable>;
+}
+
+/// Files whose guard does not matter, such as those of a test.
+pub struct Given<'f>(pub &'f dyn Fn(&Path) -> io::Result<Vec<u8>>);
+
+impl Files for Given<'_> {
+    fn read(&self, path: &Path, _: Use) -> Result<Vec<u8>, Unreadable> {
+        (self.0)(path).map_err(|error| Unreadable::system(path, &error))
+    }
+}
+
+/// Line and column of the first octet that is no UTF-8, both counted from 1, the column in characters; and the octet.
+pub(super) fn first_bad_octet(octets: &[u8]) -> Option<(usize, usize, u8)> {
+    let valid = std::str::from_utf8(octets).err()?.valid_up_to();
+    let before = octets.get(..valid).unwrap_or_default();
+    let start = memchr::memrchr(b'\n', before).map_or(0, |at| at.saturating_add(1));
+    let line = memchr::memchr_iter(b'\n', before).count();
+    let head = std::str::from_utf8(before.get(start..).unwrap_or_default()).unwrap_or_default();
+    let column = head.chars().count();
+    Some((
+        line.saturating_add(1),
+        column.saturating_add(1),
+        octets.get(valid).copied().unwrap_or_default(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T183
+    #[test]
+    fn the_first_octet_that_is_no_utf8_has_a_place() {
+        for (octets, place) in [
+            (&b""[..], None),
+            ("ü\n".as_bytes(), None),
+            (b"\xff\xfea\0", Some((1, 1, 0xff))),
+            (b"one\nGr\xfc\xdfe\n", Some((2, 3, 0xfc))),
+            (b"one\n\xc3\xbc\xc3\xbc\xe9", Some((2, 3, 0xe9))),
+            (b"a\r\n\n\xc3", Some((3, 1, 0xc3))),
+        ] {
+            assert_eq!(first_bad_octet(octets), place, "{}", octets.escape_ascii());
+        }
+    }
+}

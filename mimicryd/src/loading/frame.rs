@@ -1,0 +1,114 @@
+//! A verdict as octets on a pipe: a sign, then fields, each behind its length.
+//!
+//! Must never: trust a length.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::PathBuf;
+
+use super::{Rejected, Snapshot, Verdict};
+
+const SOUND: u8 = b'+';
+const REJECTED: u8 = b'-';
+
+/// Two fields for each file, or the four of a rejection.
+pub(super) fn write(verdict: &Verdict) -> Vec<u8> {
+    let mut out = Vec::new();
+    match verdict {
+        Ok(Snapshot(files)) => {
+            out.push(SOUND);
+            for (path, content) in files {
+                field(&mut out, path.as_os_str().as_bytes());
+                field(&mut out, content);
+            }
+        }
+        Err(rejected) => {
+            out.push(REJECTED);
+            let Rejected {
+                line,
+                plain,
+                coloured,
+                summary,
+            } = rejected;
+            for text in [line, plain, coloured, summary] {
+                field(&mut out, text.as_bytes());
+            }
+        }
+    }
+    out
+}
+
+/// `None` = it is cut off.
+pub(super) fn read(octets: &[u8]) -> Option<Verdict> {
+    let (sign, mut rest) = octets.split_first()?;
+    let mut fields = Vec::new();
+    while !rest.is_empty() {
+        let (length, behind) = rest.split_first_chunk()?;
+        let length = usize::try_from(u64::from_be_bytes(*length)).ok()?;
+        fields.push(behind.get(..length)?);
+        rest = behind.get(length..)?;
+    }
+    match *sign {
+        SOUND => {
+            let file = |pair: &[&[u8]]| match pair {
+                [path, content] => {
+                    let path = PathBuf::from(OsString::from_vec(path.to_vec()));
+                    Some((path, content.to_vec()))
+                }
+                _ => None,
+            };
+            let files: Option<Vec<_>> = fields.chunks(2).map(file).collect();
+            files.map(|files| Ok(Snapshot(files)))
+        }
+        REJECTED => {
+            let text = |field: &[u8]| String::from_utf8_lossy(field).into_owned();
+            match fields.as_slice() {
+                [line, plain, coloured, summary] => Some(Err(Rejected {
+                    line: text(line),
+                    plain: text(plain),
+                    coloured: text(coloured),
+                    summary: text(summary),
+                })),
+                _ => None,
+            }
+        }
+        _ => None,
+    }
+}
+
+fn field(out: &mut Vec<u8>, octets: &[u8]) {
+    out.extend_from_slice(&(octets.len() as u64).to_be_bytes());
+    out.extend_from_slice(octets);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T183
+    #[test]
+    fn a_verdict_arrives_whole_or_not_at_all() {
+        let files = vec![
+            ("/etc/m.toml".into(), b"a = 1\n".to_vec()),
+            (PathBuf::from(OsString::from_vec(b"\xff".to_vec())), vec![]),
+        ];
+        let rejected = Rejected {
+            line: "m.toml:1:1: wrong".into(),
+            plain: "error".into(),
+            coloured: String::new(),
+            summary: "m.toml: 1 mistake".into(),
+        };
+        for verdict in [Ok(Snapshot(files)), Ok(Snapshot(vec![])), Err(rejected)] {
+            let octets = write(&verdict);
+            let again = read(&octets).map(|verdict| format!("{verdict:?}"));
+            assert_eq!(again, Some(format!("{verdict:?}")));
+            if octets.len() > 1 {
+                assert!(read(&octets[..octets.len() - 1]).is_none());
+            }
+        }
+        for octets in [&b""[..], b"?", b"+\0\0\0\0\0\0\0\x05a", b"-", b"+\xff"] {
+            assert!(read(octets).is_none(), "{}", octets.escape_ascii());
+        }
+        assert!(read(&[b"+".as_slice(), &u64::MAX.to_be_bytes()].concat()).is_none());
+    }
+}

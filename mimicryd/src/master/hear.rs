@@ -1,0 +1,62 @@
+//! What is asked over the control socket, and the answers that the master has at once.
+//!
+//! Must never: end the master. Whatever breaks here, the daemon goes on as it was.
+
+#![forbid(unsafe_code)]
+
+use std::time::Instant;
+
+use super::contract::{Refused, exit, survived};
+use super::control::{Answer, ClientId, Request};
+use super::{Master, Phase};
+
+impl Master {
+    pub(super) fn listen_to_control(&mut self, now: Instant) {
+        let requests = survived(|| self.control.step(now)).unwrap_or_default();
+        for (client, request) in requests {
+            if survived(|| self.hear(client, request, now)).is_none() {
+                let answer = Answer {
+                    status: exit::SOFTWARE,
+                    text: "mimicryd broke over this request, and goes on as it was\n".into(),
+                };
+                self.control.answer(client, &answer);
+            }
+        }
+    }
+
+    fn hear(&mut self, client: ClientId, request: Request, now: Instant) {
+        log::debug!("control: {}", request.line());
+        match request {
+            Request::Status | Request::StatusJson => {
+                let status = self.status(now);
+                let text = if request == Request::Status {
+                    status.text()
+                } else {
+                    status.json()
+                };
+                let answer = Answer {
+                    status: exit::OK,
+                    text,
+                };
+                self.control.answer(client, &answer);
+            }
+            Request::Reload if matches!(self.phase, Phase::Stopping { .. }) => {
+                let refused = Refused {
+                    line: "the daemon stops".into(),
+                    text: "the daemon stops".into(),
+                };
+                self.refuse(&[client], &refused);
+            }
+            Request::Reload => {
+                log::info!("reload was asked for");
+                self.reload.get_or_insert_default().push(client);
+            }
+            Request::Stop => {
+                self.stop_askers.push(client);
+                if !matches!(self.phase, Phase::Stopping { .. }) {
+                    self.stop(now);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! A name in a directory that is held open: the file there is opened, made, given to another user and removed through
+//! descriptors.
+//!
+//! Root works in directories that the workers' user, or others, may write to. Whoever may do that can put a link in the place of a file
+//! at any moment, so nothing is done there by a path. On the way to the directory a link is followed only where nobody but
+//! root and the user of this process can have made it; the last name is never followed.
+//!
+//! Must never: change the mode or the owner of what was not opened here, or open what could block.
+
+#![forbid(unsafe_code)]
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Component, Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
+
+use super::guard;
+
+/// Links on the way to a directory, as many as the kernel follows.
+const LINKS: usize = 40;
+
+/// A directory for its descriptor alone.
+const DIRECTORY: OFlag = OFlag::O_PATH
+    .union(OFlag::O_DIRECTORY)
+    .union(OFlag::O_NOFOLLOW)
+    .union(OFlag::O_CLOEXEC);
+
+/// A name in a directory.
+#[derive(Debug)]
+pub struct Place {
+    directory: OwnedFd,
+    name: OsString,
+    path: PathBuf,
+    is_private: bool,
+}
+
+/// Device and inode.
+pub type Id = (u64, u64);
+
+impl Place {
+    /// The place of this path; its directory has to exist.
+    pub fn of(path: &Path) -> io::Result<Place> {
+        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        let above = path.parent().unwrap_or(Path::new(""));
+        let (directory, is_private) = walk(above)?;
+        Ok(Place {
+            directory,
+            name: name.to_os_string(),
+            path: path.to_path_buf(),
+            is_private,
+        })
+    }
+
+    /// What stands there, which may be a link; an error of kind `NotFound` = nothing.
+    pub fn facts(&self) -> io::Result<FileStat> {
+        Ok(fstatat(
+            &self.directory,
+            self.name.as_os_str(),
+            AtFlags::AT_SYMLINK_NOFOLLOW,
+        )?)
+    }
+
+    pub fn id(&self) -> Option<Id> {
+        self.facts().ok().map(|facts| (facts.st_dev, facts.st_ino))
+    }
+
+    /// Does this open file stand there.
+    pub fn holds(&self, file: &File) -> bool {
+        let held = file.metadata().map(|facts| (facts.dev(), facts.ino()));
+        held.is_ok_and(|held| self.id() == Some(held))
+    }
+
+    /// Opens the file there, or makes it with exactly this mode. It is no link, has no second name, and opening it does not block.
+    pub fn open_or_make(&self, flags: OFlag, mode: u32) -> io::Result<File> {
+        loop {
+            match self.open(flags, 0) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                result => return result,
+            }
+            match self.open(flags | OFlag::O_CREAT | OFlag::O_EXCL, mode) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+                Ok(file) => {
+                    fchmod(&file, Mode::from_bits_truncate(mode))?;
+                    return Ok(file);
+                }
+            }
+        }
+    }
+
+    fn open(&self, flags: OFlag, mode: u32) -> io::Result<File> {
+        let safe = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+        let mode = Mode::from_bits_truncate(mode);
+        let name = self.name.as_os_str();
+        let file = match openat(&self.directory, name, flags | safe, mode) {
+            Ok(file) => File::from(file),
+            Err(Errno::ELOOP) => return Err(self.is("a symbolic link")),
+            Err(error) => return Err(error.into()),
+        };
+        let facts = fstat(&file)?;
+        match kind(&facts) {
+            SFlag::S_IFREG if facts.st_nlink > 1 => Err(self.is("a file with a second name")),
+            // A device is nothing that could be given away, and writing to it is what its owner wants.
+            SFlag::S_IFREG | SFlag::S_IFCHR => Ok(file),
+            _ => Err(self.is("no file")),
+        }
+    }
+
+    fn is(&self, what: &str) -> io::Error {
+        io::Error::other(format!("{} is {what}", self.path.display()))
+    }
+
+    pub fn remove(&self) -> io::Result<()> {
+        let name = self.name.as_os_str();
+        Ok(unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+
+    /// Makes the directory with exactly this mode, for this user; one that is there already stays as it is.
+    pub fn make_directory(&self, mode: u32, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+        let name = self.name.as_os_str();
+        match mkdirat(&self.directory, name, Mode::from_bits_truncate(0o700)) {
+            Ok(()) => {}
+            Err(Errno::EEXIST) => {
+                return match kind(&self.facts()?) {
+                    SFlag::S_IFDIR => Ok(()),
+                    // On the way to a directory it may be followed.
+                    SFlag::S_IFLNK => walk(&self.path).map(|_| ()),
+                    _ => Err(io::ErrorKind::NotADirectory.into()),
+                };
+            }
+            Err(error) => return Err(error.into()),
+        }
+        let readable = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let made = openat(&self.directory, name, readable, Mode::empty())?;
+        // Whoever may write above it may have put another one there.
+        let facts = fstat(&made)?;
+        if facts.st_uid != nix::unistd::geteuid().as_raw() {
+            return Err(self.is("another one's directory"));
+        }
+        fchmod(&made, Mode::from_bits_truncate(mode))?;
+        if let Some((user, group)) = owner {
+            fchown(&made, Some(user), Some(group))?;
+        }
+        Ok(())
+    }
+
+    /// Gives the socket there to a user, if it is one that this process has just made.
+    pub fn give_socket(&self, user: Uid, group: Gid) -> io::Result<Id> {
+        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let socket = openat(&self.directory, self.name.as_os_str(), flags, Mode::empty())?;
+        let facts = fstat(&socket)?;
+        let ours = facts.st_uid == nix::unistd::geteuid().as_raw() && facts.st_nlink == 1;
+        if kind(&facts) != SFlag::S_IFSOCK || !ours {
+            return Err(self.is("not the socket that was made there"));
+        }
+        fchownat(&socket, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
+        Ok((facts.st_dev, facts.st_ino))
+    }
+
+    /// The path by which connect(2) and bind(2), which take no descriptor of a directory, come to this very directory.
+    pub fn address(&self) -> PathBuf {
+        if self.is_private {
+            return self.path.clone();
+        }
+        let held = format!("/proc/self/fd/{}", self.directory.as_raw_fd());
+        Path::new(&held).join(&self.name)
+    }
+
+    /// Who else may put files into the directory, if anybody: a sentence about it.
+    pub fn exposed(&self) -> io::Result<Option<String>> {
+        let facts = fstat(&self.directory)?;
+        let above = self.path.parent().unwrap_or(Path::new("."));
+        let above = above.display();
+        if !guard::is_trusted(facts.st_uid) {
+            let owner = guard::user_name(facts.st_uid);
+            return Ok(Some(format!("its directory {above} belongs to {owner}")));
+        }
+        if guard::writers(&facts) != guard::Writers::Nobody && !guard::is_sticky(&facts) {
+            return Ok(Some(format!("others may write to its directory {above}")));
+        }
+        Ok(None)
+    }
+}
+
+/// Gives an open file to a user, if it is a regular file: a device belongs to the system.
+pub fn give(file: &File, user: Uid, group: Gid) -> io::Result<()> {
+    if file.metadata()?.is_file() {
+        fchown(file, Some(user), Some(group))?;
+    }
+    Ok(())
+}
+
+/// Opens a directory component by component. The second value: nobody but root and this user can change anything on the way.
+fn walk(path: &Path) -> io::Result<(OwnedFd, bool)> {
+    let start = if path.is_absolute() { "/" } else { "." };
+    let mut here = open(start, DIRECTORY, Mode::empty())?;
+    let mut is_private = guard::is_private(&fstat(&here)?);
+    let mut rest = components(path);
+    let mut links = 0;
+    while let Some(name) = rest.pop() {
+        match openat(&here, name.as_os_str(), DIRECTORY, Mode::empty()) {
+            Ok(next) => here = next,
+            Err(Errno::ENOTDIR | Errno::ELOOP) => {
+                let target = followed(here.as_fd(), &name, path)?;
+                links += 1;
+                if links > LINKS {
+                    return Err(Errno::ELOOP.into());
+                }
+                if target.is_absolute() {
+                    here = open("/", DIRECTORY, Mode::empty())?;
+                }
+                rest.extend(components(&target));
+            }
+            Err(error) => return Err(error.into()),
+        }
+        is_private &= guard::is_private(&fstat(&here)?);
+    }
+    Ok((here, is_private))
+}
+
+/// The names on the way, the last one first.
+fn components(path: &Path) -> Vec<OsString> {
+    let step = |part: Component<'_>| match part {
+        Component::Normal(name) => Some(name.to_os_string()),
+        Component::ParentDir => Some(OsString::from("..")),
+        _ => None,
+    };
+    path.components().rev().filter_map(step).collect()
+}
+
+/// Where the link leads, if nobody else can have made it.
+fn followed(directory: BorrowedFd<'_>, name: &OsStr, path: &Path) -> io::Result<PathBuf> {
+    let target = match readlinkat(directory, name) {
+        Ok(target) => PathBuf::from(target),
+        // It is no link either.
+        Err(_) => return Err(io::ErrorKind::NotADirectory.into()),
+    };
+    let (above, link) = (
+        fstat(directory)?,
+        fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?,
+    );
+    let is_safe =
+        guard::is_private(&above) || (guard::is_trusted(above.st_uid) && guard::is_sticky(&above));
+    if is_safe && guard::is_trusted(link.st_uid) {
+        return Ok(target);
+    }
+    Err(io::Error::other(format!(
+        "on the way to {} stands the link {}, which another user may have made",
+        path.display(),
+        name.display()
+    )))
+}
+
+fn kind(facts: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    use super::*;
+
+    const APPEND: OFlag = OFlag::O_WRONLY.union(OFlag::O_APPEND);
+
+    /// A directory, and a file outside of it.
+    fn stage() -> (tempfile::TempDir, PathBuf, PathBuf) {
+        let place = tempfile::tempdir().unwrap();
+        let (inside, outside) = (place.path().join("inside"), place.path().join("outside"));
+        fs::create_dir(&inside).unwrap();
+        fs::write(&outside, "precious").unwrap();
+        (place, inside, outside)
+    }
+
+    fn said(result: io::Result<File>) -> String {
+        result
+            .err()
+            .map_or("opened".into(), |error| error.to_string())
+    }
+
+    // T188
+    #[test]
+    fn only_a_file_of_one_name_is_opened() {
+        let (_place, inside, outside) = stage();
+        let path = inside.join("log");
+        let place = || Place::of(&path).unwrap();
+        let open = || said(place().open_or_make(APPEND, 0o640));
+        let named = |what: &str| format!("{} is {what}", path.display());
+        assert_eq!(open(), "opened");
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+        assert_eq!(open(), "opened");
+        fs::remove_file(&path).unwrap();
+        symlink(&outside, &path).unwrap();
+        assert_eq!(open(), named("a symbolic link"));
+        fs::remove_file(&path).unwrap();
+        symlink(inside.join("nothing"), &path).unwrap();
+        assert_eq!(open(), named("a symbolic link"));
+        assert!(!inside.join("nothing").exists());
+        fs::remove_file(&path).unwrap();
+        fs::hard_link(&outside, &path).unwrap();
+        assert_eq!(open(), named("a file with a second name"));
+        fs::remove_file(&path).unwrap();
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).unwrap();
+        // A FIFO without a reader: it does not block.
+        assert!(open().contains("No such device"), "{}", open());
+        place().remove().unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(place().open_or_make(APPEND, 0o640).is_err());
+        assert_eq!(fs::read(&outside).unwrap(), b"precious");
+    }
+
+    // T188
+    #[test]
+    fn a_link_on_the_way_is_followed_where_nobody_else_can_have_made_it() {
+        let (place, inside, _outside) = stage();
+        let way = inside.join("way");
+        symlink("../inside", &way).unwrap();
+        symlink(&inside, place.path().join("there")).unwrap();
+        for (mode, follows) in [(0o755, true), (0o700, true), (0o1777, true), (0o777, false)] {
+            fs::set_permissions(&inside, Permissions::from_mode(mode)).unwrap();
+            assert_eq!(Place::of(&way.join("log")).is_ok(), follows, "{mode:o}");
+            let other = place.path().join("there/log");
+            assert!(Place::of(&other).is_ok());
+            let address = Place::of(&other).unwrap().address();
+            assert_eq!(address == other, mode & 0o022 == 0, "{mode:o}");
+        }
+        let error = Place::of(&way.join("log")).unwrap_err().to_string();
+        assert!(error.contains("stands the link way"), "{error}");
+        symlink("b", place.path().join("a")).unwrap();
+        symlink("a", place.path().join("b")).unwrap();
+        assert!(Place::of(&place.path().join("a/log")).is_err());
+        assert!(Place::of(&place.path().join("outside/log")).is_err());
+        assert!(Place::of(&place.path().join("nowhere/log")).is_err());
+        assert!(Place::of(Path::new("/")).is_err());
+    }
+
+    // T188
+    #[test]
+    fn a_directory_is_made_as_it_shall_be_or_left_as_it_is() {
+        let (_place, inside, outside) = stage();
+        let path = inside.join("spool");
+        let make = |path: &Path| Place::of(path).unwrap().make_directory(0o755, None);
+        make(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o755);
+        fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
+        make(&path).unwrap();
+        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o700);
+        assert!(make(&outside).is_err());
+    }
+}

@@ -1,0 +1,325 @@
+//! Configurations that are an attack, or a blunder: nothing in one kills, holds up or fills whoever loads it.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::harness::daemon::{Daemon, Setup, World, eventually};
+use crate::harness::{Directory, Ran, run};
+
+/// A rule whose text stands in a file.
+const RULE: &str = "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = { position = \"body\" }\n\
+    options = { text_file = \"text\" }\n";
+
+/// How long a command may take.
+const LONGEST: Duration = Duration::from_secs(10);
+
+fn check(directory: &Directory, name: &str) -> Ran {
+    let begin = Instant::now();
+    let ran = run(directory.path(), &["check", "-c", name], b"");
+    let took = begin.elapsed();
+    assert!(took < LONGEST, "{took:?}: {}", ran.err);
+    assert!(ran.err.len() < 500_000, "{} octets", ran.err.len());
+    ran
+}
+
+/// What a mistake says, or one of several.
+#[track_caller]
+fn refused(directory: &Directory, name: &str, what: &str, said: &[&str]) {
+    let ran = check(directory, name);
+    let start: String = ran.err.chars().take(2000).collect();
+    assert_eq!(ran.code, 78, "{what}: {start}");
+    assert!(
+        said.iter().any(|said| ran.err.contains(said)),
+        "{what}: none of {said:?} in\n{start}"
+    );
+}
+
+/// Texts that are too much for a template engine.
+fn deep_templates() -> Vec<(&'static str, String)> {
+    vec![
+        ("not", format!("{{{{ {}x }}}}", "not ".repeat(40_000))),
+        ("not, unclosed", format!("{{{{ {}x", "not ".repeat(40_000))),
+        ("minus", format!("{{{{ {}1 }}}}", "-".repeat(160_000))),
+        ("~", format!("{{{{ subject{} }}}}", "~'a'".repeat(40_000))),
+        ("|", format!("{{{{ subject{} }}}}", "|upper".repeat(40_000))),
+        ("[", format!("{{{{ {}1 }}}}", "[".repeat(100_000))),
+        (
+            "elif",
+            format!("{{% if subject %}}{}", "{% elif subject %}".repeat(20_000)),
+        ),
+        ("if", "{% if subject %}".repeat(20_000)),
+    ]
+}
+
+// T183
+// man: mimicryd(8) "A template may hold 200 statements within each other and 600 words and signs that hang together in one
+// expression."
+#[test]
+fn a_deep_template_is_a_mistake() {
+    let directory = Directory::new();
+    directory.file("m.toml", RULE);
+    for (what, text) in deep_templates() {
+        directory.file("text", text);
+        refused(&directory, "m.toml", what, &["text:1:"]);
+    }
+}
+
+// T183
+// man: mimicryd(8) "A file that is not UTF-8 is a mistake that names line and column of the first octet that is none."
+#[test]
+fn a_file_that_is_not_utf8_is_a_mistake() {
+    let directory = Directory::new();
+    let utf16: Vec<u8> = [0xff, 0xfe]
+        .into_iter()
+        .chain("a = 1\n".bytes().flat_map(|octet| [octet, 0]))
+        .collect();
+    for (content, place) in [
+        (&b"# the rule\n# Gr\xf6\xdfe\n"[..], "m.toml:2:5\n"),
+        (&utf16, "m.toml:1:1\n"),
+        (b"a = \"\xc3", "m.toml:1:6\n"),
+    ] {
+        directory.file("m.toml", content);
+        refused(&directory, "m.toml", place, &[place]);
+        refused(
+            &directory,
+            "m.toml",
+            place,
+            &["help: save the file as UTF-8"],
+        );
+    }
+    directory.file("m.toml", RULE);
+    directory.file("text", b"one\n\xe9t\xe9");
+    refused(
+        &directory,
+        "m.toml",
+        "a text",
+        &["text:2:1: this is not UTF-8: octet 0xe9"],
+    );
+}
+
+// T183
+// man: mimicryd(8) "A file is read only if it is a regular file of at most 16 MB; all of them together have at most 64 MB."
+// man: mimicryd(8) "A FIFO, a device, a directory or a file below /proc that never ends is a mistake and not waited for."
+#[test]
+fn what_is_no_file_of_a_decent_size_is_a_mistake() {
+    let directory = Directory::new();
+    let path = directory.path().join("text");
+    let link = |to: &str| {
+        let _ = fs::remove_file(&path);
+        std::os::unix::fs::symlink(to, &path).expect("a link");
+    };
+    mkfifo(&directory.path().join("fifo"), Mode::S_IRWXU).expect("a FIFO");
+    fs::create_dir(directory.path().join("folder")).expect("a directory");
+    let large = fs::File::create(directory.path().join("large")).expect("a file");
+    large.set_len(20 << 20).expect("a large file");
+    directory.file("m.toml", RULE);
+    for to in ["fifo", "/dev/zero", "/dev/tty", "folder"] {
+        link(to);
+        refused(&directory, "m.toml", to, &["cannot read text: "]);
+        refused(&directory, "text", to, &["cannot read text: "]);
+    }
+    link("large");
+    refused(
+        &directory,
+        "m.toml",
+        "large",
+        &["text is larger than 16.0 MB"],
+    );
+    // Regular files by name, and whatever they are by content.
+    for to in [
+        "/proc/kmsg",
+        "/proc/self/mem",
+        "/proc/self/maps",
+        "/proc/self/pagemap",
+    ] {
+        link(to);
+        assert_eq!(check(&directory, "text").code, 78, "{to}");
+    }
+    // Each is small enough, and all of them are not.
+    let mut rules = String::new();
+    for number in 0..6 {
+        let name = format!("large{number}");
+        let file = fs::File::create(directory.path().join(&name)).expect("a file");
+        file.set_len(15 << 20).expect("a large file");
+        rules += &RULE
+            .replace("\"a\"", &format!("\"{number}\""))
+            .replace("\"text\"", &format!("\"{name}\""));
+    }
+    directory.file("m.toml", rules);
+    refused(
+        &directory,
+        "m.toml",
+        "all files",
+        &["at most 64 MB together", "processor time"],
+    );
+}
+
+// T183
+// man: mimicryd(8) "At most 200 mistakes of a file are shown, and the rest is counted."
+#[test]
+fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
+    let directory = Directory::new();
+    let keys = |count: usize| -> String { (0..count).map(|key| format!("k{key} = 1\n")).collect() };
+    let regexes: String = (0..500)
+        .map(|number| {
+            let size = 100 + number % 100;
+            format!("[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{{size}}}' }}\n")
+        })
+        .collect();
+    let nested = format!("{}{}", "(".repeat(20_000), ")".repeat(20_000));
+    for (what, content, said) in [
+        (
+            "some unknown keys",
+            keys(20_000),
+            &["\nand 19800 more mistakes\n"][..],
+        ),
+        (
+            "14 MB of unknown keys",
+            keys(1_100_000),
+            &["more mistakes", "processor time", "memory"],
+        ),
+        (
+            "20 MB of unknown keys",
+            keys(1_600_000),
+            &["is larger than 16.0 MB"],
+        ),
+        (
+            "regexes",
+            regexes,
+            &["processor time", "memory", "takes more than 8 s"],
+        ),
+        (
+            "a nested regex",
+            format!("[[rule]]\nname = 'a'\nplugin = 'keep'\nmatch = {{ filename = '{nested}' }}\n"),
+            &["nested"],
+        ),
+        (
+            "brackets",
+            format!("a = {}", "[".repeat(200_000)),
+            &["m.toml:1:"],
+        ),
+        (
+            "braces",
+            format!("a = {}", "{a=".repeat(100_000)),
+            &["m.toml:1:"],
+        ),
+        (
+            "a dotted key",
+            format!("{}a = 1\n", "a.".repeat(200_000)),
+            &["m.toml:1:"],
+        ),
+        (
+            "a dotted header",
+            format!("[{}a]\n", "a.".repeat(200_000)),
+            &["m.toml:1:"],
+        ),
+        (
+            "one line",
+            format!("a = \"{}\"\n", "x".repeat(14 << 20)),
+            &["m.toml:1:1\n"],
+        ),
+    ] {
+        directory.file("m.toml", content);
+        refused(&directory, "m.toml", what, said);
+    }
+}
+
+fn put(path: &Path, content: &str) {
+    let _ = fs::remove_file(path);
+    fs::write(path, content).expect("a file");
+}
+
+// T183
+// man: mimicryd(8) "What comes to one of these limits is a mistake in the configuration like any other: the command exits 78, and a
+// running daemon keeps its old configuration and serves meanwhile."
+#[test]
+fn a_reload_of_what_kills_or_hangs_changes_nothing() {
+    let mut world = World::new(Setup {
+        rules: RULE,
+        daemon: "workers = { min = 1, max = 2, spare = 0 }",
+        shell: "printf Footer >text",
+        errors: &["configuration refused"],
+        ..Setup::default()
+    });
+    world.alive();
+    let daemon = world.daemon();
+    let path = daemon.directory.path().join("text");
+    let refuse = |daemon: &mut Daemon, what: &str| {
+        let ran = daemon.command(&["reload"]);
+        assert_eq!(ran.code, 78, "{what}: {}", ran.err);
+        let said = "the configuration was refused, the old one stays in force";
+        assert!(ran.err.contains(said), "{what}: {}", ran.err);
+    };
+    for (what, text) in deep_templates() {
+        put(&path, &text);
+        refuse(daemon, what);
+    }
+    fs::remove_file(&path).expect("the text");
+    mkfifo(&path, Mode::S_IRWXU).expect("a FIFO");
+    refuse(daemon, "a FIFO");
+    let refusals = |daemon: &Daemon| daemon.log().matches("configuration refused").count();
+    let before = refusals(daemon);
+    daemon.signal(Signal::SIGHUP);
+    assert!(
+        eventually(|| refusals(daemon) > before),
+        "HUP is not answered"
+    );
+    fs::remove_file(&path).expect("the FIFO");
+    std::os::unix::fs::symlink("/dev/zero", &path).expect("a link");
+    refuse(daemon, "/dev/zero");
+    put(&path, "Footer");
+    let latin1 = daemon.directory.path().join("mimicry.toml");
+    let sound = fs::read(&latin1).expect("the configuration");
+    fs::write(&latin1, [sound.as_slice(), b"# Gr\xf6\xdfe\n"].concat()).expect("the configuration");
+    refuse(daemon, "Latin-1");
+    fs::write(&latin1, sound).expect("the configuration");
+    assert_eq!(daemon.command(&["reload"]).code, 0);
+    assert!(daemon.zombies() == 0 || eventually(|| daemon.zombies() == 0));
+    world.alive();
+}
+
+// T183
+// man: mimicryd(8) "The daemon serves while the configuration is loaded."
+#[test]
+fn the_master_goes_on_while_a_configuration_is_loaded() {
+    let mut world = World::new(Setup {
+        daemon: "workers = { min = 1, max = 2, spare = 0 }",
+        errors: &["configuration refused", "was killed by SIGKILL"],
+        ..Setup::default()
+    });
+    let daemon = world.daemon();
+    let mut rules = String::new();
+    for number in 0..500 {
+        rules += &format!(
+            "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{199}}' }}\n"
+        );
+    }
+    daemon.change("[relay]", &format!("{rules}[relay]"));
+    let daemon = &*daemon;
+    let worker = daemon.workers()[0];
+    let others = || {
+        daemon
+            .workers()
+            .into_iter()
+            .filter(|one| *one != worker)
+            .count()
+    };
+    thread::scope(|scope| {
+        let reload = scope.spawn(|| daemon.command(&["reload"]));
+        assert!(eventually(|| others() == 1), "no child loads it");
+        // A worker that dies is replaced at once, though the child is at work for seconds.
+        kill(worker, Signal::SIGKILL).expect("a worker");
+        assert!(eventually(|| others() == 2), "the worker is not replaced");
+        assert_eq!(daemon.command(&["status"]).code, 0);
+        assert!(!reload.is_finished());
+        let ran = reload.join().expect("the reload");
+        assert_eq!(ran.code, 78, "{}", ran.err);
+    });
+    world.alive();
+}
