@@ -51,8 +51,8 @@ const ENCODINGS: [Encoding; 5] = [
     Encoding::QuotedPrintable,
 ];
 
-/// Each has an octet 0x0A or 0x0D, or both, in one order of UTF-16 or in both; the last ones end lines elsewhere.
-const EVIL: &str = "\u{a2e}\u{d2e}\u{2e0a}\u{2e0d}\u{a0a}\u{d0d}\u{a0d}\u{d0a}\u{a4d}\u{410a}\u{20d}\u{2028}\u{2029}\u{85}";
+/// Each has an octet 0x0A or 0x0D, or both, in one order of UTF-16 or in both; three end lines elsewhere.
+const EVIL: &str = "\u{a2e}\u{d2e}\u{2e0a}\u{2e0d}\u{a0a}\u{d0d}\u{a0d}\u{d0a}\u{a4d}\u{20d}\u{85}\u{410a}\u{2028}\u{2029}";
 
 /// What writes, and what must be read in some text of the outcome; `EVIL` stands for the words.
 const SETS: [(&str, &str); 8] = [

@@ -226,7 +226,6 @@ fn shim_5_no_octet_is_added() {
         b"x\r\n.\r\n",
         b"x\r\n\r\n.\r\n\r\n",
         b".x\r\n.y\r\n",
-        b"\r\r\n",
         b"\0\xff\x80\r\n",
         b".",
         b"x\r\n.",
