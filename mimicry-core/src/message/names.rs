@@ -98,6 +98,14 @@ impl Names {
             }
         }
         names.differ = names.usual_differ();
+        let first = part.filename();
+        let at = names
+            .readings
+            .iter()
+            .position(|reading| Some(&reading.text) == first.as_ref());
+        if let Some(before) = at.and_then(|at| names.readings.get_mut(..=at)) {
+            before.rotate_right(1);
+        }
         names
     }
 
