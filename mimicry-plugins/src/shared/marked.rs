@@ -505,10 +505,11 @@ impl<'a> Element<'a> {
             let next = first_words(html.get(end..).unwrap_or_default(), REPEATED_REACH);
             letters(&next).starts_with(&line)
         };
-        if line.is_empty() || self.is_hidden && is_repeated() {
-            return Some(vec![self.start..end]);
-        }
-        Some(vec![self.start..hidden.start, hidden.end..end])
+        let (first, second) = match line.is_empty() || self.is_hidden && is_repeated() {
+            true => (self.start..end, None),
+            false => (self.start..hidden.start, Some(hidden.end..end)),
+        };
+        Some(std::iter::once(first).chain(second).collect())
     }
 }
 
