@@ -271,7 +271,10 @@ mod tests {
                             user: "me".into(),
                             password_file: "p".into(),
                         }),
-                        tls_fingerprint: pinned.then(|| Fingerprint([0; 32])).into_iter().collect(),
+                        tls_fingerprint: pinned
+                            .then_some(Fingerprint([0; 32]))
+                            .into_iter()
+                            .collect(),
                         ..nobody()
                     };
                     assert!(may_know_password(
