@@ -69,6 +69,8 @@ fn a_reply_without_end_fills_no_worker() {
     world.hop.behave_well();
     world.hop.hang_up();
     world.alive();
+    // It says so in the log where it has to do without lettre.
+    assert!(!world.daemon().log().contains("lettre"));
 }
 
 /// The reply to EHLO waits five seconds for it.

@@ -156,8 +156,8 @@ fn the_release_is_built_as_it_must_be() {
 
 /// What reads octets of strangers, by the name of its fuzz target.
 const FUZZED: &[&str] = &[
-    "commands", "config", "edits", "html", "identity", "names", "params", "proxy", "replies",
-    "stored", "way",
+    "commands", "config", "edits", "html", "identity", "log", "names", "params", "proxy",
+    "replies", "stored", "way",
 ];
 
 // T193

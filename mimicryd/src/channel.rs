@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// What the other side has written, and what becomes of our answers.
+    /// What the other side has written, a little at a time; our answers are of no interest.
     struct Line {
         octets: Vec<u8>,
         at: usize,
@@ -220,7 +220,8 @@ mod tests {
 
     impl Read for Line {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-            let count = (&self.octets[self.at..]).read(into)?;
+            let most = into.len().min(100);
+            let count = (&self.octets[self.at..]).read(&mut into[..most])?;
             self.at += count;
             match count {
                 0 => Err(ErrorKind::WouldBlock.into()),
@@ -287,7 +288,7 @@ mod tests {
     /// T181: who has records to read that carry nothing comes back in between, and can look at his clock; what follows is read.
     #[test]
     fn t181_records_without_content_hold_nobody() {
-        let (mut client, mut server, mut octets) = ends(20_000);
+        let (mut client, mut server, mut octets) = ends(200);
         server.writer().write_all(b"220 ready\r\n").unwrap();
         while server.wants_write() {
             server.write_tls(&mut octets).unwrap();
