@@ -20,7 +20,7 @@ use super::verify::verify;
 use super::{Limits, Message, Part};
 
 /// Octets of a text from which it is not left legible at any price.
-const LARGE: usize = 1 << 20;
+const LARGE: usize = 1 << 19;
 
 /// Why a message cannot be made 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]

@@ -1,0 +1,164 @@
+//! Does twice the mail take twice the time (T177, T178): every plugin with mails made to cost much, every charset label with octets
+//! made to choke on, at doubled sizes. Prints the exponent of each and exits with 1 if one is above 1.1.
+//! `cargo bench -p mimicry-plugins --bench cost [-- WORD]`: only what has the word in its name.
+//!
+//! Processor time is measured, not the clock: other programs may run. A figure that is too high is measured again, the least counts.
+
+#[path = "../tests/common/mod.rs"]
+mod common;
+#[path = "../../t/bench/inputs.rs"]
+mod inputs;
+#[path = "../../t/bench/labels.rs"]
+mod labels;
+
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::process::ExitCode;
+
+use common::{apply, mail_of, rules};
+use mimicry_core::config::Config;
+use mimicry_core::message::Limits;
+use mimicry_core::message::charset::Charset;
+use mimicry_core::message::seven_bit::to_7bit;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+/// What is above is worse than linear.
+const LINEAR: f64 = 1.1;
+/// Octets of the smallest mail; the others have two and four times as many.
+const SIZE: usize = 1 << 20;
+/// Microseconds below which a figure is chance.
+const LEAST: f64 = 4_000.0;
+/// How often a figure that is too high is measured again.
+const AGAIN: usize = 4;
+
+fn main() -> ExitCode {
+    let only = std::env::args()
+        .skip(1)
+        .find(|word| !word.starts_with("--"))
+        .unwrap_or_default();
+    let directory = tempfile::tempdir().expect("a directory");
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(directory.path(), private).expect("a mode");
+    let archive = directory.path().display().to_string();
+    let mut worse = Vec::new();
+    let mut tell = |name: String, run: &mut dyn FnMut(usize) -> f64| {
+        if !name.contains(&only) {
+            return;
+        }
+        let exponent = exponent(run);
+        println!("{exponent:5.2}  {name}");
+        if exponent > LINEAR {
+            worse.push(name);
+        }
+    };
+    for (rule, notation) in inputs::RULES {
+        let config = rules(&notation.replace("ARCHIVE", &archive));
+        for (input, make) in inputs::TEXTS.iter().chain(inputs::TREES) {
+            tell(format!("{rule}, {input}"), &mut |size| {
+                walk(&config, make(size))
+            });
+        }
+        // The limits keep a header small; the number of its fields is what is doubled here.
+        for (input, make) in HEADERS {
+            tell(format!("{rule}, {input}"), &mut |size| {
+                walk(&config, make(size / 512))
+            });
+        }
+        for (charset, piece) in inputs::CHARSETS {
+            tell(format!("{rule}, text in {charset}"), &mut |size| {
+                walk(&config, inputs::in_charset(size, "html", charset, piece))
+            });
+        }
+    }
+    let known = labels::LABELS
+        .iter()
+        .filter_map(|label| Charset::for_label(label.as_bytes()));
+    let charsets: BTreeMap<String, Charset> = known.map(|one| (format!("{one:?}"), one)).collect();
+    for charset in charsets.values() {
+        for piece in labels::PIECES {
+            let name = format!("{} of {}", charset.name(), piece.escape_ascii());
+            tell(name, &mut |size| {
+                convert(charset, &piece.repeat(size / piece.len()))
+            });
+        }
+    }
+    if worse.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("worse than linear:\n{}", worse.join("\n"));
+    ExitCode::FAILURE
+}
+
+/// Headers of as many fields, parameters or addresses as asked for; the limits end at 10 000 fields and 1 MB.
+const HEADERS: &[(&str, inputs::Make)] = &[
+    ("fields of many names", |count| {
+        header((0..count).map(|number| format!("X-{number}: y\r\n")))
+    }),
+    ("fields of one name", |count| {
+        header((0..count).map(|_| "X-1: y\r\n".into()))
+    }),
+    ("signatures", |count| {
+        header((0..count).map(|_| "DKIM-Signature: h=a:b:c\r\n".into()))
+    }),
+    ("subjects", |count| {
+        header((0..count).map(|_| "Subject: =?utf-7?q?+AGE-?=\r\n".into()))
+    }),
+    ("received", |count| {
+        header((0..count).map(|_| "Received: x\r\n".into()))
+    }),
+];
+
+fn header(fields: impl Iterator<Item = String>) -> Vec<u8> {
+    let fields: String = fields.collect();
+    format!("From: anna@example.org\r\n{fields}\r\nHello\r\n").into_bytes()
+}
+
+/// Of the fit through the three sizes, on logarithmic scales.
+fn exponent(run: &mut dyn FnMut(usize) -> f64) -> f64 {
+    let mut best = [f64::MAX; 3];
+    let mut found = 0.0;
+    for _ in 0..=AGAIN {
+        for (least, size) in best.iter_mut().zip([SIZE, SIZE * 2, SIZE * 4]) {
+            *least = least.min(run(size));
+        }
+        if best[2] < LEAST {
+            return 0.0;
+        }
+        found = (best[2].max(1.0) / best[0].max(1.0)).log2() / 2.0;
+        if found <= LINEAR {
+            break;
+        }
+    }
+    found
+}
+
+/// Microseconds of the processor for a mail's whole walk.
+fn walk(config: &Config, raw: Vec<u8>) -> f64 {
+    let before = used();
+    let mail = mail_of(raw, "[client=192.0.2.7]");
+    let applied = apply(config, &mail);
+    let message = applied
+        .as_ref()
+        .ok()
+        .and_then(|applied| applied.message.as_ref());
+    let message = message.unwrap_or(&mail.message);
+    if !message.raw().is_ascii() {
+        let _ = to_7bit(message, &Limits::default());
+    }
+    used() - before
+}
+
+fn convert(charset: &Charset, octets: &[u8]) -> f64 {
+    let before = used();
+    if let Some(text) = charset.decode(octets) {
+        std::hint::black_box(charset.encode(&text));
+    }
+    std::hint::black_box(charset.decode_for_matching(octets));
+    used() - before
+}
+
+fn used() -> f64 {
+    let usage = getrusage(UsageWho::RUSAGE_SELF).expect("the kernel counts");
+    (usage.user_time() + usage.system_time()).num_microseconds() as f64
+}
