@@ -559,9 +559,19 @@ fn nothing_badly_made_passes() {
             part(
                 "x/y",
                 "Content-Type: x/y\r\nContent-Transfer-Encoding: binary\r\n",
-                &[&lines(999)[..], b"\n\xff"].concat(),
+                &[&lines(999)[..], b"\0\xff"].concat(),
             ),
             true,
+        ),
+        // T175
+        (
+            "binary with a lone LF",
+            part(
+                "x/y",
+                "Content-Type: x/y\r\nContent-Transfer-Encoding: binary\r\n",
+                &[&lines(999)[..], b"\n\xff"].concat(),
+            ),
+            false,
         ),
     ] {
         let mut edits = EditSet::new(&message);
