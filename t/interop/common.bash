@@ -265,7 +265,7 @@ new_jail() {
     done
 }
 
-# new_exim MAIN_LINE: Exim in a jail, set up by the samples and what every Exim has, and that line in its main section. nobody@ is refused
+# new_exim: Exim in a jail, set up by the samples and what every Exim has. nobody@ is refused
 # when the mail comes back only. $mta_log is its log.
 new_exim() {
     new_jail exim4-daemon-light Debian-exim tom eva
@@ -285,7 +285,6 @@ exim_group = Debian-exim
 never_users = root
 rfc1413_query_timeout = 0s
 keep_environment =
-$1
 log_selector = +smtp_protocol_error
 begin acl
 acl_check_rcpt:

@@ -4,7 +4,7 @@
 
 begin
 write_config "$footer"
-new_exim ""
+new_exim
 start_exim
 start_mimicryd
 

@@ -48,8 +48,7 @@ postfix)
     start_postfix
     ;;
 exim)
-    # Else what comes behind the tenth mail of a connection waits for the next run of the queue.
-    new_exim "smtp_accept_queue_per_connection = 0"
+    new_exim
     start_exim
     ;;
 opensmtpd)
