@@ -16,7 +16,7 @@ use crate::harness::daemon::{Daemon, Setup, World, eventually};
 use crate::harness::{Directory, run};
 
 const RULE: &str = "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = { position = \"body\" }\n\
-    options = { text_file = \"texts/text\" }\n";
+    options = { text_file = \"texts/text\", html = \"<p>Footer</p>\" }\n";
 
 const ZIP: &str = "[[rule]]\nname = \"b\"\nplugin = \"zip\"\nmatch = { position = \"attachment\" }\n\
     options = { name = \"a.zip\", password_file = \"texts/secret\" }\n";
@@ -37,7 +37,7 @@ fn checked(directory: &Directory, modes: &[(&str, u32)]) -> String {
 }
 
 // T189
-// man: mimicryd(8) "So it is read only if it belongs to root or to the user who starts mimicryd, and if nobody else may write to
+// man: mimicryd(8) "So it is read only if it belongs to root or to the user who starts the daemon, and if nobody else may write to
 // it; likewise every file that it names: texts, tables, domain lists, certificates, keys, passwords."
 // man: mimicryd(8) "check asks the same of the user who runs it: everybody can check files of his own."
 #[test]
@@ -306,7 +306,11 @@ fn a_thousand_signals_against_links_that_come_and_go_change_nothing_outside() {
             };
             world.daemon().signal(signal);
             // Signals of one kind that wait are one.
-            thread::sleep(Duration::from_millis(1));
+            if signal == Signal::SIGHUP {
+                world.daemon().notice("READY=1");
+            } else {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         stop.store(true, Ordering::Relaxed);
         let swaps = swapper.join().expect("the other user");

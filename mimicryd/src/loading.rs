@@ -355,8 +355,15 @@ impl From<&Mistakes> for Rejected {
         if warnings > 0 {
             summary.push_str(&format!(", {}", count(warnings, "warning")));
         }
+        // What is wrong with the file itself names it.
+        let is_named = place.is_empty() && message.contains(&path.to_string());
+        let name = if is_named {
+            String::new()
+        } else {
+            format!("{path}{place}: ")
+        };
         Rejected {
-            line: format!("{path}{place}: {message}{more}"),
+            line: format!("{name}{message}{more}"),
             plain: mistakes.to_string(),
             coloured: mistakes.coloured(),
             summary,
