@@ -90,7 +90,11 @@ fn a_file_that_others_can_write_is_refused_and_a_secret_that_others_can_read() {
         assert!(shown.contains("help: chmod "), "{shown}");
         assert!(!shown.contains("sesame"), "{shown}");
         // The place of the option, where there is one.
-        assert_eq!(shown.contains("m.toml:5:"), name == "texts/text", "{shown}");
+        assert_eq!(
+            shown.contains("m.toml:5:"),
+            name.starts_with("texts/text") || name == "texts",
+            "{shown}"
+        );
         let ran = run(directory.path(), &["run", "-c", "m.toml"], b"");
         assert_eq!(ran.code, 78, "{}", ran.err);
         assert!(ran.err.contains(said), "{}", ran.err);
