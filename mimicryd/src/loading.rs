@@ -355,8 +355,15 @@ impl From<&Mistakes> for Rejected {
         if warnings > 0 {
             summary.push_str(&format!(", {}", count(warnings, "warning")));
         }
+        // What is wrong with the file itself names it.
+        let is_named = place.is_empty() && message.contains(&path.to_string());
+        let name = if is_named {
+            String::new()
+        } else {
+            format!("{path}{place}: ")
+        };
         Rejected {
-            line: format!("{path}{place}: {message}{more}"),
+            line: format!("{name}{message}{more}"),
             plain: mistakes.to_string(),
             coloured: mistakes.coloured(),
             summary,
@@ -364,7 +371,11 @@ impl From<&Mistakes> for Rejected {
     }
 }
 
-fn count(number: usize, what: &str) -> String {
-    let plural = if number == 1 { "" } else { "s" };
-    format!("{number} {what}{plural}")
+/// `1 rule`, `2 rules`; none is `no rules`.
+pub fn count(number: usize, noun: &str) -> String {
+    match number {
+        0 => format!("no {noun}s"),
+        1 => format!("1 {noun}"),
+        _ => format!("{number} {noun}s"),
+    }
 }

@@ -67,7 +67,7 @@ ok "1000 signals against links that come and go"
 
 # Each start binds, makes and gives away anew.
 for ((i = 0; i < 20; i++)); do
-    stop_mimicryd || :
+    stop_mimicryd >>"$work/stop.log" 2>&1 || :
     wait_for 20 [ ! -e "$work/run/mimicryd.pid" ]
     "$mimicryd" run -c "$work/mimicry.toml" >>"$work/start.log" 2>&1 || :
 done

@@ -4,6 +4,8 @@
 
 use mimicry_core::envelope::Path;
 
+pub use crate::loading::count;
+
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
 pub struct Paint(pub bool);
@@ -80,15 +82,6 @@ pub fn harden_json(json: &str) -> String {
 pub fn pad(text: &str, width: usize) -> String {
     let missing = width.saturating_sub(text.chars().count());
     format!("{text}{:missing$}", "")
-}
-
-/// `1 rule`, `2 rules`; none is `no rules`.
-pub fn count(number: usize, noun: &str) -> String {
-    match number {
-        0 => format!("no {noun}s"),
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
-    }
 }
 
 /// 12612 → `12 612`.

@@ -2,11 +2,17 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Duration;
 
 use mimicry_core::config::Config;
+use sd_notify::NotifyState;
 
 use crate::loading::{Rejected, Trial, Verdict};
 use crate::worker::Serve;
@@ -106,6 +112,22 @@ pub struct Ended {
     pub status: u8,
     /// What to print on standard error, if anything.
     pub message: Option<String>,
+}
+
+/// Says it on the notification socket (sd_notify(3)); a service manager that does not read is waited for a moment, not for ever.
+pub fn tell_manager(states: &[NotifyState<'_>]) -> io::Result<()> {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return Ok(());
+    };
+    let text: String = states.iter().map(|state| format!("{state}\n")).collect();
+    let socket = UnixDatagram::unbound()?;
+    socket.set_write_timeout(Some(Duration::from_millis(500)))?;
+    let address = match path.as_bytes().split_first() {
+        Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
+        _ => SocketAddr::from_pathname(&path)?,
+    };
+    socket.send_to_addr(text.as_bytes(), &address)?;
+    Ok(())
 }
 
 /// Does what the master must survive: `None` = it panicked, and what it was to bring about is not done.

@@ -571,7 +571,7 @@ fn claim(config: &Config) -> Result<PidFile, Failure> {
 
 /// Tells the service manager, if there is one.
 fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
+    if let Err(error) = contract::tell_manager(states) {
         log::debug!("the service manager cannot be told: {error}");
     }
 }

@@ -201,10 +201,11 @@ pub fn give(file: &File, user: Uid, group: Gid) -> io::Result<()> {
 fn walk(path: &Path) -> io::Result<(OwnedFd, bool)> {
     let start = if path.is_absolute() { "/" } else { "." };
     let mut here = open(start, DIRECTORY, Mode::empty())?;
-    let mut is_private = guard::is_private(&fstat(&here)?);
+    let mut is_safe = true;
     let mut rest = components(path);
     let mut links = 0;
     while let Some(name) = rest.pop() {
+        is_safe &= keeps(&fstat(&here)?);
         match openat(&here, name.as_os_str(), DIRECTORY, Mode::empty()) {
             Ok(next) => here = next,
             Err(Errno::ENOTDIR | Errno::ELOOP) => {
@@ -220,9 +221,15 @@ fn walk(path: &Path) -> io::Result<(OwnedFd, bool)> {
             }
             Err(error) => return Err(error.into()),
         }
-        is_private &= guard::is_private(&fstat(&here)?);
     }
+    let is_private = is_safe && guard::is_private(&fstat(&here)?);
     Ok((here, is_private))
+}
+
+/// Can nobody else take away, or put another thing in the place of, what root or this user has in this directory.
+fn keeps(directory: &FileStat) -> bool {
+    guard::is_private(directory)
+        || (guard::is_trusted(directory.st_uid) && guard::is_sticky(directory))
 }
 
 /// The names on the way, the last one first.
