@@ -99,7 +99,7 @@ fn refusal(rejected: Rejected, paint: Paint) -> Output {
     } else {
         rejected.plain
     };
-    err.push_str("\n");
+    err.push('\n');
     if !rejected.summary.is_empty() {
         err.push_str(&format!("\n{}\n", escape(rejected.summary)));
     }
