@@ -15,6 +15,7 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Task};
 use mimicry_core::rule::OnDkim;
+use mimicry_core::seals::SealKeys;
 use mimicry_plugins::shared::store::place::Place;
 use mimicryd::relay::ledger::Key;
 
@@ -42,11 +43,15 @@ fuzz_target!(|input: &[u8]| {
         rule: "r",
         parts: &[],
         beside: &[],
+        left: &[],
+        by_default: true,
         recipients: &[0],
+        show_bcc: false,
         on_dkim: OnDkim::Edit,
         variables: &variables,
         rules: &["r"],
         effects: Effects::None,
+        seal_keys: SealKeys::NONE,
     };
     let ours = "/srv/a/{{ sender.domain }}/{{ sender.local }}.{{ date }}/.{{ recipient.domain }}/{{ recipient.local }}{{ year }}";
     for pattern in [Some(ours), pattern].into_iter().flatten() {
