@@ -265,9 +265,14 @@ impl Names {
                 Form::Plain => {
                     self.plain(&piece.text, usual);
                     if !piece.quoted {
-                        // A token ends at a blank.
-                        let mut tokens = piece.text.split(u8::is_ascii_whitespace);
-                        self.plain(tokens.next().unwrap_or_default(), false);
+                        // A token ends at a blank, and for some programs at each special character.
+                        for ends in [
+                            u8::is_ascii_whitespace as fn(&u8) -> bool,
+                            loose::ends_token,
+                        ] {
+                            let mut tokens = piece.text.split(ends);
+                            self.plain(tokens.next().unwrap_or_default(), false);
+                        }
                     } else if memchr::memchr(b'\\', &piece.text).is_some() {
                         self.plain(&loose::unescaped(&piece.text), false);
                     }
@@ -297,20 +302,37 @@ impl Names {
         let mut last: Vec<Section<'_>> = sorted.iter().rev().copied().collect();
         last.dedup_by_key(|section| section.number);
         last.reverse();
+        let texts: Vec<&[u8]> = first.iter().map(|section| section.text).collect();
+        let whole = texts.concat();
+        let is_broken = |text: &[u8]| loose::before_broken_escape(text).is_some();
+        let is_cut = |section: &Section<'_>| section.extended && is_broken(section.text);
+        // Who cuts an escape in two means the sections to be joined before they are decoded.
+        let joined_first = first.iter().any(is_cut)
+            && first.iter().all(|section| section.extended)
+            && !is_broken(&whole);
+        if joined_first {
+            self.joined(&Joined::of(&[(true, &whole)]), usual);
+        } else if first.iter().any(|section| section.extended) && !is_broken(&whole) {
+            self.joined(&Joined::of(&[(true, &whole)]), false);
+        }
+        let mut read = |sections: &[Section<'_>], usual: bool| {
+            let joined = join(sections);
+            match joined_first {
+                true => self.add(&joined.guess(), false),
+                false => self.joined(&joined, usual),
+            }
+        };
         for list in [&first, &last] {
-            self.joined(&join(run(list)), usual);
+            read(run(list), usual);
         }
         for list in [&sorted, &first, &last] {
-            self.joined(&join(list), usual);
+            read(list, usual);
         }
-        self.joined(&join(sections), false);
-        // Escapes that lie across sections.
-        if sections.iter().any(|section| section.extended) {
-            let texts: Vec<&[u8]> = first.iter().map(|section| section.text).collect();
-            let whole = Joined::of(&[(true, &texts.concat())]);
-            if !whole.broken {
-                self.joined(&whole, false);
-            }
+        read(sections, false);
+        // Who knows one of the two forms only.
+        for extended in [true, false] {
+            let of_form = first.iter().filter(|section| section.extended == extended);
+            read(&of_form.copied().collect::<Vec<_>>(), false);
         }
     }
 }
@@ -350,6 +372,14 @@ struct Joined {
 }
 
 impl Joined {
+    /// The text, whatever it takes.
+    fn guess(&self) -> Cow<'_, str> {
+        match self.label.as_deref().and_then(WordCharset::for_label) {
+            Some(charset) => charset.decode_for_matching(&self.octets),
+            None => decode_unlabelled(&self.octets),
+        }
+    }
+
     /// Each piece with whether it is percent-encoded; only the first may bear a charset.
     fn of(pieces: &[(bool, &[u8])]) -> Joined {
         let mut joined = Joined {

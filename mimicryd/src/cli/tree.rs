@@ -184,11 +184,15 @@ fn account(part: Part<'_>, roles: &Roles) -> PartAccount {
         encoding: leaf.then(|| encoding(part)),
         disposition: part.disposition(),
         filename: part.filename(),
-        names: names
-            .iter()
-            .chain(names.saved())
-            .map(String::from)
-            .collect(),
+        names: names.iter().chain(names.saved()).fold(
+            Vec::new(),
+            |mut known: Vec<String>, name| {
+                if !known.iter().any(|other| other == name) {
+                    known.push(name.into());
+                }
+                known
+            },
+        ),
         name_defect: match (names.unread(), names.differ()) {
             (Some(why), _) => Some(format!("cannot be read to the end: {why}")),
             (None, true) => Some("mail programs read different names".into()),

@@ -122,6 +122,11 @@ pub(super) fn find_name(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// What cannot stand in a token (RFC 2045 section 5.1).
+pub(super) fn ends_token(octet: &u8) -> bool {
+    octet.is_ascii_whitespace() || b"()<>@,;:\\\"/[]?=".contains(octet)
+}
+
 /// The text with every backslash gone and the octet after it kept.
 pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
