@@ -6,6 +6,8 @@
 //!
 //! Must never: verify or decrypt. What looks sealed is sealed, also when the seal is broken.
 
+use std::io;
+
 use memchr::{memchr, memmem};
 
 use super::codec::{self, Encoding};
@@ -89,7 +91,15 @@ fn armour(header: &[u8], body: &[u8], find: fn(&[u8]) -> Option<Seal>) -> Option
         .find(|field| field.is("content-transfer-encoding"))
         .map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()));
     match encoding {
-        Encoding::Base64 => find(&codec::decode(encoding, body).ok()?),
+        // A large text is decoded as a whole only if it has the words.
+        Encoding::Base64 => {
+            let mut search = Search::default();
+            codec::decode_into(encoding, body, &mut search).ok()?;
+            match search.found {
+                true => find(&codec::decode(encoding, body).ok()?),
+                false => None,
+            }
+        }
         // The words have no octet that must be coded, so the raw body tells whether decoding is worth it.
         Encoding::QuotedPrintable if memmem::find(body, b"BEGIN PGP ").is_some() => {
             match codec::decode(encoding, body) {
@@ -99,6 +109,27 @@ fn armour(header: &[u8], body: &[u8], find: fn(&[u8]) -> Option<Seal>) -> Option
         }
         Encoding::QuotedPrintable => None,
         _ => find(body),
+    }
+}
+
+/// Does a text that comes in pieces have the words anywhere. Keeps the end of the last piece only.
+#[derive(Default)]
+struct Search {
+    text: Vec<u8>,
+    found: bool,
+}
+
+impl io::Write for Search {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.text.extend_from_slice(octets);
+        self.found |= memmem::find(&self.text, BEGIN).is_some();
+        let gone = self.text.len().saturating_sub(BEGIN.len());
+        self.text.drain(..gone);
+        Ok(octets.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -245,6 +276,21 @@ mod tests {
             Some(Seal::Encrypted) => 'E',
         };
         scan(&expand(short)).parts().map(sign).collect()
+    }
+
+    // T191
+    /// Base64 is decoded in pieces; the words of an armour may lie across two.
+    #[test]
+    fn t191_armour_across_pieces_is_found() {
+        for before in (16 * 1024 - 40..16 * 1024 + 2).chain([0, 1, 50_000]) {
+            for (start, sign) in [("\n", "E"), (" ", "-")] {
+                let text = format!("{}{start}-----BEGIN PGP MESSAGE-----\n", "x".repeat(before));
+                let coded = codec::encode(Encoding::Base64, text.as_bytes(), b"\n");
+                let coded = String::from_utf8(coded).unwrap();
+                let mail = format!("Content-Transfer-Encoding: base64\n\n{coded}");
+                assert_eq!(seals(&mail), sign, "{before} {start:?}");
+            }
+        }
     }
 
     #[test]

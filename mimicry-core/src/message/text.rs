@@ -188,17 +188,17 @@ impl<'a> TextBody<'a> {
         let Some(((place, text), others)) = inserts.split_last() else {
             return Err(NotEditable::Malformed);
         };
-        let (charset, encoding, newline) = (self.charset.name(), self.encoding, self.newline);
-        let has_mark = self.text().starts_with(BOM);
+        let (charset, own_encoding, newline) =
+            (self.charset, self.encoding, self.newline.as_bytes());
+        let has_mark = self.mark_octets() > 0;
         // From the last to the first, so that no place moves.
         let mut new = self.insert(*place, text, unmappable)?;
         for (place, text) in others.iter().rev() {
-            let label = new.charset.as_deref().unwrap_or(charset);
-            let encoding = new.encoding.unwrap_or(encoding);
-            let newline = newline.as_bytes();
+            let label = new.charset.as_deref().unwrap_or(charset.name());
+            let encoding = new.encoding.unwrap_or(own_encoding);
             let body = TextBody::read(&new.raw, Some(label.as_bytes()), encoding, newline)?;
             // Where the text was raised to UTF-8, its byte order mark has gone.
-            let lost = match has_mark && !body.text().starts_with(BOM) {
+            let lost = match has_mark && body.mark_octets() == 0 {
                 true => BOM.len_utf8(),
                 false => 0,
             };

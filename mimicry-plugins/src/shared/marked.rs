@@ -46,7 +46,7 @@ const REPEATED_REACH: usize = 16 * 1024;
 /// Open elements within ours, at most.
 const DEPTH: usize = 64;
 /// Octets of words that are searched at a time.
-const WINDOW: usize = 64 * 1024;
+const WINDOW: usize = 8 * 1024;
 /// Fewer words may stand on a line by chance.
 const FEWEST_WORDS: usize = 3;
 /// The letter that the class of an element of ours begins with, and that of its hidden line.
