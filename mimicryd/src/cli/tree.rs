@@ -458,7 +458,7 @@ mod tests {
   │ ├─1.1 text/plain         body              5 B  utf-8 7bit
   │ └─1.2 text/html          body             10 B  quoted-printable
   ├─2 application/vnd.openxmlformats-officedocument.wordprocessingml.document
-  │                          attachment        3 B  base64  \"x\\u{1b}[2J.docx\"
+  │                          attachment        3 B  base64  \"x\\u{1b}[2J.docx\"  or \"x[2J.docx\"
   └─3 text/plain             body             27 B  x-uue  encrypted
 ";
         assert_eq!(drawn, expected);
