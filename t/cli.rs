@@ -136,7 +136,7 @@ error: not a size
 9 | mail = \"10 parsecs\"
   |        ^^^^^^^^^^^^
   |
-  = help: a size is a number with K, M or G behind it, such as \"10M\"
+  = help: a size is a number with K, M, G or T after it, such as \"10M\"
 
 m.toml: 3 mistakes
 ";
@@ -159,12 +159,122 @@ m.toml: 3 mistakes
     );
 }
 
+// man: mimicry.toml(5) "A user that is named and does not exist is a mistake of the configuration."
+// man: mimicry.toml(5) "Its directory must be there."
+// man: mimicry.toml(5) "A listener of the same file is refused, because mail would go in a circle."
+// man: mimicry.toml(5) "A rule whose clients no listener can know is warned of: behind an MTA on the same machine, each client is
+// that machine, unless xforward_clients names the MTA."
+// man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; one that does not end
+// as such an archive's does is warned of."
+#[test]
+fn what_would_break_every_mail_is_found() {
+    const LISTEN: &str = "[[listen]]\nname = \"in\"\naddress = \"127.0.0.1:10025\"\n";
+    let rule = |rest: &str| format!("{LISTEN}[[rule]]\nname = \"r\"\n{rest}");
+    for (config, code, message, help) in [
+        (
+            "[daemon]\nuser = \"no-such-user\"\n".to_string(),
+            78,
+            "error: there is no user no-such-user\n --> m.toml:2:8\n",
+            "useradd --system --user-group --no-create-home no-such-user",
+        ),
+        (
+            "[daemon]\ngroup = \"no-such-group\"\n".into(),
+            78,
+            "error: there is no group no-such-group\n --> m.toml:2:9\n",
+            "groupadd --system no-such-group",
+        ),
+        (
+            "[daemon]\nuser = \"root\"\n".into(),
+            78,
+            "error: workers do not run as root, which is root\n",
+            "name a user without privileges",
+        ),
+        (
+            "[log]\ntarget = \"file:/var/no-such-directory/mimicry.log\"\n".into(),
+            78,
+            "error: there is no directory /var/no-such-directory for the log\n --> m.toml:2:10\n",
+            "make it: install -d -m 0755 /var/no-such-directory",
+        ),
+        (
+            format!("{LISTEN}[relay]\nnext_hop = \"smtp://localhost:10025\"\n"),
+            78,
+            "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go in a circle\n --> m.toml:5:12\n",
+            "name the address where the MTA takes mail back",
+        ),
+        (
+            rule("plugin = \"disclaim\"\nmatch.client = \"10.0.0.0/8\"\noptions.text = \"x\"\n"),
+            0,
+            "warning: this rule never acts: such a client never comes\n",
+            "xforward_clients = [\"127.0.0.1\"]",
+        ),
+        (
+            rule(
+                "plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [\"10.0.0.0/8\"] }\n",
+            ),
+            0,
+            "warning: no mail is known to be from inside: no such client is known\n",
+            "xforward_clients = [\"127.0.0.1\"]",
+        ),
+        (
+            rule("plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [] }\n"),
+            0,
+            "warning: no mail is known to be from inside: no such client is known\n",
+            "AUTH= is believed of the `auth_clients`",
+        ),
+        (
+            rule("plugin = \"zip\"\noptions.name = \"attachments\"\n"),
+            0,
+            "warning: \"attachments\" does not end as the name of such an archive does\n",
+            "write \"attachments.zip\"\n",
+        ),
+        (
+            rule("plugin = \"tar_gzip\"\noptions.name = \"a.gz\"\n"),
+            0,
+            "warning: \"a.gz\" does not end as the name of such an archive does\n",
+            "write \"a.gz.tar.gz\"\n",
+        ),
+    ] {
+        let ran = with(&config, &["check"], b"");
+        assert_eq!(ran.code, code, "{config}\n{}", ran.err);
+        assert!(
+            ran.err.contains(message) && ran.err.contains(help),
+            "{config}\n{}",
+            ran.err
+        );
+    }
+    // What is as it should be is not complained of.
+    for config in [
+        format!(
+            "{LISTEN}xforward_clients = \"127.0.0.1\"\n[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\nmatch.client = \"10.0.0.0/8\"\noptions = {{ text = \"x\", html = \"<p>x\" }}\n"
+        ),
+        format!(
+            "{LISTEN}auth_clients = \"127.0.0.1\"\n[[rule]]\nname = \"r\"\nplugin = \"banner\"\noptions = {{ header = \"X-E: y\", internal_clients = [] }}\n"
+        ),
+        rule(
+            "plugin = \"disclaim\"\nmatch.client = \"127.0.0.1\"\noptions = { text = \"x\", html = \"<p>x\" }\n",
+        ),
+        rule("plugin = \"tar_gzip\"\noptions.name = \"a.TGZ\"\n"),
+        "[daemon]\nuser = \"nobody\"\n[log]\ntarget = \"file:mimicry.log\"\n".into(),
+    ] {
+        let ran = with(&config, &["check"], b"");
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{config}");
+    }
+}
+
 #[test]
 fn the_configurations_that_are_shipped_load_without_a_complaint() {
     let shipped = files("etc", ".toml");
     assert!(!shipped.is_empty());
+    let directory = Directory::new();
     for (name, path) in shipped {
-        let ran = run(root(), &[Path::new("check"), Path::new("-c"), &path], b"");
+        let text = fs::read_to_string(&path).unwrap();
+        // The demo makes its directory.
+        let ran = if text.contains("/tmp/mimicry-demo") {
+            let here = directory.path().to_str().unwrap();
+            with(&text.replace("/tmp/mimicry-demo", here), &["check"], b"")
+        } else {
+            run(root(), &[Path::new("check"), Path::new("-c"), &path], b"")
+        };
         assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{name}");
         assert!(
             ran.text().ends_with(", no warnings\n"),

@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
+
 use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
@@ -178,6 +180,10 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     /// What the administrator should know about its options although they are right; asked once, at load.
     fn warnings(&self) -> Vec<OptionError> {
         Vec::new()
+    }
+    /// The option by which it knows mail from inside by its client, with the networks of such clients.
+    fn inside(&self) -> Option<(&'static str, &[IpNet])> {
+        None
     }
     /// The directories that its jobs write to, each with the option that names it. They are looked at when a daemon starts, and
     /// nothing else is open to a worker for writing.

@@ -2,37 +2,52 @@
 //!
 //! Must never guess: what is not wholly understood is an error that says what would be right.
 
-/// Octets from `"500"`, `"64K"`, `"10M"`, `"2G"`; units are powers of 1024, case does not matter.
+/// Names of units in lower case, and what each is worth.
+type Units = &'static [(&'static [&'static str], u64)];
+
+const SIZES: Units = &[
+    (&["", "b", "byte", "bytes", "octets"], 1),
+    (&["k", "kb", "kib"], 1 << 10),
+    (&["m", "mb", "mib"], 1 << 20),
+    (&["g", "gb", "gib"], 1 << 30),
+    (&["t", "tb", "tib"], 1 << 40),
+];
+
+const TIMES: Units = &[
+    (&["ms", "msec", "millisecond", "milliseconds"], 1),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000),
+    (&["m", "min", "mins", "minute", "minutes"], 60_000),
+    (&["h", "hr", "hrs", "hour", "hours"], 3_600_000),
+    (&["d", "day", "days"], 86_400_000),
+    (&["w", "week", "weeks"], 604_800_000),
+];
+
+/// Octets from `"500"`, `"64K"`, `"10 MB"`, `"1.5GiB"`; units are powers of 1024, case does not matter.
 pub fn parse_size(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text);
-    let factor: u64 = match unit.to_ascii_uppercase().as_str() {
-        "" | "B" => 1,
-        "K" | "KB" | "KIB" => 1 << 10,
-        "M" | "MB" | "MIB" => 1 << 20,
-        "G" | "GB" | "GIB" => 1 << 30,
-        _ => return Err("a size is a number with K, M or G behind it, such as \"10M\"".into()),
-    };
-    scale(number, factor)
-        .ok_or_else(|| "a size is a number with K, M or G behind it, such as \"10M\"".into())
+    amount(text, SIZES)
+        .ok_or_else(|| "a size is a number with K, M, G or T after it, such as \"10M\"".into())
 }
 
-/// Milliseconds from `"250ms"`, `"30s"`, `"5m"`, `"2h"`, `"5d"`.
+/// Milliseconds from `"250ms"`, `"30 s"`, `"5 minutes"`, `"1.5h"`, `"5d"`; also several of them in a row, such as `"1h 30m"`.
 pub fn parse_time(text: &str) -> Result<u64, String> {
-    let (number, unit) = split(text);
-    let factor: u64 = match unit.to_ascii_lowercase().as_str() {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => {
-            return Err(
-                "a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into(),
-            );
+    let mut rest = text.trim();
+    let mut sum: Option<u64> = None;
+    while !rest.is_empty() {
+        // A part ends where the number of the next begins.
+        let unit = rest.find(|c: char| c.is_ascii_alphabetic());
+        let end = unit.and_then(|unit| {
+            let after = rest.get(unit..)?;
+            let next = after.find(|c: char| c.is_ascii_digit())?;
+            unit.checked_add(next)
+        });
+        let (part, others) = rest.split_at(end.unwrap_or(rest.len()));
+        sum = amount(part, TIMES).and_then(|part| sum.unwrap_or(0).checked_add(part));
+        if sum.is_none() {
+            break;
         }
-    };
-    scale(number, factor)
-        .ok_or_else(|| "a time is a number with ms, s, m, h or d behind it, such as \"5m\"".into())
+        rest = others;
+    }
+    sum.ok_or_else(|| "a time is a number with ms, s, m, h, d or w after it, such as \"5m\"".into())
 }
 
 /// A range of octets, both ends included: `"> 1M"`, `">= 1M"`, `"< 64K"`, `"<= 64K"`, `"100K..5M"`.
@@ -104,17 +119,28 @@ fn write(number: u64, units: &[(&str, u64)], smallest: &str) -> String {
     }
 }
 
-fn split(text: &str) -> (&str, &str) {
+/// A number with its unit, to the last whole one of the smallest unit.
+fn amount(text: &str, units: Units) -> Option<u64> {
     let text = text.trim();
-    let end = text
-        .find(|c: char| !c.is_ascii_digit())
-        .unwrap_or(text.len());
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let end = text.find(|c: char| !is_number(c)).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    (number, unit.trim())
-}
-
-fn scale(number: &str, factor: u64) -> Option<u64> {
-    number.parse::<u64>().ok()?.checked_mul(factor)
+    let unit = unit.trim().to_ascii_lowercase();
+    let (_, factor) = units
+        .iter()
+        .find(|(names, _)| names.contains(&unit.as_str()))?;
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, "0"));
+    // More digits than six say nothing that counts, and could overflow.
+    if whole.is_empty() || fraction.is_empty() || fraction.len() > 6 {
+        return None;
+    }
+    let digits = u32::try_from(fraction.len()).ok()?;
+    let part = fraction.parse::<u64>().ok()?.checked_mul(*factor)?;
+    whole
+        .parse::<u64>()
+        .ok()?
+        .checked_mul(*factor)?
+        .checked_add(part / 10_u64.checked_pow(digits)?)
 }
 
 #[cfg(test)]
@@ -160,8 +186,18 @@ mod tests {
             ("", None),
             ("M", None),
             ("-1", None),
-            ("1.5M", None),
-            ("10T", None),
+            ("1.5M", Some(1_572_864)),
+            ("0.25 GiB", Some(268_435_456)),
+            ("10 MB", Some(10_485_760)),
+            ("10T", Some(10_995_116_277_760)),
+            ("100 bytes", Some(100)),
+            ("1,5M", None),
+            (".5M", None),
+            ("1.M", None),
+            ("1.2.3M", None),
+            ("10 Mbit", None),
+            ("1G 500M", None),
+            ("1.1234567M", None),
             ("99999999999999999999", None),
             ("99999999999G", None),
         ] {
@@ -177,9 +213,20 @@ mod tests {
             ("5m", Some(300_000)),
             ("2h", Some(7_200_000)),
             ("5d", Some(432_000_000)),
+            ("5 min", Some(300_000)),
+            ("30 seconds", Some(30_000)),
+            ("1 Hour", Some(3_600_000)),
+            ("2 weeks", Some(1_209_600_000)),
+            ("1h30m", Some(5_400_000)),
+            ("1 h 30 min", Some(5_400_000)),
+            ("1.5h", Some(5_400_000)),
             ("5", None),
+            ("1h30", None),
             ("s", None),
-            ("5w", None),
+            ("", None),
+            ("5 fortnights", None),
+            ("18446744073709551615d", None),
+            ("18446744073709551615ms 1ms", None),
         ] {
             assert_eq!(parse_time(text).ok(), millis, "{text}");
         }

@@ -8,6 +8,7 @@
 
 mod outside;
 
+use ipnet::IpNet;
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::header::fields;
@@ -291,6 +292,11 @@ impl Plugin for BannerPlugin {
             ),
         });
         missing.into_iter().chain(forgeable).collect()
+    }
+
+    fn inside(&self) -> Option<(&'static str, &[IpNet])> {
+        let networks = self.outside.internal_clients()?;
+        Some(("internal_clients", networks))
     }
 
     fn reads_recipients(&self) -> bool {

@@ -14,9 +14,10 @@ use mimicry_core::seals::SealKeys;
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;
-use crate::directories;
+use crate::identity;
 use crate::loading::{self, Order, Trial, Verdict};
 use crate::logging;
+use crate::machine;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
 use crate::relay::ledger::Ledger;
@@ -61,7 +62,7 @@ impl Program for Daemon {
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load(&config.relays())?);
-        let owner = privileges::is_root().then(|| owner(&config)).flatten();
+        let owner = identity::owner(&config.daemon);
         if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
             log::warn!(
                 "no ledger below {}: {error}; a mail that only some recipients got is doubled when it comes again",
@@ -92,7 +93,7 @@ impl Program for Daemon {
         }
         self.log.set(LogFacts {
             is_stderr: config.log.target == LogTarget::Stderr,
-            owner: owner(config),
+            owner: identity::owner(&config.daemon),
         });
         self.give_log();
         for warning in &config.warnings.list {
@@ -130,7 +131,6 @@ impl Daemon {
     /// A log file that root made belongs to the user that the workers run as.
     fn give_log(&self) {
         if let Some((user, group)) = self.log.get().owner
-            && privileges::is_root()
             && let Err(error) = logging::give(user, group)
         {
             log::warn!("cannot give the log to the workers' user: {error}");
@@ -141,15 +141,5 @@ impl Daemon {
 /// Can it run here.
 fn runs(config: &Config) -> Result<(), Mistakes> {
     config.ready_to_run()?;
-    directories::check(config)
-}
-
-/// The user that workers become when the master is root.
-pub fn owner(config: &Config) -> Option<(Uid, Gid)> {
-    let user = config.daemon.user.as_deref().unwrap_or("mimicry");
-    let group = config.daemon.group.as_deref();
-    [user, "nobody"]
-        .into_iter()
-        .find_map(|user| privileges::find_user(user, group).ok().flatten())
-        .map(|identity| (identity.uid, identity.gid))
+    machine::check(config)
 }

@@ -2,22 +2,20 @@
 //!
 //! Must never: stop at a mistake.
 
-use ipnet::IpNet;
-
 use crate::policy::select::SELECTORS;
 use crate::policy::{Bank, Layer};
-use crate::rule::Filters;
 use crate::rule::filter::{Filter, Level};
 
-use super::build::{Draft, NO_AUTH, Said, Surroundings, filters, listeners_of};
+use super::build::{Draft, Said, Surroundings, filters};
 use super::diag::line_number;
-use super::endpoint::{ListenAddress, NextHop};
+use super::endpoint::NextHop;
 use super::given::{Given, Values};
+use super::known;
 use super::order::{Force, named, names};
 use super::read::Reader;
 use super::section::Section;
 use super::settings::{Phase, SETTINGS, Setting, replaced_by};
-use super::typed::{Listen, Variables};
+use super::typed::Variables;
 
 /// What of the base banks can change, under its names in a bank: the defaults, and what the file says.
 pub(super) fn base(
@@ -78,7 +76,7 @@ pub(super) fn banks(
         name(reader, sections, place, around);
         super::host_name(reader, section, "hostname");
         let (when, said) = filters(reader, section, "when", None, Some(SELECTORS), around);
-        can_hold(reader, &when, &said, around);
+        known::of_bank(reader, &when, &said, around);
         includes.push(names(reader, section, "include", "bank", &known).unwrap_or_default());
         let rules = named(reader, section, "rules", drafts);
         let rules_add = named(reader, section, "rules_add", drafts).unwrap_or_default();
@@ -157,44 +155,6 @@ fn name(
     if let Some((message, help)) = complaint {
         reader.complaints.error(section.span("name"), message, help);
     }
-}
-
-/// Complains of selectors that hold for no mail that the listeners let in.
-fn can_hold(reader: &mut Reader<'_>, when: &Filters, said: &[Said<'_>], around: &Surroundings<'_>) {
-    let listen = listeners_of(reader, when, around);
-    if listen.is_empty() {
-        return;
-    }
-    let place = |key: &str| said.iter().find(|said| said.key == key);
-    for filter in when.iter() {
-        match filter {
-            Filter::Client(networks) if !listen.iter().any(|one| lets_in(one, networks)) => {
-                if let Some(said) = place("client") {
-                    let help = "by `clients` of the listeners none of these may connect, and nobody's XFORWARD or PROXY is believed";
-                    let message = "this bank never applies: such a client never comes";
-                    reader.complaints.error(said.span.clone(), message, help);
-                }
-            }
-            Filter::AuthUser(_) if listen.iter().all(|one| one.auth_clients.is_empty()) => {
-                if let Some(said) = place("auth_user") {
-                    let message = "this bank never applies: nobody's AUTH= is believed";
-                    reader.complaints.error(said.span.clone(), message, NO_AUTH);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Can a mail by this listener have a client in one of the networks.
-fn lets_in(listen: &Listen, networks: &[IpNet]) -> bool {
-    let meets = |client: &IpNet| {
-        let meets = |network: &IpNet| network.contains(client) || client.contains(network);
-        networks.iter().any(meets)
-    };
-    !listen.xforward_clients.is_empty()
-        || !listen.proxy_clients.is_empty()
-        || (!matches!(listen.address, ListenAddress::Unix(_)) && listen.clients.iter().any(meets))
 }
 
 /// The banks whose settings each bank has, in the order in which they are laid. A cycle is complained about once.

@@ -18,6 +18,7 @@ use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
 use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule, Unsure};
 
 use super::diag::line_number;
+use super::known;
 use super::lint;
 use super::near::{did_you_mean, nearest};
 use super::read::Reader;
@@ -119,7 +120,12 @@ fn draft<'s>(
             );
         }
     }
-    is_believed(reader, &matching, &matching_said, &unless_said, around);
+    known::of_rule(
+        reader,
+        (&matching, &matching_said),
+        (&unless, &unless_said),
+        around,
+    );
     let plugin = kind.and_then(|kind| {
         let mut options = options(reader, section, kind)?;
         if let Some(variables) = around.variables {
@@ -129,6 +135,10 @@ fn draft<'s>(
     });
     if let Some(kind) = kind {
         means_nothing(reader, section, kind, plugin.as_deref());
+    }
+    if let Some((option, networks)) = plugin.as_deref().and_then(Plugin::inside) {
+        let span = option_span(section, option);
+        known::of_plugin(reader, &matching, networks, &span, around);
     }
 
     let mode = section
@@ -229,57 +239,6 @@ fn means_nothing(
         let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
         wrong("show_bcc", message.into(), "leave it out");
     }
-}
-
-/// What is to be done where a filter asks for a user and nobody's AUTH= is believed.
-pub(super) const NO_AUTH: &str = "AUTH= is believed of the `auth_clients` of a listener only: name an MTA there that writes it itself";
-
-/// Warns of filters on a user that nobody can be.
-fn is_believed(
-    reader: &mut Reader<'_>,
-    matching: &Filters,
-    matching_said: &[Said<'_>],
-    unless_said: &[Said<'_>],
-    around: &Surroundings<'_>,
-) {
-    let listen = listeners_of(reader, matching, around);
-    if listen.is_empty() || listen.iter().any(|one| !one.auth_clients.is_empty()) {
-        return;
-    }
-    for (said, message) in [
-        (
-            matching_said,
-            "this rule never acts: nobody's AUTH= is believed",
-        ),
-        (
-            unless_said,
-            "this exception never holds: nobody's AUTH= is believed",
-        ),
-    ] {
-        for said in said.iter().filter(|said| said.key == "auth_user") {
-            let span = said.span.clone();
-            reader.complaints.warning(span, message, NO_AUTH);
-        }
-    }
-}
-
-/// The listeners that a mail can come in by for which these filters hold; none where nothing is known of who may come,
-/// because a listener is wrong or cut off.
-pub(super) fn listeners_of<'l>(
-    reader: &Reader<'_>,
-    filters: &Filters,
-    around: &Surroundings<'l>,
-) -> Vec<&'l Listen> {
-    if around.listen.len() != around.listeners.len() || reader.syntax.is_incomplete() {
-        return Vec::new();
-    }
-    let mut listen: Vec<&Listen> = around.listen.iter().collect();
-    for filter in filters.iter() {
-        if let Filter::Listener(names) = filter {
-            listen.retain(|listen| names.contains(&listen.name));
-        }
-    }
-    listen
 }
 
 /// A rule without a filter on file names has nothing to be unsure of.
@@ -612,14 +571,7 @@ fn build(
     kind: &'static dyn PluginKind,
     options: &Options,
 ) -> Option<Box<dyn Plugin>> {
-    let table = section
-        .node("options")
-        .and_then(|node| node.get_ref().as_table());
-    let span = |option: &str| match table.and_then(|table| table.get(option)) {
-        Some(node) => node.span(),
-        None if section.is_given("options") => section.key_span("options"),
-        None => section.key_span("plugin"),
-    };
+    let span = |option: &str| option_span(section, option);
     match kind.build(options) {
         Ok(plugin) => {
             for warning in plugin.warnings() {
@@ -648,5 +600,17 @@ fn build(
             }
             None
         }
+    }
+}
+
+/// Where an option stands, or else what it would stand in.
+fn option_span(section: &Section<'_, '_>, option: &str) -> Range<usize> {
+    let table = section
+        .node("options")
+        .and_then(|node| node.get_ref().as_table());
+    match table.and_then(|table| table.get(option)) {
+        Some(node) => node.span(),
+        None if section.is_given("options") => section.key_span("options"),
+        None => section.key_span("plugin"),
     }
 }

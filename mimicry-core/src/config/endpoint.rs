@@ -190,6 +190,32 @@ impl ListenAddress {
     }
 }
 
+impl ListenAddress {
+    /// Would a mail for that next hop come in here again? Of a name that only a resolver knows, this is not known.
+    pub fn is_reached_by(&self, next_hop: &NextHop) -> bool {
+        let NextHop::Server { address, .. } = next_hop else {
+            return false;
+        };
+        match (self, address) {
+            (ListenAddress::Unix(path), Address::Unix(other)) => path == other,
+            (ListenAddress::Tcp(here), Address::Tcp { host, port }) if here.port() == *port => {
+                let here = here.ip().to_canonical();
+                let is_any = here.is_unspecified();
+                let name = host.trim_end_matches('.');
+                match host.parse::<IpAddr>().map(|ip| ip.to_canonical()) {
+                    // Connecting to the unspecified address is connecting to this machine.
+                    Ok(ip) if ip.is_unspecified() => is_any || here.is_loopback(),
+                    Ok(ip) => here == ip || (is_any && ip.is_loopback()),
+                    Err(_) => {
+                        name.eq_ignore_ascii_case("localhost") && (is_any || here.is_loopback())
+                    }
+                }
+            }
+            _ => false,
+        }
+    }
+}
+
 impl fmt::Display for ListenAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -408,6 +434,30 @@ mod tests {
                 .map(|(text, local)| (text.as_str(), *local))
                 .map_err(|error| error.message.as_str());
             assert_eq!(got, shown, "{text}");
+        }
+    }
+
+    #[test]
+    fn the_listener_that_a_next_hop_is() {
+        for (listener, next_hop, circle) in [
+            ("127.0.0.1:10025", "smtp://127.0.0.1:10025", true),
+            ("127.0.0.1:10025", "lmtp://localhost.:10025", true),
+            ("127.0.0.1:10025", "smtp://[::ffff:127.0.0.1]:10025", true),
+            ("127.0.0.1:10025", "smtp://0.0.0.0:10025", true),
+            ("127.0.0.1:10025", "smtp://127.0.0.1:10026", false),
+            ("127.0.0.1:10025", "smtp://127.0.0.2:10025", false),
+            ("0.0.0.0:25", "smtp://LOCALHOST", true),
+            ("0.0.0.0:25", "smtp://127.0.0.3", true),
+            ("0.0.0.0:25", "smtp://192.0.2.1", false),
+            ("[::]:465", "smtps://[::1]", true),
+            ("[::1]:25", "smtp://mx.example.org", false),
+            ("unix:/run/in", "smtp:///run/in", true),
+            ("unix:/run/in", "lmtp:///run/out", false),
+            ("unix:/run/in", "maildir:///run/in", false),
+        ] {
+            let here = ListenAddress::parse(listener).unwrap();
+            let next = NextHop::parse(next_hop).unwrap();
+            assert_eq!(here.is_reached_by(&next), circle, "{listener} {next_hop}");
         }
     }
 }

@@ -22,6 +22,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ pub mod diag;
 pub mod endpoint;
 pub mod files;
 pub(crate) mod given;
+mod known;
 mod lint;
 mod near;
 mod order;
@@ -60,8 +62,8 @@ use files::{Files, Given, Use};
 use read::Reader;
 use section::Section;
 use typed::{
-    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, Profile, Relay, SyslogFormat,
-    Variables, Workers, facility_number,
+    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, LogTarget, Places, Profile,
+    Relay, SyslogFormat, Variables, Workers, facility_number,
 };
 
 /// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
@@ -170,8 +172,18 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
     Ok(())
 }
 
-/// What is wrong with a directory, and what would be right.
-pub type WrongDirectory = (String, String);
+/// What is wrong with what the file names, and what would be right.
+pub type Wrong = (String, String);
+
+/// What of the machine the file names.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Named<'c> {
+    User(&'c str),
+    Group(&'c str),
+    LogFile(&'c Path),
+    /// A directory that a rule writes to which acts for some mail.
+    Directory(&'c Path),
+}
 
 impl Config {
     /// The settings of `relay` for every next hop that a mail may have; the first is the base's, if it has one.
@@ -211,17 +223,26 @@ impl Config {
         self.directories.iter().filter(acts)
     }
 
-    /// Has each directory that a rule writes to looked at, by somebody who may look at the disk: the result of `judge` is what
-    /// is wrong and what would be right.
-    pub fn judge_directories(
+    /// Has what the file names of the machine looked at, by somebody who may look there: the result of `judge` is what is wrong
+    /// and what would be right.
+    pub fn judge_named(
         &self,
-        judge: &dyn Fn(&Path) -> Result<(), WrongDirectory>,
+        judge: &dyn Fn(Named<'_>) -> Result<(), Wrong>,
     ) -> Result<(), Mistakes> {
         let mut complaints = Complaints::default();
-        for declared in self.directories_in_use() {
-            if let Err((message, help)) = judge(&declared.path) {
-                complaints.error(declared.span.clone(), message, help);
+        let mut look = |named: Option<Named<'_>>, span: &Range<usize>| {
+            if let Some(Err((message, help))) = named.map(judge) {
+                complaints.error(span.clone(), message, help);
             }
+        };
+        let (daemon, places) = (&self.daemon, &self.places);
+        look(daemon.user.as_deref().map(Named::User), &places.user);
+        look(daemon.group.as_deref().map(Named::Group), &places.group);
+        if let LogTarget::File(path) = &self.log.target {
+            look(Some(Named::LogFile(path)), &places.log_target);
+        }
+        for declared in self.directories_in_use() {
+            look(Some(Named::Directory(&declared.path)), &declared.span);
         }
         if complaints.list.is_empty() {
             return Ok(());
@@ -244,10 +265,11 @@ fn mistakes(path: &Path, source: &str, complaints: Complaints) -> Mistakes {
 /// The whole file. What is wrong in it is in the reader's complaints, and the result is then of no use.
 fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path) -> Config {
     let top = reader.section("", Some(tree), 0..0);
-    let daemon = daemon(reader, tree);
-    let log = log(reader, tree);
+    let mut places = Places::default();
+    let daemon = daemon(reader, tree, &mut places);
+    let log = log(reader, tree, &mut places);
     let (listen, listeners) = listen(reader, tree, source);
-    let (relay, is_known) = relay::relay(reader, tree);
+    let (relay, is_known) = relay::relay(reader, tree, &listen);
     let limits = reader.table(tree, "limits");
     host_name(reader, &top, "hostname");
     let (variables, mut variables_are_sound) = variables(reader, &top);
@@ -278,6 +300,9 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         base: order::named(reader, &top, "rules", &drafts),
         ..order::Force::default()
     };
+    for bank in &banks {
+        relay::no_circle(reader, bank, &listen);
+    }
     if is_known {
         relay::keep_the_password(reader, &relay, &banks);
     }
@@ -300,6 +325,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         path: path.to_path_buf(),
         daemon,
         log,
+        places,
         listen,
         relay,
         directories: std::mem::take(&mut reader.directories),
@@ -310,8 +336,10 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     }
 }
 
-fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Daemon {
+fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Daemon {
     let table = reader.table(tree, "daemon");
+    places.user = table.span("user");
+    places.group = table.span("group");
     let workers = Workers {
         min: table.number("workers.min"),
         max: table.number("workers.max"),
@@ -351,8 +379,9 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Daemon {
     }
 }
 
-fn log(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> Log {
+fn log(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Log {
     let table = reader.table(tree, "log");
+    places.log_target = table.span("target");
     Log {
         target: table.log_target("target"),
         format: word(&table, "format", LogFormat::from_word, LogFormat::Text),

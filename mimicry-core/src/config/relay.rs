@@ -14,7 +14,7 @@ use toml::de::DeTable;
 use super::endpoint::NextHop;
 use super::read::Reader;
 use super::section::Section;
-use super::typed::{LmtpPartial, Login, Relay, Timeouts, Tls};
+use super::typed::{Listen, LmtpPartial, Login, Relay, Timeouts, Tls};
 use super::{host_name, together, word};
 
 /// SHA-256 of a certificate in DER.
@@ -51,11 +51,16 @@ impl fmt::Debug for Fingerprint {
 }
 
 /// The table, and whether it is known from it who would be told the password: where one of its words is wrong, it is not.
-pub(super) fn relay(reader: &mut Reader<'_>, tree: &DeTable<'_>) -> (Relay, bool) {
+pub(super) fn relay(
+    reader: &mut Reader<'_>,
+    tree: &DeTable<'_>,
+    listen: &[Listen],
+) -> (Relay, bool) {
     let table = reader.table(tree, "relay");
     let next_hop = table.next_hop("next_hop");
     let tls = word(&table, "tls", Tls::from_word, Tls::None);
     tls_fits(reader, &table, next_hop.as_ref(), tls);
+    no_circle(reader, &table, listen);
     together(reader, &table, "user", "password_file");
     let login = table
         .text("user")
@@ -110,6 +115,23 @@ pub(super) fn keep_the_password(reader: &mut Reader<'_>, relay: &Relay, banks: &
         {
             complain_of_password(reader, bank.span("next_hop"), &next_hop);
         }
+    }
+}
+
+/// Complains of a next hop, of `relay` or of a bank, that is a listener of this file.
+pub(super) fn no_circle(reader: &mut Reader<'_>, section: &Section<'_, '_>, listen: &[Listen]) {
+    let Some(next_hop) = section.next_hop("next_hop") else {
+        return;
+    };
+    let own = listen
+        .iter()
+        .find(|listen| listen.address.is_reached_by(&next_hop));
+    if let Some(own) = own {
+        reader.complaints.error(
+            section.span("next_hop"),
+            format!("{next_hop} is the listener \"{}\" of this file: mail would go in a circle", own.name),
+            "name the address where the MTA takes mail back, such as next_hop = \"smtp://127.0.0.1:10026\"",
+        );
     }
 }
 

@@ -126,10 +126,10 @@ pub(super) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::Bool => "write true or false, without quotes",
         ValueKind::Integer(..) => "write a whole number, without quotes",
         ValueKind::Size => {
-            "a size is a number with K, M or G behind it, in quotes, such as \"10M\""
+            "a size is a number with K, M, G or T after it, in quotes, such as \"10M\""
         }
         ValueKind::Time => {
-            "a time is a number with ms, s, m, h or d behind it, in quotes, such as \"5m\""
+            "a time is a number with ms, s, m, h, d or w after it, in quotes, such as \"5m\""
         }
         ValueKind::Line | ValueKind::Text => "write a text in quotes",
         ValueKind::TextFile | ValueKind::SecretFile => {

@@ -127,6 +127,9 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         .iter()
         .min_by_key(|error| error.span().map_or(usize::MAX, |span| span.start))?;
     let span = error.span().unwrap_or(0..0);
+    if let Some(mistake) = odd_character(text) {
+        return Some(mistake);
+    }
     let (message, help) = match error.message().split_once(", expected ") {
         Some((message, expected)) => (message.to_string(), format!("expected {expected}")),
         None => (error.message().to_string(), String::new()),
@@ -151,6 +154,55 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         _ => help,
     };
     Some((span, message, help))
+}
+
+/// Characters that word processors and web pages put in the place of those that TOML has, with what is said of them.
+const ODD: &[(&str, Option<char>, &str)] = &[
+    (
+        "“”„‟«»″＂",
+        Some('"'),
+        "typographic quotation marks are none to TOML",
+    ),
+    (
+        "‘’‚‛‹›′＇",
+        Some('\''),
+        "typographic quotation marks are none to TOML",
+    ),
+    (
+        "\u{a0}\u{202f}\u{2007}\u{3000}",
+        Some(' '),
+        "this blank is none to TOML",
+    ),
+    (
+        "\u{200b}\u{feff}\u{2060}\u{ad}",
+        None,
+        "a character that cannot be seen is none to TOML",
+    ),
+];
+
+/// What such characters are, from the first to the last, in a statement that would be right without them.
+fn odd_character(text: &str) -> Option<(Range<usize>, String, String)> {
+    let odd = |c: char| ODD.iter().find(|(all, ..)| all.contains(c));
+    let is_odd = |&(_, c): &(usize, char)| odd(c).is_some();
+    let (start, first) = text.char_indices().find(is_odd)?;
+    let (last, c) = text.char_indices().rfind(is_odd)?;
+    let mend = |text: &str| -> String {
+        let plain = |c: char| odd(c).map_or(Some(c), |(_, plain, _)| *plain);
+        text.chars().filter_map(plain).collect()
+    };
+    let (_, errors) = DeTable::parse_recoverable(&mend(text));
+    if !errors.is_empty() {
+        return None;
+    }
+    let span = start..last.saturating_add(c.len_utf8());
+    let mended = mend(text.get(span.clone())?);
+    let help = match mended.as_str() {
+        "" => "delete it".to_string(),
+        " " => "write a plain blank".to_string(),
+        mended => format!("write {mended}"),
+    };
+    let (_, _, message) = odd(first)?;
+    Some((span, (*message).to_string(), help))
 }
 
 /// A header, or a key with its value, and the line end behind it.

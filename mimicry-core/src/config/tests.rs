@@ -219,6 +219,80 @@ fn each_kind_of_mistake_is_shown_exactly_so() {
     assert!(cases >= 98, "{cases}");
 }
 
+/// A place of what is shown: the line and the columns, counted from 0, that a complaint points at.
+fn pointed_at(shown: &str) -> Option<(usize, std::ops::Range<usize>)> {
+    let (_, place) = shown.split_once("m.toml:")?;
+    let line: usize = place.split(':').next()?.parse().ok()?;
+    let marks = shown.lines().find(|line| {
+        let (_, marks) = line.split_once('|').unwrap_or_default();
+        !marks.trim().is_empty() && marks.trim().bytes().all(|octet| octet == b'^')
+    })?;
+    let (_, marks) = marks.split_once("| ")?;
+    let start = marks.find('^')?;
+    Some((line.checked_sub(1)?, start..marks.len()))
+}
+
+/// The file with the code of the help in the place that the complaint points at; `None` = the help is no code.
+fn mended(source: &str, complaint: &str) -> Option<String> {
+    let help = complaint
+        .lines()
+        .find_map(|line| line.split_once("= help: "))?
+        .1;
+    let code = match help.strip_prefix("did you mean ") {
+        Some(code) => code.trim_end_matches('?').trim_matches('`'),
+        None => {
+            let code = help.strip_prefix("write ")?;
+            let code = code.strip_prefix("one of ").unwrap_or(code);
+            // Words that are not code follow, or begin it.
+            let ends = [", or ", " or ", ", ", "; "];
+            let end = ends.iter().filter_map(|end| code.find(end)).min();
+            code.get(..end.unwrap_or(code.len()))?
+        }
+    };
+    let is_code = ["\"", "'", "[", "{", "true", "false"]
+        .iter()
+        .any(|start| code.starts_with(start))
+        || help.starts_with("did you mean")
+        || code.contains(" = ");
+    if !is_code {
+        return None;
+    }
+    let (line, columns) = pointed_at(complaint)?;
+    let mut lines: Vec<String> = source.lines().map(String::from).collect();
+    let text = lines.get_mut(line)?;
+    let at = |column: usize| {
+        text.char_indices()
+            .nth(column)
+            .map_or(text.len(), |(at, _)| at)
+    };
+    let (start, end) = (at(columns.start), at(columns.end));
+    text.replace_range(start..end, code);
+    Some(lines.join("\n"))
+}
+
+#[test]
+fn each_help_is_right_when_followed() {
+    let mut followed = 0;
+    for case in MISTAKES.split("\n=== ").skip(1) {
+        let (name, rest) = case.split_once(" ===\n").unwrap();
+        let (source, _) = rest.split_once("---\n").unwrap();
+        for complaint in shown(source).split("\n\n") {
+            let Some(after) = mended(source, complaint) else {
+                continue;
+            };
+            // The same complaint of another line may stay.
+            let two_lines = |text: &str| text.lines().take(2).collect::<Vec<_>>().join("\n");
+            let now = shown(&after);
+            assert!(
+                !now.contains(&two_lines(complaint)),
+                "{name}: {complaint}\n\nbecame\n{after}\n\nwith\n{now}"
+            );
+            followed += 1;
+        }
+    }
+    assert!(followed > 50, "{followed}");
+}
+
 const KEYED: &str = "[[rule]]\nname = \"a\"\nplugin = \"stamp\"\noptions = { key = \"key\" }\n";
 
 #[test]

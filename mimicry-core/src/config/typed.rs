@@ -26,6 +26,7 @@ pub struct Config {
     pub path: PathBuf,
     pub daemon: Daemon,
     pub log: Log,
+    pub places: Places,
     pub listen: Vec<Listen>,
     pub relay: Relay,
     /// In the order of the file.
@@ -38,6 +39,14 @@ pub struct Config {
     pub banks: Banks,
     /// What loads but hardly does what was meant.
     pub warnings: Mistakes,
+}
+
+/// Where the file names what must be on the machine.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places {
+    pub user: Range<usize>,
+    pub group: Range<usize>,
+    pub log_target: Range<usize>,
 }
 
 /// A directory that the jobs of a rule write to.

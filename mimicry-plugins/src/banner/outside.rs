@@ -92,6 +92,11 @@ impl Outside {
         self.internal.is_none() && !self.own.is_empty()
     }
 
+    /// The networks of clients inside, if they are what decides.
+    pub(super) fn internal_clients(&self) -> Option<&[IpNet]> {
+        self.internal.as_deref()
+    }
+
     pub(super) fn side(&self, mail: &Mail) -> Side {
         let is_internal = mail.origin.client.is_some_and(|client| {
             let client = client.to_canonical();

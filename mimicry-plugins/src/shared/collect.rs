@@ -156,7 +156,28 @@ impl Collect {
             message: "the note is not made".into(),
             help: Some("write note = \"text\"".into()),
         });
-        unused.into_iter().collect()
+        unused.into_iter().chain(self.odd_name()).collect()
+    }
+
+    /// A fixed name by which programs do not know the archive for what it is.
+    fn odd_name(&self) -> Option<OptionError> {
+        let name = self.name.source();
+        if !self.name.is_constant() || self.has_own_extension(name) {
+            return None;
+        }
+        let usual = self.container.extensions().first()?;
+        let help = format!("write \"{name}.{usual}\"");
+        Some(OptionError {
+            option: "name",
+            message: format!("\"{name}\" does not end as the name of such an archive does"),
+            help: Some(help),
+        })
+    }
+
+    fn has_own_extension(&self, name: &str) -> bool {
+        let lower = name.to_lowercase();
+        let mut extensions = self.container.extensions().iter();
+        extensions.any(|extension| lower.ends_with(&format!(".{extension}")))
     }
 
     /// Whether a name or a note may say something of who receives the mail.
@@ -188,13 +209,11 @@ impl Collect {
     /// The archive's file name for one mail. Where values of the mail are in it, they cannot make it one of another
     /// kind.
     fn file_name(&self, facts: &Facts<'_>) -> Result<String, Fault> {
-        let extensions = self.container.extensions();
-        let usual = extensions.first().copied().unwrap_or_default();
+        let usual = self.container.extensions().first().copied();
+        let usual = usual.unwrap_or_default();
         let name = names::file_name(&self.name.render(facts)?);
         let name = name.unwrap_or_else(|| format!("attachments.{usual}"));
-        let lower = name.to_lowercase();
-        let is_own = |extension: &&str| lower.ends_with(&format!(".{extension}"));
-        if self.name.is_constant() || extensions.iter().any(is_own) {
+        if self.name.is_constant() || self.has_own_extension(&name) {
             return Ok(name);
         }
         let longer = format!("{name}.{usual}");

@@ -2,7 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::directories;
+use crate::machine;
 
 use super::Output;
 use super::input::{ConfigArg, SealKeysAtHand, show_mistakes};
@@ -15,7 +15,7 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
-    let config = args.config.load_and(directories::check, paint)?;
+    let config = args.config.load_and(machine::check, paint)?;
     let keys = SealKeysAtHand::of(&config);
     let path = escape(config.path.as_os_str().as_bytes());
     // Where there are banks, a rule may be in force in some of them only.

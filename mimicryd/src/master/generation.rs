@@ -14,6 +14,7 @@ use mimicry_core::config::typed::{Daemon, Workers};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 
+use crate::identity;
 use crate::sys::privileges::{self, Identity};
 
 use super::listen::{self, Listener};
@@ -250,42 +251,19 @@ fn send(child: &Child, signal: Signal) {
     }
 }
 
-/// Whom workers become. Only root can become somebody.
+/// Whom workers become, and a word where that is not what an administrator might expect.
 fn identity(daemon: &Daemon) -> Result<Option<Identity>, Failure> {
-    let group = daemon.group.as_deref();
-    let find = |user: &str| {
-        privileges::find_user(user, group)
-            .map_err(|error| Failure::new(exit::NOUSER, format!("user {user}: {error}")))
-    };
-    if !privileges::is_root() {
-        if let Some(user) = &daemon.user {
-            let other = !find(user)?.is_some_and(|user| user.uid == privileges::current_user());
-            if other {
-                log::warn!("user {user} is not used: only root can start workers of another user");
-            }
+    let whose =
+        identity::workers(daemon).map_err(|missing| Failure::new(exit::NOUSER, missing.message))?;
+    if whose.as_ref().is_some_and(|whose| whose.is_last_resort) {
+        log::warn!("there is no user mimicry: workers run as nobody");
+    }
+    if let (None, Some(user)) = (&whose, &daemon.user) {
+        let is_other =
+            identity::user(user).is_ok_and(|identity| identity.uid != privileges::current_user());
+        if is_other {
+            log::warn!("user {user} is not used: only root can start workers of another user");
         }
-        return Ok(None);
     }
-    let found = match &daemon.user {
-        Some(user) => find(user)?,
-        None => match find("mimicry")? {
-            Some(user) => Some(user),
-            None => {
-                log::warn!("there is no user mimicry: workers run as nobody");
-                find("nobody")?
-            }
-        },
-    };
-    let wanted = daemon.user.as_deref().unwrap_or("nobody");
-    match found {
-        None => Err(Failure::new(
-            exit::NOUSER,
-            format!("there is no user {wanted}"),
-        )),
-        Some(user) if user.uid.is_root() => Err(Failure::new(
-            exit::CONFIG,
-            format!("workers do not run as {wanted}, which is root"),
-        )),
-        Some(user) => Ok(Some(user)),
-    }
+    Ok(whose.map(|whose| whose.identity))
 }

@@ -10,7 +10,7 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Group, Uid, User, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
+    Gid, Uid, User, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
 };
 
 /// A user to become.
@@ -26,22 +26,13 @@ pub fn is_root() -> bool {
     geteuid().is_root()
 }
 
-/// Finds a user, with its own group or another one; `Ok(None)` = there is no such user.
-pub fn find_user(user: &str, group: Option<&str>) -> io::Result<Option<Identity>> {
-    let Some(user) = User::from_name(user)? else {
-        return Ok(None);
-    };
-    let gid = match group {
-        None => user.gid,
-        Some(name) => match Group::from_name(name)? {
-            Some(group) => group.gid,
-            None => return Err(io::Error::other(format!("there is no group {name}"))),
-        },
-    };
-    Ok(Some(Identity {
+/// Finds a user, with its own group; `Ok(None)` = there is no such user.
+pub fn find_user(user: &str) -> io::Result<Option<Identity>> {
+    let found = User::from_name(user)?;
+    Ok(found.map(|user| Identity {
         name: user.name,
         uid: user.uid,
-        gid,
+        gid: user.gid,
     }))
 }
 

@@ -28,7 +28,7 @@ use super::link::{Heard, Link};
 use super::terms::{machine, offer, route, terms};
 use super::transaction::{self, Class, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
-use crate::directories;
+use crate::machine;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::ledger::Ledger;
@@ -90,7 +90,7 @@ impl Server {
             return Err("the configuration has no next hop".into());
         }
         // The master looked at them as root, who may go everywhere.
-        directories::reach(&config);
+        machine::reach(&config);
         let mut pool = Pool::new(keys);
         for route in &routes {
             if let Err(error) = pool.resolve(route) {

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use super::input::ConfigArg;
 use super::show::{Paint, escape, octets, pad};
 use super::{Exit, Output, tree};
-use crate::daemon;
+use crate::identity;
 use crate::relay::smtp::SmtpHop;
 use crate::relay::{NextHop, Watch};
 use crate::sys::privileges;
@@ -240,7 +240,7 @@ impl Place {
         if privileges::is_root() {
             // Others may pass through it, and not look around in it.
             fs::set_permissions(&directory, Permissions::from_mode(0o711)).map_err(cannot)?;
-            if let Some((user, group)) = daemon::owner(&config) {
+            if let Some((user, group)) = identity::owner(&config.daemon) {
                 nix::unistd::chown(&mail, Some(user), Some(group))
                     .map_err(|error| cannot(error.into()))?;
             }

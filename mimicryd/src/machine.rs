@@ -1,7 +1,7 @@
-//! The directories that rules write to: looked at when the daemon starts, when it loads its configuration anew, and by
-//! `mimicryd check`.
+//! What the configuration names on this machine: the users that workers run as, the directory of the log, and the directories that rules
+//! write to. They are looked at when the daemon starts, when it loads its configuration anew, and by `mimicryd check`.
 //!
-//! An administrator who names a directory means that very one, so nothing is made, given away or opened up here: what is
+//! An administrator who names a user or a directory means that very one, so nothing is made, given away or opened up here: what is
 //! missing or wrong is a mistake in the configuration, with the command that mends it.
 //!
 //! Must never: change anything on disk.
@@ -11,16 +11,54 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use mimicry_core::config::{Config, Mistakes};
+use mimicry_core::config::{Config, Mistakes, Named, Wrong};
 use nix::unistd::{AccessFlags, Uid, User, access};
 
-use crate::daemon;
+use crate::identity::{self, Missing};
 use crate::sys::privileges;
 
-/// Is each of them a directory that the workers, and nobody else, may write to.
+/// Is all of it there, and is each directory one that the workers, and nobody else, may write to.
 pub fn check(config: &Config) -> Result<(), Mistakes> {
     let user = worker(config);
-    config.judge_directories(&|path| judge(path, user))
+    config.judge_named(&|named| match named {
+        Named::User(name) => identity::user(name).map(drop).map_err(wrong_user),
+        Named::Group(name) => identity::group(name).map(drop).map_err(wrong_user),
+        Named::LogFile(path) => log_file(path),
+        Named::Directory(path) => judge(path, user),
+    })
+}
+
+fn wrong_user(missing: Missing) -> Wrong {
+    (missing.message, missing.help)
+}
+
+/// The directory of a log file is not made: a misspelt one would swallow the log.
+fn log_file(path: &Path) -> Result<(), Wrong> {
+    let directory = match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    };
+    let shown = directory.display();
+    let make = || format!("make it: install -d -m 0755 {shown}");
+    match std::fs::metadata(directory) {
+        Ok(facts) if facts.is_dir() => {}
+        Ok(_) => return Err((format!("{shown} is no directory"), make())),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            return Err((format!("there is no directory {shown} for the log"), make()));
+        }
+        // Whoever checks may see less than the daemon.
+        Err(_) => return Ok(()),
+    }
+    match std::fs::metadata(path) {
+        Ok(facts) if facts.is_dir() => Err((
+            format!("{} is a directory", path.display()),
+            format!(
+                "name a file in it, such as \"file:{}/mimicry.log\"",
+                path.display()
+            ),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Says so when the calling process, a worker, cannot write to one of them, whatever stands above it. It serves all the same: each rule
@@ -37,13 +75,13 @@ pub fn reach(config: &Config) {
 
 /// The user that the workers run as.
 fn worker(config: &Config) -> Uid {
-    match daemon::owner(config) {
-        Some((user, _)) if privileges::is_root() => user,
+    match identity::workers(&config.daemon) {
+        Ok(Some(whose)) => whose.identity.uid,
         _ => privileges::current_user(),
     }
 }
 
-fn judge(path: &Path, user: Uid) -> Result<(), (String, String)> {
+fn judge(path: &Path, user: Uid) -> Result<(), Wrong> {
     let shown = path.display();
     let name = User::from_uid(user).ok().flatten();
     let name = name.map_or_else(|| user.to_string(), |user| user.name);
@@ -106,6 +144,22 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
+
+    #[test]
+    fn the_directory_of_a_log_is_there() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        fs::write(path("file"), b"").unwrap();
+        for (name, sound) in [
+            ("log", true),
+            ("file", true),
+            ("no/log", false),
+            ("file/log", false),
+            ("", false),
+        ] {
+            assert_eq!(log_file(&path(name)).is_ok(), sound, "{name}");
+        }
+    }
 
     #[test]
     fn a_directory_is_the_workers_and_nobody_elses() {
