@@ -267,7 +267,7 @@ fn the_configurations_that_are_shipped_load_without_a_complaint() {
     assert!(!shipped.is_empty());
     let directory = Directory::new();
     for (name, path) in shipped {
-        let text = fs::read_to_string(&path).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
         // The demo makes its directory.
         let ran = if text.contains("/tmp/mimicry-demo") {
             let here = directory.path().to_str().unwrap();
