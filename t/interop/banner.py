@@ -1,7 +1,8 @@
 """HTML mail of outsiders who do not want the banner to be seen, as headless Chromium shows it after `banner`.
 
-Each page is tried in two ways: with the banner as it is put in, which must be seen; and, so that the page is an attack indeed, with a
-banner that has no style of its own and no frame, which must not be seen.
+Each page is tried in these ways: with the banner as it is put in, alone and within what Thunderbird puts around a page, where the
+banner must be the very picture that it is in a page without tricks, at the start of the window; and, so that the page is an
+attack indeed, with a banner that has no style of its own and no frame, which must be another picture, or elsewhere.
 
 usage: banner.py INTEROP MIMICRYD WORK CHROMIUM
 """
@@ -29,8 +30,18 @@ sys.argv = ARGV
 EVIL = "<p class=own style='position:relative;visibility:visible'>Own words</p>"
 
 
-def sheet(css):
-    return f"<html><head><style>{css}</style></head><body>{EVIL}</body></html>"
+def sheet(css, body=EVIL):
+    return f"<html><head><style>{css}</style></head><body>{body}</body></html>"
+
+
+def first(css):
+    """In a layer, which goes before all that is in none."""
+    return sheet("@layer evil { " + css + " }")
+
+
+def cover(position):
+    return (f"<div style='position:{position}!important;top:0;left:0;width:900px;height:900px;background:#fff;"
+            "z-index:2147483647!important'>x</div>" + EVIL)
 
 
 # What hides the banner, and perhaps shows the mail's own words all the same.
@@ -77,6 +88,59 @@ PAGES = {
     "late-sheet": f"<html><body>{EVIL}<style>div {{ display: none !important }}</style></body></html>",
     "noscript-sheet": f"<html><head><noscript><style>div {{ display: none !important }}</style></noscript></head><body>{EVIL}</body></html>",
     "over-it": sheet(".own { position: absolute !important; top: 0; left: 0; width: 900px; height: 300px; background: #fff; z-index: 999999 }"),
+    # Generated boxes, first lines and first letters: of ours, of the page, of what a program puts around it.
+    "first-line": sheet("*::first-line { font-size: 1px !important; line-height: 1px !important; color: #fff !important; background: #fff !important }"),
+    "first-line-page": first("html::first-line, body::first-line, body > div::first-line { font-size: 1px !important; color: #fff !important }"),
+    "first-letter": first("*::first-letter { font-size: 900px !important; margin-top: -900px !important; color: #fff !important }"),
+    "before": sheet("body::before { content: ''; display: block; height: 3000px } .own { margin-top: -3000px }"),
+    "before-root": first("html::before, div::before { content: '' !important; display: block !important; height: 3000px !important }"),
+    "before-class": sheet("div[class]::before { content: ''; display: block; height: 3000px }"),
+    "before-words": first("*::before, *::after { content: 'Verified: ' !important; font-size: 20px !important; display: inline !important }"),
+    "before-named": sheet("*:not(#a#b#c#d#e#f#g#h)::before { content: 'Verified: ' !important; display: block !important; height: 900px }"),
+    "after-over": first("html::after, body::after { content: ''; display: block !important; position: fixed !important; inset: 0; background: #fff !important; z-index: 2147483647 !important }"),
+    "marker": first("*{ display: list-item !important } *::marker { content: 'Verified'; font-size: 90px !important }"),
+    "scroll-button": first("html::scroll-button(*) { content: 'x'; position: fixed; inset: 0; background: #fff; z-index: 2147483647; width: 900px; height: 900px } html { overflow: scroll !important } .own { height: 9000px }"),
+    # The page is moved, or ours pushed out of it.
+    "border": sheet("body { border-top: 3000px solid #fff !important } .own { margin-top: -3100px }"),
+    "border-left": first("body { border-left: 5000px solid #fff !important; width: 100px !important }"),
+    "padding": first("html, body, body > div { padding: 900px !important; margin: 900px !important }"),
+    "logical": first("html, body { padding-block-start: 900px !important; margin-block-start: 900px !important; border-block-start: 900px solid !important }"),
+    "aligned": first("html, body { min-height: 5000px !important; align-content: end !important }"),
+    "grid": first("html, body { min-height: 5000px !important; display: grid !important; place-content: end !important }"),
+    "outline": first("html, body, div { outline: 900px solid #fff !important; outline-offset: -900px !important }"),
+    "transformed": first("html, body { rotate: 90deg !important; scale: .01 !important; translate: -9999px !important; zoom: .01 !important; writing-mode: vertical-rl !important }"),
+    "page-masked": first("html, body { mask: linear-gradient(#0000, #0000) !important; contain: size !important; overflow: clip !important; content: '' !important }"),
+    "page-filtered": first("html, body { filter: invert(1) opacity(.1) !important; mix-blend-mode: difference !important }"),
+    "columns": first("html, body { columns: 9 !important; column-width: 1px !important }"),
+    "clamped": first("html, body { display: -webkit-box !important; -webkit-line-clamp: 1 !important; -webkit-box-orient: vertical !important; height: 1px !important; overflow: hidden !important }"),
+    "head-shown": first("head { display: block !important; height: 3000px !important }"),
+    "head-styled": f"<html><head style='display:block!important;height:3000px!important'><title>x</title></head><body>{EVIL}",
+    "popover": f"<html popover><body popover>{EVIL}",
+    "body-topmargin": f"<body topmargin=900>{EVIL}",
+    "right-to-left": first("html { direction: rtl !important } body { width: 9000px !important; direction: ltr !important }"),
+    "right-to-left-body": first("html, body { direction: rtl !important } html { width: 9000px !important } body { width: 90px !important }"),
+    "letters-turned": first("* { unicode-bidi: bidi-override !important; direction: rtl !important }"),
+    "letters-dressed": first("* { -webkit-text-security: disc !important; text-transform: uppercase !important; word-spacing: 900px !important; -webkit-text-stroke: 20px #fff !important }"),
+    "text-box": first("div, p { text-box: trim-both cap alphabetic !important; initial-letter: 9 !important; align-content: end !important; min-height: 900px !important }"),
+    # At-rules.
+    "layer": first("@layer b { body * { display: none !important } } body { opacity: 0 !important }"),
+    "scope": sheet("@scope (html) { :scope::before { content: ''; display: block; height: 900px } }"),
+    "container": sheet("html { container-type: inline-size } @container (min-width: 1px) { body::before { content: ''; display: block; height: 900px } }"),
+    "has": sheet(":root:has(p) body::before { content: ''; display: block; height: 900px }"),
+    "animated-page": first("@keyframes a { from, to { opacity: 0; transform: translateX(-900px) } } *, *::before { animation: a 1s infinite !important }"),
+    # Elements of the mail over ours, with the highest z-index.
+    "cover-fixed": sheet("", cover("fixed")),
+    "cover-absolute": sheet("", cover("absolute")),
+    "cover-inline": f"<body><div style='position:absolute;top:0;left:0;width:900px;height:900px;background:#fff;Z-\\49ndex:2147483647'>x</div>{EVIL}",
+    "cover-dialog": sheet("", f"<dialog open>{cover('fixed')}</dialog>"),
+    "cover-margin": sheet(".own { z-index: 2147483647; background: #fff; margin-top: -300px; padding-bottom: 400px }"),
+    # A shadow root of the body shows what it likes.
+    "shadow": f"<html><body><template shadowrootmode=open>evil</template>{EVIL}",
+    "shadow-host": f"<html><body><template shadowrootmode=open><style>:host {{ display: none !important }}</style><slot></slot></template>{EVIL}",
+    # The window is taken elsewhere.
+    "scroll-target": f"<body><div style='height:3000px'></div><p style='scroll-initial-target:nearest!important'>x</p><div style='height:3000px'></div>{EVIL}",
+    "scroll-snap": first("html { scroll-snap-type: y mandatory !important } .own { scroll-snap-align: start; margin: 3000px 0 }"),
+    "focus": f"<body><div style='height:3000px'></div><input autofocus><div style='height:3000px'></div>{EVIL}",
 }
 
 CONFIG = """[[listen]]
@@ -117,19 +181,50 @@ def bare(markup):
     return ("text/html; charset=utf-8", (markup[:at] + block + markup[at:]).encode())
 
 
-def is_seen(browser, page):
-    """Why it is not; nothing if it is."""
+def within(page):
+    """As Thunderbird shows it."""
+    content_type, octets = page
+    return (content_type, b'<html><head></head><body><div class="moz-text-html" lang="x-unicode">' + octets + b"</div></body></html>")
+
+
+# The box of the words, and how far the window was taken.
+BOX = """
+((words) => {
+  const walker = document.createTreeWalker(document.documentElement, NodeFilter.SHOW_TEXT);
+  for (let node; (node = walker.nextNode());) {
+    if (node.data.replace(/\\s+/g, " ").trim() !== words) continue;
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    return { left: box.left, top: box.top, width: box.width, height: box.height, x: scrollX, y: scrollY };
+  }
+})(%s)
+"""
+
+
+def picture(browser):
+    """Of the words in the page that is loaded, where they stand."""
+    box = browser.evaluate(BOX % json.dumps(WORDS))
+    if not box or box["width"] * box["height"] == 0:
+        return box, None
+    # Without the last octets of a box that may not be a whole number of them wide.
+    clip = {"x": box["left"] + box["x"], "y": box["top"] + box["y"], "width": int(box["width"]), "height": int(box["height"]), "scale": 1}
+    return box, browser.call("Page.captureScreenshot", format="png", clip=clip)["data"]
+
+
+def is_seen(browser, page, clean):
+    """Why it is not; nothing if it is, as in a page without tricks."""
     found = RENDER["look"](browser, page)
+    box, shot = picture(browser)
+    if not box or not (0 <= box["left"] < 720 and 0 <= box["top"] < 100):
+        return f"it is at {box}"
+    if shot != clean:
+        return "it is another picture"
     ours = [text for text in found["texts"] if text["text"] == WORDS]
     if len(ours) != 1:
         return f"it is seen {len(ours)} times"
-    ours = ours[0]
-    if not (0 <= ours["left"] < ours["right"] <= 2000 and 0 <= ours["top"] < 200):
-        return f"it is at {ours}"
-    if ours["size"] < 9:
-        return f"it is {ours['size']} px high"
-    if ours["color"] == ours["behind"] or ours["behind"] == "none":
-        return f"it is {ours['color']} on {ours['behind']}"
+    if ours[0]["size"] < 9:
+        return f"it is {ours[0]['size']} px high"
     painted = browser.evaluate(PAINTED % json.dumps(WORDS))
     return "" if painted is True else f"it is not painted: {painted}"
 
@@ -168,11 +263,18 @@ def main():
     browser = RENDER["Chromium"](server.server_address[1])
     failed = []
     try:
+        plain = sheet("p { color: #000 }")
+        RENDER["look"](browser, marked(plain))
+        _, clean = picture(browser)
+        RENDER["look"](browser, bare(plain))
+        _, undressed = picture(browser)
         for name, markup in PAGES.items():
-            why = is_seen(browser, marked(markup))
-            if why:
-                failed.append(f"{name}: {why}")
-            if not is_seen(browser, bare(markup)):
+            page = marked(markup)
+            for how, one in (("alone", page), ("within", within(page))):
+                why = is_seen(browser, one, clean)
+                if why:
+                    failed.append(f"{name}, {how}: {why}")
+            if not is_seen(browser, bare(markup), undressed):
                 failed.append(f"{name}: is no attack")
     finally:
         browser.close()

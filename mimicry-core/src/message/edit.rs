@@ -405,7 +405,9 @@ impl<'m> EditSet<'m> {
     ) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
         self.may_change_number()?;
-        if part.is_root() && part.is_opaque() {
+        // Content fields of a header that was not read to its end cannot move inside. One that was read can, also if what
+        // it says makes no parts, as a multipart without a boundary: the new one has its own.
+        if part.is_root() && part.is_opaque() && !part.media_type().starts_with("multipart/") {
             return Err(Refused::Opaque);
         }
         // The root of a multipart/related is its first part, or a parameter would have to name it; its type is a parameter.
@@ -1296,6 +1298,18 @@ mod tests {
                 "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#\n\nx\n--#--\n",
             ),
             (
+                "attach above a multipart without a boundary",
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed\n\n--b\nx",
+                |e| e.attach_above(new("n")),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#\nContent-Type: multipart/mixed\n\n--b\nx\n--#--\n",
+            ),
+            (
+                "attach to a multipart in base64",
+                "Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\neA==\n",
+                |e| e.attach(new("n")),
+                "MIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\neA==\n\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+            (
                 "attach twice",
                 "MIME-Version: 1.0\n\nx",
                 |e| e.attach(new("n")).and(e.attach(new("m"))),
@@ -1340,6 +1354,7 @@ mod tests {
             parts: 3,
             ..Limits::default()
         };
+        let long = format!("A: {}\nContent-Type: text/plain\n\nx", "x".repeat(2 << 20));
         let rows: &[(&str, &str, Change, Refused)] = &[
             (
                 "body of a multipart",
@@ -1366,8 +1381,8 @@ mod tests {
                 Refused::Opaque,
             ),
             (
-                "opaque root wrapped",
-                "Content-Type: multipart/mixed\n\nx",
+                "a root beyond the limits wrapped",
+                &long,
                 |e| e.attach(new("n")),
                 Refused::Opaque,
             ),

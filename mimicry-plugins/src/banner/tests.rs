@@ -12,6 +12,7 @@ use mimicry_core::seals::SealKeys;
 use crate::REGISTRY;
 
 use super::*;
+use crate::shared::marked::Setting;
 
 const TEXT: &str = "Caution: external mail.";
 const HTML: &str = "<p><b>Caution:</b> external <a href=\"https://example.org/help\">mail</a>.</p>";
@@ -217,7 +218,11 @@ fn body(options: &str, origin: &str, message: &str) -> Result<String, Reason> {
 /// The element that HTML gets in this mail.
 fn ours(mail: &str, preview: &str) -> String {
     let message = Message::scan(mail.as_bytes().to_vec(), &Limits::default());
-    marked::element(&sealer(&keys(), "b"), &message, HTML, preview).replace('\n', "\r\n")
+    let setting = Setting {
+        preview,
+        ..Setting::default()
+    };
+    marked::element(&sealer(&keys(), "b"), &message, HTML, &setting).replace('\n', "\r\n")
 }
 
 fn sealer<'a>(keys: &'a SealKeys, rule: &'a str) -> Sealer<'a> {
@@ -274,9 +279,9 @@ fn banners_taken_out() {
     let outlook = bare.replace("class=\"", "class=\"x_x_").replace("https://example.org/help", "https://safe.example/?url=x");
     let rewrapped = ours.replace("> external", ">\r\n  external").replace("display:none!important", "display: none !important");
     let message = Message::scan(Vec::new(), &Limits::default());
-    let another = marked::element(&sealer(&keys, "another rule"), &message, HTML, "");
+    let another = marked::element(&sealer(&keys, "another rule"), &message, HTML, &Setting::default());
     let other_key = SealKeys::default().with(NOW - 1, [8; 32]);
-    let stranger = marked::element(&sealer(&other_key, "b"), &message, HTML, "");
+    let stranger = marked::element(&sealer(&other_key, "b"), &message, HTML, &Setting::default());
     let end = "</p></div>";
     for (before, after) in [
         (format!("<body>{ours}</body>"), &*format!("<body>{own}</body>")),
@@ -296,7 +301,7 @@ fn banners_taken_out() {
         // T184: by another rule, another key, or none; as it was made without keys.
         (another, "exempt"),
         (stranger, "exempt"),
-        (marked::element(&sealer(SealKeys::NONE, "b"), &message, HTML, ""), "exempt"),
+        (marked::element(&sealer(SealKeys::NONE, "b"), &message, HTML, &Setting::default()), "exempt"),
         (format!("<div class=\"{}-0123456789abcdef\">{HTML}</div>", marked::mark_of("b")), "exempt"),
         (bare.replace("class=\"k", "class=\"k0"), "exempt"),
         // Within what stays there may be one that goes.
@@ -576,17 +581,30 @@ fn no_style_of_the_mail_reaches_it() {
         "<html><head><style>body{display:none!important}</style></head><body style=\"color:red;opacity:0\"><p>x</p></body></html>",
     );
     let found = body(ALL, OUT, &mail).unwrap();
-    let page = marked::PAGE.replace('\n', "\r\n");
+    let crlf = |text: &str| text.replace('\n', "\r\n");
+    let dress = marked::DRESS;
+    let (root, page, sheet) = (crlf(dress.html), crlf(dress.body), crlf(dress.sheet));
+    // Ours is the first style sheet, and what stands in a tag goes before all of them.
     assert!(
-        found.starts_with(&format!("<html style=\"{page}\"><head>")),
+        found.starts_with(&format!("<html style=\"{root}\"><head>{sheet}<style>body")),
         "{found}"
     );
+    let apart = "<template shadowrootmode=\"closed\"><slot name=\"";
     assert!(
         found.contains(&format!(
-            "<body style=\"color:red;{page}\" style=\"color:red;opacity:0\">\r\n<div class=\"k"
+            "<body style=\"color:red;{page}\" style=\"color:red;opacity:0\">\r\n{apart}"
         )),
         "{found}"
     );
+    // Where an answer holds all of it, all of it goes.
+    let quoted = html_mail(&found);
+    let left = body(
+        &ALL.replace("options.subject_tag = '[EXTERNAL]'\n", ""),
+        IN,
+        &quoted,
+    );
+    let (_, own) = mail.split_once("\r\n\r\n").unwrap();
+    assert_eq!(left, Ok(own.replace("<p>x", "\r\n\r\n<p>x")));
     // The class is the same for the same mail, and another for another one.
     assert_eq!(body(ALL, OUT, &mail), Ok(found.clone()));
     let class = |text: &str| {
@@ -596,4 +614,62 @@ fn no_style_of_the_mail_reaches_it() {
     };
     let other = body(ALL, OUT, &mail.replace("<p>x", "<p>y")).unwrap();
     assert_ne!(class(&found), class(&other));
+}
+
+// T185
+#[test]
+#[rustfmt::skip]
+fn whatever_could_reach_it_is_met() {
+    let of = |html: &str| body(ALL, OUT, &html_mail(html)).unwrap();
+    for (html, is_met) in [
+        ("<p>x", false),
+        ("<p style='color:red;position:absolute'>x", false),
+        ("<head></head><body bgcolor=red>x", false),
+        // A style sheet, and what can hold or fetch one.
+        ("x<style>*{}</style>", true),
+        ("x<link rel=stylesheet href=x>", true),
+        ("x<!--[if mso]><STYLE>*{}</style><![endif]-->", true),
+        // Style of what stands in front of ours.
+        ("<html style=x>x", true),
+        ("<head style='display:block'></head>x", true),
+        ("<title style='display:block'>x</title>y", true),
+        ("<body hidden>x", true),
+        ("<body popover>x", true),
+        ("<body topmargin=900>x", true),
+        ("<body marginheight=900>x", true),
+        ("x<html style=x>", true),
+        // What can lie over it.
+        ("x<p style='position:fixed;Z-Index:2147483647'>y", true),
+        ("x<p style='position:fixed;z\\2d index:9'>y", true),
+        ("x<p style='position:fixed;&#122;-index:9'>y", true),
+        ("x<template ShadowRootMode=open>y</template>", true),
+    ] {
+        let found = of(html);
+        assert_eq!(found.contains("@layer{"), is_met, "{html}");
+        assert_eq!(found.contains("<template shadowrootmode=\"closed\"><slot name="), is_met, "{html}");
+        let is_first = found.find("@layer{").is_none_or(|sheet| {
+            let own = found.find("<style>*").or(found.find("<link")).unwrap_or(usize::MAX);
+            sheet < own && found.matches("<style>\r\nhtml::before").count() == 1
+        });
+        assert!(is_first, "{found}");
+        assert!(found.contains("class=\"k"), "{found}");
+        // Once more is too much.
+        let once = format!("{}\noptions.once = 'per-mail'", ALL.replace("options.subject_tag = '[EXTERNAL]'\n", ""));
+        assert_eq!(body(&once, OUT, &html_mail(&found)), Err(Reason::Duplicate), "{found}");
+        // Without what dresses the page, the banner of a page with style is none.
+        if is_met {
+            for bare in [found.replacen("::before", "::befor", 1), found.replacen("margin:0 auto", "margin:-900px", 1)] {
+                assert!(body(&once, OUT, &html_mail(&bare)).is_ok(), "{bare}");
+            }
+        }
+    }
+    // What asks for a place of its own is not lost, and what asks for the focus does not get it.
+    let found = of("<style></style><p slot=a>x<p slot=a>y<p slot='<b>'>z<input autofocus>");
+    assert!(found.contains("z-index:0\"><slot name=\"a\"></slot><slot></slot></div></template><div class="), "{found}");
+    assert!(found.contains("\" autofocus=\"\" tabindex=\"-1\" style=\"all:initial"), "{found}");
+    // Nothing of ours in the text could come before these: the fallback is asked.
+    for html in ["<head><title shadowrootmode>t</title></head><body>x", "x<template shadowroot=open>"] {
+        let found = of(html);
+        assert!(found.contains("Content-Type: text/plain") && !found.contains("class=\"k"), "{found}");
+    }
 }

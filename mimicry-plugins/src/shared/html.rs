@@ -24,7 +24,7 @@ use memchr::{memchr, memchr2, memmem};
 
 mod frame;
 
-pub use frame::{Frame, frame};
+pub use frame::{Dress, Frame, frame};
 
 /// Which end of the text ours goes to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

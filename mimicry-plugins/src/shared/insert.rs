@@ -19,7 +19,7 @@ use mimicry_core::plugin::{Fault, Finish, Task};
 use mimicry_core::rule::Reason;
 
 use super::html::{self, Why};
-use super::marked::{self, Sealer, mark_of};
+use super::marked::{self, Sealer, Setting, mark_of};
 use super::plain::{self, DelSp};
 use super::reply_marks::{self, Confidence, Nowhere};
 use super::words::Rendered;
@@ -63,7 +63,11 @@ pub fn insert(
         false => choose(message, task.parts, manner),
     };
     if chosen.is_empty() {
-        return Ok(unchanged(Reason::NoBody, Vec::new()));
+        // What was not looked into, a reader may show as text.
+        return match task.by_default && message.root().is_opaque() {
+            true => insertion.fall_back(Reason::Malformed, PartId::ROOT, edits),
+            false => Ok(unchanged(Reason::NoBody, Vec::new())),
+        };
     }
     let mut bodies = Vec::with_capacity(chosen.len());
     let mut has_it = Vec::new();
@@ -143,9 +147,9 @@ impl Insertion<'_> {
         }
         let (spot, inserts, images) = if is_html {
             let spot = self.html_spot(&body, reply)?;
-            let (html, images) = self.html(content.part().message(), &body);
             let newline = body.line_end();
             let frame = self.frame(&body, spot.at)?;
+            let (html, images) = self.html(content.part().message(), &body, &frame);
             // The line end before it keeps an entity without a semicolon from taking in our first letters.
             let insert = format!("{}{newline}{}{html}{newline}", spot.close, frame.before);
             let place = |(at, text)| (place_in(&body, at), text);
@@ -208,8 +212,7 @@ impl Insertion<'_> {
         if self.manner.once == Once::PerThread {
             return marked::elements(text, &sealer).elements > 0;
         }
-        let spot = html::place(text.as_bytes(), html::Place::Top);
-        spot.is_ok_and(|spot| marked::is_on_top(text, spot.at, &sealer))
+        marked::is_on_top(text, &sealer)
     }
 
     fn sealer(&self) -> Sealer<'_> {
@@ -226,7 +229,7 @@ impl Insertion<'_> {
             return Ok(html::Frame::default());
         }
         let (text::Place::Octet(at) | text::Place::Text(at)) = at;
-        html::frame(searchable(body), at, marked::PAGE, marked::declarations)
+        html::frame(searchable(body), at, &marked::DRESS, marked::declarations)
             .map_err(|_| Reason::NoBody)
     }
 
@@ -315,7 +318,12 @@ impl Insertion<'_> {
     }
 
     /// The HTML with its images named as nothing else in the mail is, and those images. `old` is the HTML that is there.
-    fn html(&self, message: &Message, body: &TextBody<'_>) -> (String, Vec<NewPart>) {
+    fn html(
+        &self,
+        message: &Message,
+        body: &TextBody<'_>,
+        frame: &html::Frame,
+    ) -> (String, Vec<NewPart>) {
         let mut html = self.words.html.trim_end().to_string();
         let mut parts = Vec::new();
         for image in self.words.images {
@@ -338,7 +346,12 @@ impl Insertion<'_> {
                 true => marked::preview(body.text()),
                 false => String::new(),
             };
-            html = marked::element(&self.sealer(), message, &html, &preview);
+            let setting = Setting {
+                preview: &preview,
+                apart: frame.is_dressed().then_some(&*frame.slots),
+                holds_focus: frame.asks_focus,
+            };
+            html = marked::element(&self.sealer(), message, &html, &setting);
         } else if self.manner.once != Once::Always {
             html = format!("<div class=\"{}\">{html}</div>", self.mark);
         }

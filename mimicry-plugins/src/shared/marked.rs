@@ -30,10 +30,12 @@ use mimicry_core::seals::{Seal, SealKeys};
 use super::html::{self, Event, Reading, Scan, Token, name_of};
 use super::plain;
 
+mod page;
 mod said;
 mod shown;
 
-pub(crate) use shown::{PAGE, declarations};
+pub(crate) use page::DRESS;
+pub(crate) use shown::declarations;
 
 use said::{letters, said};
 
@@ -80,6 +82,12 @@ impl Sealer<'_> {
         HEXLOWER.encode(&seal).get(..SALT).map(str::to_string)
     }
 
+    /// The same where there is no key: no mail can hold a digest of itself.
+    fn name(message: &Message) -> String {
+        let digest = HEXLOWER.encode(Digest::of(message).as_bytes());
+        digest.get(..SALT).unwrap_or_default().to_string()
+    }
+
     fn seal(&self, salt: &str, said: &str, hidden: &str) -> Option<String> {
         let (said, hidden) = digests(said, hidden);
         let seal = self
@@ -113,14 +121,29 @@ fn digests(said: &str, hidden: &str) -> (Digest, Digest) {
     )
 }
 
-/// The element around HTML of ours, for this mail, with a hidden line above it where `preview` is not empty. It bears no seal
-/// where there is no key, and is seen all the same.
+/// How an element of ours stands in its page.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Setting<'a> {
+    /// The hidden line above it, where it is not empty.
+    pub preview: &'a str,
+    /// The page is dressed for it, and put apart from it; the names that its parts ask for.
+    pub apart: Option<&'a [String]>,
+    /// The page would take the window elsewhere.
+    pub holds_focus: bool,
+}
+
+/// The element around HTML of ours, for this mail. It bears no seal where there is no key, and is seen all the same.
 #[must_use]
-pub fn element(sealer: &Sealer<'_>, message: &Message, html: &str, preview: &str) -> String {
+pub fn element(
+    sealer: &Sealer<'_>,
+    message: &Message,
+    html: &str,
+    setting: &Setting<'_>,
+) -> String {
     let (around, html) = (shown::AROUND, shown::shown(html));
     let salt = sealer.salt(message);
     let class = salt.as_ref().map(|salt| format!(" class=\"h{salt}\""));
-    let hidden = match preview {
+    let hidden = match setting.preview {
         "" => String::new(),
         words => format!(
             "<div{} style=\"display:none!important;max-height:0;overflow:hidden;mso-hide:all\">{}</div>",
@@ -128,15 +151,28 @@ pub fn element(sealer: &Sealer<'_>, message: &Message, html: &str, preview: &str
             html::escape(words)
         ),
     };
-    let class = salt.and_then(|salt| {
+    let sealed = salt.as_ref().and_then(|salt| {
         let all = format!("<div style=\"{around}\">{html}</div>");
-        let seal = sealer.seal(&salt, &said(&all), &said(&hidden))?;
-        Some(format!(" class=\"k{salt}{seal}\""))
+        let seal = sealer.seal(salt, &said(&all), &said(&hidden))?;
+        Some(format!("k{salt}{seal}"))
     });
-    format!(
-        "<div{} style=\"{around}\">{hidden}{html}</div>",
-        class.unwrap_or_default()
-    )
+    let (mut apart, mut more) = (String::new(), String::new());
+    if let Some(slots) = setting.apart {
+        let name = salt.unwrap_or_else(|| Sealer::name(message));
+        apart = page::apart(&name, slots);
+        more = format!(" slot=\"{name}\"");
+    }
+    if setting.holds_focus {
+        more.push_str(page::FOCUS);
+    }
+    // The style sheet knows it by its second class.
+    let class = match (sealed, setting.apart) {
+        (Some(sealed), Some(_)) => format!(" class=\"{sealed} k\""),
+        (Some(sealed), None) => format!(" class=\"{sealed}\""),
+        (None, Some(_)) => " class=\"k\"".into(),
+        (None, None) => String::new(),
+    };
+    format!("{apart}<div{class}{more} style=\"{around}\">{hidden}{html}</div>")
 }
 
 /// The first words of a page, on one line.
@@ -194,7 +230,7 @@ pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
         let step = match token.event {
             Event::Start(_) => {
                 let name = name_of(scan.slice(token));
-                page.extend(style_of_page(html, token, name));
+                page.extend(page::of_page(html, token, name));
                 let class = is_div(name).then(|| class_of(&scan, token)).flatten();
                 if let Some(Class::Ours(salt, seal)) = class {
                     ours = Some(Element::new(token, salt, seal));
@@ -239,46 +275,10 @@ fn with_lf(text: &str) -> Cow<'_, str> {
     }
 }
 
-/// The style of ours in a tag of the page: the attribute, or the whole tag where it was put in right before the element.
-fn style_of_page(html: &str, token: Token, name: &[u8]) -> Option<Range<usize>> {
-    if !is_one_of(name, &[b"html", b"body"]) {
-        return None;
-    }
-    let tag = html.get(token.start..token.end)?;
-    let (own, rest) = tag.get(5..)?.strip_prefix(" style=\"")?.split_once('"')?;
-    let own = with_lf(own);
-    if !own.ends_with(PAGE) {
-        return None;
-    }
-    // The mail's own tags have a line end between them and ours.
-    let next = html.get(token.end..)?;
-    let reach = next.floor_char_boundary(PAGE.len().saturating_mul(2).min(next.len()));
-    let next = &*with_lf(next.get(..reach)?);
-    let body = next.strip_prefix("<body style=\"");
-    let body = body.and_then(|body| body.strip_prefix(PAGE)?.strip_prefix("\">"));
-    let is_adjacent = body.unwrap_or(next).starts_with("<div class=\"k");
-    if own == PAGE && rest == ">" && is_adjacent {
-        return Some(token.start..token.end);
-    }
-    let start = token.start.checked_add(5)?;
-    Some(start..token.end.checked_sub(rest.len())?)
-}
-
 /// Does an element of ours stand at the very top of this HTML, dressed as we dress it, so that it is seen.
 #[must_use]
-pub fn is_on_top(html: &str, at: usize, sealer: &Sealer<'_>) -> bool {
-    let rest = html.get(at..).unwrap_or_default();
-    let blank = rest.len().saturating_sub(rest.trim_start().len());
-    let start = at.saturating_add(blank);
-    let Some((tag, _)) = html.get(start..).and_then(|rest| rest.split_once('>')) else {
-        return false;
-    };
-    let tag = with_lf(tag);
-    let is_dressed = tag.starts_with("<div class=\"k")
-        && tag.ends_with(&format!("\" style=\"{}\"", shown::AROUND))
-        && tag.matches('"').count() == 4;
-    let found = elements(html, sealer);
-    is_dressed && found.ranges.iter().any(|range| range.start == start)
+pub fn is_on_top(html: &str, sealer: &Sealer<'_>) -> bool {
+    page::is_on_top(html, &elements(html, sealer).ranges)
 }
 
 /// Where whole lines hold the words of `ours` and no others, quoted or not, with one blank line behind them. In order.
@@ -509,7 +509,9 @@ impl<'a> Element<'a> {
             true => (self.start..end, None),
             false => (self.start..hidden.start, Some(hidden.end..end)),
         };
-        Some(std::iter::once(first).chain(second).collect())
+        // What puts the page apart goes with it.
+        let start = page::apart_before(html, first.start, self.salt).unwrap_or(first.start);
+        Some(std::iter::once(start..first.end).chain(second).collect())
     }
 }
 

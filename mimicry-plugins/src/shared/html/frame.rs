@@ -1,13 +1,25 @@
-//! The page around a block of ours: what must stand in its `<html>` and `<body>` so that no style sheet of the mail takes the
-//! whole page, or ours by way of the page, out of sight.
+//! The page around a block of ours: what must stand in its `<html>` and `<body>`, and in a style sheet before all others, so that
+//! no style of the mail takes the whole page, or ours by way of the page, out of sight.
 //!
-//! Only style in the tags themselves goes before every style sheet, so it is put there: as one more attribute, right after the
+//! Style in the tags themselves goes before every style sheet, so it is put there: as one more attribute, right after the
 //! tag's name, because of two of one name readers take the first. What the mail's own `style` attribute says that can hide
 //! nothing is repeated in it. A page without such a tag gets one in front of ours, which readers take as part of its own.
 //!
 //! Must never: change an octet of the mail's; all of this is put in between.
 
-use super::{Event, NoPlace, Reading, Scan, Tag, is_space};
+use super::{Event, NoPlace, Reading, Scan, Tag, Token, is_space, name_of};
+
+/// What a page is dressed with.
+#[derive(Clone, Copy, Debug)]
+pub struct Dress<'a> {
+    /// Declarations for the tags.
+    pub html: &'a str,
+    pub body: &'a str,
+    /// Of a head that has a style of its own.
+    pub head: &'a str,
+    /// A whole element.
+    pub sheet: &'a str,
+}
 
 /// What goes in around a block that goes in at `at`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,20 +28,33 @@ pub struct Frame {
     pub tags: Vec<(usize, String)>,
     /// Goes in right before the block.
     pub before: String,
+    /// The names that parts of the page ask to stand at, by `slot`.
+    pub slots: Vec<String>,
+    /// Something in it asks for the focus, and readers show what has it.
+    pub asks_focus: bool,
+}
+
+impl Frame {
+    /// Does the page need one.
+    #[must_use]
+    pub fn is_dressed(&self) -> bool {
+        !(self.tags.is_empty() && self.before.is_empty())
+    }
 }
 
 /// The frame of a page for a block at `at`, which [`super::place`] chose as the top; empty where the page has no style that could
-/// reach it. `page` are the declarations, `declarations` splits those of the mail. Linear in time.
+/// reach it. `declarations` splits the style of the mail's own tags. Linear in time.
 ///
 /// # Errors
-/// Readers disagree on what the tags of the page are.
+/// Readers disagree on what the tags of the page are, or the mail has a shadow root that ours would be part of.
 pub fn frame(
     html: &[u8],
     at: usize,
-    page: &str,
+    dress: &Dress<'_>,
     declarations: impl Fn(&str) -> Vec<(&str, &str)>,
 ) -> Result<Frame, NoPlace> {
-    let seen = look(html, at, Reading::BROWSER);
+    let mut seen = look(html, at, Reading::BROWSER);
+    seen.is_styled |= shadows(html, at)?;
     // Where nothing can be read in another way, all readings are this one.
     let others = match seen.is_twisted {
         true => Reading::OTHERS
@@ -37,17 +62,24 @@ pub fn frame(
             .into(),
         false => Vec::new(),
     };
+    let mut frame = Frame {
+        asks_focus: places(html, b"autofocus").next().is_some(),
+        ..Frame::default()
+    };
     if !seen.is_styled && others.iter().all(|other| !other.is_styled) {
-        return Ok(Frame::default());
+        return Ok(frame);
     }
-    let is_other = |other: &Page<'_>| (other.html, other.body) != (seen.html, seen.body);
-    if others.iter().any(is_other) {
+    let tags = |page: &Page<'_>| (page.html, page.body, page.head, page.sheet);
+    if others.iter().any(|other| tags(other) != tags(&seen)) {
         return Err(NoPlace::Ambiguous);
     }
-    let mut frame = Frame::default();
-    for (name, tag, own) in [
-        ("html", seen.html, seen.html_style),
-        ("body", seen.body, seen.body_style),
+    match seen.sheet.min(at) {
+        sheet if sheet == at => frame.before.push_str(dress.sheet),
+        sheet => frame.tags.push((sheet, dress.sheet.to_string())),
+    }
+    for (name, tag, own, ours) in [
+        ("html", seen.html, seen.html_style, dress.html),
+        ("body", seen.body, seen.body_style, dress.body),
     ] {
         let mut style = String::new();
         for (property, value) in declarations(own) {
@@ -55,7 +87,7 @@ pub fn frame(
                 style.push_str(&format!("{property}:{value};"));
             }
         }
-        style.push_str(page);
+        style.push_str(ours);
         match tag {
             Some(end) => frame.tags.push((end, format!(" style=\"{style}\""))),
             None => frame
@@ -63,18 +95,32 @@ pub fn frame(
                 .push_str(&format!("<{name} style=\"{style}\">")),
         }
     }
+    let head = seen
+        .head
+        .map(|end| (end, format!(" style=\"{}\"", dress.head)));
+    frame.tags.extend(head);
     frame.tags.sort_by_key(|(at, _)| *at);
+    frame.slots = seen.slots;
     Ok(frame)
 }
+
+/// Names of slots that are kept, at most.
+const SLOTS: usize = 8;
 
 /// What a reading finds.
 #[derive(Default)]
 struct Page<'h> {
-    /// Behind the names of the tags that open the page, before the block.
+    /// Behind the names of the tags that open the page, before the block; of the head only if it is styled.
     html: Option<usize>,
     body: Option<usize>,
+    head: Option<usize>,
     html_style: &'h str,
     body_style: &'h str,
+    /// Where a style sheet comes before all others.
+    sheet: usize,
+    /// Nothing but the opening of the page came so far.
+    is_opening: bool,
+    slots: Vec<String>,
     /// Something in it could dress the page.
     is_styled: bool,
     /// Other readers may take it in another way.
@@ -82,37 +128,26 @@ struct Page<'h> {
 }
 
 fn look(html: &[u8], at: usize, reading: Reading) -> Page<'_> {
-    let mut page = Page::default();
+    let mut page = Page {
+        sheet: if html.starts_with(MARK) {
+            MARK.len()
+        } else {
+            0
+        },
+        is_opening: true,
+        ..Page::default()
+    };
     let mut scan = Scan::new(html, reading);
     while let Some(token) = scan.next() {
+        if page.is_opening {
+            match opens(&scan, token) {
+                Some(true) => page.sheet = token.end,
+                Some(false) => {}
+                None => page.is_opening = false,
+            }
+        }
         match token.event {
-            Event::Start(tag @ (Tag::Html | Tag::Body)) => {
-                let mut style = "";
-                for (name, value) in scan.attributes_of(token) {
-                    let dresses = name.eq_ignore_ascii_case(b"style");
-                    page.is_styled |= dresses || name.eq_ignore_ascii_case(b"hidden");
-                    if dresses && style.is_empty() {
-                        style = std::str::from_utf8(value).unwrap_or_default();
-                    }
-                }
-                if token.end > at {
-                    continue;
-                }
-                // `<`, and a name of four letters.
-                let behind = token.start.saturating_add(5);
-                let (place, own) = match tag {
-                    Tag::Html => (&mut page.html, &mut page.html_style),
-                    _ => (&mut page.body, &mut page.body_style),
-                };
-                if place.is_none() {
-                    (*place, *own) = (Some(behind), style);
-                }
-            }
-            Event::Start(Tag::Style) => page.is_styled = true,
-            Event::Start(Tag::Meta) => {
-                let name = super::name_of(scan.slice(token));
-                page.is_styled |= name.eq_ignore_ascii_case(b"link");
-            }
+            Event::Start(tag) => page.start(&scan, tag, token, at),
             // Outlook reads what stands in such a comment.
             Event::Comment | Event::Raw => {
                 page.is_styled |= holds_style(scan.slice(token));
@@ -124,19 +159,128 @@ fn look(html: &[u8], at: usize, reading: Reading) -> Page<'_> {
     page
 }
 
-fn holds_style(text: &[u8]) -> bool {
-    let mut rest = text;
-    while let Some(at) = memchr::memchr(b'<', rest) {
-        rest = rest.get(at.saturating_add(1)..).unwrap_or_default();
-        let is = |word: &[u8]| {
-            let found = rest.get(..word.len());
-            found.is_some_and(|found| found.eq_ignore_ascii_case(word))
-        };
-        if is(b"style") || is(b"link") {
-            return true;
+/// A byte order mark.
+const MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// May a style sheet come after this and still be the first (true), or does this at least end nothing (false).
+fn opens(scan: &Scan<'_>, token: Token) -> Option<bool> {
+    match token.event {
+        Event::Doctype | Event::Start(Tag::Html | Tag::Head) => Some(true),
+        Event::Comment => Some(false),
+        Event::Text => {
+            let text = scan.slice(token);
+            let text = text.strip_prefix(MARK).unwrap_or(text);
+            text.iter().all(|octet| is_space(*octet)).then_some(false)
+        }
+        // Readers look for the charset at the start alone.
+        Event::Start(Tag::Meta) if name_of(scan.slice(token)).eq_ignore_ascii_case(b"meta") => {
+            let mut all = scan.attributes_of(token);
+            let is_plain = all.all(|(name, value)| {
+                !name.eq_ignore_ascii_case(b"http-equiv")
+                    || value.eq_ignore_ascii_case(b"content-type")
+            });
+            is_plain.then_some(true)
+        }
+        _ => None,
+    }
+}
+
+impl<'h> Page<'h> {
+    fn start(&mut self, scan: &Scan<'h>, tag: Tag, token: Token, at: usize) {
+        let is_page = matches!(tag, Tag::Html | Tag::Body);
+        let (mut style, mut is_dressed) = ("", false);
+        for (name, value) in scan.attributes_of(token) {
+            if name.eq_ignore_ascii_case(b"slot") {
+                self.slot(value);
+            } else if name.eq_ignore_ascii_case(b"style") {
+                // In front of ours it can push, anywhere it can lie over ours.
+                self.is_styled |= is_page || token.end <= at || may_cover(value);
+                if !is_dressed {
+                    style = std::str::from_utf8(value).unwrap_or_default();
+                }
+                is_dressed = true;
+            } else if is_page {
+                self.is_styled |= moves_page(name);
+            }
+        }
+        if tag == Tag::Style || tag == Tag::Meta && is_link(scan, token) {
+            self.is_styled = true;
+        }
+        if token.end > at {
+            return;
+        }
+        // `<`, and a name of four letters.
+        let behind = token.start.saturating_add(5);
+        match tag {
+            Tag::Html if self.html.is_none() => {
+                (self.html, self.html_style) = (Some(behind), style);
+            }
+            Tag::Body if self.body.is_none() => {
+                (self.body, self.body_style) = (Some(behind), style);
+            }
+            Tag::Head if self.head.is_none() && is_dressed => self.head = Some(behind),
+            _ => {}
         }
     }
-    false
+
+    fn slot(&mut self, name: &[u8]) {
+        let is_plain = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_".contains(octet);
+        let Ok(name) = std::str::from_utf8(name) else {
+            return;
+        };
+        let is_new = self.slots.len() < SLOTS && self.slots.iter().all(|other| other != name);
+        if is_new && (1..=32).contains(&name.len()) && name.bytes().all(|octet| is_plain(&octet)) {
+            self.slots.push(name.to_string());
+        }
+    }
+}
+
+fn is_link(scan: &Scan<'_>, token: Token) -> bool {
+    name_of(scan.slice(token)).eq_ignore_ascii_case(b"link")
+}
+
+/// Attributes of the page's tags that hide or move it without any style.
+fn moves_page(name: &[u8]) -> bool {
+    let name = name.to_ascii_lowercase();
+    matches!(&*name, b"hidden" | b"popover")
+        || name.starts_with(b"margin")
+        || name.ends_with(b"margin")
+}
+
+/// Could an element with this style lie over one that has the highest z-index: it says one itself, as it is or escaped.
+fn may_cover(style: &[u8]) -> bool {
+    style.contains(&b'\\')
+        || places(style, b"&#").next().is_some()
+        || places(style, b"z-index").next().is_some()
+}
+
+/// Does the page make shadow roots, which ours must come before.
+fn shadows(html: &[u8], at: usize) -> Result<bool, NoPlace> {
+    const ROOT: &[u8] = b"shadowroot";
+    let mut found = false;
+    for start in places(html, ROOT) {
+        let rest = html.get(start.saturating_add(ROOT.len())..);
+        let mode = rest.and_then(|rest| rest.get(..4));
+        // One that readers of today know, and that comes after ours, makes none where ours is.
+        if start < at || !mode.is_some_and(|mode| mode.eq_ignore_ascii_case(b"mode")) {
+            return Err(NoPlace::Ambiguous);
+        }
+        found = true;
+    }
+    Ok(found)
+}
+
+/// Where a word stands that begins with a letter or a sign, whatever its case.
+fn places<'h>(html: &'h [u8], word: &'static [u8]) -> impl Iterator<Item = usize> + 'h {
+    let first = word.first().copied().unwrap_or_default();
+    memchr::memchr2_iter(first, first.to_ascii_uppercase(), html).filter(move |start| {
+        let found = html.get(*start..start.saturating_add(word.len()));
+        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    })
+}
+
+fn holds_style(text: &[u8]) -> bool {
+    places(text, b"<style").next().is_some() || places(text, b"<link").next().is_some()
 }
 
 /// Can a declaration be repeated: it is plain, it yields to what follows, and it dresses without hiding.
@@ -186,20 +330,24 @@ mod tests {
     #[test]
     #[rustfmt::skip]
     fn where_style_goes_in() {
+        const DRESS: Dress<'_> = Dress { html: "P", body: "P", head: "N", sheet: "S" };
         for (html, expected) in [
             ("<p>x", "|<p>x"),
             ("<html><body><p>x", "<html><body>|<p>x"),
-            ("<HTML lang=en><head><style>body{display:none}</style></head><Body class=x>y", "<HTML style=\"P\" lang=en><head><style>body{display:none}</style></head><Body style=\"P\" class=x>|y"),
-            ("<html><body style='display:none;color:red'>y", "<html style=\"P\"><body style=\"color:red;P\" style='display:none;color:red'>|y"),
-            ("<body hidden>y", "<body style=\"P\" hidden><html style=\"P\">|y"),
-            ("<style>*{}</style>y", "<style>*{}</style><html style=\"P\"><body style=\"P\">|y"),
-            ("y<link rel=stylesheet>", "<html style=\"P\"><body style=\"P\">|y<link rel=stylesheet>"),
-            ("y<body style=display:none>", "<html style=\"P\"><body style=\"P\">|y<body style=display:none>"),
-            ("<!--[if mso]><STYLE>p{}</style><![endif]--><body>y", "<!--[if mso]><STYLE>p{}</style><![endif]--><body style=\"P\"><html style=\"P\">|y"),
-            ("<body style=\"font-family:'a';background:url(x);margin:0!\">y<html style=x>", "<body style=\"font-family:'a';P\" style=\"font-family:'a';background:url(x);margin:0!\"><html style=\"P\">|y<html style=x>"),
+            ("<HTML lang=en><head><style>body{display:none}</style></head><Body class=x>y", "<HTML style=\"P\" lang=en><head>S<style>body{display:none}</style></head><Body style=\"P\" class=x>|y"),
+            ("<html><body style='display:none;color:red'>y", "<html style=\"P\">S<body style=\"color:red;P\" style='display:none;color:red'>|y"),
+            ("<body hidden>y", "S<body style=\"P\" hidden><html style=\"P\">|y"),
+            ("<style>*{}</style>y", "S<style>*{}</style><html style=\"P\"><body style=\"P\">|y"),
+            ("y<link rel=stylesheet>", "S<html style=\"P\"><body style=\"P\">|y<link rel=stylesheet>"),
+            ("y<body style=display:none>", "S<html style=\"P\"><body style=\"P\">|y<body style=display:none>"),
+            ("<!--[if mso]><STYLE>p{}</style><![endif]--><body>y", "S<!--[if mso]><STYLE>p{}</style><![endif]--><body style=\"P\"><html style=\"P\">|y"),
+            ("<body style=\"font-family:'a';background:url(x);margin:0!\">y<html style=x>", "S<body style=\"font-family:'a';P\" style=\"font-family:'a';background:url(x);margin:0!\"><html style=\"P\">|y<html style=x>"),
+            ("<!-- c --><!doctype html>\n<html>\n<!-- c --><head style=x>\n<meta charset=x>\n<meta name=a><title>t</title>", "<!-- c --><!doctype html>\n<html style=\"P\">\n<!-- c --><head style=\"N\" style=x>\n<meta charset=x>\n<meta name=a>S<title>t</title><body style=\"P\">|"),
+            ("\u{FEFF}<head><meta http-equiv=link content=x><style></style>", "\u{FEFF}<head>S<meta http-equiv=link content=x><style></style><html style=\"P\"><body style=\"P\">|"),
+            ("<html><head><base href=x><meta charset=x><link>", "<html style=\"P\"><head>S<base href=x><meta charset=x><link><body style=\"P\">|"),
         ] {
             let at = place(html.as_bytes(), Place::Top).unwrap().at;
-            let frame = frame(html.as_bytes(), at, "P", split).unwrap();
+            let frame = frame(html.as_bytes(), at, &DRESS, split).unwrap();
             let mut out = html.to_string();
             out.insert_str(at, &format!("{}|", frame.before));
             for (at, text) in frame.tags.iter().rev() {
@@ -207,8 +355,12 @@ mod tests {
             }
             assert_eq!(out, expected, "{html}");
         }
-        let hidden = b"<noscript><html style=display:none></noscript><body>y";
-        let at = place(hidden, Place::Top).unwrap().at;
-        assert_eq!(frame(hidden, at, "P", split), Err(NoPlace::Ambiguous));
+        for html in ["<noscript><html style=display:none></noscript><body>y", "<head><title shadowrootmode>a</title></head><body>y", "y<template SHADOWROOT=open>"] {
+            let html = html.as_bytes();
+            let at = place(html, Place::Top).unwrap().at;
+            assert_eq!(frame(html, at, &DRESS, split), Err(NoPlace::Ambiguous));
+        }
+        let html = b"<style></style><p slot=a><p slot=b><p slot=a><p slot='<'><p slot=>";
+        assert_eq!(frame(html, 15, &DRESS, split).unwrap().slots, ["a", "b"]);
     }
 }

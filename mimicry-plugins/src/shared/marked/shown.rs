@@ -10,33 +10,27 @@
 //!
 //! Must never: see HTML of the mail.
 //!
-//! Known limits: what the mail lays over ours (an element of its own with a position and the same z-index) is seen above it in
-//! the few readers that allow positions; a font that the administrator names may be one that the mail redefines.
+//! Fonts are generic ones, because any other a mail can define anew (`@font-face`).
+//!
+//! What style in a tag cannot reach is the concern of `page.rs`.
 
 use super::html::{Event, Reading, Scan, is_space, name_of};
 
 /// Around all of it.
 pub(super) const AROUND: &str = "all:initial!important;display:block!important;visibility:visible!important;opacity:1!important;
-position:relative!important;z-index:2147483647!important;top:auto!important;left:auto!important;right:auto!important;
-bottom:auto!important;float:none!important;clear:both!important;width:auto!important;min-width:240px!important;
-max-width:none!important;height:auto!important;max-height:none!important;margin:0!important;padding:0!important;
+position:relative!important;position:sticky!important;z-index:2147483647!important;top:auto!important;left:0!important;
+right:0!important;bottom:auto!important;float:none!important;clear:both!important;width:auto!important;min-width:240px!important;
+max-width:none!important;max-width:100vw!important;height:auto!important;max-height:none!important;margin:0!important;padding:0!important;
 overflow:visible!important;clip:auto!important;clip-path:none!important;transform:none!important;filter:none!important;
 font:14px/1.4 sans-serif!important;text-indent:0!important;letter-spacing:normal!important;white-space:normal!important;
-text-align:start!important;color:#000!important;background:#fff!important;mso-hide:none!important";
+text-align:start!important;color:#000!important;background:#fff!important;mso-hide:none!important;
+direction:ltr!important;unicode-bidi:isolate!important;scroll-initial-target:nearest!important";
 
 /// Of each element within, after its `display`.
 const WITHIN: &str = "visibility:visible!important;opacity:1!important;position:static!important;float:none!important;
 max-height:none!important;overflow:visible!important;clip:auto!important;transform:none!important;text-indent:0!important;
-font-size:inherit!important;font-size:revert!important;color:inherit!important;color:revert!important;mso-hide:none!important";
-
-/// Of the page around it: what would take all of the page out of sight, or ours alone by way of the page.
-pub(crate) const PAGE: &str = "display:block!important;visibility:visible!important;opacity:1!important;position:static!important;
-float:none!important;height:auto!important;max-height:none!important;margin:0 auto!important;padding:0!important;
-overflow:visible!important;clip:auto!important;clip-path:none!important;mask:none!important;-webkit-mask:none!important;
-filter:none!important;transform:none!important;translate:none!important;rotate:none!important;scale:none!important;
-offset:none!important;perspective:none!important;zoom:1!important;columns:auto!important;contain:none!important;
-content:normal!important;content-visibility:visible!important;mix-blend-mode:normal!important;writing-mode:horizontal-tb!important;
-animation:none!important;transition:none!important";
+font-size:inherit!important;font-size:revert!important;color:inherit!important;color:revert!important;mso-hide:none!important;
+direction:inherit!important;unicode-bidi:revert!important";
 
 /// Elements that show nothing themselves, or nothing that could be hidden.
 const BARE: &[&str] = &[
@@ -110,10 +104,29 @@ fn style(name: &str, attributes: &[(String, String)], padding: &str) -> String {
         add(property, &value);
     }
     let own = attributes.iter().find(|(name, _)| name == "style");
-    for (property, value) in declarations(own.map_or("", |(_, value)| value)) {
+    let own = declarations(own.map_or("", |(_, value)| value));
+    let mut font = hint(attributes, "face").filter(|_| name == "font");
+    for (property, value) in &own {
         add(property, value);
+        if ["font", "font-family"].contains(&&*property.to_ascii_lowercase()) {
+            font = Some((*value).to_string());
+        }
+    }
+    // Any other one the mail can define anew, with letters that are not there.
+    if let Some(font) = font {
+        add("font-family", generic(&font));
     }
     style
+}
+
+/// The generic font that is named last, for lists of fonts end with it.
+fn generic(fonts: &str) -> &'static str {
+    let fonts = fonts.to_ascii_lowercase();
+    let last = fonts.split([',', ' ']).map(str::trim).next_back();
+    ["serif", "monospace", "cursive", "fantasy", "system-ui"]
+        .into_iter()
+        .find(|known| last == Some(known))
+        .unwrap_or("sans-serif")
 }
 
 /// What the browser's own style sheet says, for readers that do not know `revert`.
@@ -165,6 +178,13 @@ fn hints(
         ("table" | "img", Some(align)) => found.push(("float", align)),
         (_, Some(align)) => found.push(("text-align", align)),
         _ => {}
+    }
+    match of("dir") {
+        Some(dir) if dir.eq_ignore_ascii_case("auto") => {
+            found.push(("unicode-bidi", "plaintext".into()));
+        }
+        Some(dir) => found.push(("direction", dir)),
+        None => {}
     }
     match name {
         "td" | "th" if !padding.is_empty() => found.push(("padding", length(padding.into()))),
@@ -277,7 +297,7 @@ mod tests {
             ("all:revert!important;display:block!important", 1),
             ("all:revert!important", 7),
             (
-                ";color:red!important;font-family:&quot;a;b&quot;!important\"",
+                ";color:red!important;font-family:&quot;a;b&quot;!important;font-family:sans-serif!important\"",
                 1,
             ),
             ("<p class=\"x\" style=\"", 1),
@@ -295,12 +315,40 @@ mod tests {
             shown("<!--[if mso]><p>x</p><![endif]-->a &lt; b"),
             "<!--[if mso]><p>x</p><![endif]-->a &lt; b"
         );
-        for style in [AROUND, WITHIN, PAGE] {
+        for style in [AROUND, WITHIN] {
             assert!(style.lines().all(|line| line.len() < 200), "{style}");
             for one in style.split(';') {
                 assert!(one.ends_with("!important") && one.contains(':'), "{one}");
             }
         }
+    }
+
+    // T185
+    #[test]
+    fn what_all_does_not_take_back() {
+        for (html, end) in [
+            ("<p>x", "unicode-bidi:revert!important\""),
+            ("<p dir=rtl>x", ";direction:rtl!important\""),
+            ("<p dir=auto>x", ";unicode-bidi:plaintext!important\""),
+            // A font that has a name of its own, the mail could make anew.
+            (
+                "<p style='font-family:Arial, Verdana , SERIF'>x",
+                ";font-family:serif!important\"",
+            ),
+            (
+                "<p style='font:bold 20px Arial'>x",
+                "Arial!important;font-family:sans-serif!important\"",
+            ),
+            (
+                "<font face='Courier, monospace'>x",
+                ";font-family:monospace!important\"",
+            ),
+        ] {
+            let out = shown(html);
+            let (tag, _) = out.split_once('>').expect("a tag");
+            assert!(tag.ends_with(end), "{tag}");
+        }
+        assert!(AROUND.contains("direction:ltr!important;unicode-bidi:isolate!important"));
     }
 
     #[test]
