@@ -241,11 +241,24 @@ fn mail_that_tries_to_be_read_without_it() {
         ),
         (html, "<!--\r\n-----BEGIN PGP MESSAGE-----\r\n--><p>x</p>"),
         (html, "<style>*{display:none!important}</style><p>x</p>"),
+        ("Content-Type: multipart/mixed\r\n", "<p>x</p>"),
+        ("Content-Type: multipart/mixed\r\n", "--b\r\n\r\nx\r\n--b--"),
+        (html, "<template shadowroot=open>y</template><p>x</p>"),
         (html, "<div style=\"display:none\"><body>x"),
     ] {
         let mail = comes_in(&world, head, body);
         assert!(contains(mail.as_bytes(), WARNING.as_bytes()), "{mail}");
     }
+    // Ours is the first style sheet, and the body has the shadow root that we gave it.
+    let mail = comes_in(
+        &world,
+        html,
+        "<style>*{}</style><template shadowrootmode=open>x",
+    );
+    let place = |what: &str| mail.find(what).unwrap_or_else(|| panic!("{what}: {mail}"));
+    assert!(place("@layer{") < place("<style>*"), "{mail}");
+    assert!(place("<template shadowrootmode=\"closed\">") < place("<div class=\"k"));
+    assert!(place(WARNING) < place("<template shadowrootmode=open>"));
     // It is seen whatever the mail says, before anything of the mail's own.
     let mail = comes_in(&world, html, "<div style=\"display:none\"><body>x");
     let (_, body) = mail.split_once("\r\n\r\n").expect("a body");

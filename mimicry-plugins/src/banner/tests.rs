@@ -522,7 +522,7 @@ fn wherever_a_reader_sees_text() {
     ] {
         assert_eq!(banners(&of(kind, parts)), expected, "{kind} {parts:?}");
     }
-    for head in ["Content-Type: text/enriched", "Content-Type: message/rfc822", "Content-Type: image/png", "Content-Disposition: attachment"] {
+    for head in ["Content-Type: text/enriched", "Content-Type: message/rfc822", "Content-Type: image/png", "Content-Disposition: attachment", "Content-Type: multipart/mixed", "Content-Type: multipart/mixed; boundary=", "Content-Type: multipart/mixed; boundary=b\r\nContent-Transfer-Encoding: base64"] {
         assert_eq!(banners(&format!("Subject: s\r\nMIME-Version: 1.0\r\n{head}\r\n\r\nx\r\n")), "+1", "{head}");
     }
     // As it stands in a body, or above what some program does not take for one.
