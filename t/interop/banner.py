@@ -118,6 +118,8 @@ PAGES = {
     "popover": f"<html popover><body popover>{EVIL}",
     "body-topmargin": f"<body topmargin=900>{EVIL}",
     "right-to-left-body": first("html, body { direction: rtl !important } html { width: 9000px !important } body { width: 90px !important }"),
+    "right-to-left-wide": first("body { width: 9000px !important; direction: rtl !important; clip-path: inset(0 0 0 9000px) !important }"),
+    "struck-out": first("html, body, body > div { text-decoration: line-through 30px #fff !important; text-decoration-skip-ink: none !important }"),
     "letters-turned": first("* { unicode-bidi: bidi-override !important; direction: rtl !important }"),
     "letters-dressed": first("* { -webkit-text-security: disc !important; text-transform: uppercase !important; word-spacing: 900px !important; -webkit-text-stroke: 20px #fff !important }"),
     "text-box": first("div, p { text-box: trim-both cap alphabetic !important; initial-letter: 9 !important; align-content: end !important; min-height: 900px !important }"),
@@ -133,6 +135,11 @@ PAGES = {
     "cover-inline": f"<body><div style='position:absolute;top:0;left:0;width:900px;height:900px;background:#fff;Z-\\49ndex:2147483647'>x</div>{EVIL}",
     "cover-dialog": sheet("", f"<dialog open>{cover('fixed')}</dialog>"),
     "cover-margin": sheet(".own { z-index: 2147483647; background: #fff; margin-top: -300px; padding-bottom: 400px }"),
+    "cover-svg": f"<body>{EVIL}<svg width=900 height=900 style='position:fixed;top:0;left:0;z-index:2147483647'><rect width=900 height=900 fill=white /></svg>",
+    "cover-animated": sheet("@keyframes z { from, to { z-index: 2147483647 } } .over { animation: z 1s infinite; position: fixed; top: 0; left: 0; width: 900px; height: 900px; background: #fff }", f"{EVIL}<div class=over>x</div>"),
+    "imported": sheet("@import url(\"data:text/css,body::before{content:'';display:block;height:900px}\") layer(a);"),
+    "linked": f"<link rel=stylesheet href=\"data:text/css,body::before{{content:'';display:block;height:900px}}\">{EVIL}",
+    "style-in-svg": f"<svg><style>@layer {{ *::before {{ content: 'x' !important; display: block !important; height: 900px }} }}</style></svg>{EVIL}",
     # A shadow root of the body shows what it likes.
     "shadow": f"<html><body><template shadowrootmode=open>evil</template>{EVIL}",
     "shadow-host": f"<html><body><template shadowrootmode=open><style>:host {{ display: none !important }}</style><slot></slot></template>{EVIL}",
@@ -205,13 +212,26 @@ BOX = """
 """
 
 
+LEFT_END = """
+(() => {
+  const [x, y] = [scrollX, scrollY];
+  scrollTo({ left: -1e6, top: y, behavior: "instant" });
+  const left = scrollX;
+  scrollTo({ left: x, top: y, behavior: "instant" });
+  return left;
+})()
+"""
+
+
 def picture(browser):
     """Of the words in the page that is loaded, where they stand."""
     box = browser.evaluate(BOX % json.dumps(WORDS))
     if not box or box["width"] * box["height"] == 0:
         return box, None
-    # Without the last octets of a box that may not be a whole number of them wide.
-    clip = {"x": box["left"] + box["x"], "y": box["top"] + box["y"], "width": int(box["width"]), "height": int(box["height"]), "scale": 1}
+    # Pictures count from the left end of a page, which is left of the window where the page grows to the left.
+    left = browser.evaluate(LEFT_END)
+    # A box need not be a whole number of pixels wide.
+    clip = {"x": box["left"] + box["x"] - left, "y": box["top"] + box["y"], "width": int(box["width"]), "height": int(box["height"]), "scale": 1}
     return box, browser.call("Page.captureScreenshot", format="png", clip=clip)["data"]
 
 

@@ -22,7 +22,7 @@ macro_rules! page {
     () => {
         "display:block!important;visibility:visible!important;opacity:1!important;position:static!important;
 float:none!important;height:auto!important;max-height:none!important;margin:0 auto!important;padding:0!important;
-border:0!important;outline:none!important;align-content:normal!important;
+border:0!important;outline:none!important;align-content:normal!important;text-decoration:none!important;
 overflow:visible!important;clip:auto!important;clip-path:none!important;mask:none!important;-webkit-mask:none!important;
 filter:none!important;transform:none!important;translate:none!important;rotate:none!important;scale:none!important;
 offset:none!important;perspective:none!important;zoom:1!important;columns:auto!important;contain:none!important;
