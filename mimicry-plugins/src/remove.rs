@@ -16,7 +16,7 @@ use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::digest::Digest;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::place::{self, Place};
-use mimicry_core::message::roles::related_root;
+use mimicry_core::message::roles::related_text;
 use mimicry_core::message::{Part, PartId};
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
@@ -308,7 +308,7 @@ impl RemoveJob<'_> {
         if parent.media_type() != "multipart/related" {
             return None;
         }
-        let find = || related_root(parent).map(|root| root.id());
+        let find = || related_text(parent).map(|root| root.id());
         let root = *self.roots.entry(parent.id()).or_insert_with(find);
         (root == Some(part.id())).then_some(parent)
     }

@@ -171,8 +171,8 @@ pub fn related_root(part: Part<'_>) -> Option<Part<'_>> {
     part.children().next()
 }
 
-/// The root, or the first text where a picture stands before it.
-fn related_text(part: Part<'_>) -> Option<Part<'_>> {
+/// What a reader shows of a multipart/related: its root, or the first text where a picture stands in the root's place.
+pub fn related_text(part: Part<'_>) -> Option<Part<'_>> {
     let may_hold = |part: &Part<'_>| part.is_multipart() || is_text(*part);
     let root = related_root(part)?;
     Some(if may_hold(&root) {

@@ -892,7 +892,17 @@ pub(super) mod tests {
             (
                 "base64 on a multipart",
                 "Content-Transfer-Encoding: base64\n{b}--b\n\nx\n--b--\n",
-                r#"multipart/mixed ?"--b\n\nx\n--b--\n" S"#,
+                r#"mixed["x"] S"#,
+            ),
+            (
+                "base64 on a multipart that is coded in truth",
+                "Content-Transfer-Encoding: base64\n{b}LS1iCgp4Ci0tYi0tCg==\n",
+                r#"multipart/mixed ?"LS1iCgp4Ci0tYi0tCg==\n" S"#,
+            ),
+            (
+                "quoted-printable on an inner multipart",
+                "{o}--o\nContent-Transfer-Encoding: quoted-printable\n{i}--i\n\nx\n--i--\n--o\n\ny\n--o--\n",
+                r#"mixed[mixed["x"], "y"] S"#,
             ),
             (
                 "8bit on a multipart",

@@ -501,6 +501,76 @@ mod tests {
     }
 
     #[test]
+    fn armour_in_wide_characters() {
+        for (label, text) in [("text/plain", "Hi\n"), ("text/html", "<div>")] {
+            let text = format!("{text}-----BEGIN PGP MESSAGE-----\n");
+            let wide = text.encode_utf16().flat_map(u16::to_le_bytes);
+            let header = format!("Content-Type: {label}; charset=utf-16le\n\n");
+            let mail: Vec<u8> = header.bytes().chain(wide).collect();
+            let message = crate::message::Message::scan(mail, &Limits::default());
+            assert_eq!(message.root().seal(), Some(Seal::Encrypted), "{label}");
+        }
+    }
+
+    /// If one variant is sealed, all are; what is attached is no variant.
+    #[test]
+    fn of_variants() {
+        let armour = "-----BEGIN PGP MESSAGE-----\n";
+        let alternative = "Content-Type: multipart/alternative; boundary=b\n\n";
+        for (mail, signs) in [
+            (
+                format!("{alternative}--b\n\n{armour}\n--b\n{{h}}x\n--b--\n"),
+                "-EE",
+            ),
+            (
+                format!("{alternative}--b\n\nx\n--b\n{{h}}<p>{armour}\n--b--\n"),
+                "-EE",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\n{armour}\n--b\nContent-Type: multipart/related; boundary=i\n\n--i\n{{h}}x\n--i\nContent-Type: image/png\n\nx\n--i--\n--b--\n"
+                ),
+                "-E-E-",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\nx\n--b\n{{h}}x\n--b\nContent-Disposition: attachment\n\n{armour}\n--b--\n"
+                ),
+                "---E",
+            ),
+            (format!("{{b}}--b\n\n{armour}\n--b\n{{h}}x\n--b--\n"), "-E-"),
+        ] {
+            assert_eq!(seals(&mail), signs, "{mail}");
+        }
+    }
+
+    #[test]
+    fn attached_documents() {
+        let p7m = |name: &str| format!("Content-Type: application/pkcs7-mime{name}\n\nx");
+        for (mail, is_document) in [
+            (p7m("; name=a.xml.p7m"), false),
+            (
+                format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("; name=a.xml.p7m")),
+                true,
+            ),
+            (
+                format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("; name=smime.p7m")),
+                false,
+            ),
+            (format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("")), false),
+            (
+                format!("{{b}}--b\n{}\n--b--\n", p7m("; name=a.xml.p7m")),
+                false,
+            ),
+        ] {
+            let message = scan(&expand(&mail));
+            let last = message.leaves().last().unwrap();
+            assert_eq!(last.is_sealed_document(), is_document, "{mail}");
+            assert!(last.seal().is_some());
+        }
+    }
+
+    #[test]
     fn by_armour() {
         let base64 = "Content-Transfer-Encoding: base64\n";
         let qp = "Content-Transfer-Encoding: quoted-printable\n";
@@ -568,6 +638,27 @@ mod tests {
             (qp, "a =\n-----BEGIN PGP MESSAGE-----\nx", "-"),
             (qp, "=2D----BEGIN PGP MESSAGE-----\nx", "E"),
             (qp, "-----BEGIN PGP MESSAGE-----\n=zz", "E"),
+            (qp, "-----BEGIN PG=\nP MESSAGE-----\n", "E"),
+            (qp, "-----BEGIN =50GP MESSAGE-----\n", "E"),
+            (base64, "LS0tLS1CRUdJTiBQR1AgTUVTU0FHRS0tLS0t#", "E"),
+            ("", "\u{FEFF}-----BEGIN PGP MESSAGE-----\n", "E"),
+            ("", "  -----BEGIN PGP MESSAGE-----\n", "E"),
+            // In HTML a line begins on the screen, not in the source.
+            (html, "<div>-----BEGIN PGP MESSAGE-----<br>x", "E"),
+            (html, "Hi<br>-----BEGIN PGP SIGNED MESSAGE-----<br>", "S"),
+            (html, "Hi<BR/>-----BEGIN PGP MESSAGE-----<br>", "E"),
+            (html, "<p>Hi</p><span>-----BEGIN PGP MESSAGE-----", "E"),
+            (
+                html,
+                "<pre class=\"a>b\"><b>-----BEGIN PGP MESSAGE-----",
+                "E",
+            ),
+            (html, "<td>&nbsp;-----BEGIN PGP MESSAGE-----", "E"),
+            (html, "<p>&#45;----BEGIN&#32;PGP MESSAGE-----", "E"),
+            (html, "<p>-----BEGIN<wbr> PGP <b>MESSAGE</b>-----", "E"),
+            (html, "<o:p>&gt; -----BEGIN PGP MESSAGE-----", "-"),
+            (html, "<p>Look for <b>-----BEGIN PGP MESSAGE-----</b>", "-"),
+            (html, "<p>-----BEGIN PGP PUBLIC KEY BLOCK-----<br>", "-"),
         ] {
             assert_eq!(seals(&format!("{header}\n{body}")), sign, "{header}{body}");
         }
