@@ -439,3 +439,56 @@ fn a_coded_multipart_is_read_as_one() {
         assert_eq!(left(&mail, &malformed), expected, "{coding}");
     }
 }
+
+/// The mails of the corpus that were rebuilt from reports.
+#[test]
+fn cases_from_the_field() {
+    let picture = "mixed(related(html,bmp),note,zip)";
+    for (name, rule, expected) in [
+        ("html-root-named", ZIP, "-"),
+        ("html-root-named", REMOVE, "-"),
+        ("html-root-named-inline", ZIP, "-"),
+        ("html-root-named-inline", REMOVE, "-"),
+        ("html-root-named-inline", FOOTER, "html+"),
+        (
+            "alt-both-named-with-csv",
+            ZIP,
+            "mixed(alternative(plain,html),note,zip)",
+        ),
+        (
+            "alt-both-named-with-csv",
+            FOOTER,
+            "mixed(alternative(plain+,html+),csv)",
+        ),
+        ("alt-html-variant-named", ZIP, "-"),
+        (
+            "alt-picture-attached",
+            ZIP,
+            "mixed(alternative(plain,html),note,zip)",
+        ),
+        ("related-cid-blanks-inside", ZIP, picture),
+        ("related-cid-character-reference", ZIP, picture),
+        ("related-cid-in-damaged-qp", ZIP, picture),
+        ("related-picture-by-location", ZIP, picture),
+        (
+            "related-picture-without-reference",
+            ZIP,
+            "mixed(alternative(plain,related(html,bmp)),note,zip)",
+        ),
+        ("calendar-octet-stream", ZIP, "-"),
+        ("calendar-octet-stream", REMOVE, "-"),
+        ("smime-invoice-attached", FOOTER, "mixed(plain+,pkcs7-mime)"),
+        ("cte-qp-declared-on-multipart", REMOVE, "mixed(plain,note)"),
+        ("inline-pgp-html-breaks", FOOTER, "-"),
+        ("inline-pgp-in-both-variants", FOOTER, "-"),
+        ("apple-appledouble", ZIP, "mixed(plain,note,zip)"),
+        ("apple-appledouble", REMOVE, "mixed(plain,note)"),
+    ] {
+        let mail = mail_of(common::octets(&format!("{name}.eml")), "");
+        let applied = apply(&rules(rule), &mail).unwrap_or_else(|stopped| panic!("{stopped:?}"));
+        let found = applied
+            .message
+            .map_or("-".into(), |message| tree(message.root()));
+        assert_eq!(found, expected, "{name}: {rule}");
+    }
+}
