@@ -582,6 +582,8 @@ impl<'p> Pass<'p> {
                 Ok(()) => {}
                 // A mail that is nothing but the part: it was replaced in its place.
                 Err(Refused::Root) if self.edits.is_replaced(*part) => {}
+                // It left with the whole of the mail, in whose place the new part stands.
+                Err(Refused::Gone) if self.edits.is_replaced(PartId::ROOT) => {}
                 Err(refused) => return Err(refused.into()),
             }
             edited.push(*part);

@@ -17,7 +17,7 @@ use super::compose::{self, NewPart};
 use super::header::{self, Field, fields};
 use super::params::{self, Params};
 use super::text::{NewBody, NotEditable, TextBody};
-use super::{Limits, Message, Newline, Part, PartId};
+use super::{Limits, Message, Newline, Part, PartId, place};
 
 mod names;
 
@@ -151,9 +151,11 @@ impl<'m> EditSet<'m> {
         let Some(part) = self.message.part(id) else {
             return true;
         };
-        std::iter::once(part)
-            .chain(part.ancestors())
-            .any(|part| self.parts.get(&part.id()).is_some_and(|edit| edit.removed))
+        std::iter::once(part).chain(part.ancestors()).any(|around| {
+            let edit = self.parts.get(&around.id());
+            // A multipart that was replaced has lost its children.
+            edit.is_some_and(|edit| edit.removed || edit.media_type.is_some() && around.id() != id)
+        })
     }
 
     /// The part as the edits so far leave it.
@@ -229,11 +231,12 @@ impl<'m> EditSet<'m> {
         Ok(())
     }
 
-    /// Replaces a leaf as a whole: its body and its Content fields become the new part's; its other fields stay.
+    /// Replaces a part as a whole: its body and its Content fields become the new part's; its other fields stay. A multipart goes
+    /// with all below it.
     pub fn replace_part(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
         if part.is_multipart() {
-            return Err(Refused::NoLeaf);
+            self.may_change_number()?;
         }
         if part.is_opaque() {
             return Err(Refused::Opaque);
@@ -335,6 +338,12 @@ impl<'m> EditSet<'m> {
         self.left.insert(parent.id(), left.saturating_sub(1));
         self.edit(id).removed = true;
         Ok(())
+    }
+
+    /// Would its multipart be left without children. The root stands in none.
+    pub fn is_last_child(&self, id: PartId) -> bool {
+        let parent = self.message.part(id).and_then(Part::parent);
+        parent.is_some_and(|parent| self.children_left(parent) <= 1)
     }
 
     /// As [`EditSet::remove`]; multiparts that would be left without children leave with it.
@@ -467,7 +476,10 @@ impl<'m> EditSet<'m> {
     /// multipart/mixed around the root.
     pub fn attach(&mut self, new: NewPart) -> Result<(), Refused> {
         let root = self.message.root();
-        if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
+        if place::is_open(root)
+            && !self.is_replaced(PartId::ROOT)
+            && root.children().next().is_some()
+        {
             self.append(PartId::ROOT, new)
         } else {
             self.wrap(PartId::ROOT, Around::Mixed, vec![], vec![new])
@@ -478,7 +490,7 @@ impl<'m> EditSet<'m> {
     pub fn attach_above(&mut self, new: NewPart) -> Result<(), Refused> {
         let root = self.message.root();
         match root.children().next() {
-            Some(first) if root.media_type() == "multipart/mixed" => {
+            Some(first) if place::is_open(root) && !self.is_replaced(PartId::ROOT) => {
                 self.insert_before(first.id(), new)
             }
             _ => self.wrap(PartId::ROOT, Around::Mixed, vec![new], vec![]),
@@ -1278,6 +1290,21 @@ mod tests {
                  Content-Type: message/rfc822\n\nA: b\n--#--\n--b--\n",
             ),
             (
+                "a multipart replaced",
+                TWO,
+                |e| e.replace_part(id(0), new("n")),
+                "A: b\nContent-Type: x/y; name=n\nMIME-Version: 1.0\n\nn",
+            ),
+            (
+                "a multipart replaced, and wrapped",
+                TWO,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.attach_above(new("m")))
+                },
+                "A: b\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: x/y; name=m\n\nm\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+            (
                 "attach to a mixed",
                 TWO,
                 |e| e.attach(new("n")),
@@ -1348,10 +1375,10 @@ mod tests {
                 Refused::NoLeaf,
             ),
             (
-                "a multipart replaced",
+                "a child of a multipart that was replaced",
                 TWO,
-                |e| e.replace_part(id(0), new("n")),
-                Refused::NoLeaf,
+                |e| e.replace_part(id(0), new("n")).and(e.remove(id(1))),
+                Refused::Gone,
             ),
             (
                 "body of an opaque part",

@@ -176,7 +176,14 @@ impl<'e, 'm> Proof<'e, 'm> {
             blank == blank_line(new),
             "the blank line is not as planned",
         )?;
+        let is_replaced = edit.is_some_and(|edit| edit.media_type.is_some() && edit.body.is_some());
         match (&old.node().kind, &new.node().kind) {
+            (Kind::Multipart { .. }, Kind::Leaf) if is_replaced => {
+                let body = edit.and_then(|edit| edit.body.as_deref());
+                let is_same = body.is_some_and(|body| new.body() == body);
+                same(old, is_same, "the body is not as planned")?;
+                made_well(old, new, true)
+            }
             (
                 Kind::Multipart { boundary, close },
                 Kind::Multipart {
@@ -503,7 +510,9 @@ fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
 fn adds_blank(old: Part<'_>, edit: Option<&PartEdit>, apart: bool) -> bool {
     let has_new_body = edit.is_some_and(|edit| edit.body.is_some() || edit.coded.is_some());
     let had_blank = !blank_line(old).is_empty();
-    !old.is_multipart() && !had_blank && (has_new_body || apart && !old.body().is_empty())
+    (!old.is_multipart() || has_new_body)
+        && !had_blank
+        && (has_new_body || apart && !old.body().is_empty())
 }
 
 /// Does anything stand behind the part in the message.

@@ -15,6 +15,7 @@ use crate::plugin::{Control, OnError, Plugin, PluginKind};
 
 pub mod facts;
 pub mod filter;
+mod forks;
 pub mod inside;
 pub mod pattern;
 pub mod plan;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
+use super::forks;
 use super::inside::{self, Inside};
 use super::{Mode, OnDkim, OnSealed, Reason, Rule, Unsure};
 use crate::envelope::{Path, Recipient};
@@ -278,8 +279,9 @@ impl Walk<'_> {
                 DefaultParts::Mail => return Some((Vec::new(), remarks)),
                 DefaultParts::Root => vec![message.root()],
                 DefaultParts::Body => role(Role::Body).collect(),
-                DefaultParts::Attachments => role(Role::Attachment)
-                    .filter(|part| !self.facts.roles().is_referenced(part.id()))
+                DefaultParts::Attachments => message
+                    .leaves()
+                    .filter(|part| self.facts.roles().is_attached(part.id()))
                     .filter(|part| !rule.kind.declines(mail, part.id()))
                     .collect(),
             };
@@ -293,6 +295,10 @@ impl Walk<'_> {
         let vetoed = |part: &Part<'_>| vetoes(rule, self.facts.part(*part));
         let filtered = rule.names_parts() || !taken.is_empty();
         let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
+        let parts = match rule.kind.moves_whole() {
+            true => forks::together(parts),
+            false => parts,
+        };
         (!parts.is_empty() || !filtered).then_some((parts, remarks))
     }
 
@@ -545,7 +551,7 @@ fn hides_content(part: &Part<'_>) -> bool {
         Some(Seal::Signed) => part.is_seal_root(),
         None => false,
     };
-    sealed_up && !part.media_type().starts_with("text/")
+    sealed_up && !part.media_type().starts_with("text/") && !part.is_sealed_document()
 }
 
 fn ids(parts: &[Part<'_>]) -> Vec<PartId> {

@@ -335,7 +335,7 @@ pub fn ask_all(message: &Message) {
     for part in message.parts() {
         assert_eq!(roles.role(part.id()).is_some(), !part.is_multipart());
         let _ = (
-            roles.is_referenced(part.id()),
+            roles.is_shown(part.id()),
             part.filenames(),
             part.disposition(),
             part.charset(),

@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
-use mimicry_core::message::{Message, Part, PartId};
+use mimicry_core::message::{Message, Part, PartId, place};
 use mimicry_core::plugin::{Fault, Finish, Task};
 use mimicry_core::rule::Reason;
 
@@ -451,17 +451,12 @@ impl Insertion<'_> {
     }
 }
 
-/// The part beside which a new one is shown before or behind the sealed one: of a multipart/mixed the child that holds it;
-/// else the root, which must be wrapped first (false). Within other multiparts a new part would be a variant, or hidden.
+/// The part beside which a new one is shown before or behind the sealed one; else the root, which must be wrapped first (false).
 fn beside_of(sealed: Part<'_>) -> (PartId, bool) {
-    let mut at = sealed;
-    while let Some(parent) = at.parent() {
-        if parent.media_type() == "multipart/mixed" {
-            return (at.id(), true);
-        }
-        at = parent;
+    match place::of(sealed) {
+        place::Place::Beside(at) => (at, true),
+        place::Place::End => (PartId::ROOT, false),
     }
-    (at.id(), false)
 }
 
 /// Images stand beside the HTML that shows them: in the multipart/related that it is in, or a new one around it.

@@ -92,7 +92,15 @@ pub(super) fn for_everybody(
     if !taken.is_empty() {
         return Ok(taken);
     }
-    let chosen = choose(message, task.parts, manner);
+    let mut chosen = choose(message, task.parts, manner);
+    if task.by_default {
+        // All of a mail that calls itself attached is a file to some programs, and its text is not on the screen.
+        let is_attached = |id: &PartId| {
+            let part = message.part(*id);
+            part.is_some_and(|part| part.disposition().as_deref() == Some("attachment"))
+        };
+        chosen.retain(|id| !is_attached(id));
+    }
     // What is sealed or kept is answered by on_sealed, or by the rule that keeps it.
     let is_answered = !closed.is_empty() || !task.left.is_empty() || !task.by_default;
     match chosen.is_empty() && !is_answered {
