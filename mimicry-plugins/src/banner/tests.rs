@@ -327,8 +327,14 @@ fn banners_taken_out() {
         ("Caution: external mail. Agreed!\r\n", "exempt"),
         ("As they say: Caution: external mail.\r\n", "exempt"),
         ("Caution: extern mail.\r\n", "exempt"),
-        // As a mail program wrote the HTML out.
-        ("> *Caution:* external mail.\r\n> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> *Caution:* external mail.\r\n> Q\r\n"),
+        // As mail programs write the HTML out: Gmail's bold type, its link, the link on a line of its own; Outlook's link.
+        ("> *Caution:* external mail.\r\n> Q\r\n", "> Q\r\n"),
+        ("> *Caution:* external mail\r\n> <https://example.org/help>.\r\n>\r\n> Q\r\n", "> Q\r\n"),
+        ("Caution: external mail<https://eur01.safelinks.protection.outlook.com/?url=x>.\r\n\r\nQ\r\n", "Q\r\n"),
+        ("> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> Q\r\n"),
+        // A link, a line or a mark below it that are somebody's.
+        ("> *Caution:* external mail\r\n> <https://example.com/>\r\n> Q\r\n", "> <https://example.com/>\r\n> Q\r\n"),
+        ("> Caution: external mail.\r\n> ----\r\n>\r\n> Q\r\n", "> ----\r\n>\r\n> Q\r\n"),
     ] {
         let options = ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "");
         let found = body(&options, IN, &text_mail(before)).unwrap_or_else(|reason| reason.to_string());

@@ -50,7 +50,7 @@ pub(super) enum Level {
     Sure(&'static str),
 }
 
-type Verdict = Result<Place, Nowhere>;
+pub(super) type Verdict = Result<Place, Nowhere>;
 
 #[derive(Debug, Default)]
 pub(super) struct Judge {
