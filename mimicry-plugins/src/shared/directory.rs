@@ -412,6 +412,25 @@ mod tests {
         bob+x@example.org,Bob X,,,,\n@example.org,,,Org,,\n@example.net,,,,Net,example.org\n";
 
     #[test]
+    fn a_domain_is_one_in_unicode_and_in_ascii() {
+        let text = "address,name,alias_of\nAnna@b\u{fc}cher.example,Anna,\n@xn--strae-oqa.example,Street,\n@m\u{fc}ller.example,,xn--bcher-kva.example\n";
+        let directory = Directory::parse("p.csv", text).unwrap();
+        for (address, name) in [
+            ("anna@xn--bcher-kva.example", "Anna"),
+            ("ANNA@B\u{dc}CHER.example", "Anna"),
+            ("anna+x@bu\u{308}cher.example", "Anna"),
+            ("anna@xn--mller-kva.example", "Anna"),
+            ("bob@stra\u{df}e.example", "Street"),
+        ] {
+            let row = directory.row(address);
+            assert_eq!(row.get("name").map(String::as_str), Some(name), "{address}");
+        }
+        assert!(directory.knows("anna@xn--bcher-kva.example"));
+        let twice = format!("{text}anna@xn--bcher-kva.example,Anna,\n");
+        assert!(Directory::parse("p.csv", &twice).is_err());
+    }
+
+    #[test]
     fn rows_are_laid_over_each_other() {
         let directories = [
             ("p.toml", TOML.to_string()),
