@@ -53,5 +53,6 @@ mod rules;
 mod service;
 mod smuggle;
 mod soak;
+mod threads;
 mod transports;
 mod trust;

@@ -19,7 +19,6 @@ use mimicry_core::rule::Reason;
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
-use crate::shared::html;
 use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
 use crate::shared::marked::{self, Found, Sealer};
 use crate::shared::subject::{self, with_tag, without_tag};
@@ -440,13 +439,8 @@ impl BannerJob<'_> {
                     count = found.elements;
                     found.ranges
                 }
-                Some(rendered) => match marked::lines(body.text(), &rendered.text) {
-                    // A mail program that was shown the HTML made its own text of it.
-                    none if none.is_empty() => {
-                        marked::lines(body.text(), &html::to_text(&rendered.html))
-                    }
-                    found => found,
-                },
+                // A mail program that was shown the HTML made its own text of it.
+                Some(rendered) => marked::lines(body.text(), &rendered.text, &rendered.html),
                 None => Vec::new(),
             };
             if ranges.is_empty() {

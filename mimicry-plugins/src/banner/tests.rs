@@ -85,6 +85,7 @@ fn from_outside_or_not() {
     const BOTH: &str = "options.own_domains = 'example.com'\noptions.internal_clients = '10.0.0.0/8'";
     const AUTH: &str = "options.own_domains = 'example.com'\noptions.internal_clients = []";
     const TRUST: &str = "options.trusted = ['Partner.example', 'news@list.example']\noptions.internal_clients = []";
+    const IDN: &str = "options.own_domains = ['b\u{fc}cher.example']\noptions.trusted = ['STRA\u{df}E.example']";
     for (options, origin, sender, header, outcome) in [
         // Nothing to go by: only who logged in is from inside.
         ("", OUT, "a@b.example", "From: a@b.example", "outside"),
@@ -107,6 +108,11 @@ fn from_outside_or_not() {
         (OWN, OUT, "a@notexample.com", "From: a@notexample.com", "outside"),
         (OWN, OUT, "a@b.example", "From: \"boss@example.com\" <c@b.example>", "outside"),
         (OWN, OUT, "a@example.com", "X: no From", "outside own"),
+        // A domain in Unicode and in ASCII is one domain.
+        (IDN, OUT, "a@xn--bcher-kva.example", "From: a@xn--bcher-kva.example", "inside"),
+        (IDN, OUT, "a@mail.b\u{fc}cher.example", "From: a@B\u{dc}CHER.example", "inside"),
+        (IDN, OUT, "a@xn--mller-kva.example", "From: a@xn--bcher-kva.example", "outside own"),
+        (IDN, OUT, "a@xn--strae-oqa.example", "From: a@stra\u{df}e.example", "trusted"),
         // A forged own domain is the mail to mark most.
         (BOTH, OUT, "boss@example.com", "From: boss@example.com", "outside own"),
         (BOTH, IN, "boss@example.com", "From: boss@example.com", "inside"),
@@ -327,8 +333,14 @@ fn banners_taken_out() {
         ("Caution: external mail. Agreed!\r\n", "exempt"),
         ("As they say: Caution: external mail.\r\n", "exempt"),
         ("Caution: extern mail.\r\n", "exempt"),
-        // As a mail program wrote the HTML out.
-        ("> *Caution:* external mail.\r\n> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> *Caution:* external mail.\r\n> Q\r\n"),
+        // As mail programs write the HTML out: Gmail's bold type, its link, the link on a line of its own; Outlook's link.
+        ("> *Caution:* external mail.\r\n> Q\r\n", "> Q\r\n"),
+        ("> *Caution:* external mail\r\n> <https://example.org/help>.\r\n>\r\n> Q\r\n", "> Q\r\n"),
+        ("Caution: external mail<https://eur01.safelinks.protection.outlook.com/?url=x>.\r\n\r\nQ\r\n", "Q\r\n"),
+        ("> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> Q\r\n"),
+        // A link, a line or a mark below it that are somebody's.
+        ("> *Caution:* external mail\r\n> <https://example.com/>\r\n> Q\r\n", "> <https://example.com/>\r\n> Q\r\n"),
+        ("> Caution: external mail.\r\n> ----\r\n>\r\n> Q\r\n", "> ----\r\n>\r\n> Q\r\n"),
     ] {
         let options = ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "");
         let found = body(&options, IN, &text_mail(before)).unwrap_or_else(|reason| reason.to_string());

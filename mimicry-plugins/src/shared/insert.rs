@@ -27,9 +27,11 @@ use super::words::Rendered;
 mod choose;
 mod manner;
 mod seen;
+mod whole;
 
 use choose::{choose, for_everybody};
 pub use manner::{Fallback, Manner, ONCE, Once, Place, Which};
+use whole::{Chosen, Whole};
 
 /// Puts the text into the mail, or beside what is sealed.
 pub fn insert(
@@ -57,23 +59,30 @@ pub fn insert(
     let message = &task.mail.message;
     let chosen = match manner.removable {
         true => match for_everybody(task, manner, edits) {
-            Ok(chosen) => chosen,
+            Ok(chosen) => chosen.into_iter().map(Chosen::alone).collect(),
             Err(part) => return insertion.fall_back(Reason::NoBody, part, edits),
         },
-        false => choose(message, task.parts, manner),
+        false => whole::judged(message, task.parts, manner, edits).unwrap_or_else(|| {
+            let chosen = choose(message, task.parts, manner);
+            chosen.into_iter().map(Chosen::alone).collect()
+        }),
     };
     if chosen.is_empty() {
         return Ok(unchanged(Reason::NoBody, Vec::new()));
     }
     let mut bodies = Vec::with_capacity(chosen.len());
     let mut has_it = Vec::new();
-    for part in &chosen {
-        match insertion.body(&edits.content(*part)?) {
-            Ok(body) => bodies.push((*part, body)),
+    for chosen in &chosen {
+        let part = chosen.part;
+        match insertion.body(&edits.content(part)?, chosen, edits) {
+            Ok(body) => bodies.push((part, body)),
             Err(Reason::Duplicate) => {
-                has_it.push(format!("{} has it already", section_of(message, *part)));
+                let whole = chosen.whole.as_ref();
+                let holder = whole.and_then(|whole| insertion.holder(whole, edits));
+                let section = section_of(message, holder.unwrap_or(part));
+                has_it.push(format!("{section} has it already"));
             }
-            Err(reason) => return insertion.fall_back(reason, *part, edits),
+            Err(reason) => return insertion.fall_back(reason, part, edits),
         }
     }
     // Of a text that everybody must see each variant has its own say.
@@ -130,15 +139,27 @@ struct Spot {
 }
 
 impl Insertion<'_> {
-    fn body(&self, content: &Content<'_>) -> Result<Body, Reason> {
+    fn body(
+        &self,
+        content: &Content<'_>,
+        chosen: &Chosen,
+        edits: &EditSet<'_>,
+    ) -> Result<Body, Reason> {
         let body = content.text().map_err(reason_of)?;
         let is_html = content.media_type() == "text/html";
-        let reply = (self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail)
-            .then(|| match is_html {
+        let asks = self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail;
+        let reply = match &chosen.whole {
+            Some(whole) => Some(whole.reply),
+            None => asks.then(|| match is_html {
                 true => reply_marks::in_html(body.text()),
                 false => reply_marks::in_text(body.text()),
-            });
-        if self.is_there(&body, is_html, reply) {
+            }),
+        };
+        let is_there = match &chosen.whole {
+            Some(whole) => self.holder(whole, edits).is_some(),
+            None => self.is_there(&body, is_html, reply),
+        };
+        if is_there {
             return Err(Reason::Duplicate);
         }
         let (spot, inserts, images) = if is_html {
@@ -180,7 +201,8 @@ impl Insertion<'_> {
             return self.is_sealed_there(body);
         }
         if self.manner.removable && self.manner.once == Once::PerMail {
-            let mut top = marked::lines(body.text(), &self.words.text).into_iter();
+            let mut top =
+                marked::lines(body.text(), &self.words.text, &self.words.html).into_iter();
             let first = top.next().and_then(|range| body.text().get(..range.start));
             return first.is_some_and(|above| above.trim().trim_matches('\u{FEFF}').is_empty());
         }
@@ -191,15 +213,45 @@ impl Insertion<'_> {
             }
             _ => body.text(),
         };
-        if is_html {
-            let mut search = plain::Search::new(&html::to_text(&self.words.html));
-            text.contains(&self.mark) || {
-                html::text_in_pieces(text, &mut |piece| search.push(piece));
-                search.finish()
-            }
-        } else {
-            plain::already_there(text, &self.words.text)
+        self.holds(text, is_html)
+    }
+
+    /// As [`Insertion::is_there`], of the parts that are one text the one that has it.
+    fn holder(&self, whole: &Whole, edits: &EditSet<'_>) -> Option<PartId> {
+        if self.manner.once == Once::Always {
+            return None;
         }
+        let has_it = |(part, end): &&(PartId, Option<usize>)| {
+            let Ok(content) = edits.content(*part) else {
+                return false;
+            };
+            let Ok(body) = content.text() else {
+                return false;
+            };
+            let text = end.and_then(|end| body.text().get(..end));
+            let is_html = content.media_type() == "text/html";
+            self.holds(text.unwrap_or(body.text()), is_html)
+        };
+        whole.texts.iter().find(has_it).map(|(part, _)| *part)
+    }
+
+    /// The words of either form of ours: a program that quotes shows one form made of the other.
+    fn holds(&self, text: &str, is_html: bool) -> bool {
+        if is_html && text.contains(&self.mark) {
+            return true;
+        }
+        let made = html::to_text(&self.words.html);
+        let mut searches = [&self.words.text, &made].map(|ours| plain::Search::new(ours));
+        let mut push = |piece: &str| {
+            for search in &mut searches {
+                search.push(piece);
+            }
+        };
+        match is_html {
+            true => html::text_in_pieces(text, &mut push),
+            false => push(text),
+        }
+        searches.into_iter().any(plain::Search::finish)
     }
 
     /// What an outsider wrote proves nothing, so only our seal counts: on top, where it is seen; once per thread anywhere.
