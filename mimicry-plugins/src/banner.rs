@@ -12,8 +12,8 @@ use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::header::fields;
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
+    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::rule::Reason;
 
@@ -103,8 +103,8 @@ impl PluginKind for Banner {
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
-                    Some("[\"attach\", \"skip\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx.",
+                    Some("[\"attach\"]"),
+                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx; then what on_error says.",
                 ),
             ]
         }
@@ -290,13 +290,19 @@ impl Plugin for BannerPlugin {
                 "give internal_clients as well; [] if all mail from inside is authenticated".into(),
             ),
         });
-        missing.into_iter().chain(forgeable).collect()
+        let ladder = Fallback::warning(&self.manner.fallback);
+        missing.into_iter().chain(forgeable).chain(ladder).collect()
     }
 
     fn reads_recipients(&self) -> bool {
         let header = self.header.as_ref();
         self.words.as_ref().is_some_and(Words::reads_recipients)
             || header.is_some_and(|(_, value)| value.reads_recipients())
+    }
+
+    fn requires(&self) -> Option<OnError> {
+        let ladder = &self.manner.fallback;
+        self.words.as_ref().map(|_| Fallback::strictness(ladder))
     }
 
     fn needs_seal_keys(&self) -> bool {

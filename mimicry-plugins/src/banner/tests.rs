@@ -387,7 +387,8 @@ fn seals_stay_and_the_rest_is_marked() {
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
         .unwrap()..];
-    let (raw, _) = apply(ALL, OUT, "a@b.example", signed);
+    let skips = format!("{ALL}\non_sealed = 'skip'");
+    let (raw, _) = apply(&skips, OUT, "a@b.example", signed);
     assert!(raw.starts_with(b"Subject: [EXTERNAL] s\r\n") && raw.ends_with(body));
     let (raw, _) = apply(
         &format!("{ALL}\non_sealed = 'wrap'"),
@@ -399,7 +400,7 @@ fn seals_stay_and_the_rest_is_marked() {
     let banner = text.find(TEXT).unwrap();
     let inner = String::from_utf8(body.trim_ascii_start().to_vec()).unwrap();
     assert!(text.find(&inner).is_some_and(|at| banner < at), "{text}");
-    let text = "options.text = 'Caution: external mail.'";
+    let text = "options.text = 'Caution: external mail.'\non_sealed = 'skip'";
     let (_, report) = apply(text, OUT, "a@b.example", signed);
     let Report::Unchanged { reason, .. } = report else {
         panic!("{report:?}")
