@@ -60,3 +60,88 @@ fn a_scan_has_its_notice() {
         assert_eq!((ran.code, ran.out), (0, scan.clone()), "{fallback}");
     }
 }
+
+/// The octets of the Subject field of a mail.
+fn subject(mail: &[u8]) -> String {
+    let text = String::from_utf8_lossy(mail).into_owned();
+    let lines = text
+        .split("\r\n")
+        .skip_while(|line| !line.starts_with("Subject:"));
+    let field = lines
+        .enumerate()
+        .take_while(|(index, line)| *index == 0 || line.starts_with(' '));
+    field.map(|(_, line)| line).collect()
+}
+
+// man: mimicry-plugins(7) "What the subject was stays as it is, octet for octet, whether anybody can read it or not"
+#[test]
+fn a_tag_leaves_the_subject_as_it_is() {
+    for rule in [
+        "plugin = \"header\"\noptions = { prefix_subject = \"[EXTERNAL]\", force = true }",
+        "plugin = \"banner\"\noptions = { subject_tag = \"[EXTERNAL]\", internal_clients = [] }",
+    ] {
+        let config = format!("[[rule]]\nname = \"tag\"\n{rule}\n");
+        for name in [
+            "header-subject-cp949-word.eml",
+            "header-subject-damaged-base64-word.eml",
+            "header-encoded-words-odd.eml",
+            "header-8bit-latin1.eml",
+            "demo-text.eml",
+        ] {
+            let before = mail(name);
+            let ran = with(&config, &["filter"], &before);
+            assert_eq!(ran.code, 0, "{name}: {}", ran.err);
+            let (old, new) = (subject(&before), subject(&ran.out));
+            let old = old.strip_prefix("Subject:").expect("a subject").trim();
+            assert!(
+                new.starts_with("Subject: [EXTERNAL] ") && new.ends_with(old),
+                "{name}: {new}"
+            );
+        }
+    }
+}
+
+// man: mimicry-plugins(7) "A Content-MD5 or Content-Length that an edit makes false goes"
+#[test]
+fn no_false_digest_leaves() {
+    let ran = with(
+        &notice("", ""),
+        &["filter"],
+        &mail("header-content-md5.eml"),
+    );
+    let text = String::from_utf8(ran.out).expect("text");
+    assert!(
+        text.contains(OURS) && !text.contains("Content-MD5"),
+        "{text}"
+    );
+    let config =
+        "[[rule]]\nname = \"tag\"\nplugin = \"header\"\noptions = { prefix_subject = \"[x]\" }\n";
+    let ran = with(config, &["filter"], &mail("header-content-md5.eml"));
+    let text = String::from_utf8(ran.out).expect("text");
+    assert!(
+        text.contains("Content-MD5: tzv307oaUXZEZhvEvNhfmg=="),
+        "{text}"
+    );
+}
+
+// man: mimicry-plugins(7) "A variant of another type (AMP, text/enriched) cannot have it; the notes of explain name it"
+#[test]
+fn variants_without_the_text_are_named() {
+    for (name, variant) in [
+        ("amp-newsletter.eml", "text/x-amp-html"),
+        ("alt-enriched.eml", "text/enriched"),
+        ("alt-watch-html.eml", "text/watch-html"),
+    ] {
+        let config = notice("match = { bulk = [true, false] }", "");
+        let ran = with(&config, &["explain", "-"], &mail(name));
+        let line = ran
+            .text()
+            .lines()
+            .find(|line| line.contains("required notice"))
+            .expect("the rule");
+        assert!(
+            line.contains("without the text: ") && line.contains(variant),
+            "{name}: {line}"
+        );
+    }
+}

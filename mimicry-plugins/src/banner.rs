@@ -22,7 +22,7 @@ use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
 use crate::shared::html;
 use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
 use crate::shared::marked::{self, Found, Sealer};
-use crate::shared::subject::{self, with_tag, without_tag};
+use crate::shared::subject::{self, bears, raw_without_tag, without_tag};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{self, Words, option};
 
@@ -370,9 +370,9 @@ impl BannerJob<'_> {
                 .into_iter()
                 .next()
                 .unwrap_or_default();
-            let tagged = with_tag(&subject, tag, subject::Place::Before);
-            if tagged != subject {
-                edits.set_field(PartId::ROOT, SUBJECT, &tagged)?;
+            let place = subject::Place::Before;
+            if !bears(&subject, tag, place) {
+                edits.add_to_field(PartId::ROOT, SUBJECT, tag, place.end())?;
                 finish.notes.push("Subject tagged".into());
                 fields_edited = true;
             }
@@ -407,7 +407,15 @@ impl BannerJob<'_> {
             && let Some(subject) = values(edits, SUBJECT)?.into_iter().next()
             && let Some(left) = without_tag(&subject, tag)
         {
-            edits.set_field(PartId::ROOT, SUBJECT, &left)?;
+            let field = edits.content(PartId::ROOT)?.field(SUBJECT);
+            let raw = field.and_then(|raw| {
+                let field = fields(&raw).next()?;
+                raw_without_tag(field.value(), tag, &left)
+            });
+            match raw.map(|raw| edits.set_raw_value(PartId::ROOT, SUBJECT, &raw)) {
+                Some(Ok(())) => {}
+                _ => edits.set_field(PartId::ROOT, SUBJECT, &left)?,
+            }
             finish.edited.push(PartId::ROOT);
             finish.notes.push("the tag taken off the subject".into());
         }

@@ -9,7 +9,7 @@
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
@@ -104,7 +104,38 @@ pub fn insert(
             Err(refused) => return Err(refused.into()),
         }
     }
+    finish.notes.extend(unread_variants(message, &chosen));
     Ok(finish)
+}
+
+/// Variants of the texts chosen that did not get ours and that some reader may show: AMP, text/enriched, a second text.
+fn unread_variants(message: &Message, chosen: &[PartId]) -> Option<String> {
+    let alternative = |part: Part<'_>| {
+        let alternatives = part
+            .ancestors()
+            .filter(|part| part.media_type() == "multipart/alternative");
+        alternatives.last().map(|part| part.id())
+    };
+    let chosen_in: BTreeSet<PartId> = chosen
+        .iter()
+        .filter_map(|id| alternative(message.part(*id)?))
+        .collect();
+    if chosen_in.is_empty() {
+        return None;
+    }
+    let is_unread = |part: &Part<'_>| {
+        part.media_type().starts_with("text/")
+            && part.disposition().as_deref() != Some("attachment")
+            && !chosen.contains(&part.id())
+            && alternative(*part).is_some_and(|id| chosen_in.contains(&id))
+    };
+    let list: Vec<String> = message
+        .leaves()
+        .filter(is_unread)
+        .take(8)
+        .map(|part| format!("{} ({})", part.section_text(), part.media_type()))
+        .collect();
+    (!list.is_empty()).then(|| format!("without the text: {}", list.join(", ")))
 }
 
 struct Insertion<'a> {
