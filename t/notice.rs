@@ -145,3 +145,132 @@ fn variants_without_the_text_are_named() {
         );
     }
 }
+
+// man: mimicryd(8) "What a mail has in common with others of its reason code is not all: the sentence says which cause it was"
+#[test]
+fn explain_names_the_cause() {
+    const BANNER: &str = "plugin = \"banner\"\noptions = { text = \"CAUTION: this mail came from outside\", html = \"<p>CAUTION: this mail came from outside</p>\", internal_clients = [\"10.0.0.0/8\"], trusted = [\"friend.example\"]";
+    let banner = format!("{BANNER} }}");
+    let text = "From: anna@example.org\r\nTo: bob@example.net\r\nSubject: Topic\r\n\r\nHello\r\n";
+    let bulk = format!("List-Id: <a.example>\r\n{text}");
+    let friend = text.replace("anna@example.org", "tom@friend.example");
+    let dkim = format!("DKIM-Signature: v=1; h=From:Subject; b=x\r\n{text}");
+    let report = "From: a@example.org\r\nContent-Type: multipart/report; boundary=b\r\n\r\n--b\r\n\r\nhello\r\n--b--\r\n";
+    let disclaim = "plugin = \"disclaim\"\noptions = { text = \"x\", html = \"x\" }";
+    for (rule, options, octets, says, not) in [
+        (
+            banner.as_str(),
+            &["--client", "10.1.1.1"][..],
+            text,
+            "not edited, exempt: from inside",
+            "bulk",
+        ),
+        (
+            &banner,
+            &["--auth-user", "anna"],
+            text,
+            "not edited, exempt: from inside",
+            "bulk",
+        ),
+        (
+            &banner,
+            &["--client", "192.0.2.1"],
+            &friend,
+            "not edited, exempt: of a trusted sender",
+            "bulk",
+        ),
+        (
+            disclaim,
+            &[],
+            &bulk,
+            "not edited, exempt: bulk mail, which",
+            "inside",
+        ),
+        (
+            "plugin = \"remove\"",
+            &[],
+            report,
+            "not edited, exempt: a delivery report, which",
+            "bulk mail",
+        ),
+        (
+            "plugin = \"disclaim\"\noptions = { text = \"{{ header.none }}\", html = \"{{ header.none }}\" }",
+            &[],
+            text,
+            "not edited, exempt: no text for this mail",
+            "bulk",
+        ),
+        (disclaim, &[], &dkim, "edited 1", "on_dkim"),
+        (
+            "plugin = \"disclaim\"\non_dkim = \"skip\"\noptions = { text = \"x\", html = \"x\" }",
+            &[],
+            &dkim,
+            "not edited, dkim: the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+            "covers",
+        ),
+        (
+            "plugin = \"header\"\noptions = { prefix_subject = \"[x]\" }",
+            &[],
+            &dkim,
+            "not edited, dkim: a DKIM signature covers Subject",
+            "on_dkim",
+        ),
+        (
+            "plugin = \"header\"\noptions = { prefix_subject = \"{{ header.none }}\" }",
+            &[],
+            text,
+            "not edited, exempt: a value of the template is missing",
+            "bulk",
+        ),
+    ] {
+        let config = format!("[[rule]]\nname = \"the rule\"\n{rule}\n");
+        let ran = with(
+            &config,
+            &[&["explain"], options, &["-"]].concat(),
+            octets.as_bytes(),
+        );
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        let line = ran
+            .text()
+            .lines()
+            .find(|line| line.contains("the rule"))
+            .expect("the rule");
+        assert!(line.contains(says) && !line.contains(not), "{rule}: {line}");
+    }
+}
+
+// man: mimicryd(8) "A line of the head names what is not known of the client"
+// man: mimicryd(8) "An option that holds several addresses is refused"
+#[test]
+fn explain_says_what_it_was_not_told() {
+    let config = notice("", "");
+    let octets = mail("demo-text.eml");
+    let ran = with(&config, &["explain", "-"], &octets);
+    let all = "unknown     client, listener, helo, auth_user: no filter on them holds  (--client, --listener, --helo, --auth-user set them)";
+    assert!(ran.text().contains(all), "{}", ran.text());
+    let ran = with(
+        &config,
+        &["explain", "--client", "192.0.2.1", "--helo", "x", "-"],
+        &octets,
+    );
+    let rest = "unknown     listener, auth_user: no filter";
+    assert!(ran.text().contains(rest), "{}", ran.text());
+    for command in ["explain", "filter"] {
+        for (to, code) in [
+            ("a@x.org,b@y.org", 64),
+            ("a@x.org, b@y.org", 64),
+            ("a@x.org;b@y.org", 64),
+            ("\"a,b\"@x.org", 0),
+            ("a+b@x.org", 0),
+        ] {
+            let rest: &[&str] = if command == "explain" { &["-"] } else { &[] };
+            let ran = with(&config, &[&[command, "--to", to], rest].concat(), &octets);
+            assert_eq!(ran.code, code, "{command} {to}: {}", ran.err);
+            assert!(
+                code == 0 || ran.err.contains("give the option once for each"),
+                "{}",
+                ran.err
+            );
+        }
+    }
+}

@@ -479,9 +479,15 @@ impl Work<'_, '_> {
     }
 
     /// `None` = a value of the template is missing, and there is nothing to write.
-    fn value(&self, template: &Template) -> Result<Option<String>, Fault> {
+    fn value(&mut self, template: &Template) -> Result<Option<String>, Fault> {
         let value = template.render(&self.facts)?;
-        Ok((template.is_constant() || !value.trim().is_empty()).then_some(value))
+        let has_value = template.is_constant() || !value.trim().is_empty();
+        if !has_value {
+            self.reason = self.reason.or(Some(Reason::Exempt));
+            self.notes
+                .push("a value of the template is missing in this mail".into());
+        }
+        Ok(has_value.then_some(value))
     }
 
     /// The first value of a field as it is now, decoded, and whether there are more.

@@ -284,7 +284,7 @@ impl Reason {
         (Reason::Duplicate, "it is there already"),
         (
             Reason::Exempt,
-            "bulk mail, which this plugin leaves alone unless the rule names the filter bulk",
+            "the rule is not for this mail: bulk mail whose rule does not name the filter bulk, mail from inside or of a trusted sender, or no text for this mail",
         ),
         (Reason::Limit, "a limit was reached"),
         (
@@ -293,7 +293,7 @@ impl Reason {
         ),
         (
             Reason::Dkim,
-            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
         ),
         (
             Reason::Kept,

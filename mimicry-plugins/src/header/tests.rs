@@ -117,7 +117,7 @@ fn fields_before_and_after() {
         ("Subject: =?x-none?B?sN/A?= 1", "options.prefix_subject = '[x]'\noptions.append_subject = '(y)'", "Subject: [x] =?x-none?B?sN/A?= 1 (y)"),
         ("Subject: =?utf-8?B?R3LDvMOfZ!Q==?= 1", "options.prefix_subject = '[x]'", "Subject: [x] =?utf-8?B?R3LDvMOfZ!Q==?= 1"),
         ("Subject: =?utf-8?B?W8OkXSBHcsO8w59l?=", "options.prefix_subject = '[ä]'", "duplicate"),
-        ("Subject: s", "options.prefix_subject = '{{ header.none }}'", "duplicate"),
+        ("Subject: s", "options.prefix_subject = '{{ header.none }}'", "exempt"),
         ("Subject: s / Subject: t", "options.prefix_subject = '[x]'", "Subject: [x] s"),
     ] {
         assert_eq!(run(before, options), after, "{before} with {options}");
