@@ -9,7 +9,7 @@
 //! Longer than 600 lines by its tests, which are tables.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::codec::{self, Encoding, Malformed};
@@ -59,6 +59,8 @@ pub struct EditSet<'m> {
     left: BTreeMap<PartId, usize>,
     /// Of the parts with large headers whose fields were edited; `None` = it is not large.
     names: BTreeMap<PartId, Option<Arc<Names>>>,
+    /// The parts of which nothing says any more how long they are: see [`EditSet::outdate`].
+    outdated: BTreeSet<PartId>,
     /// What boundaries are made of, once there is one; and how many new multiparts there are.
     tail: Option<u64>,
     wraps: u32,
@@ -133,6 +135,7 @@ impl<'m> EditSet<'m> {
             parts: BTreeMap::new(),
             left: BTreeMap::new(),
             names: BTreeMap::new(),
+            outdated: BTreeSet::new(),
             tail: None,
             wraps: 0,
         }
@@ -170,6 +173,7 @@ impl<'m> EditSet<'m> {
     /// Replaces the body of a leaf; charset and transfer encoding in the header follow.
     pub fn replace_body(&mut self, id: PartId, new: NewBody) -> Result<(), Refused> {
         self.describe_body(id, new.charset.as_deref(), new.encoding)?;
+        self.outdate(self.message.part(id));
         let edit = self.edit(id);
         edit.body = Some(Arc::new(new.raw));
         edit.coded = None;
@@ -185,6 +189,10 @@ impl<'m> EditSet<'m> {
         encoding: Encoding,
     ) -> Result<(), Refused> {
         self.describe_body(id, charset, Some(encoding))?;
+        let part = self.live(id)?;
+        // Its digest is that of the content without its coding.
+        self.remove_own(part, "Content-Length");
+        self.outdate(part.parent());
         let edit = self.edit(id);
         edit.body = None;
         edit.coded = Some(encoding);
@@ -241,6 +249,7 @@ impl<'m> EditSet<'m> {
         if part.is_opaque() {
             return Err(Refused::Opaque);
         }
+        self.outdate(part.parent());
         for field in part.fields().filter(|field| is_content_field(field.name())) {
             self.edit(id).fields.insert(field.start(), None);
         }
@@ -277,6 +286,49 @@ impl<'m> EditSet<'m> {
         let field = self.new_field(id, name, value)?;
         let part = self.live(id)?;
         self.put_raw_field(part, name, field);
+        Ok(())
+    }
+
+    /// Puts text before or behind the value of the first field of that name, whose octets stay as they are, and removes the others
+    /// of that name. A field that is not there, says nothing or has a line that is too long is written anew.
+    pub fn add_to_field(
+        &mut self,
+        id: PartId,
+        name: &str,
+        text: &str,
+        end: header::End,
+    ) -> Result<(), Refused> {
+        let part = self.field_editable(id, name)?;
+        let newline = self.message.newline().as_bytes();
+        let (spliced, old) = match self.content(id)?.field(name) {
+            Some(raw) => {
+                let spliced = header::add_to(&raw, text, end, newline);
+                let old = fields(&raw).next().map(|field| field.decoded());
+                (spliced, old.unwrap_or_default())
+            }
+            None => (None, String::new()),
+        };
+        if let Some(field) = spliced.filter(|field| !codec::has_long_line(field)) {
+            self.put_raw_field(part, name, field.into());
+            return Ok(());
+        }
+        let joined = match end {
+            header::End::Front => format!("{text} {old}"),
+            header::End::Back => format!("{old} {text}"),
+        };
+        self.set_field(id, name, joined.trim())
+    }
+
+    /// Gives the first field of that name a raw value, octets that stood in it already, and removes the others of that name.
+    pub fn set_raw_value(&mut self, id: PartId, name: &str, value: &[u8]) -> Result<(), Refused> {
+        let part = self.field_editable(id, name)?;
+        let newline = self.message.newline().as_bytes();
+        let field = [name.as_bytes(), b": ", value, newline].concat();
+        let is_one = fields(&field).count() == 1 && !value.trim_ascii().is_empty();
+        if !is_one || codec::has_long_line(&field) {
+            return Err(Refused::BadField);
+        }
+        self.put_raw_field(part, name, field.into());
         Ok(())
     }
 
@@ -336,6 +388,7 @@ impl<'m> EditSet<'m> {
             return Err(Refused::LastChild);
         }
         self.left.insert(parent.id(), left.saturating_sub(1));
+        self.outdate(Some(parent));
         self.edit(id).removed = true;
         Ok(())
     }
@@ -378,6 +431,7 @@ impl<'m> EditSet<'m> {
     pub fn insert_before(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let parent = self.sibling_place(id)?;
         self.edit(id).before.push(new.into());
+        self.outdate(self.message.part(parent));
         self.one_more_in(parent);
         Ok(())
     }
@@ -386,6 +440,7 @@ impl<'m> EditSet<'m> {
     pub fn insert_after(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let parent = self.sibling_place(id)?;
         self.edit(id).after.push(new.into());
+        self.outdate(self.message.part(parent));
         self.one_more_in(parent);
         Ok(())
     }
@@ -398,6 +453,7 @@ impl<'m> EditSet<'m> {
             return Err(Refused::NoMultipart);
         }
         self.edit(id).at_end.push(new.into());
+        self.outdate(Some(part));
         self.one_more_in(id);
         Ok(())
     }
@@ -427,6 +483,7 @@ impl<'m> EditSet<'m> {
                 return Err(Refused::BadField);
             }
         }
+        self.outdate(part.parent());
         let before = before.into_iter().map(Arc::new);
         let after = after.into_iter().map(Arc::new);
         let message = self.message;
@@ -564,6 +621,28 @@ impl<'m> EditSet<'m> {
 impl<'m> EditSet<'m> {
     fn edit(&mut self, id: PartId) -> &mut PartEdit {
         self.parts.entry(id).or_default()
+    }
+
+    /// Takes off what says how long the content was or what its digest was (RFC 1864): of a part whose content changes, and of all
+    /// around it. What moves into a new multipart whole keeps it.
+    fn outdate(&mut self, part: Option<Part<'m>>) {
+        let parts = part
+            .into_iter()
+            .flat_map(|part| std::iter::once(part).chain(part.ancestors()));
+        for part in parts {
+            // Of all above it, too.
+            if !self.outdated.insert(part.id()) {
+                return;
+            }
+            self.remove_own(part, "Content-MD5");
+            self.remove_own(part, "Content-Length");
+        }
+    }
+
+    fn remove_own(&mut self, part: Part<'m>, name: &str) {
+        for field in self.own_fields(part, name) {
+            self.edit(part.id()).fields.insert(field.start(), None);
+        }
     }
 
     fn live(&self, id: PartId) -> Result<Part<'m>, Refused> {
@@ -905,6 +984,117 @@ mod tests {
     }
 
     type Change = fn(&mut EditSet<'_>) -> Result<(), Refused>;
+
+    /// What says how long or what sum the content is goes where that is no longer so, and nowhere else.
+    #[test]
+    fn what_is_false_goes() {
+        const ROOT: &str = "Content-MD5: r\nContent-Length: 9\n";
+        const PART: &str = "Content-Md5: p\ncontent-length: 1\n";
+        let two = TWO.replace("{b}", &format!("{ROOT}{{b}}"));
+        let two = two.replace("--b\n\nx", &format!("--b\n{PART}\nx"));
+        let leaf = format!("{ROOT}\nx");
+        let rows: &[(&str, &str, Change, bool, bool)] = &[
+            (
+                "body",
+                &leaf,
+                |e| e.replace_body(id(0), body("y")),
+                false,
+                false,
+            ),
+            (
+                "field",
+                &leaf,
+                |e| e.set_field(id(0), "Subject", "y"),
+                true,
+                false,
+            ),
+            (
+                "wrap",
+                &leaf,
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![new("n")]),
+                true,
+                false,
+            ),
+            (
+                "body below",
+                &two,
+                |e| e.replace_body(id(1), body("y")),
+                false,
+                false,
+            ),
+            (
+                "body beside",
+                &two,
+                |e| e.replace_body(id(2), body("y")),
+                false,
+                true,
+            ),
+            ("removed", &two, |e| e.remove(id(1)), false, false),
+            ("removed beside", &two, |e| e.remove(id(2)), false, true),
+            (
+                "before",
+                &two,
+                |e| e.insert_before(id(1), new("n")),
+                false,
+                true,
+            ),
+            (
+                "behind",
+                &two,
+                |e| e.insert_after(id(1), new("n")),
+                false,
+                true,
+            ),
+            ("at the end", &two, |e| e.attach(new("n")), false, true),
+            (
+                "wrapped below",
+                &two,
+                |e| e.wrap(id(1), Around::Mixed, vec![], vec![new("n")]),
+                false,
+                true,
+            ),
+            (
+                "replaced",
+                &two,
+                |e| e.replace_part(id(1), new("n")),
+                false,
+                false,
+            ),
+            (
+                "field of the root",
+                &two,
+                |e| e.set_field(id(0), "Subject", "y"),
+                true,
+                true,
+            ),
+            (
+                "refused",
+                &two,
+                |e| {
+                    let _ = e.remove(id(0));
+                    e.set_field(id(0), "A", "y")
+                },
+                true,
+                true,
+            ),
+        ];
+        for (name, short, change, root, part) in rows {
+            let after = edited(short, change).unwrap();
+            for (words, stays) in [
+                ("Content-MD5: r", root),
+                ("Content-Length: 9", root),
+                ("Content-Md5: p", part),
+                ("content-length: 1", part),
+            ] {
+                assert_eq!(after.contains(words), *stays, "{name}: {words} in {after}");
+            }
+        }
+        let coded = edited(&leaf, |e| e.code_body(id(0), None, Encoding::Base64)).unwrap();
+        assert!(
+            coded.contains("Content-MD5") && !coded.contains("Content-Length"),
+            "{coded}"
+        );
+    }
 
     /// The outcome, octet for octet, of one method or two.
     #[test]

@@ -168,7 +168,10 @@ fn tags_and_fields() {
         (TAG, OUT, "Subject: Re: Hi", "Subject: [EXTERNAL] Re: Hi"),
         (TAG, OUT, "A: 1", "A: 1 / Subject: [EXTERNAL]"),
         (TAG, OUT, "Subject: ", "Subject: [EXTERNAL]"),
-        (TAG, OUT, "Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: [EXTERNAL] =?utf-8?B?R3LDvMOfZQ==?="),
+        (TAG, OUT, "Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: [EXTERNAL] =?iso-8859-1?Q?Gr=FC=DFe?="),
+        (TAG, OUT, "Subject: =?x-none?B?sN/A?= 1", "Subject: [EXTERNAL] =?x-none?B?sN/A?= 1"),
+        (TAG, IN, "Subject: Re: [EXTERNAL] =?x-none?B?sN/A?= 1", "Subject: Re: =?x-none?B?sN/A?= 1"),
+        (TAG, IN, "Subject: [EXTERNAL] =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: =?iso-8859-1?Q?Gr=FC=DFe?="),
         (TAG, OUT, "Subject: [external] Hi", "duplicate"),
         (TAG, OUT, "Subject: Re: [EXTERNAL] Hi", "duplicate"),
         (TAG, OUT, "Subject: AW: Fwd: [list] [EXTERNAL] Hi", "duplicate"),
@@ -399,7 +402,8 @@ fn seals_stay_and_the_rest_is_marked() {
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
         .unwrap()..];
-    let (raw, _) = apply(ALL, OUT, "a@b.example", signed);
+    let skips = format!("{ALL}\non_sealed = 'skip'");
+    let (raw, _) = apply(&skips, OUT, "a@b.example", signed);
     assert!(raw.starts_with(b"Subject: [EXTERNAL] s\r\n") && raw.ends_with(body));
     let (raw, _) = apply(
         &format!("{ALL}\non_sealed = 'wrap'"),
@@ -411,7 +415,7 @@ fn seals_stay_and_the_rest_is_marked() {
     let banner = text.find(TEXT).unwrap();
     let inner = String::from_utf8(body.trim_ascii_start().to_vec()).unwrap();
     assert!(text.find(&inner).is_some_and(|at| banner < at), "{text}");
-    let text = "options.text = 'Caution: external mail.'";
+    let text = "options.text = 'Caution: external mail.'\non_sealed = 'skip'";
     let (_, report) = apply(text, OUT, "a@b.example", signed);
     let Report::Unchanged { reason, .. } = report else {
         panic!("{report:?}")

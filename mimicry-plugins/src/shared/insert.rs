@@ -9,13 +9,13 @@
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
 use mimicry_core::message::{Message, Part, PartId, place};
-use mimicry_core::plugin::{Fault, Finish, Task};
+use mimicry_core::plugin::{Fault, Finish, OnError, Task};
 use mimicry_core::rule::Reason;
 
 use super::html::{self, Why};
@@ -68,7 +68,11 @@ pub fn insert(
         }),
     };
     if chosen.is_empty() {
-        return Ok(unchanged(Reason::NoBody, Vec::new()));
+        let reason = why_none(task);
+        return match is_required(task, reason) {
+            true => insertion.fall_back(reason, PartId::ROOT, edits),
+            false => Ok(unchanged(reason, Vec::new())),
+        };
     }
     let mut bodies = Vec::with_capacity(chosen.len());
     let mut has_it = Vec::new();
@@ -109,7 +113,38 @@ pub fn insert(
             Err(refused) => return Err(refused.into()),
         }
     }
+    finish.notes.extend(unread_variants(message, &chosen));
     Ok(finish)
+}
+
+/// Variants of the texts chosen that did not get ours and that some reader may show: AMP, text/enriched, a second text.
+fn unread_variants(message: &Message, chosen: &[PartId]) -> Option<String> {
+    let alternative = |part: Part<'_>| {
+        let alternatives = part
+            .ancestors()
+            .filter(|part| part.media_type() == "multipart/alternative");
+        alternatives.last().map(|part| part.id())
+    };
+    let chosen_in: BTreeSet<PartId> = chosen
+        .iter()
+        .filter_map(|id| alternative(message.part(*id)?))
+        .collect();
+    if chosen_in.is_empty() {
+        return None;
+    }
+    let is_unread = |part: &Part<'_>| {
+        part.media_type().starts_with("text/")
+            && part.disposition().as_deref() != Some("attachment")
+            && !chosen.contains(&part.id())
+            && alternative(*part).is_some_and(|id| chosen_in.contains(&id))
+    };
+    let list: Vec<String> = message
+        .leaves()
+        .filter(is_unread)
+        .take(8)
+        .map(|part| format!("{} ({})", part.section_text(), part.media_type()))
+        .collect();
+    (!list.is_empty()).then(|| format!("without the text: {}", list.join(", ")))
 }
 
 struct Insertion<'a> {
@@ -431,6 +466,11 @@ impl Insertion<'_> {
                 Err(refused) => Err(refused.into()),
             };
         }
+        // Where the rule does not say what becomes of it, it is a part like others that cannot take the text.
+        let may_attach = self.manner.fallback.first() == Some(&Fallback::Attach);
+        if self.task.on_sealed.is_none() && !may_attach {
+            return self.fall_back(Reason::Sealed, PartId::ROOT, edits);
+        }
         let beside = match self.manner.place.end() {
             html::Place::Top => self.task.beside.first(),
             html::Place::Bottom => self.task.beside.last(),
@@ -498,9 +538,39 @@ impl Insertion<'_> {
                 }
             }
         }
-        let note = format!("{} cannot take the text", section_of(edits.message(), part));
-        Ok(unchanged(reason, vec![note]))
+        let is_skipped = self.manner.fallback.contains(&Fallback::Skip);
+        match self.task.on_failure {
+            OnError::Defer | OnError::Reject if !is_skipped => Err(Fault::Asked {
+                reject: self.task.on_failure == OnError::Reject,
+                text: format!("the text could not be put into the mail: {reason}"),
+            }),
+            _ => {
+                let note = format!("{} cannot take the text", section_of(edits.message(), part));
+                Ok(unchanged(reason, vec![note]))
+            }
+        }
     }
+}
+
+/// Why no part of the mail can take the text.
+fn why_none(task: &Task<'_>) -> Reason {
+    if let Some((_, reason)) = task.left.first() {
+        return *reason;
+    }
+    // What was not looked into may hold a text that readers see.
+    let mut parts = task.mail.message.parts();
+    let hides = |part: Part<'_>| part.is_opaque() && part.media_type().starts_with("multipart/");
+    match parts.any(hides) {
+        true => Reason::Malformed,
+        false => Reason::NoBody,
+    }
+}
+
+/// Must a mail without room for the text have it all the same: what is sealed only if the rule does not say itself what becomes
+/// of it.
+fn is_required(task: &Task<'_>, reason: Reason) -> bool {
+    let is_answered = reason == Reason::Sealed && task.on_sealed.is_some();
+    task.on_failure != OnError::Pass && !is_answered
 }
 
 /// The part beside which a new one is shown before or behind the sealed one; else the root, which must be wrapped first (false).

@@ -2,6 +2,8 @@
 //!
 //! Must never: know what a tag is for.
 
+use mimicry_core::message::header::{self, End};
+use mimicry_core::message::words;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
@@ -170,39 +172,52 @@ pub enum Place {
     Behind,
 }
 
-/// The subject with the tag, which is not put there twice: not on a reply to a mail that had it, either.
+impl Place {
+    /// The end of the field that the tag is put to.
+    #[must_use]
+    pub fn end(self) -> End {
+        match self {
+            Place::Before => End::Front,
+            Place::Behind => End::Back,
+        }
+    }
+}
+
+/// Has the subject the tag: a reply to a mail that had it has it, too. An empty tag is everywhere.
 #[must_use]
-pub fn with_tag(subject: &str, tag: &str, place: Place) -> String {
+pub fn bears(subject: &str, tag: &str, place: Place) -> bool {
     if tag.is_empty() {
-        return subject.to_string();
+        return true;
     }
     let same = |text: Option<&str>| is_tag(text, tag);
     let subject = subject.trim();
     match place {
         Place::Behind => {
             let start = subject.len().checked_sub(tag.len());
-            if same(start.and_then(|start| subject.get(start..))) {
-                return subject.to_string();
-            }
+            same(start.and_then(|start| subject.get(start..)))
         }
         Place::Before => {
             let mut rest = subject;
             loop {
                 if same(rest.get(..tag.len())) {
-                    return subject.to_string();
+                    return true;
                 }
                 match behind_mark(rest) {
                     Some(behind) => rest = behind,
-                    None => break,
+                    None => return false,
                 }
             }
         }
     }
-    let joined = match place {
-        Place::Before => format!("{tag} {subject}"),
-        Place::Behind => format!("{subject} {tag}"),
-    };
-    joined.trim().to_string()
+}
+
+/// The raw value of a Subject without the tag where its octets say the same as `left`, the decoded one: then nothing of it need
+/// be written anew.
+#[must_use]
+pub fn raw_without_tag(raw: &[u8], tag: &str, left: &str) -> Option<Vec<u8>> {
+    let spliced = without_tag(std::str::from_utf8(raw).ok()?, tag)?;
+    let is_same = words::decode(header::unfold(spliced.as_bytes()).trim_ascii()) == left;
+    (is_same && !spliced.is_empty()).then(|| spliced.into_bytes())
 }
 
 /// The subject without the tag, where it stands before the subject or behind reply marks, as often as it does; `None` if
@@ -412,7 +427,9 @@ mod tests {
     #[test]
     fn what_was_put_on_comes_off() {
         for subject in ["Hi", "Re: Hi", "[list] Hi", "Grüße", "a: b: c"] {
-            let tagged = with_tag(subject, "[EXTERNAL]", Place::Before);
+            assert!(!bears(subject, "[EXTERNAL]", Place::Before));
+            let tagged = format!("[EXTERNAL] {subject}");
+            assert!(bears(&tagged, "[EXTERNAL]", Place::Before));
             assert_eq!(without_tag(&tagged, "[EXTERNAL]").as_deref(), Some(subject));
         }
     }

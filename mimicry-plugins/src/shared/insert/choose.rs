@@ -102,7 +102,8 @@ pub(super) fn for_everybody(
     let seen = first_seen(message);
     let is_closed = |id: &PartId| {
         let sealed = message.part(*id).is_some_and(|part| part.seal().is_some());
-        sealed || task.left.contains(id) || edits.is_gone(*id)
+        let is_left = task.left.iter().any(|(left, _)| left == id);
+        sealed || is_left || edits.is_gone(*id)
     };
     let (closed, open): (Vec<PartId>, Vec<PartId>) = seen.into_iter().partition(is_closed);
     let (taken, missed): (Vec<PartId>, Vec<PartId>) =
