@@ -113,7 +113,8 @@ pub fn insert(
             Err(refused) => return Err(refused.into()),
         }
     }
-    finish.notes.extend(unread_variants(message, &chosen));
+    let parts: Vec<PartId> = chosen.iter().map(|chosen| chosen.part).collect();
+    finish.notes.extend(unread_variants(message, &parts));
     Ok(finish)
 }
 

@@ -380,11 +380,7 @@ mod tests {
                 mark.nfd().collect(),
             ] {
                 let subject = format!("{written}: [EXTERNAL] x");
-                assert_eq!(
-                    with_tag(&subject, "[EXTERNAL]", Place::Before),
-                    subject,
-                    "{program}"
-                );
+                assert!(bears(&subject, "[EXTERNAL]", Place::Before), "{program}");
                 assert_eq!(
                     without_tag(&subject, "[EXTERNAL]").as_deref(),
                     Some(format!("{written}: x").as_str()),
@@ -418,10 +414,10 @@ mod tests {
             "I\u{307}LT: [EXTERNAL] x",
             "إعادة توجيه: [EXTERNAL] x",
         ] {
-            assert_eq!(with_tag(subject, "[EXTERNAL]", Place::Before), subject);
+            assert!(bears(subject, "[EXTERNAL]", Place::Before), "{subject}");
         }
         let long = "re".repeat(50_000) + ": [EXTERNAL] x";
-        assert!(with_tag(&long, "[EXTERNAL]", Place::Before).starts_with("[EXTERNAL] re"));
+        assert!(!bears(&long, "[EXTERNAL]", Place::Before));
     }
 
     #[test]
