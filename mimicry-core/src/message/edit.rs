@@ -449,7 +449,7 @@ impl<'m> EditSet<'m> {
     pub fn append(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let part = self.editable(id)?;
         self.may_change_number()?;
-        if part.children().next().is_none() {
+        if part.children().next().is_none() || self.is_replaced(id) {
             return Err(Refused::NoMultipart);
         }
         self.edit(id).at_end.push(new.into());
@@ -700,6 +700,9 @@ impl<'m> EditSet<'m> {
         let part = self.message.part(id).ok_or(Refused::Unknown)?;
         let parent = part.parent().ok_or(Refused::Root)?.id();
         self.editable(parent)?;
+        if self.is_replaced(parent) {
+            return Err(Refused::Gone);
+        }
         self.may_change_number()?;
         Ok(parent)
     }
@@ -1563,6 +1566,24 @@ mod tests {
                 TWO,
                 |e| e.replace_body(id(0), body("x")),
                 Refused::NoLeaf,
+            ),
+            (
+                "appended to a multipart that was replaced",
+                TWO,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.append(id(0), new("m")))
+                },
+                Refused::NoMultipart,
+            ),
+            (
+                "beside a child of a multipart that was replaced",
+                TWO,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.insert_after(id(1), new("m")))
+                },
+                Refused::Gone,
             ),
             (
                 "a child of a multipart that was replaced",

@@ -536,7 +536,9 @@ impl<'m> Edited<'m> {
                 let new = new_part(message, op.variant);
                 self.edits.attach(new.clone())?;
                 let root = message.root();
-                if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
+                let is_mixed = root.media_type() == "multipart/mixed";
+                let has_parts = root.children().next().is_some();
+                if is_mixed && has_parts && !self.edits.is_replaced(PartId::ROOT) {
                     self.change(PartId::ROOT).at_end.push(new);
                 } else {
                     self.wrapped(root, Around::Mixed, vec![], vec![new]);
@@ -610,12 +612,16 @@ impl<'m> Edited<'m> {
     ) {
         out.push(Outcome {
             fields: other_fields(part, change, which),
-            octets: if part.is_multipart() {
-                around_children(part)
-            } else {
-                vec![change.body.clone().unwrap_or(part.body().to_vec())]
+            octets: match &change.body {
+                Some(body) => vec![body.clone()],
+                None if part.is_multipart() => around_children(part),
+                None => vec![part.body().to_vec()],
             },
         });
+        if change.body.is_some() {
+            // What stood below it has gone with it.
+            return;
+        }
         let none = Change::default();
         for child in part.children() {
             let change = self.changes.get(&child.id()).unwrap_or(&none);
