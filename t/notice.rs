@@ -274,3 +274,51 @@ fn explain_says_what_it_was_not_told() {
         }
     }
 }
+
+// man: mimicry-plugins(7) "The HTML must be whole in itself, or the configuration does not load"
+// man: mimicry-plugins(7) "Of a whole document only what stands in its body is taken, with a warning."
+#[test]
+fn html_of_the_configuration_is_whole() {
+    let check = |html: &str| {
+        let directory = Directory::new();
+        directory.file("ours.html", html);
+        let config = format!(
+            "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\noptions = {{ text = \"{OURS}\", html_file = \"ours.html\" }}\n"
+        );
+        directory.file("m.toml", &config);
+        run(directory.path(), &["check", "-c", "m.toml"], b"")
+    };
+    for (html, code, says) in [
+        (
+            "<!-- external mail <p>This mail came from outside.</p>\n",
+            78,
+            "a comment that never ends",
+        ),
+        ("<div>\n<b>x</div>\n", 78, "line 2: <b> that is not ended"),
+        ("x</div>\n", 78, "</div> that ends nothing"),
+        (
+            "<!DOCTYPE html>\n<html><body bgcolor=\"#ffeeee\"><p>OURS</p></body></html>\n",
+            0,
+            "a document where a fragment is wanted",
+        ),
+        (
+            "<p style=\"color:#888\">x</p>\n",
+            0,
+            "a colour without its background",
+        ),
+        (
+            "<img src=\"http://x.example/a.png\">\n",
+            0,
+            "a picture that mail programs do not show",
+        ),
+        ("<p style=\"color:#000;background:#fff\">x</p>\n", 0, ""),
+    ] {
+        let ran = check(html);
+        assert_eq!(ran.code, code, "{html}: {}", ran.err);
+        assert!(
+            ran.err.contains(says) && ran.err.is_empty() == says.is_empty(),
+            "{html}: {}",
+            ran.err
+        );
+    }
+}

@@ -279,7 +279,7 @@ struct BannerPlugin {
 
 impl Plugin for BannerPlugin {
     fn warnings(&self) -> Vec<OptionError> {
-        let missing = self.words.as_ref().and_then(Words::warning);
+        let missing = self.words.as_ref().map(Words::warnings).unwrap_or_default();
         let is_forgeable = self.outside.is_forgeable();
         let forgeable = is_forgeable.then(|| OptionError {
             option: "own_domains",

@@ -111,7 +111,7 @@ struct DisclaimPlugin {
 impl Plugin for DisclaimPlugin {
     fn warnings(&self) -> Vec<OptionError> {
         let ladder = Fallback::warning(&self.manner.fallback);
-        self.words.warning().into_iter().chain(ladder).collect()
+        self.words.warnings().into_iter().chain(ladder).collect()
     }
 
     fn requires(&self) -> Option<OnError> {

@@ -284,7 +284,7 @@ impl Reason {
         (Reason::Duplicate, "it is there already"),
         (
             Reason::Exempt,
-            "the rule is not for this mail: bulk mail whose rule does not name the filter bulk, mail from inside or of a trusted sender, or no text for this mail",
+            "the rule is not for this mail: bulk, from inside or of a trusted sender, or no text for it",
         ),
         (Reason::Limit, "a limit was reached"),
         (
