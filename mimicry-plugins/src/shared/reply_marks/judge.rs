@@ -363,7 +363,8 @@ impl Judge {
         let mut best: Option<(&Kept, Traits)> = None;
         let mut joined = String::new();
         for kept in recent.iter().rev() {
-            if kept.text.is_empty() {
+            // No introduction goes on behind its colon.
+            if kept.text.is_empty() || !joined.is_empty() && phrases::ends_in_colon(&kept.text) {
                 break;
             }
             joined = if joined.is_empty() {

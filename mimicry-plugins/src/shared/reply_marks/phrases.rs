@@ -9,6 +9,8 @@
 mod words;
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
@@ -315,13 +317,31 @@ fn is_dash(c: char) -> bool {
 const COLONS: [char; 2] = [':', '：'];
 
 fn has_verb(line: &str) -> bool {
+    let verbs = verbs();
     let mut before = ' ';
     line.char_indices().any(|(at, c)| {
         // Neither `rewrote` nor `underwrote`; Chinese and Japanese have no blanks.
         let starts = c.is_alphabetic() && !(is_spaced(c) && is_spaced(before));
         before = c;
+        let Some(verbs) = verbs.get(&c).filter(|_| starts) else {
+            return false;
+        };
         let rest = line.get(at..).unwrap_or_default();
-        starts && VERBS.iter().any(|verb| rest.starts_with(verb))
+        verbs.iter().any(|verb| rest.starts_with(verb))
+    })
+}
+
+/// The verbs by their first letters: a hostile mail has a word of each line looked up.
+fn verbs() -> &'static BTreeMap<char, Vec<&'static str>> {
+    static BY_LETTER: OnceLock<BTreeMap<char, Vec<&'static str>>> = OnceLock::new();
+    BY_LETTER.get_or_init(|| {
+        let mut map: BTreeMap<char, Vec<&str>> = BTreeMap::new();
+        for verb in VERBS {
+            if let Some(first) = verb.chars().next() {
+                map.entry(first).or_default().push(verb);
+            }
+        }
+        map
     })
 }
 
