@@ -10,7 +10,9 @@ use std::process::Stdio;
 
 use serde_json::Value;
 
-use crate::harness::{Directory, Ran, files, mail, mails, mimicryd, root, run};
+use crate::harness::{
+    Directory, PATHS, Ran, files, filter, mail, mails, mimicryd, root, run, with,
+};
 
 /// No rule at all.
 const EMPTY: &str = "";
@@ -31,25 +33,6 @@ plugin = "zip"
 match = { position = "attachment" }
 options = { name = "all.zip" }
 "#;
-
-/// Sender and recipient of mail to which the rules above apply.
-const PATHS: &[&str] = &["--from", "anna@example.org", "--to", "bob@example.net"];
-
-/// Runs a command with a configuration `m.toml`.
-fn with(config: &str, command: &[&str], stdin: &[u8]) -> Ran {
-    let directory = Directory::new();
-    directory.file("m.toml", config);
-    let (name, rest) = command.split_first().expect("a command");
-    let args: Vec<&str> = [*name, "-c", "m.toml"]
-        .into_iter()
-        .chain(rest.iter().copied())
-        .collect();
-    run(directory.path(), &args, stdin)
-}
-
-fn filter(config: &str, stdin: &[u8]) -> Ran {
-    with(config, &[&["filter"], PATHS].concat(), stdin)
-}
 
 fn explain(config: &str, options: &[&str], stdin: &[u8]) -> Ran {
     with(config, &[&["explain"], options, &["-"]].concat(), stdin)

@@ -370,11 +370,8 @@ fn a_session_ends_whatever_the_client_sends() {
         (&data, "words without an end\r\n"),
     ] {
         let took = flooded(&world, first, again, limit);
+        // On a fast machine what is counted may come to its limit, a million, before the time does.
         assert!(took < limit, "{again:?} goes on for {took:?}");
-        assert!(
-            took >= Duration::from_secs(2),
-            "{again:?} ends after {took:?}"
-        );
     }
     // It is told why.
     let mut client = world.client();

@@ -3,7 +3,7 @@
 //! The forms of one name stand beside the code (`mimicry-core/src/message/names/tests.rs`); here is what the program does with them.
 
 use crate::harness::daemon::{Setup, World};
-use crate::harness::{Directory, Ran, contains, mail, root, run};
+use crate::harness::{PATHS, Ran, contains, filter, mail, root, with};
 
 /// The rule of mimicry-plugins(7), REMOVE.
 const PROGRAMS: &str = r"[[rule]]
@@ -11,23 +11,6 @@ name = 'no programs'
 plugin = 'remove'
 match = { filename = '\.(exe|com|scr|js|vbs)$' }
 ";
-
-const PATHS: &[&str] = &["--from", "anna@example.org", "--to", "bob@example.net"];
-
-fn with(config: &str, command: &[&str], stdin: &[u8]) -> Ran {
-    let directory = Directory::new();
-    directory.file("m.toml", config);
-    let (name, rest) = command.split_first().expect("a command");
-    let args: Vec<&str> = [*name, "-c", "m.toml"]
-        .into_iter()
-        .chain(rest.iter().copied())
-        .collect();
-    run(directory.path(), &args, stdin)
-}
-
-fn filter(config: &str, stdin: &[u8]) -> Ran {
-    with(config, &[&["filter"], PATHS].concat(), stdin)
-}
 
 /// A mail with one attachment under these fields.
 fn with_attachment(fields: &str) -> Vec<u8> {

@@ -169,3 +169,23 @@ options = { name = "all.zip" }
 pub fn contains(octets: &[u8], words: &[u8]) -> bool {
     octets.windows(words.len()).any(|window| window == words)
 }
+
+/// Sender and recipient of a mail from the command line.
+pub const PATHS: &[&str] = &["--from", "anna@example.org", "--to", "bob@example.net"];
+
+/// Runs a command with a configuration `m.toml`.
+pub fn with(config: &str, command: &[&str], stdin: &[u8]) -> Ran {
+    let directory = Directory::new();
+    directory.file("m.toml", config);
+    let (name, rest) = command.split_first().expect("a command");
+    let args: Vec<&str> = [*name, "-c", "m.toml"]
+        .into_iter()
+        .chain(rest.iter().copied())
+        .collect();
+    run(directory.path(), &args, stdin)
+}
+
+/// Runs `filter` so, for that sender and recipient.
+pub fn filter(config: &str, stdin: &[u8]) -> Ran {
+    with(config, &[&["filter"], PATHS].concat(), stdin)
+}

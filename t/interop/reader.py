@@ -137,7 +137,7 @@ SETS = [
     Set("images", WIDE_TEXT, PICTURE_HTML, {"images": ["logo.png"]}),
     Set("text-only", WIDE_TEXT, None),
     Set("html-only", None, WIDE_HTML),
-    Set("variables", TEMPLATE_TEXT, TEMPLATE_HTML, variables=True),
+    Set("variables", TEMPLATE_TEXT, TEMPLATE_HTML, rule="show_bcc = true", variables=True),
 ]
 
 
