@@ -132,6 +132,8 @@ struct Node {
     media_type: Box<str>,
     kind: Kind,
     seal: Option<Seal>,
+    /// It is sealed only because another variant of the same text is.
+    sealed_by_variant: bool,
 }
 
 #[derive(Clone, Debug)]

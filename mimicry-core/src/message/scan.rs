@@ -182,6 +182,7 @@ impl<'a> Scanner<'a> {
             media_type: facts.media_type,
             kind,
             seal: None,
+            sealed_by_variant: false,
         });
         self.open.push(Open {
             part: id,

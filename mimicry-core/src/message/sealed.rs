@@ -44,6 +44,7 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node]) {
 /// Where one variant of a text is sealed, the others say the same and are sealed with it.
 fn mark_variants(raw: &[u8], nodes: &mut [Node]) {
     let is_text = |node: &Node| matches!(&*node.media_type, "text/plain" | "text/html");
+    let is_attached = |node: &Node| says_attached(raw.get(node.header.clone()).unwrap_or_default());
     let mut index = 0usize;
     while let Some(node) = nodes.get(index) {
         let end = node.next.index();
@@ -57,12 +58,15 @@ fn mark_variants(raw: &[u8], nodes: &mut [Node]) {
             is_text(node)
                 && node.seal.is_some()
                 && own_seal(raw, node).is_some()
-                && !says_attached(raw.get(node.header.clone()).unwrap_or_default())
+                && !is_attached(node)
         });
         if let Some(seal) = armoured.and_then(|node| node.seal) {
             let others = nodes.get_mut(below).unwrap_or_default().iter_mut();
             for node in others.filter(|node| is_text(node) && node.seal.is_none()) {
-                node.seal = Some(seal);
+                if !is_attached(node) {
+                    node.seal = Some(seal);
+                    node.sealed_by_variant = true;
+                }
             }
         }
         index = end.max(index.saturating_add(1));
@@ -537,6 +541,12 @@ mod tests {
                     "{alternative}--b\n\nx\n--b\n{{h}}x\n--b\nContent-Disposition: attachment\n\n{armour}\n--b--\n"
                 ),
                 "---E",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\n{armour}\n--b\n{{h}}x\n--b\nContent-Disposition: attachment\n\nx\n--b--\n"
+                ),
+                "-EE-",
             ),
             (format!("{{b}}--b\n\n{armour}\n--b\n{{h}}x\n--b--\n"), "-E-"),
         ] {
