@@ -7,6 +7,8 @@
 //! A document in an envelope that is attached ([`Part::is_sealed_document`]) is sealed itself and does not make the mail sealed.
 //!
 //! Must never: verify or decrypt. What looks sealed is sealed, also when the seal is broken.
+//!
+//! Longer than 600 lines by its tests, which are tables.
 
 use std::borrow::Cow;
 use std::io;

@@ -1,3 +1,5 @@
+//! What the banner rule makes of mails, as tables of them: longer than 600 lines for that.
+
 use std::path::Path;
 
 use mimicry_core::config::{self, Config};

@@ -7,6 +7,8 @@
 //!
 //! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
+//!
+//! Longer than 600 lines: what each variant can take and the ladder for when one cannot are read together.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};

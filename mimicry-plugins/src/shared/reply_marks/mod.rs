@@ -112,3 +112,40 @@ pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Place), Nowhere> {
     }
     Ok((index, Place { offset, ..place }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::in_text;
+    use super::phrases::looks;
+
+    /// However the lines of a mail look like introductions that go on and on, each octet is looked at a few times.
+    #[test]
+    fn introductions_take_linear_time() {
+        const LINES: usize = 1_000;
+        let words = "s w e a p h r i k c z q n m ".repeat(20);
+        for piece in [
+            "On 1.1.2026 a@b.example wrote:\n".to_string(),
+            "On 1.1.2026\na@b.example\nBob\nwrites\nwrote:\n".to_string(),
+            "a:\n> b:\n".to_string(),
+            "a\nb\nc\nd\ne:\n> b\n".to_string(),
+            format!("{words}:\n"),
+            format!("{words}\n{words}\n{words}\n{words}\n{words}:\n"),
+            format!("> {words}\n> {words}\n> {words}\n> {words}\n{words}:\n"),
+            format!("-- {words}:\n"),
+        ] {
+            let looked_at = |text: &str| {
+                let before = looks::count();
+                let _ = in_text(text);
+                looks::count() - before
+            };
+            let text = piece.repeat(LINES);
+            let (one, two) = (looked_at(&text), looked_at(&text.repeat(2)));
+            let start: String = piece.chars().take(40).collect();
+            assert!(
+                one > 0 && two <= 2 * one + text.len() / 10,
+                "{start:?}: {one}, {two}"
+            );
+            assert!(one < 40 * text.len(), "{start:?}: {one} of {}", text.len());
+        }
+    }
+}
