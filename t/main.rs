@@ -16,6 +16,7 @@
 //! - [`memory`]: what a large mail takes
 //! - [`names`]: names of files that a sender wrote so that programs read them differently
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
+//! - [`notice`]: a text that must be in every mail; what stays of a field that is edited; what explain says of both
 //! - [`manual`]: the manual and the samples against the code
 //! - [`dependencies`]: where they come from, and that CI looks at them
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
@@ -45,6 +46,7 @@ mod log;
 mod manual;
 mod memory;
 mod names;
+mod notice;
 mod process;
 mod quotes;
 mod relay;
@@ -53,5 +55,6 @@ mod rules;
 mod service;
 mod smuggle;
 mod soak;
+mod threads;
 mod transports;
 mod trust;

@@ -415,12 +415,14 @@ impl<'p> Pass<'p> {
         let before = self.edits.clone();
         let report = match self.job(index, rule, run) {
             Ok(report) => report.with_remarks(&run.remarks),
-            Err(fault) if run.shadow && !matches!(fault, Fault::NotApplicable(_)) => {
-                Report::Unchanged {
-                    reason: Reason::Fault,
-                    notes: vec![fault.to_string()],
-                }
-            }
+            Err(Fault::NotApplicable(reason)) if run.shadow => Report::Unchanged {
+                reason,
+                notes: Vec::new(),
+            },
+            Err(fault) if run.shadow => Report::Unchanged {
+                reason: Reason::Fault,
+                notes: vec![fault.to_string()],
+            },
             Err(fault) => answer(index, rule, fault)?,
         };
         let edited = matches!(report, Report::Edited { .. });
@@ -445,13 +447,15 @@ impl<'p> Pass<'p> {
             .copied()
             .filter(|part| !self.edits.is_gone(*part))
             .collect();
-        if parts.is_empty() && !run.parts.is_empty() {
+        if parts.is_empty() && !run.parts.is_empty() && rule.required().is_none() {
             return Ok(Report::Unchanged {
                 reason: Reason::Kept,
                 notes: Vec::new(),
             });
         }
-        let left: Vec<PartId> = run.left.iter().map(|(part, _)| *part).collect();
+        let mut left = run.left.clone();
+        let gone = run.parts.iter().filter(|part| !parts.contains(part));
+        left.extend(gone.map(|part| (*part, Reason::Kept)));
         let mut job = rule.plugin.begin(Task {
             mail: self.mail,
             rule: &rule.name,
@@ -463,6 +467,8 @@ impl<'p> Pass<'p> {
                 true => &self.plan.recipients,
                 false => &[],
             },
+            on_failure: rule.on_failure(),
+            on_sealed: rule.on_sealed,
             show_bcc: rule.show_bcc,
             on_dkim: rule.on_dkim,
             variables: &self.course.policy.variables,
@@ -582,6 +588,8 @@ impl<'p> Pass<'p> {
                 Ok(()) => {}
                 // A mail that is nothing but the part: it was replaced in its place.
                 Err(Refused::Root) if self.edits.is_replaced(*part) => {}
+                // It left with the whole of the mail, in whose place the new part stands.
+                Err(Refused::Gone) if self.edits.is_replaced(PartId::ROOT) => {}
                 Err(refused) => return Err(refused.into()),
             }
             edited.push(*part);
@@ -603,7 +611,7 @@ impl<'p> Pass<'p> {
         let strictest = self
             .edited_by
             .iter()
-            .filter_map(|index| Some((self.course.policy.rules.get(*index)?.on_error, *index)))
+            .filter_map(|index| Some((self.course.policy.rules.get(*index)?.on_failure(), *index)))
             .max();
         match strictest {
             Some((OnError::Pass, _)) | None => {
@@ -641,11 +649,15 @@ fn answer(index: usize, rule: &Rule, fault: Fault) -> Result<Report, Stopped> {
         Fault::StorageFull(text) => Err(stop(Stop::StorageFull, text)),
         Fault::Asked { reject: true, text } => Err(stop(Stop::Reject, text)),
         Fault::Asked { text, .. } => Err(stop(Stop::Defer, text)),
+        Fault::NotApplicable(reason) if rule.required().is_some() => {
+            let text = format!("the rule could not be carried out: {reason}");
+            answer(index, rule, Fault::Permanent(text))
+        }
         Fault::NotApplicable(reason) => Ok(Report::Unchanged {
             reason,
             notes: Vec::new(),
         }),
-        Fault::Permanent(text) => match rule.on_error {
+        Fault::Permanent(text) => match rule.on_failure() {
             OnError::Defer => Err(stop(Stop::Defer, text)),
             OnError::Reject => Err(stop(Stop::Reject, text)),
             OnError::Pass => Ok(Report::Unchanged {

@@ -16,7 +16,7 @@ use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
-use crate::rule::{OnDkim, Reason};
+use crate::rule::{OnDkim, OnSealed, Reason};
 use crate::seals::SealKeys;
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
@@ -195,6 +195,11 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn reads_recipients(&self) -> bool {
         true
     }
+    /// Does it put something into mails that a rule may require: what becomes, by its options, of a mail that cannot have it.
+    /// `Pass` = as the rule's `on_error` says. `None` = it has nothing of the kind.
+    fn requires(&self) -> Option<OnError> {
+        None
+    }
     /// Does it seal text of its own, or look for such seals: whether the keys are missed when there are none.
     fn needs_seal_keys(&self) -> bool {
         false
@@ -217,12 +222,16 @@ pub struct Task<'a> {
     /// Sealed parts that its filters took and that it shall put its text beside, in document order.
     pub beside: &'a [PartId],
     /// Parts that its filters took and that it may not touch: sealed, kept, or closed to it for another reason.
-    pub left: &'a [PartId],
+    pub left: &'a [(PartId, Reason)],
     /// No filter of the rule is on parts: they are those of the plugin's default.
     pub by_default: bool,
     /// Indices into the envelope's recipients: the class. None for a plugin that does not read them
     /// ([`Plugin::reads_recipients`]).
     pub recipients: &'a [usize],
+    /// What becomes of a mail that cannot have what the rule puts in ([`crate::rule::Rule::on_failure`]).
+    pub on_failure: OnError,
+    /// What the rule says of sealed content.
+    pub on_sealed: Option<OnSealed>,
     /// A text may name those of them too whom only the envelope names: recipients in secret.
     pub show_bcc: bool,
     /// What becomes of DKIM-Signature fields when the mail is edited.

@@ -13,17 +13,16 @@ use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::header::fields;
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
+    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::rule::Reason;
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
-use crate::shared::html;
 use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
 use crate::shared::marked::{self, Found, Sealer};
-use crate::shared::subject::{self, with_tag, without_tag};
+use crate::shared::subject::{self, bears, raw_without_tag, without_tag};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{self, Words, option};
 
@@ -104,8 +103,8 @@ impl PluginKind for Banner {
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
-                    Some("[\"attach\", \"skip\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx.",
+                    Some("[\"attach\"]"),
+                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx; then what on_error says.",
                 ),
             ]
         }
@@ -281,7 +280,7 @@ struct BannerPlugin {
 
 impl Plugin for BannerPlugin {
     fn warnings(&self) -> Vec<OptionError> {
-        let missing = self.words.as_ref().and_then(Words::warning);
+        let missing = self.words.as_ref().map(Words::warnings).unwrap_or_default();
         let is_forgeable = self.outside.is_forgeable();
         let forgeable = is_forgeable.then(|| OptionError {
             option: "own_domains",
@@ -291,7 +290,8 @@ impl Plugin for BannerPlugin {
                 "give internal_clients as well; [] if all mail from inside is authenticated".into(),
             ),
         });
-        missing.into_iter().chain(forgeable).collect()
+        let ladder = Fallback::warning(&self.manner.fallback);
+        missing.into_iter().chain(forgeable).chain(ladder).collect()
     }
 
     fn inside(&self) -> Option<(&'static str, &[IpNet])> {
@@ -303,6 +303,11 @@ impl Plugin for BannerPlugin {
         let header = self.header.as_ref();
         self.words.as_ref().is_some_and(Words::reads_recipients)
             || header.is_some_and(|(_, value)| value.reads_recipients())
+    }
+
+    fn requires(&self) -> Option<OnError> {
+        let ladder = &self.manner.fallback;
+        self.words.as_ref().map(|_| Fallback::strictness(ladder))
     }
 
     fn needs_seal_keys(&self) -> bool {
@@ -370,9 +375,9 @@ impl BannerJob<'_> {
                 .into_iter()
                 .next()
                 .unwrap_or_default();
-            let tagged = with_tag(&subject, tag, subject::Place::Before);
-            if tagged != subject {
-                edits.set_field(PartId::ROOT, SUBJECT, &tagged)?;
+            let place = subject::Place::Before;
+            if !bears(&subject, tag, place) {
+                edits.add_to_field(PartId::ROOT, SUBJECT, tag, place.end())?;
                 finish.notes.push("Subject tagged".into());
                 fields_edited = true;
             }
@@ -407,7 +412,15 @@ impl BannerJob<'_> {
             && let Some(subject) = values(edits, SUBJECT)?.into_iter().next()
             && let Some(left) = without_tag(&subject, tag)
         {
-            edits.set_field(PartId::ROOT, SUBJECT, &left)?;
+            let field = edits.content(PartId::ROOT)?.field(SUBJECT);
+            let raw = field.and_then(|raw| {
+                let field = fields(&raw).next()?;
+                raw_without_tag(field.value(), tag, &left)
+            });
+            match raw.map(|raw| edits.set_raw_value(PartId::ROOT, SUBJECT, &raw)) {
+                Some(Ok(())) => {}
+                _ => edits.set_field(PartId::ROOT, SUBJECT, &left)?,
+            }
             finish.edited.push(PartId::ROOT);
             finish.notes.push("the tag taken off the subject".into());
         }
@@ -446,13 +459,8 @@ impl BannerJob<'_> {
                     count = found.elements;
                     found.ranges
                 }
-                Some(rendered) => match marked::lines(body.text(), &rendered.text) {
-                    // A mail program that was shown the HTML made its own text of it.
-                    none if none.is_empty() => {
-                        marked::lines(body.text(), &html::to_text(&rendered.html))
-                    }
-                    found => found,
-                },
+                // A mail program that was shown the HTML made its own text of it.
+                Some(rendered) => marked::lines(body.text(), &rendered.text, &rendered.html),
                 None => Vec::new(),
             };
             if ranges.is_empty() {

@@ -7,8 +7,8 @@
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
+    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 
 use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
@@ -62,8 +62,8 @@ impl PluginKind for Disclaim {
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
-                    Some("[\"attach\", \"skip\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end (with place = top on top), leave the mail alone, answer 4xx, answer 5xx.",
+                    Some("[\"attach\"]"),
+                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end (with place = top on top), leave the mail alone, answer 4xx, answer 5xx; then what on_error says.",
                 ),
             ]
         }
@@ -110,7 +110,12 @@ struct DisclaimPlugin {
 
 impl Plugin for DisclaimPlugin {
     fn warnings(&self) -> Vec<OptionError> {
-        self.words.warning().into_iter().collect()
+        let ladder = Fallback::warning(&self.manner.fallback);
+        self.words.warnings().into_iter().chain(ladder).collect()
+    }
+
+    fn requires(&self) -> Option<OnError> {
+        Some(Fallback::strictness(&self.manner.fallback))
     }
 
     fn reads_recipients(&self) -> bool {

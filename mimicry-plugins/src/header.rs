@@ -20,7 +20,7 @@ use mimicry_core::rule::{OnDkim, Reason};
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
-use crate::shared::subject::{Place, with_tag};
+use crate::shared::subject::{Place, bears};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{DIRECTORY, option};
 
@@ -450,16 +450,24 @@ impl Work<'_, '_> {
         if prefix.is_none() && append.is_none() {
             return Ok(());
         }
-        let subject = self.values(NAME)?.0.unwrap_or_default();
-        let mut tagged = subject.clone();
+        let mut is_tagged = false;
         for (template, place) in [(prefix, Place::Before), (append, Place::Behind)] {
             let Some(template) = template else { continue };
-            if let Some(tag) = self.value(template)? {
-                tagged = with_tag(&tagged, tag.trim(), place);
+            let Some(tag) = self.value(template)? else {
+                continue;
+            };
+            let subject = self.values(NAME)?.0.unwrap_or_default();
+            if bears(&subject, tag.trim(), place) {
+                continue;
             }
+            if self.is_signed(NAME) {
+                return Ok(());
+            }
+            let edits = &mut self.edits;
+            edits.add_to_field(PartId::ROOT, NAME, tag.trim(), place.end())?;
+            is_tagged = true;
         }
-        if tagged != subject && !self.is_signed(NAME) {
-            self.edits.set_field(PartId::ROOT, NAME, &tagged)?;
+        if is_tagged {
             self.done("Subject tagged".into());
         }
         Ok(())
@@ -471,9 +479,15 @@ impl Work<'_, '_> {
     }
 
     /// `None` = a value of the template is missing, and there is nothing to write.
-    fn value(&self, template: &Template) -> Result<Option<String>, Fault> {
+    fn value(&mut self, template: &Template) -> Result<Option<String>, Fault> {
         let value = template.render(&self.facts)?;
-        Ok((template.is_constant() || !value.trim().is_empty()).then_some(value))
+        let has_value = template.is_constant() || !value.trim().is_empty();
+        if !has_value {
+            self.reason = self.reason.or(Some(Reason::Exempt));
+            self.notes
+                .push("a value of the template is missing in this mail".into());
+        }
+        Ok(has_value.then_some(value))
     }
 
     /// The first value of a field as it is now, decoded, and whether there are more.

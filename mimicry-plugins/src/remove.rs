@@ -1,8 +1,8 @@
 //! Remove: takes parts out of the mail, and says so where they stood.
 //!
-//! A note stands in the place of the part where a reader shows it: not within multipart/alternative or multipart/related, of which
-//! readers show one part only; there all notes go to the end of the mail. A part without which a multipart would
-//! be empty leaves a note in its place in any case.
+//! A note stands in the place of the part where every reader shows it (`message/place.rs`): never within a multipart/alternative
+//! or a multipart/related, of which readers show one part only, but beside it, or at the end of the mail. A part without
+//! which a multipart would be empty leaves a note in any case, and the multipart goes.
 //!
 //! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
 //! not keep.
@@ -11,10 +11,12 @@ use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::digest::Digest;
-use mimicry_core::message::edit::{Content, EditSet};
-use mimicry_core::message::roles::related_root;
+use mimicry_core::message::edit::{Content, EditSet, Refused};
+use mimicry_core::message::place::{self, Place};
+use mimicry_core::message::roles::related_text;
 use mimicry_core::message::{Part, PartId};
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
@@ -23,6 +25,7 @@ use mimicry_core::plugin::{
 use mimicry_core::rule::Reason;
 use mimicry_core::units::show_size;
 
+use crate::shared::left_alone::is_left_alone;
 use crate::shared::names::Names;
 use crate::shared::store::disk::Error;
 use crate::shared::store::known::{Key, Note, section};
@@ -117,6 +120,11 @@ impl PluginKind for Remove {
         true
     }
 
+    /// What a rule for the attachments leaves alone.
+    fn declines(&self, mail: &Mail, part: PartId) -> bool {
+        mail.message.part(part).is_some_and(is_left_alone)
+    }
+
     fn bulk_exemption(&self) -> BulkExemption {
         BulkExemption::Reports
     }
@@ -208,7 +216,6 @@ impl Plugin for RemovePlugin {
             plugin: self,
             task,
             taken: BTreeSet::new(),
-            left: BTreeMap::new(),
             roots: BTreeMap::new(),
             key: OnceCell::new(),
             names: Names::new(),
@@ -220,8 +227,6 @@ struct RemoveJob<'a> {
     plugin: &'a RemovePlugin,
     task: Task<'a>,
     taken: BTreeSet<PartId>,
-    /// How many children multiparts still have; only of those that lose some.
-    left: BTreeMap<PartId, usize>,
     /// The root of each multipart/related that was asked for.
     roots: BTreeMap<PartId, Option<PartId>>,
     /// Of the mail.
@@ -247,7 +252,6 @@ impl Job for RemoveJob<'_> {
     fn finish(mut self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = edits.message();
         let mut finish = Finish::default();
-        let mut elsewhere = Vec::new();
         for id in self.taken.clone() {
             let Some(part) = message.part(id) else {
                 continue;
@@ -271,43 +275,14 @@ impl Job for RemoveJob<'_> {
                 gone.filename,
                 gone.sha256
             ));
-            let leaves = self.leaves(part, edits);
-            if !matches!(leaves, Leaves::Note)
-                && let Some(left) = part
-                    .parent()
-                    .and_then(|parent| self.left.get_mut(&parent.id()))
-            {
-                *left = left.saturating_sub(1);
-            }
-            match leaves {
-                Leaves::Note => {
-                    let note = self.note(&gone, edits)?;
-                    put(part, note, edits)?;
-                }
-                Leaves::NoteElsewhere => {
-                    edits.remove(id)?;
-                    elsewhere.push(gone);
-                }
-                Leaves::Nothing => edits.remove(id)?,
-            }
+            self.take_out(&gone, edits)?;
             finish.edited.push(id);
-        }
-        for gone in elsewhere {
-            let note = self.note(&gone, edits)?;
-            edits.attach(note)?;
         }
         if finish.edited.is_empty() {
             finish.reason = Some(Reason::BelowThreshold);
         }
         Ok(finish)
     }
-}
-
-/// What a part leaves behind.
-enum Leaves {
-    Nothing,
-    Note,
-    NoteElsewhere,
 }
 
 impl RemoveJob<'_> {
@@ -333,32 +308,38 @@ impl RemoveJob<'_> {
         if parent.media_type() != "multipart/related" {
             return None;
         }
-        let find = || related_root(parent).map(|root| root.id());
+        let find = || related_text(parent).map(|root| root.id());
         let root = *self.roots.entry(parent.id()).or_insert_with(find);
         (root == Some(part.id())).then_some(parent)
     }
 
-    fn leaves(&mut self, part: Part<'_>, edits: &EditSet<'_>) -> Leaves {
-        let Some(parent) = part.parent() else {
-            return Leaves::Note;
+    /// The part leaves. A note stands in its place where everybody sees it, or in the nearest place where everybody does.
+    fn take_out(&self, gone: &Gone<'_>, edits: &mut EditSet<'_>) -> Result<(), Fault> {
+        let part = gone.part;
+        let needs_note = || edits.is_last_child(part.id()) && !is_resource_fork(part);
+        let wants_note = match self.plugin.always {
+            true => !is_resource_fork(part),
+            false => needs_note(),
         };
-        let count = || {
-            parent
-                .children()
-                .filter(|child| !edits.is_gone(child.id()))
-                .count()
-        };
-        let left = *self.left.entry(parent.id()).or_insert_with(count);
-        if left <= 1 || self.is_related_root(part).is_some() {
-            return Leaves::Note;
+        let new = self.note(gone, edits)?;
+        if part.is_root() || wants_note && place::of(part) == Place::Beside(part.id()) {
+            return put(part, new, edits);
         }
-        match parent.media_type() {
-            _ if !self.plugin.always => Leaves::Nothing,
-            // What stands in a digest is a message, and a note is none.
-            "multipart/alternative" | "multipart/related" | "multipart/digest" => {
-                Leaves::NoteElsewhere
+        if wants_note && place::of(part) != Place::End {
+            edits.place(part.id(), vec![new.clone()])?;
+        }
+        match edits.remove_pruning(part.id()) {
+            Ok(()) if wants_note && place::of(part) == Place::End => Ok(edits.attach(new)?),
+            Ok(()) => Ok(()),
+            // The mail would have nothing in it.
+            Err(Refused::LastChild) if place::of(part) == Place::End => {
+                Ok(edits.replace_part(PartId::ROOT, new)?)
             }
-            _ => Leaves::Note,
+            Err(Refused::LastChild) => {
+                edits.place(part.id(), vec![new])?;
+                Ok(edits.remove_pruning(part.id())?)
+            }
+            Err(refused) => Err(refused.into()),
         }
     }
 
@@ -432,6 +413,14 @@ impl RemoveJob<'_> {
         }
         Ok(())
     }
+}
+
+/// The fork of a file (multipart/appledouble) that holds what a Macintosh knows of it. The note on the other fork says all.
+fn is_resource_fork(part: Part<'_>) -> bool {
+    part.media_type() == "application/applefile"
+        && part
+            .parent()
+            .is_some_and(|file| file.media_type() == "multipart/appledouble")
 }
 
 /// A note in the place of a part.

@@ -92,10 +92,10 @@ fn what_is_taken_and_where_it_goes() {
         ("mixed(csv@a.csv,csv@b.csv)", "pack | options.placement = 'end'", "mixed(#) a.csv b.csv"),
         ("csv@a.csv", "pack", "# a.csv"),
         ("csv@a.csv", "pack | options.placement = 'end'", "# a.csv"),
-        ("related(html~l,png^l.png#l,csv@a.csv)", "pack", "related(html,png,#) a.csv"),
+        ("related(html~l,png^l.png#l,csv@a.csv)", "pack", "mixed(related(html,png),#) a.csv"),
         ("related(html~l,png^l.png#l,csv@a.csv)", "pack | options.placement = 'end'", "mixed(related(html,png),#) a.csv"),
-        ("related(csv@a.csv,csv@b.csv)", "pack | options.placement = 'end'", "related(#) a.csv b.csv"),
-        ("alt(plain,mixed(html,csv@a.csv))", "pack", "alt(plain,mixed(html,#)) a.csv"),
+        ("related(csv@a.csv,csv@b.csv)", "pack | options.placement = 'end'", "# a.csv b.csv"),
+        ("alt(plain,mixed(html,csv@a.csv))", "pack", "mixed(alt(plain,mixed(html)),#) a.csv"),
         // Two text files go in, the mail's own text stays.
         ("mixed(plain,plain@notes.txt*900,html@page.html*900)", "pack", "mixed(plain,#) notes.txt page.html"),
         // What an attachment is and what not.
@@ -103,7 +103,7 @@ fn what_is_taken_and_where_it_goes() {
         ("mixed(related(html~l,png@l.png#l),csv@a.csv)", "pack", "mixed(related(html,png),#) a.csv"),
         ("mixed(plain,cal@i.ics,eml@m.eml,keys@k.asc,sig@s.asc,csv@a.csv)", "pack", "mixed(plain,calendar,rfc822,pgp-keys,pgp-signature,#) a.csv"),
         ("mixed(plain,p7m@smime.p7m,csv@a.csv)", "pack", "mixed(plain,pkcs7-mime,#) a.csv"),
-        ("mixed(plain,bin@winmail.dat)", "pack", "mixed(plain,#) winmail.dat"),
+        ("mixed(plain,bin@winmail.dat)", "pack", "below-threshold"),
         ("mixed(plain,eml@m.eml*9000)", "pack | match.type = 'rfc822'", "mixed(plain,#) m.eml"),
         // Sealed content stays, what stands beside it goes.
         ("mixed(signed(mixed(plain,csv@a.csv),sig),csv@b.csv)", "pack", "mixed(signed(mixed(plain,csv),pgp-signature),#) b.csv"),

@@ -137,6 +137,28 @@ fn replies_cover_programs_tongues_and_forms() {
     assert!(names.len() - count(&nowhere) >= 80);
 }
 
+const UNCERTAIN: &[&str] = &[
+    "On Mon, Nov 23, 2026 at 4:58 AM Bob <bob@example.net> wrote:",
+    "On Mon, Nov 23, 2026 at 4:58 AM Bob <\nbob@example.net> wrote:",
+    "Am 23.11.2026 um 04:58 schrieb Bob:",
+    "Bob Example wrote on Monday, 23 November 2026:",
+    "Quoting Bob <bob@example.net>:",
+    "-----Original Message-----",
+    "-------- Weitergeleitete Nachricht --------",
+    "---- Skeyti ----",
+    "--- On Mon, 11/23/26, Bob <bob@example.net> wrote:",
+    "Expedidor: Bob <bob@example.net>\nExpedido: 23/11/2026 04:58\nArgumento: x",
+    "From: Bob <bob@example.net>\nExpedido: 23 November 2026 04:58\nArgumento: x",
+];
+
+const CERTAIN: &[&str] = &[
+    "From: a\nSent: b\nTo: c\nSubject: d\n\nx\n",
+    "-----Original Message-----\nFrom: Carl\nx\n",
+    "On 22/11/2026 21:58, Carl wrote:\n> x\n",
+    "Begin forwarded message:\n\n> From: Carl\n",
+    "> Begin forwarded message:\n>\n> x\n",
+];
+
 /// Tags, comments and doctypes, and the text octet by octet.
 fn tokens(html: &[u8]) -> Vec<String> {
     let mut emitter = DefaultEmitter::default();
@@ -233,6 +255,29 @@ proptest! {
         let above = format!("{above}\n\n");
         let text = format!("{above}From: a\nSent: b\nTo: c\nSubject: d\n\n{below}");
         prop_assert_eq!(in_text(&text), Ok(Place { offset: above.len(), confidence: Confidence::High, mark: "header-block" }));
+    }
+
+    /// What may be a mark caps what is one: ours never stands between the two.
+    #[test]
+    fn an_uncertain_mark_caps_a_certain_one(
+        above in "([a-z]{1,9} ){1,3}\n\n",
+        uncertain in prop::sample::select(UNCERTAIN),
+        between in "\n([a-z]{1,9} ){1,3}\n\n",
+        certain in prop::sample::select(CERTAIN),
+    ) {
+        let text = format!("{above}{uncertain}\n{between}{certain}");
+        match in_text(&text) {
+            Ok(place) if place.confidence == Confidence::High => prop_assert_eq!(place.offset, above.len()),
+            Ok(_) | Err(_) => {}
+        }
+        let lines = text.lines().map(|line| format!("<div>{}</div>\n", line.replace('<', "&lt;")));
+        let html: String = lines.collect();
+        if let Ok(place) = in_html(&html)
+            && place.confidence == Confidence::High
+        {
+            let mark = uncertain.lines().next().unwrap().replace('<', "&lt;");
+            prop_assert!(place.offset < html.find(&mark).unwrap(), "{}", place.mark);
+        }
     }
 
     /// Own text at the very end is never above ours by mistake.

@@ -47,6 +47,7 @@ const OUTCOMES: &[(&str, &[Row])] = &[
     ("chains", CHAINS),
     ("faults", FAULTS),
     ("reasons", REASONS),
+    ("required", REQUIRED),
     ("scopes", SCOPES),
 ];
 
@@ -198,8 +199,8 @@ const NAMES: &[Row] = &[
 const POSITIONS: &[Row] = &[
     ("mixed(alt(plain,html),pdf@a.pdf)", "", r"disclaim | match.position = 'body'", "disclaim 1.1,1.2"),
     ("mixed(pdf@a.pdf,csv@b.csv)", "", r"disclaim | match.position = 'body'", "disclaim: no part"),
-    ("mixed(plain@notes.txt,plain^notes.txt)", "", r"disclaim | match.position = 'body'", "disclaim: no part"),
-    ("mixed(plain@notes.txt,plain^notes.txt)", "", r"disclaim | match.position = 'attachment'", "disclaim 1,2"),
+    ("mixed(plain@notes.txt,plain^notes.txt)", "", r"disclaim | match.position = 'body'", "disclaim 2"),
+    ("mixed(plain@notes.txt,plain^notes.txt)", "", r"disclaim | match.position = 'attachment'", "disclaim 1"),
     ("mixed(plain,pdf@a.pdf,png)", "", r"zip | match.position = 'attachment'", "zip 2"),
     ("mixed(plain,pdf@a.pdf,png)", "", r"zip | match.position = 'inline'", "zip 3"),
     ("mixed(related(html~logo,png^logo.png#logo),pdf@a.pdf)", "", r"zip | match.position = 'inline'", "zip 1.2"),
@@ -337,12 +338,12 @@ const DEFAULTS: &[Row] = &[
     ("mixed(plain,cal@i.ics,eml@m.eml,keys@k.asc,sig,csv@a.csv)", "", "zip", "zip 6"),
     ("mixed(plain,cal@i.ics,eml@m.eml,keys@k.asc)", "", r"zip | match.position = 'attachment'", "zip 2,3,4"),
     ("mixed(related(html~l,png@l.png#l),csv@a.csv)", "", "zip", "zip 2"),
-    ("mixed(related(html~l,png@l.png#l),csv@a.csv)", "", r"zip | match.position = 'attachment'", "zip 1.2,2"),
+    ("mixed(related(html~l,png@l.png#l),csv@a.csv)", "", r"zip | match.position = 'attachment'", "zip 2"),
     ("csv@a.csv", "", "zip", "zip 1"),
     ("plain", "", "zip", "zip mail"),
     ("mixed(alt(plain,html),pdf@a.pdf)", "", "keep", "keep 0,1,1.1,1.2,2"),
     ("mixed(plain,pdf@a.pdf)", "", "ignore_mail", "ignore_mail"),
-    ("tnef-winmail.eml", "", "zip", "zip 2"),
+    ("tnef-winmail.eml", "", "zip", "zip mail"),
 ];
 
 #[rustfmt::skip]
@@ -609,6 +610,62 @@ const REASONS: &[Row] = &[
     ("plain", "", "LONG", "disclaim edited 1 = plain"),
 ];
 
+/// A text that must be in every mail: what has no room for it gets it as a part of its own, or does not leave.
+#[rustfmt::skip]
+const REQUIRED: &[Row] = &[
+    ("pdf@a.pdf", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "disclaim edited 1 = mixed(pdf,plain)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "disclaim edited 0 = mixed(pdf,plain)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | options.fallback = "reject""#, "reject by 1"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | options.fallback = "defer""#, "defer by 1"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | on_error = "reject""#, "disclaim edited 0 = mixed(pdf,plain)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | on_error = "defer" | options.place = "top""#, "disclaim edited 0 = mixed(plain,pdf)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | on_error = "pass""#, "disclaim: no-body"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | on_error = "reject" | options.fallback = ["attach", "skip"]"#, "disclaim edited 0 = mixed(pdf,plain)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | on_error = "reject" | options.fallback = "skip""#, "disclaim: no-body"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | options.fallback = ["skip", "reject"]"#, "disclaim: no-body"),
+    ("png^a.png", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "disclaim edited 1 = mixed(png,plain)"),
+    ("calendar-reply-root.eml", "", r#"disclaim | options.fallback = "reject""#, "reject by 1"),
+    // A filter that says what the default says does not let mail without a body pass; one that names other parts means these.
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.position = "body" | options.fallback = "reject""#, "reject by 1"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.position = "body" | options.fallback = ["attach", "reject"]"#, "disclaim edited 0 = mixed(pdf,plain)"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.filename = 'log' | options.fallback = "reject""#, "disclaim: no part"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.sender = 'eve' | options.fallback = "reject""#, "disclaim: no sender"),
+    // What was not looked into.
+    ("opaque", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "reject by 1"),
+    ("opaque", "", r#"disclaim | on_error = "defer""#, "defer by 1"),
+    ("opaque", "", "disclaim", "disclaim: malformed"),
+    // Bulk mail: only if the rule says so itself.
+    ("Precedence: bulk & plain", "", "disclaim", "disclaim: exempt"),
+    ("Precedence: bulk & plain", "", r#"disclaim | on_error = "reject""#, "disclaim edited 1 = plain"),
+    ("Precedence: bulk & plain", "", r#"disclaim | options.fallback = ["attach", "defer"]"#, "disclaim edited 1 = plain"),
+    ("Precedence: bulk & plain", "", r#"disclaim | on_error = "reject" | unless.bulk = true"#, "disclaim: not bulk"),
+    ("plain", "<> > bo@example.com", r#"disclaim | on_error = "reject""#, "disclaim edited 1 = plain"),
+    ("Precedence: bulk & mixed(plain,csv@a.csv)", "", r#"zip | on_error = "reject""#, "zip: exempt"),
+    // Sealed content: what the rule says of it, or else beside it.
+    ("signed(plain,sig)", "", r#"disclaim | on_error = "reject""#, "disclaim edited 0 = mixed(signed(plain,pgp-signature),plain)"),
+    ("signed(plain,sig)", "", r#"disclaim | options.fallback = "reject""#, "reject by 1"),
+    ("signed(plain,sig)", "", r#"disclaim | options.fallback = "defer""#, "defer by 1"),
+    ("signed(plain,sig)", "", r#"disclaim | on_error = "reject" | on_sealed = "skip""#, "disclaim: sealed"),
+    ("signed(plain,sig)", "", r#"disclaim | options.fallback = "reject" | on_sealed = "wrap""#, "disclaim edited 0 = mixed(signed(plain,pgp-signature),plain)"),
+    ("signed(plain,sig)", "", r#"disclaim | options.fallback = "reject" | on_sealed = "reject""#, "reject by 1"),
+    ("p7m", "", r#"disclaim | options.fallback = "reject""#, "reject by 1"),
+    // What rules above keep or took.
+    ("plain", "", r#"keep ;; disclaim | options.fallback = "reject""#, "reject by 2"),
+    ("mixed(plain,csv@a.csv)", "", r#"keep | match.position = "body" ;; disclaim | on_error = "reject""#, "keep 0,1 | disclaim edited 0 = mixed(plain,csv,plain)"),
+    ("mixed(plain,csv@a.csv)", "", r#"drop | match.position = "body" ;; disclaim | options.fallback = "reject""#, "reject by 2"),
+    // The mail's own text is there, and whoever says itself that this is enough.
+    ("klingon", "", r#"disclaim | options.text = "x" | on_error = "reject" | options.fallback = "attach""#, "disclaim edited 1 = mixed(plain,plain)"),
+    ("klingon", "", r#"disclaim | options.text = "x" | on_error = "defer" | options.fallback = []"#, "defer by 1"),
+    ("plain", "", r#"disclaim | options.fallback = "reject" ;; wrong"#, "reject by 1"),
+    ("plain", "", r#"disclaim | mode = "shadow" | options.fallback = "reject""#, "~disclaim edited 1"),
+    ("mixed(pdf@scan.pdf)", "", r#"disclaim | mode = "shadow" | options.fallback = "reject""#, "~disclaim: fault"),
+    // The banner: the text, not the tag.
+    ("mixed(pdf@scan.pdf)", "", r#"banner | options.text = "x" | options.fallback = "reject""#, "reject by 1"),
+    ("mixed(pdf@scan.pdf)", "", r#"banner | options.subject_tag = "[x]" | on_error = "reject""#, "banner edited 0 = mixed(pdf)"),
+    ("signed(plain,sig)", "", r#"banner | options.text = "x" | on_error = "reject""#, "banner edited 0 = mixed(plain,signed(plain,pgp-signature))"),
+    ("plain", "", r#"keep ;; banner | options.text = "x" | options.fallback = "reject""#, "reject by 2"),
+];
+
 #[rustfmt::skip]
 const SCOPES: &[Row] = &[
     // Scopes run in their order whatever the file's; within one the file's order rules.
@@ -705,6 +762,51 @@ fn every_filter_and_every_reason_has_its_rows() {
             all.any(|row| row.3.contains(&code)),
             "no row shows the reason {reason}"
         );
+    }
+}
+
+// man: mimicry-plugins(7) "Then no mail for which the rule's filters hold leaves without it, unless the configuration says so in
+// so many words"
+#[test]
+fn no_mail_of_the_corpus_leaves_without_a_required_text() {
+    for settings in [
+        r#"on_error = "reject""#,
+        r#"on_error = "defer""#,
+        r#"on_error = "reject" | match.position = "body""#,
+        r#"on_error = "reject" | options.place = "below-reply" | options.once = "per-thread""#,
+        r#"options.fallback = "reject" | options.place = "top""#,
+        r#"options.fallback = ["attach", "defer"] | on_sealed = "reject""#,
+    ] {
+        for plugin in ["disclaim", "banner"] {
+            let is_banner = plugin == "banner";
+            if is_banner && (settings.contains("place") || settings.contains("body")) {
+                continue;
+            }
+            let config = rules(&format!(
+                r#"{plugin} | options.text = "OURS 12345" | options.html = "<p>OURS 12345</p>" | {settings}"#
+            ));
+            let mut edited = 0;
+            for (name, octets) in corpus_mails() {
+                let mail = mail_of(octets, "");
+                let Ok(applied) = common::apply(&config, &mail) else {
+                    continue;
+                };
+                let after = applied.message.unwrap_or_else(|| {
+                    panic!("{plugin} {settings}: {name}: {:?}", applied.reports)
+                });
+                let edits = mimicry_core::message::edit::EditSet::new(&after);
+                let has_it = after.leaves().any(|part| {
+                    let text = edits
+                        .content(part.id())
+                        .ok()
+                        .and_then(|content| content.text().ok());
+                    text.is_some_and(|text| text.text().contains("OURS 12345"))
+                });
+                assert!(has_it, "{plugin} {settings}: {name}");
+                edited += 1;
+            }
+            assert!(edited > 200, "{plugin} {settings}: {edited}");
+        }
     }
 }
 

@@ -60,7 +60,9 @@ class Set:
         self.rule, self.bulk, self.twice, self.variables = rule, bulk, twice, variables
         self.place = self.options.get("place", "bottom")
         self.parts = self.options.get("parts", "body")
-        self.fallback = self.options.get("fallback", ["attach", "skip"])
+        self.fallback = self.options.get("fallback", ["attach"])
+        # A text that must be in every mail, or the mail does not leave.
+        self.required = "reject" in self.fallback
         self.separator = self.options.get("separator", "")
         self.images = "images" in self.options
         self.wrap = "wrap" in rule
@@ -346,10 +348,12 @@ class Before:
 
     def intended(self, which):
         """What must happen: ("edit", leaves), ("wrap", []), ("attach", []), ("refuse", []) or ("same", [])."""
-        if self.is_bulk() and not which.bulk:
+        if self.is_bulk() and not which.bulk and not which.required:
             return "same", []
         sealed = any(leaf.is_sealed for leaf in self.leaves)
         chosen = self.targets(which)
+        if which.required and (not chosen or any(leaf.is_sealed for leaf in self.bodies)):
+            return "refuse", []
         if not chosen:
             return ("wrap", []) if which.wrap and sealed else ("same", [])
         if self.override == "same":

@@ -95,6 +95,7 @@ QUOTES = {
     "html-quoted-mail-several-programs": "On Wed wrote:",
     "outlook-alternative-reply-divider": "From:",
     "proton-html-quote": "On Wednesday, May 8",
+    "reply-emclient-html": "------ Original Message",
     "yahoo-alternative-quoted": "On Friday, May 3",
 }
 

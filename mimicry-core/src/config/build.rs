@@ -180,10 +180,7 @@ fn draft<'s>(
                 .unwrap_or_default(),
         ),
         on_error: on_error(kind),
-        on_sealed: section
-            .text("on_sealed")
-            .and_then(OnSealed::from_word)
-            .unwrap_or_default(),
+        on_sealed: section.text("on_sealed").and_then(OnSealed::from_word),
         on_dkim: section
             .text("on_dkim")
             .and_then(OnDkim::from_word)

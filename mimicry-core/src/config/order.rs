@@ -186,7 +186,7 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, drafts: &[Draft<'_>]) 
             "a rule of its own with match = { malformed = true }",
         );
     }
-    if rule.on_sealed != OnSealed::Reject {
+    if rule.on_sealed != Some(OnSealed::Reject) {
         missing("signed parts", "on_sealed = \"reject\"");
     }
     if !rule.names_bulk() {

@@ -303,7 +303,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("rule", "final", BOOL, Some("false"), Phase::Load, "Ends the walk of the rules where this one matched."),
     setting("rule", "mode", word(Mode::WORDS), Some("\"enforce\""), Phase::Load, "Whether the rule acts, only logs what it would have done, or is out of force."),
     setting("rule", "on_error", word(OnError::WORDS), None, Phase::Load, "What becomes of the mail when the rule fails for good; default: the setting above all tables, else as the plugin says."),
-    setting("rule", "on_sealed", word(OnSealed::WORDS), Some("\"skip\""), Phase::Load, "What becomes of signed or encrypted content that the rule would edit."),
+    setting("rule", "on_sealed", word(OnSealed::WORDS), None, Phase::Load, "What becomes of signed or encrypted content that the rule would edit."),
     setting("rule", "on_dkim", word(OnDkim::WORDS), Some("\"edit\""), Phase::Load, "What becomes of mail with a DKIM signature: edited all the same, skipped, or edited and stripped of the signature."),
     setting("rule", "show_bcc", BOOL, Some("false"), Phase::Load, "Whether texts that name the recipients name those as well whom no field of the header names."),
     setting("rule", "unsure", word(Unsure::WORDS), None, Phase::Load, "Whether the rule takes a part whose file name cannot be read to its end, as one that may match; default: take for remove, pass for all others."),

@@ -470,7 +470,7 @@ on_dkim = "strip"
     assert_eq!((rule.mode, rule.on_error), (Mode::Enforce, OnError::Pass));
     assert_eq!(
         (rule.on_sealed, rule.on_dkim),
-        (OnSealed::Reject, OnDkim::Strip)
+        (Some(OnSealed::Reject), OnDkim::Strip)
     );
     let options = format!("{:?}", rule.plugin);
     for option in [

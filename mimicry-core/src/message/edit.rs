@@ -9,7 +9,7 @@
 //! Longer than 600 lines by its tests, which are tables.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::codec::{self, Encoding, Malformed};
@@ -17,7 +17,7 @@ use super::compose::{self, NewPart};
 use super::header::{self, Field, fields};
 use super::params::{self, Params};
 use super::text::{NewBody, NotEditable, TextBody};
-use super::{Limits, Message, Newline, Part, PartId};
+use super::{Limits, Message, Newline, Part, PartId, place};
 
 mod names;
 
@@ -59,6 +59,8 @@ pub struct EditSet<'m> {
     left: BTreeMap<PartId, usize>,
     /// Of the parts with large headers whose fields were edited; `None` = it is not large.
     names: BTreeMap<PartId, Option<Arc<Names>>>,
+    /// The parts of which nothing says any more how long they are: see [`EditSet::outdate`].
+    outdated: BTreeSet<PartId>,
     /// What boundaries are made of, once there is one; and how many new multiparts there are.
     tail: Option<u64>,
     wraps: u32,
@@ -133,6 +135,7 @@ impl<'m> EditSet<'m> {
             parts: BTreeMap::new(),
             left: BTreeMap::new(),
             names: BTreeMap::new(),
+            outdated: BTreeSet::new(),
             tail: None,
             wraps: 0,
         }
@@ -151,9 +154,11 @@ impl<'m> EditSet<'m> {
         let Some(part) = self.message.part(id) else {
             return true;
         };
-        std::iter::once(part)
-            .chain(part.ancestors())
-            .any(|part| self.parts.get(&part.id()).is_some_and(|edit| edit.removed))
+        std::iter::once(part).chain(part.ancestors()).any(|around| {
+            let edit = self.parts.get(&around.id());
+            // A multipart that was replaced has lost its children.
+            edit.is_some_and(|edit| edit.removed || edit.media_type.is_some() && around.id() != id)
+        })
     }
 
     /// The part as the edits so far leave it.
@@ -168,6 +173,7 @@ impl<'m> EditSet<'m> {
     /// Replaces the body of a leaf; charset and transfer encoding in the header follow.
     pub fn replace_body(&mut self, id: PartId, new: NewBody) -> Result<(), Refused> {
         self.describe_body(id, new.charset.as_deref(), new.encoding)?;
+        self.outdate(self.message.part(id));
         let edit = self.edit(id);
         edit.body = Some(Arc::new(new.raw));
         edit.coded = None;
@@ -183,6 +189,10 @@ impl<'m> EditSet<'m> {
         encoding: Encoding,
     ) -> Result<(), Refused> {
         self.describe_body(id, charset, Some(encoding))?;
+        let part = self.live(id)?;
+        // Its digest is that of the content without its coding.
+        self.remove_own(part, "Content-Length");
+        self.outdate(part.parent());
         let edit = self.edit(id);
         edit.body = None;
         edit.coded = Some(encoding);
@@ -229,15 +239,17 @@ impl<'m> EditSet<'m> {
         Ok(())
     }
 
-    /// Replaces a leaf as a whole: its body and its Content fields become the new part's; its other fields stay.
+    /// Replaces a part as a whole: its body and its Content fields become the new part's; its other fields stay. A multipart goes
+    /// with all below it.
     pub fn replace_part(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let part = self.outside_of_seals(id)?;
         if part.is_multipart() {
-            return Err(Refused::NoLeaf);
+            self.may_change_number()?;
         }
         if part.is_opaque() {
             return Err(Refused::Opaque);
         }
+        self.outdate(part.parent());
         for field in part.fields().filter(|field| is_content_field(field.name())) {
             self.edit(id).fields.insert(field.start(), None);
         }
@@ -274,6 +286,49 @@ impl<'m> EditSet<'m> {
         let field = self.new_field(id, name, value)?;
         let part = self.live(id)?;
         self.put_raw_field(part, name, field);
+        Ok(())
+    }
+
+    /// Puts text before or behind the value of the first field of that name, whose octets stay as they are, and removes the others
+    /// of that name. A field that is not there, says nothing or has a line that is too long is written anew.
+    pub fn add_to_field(
+        &mut self,
+        id: PartId,
+        name: &str,
+        text: &str,
+        end: header::End,
+    ) -> Result<(), Refused> {
+        let part = self.field_editable(id, name)?;
+        let newline = self.message.newline().as_bytes();
+        let (spliced, old) = match self.content(id)?.field(name) {
+            Some(raw) => {
+                let spliced = header::add_to(&raw, text, end, newline);
+                let old = fields(&raw).next().map(|field| field.decoded());
+                (spliced, old.unwrap_or_default())
+            }
+            None => (None, String::new()),
+        };
+        if let Some(field) = spliced.filter(|field| !codec::has_long_line(field)) {
+            self.put_raw_field(part, name, field.into());
+            return Ok(());
+        }
+        let joined = match end {
+            header::End::Front => format!("{text} {old}"),
+            header::End::Back => format!("{old} {text}"),
+        };
+        self.set_field(id, name, joined.trim())
+    }
+
+    /// Gives the first field of that name a raw value, octets that stood in it already, and removes the others of that name.
+    pub fn set_raw_value(&mut self, id: PartId, name: &str, value: &[u8]) -> Result<(), Refused> {
+        let part = self.field_editable(id, name)?;
+        let newline = self.message.newline().as_bytes();
+        let field = [name.as_bytes(), b": ", value, newline].concat();
+        let is_one = fields(&field).count() == 1 && !value.trim_ascii().is_empty();
+        if !is_one || codec::has_long_line(&field) {
+            return Err(Refused::BadField);
+        }
+        self.put_raw_field(part, name, field.into());
         Ok(())
     }
 
@@ -333,8 +388,15 @@ impl<'m> EditSet<'m> {
             return Err(Refused::LastChild);
         }
         self.left.insert(parent.id(), left.saturating_sub(1));
+        self.outdate(Some(parent));
         self.edit(id).removed = true;
         Ok(())
+    }
+
+    /// Would its multipart be left without children. The root stands in none.
+    pub fn is_last_child(&self, id: PartId) -> bool {
+        let parent = self.message.part(id).and_then(Part::parent);
+        parent.is_some_and(|parent| self.children_left(parent) <= 1)
     }
 
     /// As [`EditSet::remove`]; multiparts that would be left without children leave with it.
@@ -369,6 +431,7 @@ impl<'m> EditSet<'m> {
     pub fn insert_before(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let parent = self.sibling_place(id)?;
         self.edit(id).before.push(new.into());
+        self.outdate(self.message.part(parent));
         self.one_more_in(parent);
         Ok(())
     }
@@ -377,6 +440,7 @@ impl<'m> EditSet<'m> {
     pub fn insert_after(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let parent = self.sibling_place(id)?;
         self.edit(id).after.push(new.into());
+        self.outdate(self.message.part(parent));
         self.one_more_in(parent);
         Ok(())
     }
@@ -385,10 +449,11 @@ impl<'m> EditSet<'m> {
     pub fn append(&mut self, id: PartId, new: NewPart) -> Result<(), Refused> {
         let part = self.editable(id)?;
         self.may_change_number()?;
-        if part.children().next().is_none() {
+        if part.children().next().is_none() || self.is_replaced(id) {
             return Err(Refused::NoMultipart);
         }
         self.edit(id).at_end.push(new.into());
+        self.outdate(Some(part));
         self.one_more_in(id);
         Ok(())
     }
@@ -420,6 +485,7 @@ impl<'m> EditSet<'m> {
                 return Err(Refused::BadField);
             }
         }
+        self.outdate(part.parent());
         let before = before.into_iter().map(Arc::new);
         let after = after.into_iter().map(Arc::new);
         let message = self.message;
@@ -469,7 +535,10 @@ impl<'m> EditSet<'m> {
     /// multipart/mixed around the root.
     pub fn attach(&mut self, new: NewPart) -> Result<(), Refused> {
         let root = self.message.root();
-        if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
+        if place::is_open(root)
+            && !self.is_replaced(PartId::ROOT)
+            && root.children().next().is_some()
+        {
             self.append(PartId::ROOT, new)
         } else {
             self.wrap(PartId::ROOT, Around::Mixed, vec![], vec![new])
@@ -480,7 +549,7 @@ impl<'m> EditSet<'m> {
     pub fn attach_above(&mut self, new: NewPart) -> Result<(), Refused> {
         let root = self.message.root();
         match root.children().next() {
-            Some(first) if root.media_type() == "multipart/mixed" => {
+            Some(first) if place::is_open(root) && !self.is_replaced(PartId::ROOT) => {
                 self.insert_before(first.id(), new)
             }
             _ => self.wrap(PartId::ROOT, Around::Mixed, vec![new], vec![]),
@@ -556,6 +625,28 @@ impl<'m> EditSet<'m> {
         self.parts.entry(id).or_default()
     }
 
+    /// Takes off what says how long the content was or what its digest was (RFC 1864): of a part whose content changes, and of all
+    /// around it. What moves into a new multipart whole keeps it.
+    fn outdate(&mut self, part: Option<Part<'m>>) {
+        let parts = part
+            .into_iter()
+            .flat_map(|part| std::iter::once(part).chain(part.ancestors()));
+        for part in parts {
+            // Of all above it, too.
+            if !self.outdated.insert(part.id()) {
+                return;
+            }
+            self.remove_own(part, "Content-MD5");
+            self.remove_own(part, "Content-Length");
+        }
+    }
+
+    fn remove_own(&mut self, part: Part<'m>, name: &str) {
+        for field in self.own_fields(part, name) {
+            self.edit(part.id()).fields.insert(field.start(), None);
+        }
+    }
+
     fn live(&self, id: PartId) -> Result<Part<'m>, Refused> {
         let part = self.message.part(id).ok_or(Refused::Unknown)?;
         if self.is_gone(id) {
@@ -611,6 +702,9 @@ impl<'m> EditSet<'m> {
         let part = self.message.part(id).ok_or(Refused::Unknown)?;
         let parent = part.parent().ok_or(Refused::Root)?.id();
         self.editable(parent)?;
+        if self.is_replaced(parent) {
+            return Err(Refused::Gone);
+        }
         self.may_change_number()?;
         Ok(parent)
     }
@@ -895,6 +989,117 @@ mod tests {
     }
 
     type Change = fn(&mut EditSet<'_>) -> Result<(), Refused>;
+
+    /// What says how long or what sum the content is goes where that is no longer so, and nowhere else.
+    #[test]
+    fn what_is_false_goes() {
+        const ROOT: &str = "Content-MD5: r\nContent-Length: 9\n";
+        const PART: &str = "Content-Md5: p\ncontent-length: 1\n";
+        let two = TWO.replace("{b}", &format!("{ROOT}{{b}}"));
+        let two = two.replace("--b\n\nx", &format!("--b\n{PART}\nx"));
+        let leaf = format!("{ROOT}\nx");
+        let rows: &[(&str, &str, Change, bool, bool)] = &[
+            (
+                "body",
+                &leaf,
+                |e| e.replace_body(id(0), body("y")),
+                false,
+                false,
+            ),
+            (
+                "field",
+                &leaf,
+                |e| e.set_field(id(0), "Subject", "y"),
+                true,
+                false,
+            ),
+            (
+                "wrap",
+                &leaf,
+                |e| e.wrap(id(0), Around::Mixed, vec![], vec![new("n")]),
+                true,
+                false,
+            ),
+            (
+                "body below",
+                &two,
+                |e| e.replace_body(id(1), body("y")),
+                false,
+                false,
+            ),
+            (
+                "body beside",
+                &two,
+                |e| e.replace_body(id(2), body("y")),
+                false,
+                true,
+            ),
+            ("removed", &two, |e| e.remove(id(1)), false, false),
+            ("removed beside", &two, |e| e.remove(id(2)), false, true),
+            (
+                "before",
+                &two,
+                |e| e.insert_before(id(1), new("n")),
+                false,
+                true,
+            ),
+            (
+                "behind",
+                &two,
+                |e| e.insert_after(id(1), new("n")),
+                false,
+                true,
+            ),
+            ("at the end", &two, |e| e.attach(new("n")), false, true),
+            (
+                "wrapped below",
+                &two,
+                |e| e.wrap(id(1), Around::Mixed, vec![], vec![new("n")]),
+                false,
+                true,
+            ),
+            (
+                "replaced",
+                &two,
+                |e| e.replace_part(id(1), new("n")),
+                false,
+                false,
+            ),
+            (
+                "field of the root",
+                &two,
+                |e| e.set_field(id(0), "Subject", "y"),
+                true,
+                true,
+            ),
+            (
+                "refused",
+                &two,
+                |e| {
+                    let _ = e.remove(id(0));
+                    e.set_field(id(0), "A", "y")
+                },
+                true,
+                true,
+            ),
+        ];
+        for (name, short, change, root, part) in rows {
+            let after = edited(short, change).unwrap();
+            for (words, stays) in [
+                ("Content-MD5: r", root),
+                ("Content-Length: 9", root),
+                ("Content-Md5: p", part),
+                ("content-length: 1", part),
+            ] {
+                assert_eq!(after.contains(words), *stays, "{name}: {words} in {after}");
+            }
+        }
+        let coded = edited(&leaf, |e| e.code_body(id(0), None, Encoding::Base64)).unwrap();
+        assert!(
+            coded.contains("Content-MD5") && !coded.contains("Content-Length"),
+            "{coded}"
+        );
+    }
 
     /// The outcome, octet for octet, of one method or two.
     #[test]
@@ -1280,6 +1485,21 @@ mod tests {
                  Content-Type: message/rfc822\n\nA: b\n--#--\n--b--\n",
             ),
             (
+                "a multipart replaced",
+                TWO,
+                |e| e.replace_part(id(0), new("n")),
+                "A: b\nContent-Type: x/y; name=n\nMIME-Version: 1.0\n\nn",
+            ),
+            (
+                "a multipart replaced, and wrapped",
+                TWO,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.attach_above(new("m")))
+                },
+                "A: b\nMIME-Version: 1.0\nContent-Type: multipart/mixed;\n\tboundary=\"#\"\n\n--#\nContent-Type: x/y; name=m\n\nm\n--#\nContent-Type: x/y; name=n\n\nn\n--#--\n",
+            ),
+            (
                 "attach to a mixed",
                 TWO,
                 |e| e.attach(new("n")),
@@ -1363,10 +1583,28 @@ mod tests {
                 Refused::NoLeaf,
             ),
             (
-                "a multipart replaced",
+                "appended to a multipart that was replaced",
                 TWO,
-                |e| e.replace_part(id(0), new("n")),
-                Refused::NoLeaf,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.append(id(0), new("m")))
+                },
+                Refused::NoMultipart,
+            ),
+            (
+                "beside a child of a multipart that was replaced",
+                TWO,
+                |e| {
+                    e.replace_part(id(0), new("n"))
+                        .and(e.insert_after(id(1), new("m")))
+                },
+                Refused::Gone,
+            ),
+            (
+                "a child of a multipart that was replaced",
+                TWO,
+                |e| e.replace_part(id(0), new("n")).and(e.remove(id(1))),
+                Refused::Gone,
             ),
             (
                 "body of an opaque part",

@@ -182,21 +182,95 @@ pub fn make(name: &str, body: &str, newline: &[u8]) -> Vec<u8> {
         .chars()
         .filter(|c| c.is_ascii_graphic() && *c != ':')
         .collect();
-    let body = body
-        .replace("\r\n ", " ")
-        .replace("\r\n\t", "\t")
-        .replace("\n ", " ")
-        .replace("\n\t", "\t")
-        .replace("\r\n", " ")
-        .replace(['\r', '\n', '\0'], " ");
     let indent = name.len() + 2;
-    let body = words::encode(body.trim_matches([' ', '\t']), indent);
+    let body = words::encode(one_line(body).trim_matches([' ', '\t']), indent);
 
     let mut out = Vec::with_capacity(indent + body.len() * 2);
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
-    let mut column = indent;
-    for piece in pieces(&body) {
+    fold(&mut out, indent, &body, newline);
+    out.extend_from_slice(newline);
+    out
+}
+
+/// Which end of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    Front,
+    Back,
+}
+
+/// A field with text put before or behind its value, of which every octet stays as it is, whether anybody can read it or not.
+/// `None` for a field without a value.
+///
+/// A blank between two encoded words is not shown (RFC 2047 section 6.2), so beside one an encoded word of ours holds the blank.
+pub fn add_to(raw: &[u8], text: &str, end: End, newline: &[u8]) -> Option<Vec<u8>> {
+    let field = fields(raw).next()?;
+    let head = raw.get(..=field.colon()?)?;
+    let old = field.value();
+    let shown = field.unfolded();
+    let shown = shown.trim_ascii();
+    if shown.is_empty() {
+        return None;
+    }
+    let text = one_line(text);
+    let text = text.trim_matches([' ', '\t']);
+    let is_blank = |octet: Option<&u8>| matches!(octet, Some(b' ' | b'\t' | b'\r' | b'\n'));
+    let mut out = head.to_vec();
+    match end {
+        End::Front => {
+            let indent = head.len() + 1;
+            let mut ours = words::encode(text, indent);
+            if shown.starts_with(b"=?") && ours.ends_with("?=") {
+                ours = words::encode_all(&format!("{text} "), indent);
+            }
+            out.push(b' ');
+            let column = fold(&mut out, indent, &ours, newline);
+            let line = old.split(|octet| *octet == b'\n').next().unwrap_or(old);
+            // A line of blanks alone would end the header for some readers.
+            if column + 1 + line.len() > FOLD_AT && !line.trim_ascii().is_empty() {
+                out.extend_from_slice(newline);
+            }
+            if !is_blank(old.first()) {
+                out.push(b' ');
+            }
+            out.extend_from_slice(old);
+        }
+        End::Back => {
+            out.extend_from_slice(old);
+            let column = out
+                .iter()
+                .rev()
+                .take_while(|octet| **octet != b'\n')
+                .count();
+            let mut ours = words::encode(text, column + 1);
+            if shown.ends_with(b"?=") && ours.starts_with("=?") {
+                ours = words::encode_all(&format!(" {text}"), column + 1);
+            }
+            if is_blank(old.last()) {
+                fold(&mut out, column, &ours, newline);
+            } else {
+                fold(&mut out, column, &format!(" {ours}"), newline);
+            }
+        }
+    }
+    out.extend_from_slice(newline);
+    Some(out)
+}
+
+/// Text on one line: its folds undone, every other CR, LF and NUL a blank.
+fn one_line(text: &str) -> String {
+    text.replace("\r\n ", " ")
+        .replace("\r\n\t", "\t")
+        .replace("\n ", " ")
+        .replace("\n\t", "\t")
+        .replace("\r\n", " ")
+        .replace(['\r', '\n', '\0'], " ")
+}
+
+/// Writes what stands from this column on, folded at blanks where it becomes too long. Returns the column behind it.
+fn fold(out: &mut Vec<u8>, mut column: usize, body: &str, newline: &[u8]) -> usize {
+    for piece in pieces(body) {
         if column + piece.len() > FOLD_AT && piece.starts_with([' ', '\t']) {
             out.extend_from_slice(newline);
             column = 0;
@@ -204,8 +278,7 @@ pub fn make(name: &str, body: &str, newline: &[u8]) -> Vec<u8> {
         out.extend_from_slice(piece.as_bytes());
         column += piece.len();
     }
-    out.extend_from_slice(newline);
-    out
+    column
 }
 
 /// The tokens of a value, each with the blanks before it.
@@ -342,7 +415,104 @@ mod tests {
         assert!(made.len() > 200);
     }
 
+    /// The octets that are there stay, and readers see the blank between them and ours.
+    #[test]
+    fn adding_to_a_value() {
+        let long = "x".repeat(70);
+        for (old, text, front, back) in [
+            ("A: hi\r\n", "[x]", "A: [x] hi\r\n", "A: hi [x]\r\n"),
+            ("A : hi\r\n", "[x]", "A : [x] hi\r\n", "A : hi [x]\r\n"),
+            ("A:hi", "[x]", "A: [x] hi\r\n", "A:hi [x]\r\n"),
+            (
+                "A:   hi \t\r\n",
+                "[x]",
+                "A: [x]   hi \t\r\n",
+                "A:   hi \t[x]\r\n",
+            ),
+            (
+                "A: b\r\n\tc\r\n",
+                "[x]",
+                "A: [x] b\r\n\tc\r\n",
+                "A: b\r\n\tc [x]\r\n",
+            ),
+            (
+                "A:\r\n c\r\n",
+                "[x]",
+                "A: [x]\r\n c\r\n",
+                "A:\r\n c [x]\r\n",
+            ),
+            (
+                "A: =?cp949?B?sN/A+w==?= 1\r\n",
+                "[x]",
+                "A: [x] =?cp949?B?sN/A+w==?= 1\r\n",
+                "A: =?cp949?B?sN/A+w==?= 1 [x]\r\n",
+            ),
+            (
+                "A: =?utf-8?Q?=C3=A9?=\r\n",
+                "ä",
+                "A: =?utf-8?B?w6Qg?= =?utf-8?Q?=C3=A9?=\r\n",
+                "A: =?utf-8?Q?=C3=A9?= =?utf-8?B?IMOk?=\r\n",
+            ),
+            (
+                "A: hi\r\n",
+                "ä",
+                "A: =?utf-8?B?w6Q=?= hi\r\n",
+                "A: hi =?utf-8?B?w6Q=?=\r\n",
+            ),
+            (
+                "A: =?utf-8?Q?=C3=A9?=\r\n",
+                "ä b",
+                "A: =?utf-8?B?w6Q=?= b =?utf-8?Q?=C3=A9?=\r\n",
+                "A: =?utf-8?Q?=C3=A9?= =?utf-8?B?IMOkIGI=?=\r\n",
+            ),
+            (
+                &format!("A: {long}\r\n"),
+                "[x]",
+                &format!("A: [x]\r\n {long}\r\n"),
+                &format!("A: {long}\r\n [x]\r\n"),
+            ),
+            (
+                "A: hi\r\n",
+                " [x]\r\nB: c",
+                "A: [x] B: c hi\r\n",
+                "A: hi [x] B: c\r\n",
+            ),
+        ] {
+            let added = |end| add_to(old.as_bytes(), text, end, b"\r\n").unwrap();
+            for (end, expected) in [(End::Front, front), (End::Back, back)] {
+                let new = added(end);
+                assert_eq!(String::from_utf8_lossy(&new), expected, "{old:?} {end:?}");
+                let read = |raw: &[u8]| fields(raw).next().unwrap().decoded();
+                let (before, text) = (read(old.as_bytes()), one_line(text));
+                let joined = match end {
+                    End::Front => format!("{} {before}", text.trim()),
+                    End::Back => format!("{before} {}", text.trim()),
+                };
+                let one = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert_eq!(one(&read(&new)), one(&joined), "{old:?}");
+            }
+        }
+        for empty in ["A:\r\n", "A: \r\n", "A: \r\n \r\n", "no field", ""] {
+            assert_eq!(
+                add_to(empty.as_bytes(), "x", End::Front, b"\r\n"),
+                None,
+                "{empty:?}"
+            );
+        }
+    }
+
     proptest! {
+        #[test]
+        fn what_is_added_to_stays(value in proptest::collection::vec(prop_oneof![Just(b' '), Just(b'?'), Just(b'='), 0x21u8..=0xff], 1..120), text in "[a-zé漢=?]{1,30}( [a-zé=?]{1,30}){0,9}", back: bool) {
+            let old = [b"Subject: ", &value[..], b"\r\n"].concat();
+            let end = if back { End::Back } else { End::Front };
+            if let Some(new) = add_to(&old, &text, end, b"\r\n") {
+                prop_assert_eq!(fields(&new).count(), 1);
+                prop_assert!(memchr::memmem::find(&new, value.trim_ascii()).is_some());
+                prop_assert!(new.split(|octet| *octet == b'\n').all(|line| line.len() < 300));
+            }
+        }
+
         #[test]
         fn fields_are_the_block(block in proptest::collection::vec(prop_oneof![Just(b'\n'), Just(b'\r'), Just(b' '), Just(b':'), Just(b'\t'), any::<u8>()], 0..200)) {
             let mut joined = Vec::new();

@@ -4,7 +4,7 @@
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
 //! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
-//! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
+//! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
 //! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
 //!
 //! Must never: know rules, or change an octet that no edit names.
@@ -12,6 +12,7 @@
 use std::ops::Range;
 
 pub mod address;
+mod charrefs;
 pub mod charset;
 pub mod codec;
 pub mod compose;
@@ -19,11 +20,14 @@ pub mod digest;
 pub mod edit;
 pub mod header;
 pub mod labels;
+mod lenient;
 pub mod limits;
 pub mod lines;
 pub mod names;
 pub mod params;
 pub mod part;
+pub mod place;
+mod refers;
 pub mod render;
 pub mod roles;
 pub mod scan;
@@ -128,6 +132,8 @@ struct Node {
     media_type: Box<str>,
     kind: Kind,
     seal: Option<Seal>,
+    /// It is sealed only because another variant of the same text is.
+    sealed_by_variant: bool,
 }
 
 #[derive(Clone, Debug)]

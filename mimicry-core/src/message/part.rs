@@ -160,7 +160,7 @@ impl<'m> Part<'m> {
             .map(|label| label.to_ascii_lowercase())
     }
 
-    /// The word of Content-Disposition, in lower case (RFC 2183).
+    /// The word of Content-Disposition, in lower case (RFC 2183); what is no token is no disposition.
     pub fn disposition(self) -> Option<String> {
         let field = self.field("content-disposition")?;
         let unfolded = field.unfolded();
@@ -168,7 +168,9 @@ impl<'m> Part<'m> {
             .split(|octet| matches!(octet, b';' | b'('))
             .next()?
             .trim_ascii();
-        (!word.is_empty()).then(|| {
+        let is_token =
+            |octet: &u8| octet.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(octet);
+        (!word.is_empty() && word.iter().all(is_token)).then(|| {
             word.iter()
                 .map(|octet| char::from(octet.to_ascii_lowercase()))
                 .collect()
@@ -222,14 +224,15 @@ impl<'m> Part<'m> {
         self.filenames().into_iter().next()
     }
 
-    /// Content-ID without its angle brackets.
+    /// Content-ID without its angle brackets, and without blanks and quotes around it.
     pub fn content_id(self) -> Option<Vec<u8>> {
         let field = self.field("content-id")?;
         let unfolded = field.unfolded();
-        let id = unfolded.trim_ascii();
-        let id = id.strip_prefix(b"<").unwrap_or(id);
-        let id = id.strip_suffix(b">").unwrap_or(id);
-        (!id.is_empty()).then(|| id.to_vec())
+        let around =
+            |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'<' | b'>' | b'"');
+        let start = unfolded.iter().position(|octet| !around(octet))?;
+        let end = unfolded.iter().rposition(|octet| !around(octet))?;
+        unfolded.get(start..=end).map(<[u8]>::to_vec)
     }
 
     /// The numbers from the root to the part, as IMAP counts (RFC 9051 section 6.4.5.1): the children of the root are
@@ -433,7 +436,11 @@ mod tests {
             ("", None),
             ("inline", Some("inline")),
             (" ATTACHMENT (x); a=b", Some("attachment")),
-            ("x y", Some("x y")),
+            ("x y", None),
+            ("\"attachment\"", None),
+            ("attachment filename=a", None),
+            ("filename=a", None),
+            ("x-odd;", Some("x-odd")),
         ] {
             let message = scan(&format!("Content-Disposition:{value}\n\nx"));
             assert_eq!(message.root().disposition().as_deref(), word, "{value}");

@@ -137,8 +137,9 @@ impl<'e, 'm> Renderer<'e, 'm> {
         let message = part.message();
         let blank = message.slice(&(node.header.end..node.body.start));
         self.out.extend_from_slice(blank);
+        let is_replaced = edit.is_some_and(|edit| edit.body.is_some());
         match &node.kind {
-            Kind::Multipart { boundary, close } => {
+            Kind::Multipart { boundary, close } if !is_replaced => {
                 let Some(first) = part.children().next() else {
                     self.out.extend_from_slice(part.body());
                     self.tail = part.tail();

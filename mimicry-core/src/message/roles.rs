@@ -1,25 +1,23 @@
 //! What each leaf is to a reader: the mail's text, an attachment, or something shown within.
 //!
-//! Every leaf has exactly one role. A reader's mail program decides such things by habit; the habits that differ are
-//! resolved so that an edit of the body can only reach text that every program shows as such.
+//! Every leaf has exactly one role, decided from the part and its siblings. A reader's mail program decides such things by habit;
+//! the habits that differ are resolved so that the mail's own text is never taken for a file because it bears a name, and a picture that
+//! is shown is never taken for one that is attached.
 //!
 //! Must never: look into message/rfc822.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use memchr::{memchr, memchr2};
-
-use super::{Message, Part, PartId};
+use super::{Message, Part, PartId, refers};
 
 /// The role of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// text/plain or text/html that a reader sees as the mail's text; with alternatives each of them.
     Body,
-    /// Disposition attachment, or a file name and no reference from the HTML.
+    /// Disposition attachment, or a file name, and not shown.
     Attachment,
-    /// Everything else: cid images, calendars, unnamed parts.
+    /// Everything else: pictures that are shown, calendars, unnamed parts.
     Inline,
 }
 
@@ -29,7 +27,9 @@ pub struct Roles {
     /// By part; `None` for multiparts.
     roles: Vec<Option<Role>>,
     /// In document order.
-    referenced: Vec<PartId>,
+    shown: Vec<PartId>,
+    /// The root, where it is the mail's text and says that it is attached.
+    attached_root: bool,
 }
 
 impl Roles {
@@ -38,23 +38,35 @@ impl Roles {
             .parts()
             .map(|part| (!part.is_multipart()).then_some(Role::Inline))
             .collect();
-        let mut bodies = Vec::new();
-        find_bodies(message.root(), &mut bodies);
+        let bodies = bodies(message);
         for id in &bodies {
             if let Some(role) = roles.get_mut(id.index()) {
                 *role = Some(Role::Body);
             }
         }
-        let referenced = referenced_parts(message);
+        let referred = refers::referred_to(message);
+        let mut shown = Vec::new();
+        let mut roots = BTreeMap::new();
         for part in message.leaves() {
             let Some(role) = roles.get_mut(part.id().index()) else {
                 continue;
             };
-            if *role == Some(Role::Inline) && is_attachment(part, &referenced) {
+            let is_referred = referred.binary_search(&part.id()).is_ok();
+            let is_shown_within = is_shown_in_related(part, is_referred, &mut roots);
+            if is_referred || is_shown_within {
+                shown.push(part.id());
+            }
+            let is_shown = is_shown_within || is_referred && !says_attached(part);
+            if *role == Some(Role::Inline) && !is_shown && (says_attached(part) || has_name(part)) {
                 *role = Some(Role::Attachment);
             }
         }
-        Roles { roles, referenced }
+        let root = message.root();
+        Roles {
+            attached_root: bodies == [PartId::ROOT] && says_attached(root),
+            roles,
+            shown,
+        }
     }
 
     /// `None` for multiparts.
@@ -62,54 +74,93 @@ impl Roles {
         self.roles.get(part.index()).copied().flatten()
     }
 
-    /// Does HTML of the mail refer to the part by its Content-ID (RFC 2392).
-    pub fn is_referenced(&self, part: PartId) -> bool {
-        self.referenced.binary_search(&part).is_ok()
+    /// Is the part shown within the mail: HTML refers to it, or it stands in a multipart/related as what HTML refers to does.
+    pub fn is_shown(&self, part: PartId) -> bool {
+        self.shown.binary_search(&part).is_ok()
+    }
+
+    /// May the part be taken as an attachment: it is one and not shown, or it is all of a mail that calls it one.
+    pub fn is_attached(&self, part: PartId) -> bool {
+        match self.role(part) {
+            Some(Role::Attachment) => !self.is_shown(part),
+            Some(Role::Body) => self.attached_root,
+            _ => false,
+        }
     }
 }
 
-/// Collects the leaves that are body text, in document order. Explicit stack: depth is the sender's choice.
-fn find_bodies(root: Part<'_>, bodies: &mut Vec<PartId>) {
-    let mut stack = vec![root];
-    while let Some(part) = stack.pop() {
+/// A text that may be the mail's own.
+struct Text {
+    id: PartId,
+    named: bool,
+    /// One of several forms of the same text.
+    variant: bool,
+}
+
+/// The leaves that are body text, in document order.
+fn bodies(message: &Message) -> Vec<PartId> {
+    let texts = texts(message.root());
+    let is_body = |text: &&Text| !text.named || text.variant;
+    let mut bodies: Vec<PartId> = texts.iter().filter(is_body).map(|text| text.id).collect();
+    if bodies.is_empty() {
+        // With no other text the first is read as the mail's, whatever name it bears.
+        bodies.extend(texts.first().map(|text| text.id));
+    }
+    let root = message.root();
+    if bodies.is_empty() && !root.is_multipart() && is_text(root) {
+        bodies.push(PartId::ROOT);
+    }
+    bodies.sort_unstable();
+    bodies
+}
+
+/// The texts that are not attached, in document order. Explicit stack: depth is the sender's choice.
+fn texts(root: Part<'_>) -> Vec<Text> {
+    let mut texts = Vec::new();
+    let mut stack = vec![(root, false)];
+    while let Some((part, variant)) = stack.pop() {
         if !part.is_multipart() {
-            if is_body_text(part) {
-                bodies.push(part.id());
+            if is_text(part) && !says_attached(part) {
+                texts.push(Text {
+                    id: part.id(),
+                    named: has_name(part),
+                    variant,
+                });
             }
             continue;
         }
-        let first_only = match part.media_type() {
-            "multipart/related" => {
-                stack.extend(related_root(part));
-                continue;
-            }
-            // RFC 6522: the first part is for people, the others for programs.
-            "multipart/report" => true,
-            // RFC 1847: the second part is the signature. Encrypted content has no text.
-            "multipart/signed" => true,
-            "multipart/encrypted" | "multipart/digest" | "multipart/form-data" => continue,
-            _ => false,
-        };
         let before = stack.len();
-        stack.extend(
-            part.children()
-                .take(if first_only { 1 } else { usize::MAX }),
-        );
+        match part.media_type() {
+            "multipart/related" => stack.extend(related_text(part).map(|root| (root, variant))),
+            // RFC 6522: the first part is for people, the others for programs. RFC 1847: the second part is the signature.
+            "multipart/report" | "multipart/signed" => {
+                stack.extend(part.children().next().map(|first| (first, variant)));
+            }
+            // Encrypted content has no text, and the forks of a file are none.
+            "multipart/encrypted"
+            | "multipart/digest"
+            | "multipart/form-data"
+            | "multipart/appledouble" => {}
+            "multipart/alternative" => stack.extend(part.children().map(|child| (child, true))),
+            // A variant in several parts begins with its text.
+            _ => stack.extend(
+                part.children()
+                    .enumerate()
+                    .map(|(index, child)| (child, variant && index == 0)),
+            ),
+        }
         if let Some(pushed) = stack.get_mut(before..) {
             pushed.reverse();
         }
     }
+    texts
 }
 
 /// The part of a multipart/related that refers to the others (RFC 2387): the one that `start` names, or the first.
 pub fn related_root(part: Part<'_>) -> Option<Part<'_>> {
     if let Some(start) = part.param("start") {
-        let start = start
-            .trim()
-            .trim_start_matches('<')
-            .trim_end_matches('>')
-            .as_bytes()
-            .to_vec();
+        let start = start.trim_matches(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"'));
+        let start = start.as_bytes().to_vec();
         if let Some(named) = part
             .children()
             .find(|child| child.content_id().as_deref() == Some(&start))
@@ -120,107 +171,65 @@ pub fn related_root(part: Part<'_>) -> Option<Part<'_>> {
     part.children().next()
 }
 
-fn is_body_text(part: Part<'_>) -> bool {
-    matches!(part.media_type(), "text/plain" | "text/html")
-        && !part.is_opaque()
-        && part.disposition().is_none_or(|word| word == "inline")
-        && part.filenames().is_empty()
+/// What a reader shows of a multipart/related: its root, or the first text where a picture stands in the root's place.
+pub fn related_text(part: Part<'_>) -> Option<Part<'_>> {
+    let may_hold = |part: &Part<'_>| part.is_multipart() || is_text(*part);
+    let root = related_root(part)?;
+    Some(if may_hold(&root) {
+        root
+    } else {
+        part.children().find(may_hold).unwrap_or(root)
+    })
 }
 
-fn is_attachment(part: Part<'_>, referenced: &[PartId]) -> bool {
-    if referenced.binary_search(&part.id()).is_ok()
-        && part.disposition().as_deref() != Some("attachment")
-    {
+fn is_text(part: Part<'_>) -> bool {
+    matches!(part.media_type(), "text/plain" | "text/html") && !part.is_opaque()
+}
+
+/// RFC 2183 section 2.8: an unknown disposition is an attachment.
+fn says_attached(part: Part<'_>) -> bool {
+    part.disposition().is_some_and(|word| word != "inline")
+}
+
+fn has_name(part: Part<'_>) -> bool {
+    !part.filenames().is_empty() || !part.names().is_empty()
+}
+
+/// Does it stand in a multipart/related as something that the root shows. The reference may be one that nobody finds.
+/// `roots`: those of the multiparts that were asked for.
+fn is_shown_in_related(
+    part: Part<'_>,
+    is_referred: bool,
+    roots: &mut BTreeMap<PartId, Option<PartId>>,
+) -> bool {
+    let mut at = part;
+    let stands_in = loop {
+        let Some(parent) = at.parent() else {
+            break false;
+        };
+        if parent.media_type() == "multipart/related" {
+            let root = || related_text(parent).map(|root| root.id());
+            if *roots.entry(parent.id()).or_insert_with(root) != Some(at.id()) {
+                break true;
+            }
+        }
+        at = parent;
+    };
+    if !stands_in {
         return false;
     }
-    match part.disposition() {
-        // RFC 2183 section 2.8: an unknown disposition is an attachment.
-        Some(word) if word != "inline" => true,
-        _ => !part.filenames().is_empty(),
+    let is_named_there = part.content_id().is_some() || part.field("content-location").is_some();
+    match part.disposition().as_deref() {
+        Some("inline") => true,
+        None => is_named_there || is_referred,
+        // Programs call pictures attached that they show; a document called so is a document.
+        Some(_) => is_referred || is_named_there && is_for_show(part.media_type()),
     }
 }
 
-/// The parts whose Content-ID stands behind a `cid:` in HTML of the mail.
-fn referenced_parts(message: &Message) -> Vec<PartId> {
-    let named: Vec<(PartId, Vec<u8>)> = message
-        .leaves()
-        .filter_map(|part| Some((part.id(), part.content_id()?)))
-        .collect();
-    if named.is_empty() {
-        return Vec::new();
-    }
-    let mut is_referenced: BTreeMap<&[u8], bool> =
-        named.iter().map(|(_, id)| (id.as_slice(), false)).collect();
-    for part in message
-        .leaves()
-        .filter(|part| part.media_type() == "text/html")
-    {
-        if let Ok(html) = part.decoded() {
-            mark_references(&html, &mut is_referenced);
-        }
-    }
-    let is_referenced = |id: &Vec<u8>| is_referenced.get(id.as_slice()) == Some(&true);
-    named
-        .iter()
-        .filter(|(_, id)| is_referenced(id))
-        .map(|(part, _)| *part)
-        .collect()
-}
-
-/// Marks the Content-IDs that stand behind `cid:` in some HTML, percent-encoded or not. What follows a reference is
-/// searched for the next one, so that no octet is looked at twice.
-fn mark_references(html: &[u8], ids: &mut BTreeMap<&[u8], bool>) {
-    let mut rest = html;
-    while let Some(at) = memchr2(b'c', b'C', rest) {
-        let found = rest.get(at..).unwrap_or_default();
-        let Some((scheme, behind)) = found.split_at_checked(4) else {
-            break;
-        };
-        if !scheme.eq_ignore_ascii_case(b"cid:") {
-            rest = found.get(1..).unwrap_or_default();
-            continue;
-        }
-        let end = behind
-            .iter()
-            .position(|octet| {
-                matches!(octet, b'"' | b'\'' | b'>' | b'<' | b')' | b'&')
-                    || octet.is_ascii_whitespace()
-            })
-            .unwrap_or(behind.len());
-        let (id, tail) = behind.split_at_checked(end).unwrap_or((behind, b""));
-        if let Some(mark) = ids.get_mut(&*percent_decode(id)) {
-            *mark = true;
-        }
-        rest = tail;
-    }
-}
-
-fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
-    if memchr(b'%', text).is_none() {
-        return Cow::Borrowed(text);
-    }
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let [first, tail @ ..] = rest {
-        let escaped = match (first, tail) {
-            (b'%', [high, low, ..]) => char::from(*high)
-                .to_digit(16)
-                .zip(char::from(*low).to_digit(16))
-                .and_then(|(high, low)| u8::try_from(high * 16 + low).ok()),
-            _ => None,
-        };
-        match escaped {
-            Some(octet) => {
-                out.push(octet);
-                rest = tail.get(2..).unwrap_or_default();
-            }
-            None => {
-                out.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    Cow::Owned(out)
+fn is_for_show(media_type: &str) -> bool {
+    let whole = ["image/", "audio/", "video/", "font/"];
+    whole.iter().any(|start| media_type.starts_with(start)) || media_type == "text/css"
 }
 
 #[cfg(test)]
@@ -228,7 +237,7 @@ mod tests {
     use super::*;
     use crate::message::scan::tests::{expand, scan};
 
-    /// The roles of the leaves, a referenced one with `*`.
+    /// The roles of the leaves, a shown one with `*`.
     fn roles(short: &str) -> String {
         let message = scan(&expand(short));
         let roles = Roles::of(&message);
@@ -238,11 +247,7 @@ mod tests {
                 .all(|part| roles.role(part.id()).is_some() != part.is_multipart())
         );
         let word = |part: Part<'_>| {
-            let star = if roles.is_referenced(part.id()) {
-                "*"
-            } else {
-                ""
-            };
+            let star = if roles.is_shown(part.id()) { "*" } else { "" };
             format!("{:?}{star}", roles.role(part.id()).unwrap()).to_lowercase()
         };
         message.leaves().map(word).collect::<Vec<_>>().join(" ")
@@ -260,6 +265,9 @@ mod tests {
 
     const TEXT: &str = "|text";
     const HTML: &str = "Content-Type: text/html\n|<p>";
+    const NAMED: &str = "Content-Type: text/plain; name=a.txt\n|text";
+    const NAMED_HTML: &str =
+        "Content-Type: text/html; name=a.html\nContent-Disposition: inline; filename=a.html\n|<p>";
     const PDF: &str = "Content-Type: application/pdf; name=a.pdf\n|x";
     const PNG: &str = "Content-Type: image/png\nContent-ID: <a@b>\n|x";
 
@@ -274,15 +282,24 @@ mod tests {
             ("Content-Type: image/png\n", "inline"),
             ("Content-Type: message/rfc822\n", "inline"),
             ("Content-Type: application/pdf; name=a.pdf\n", "attachment"),
-            ("Content-Type: text/plain; name=a.txt\n", "attachment"),
+            // The only text of a mail is its text, whatever name it bears and whatever it is called.
+            ("Content-Type: text/plain; name=a.txt\n", "body"),
+            ("Content-Type: text/html; name=a.html\n", "body"),
+            ("Content-Type: text/csv; name=a.csv\n", "attachment"),
             ("Content-Disposition: inline\n", "body"),
+            ("Content-Disposition: attachment filename=a.txt\n", "body"),
             ("Content-Disposition: INLINE (shown)\n", "body"),
-            ("Content-Disposition: attachment\n", "attachment"),
+            ("Content-Disposition: attachment\n", "body"),
+            ("Content-Disposition: inline; filename=a.txt\n", "body"),
+            ("Content-Disposition: x-odd\n", "body"),
             (
-                "Content-Disposition: inline; filename=a.txt\n",
+                "Content-Type: text/csv\nContent-Disposition: x-odd\n",
                 "attachment",
             ),
-            ("Content-Disposition: x-odd\n", "attachment"),
+            (
+                "Content-Type: text/csv\nContent-Disposition: \"x odd\"\n",
+                "inline",
+            ),
             ("Content-Disposition:\n", "body"),
             ("Content-Type: multipart/mixed\n", "inline"),
         ] {
@@ -296,6 +313,11 @@ mod tests {
         let cid = "Content-Type: text/html\n|<img src=\"CID:a@b\">";
         let other = "Content-Type: text/html\n|<img src=cid:b@b>";
         let named = "Content-Type: image/png; name=a.png\nContent-ID: <a@b>\n|x";
+        let pdf_attached =
+            "Content-Type: application/pdf\nContent-ID: <a@b>\nContent-Disposition: attachment\n|x";
+        let pdf_cid = cid;
+        let inline_named = "Content-Type: image/png; name=a.png\nContent-Disposition: inline\n|x";
+        let located = "Content-Type: image/png; name=a.png\nContent-Location: a.png\n|x";
         let named_attached = "Content-Type: image/png; name=a.png\nContent-ID: <a@b>\nContent-Disposition: attachment\n|x";
         for (content_type, parts, expected) in [
             ("alternative", &[TEXT, HTML][..], "body body"),
@@ -316,9 +338,39 @@ mod tests {
             // The root of a related, and what it shows
             ("related", &[HTML, TEXT], "body inline"),
             ("related", &[cid, PNG], "body inline*"),
+            ("related", &[HTML, PNG], "body inline*"),
             ("related", &[cid, named], "body inline*"),
-            ("related", &[other, named], "body attachment"),
-            ("related", &[cid, named_attached], "body attachment*"),
+            ("related", &[other, named], "body inline*"),
+            ("related", &[cid, named_attached], "body inline*"),
+            ("related", &[HTML, named_attached], "body inline*"),
+            ("related", &[HTML, PDF], "body attachment"),
+            ("related", &[HTML, pdf_attached], "body attachment"),
+            ("related", &[pdf_cid, pdf_attached], "body inline*"),
+            ("related", &[HTML, inline_named], "body inline*"),
+            ("related", &[HTML, located], "body inline*"),
+            ("related", &[PDF, PNG], "attachment inline*"),
+            ("mixed", &[cid, named], "body inline*"),
+            ("mixed", &[cid, named_attached], "body attachment*"),
+            ("mixed", &[HTML, named], "body attachment"),
+            ("mixed", &[HTML, inline_named], "body attachment"),
+            // A name makes no attachment of the only text, of the first, or of a variant.
+            ("mixed", &[NAMED], "body"),
+            ("mixed", &[PDF, NAMED], "attachment body"),
+            ("mixed", &[NAMED, NAMED], "body attachment"),
+            ("mixed", &[NAMED, TEXT], "attachment body"),
+            ("mixed", &[TEXT, NAMED], "body attachment"),
+            ("mixed", &[attached, NAMED], "attachment body"),
+            ("mixed", &[attached], "attachment"),
+            ("alternative", &[NAMED, NAMED_HTML], "body body"),
+            ("alternative", &[TEXT, NAMED_HTML], "body body"),
+            ("alternative", &[TEXT, attached], "body attachment"),
+            (
+                "alternative",
+                &[TEXT, HTML, "Content-Type: image/png; name=a.png\n|x"],
+                "body body attachment",
+            ),
+            ("related", &[NAMED_HTML, PNG], "body inline*"),
+            ("appledouble", &[NAMED, NAMED], "attachment attachment"),
             (
                 "related",
                 &["Content-Type: text/html\n|url(cid:%61%40b)", named],
@@ -327,7 +379,7 @@ mod tests {
             (
                 "related",
                 &["Content-Type: text/html\n|cid:cid:a@b", named],
-                "body attachment",
+                "body inline*",
             ),
             (
                 "related",
@@ -343,7 +395,7 @@ mod tests {
                     "Content-Type: text/html\nContent-Transfer-Encoding: base64\n|####",
                     named,
                 ],
-                "body attachment",
+                "body inline*",
             ),
             (
                 "related; start=\"<r@b>\"",
@@ -351,7 +403,8 @@ mod tests {
                 "inline body",
             ),
             ("related; start=\"<none@b>\"", &[TEXT, TEXT], "body inline"),
-            ("related", &[PNG, TEXT], "inline inline"),
+            // A picture that stands before the text is no root.
+            ("related", &[PNG, TEXT], "inline* body"),
             // Reports, signatures, collections
             ("report", &[TEXT, TEXT, TEXT], "body inline inline"),
             (

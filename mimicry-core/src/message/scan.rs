@@ -69,6 +69,8 @@ struct Open {
     part: PartId,
     state: State,
     boundary: Box<[u8]>,
+    /// It has a transfer encoding that no multipart may have.
+    coded: bool,
 }
 
 #[derive(PartialEq)]
@@ -134,7 +136,7 @@ impl<'a> Scanner<'a> {
         }
         let end = self.raw.len();
         while let Some(open) = self.open.pop() {
-            self.close_node(open.part, end);
+            self.close_node(&open, end);
         }
     }
 
@@ -180,11 +182,13 @@ impl<'a> Scanner<'a> {
             media_type: facts.media_type,
             kind,
             seal: None,
+            sealed_by_variant: false,
         });
         self.open.push(Open {
             part: id,
             state,
             boundary,
+            coded: facts.coded,
         });
         block.body_start
     }
@@ -289,16 +293,21 @@ impl<'a> Scanner<'a> {
             if open.state != State::Leaf {
                 self.forget(&open.boundary, self.open.len());
             }
-            end = self.close_node(open.part, end);
+            end = self.close_node(&open, end);
         }
     }
 
     /// Ends a part at `end`, or behind its blank line where that is further; returns which.
-    fn close_node(&mut self, part: PartId, end: usize) -> usize {
+    fn close_node(&mut self, open: &Open, end: usize) -> usize {
         let next = PartId(self.nodes.len() as u32);
-        let Some(node) = self.nodes.get_mut(part.index()) else {
+        let Some(node) = self.nodes.get_mut(open.part.index()) else {
             return end;
         };
+        // Without a delimiter in the raw body it may be coded in truth, and nobody knows what is in it.
+        let is_empty = next.index() <= open.part.index().saturating_add(1);
+        if open.coded && open.state == State::Multipart && is_empty {
+            node.kind = Kind::Opaque;
+        }
         node.body.end = end.max(node.body.start);
         node.next = next;
         node.body.end
@@ -416,18 +425,21 @@ impl Scanner<'_> {
         self.defects.structure |= params.ambiguous("boundary");
         let boundary = params.get_bytes("boundary").unwrap_or_default();
         let boundary = boundary.trim_ascii_end();
-        // RFC 2045 section 6.4: no coding but the identities is allowed on a multipart.
+        // RFC 2045 section 6.4: no coding but the identities is allowed on a multipart. Readers look for the delimiters in the
+        // raw body all the same.
         let coded = encoding.is_some_and(|field| {
             !matches!(
                 Encoding::parse(field.value()),
                 Encoding::SevenBit | Encoding::EightBit | Encoding::Binary
             )
         });
-        if boundary.is_empty() || boundary.contains(&b'\n') || coded {
+        self.defects.structure |= coded;
+        if boundary.is_empty() || boundary.contains(&b'\n') {
             self.defects.structure = true;
             return HeaderFacts::opaque(media_type);
         }
         HeaderFacts {
+            coded,
             media_type: media_type.into(),
             kind: Kind::Multipart {
                 boundary: boundary.into(),
@@ -441,6 +453,7 @@ impl Scanner<'_> {
 struct HeaderFacts {
     media_type: Box<str>,
     kind: Kind,
+    coded: bool,
 }
 
 impl HeaderFacts {
@@ -448,6 +461,7 @@ impl HeaderFacts {
         HeaderFacts {
             media_type: media_type.into(),
             kind: Kind::Leaf,
+            coded: false,
         }
     }
 
@@ -455,6 +469,7 @@ impl HeaderFacts {
         HeaderFacts {
             media_type: media_type.into(),
             kind: Kind::Opaque,
+            coded: false,
         }
     }
 }
@@ -878,7 +893,17 @@ pub(super) mod tests {
             (
                 "base64 on a multipart",
                 "Content-Transfer-Encoding: base64\n{b}--b\n\nx\n--b--\n",
-                r#"multipart/mixed ?"--b\n\nx\n--b--\n" S"#,
+                r#"mixed["x"] S"#,
+            ),
+            (
+                "base64 on a multipart that is coded in truth",
+                "Content-Transfer-Encoding: base64\n{b}LS1iCgp4Ci0tYi0tCg==\n",
+                r#"multipart/mixed ?"LS1iCgp4Ci0tYi0tCg==\n" S"#,
+            ),
+            (
+                "quoted-printable on an inner multipart",
+                "{o}--o\nContent-Transfer-Encoding: quoted-printable\n{i}--i\n\nx\n--i--\n--o\n\ny\n--o--\n",
+                r#"mixed[mixed["x"], "y"] S"#,
             ),
             (
                 "8bit on a multipart",

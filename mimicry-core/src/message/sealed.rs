@@ -1,11 +1,16 @@
 //! Which parts are signed or encrypted: their octets are the promise of somebody else.
 //!
 //! multipart/signed and multipart/encrypted (RFC 1847) with all below them, application/pkcs7-mime (RFC 8551), and
-//! text that holds PGP armour (RFC 9580 section 6.2). In HTML armour counts only where a reader sees it: not in a comment, a tag,
-//! a script, a style, or another element whose inside is no text.
+//! text that holds PGP armour (RFC 9580 section 6.2). Armour counts where a reader sees it: in HTML after tags and breaks, and not in a
+//! comment, a tag, a script, a style, or another element whose inside is no text. If one variant of a text is sealed, all are.
+//!
+//! A document in an envelope that is attached ([`Part::is_sealed_document`]) is sealed itself and does not make the mail sealed.
 //!
 //! Must never: verify or decrypt. What looks sealed is sealed, also when the seal is broken.
+//!
+//! Longer than 600 lines by its tests, which are tables.
 
+use std::borrow::Cow;
 use std::io;
 
 use memchr::{memchr, memmem};
@@ -13,7 +18,7 @@ use memchr::{memchr, memmem};
 use super::codec::{self, Encoding};
 use super::header::fields;
 use super::params::Params;
-use super::{Limits, Node};
+use super::{Limits, Node, Part, charrefs, lenient};
 
 /// How a part is sealed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +40,65 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node]) {
             node.seal = seal;
         }
     }
+    mark_variants(raw, nodes);
+}
+
+/// Where one variant of a text is sealed, the others say the same and are sealed with it.
+fn mark_variants(raw: &[u8], nodes: &mut [Node]) {
+    let is_text = |node: &Node| matches!(&*node.media_type, "text/plain" | "text/html");
+    let is_attached = |node: &Node| says_attached(raw.get(node.header.clone()).unwrap_or_default());
+    let mut index = 0usize;
+    while let Some(node) = nodes.get(index) {
+        let end = node.next.index();
+        if &*node.media_type != "multipart/alternative" || node.seal.is_some() {
+            index = index.saturating_add(1);
+            continue;
+        }
+        let below = index.saturating_add(1)..end.min(nodes.len());
+        let inside = nodes.get(below.clone()).unwrap_or_default();
+        let armoured = inside.iter().find(|node| {
+            is_text(node)
+                && node.seal.is_some()
+                && own_seal(raw, node).is_some()
+                && !is_attached(node)
+        });
+        if let Some(seal) = armoured.and_then(|node| node.seal) {
+            let others = nodes.get_mut(below).unwrap_or_default().iter_mut();
+            for node in others.filter(|node| is_text(node) && node.seal.is_none()) {
+                if !is_attached(node) {
+                    node.seal = Some(seal);
+                    node.sealed_by_variant = true;
+                }
+            }
+        }
+        index = end.max(index.saturating_add(1));
+    }
+}
+
+fn says_attached(header: &[u8]) -> bool {
+    fields(header)
+        .find(|field| field.is("content-disposition"))
+        .is_some_and(|field| {
+            let word = field.value().trim_ascii_start().get(..10);
+            word.is_some_and(|word| word.eq_ignore_ascii_case(b"attachment"))
+        })
+}
+
+impl Part<'_> {
+    /// Is it a document in an envelope of S/MIME (an invoice `*.p7m`) that is attached to the mail, and not the mail's content: it
+    /// has a name of its own and stands beside other parts.
+    pub fn is_sealed_document(self) -> bool {
+        let is_envelope = matches!(
+            self.media_type(),
+            "application/pkcs7-mime" | "application/x-pkcs7-mime"
+        );
+        if !is_envelope || self.is_multipart() || !self.is_seal_root() || self.is_root() {
+            return false;
+        }
+        let names = self.names();
+        let is_alone = self.message().leaves().nth(1).is_none();
+        !names.is_empty() && !is_alone && !names.any(|name| name.eq_ignore_ascii_case("smime.p7m"))
+    }
 }
 
 fn own_seal(raw: &[u8], node: &Node) -> Option<Seal> {
@@ -44,14 +108,9 @@ fn own_seal(raw: &[u8], node: &Node) -> Option<Seal> {
         "multipart/encrypted" | "application/pgp-encrypted" => Some(Seal::Encrypted),
         "application/pkcs7-mime" | "application/x-pkcs7-mime" => Some(smime_type(header)),
         "application/octet-stream" if is_smime_name(header) => Some(Seal::Encrypted),
-        "text/plain" => armour(
-            header,
-            raw.get(node.body.clone()).unwrap_or_default(),
-            find_armour,
-        ),
-        "text/html" => {
+        text @ ("text/plain" | "text/html") => {
             let body = raw.get(node.body.clone()).unwrap_or_default();
-            armour(header, body, find_seen_armour)
+            armour(header, body, text == "text/html")
         }
         _ => None,
     }
@@ -85,46 +144,68 @@ fn content_type_param(header: &[u8], name: &str) -> Option<String> {
     Params::parse(field.value(), Limits::default().params).get(name)
 }
 
-/// PGP armour at the start of a line of a text part. Keys are no seal.
-fn armour(header: &[u8], body: &[u8], find: fn(&[u8]) -> Option<Seal>) -> Option<Seal> {
+/// PGP armour at the start of a line of a text, as a reader sees it. Keys are no seal.
+fn armour(header: &[u8], body: &[u8], is_html: bool) -> Option<Seal> {
     let encoding = fields(header)
         .find(|field| field.is("content-transfer-encoding"))
         .map_or(Encoding::SevenBit, |field| Encoding::parse(field.value()));
-    match encoding {
-        // A large text is decoded as a whole only if it has the words.
-        Encoding::Base64 => {
-            let mut search = Search::default();
-            codec::decode_into(encoding, body, &mut search).ok()?;
-            match search.found {
-                true => find(&codec::decode(encoding, body).ok()?),
-                false => None,
-            }
-        }
-        // The words have no octet that must be coded, so the raw body tells whether decoding is worth it.
-        Encoding::QuotedPrintable if memmem::find(body, b"BEGIN PGP ").is_some() => {
-            match codec::decode(encoding, body) {
-                Ok(decoded) => find(&decoded),
-                Err(_) => find(body),
-            }
-        }
-        Encoding::QuotedPrintable => None,
-        _ => find(body),
+    // A large text is decoded as a whole only if it has the words.
+    let has_words = match encoding {
+        Encoding::QuotedPrintable => may_say_pgp(body),
+        Encoding::Base64 => base64_says(body, if is_html { b"PGP" } else { BEGIN }),
+        _ => true,
+    };
+    if !has_words {
+        return None;
     }
+    let content = lenient::decode(encoding, body);
+    let text = narrow(header, &content);
+    if !is_html {
+        return find_armour(&text);
+    }
+    memmem::find(&text, b"PGP")?;
+    find_armour(&charrefs::resolve(&seen(&text)))
 }
 
-/// Does a text that comes in pieces have the words anywhere. Keeps the end of the last piece only.
-#[derive(Default)]
+/// Does base64, damaged or not, hold the words anywhere, in octets or in wide characters.
+fn base64_says(body: &[u8], words: &'static [u8]) -> bool {
+    let mut search = Search::of(words);
+    if codec::decode_into(Encoding::Base64, body, &mut search).is_err() {
+        search = Search::of(words);
+        lenient::base64_in_pieces(body, &mut |piece| search.look_at(piece));
+    }
+    search.found
+}
+
+/// Looks for words in a text that comes in pieces. Keeps the end of the last piece only.
 struct Search {
+    words: &'static [u8],
     text: Vec<u8>,
     found: bool,
 }
 
+impl Search {
+    fn of(words: &'static [u8]) -> Search {
+        Search {
+            words,
+            text: Vec::new(),
+            found: false,
+        }
+    }
+
+    fn look_at(&mut self, piece: &[u8]) {
+        // Of wide characters the half that is not zero.
+        let letters = piece.iter().copied().filter(|octet| *octet != 0);
+        self.text.extend(letters);
+        self.found |= memmem::find(&self.text, self.words).is_some();
+        let gone = self.text.len().saturating_sub(self.words.len());
+        self.text.drain(..gone);
+    }
+}
+
 impl io::Write for Search {
     fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.text.extend_from_slice(octets);
-        self.found |= memmem::find(&self.text, BEGIN).is_some();
-        let gone = self.text.len().saturating_sub(BEGIN.len());
-        self.text.drain(..gone);
+        self.look_at(octets);
         Ok(octets.len())
     }
 
@@ -133,14 +214,57 @@ impl io::Write for Search {
     }
 }
 
-fn find_armour(text: &[u8]) -> Option<Seal> {
-    memmem::find_iter(text, BEGIN).find_map(|at| armour_at(text, at))
+/// May quoted-printable hold the letters PGP, plain, coded or parted by a soft line break. Most texts do not, and are not decoded.
+fn may_say_pgp(body: &[u8]) -> bool {
+    let words: [&[u8]; 8] = [
+        b"PGP", b"=50", b"=47", b"P=\r\nG", b"P=\nG", b"G=\r\nP", b"G=\nP", b"P= ",
+    ];
+    words.iter().any(|word| memmem::find(body, word).is_some())
+}
+
+/// UTF-16 and UTF-32 without their zero octets: what is ASCII in them can be read.
+fn narrow<'a>(header: &[u8], content: &'a [u8]) -> Cow<'a, [u8]> {
+    let is_marked = matches!(content, [0xFF, 0xFE, ..] | [0xFE, 0xFF, ..]);
+    let is_wide = || {
+        let charset = content_type_param(header, "charset").unwrap_or_default();
+        let charset = charset.trim().to_ascii_lowercase();
+        [
+            "utf-16",
+            "utf-32",
+            "utf16",
+            "utf32",
+            "ucs-2",
+            "ucs-4",
+            "iso-10646",
+        ]
+        .iter()
+        .any(|wide| charset.starts_with(wide))
+    };
+    if memchr(0, content).is_none() || !(is_marked || is_wide()) {
+        return Cow::Borrowed(content);
+    }
+    let narrow = content.iter().copied().filter(|octet| *octet != 0);
+    Cow::Owned(narrow.collect())
 }
 
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
+fn find_armour(text: &[u8]) -> Option<Seal> {
+    memmem::find_iter(text, BEGIN).find_map(|at| armour_at(text, at))
+}
+
 fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
-    let line_start = at == 0 || text.get(at.wrapping_sub(1)) == Some(&b'\n');
+    // Blanks, no-break spaces and byte order marks are seen as nothing.
+    let is_blank = |octet: &u8| {
+        matches!(
+            octet,
+            b' ' | b'\t' | 0xA0 | 0xC2 | 0xEF | 0xBB | 0xBF | 0xFE | 0xFF
+        )
+    };
+    let mut before = text.get(..at)?.iter().rev();
+    let line_start = before
+        .find(|octet| !is_blank(octet))
+        .is_none_or(|octet| matches!(octet, b'\n' | b'\r'));
     let rest = text.get(at..).unwrap_or_default();
     if line_start && rest.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
         return Some(Seal::Signed);
@@ -148,29 +272,50 @@ fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
     (line_start && rest.starts_with(b"-----BEGIN PGP MESSAGE")).then_some(Seal::Encrypted)
 }
 
-/// As [`find_armour`], in HTML: what stands in markup is passed over. Linear in time, and quick without armour.
-fn find_seen_armour(html: &[u8]) -> Option<Seal> {
-    let mut hits = memmem::find_iter(html, BEGIN).peekable();
-    // Text goes on to the next markup.
-    let next = |at: usize| {
-        let open = memchr(b'<', html.get(at..)?);
-        Some(open.map_or(html.len(), |open| at.saturating_add(open)))
-    };
-    let mut open = next(0)?;
-    while let Some(hit) = hits.peek().copied() {
-        if hit < open {
-            if let Some(seal) = armour_at(html, hit) {
-                return Some(seal);
-            }
-            hits.next();
-            continue;
+/// HTML as lines of text: markup is passed over, and what begins a line on the screen begins one here. Linear in time.
+fn seen(html: &[u8]) -> Vec<u8> {
+    let mut text = Vec::with_capacity(html.len());
+    let mut at = 0usize;
+    while let Some(rest) = html.get(at..).filter(|rest| !rest.is_empty()) {
+        let open = memchr(b'<', rest).unwrap_or(rest.len());
+        text.extend_from_slice(rest.get(..open).unwrap_or_default());
+        let open = at.saturating_add(open);
+        if open >= html.len() {
+            break;
         }
-        let at = markup_end(html, open)?;
-        while hits.next_if(|hit| *hit < at).is_some() {}
-        open = next(at)?;
+        let Some(end) = markup_end(html, open) else {
+            break;
+        };
+        match end.saturating_sub(open) {
+            1 => text.push(b'<'),
+            _ if breaks_line(html.get(open..).unwrap_or_default()) => text.push(b'\n'),
+            _ => {}
+        }
+        at = end;
     }
-    None
+    text
 }
+
+/// Does the markup at the start of a text put what follows on a line of its own.
+fn breaks_line(markup: &[u8]) -> bool {
+    let name = markup.get(1..).unwrap_or_default();
+    let name = name.strip_prefix(b"/").unwrap_or(name);
+    if !name.first().is_some_and(u8::is_ascii_alphabetic) {
+        return false;
+    }
+    let len = name
+        .iter()
+        .position(|octet| !octet.is_ascii_alphanumeric() && *octet != b':');
+    let name = name.get(..len.unwrap_or(name.len())).unwrap_or_default();
+    !name.contains(&b':') && !WITHIN_LINE.iter().any(|own| name.eq_ignore_ascii_case(own))
+}
+
+/// Elements that stand within a line.
+const WITHIN_LINE: &[&[u8]] = &[
+    b"a", b"abbr", b"acronym", b"b", b"bdi", b"bdo", b"big", b"cite", b"code", b"del", b"dfn",
+    b"em", b"font", b"i", b"ins", b"kbd", b"label", b"mark", b"nobr", b"q", b"s", b"samp",
+    b"small", b"span", b"strike", b"strong", b"sub", b"sup", b"time", b"tt", b"u", b"var", b"wbr",
+];
 
 /// Where the markup ends that begins at this `<`; `None` = at the end of the text. A `<` that begins none ends behind itself.
 fn markup_end(html: &[u8], open: usize) -> Option<usize> {
@@ -283,12 +428,15 @@ mod tests {
     #[test]
     fn t191_armour_across_pieces_is_found() {
         for before in (16 * 1024 - 40..16 * 1024 + 2).chain([0, 1, 50_000]) {
-            for (start, sign) in [("\n", "E"), (" ", "-")] {
+            for (start, sign) in [("\n", "E"), (" x ", "-")] {
                 let text = format!("{}{start}-----BEGIN PGP MESSAGE-----\n", "x".repeat(before));
                 let coded = codec::encode(Encoding::Base64, text.as_bytes(), b"\n");
                 let coded = String::from_utf8(coded).unwrap();
                 let mail = format!("Content-Transfer-Encoding: base64\n\n{coded}");
                 assert_eq!(seals(&mail), sign, "{before} {start:?}");
+                // A damaged coding is read as far as it goes.
+                let mail = format!("Content-Transfer-Encoding: base64\n\n#{coded}");
+                assert_eq!(seals(&mail), sign, "damaged {before} {start:?}");
             }
         }
     }
@@ -355,6 +503,82 @@ mod tests {
             ),
         ] {
             assert_eq!(seals(short), signs, "{short}");
+        }
+    }
+
+    #[test]
+    fn armour_in_wide_characters() {
+        for (label, text) in [("text/plain", "Hi\n"), ("text/html", "<div>")] {
+            let text = format!("{text}-----BEGIN PGP MESSAGE-----\n");
+            let wide = text.encode_utf16().flat_map(u16::to_le_bytes);
+            let header = format!("Content-Type: {label}; charset=utf-16le\n\n");
+            let mail: Vec<u8> = header.bytes().chain(wide).collect();
+            let message = crate::message::Message::scan(mail, &Limits::default());
+            assert_eq!(message.root().seal(), Some(Seal::Encrypted), "{label}");
+        }
+    }
+
+    /// If one variant is sealed, all are; what is attached is no variant.
+    #[test]
+    fn of_variants() {
+        let armour = "-----BEGIN PGP MESSAGE-----\n";
+        let alternative = "Content-Type: multipart/alternative; boundary=b\n\n";
+        for (mail, signs) in [
+            (
+                format!("{alternative}--b\n\n{armour}\n--b\n{{h}}x\n--b--\n"),
+                "-EE",
+            ),
+            (
+                format!("{alternative}--b\n\nx\n--b\n{{h}}<p>{armour}\n--b--\n"),
+                "-EE",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\n{armour}\n--b\nContent-Type: multipart/related; boundary=i\n\n--i\n{{h}}x\n--i\nContent-Type: image/png\n\nx\n--i--\n--b--\n"
+                ),
+                "-E-E-",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\nx\n--b\n{{h}}x\n--b\nContent-Disposition: attachment\n\n{armour}\n--b--\n"
+                ),
+                "---E",
+            ),
+            (
+                format!(
+                    "{alternative}--b\n\n{armour}\n--b\n{{h}}x\n--b\nContent-Disposition: attachment\n\nx\n--b--\n"
+                ),
+                "-EE-",
+            ),
+            (format!("{{b}}--b\n\n{armour}\n--b\n{{h}}x\n--b--\n"), "-E-"),
+        ] {
+            assert_eq!(seals(&mail), signs, "{mail}");
+        }
+    }
+
+    #[test]
+    fn attached_documents() {
+        let p7m = |name: &str| format!("Content-Type: application/pkcs7-mime{name}\n\nx");
+        for (mail, is_document) in [
+            (p7m("; name=a.xml.p7m"), false),
+            (
+                format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("; name=a.xml.p7m")),
+                true,
+            ),
+            (
+                format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("; name=smime.p7m")),
+                false,
+            ),
+            (format!("{{b}}--b\n\nx\n--b\n{}\n--b--\n", p7m("")), false),
+            (
+                format!("{{b}}--b\n{}\n--b--\n", p7m("; name=a.xml.p7m")),
+                false,
+            ),
+        ] {
+            let message = scan(&expand(&mail));
+            let last = message.leaves().last().unwrap();
+            assert_eq!(last.is_sealed_document(), is_document, "{mail}");
+            assert!(last.seal().is_some());
         }
     }
 
@@ -426,6 +650,27 @@ mod tests {
             (qp, "a =\n-----BEGIN PGP MESSAGE-----\nx", "-"),
             (qp, "=2D----BEGIN PGP MESSAGE-----\nx", "E"),
             (qp, "-----BEGIN PGP MESSAGE-----\n=zz", "E"),
+            (qp, "-----BEGIN PG=\nP MESSAGE-----\n", "E"),
+            (qp, "-----BEGIN =50GP MESSAGE-----\n", "E"),
+            (base64, "LS0tLS1CRUdJTiBQR1AgTUVTU0FHRS0tLS0t#", "E"),
+            ("", "\u{FEFF}-----BEGIN PGP MESSAGE-----\n", "E"),
+            ("", "  -----BEGIN PGP MESSAGE-----\n", "E"),
+            // In HTML a line begins on the screen, not in the source.
+            (html, "<div>-----BEGIN PGP MESSAGE-----<br>x", "E"),
+            (html, "Hi<br>-----BEGIN PGP SIGNED MESSAGE-----<br>", "S"),
+            (html, "Hi<BR/>-----BEGIN PGP MESSAGE-----<br>", "E"),
+            (html, "<p>Hi</p><span>-----BEGIN PGP MESSAGE-----", "E"),
+            (
+                html,
+                "<pre class=\"a>b\"><b>-----BEGIN PGP MESSAGE-----",
+                "E",
+            ),
+            (html, "<td>&nbsp;-----BEGIN PGP MESSAGE-----", "E"),
+            (html, "<p>&#45;----BEGIN&#32;PGP MESSAGE-----", "E"),
+            (html, "<p>-----BEGIN<wbr> PGP <b>MESSAGE</b>-----", "E"),
+            (html, "<o:p>&gt; -----BEGIN PGP MESSAGE-----", "-"),
+            (html, "<p>Look for <b>-----BEGIN PGP MESSAGE-----</b>", "-"),
+            (html, "<p>-----BEGIN PGP PUBLIC KEY BLOCK-----<br>", "-"),
         ] {
             assert_eq!(seals(&format!("{header}\n{body}")), sign, "{header}{body}");
         }

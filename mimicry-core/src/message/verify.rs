@@ -23,7 +23,8 @@ use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
 use super::lines::lone;
 use super::part::Tail;
-use super::{Kind, Limits, Message, Newline, Part};
+use super::sealed::Seal;
+use super::{Kind, Limits, Message, Newline, Node, Part};
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
 pub const MAX_LINE: usize = 998;
@@ -176,7 +177,14 @@ impl<'e, 'm> Proof<'e, 'm> {
             blank == blank_line(new),
             "the blank line is not as planned",
         )?;
+        let is_replaced = edit.is_some_and(|edit| edit.media_type.is_some() && edit.body.is_some());
         match (&old.node().kind, &new.node().kind) {
+            (Kind::Multipart { .. }, Kind::Leaf) if is_replaced => {
+                let body = edit.and_then(|edit| edit.body.as_deref());
+                let is_same = body.is_some_and(|body| new.body() == body);
+                same(old, is_same, "the body is not as planned")?;
+                made_well(old, new, true)
+            }
             (
                 Kind::Multipart { boundary, close },
                 Kind::Multipart {
@@ -503,7 +511,9 @@ fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
 fn adds_blank(old: Part<'_>, edit: Option<&PartEdit>, apart: bool) -> bool {
     let has_new_body = edit.is_some_and(|edit| edit.body.is_some() || edit.coded.is_some());
     let had_blank = !blank_line(old).is_empty();
-    !old.is_multipart() && !had_blank && (has_new_body || apart && !old.body().is_empty())
+    (!old.is_multipart() || has_new_body)
+        && !had_blank
+        && (has_new_body || apart && !old.body().is_empty())
 }
 
 /// Does anything stand behind the part in the message.
@@ -529,10 +539,15 @@ fn same_tree(old: Part<'_>, new: Part<'_>) -> bool {
     old_nodes.len() == new_nodes.len()
         && old_nodes.iter().zip(new_nodes).all(|(old, new)| {
             old.media_type == new.media_type
-                && old.seal == new.seal
+                && own_seal(old) == own_seal(new)
                 && (old.body.len() == new.body.len() || matches!(old.kind, Kind::Multipart { .. }))
                 && std::mem::discriminant(&old.kind) == std::mem::discriminant(&new.kind)
         })
+}
+
+/// How a part is sealed in itself: a variant of a sealed text is not sealed any more when that one has gone.
+fn own_seal(node: &Node) -> Option<Seal> {
+    node.seal.filter(|_| !node.sealed_by_variant)
 }
 
 fn delimiter<'m>(part: Part<'m>) -> &'m [u8] {
@@ -770,6 +785,28 @@ mod tests {
                 wrong,
                 "{from:?} -> {to:?}"
             );
+        }
+    }
+
+    /// A variant is sealed with the other one, and no longer when that has gone; both are read as before in themselves.
+    #[test]
+    fn a_sealed_variant_may_go() {
+        let armour = "-----BEGIN PGP MESSAGE-----";
+        let mail = MAIL.replace("mixed", "alternative");
+        for mail in [
+            mail.replace("\nx\n", &format!("\n{armour}\n")),
+            mail.replace("\ny\n", &format!("\n<p>{armour}\n")),
+        ] {
+            let message = scan(&mail);
+            assert!(message.leaves().all(|leaf| leaf.seal().is_some()), "{mail}");
+            for leaf in message.leaves() {
+                let mut edits = EditSet::new(&message);
+                edits.remove(leaf.id()).unwrap();
+                let after = verify(&edits, render(&edits), &Limits::default()).unwrap();
+                let has_armour = memchr::memmem::find(after.raw(), armour.as_bytes()).is_some();
+                let is_sealed = after.leaves().all(|leaf| leaf.seal().is_some());
+                assert_eq!(is_sealed, has_armour, "{mail}");
+            }
         }
     }
 

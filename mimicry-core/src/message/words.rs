@@ -98,6 +98,17 @@ pub fn encode(text: &str, first_line_used: usize) -> String {
         return text;
     };
 
+    words_of(before, middle, after, first_line_used)
+}
+
+/// All of `text`, blanks at its ends included, as encoded words: beside another encoded word a blank counts only within one.
+pub(super) fn encode_all(text: &str, first_line_used: usize) -> String {
+    let text = text.replace(['\r', '\n', '\0'], " ");
+    words_of("", &text, "", first_line_used)
+}
+
+/// `middle` as encoded words between text that stays as it is.
+fn words_of(before: &str, middle: &str, after: &str, first_line_used: usize) -> String {
     let q = middle
         .bytes()
         .map(|b| if q_literal(b) { 1 } else { 3 })
@@ -120,7 +131,8 @@ pub fn encode(text: &str, first_line_used: usize) -> String {
         _ => WORD_MAX - WORD_FRAME,
     };
 
-    let mut out = String::with_capacity(text.len() * 2 + WORD_FRAME);
+    let length = before.len() + middle.len() * 2 + after.len();
+    let mut out = String::with_capacity(length + WORD_FRAME);
     out.push_str(before);
     let mut word = String::new();
     let mut cost = 0;

@@ -144,14 +144,14 @@ impl<'m> Facts<'m> {
         self.mail
             .message
             .parts()
-            .any(|part| part.seal() == Some(Seal::Signed))
+            .any(|part| part.seal() == Some(Seal::Signed) && !part.is_sealed_document())
     }
 
     pub fn encrypted(&self) -> bool {
         self.mail
             .message
             .parts()
-            .any(|part| part.seal() == Some(Seal::Encrypted))
+            .any(|part| part.seal() == Some(Seal::Encrypted) && !part.is_sealed_document())
     }
 
     pub fn malformed(&self) -> bool {
@@ -253,7 +253,9 @@ impl<'f> PartFacts<'f> {
         match position {
             Position::Root => self.part.is_root(),
             Position::Body => role(Role::Body),
-            Position::Attachment => role(Role::Attachment),
+            Position::Attachment => {
+                role(Role::Attachment) || self.facts.roles().is_attached(self.part.id())
+            }
             Position::Inline => role(Role::Inline),
             Position::First => leaves().next().map(Part::id) == Some(self.part.id()),
             Position::Last => leaves().next_back().map(Part::id) == Some(self.part.id()),

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::facts::{Facts, PartFacts};
 use super::pattern::{OctetPatterns, TextPatterns};
+use crate::domain::{any_spelling, any_spelling_of};
 use crate::envelope::Path;
 use crate::message::names::Unread;
 use crate::units::parse_size_range;
@@ -435,12 +436,14 @@ impl Filter {
             Filter::Helo(patterns) => origin
                 .helo
                 .as_ref()
-                .is_some_and(|helo| patterns.matches(helo)),
+                .is_some_and(|helo| any_spelling_of(helo, |helo| patterns.matches(helo))),
             Filter::AuthUser(patterns) => origin
                 .auth_user
                 .as_ref()
-                .is_some_and(|user| patterns.matches(user)),
-            Filter::Sender(patterns) => patterns.matches(sender.as_bytes()),
+                .is_some_and(|user| any_spelling(user, |user| patterns.matches(user))),
+            Filter::Sender(patterns) => {
+                any_spelling_of(sender.as_bytes(), |sender| patterns.matches(sender))
+            }
             _ => false,
         }
     }
@@ -448,7 +451,9 @@ impl Filter {
     /// Judges a filter of the level Recipient.
     pub fn holds_for_recipient(&self, recipient: &Path) -> bool {
         match self {
-            Filter::Recipient(patterns) => patterns.matches(recipient.as_bytes()),
+            Filter::Recipient(patterns) => {
+                any_spelling_of(recipient.as_bytes(), |path| patterns.matches(path))
+            }
             _ => false,
         }
     }
@@ -459,11 +464,11 @@ impl Filter {
             Filter::HeaderSender(patterns) => facts
                 .header_senders()
                 .iter()
-                .any(|address| patterns.matches(address)),
+                .any(|address| any_spelling(address, |one| patterns.matches(one))),
             Filter::HeaderRecipient(patterns) => facts
                 .header_recipients()
                 .iter()
-                .any(|address| patterns.matches(address)),
+                .any(|address| any_spelling(address, |one| patterns.matches(one))),
             Filter::Header(name, patterns) => facts
                 .header(name)
                 .iter()

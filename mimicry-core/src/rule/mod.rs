@@ -11,16 +11,17 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::plugin::{Control, OnError, Plugin, PluginKind};
+use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
 
 pub mod facts;
 pub mod filter;
+mod forks;
 pub mod inside;
 pub mod pattern;
 pub mod plan;
 
 use facts::PartFacts;
-use filter::{Filter, Level};
+use filter::{Filter, Level, Position};
 
 /// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
 /// on_error.
@@ -38,7 +39,8 @@ pub struct Rule {
     pub is_final: bool,
     pub mode: Mode,
     pub on_error: OnError,
-    pub on_sealed: OnSealed,
+    /// `None` = it does not say: then it is skip, and of a rule that is required what its plugin makes of it.
+    pub on_sealed: Option<OnSealed>,
     pub on_dkim: OnDkim,
     /// Its texts may name recipients whom no field of the header names.
     pub show_bcc: bool,
@@ -51,6 +53,28 @@ impl Rule {
     pub fn depends_on_recipient(&self) -> bool {
         !self.matching.at(Level::Recipient).is_empty()
             || !self.unless.at(Level::Recipient).is_empty()
+    }
+
+    /// What becomes of a mail that cannot have what the rule puts in; `None` = such a mail passes. The plugin's own answer goes
+    /// before a passing `on_error`, which then stands for faults only that nobody thought of.
+    pub fn required(&self) -> Option<OnError> {
+        let least = self.plugin.requires()?;
+        let strict = match self.on_error {
+            OnError::Pass => least,
+            said => said,
+        };
+        (strict != OnError::Pass).then_some(strict)
+    }
+
+    /// What becomes of the mail when the rule fails for good.
+    pub fn on_failure(&self) -> OnError {
+        self.required().unwrap_or(self.on_error)
+    }
+
+    /// Does its text go beside sealed content.
+    pub fn works_beside_seals(&self) -> bool {
+        let is_unsaid = || self.on_sealed.is_none() && self.required().is_some();
+        self.on_sealed == Some(OnSealed::Wrap) || (self.kind.works_beside_seals() && is_unsaid())
     }
 
     /// Does it name the filter `bulk` itself, which switches the exemption of bulk mail off.
@@ -79,6 +103,13 @@ impl Rule {
             Control::None => filter.holds_for_part(part),
             Control::Keep { .. } | Control::IgnoreMail => filter.holds_for_every_name(part),
         }
+    }
+
+    /// Are its only filters on parts such as say what the plugin's default says, the body.
+    pub fn means_body(&self) -> bool {
+        let is_body = |filter: &Filter| matches!(filter, Filter::Position(list) if list.iter().all(|one| *one == Position::Body));
+        self.kind.default_parts() == DefaultParts::Body
+            && self.matching.at(Level::Part).iter().all(is_body)
     }
 
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.
@@ -142,9 +173,8 @@ impl Mode {
 }
 
 /// What an editing rule does about sealed content that it took.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnSealed {
-    #[default]
     Skip,
     /// Its text goes beside the sealed content, into a multipart around it.
     Wrap,
@@ -254,7 +284,7 @@ impl Reason {
         (Reason::Duplicate, "it is there already"),
         (
             Reason::Exempt,
-            "bulk mail, which this plugin leaves alone unless the rule names the filter bulk",
+            "the rule is not for this mail: bulk, from inside or of a trusted sender, or no text for it",
         ),
         (Reason::Limit, "a limit was reached"),
         (
@@ -263,7 +293,7 @@ impl Reason {
         ),
         (
             Reason::Dkim,
-            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
         ),
         (
             Reason::Kept,

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
+use super::forks;
 use super::inside::{self, Inside};
 use super::{Mode, OnDkim, OnSealed, Reason, Rule, Unsure};
 use crate::envelope::{Path, Recipient};
@@ -278,8 +279,9 @@ impl Walk<'_> {
                 DefaultParts::Mail => return Some((Vec::new(), remarks)),
                 DefaultParts::Root => vec![message.root()],
                 DefaultParts::Body => role(Role::Body).collect(),
-                DefaultParts::Attachments => role(Role::Attachment)
-                    .filter(|part| !self.facts.roles().is_referenced(part.id()))
+                DefaultParts::Attachments => message
+                    .leaves()
+                    .filter(|part| self.facts.roles().is_attached(part.id()))
                     .filter(|part| !rule.kind.declines(mail, part.id()))
                     .collect(),
             };
@@ -291,8 +293,14 @@ impl Walk<'_> {
             }
         };
         let vetoed = |part: &Part<'_>| vetoes(rule, self.facts.part(*part));
-        let filtered = rule.names_parts() || !taken.is_empty();
+        // A text that every mail must have does not wait for a body.
+        let is_awaited = taken.is_empty() && rule.required().is_some() && rule.means_body();
+        let filtered = !is_awaited && (rule.names_parts() || !taken.is_empty());
         let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
+        let parts = match rule.kind.moves_whole() {
+            true => forks::together(parts),
+            false => parts,
+        };
         (!parts.is_empty() || !filtered).then_some((parts, remarks))
     }
 
@@ -331,7 +339,7 @@ impl Walk<'_> {
             BulkExemption::Reports => facts.is_report(),
             BulkExemption::All => facts.bulk(),
         };
-        let exempt = exempt && !rule.names_bulk();
+        let exempt = exempt && !rule.names_bulk() && rule.required().is_none();
         if exempt && !rule.kind.edits_fields() {
             return Decision::Skip(Reason::Exempt);
         }
@@ -350,7 +358,7 @@ impl Walk<'_> {
                 true => Some(Reason::Exempt),
                 false => self.obstacle(rule, part),
             };
-            if obstacle == Some(Reason::Sealed) && rule.on_sealed == OnSealed::Wrap {
+            if obstacle == Some(Reason::Sealed) && rule.works_beside_seals() {
                 let highest = std::iter::once(part)
                     .chain(part.ancestors())
                     .take_while(|part| part.seal().is_some())
@@ -367,7 +375,7 @@ impl Walk<'_> {
             }
         }
         let sealed = run.left.iter().any(|(_, reason)| *reason == Reason::Sealed);
-        if sealed && rule.on_sealed == OnSealed::Reject {
+        if sealed && rule.on_sealed == Some(OnSealed::Reject) {
             return if shadow {
                 Decision::Skip(Reason::Shadow)
             } else {
@@ -375,10 +383,15 @@ impl Walk<'_> {
             };
         }
         if run.parts.is_empty() && run.beside.is_empty() && !rule.kind.edits_fields() {
-            // What is broken may still be answered by the plugin's fallback; a seal and a keep rule never.
-            let reasons = [Reason::Sealed, Reason::Kept];
+            // What is broken may still be answered by the plugin's fallback; a seal and a keep rule only where the text is required.
+            let reasons: &[Reason] = match (rule.required(), rule.on_sealed) {
+                (None, _) => &[Reason::Sealed, Reason::Kept],
+                (Some(_), Some(_)) => &[Reason::Sealed],
+                (Some(_), None) => &[],
+            };
             if let Some(reason) = reasons
-                .into_iter()
+                .iter()
+                .copied()
                 .find(|reason| run.left.iter().any(|(_, left)| left == reason))
             {
                 return Decision::Skip(reason);
@@ -545,7 +558,7 @@ fn hides_content(part: &Part<'_>) -> bool {
         Some(Seal::Signed) => part.is_seal_root(),
         None => false,
     };
-    sealed_up && !part.media_type().starts_with("text/")
+    sealed_up && !part.media_type().starts_with("text/") && !part.is_sealed_document()
 }
 
 fn ids(parts: &[Part<'_>]) -> Vec<PartId> {

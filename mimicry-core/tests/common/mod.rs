@@ -335,7 +335,7 @@ pub fn ask_all(message: &Message) {
     for part in message.parts() {
         assert_eq!(roles.role(part.id()).is_some(), !part.is_multipart());
         let _ = (
-            roles.is_referenced(part.id()),
+            roles.is_shown(part.id()),
             part.filenames(),
             part.disposition(),
             part.charset(),
@@ -469,6 +469,7 @@ impl<'m> Edited<'m> {
                 let body = new_body(self.edits.content(id)?, op.variant);
                 self.edits.replace_body(id, body.clone())?;
                 let is_new_charset = body.charset.is_some();
+                self.outdate(Some(part));
                 let change = self.change(id);
                 change.body = Some(body.raw);
                 change
@@ -498,6 +499,7 @@ impl<'m> Edited<'m> {
             }
             6 => {
                 self.edits.remove(id)?;
+                self.outdate(part.parent());
                 self.change(id).removed = true;
             }
             7 => {
@@ -508,21 +510,26 @@ impl<'m> Edited<'m> {
                 };
                 let highest = std::iter::successors(Some(part), |part| part.parent())
                     .find(|part| !parent_is_gone(part));
-                self.change(highest.unwrap().id()).removed = true;
+                let highest = highest.unwrap();
+                self.outdate(highest.parent());
+                self.change(highest.id()).removed = true;
             }
             8 => {
                 let new = new_part(message, op.variant);
                 self.edits.insert_before(id, new.clone())?;
+                self.outdate(part.parent());
                 self.change(id).before.push(new);
             }
             9 => {
                 let new = new_part(message, op.variant);
                 self.edits.insert_after(id, new.clone())?;
+                self.outdate(part.parent());
                 self.change(id).after.push(new);
             }
             10 => {
                 let new = new_part(message, op.variant);
                 self.edits.append(id, new.clone())?;
+                self.outdate(Some(part));
                 self.change(id).at_end.push(new);
             }
             11 => {
@@ -530,13 +537,17 @@ impl<'m> Edited<'m> {
                 let (before, after) = (new(op.variant / 3 % 2), new(op.variant % 3));
                 let around = [Around::Mixed, Around::Related][op.variant / 2 % 2];
                 self.edits.wrap(id, around, before.clone(), after.clone())?;
+                self.outdate(part.parent());
                 self.wrapped(part, around, before, after);
             }
             12 => {
                 let new = new_part(message, op.variant);
                 self.edits.attach(new.clone())?;
                 let root = message.root();
-                if root.media_type() == "multipart/mixed" && root.children().next().is_some() {
+                let is_mixed = root.media_type() == "multipart/mixed";
+                let has_parts = root.children().next().is_some();
+                if is_mixed && has_parts && !self.edits.is_replaced(PartId::ROOT) {
+                    self.outdate(Some(root));
                     self.change(PartId::ROOT).at_end.push(new);
                 } else {
                     self.wrapped(root, Around::Mixed, vec![], vec![new]);
@@ -545,6 +556,7 @@ impl<'m> Edited<'m> {
             _ => {
                 let new = new_part(message, op.variant);
                 self.edits.replace_part(id, new.clone())?;
+                self.outdate(part.parent());
                 let change = self.change(id);
                 change.body = Some(new.body);
                 change.fields.extend(["content-", "mime-version"]);
@@ -555,6 +567,14 @@ impl<'m> Edited<'m> {
 
     fn change(&mut self, id: PartId) -> &mut Change {
         self.changes.entry(id).or_default()
+    }
+
+    /// What says how long the content is, or what sum it has, goes of a part whose content is another one, and of all around it.
+    fn outdate(&mut self, part: Option<Part<'_>>) {
+        for part in std::iter::successors(part, |part| part.parent()) {
+            let fields = &mut self.change(part.id()).fields;
+            fields.extend(["content-md5", "content-length"]);
+        }
     }
 
     fn wrapped(
@@ -610,12 +630,16 @@ impl<'m> Edited<'m> {
     ) {
         out.push(Outcome {
             fields: other_fields(part, change, which),
-            octets: if part.is_multipart() {
-                around_children(part)
-            } else {
-                vec![change.body.clone().unwrap_or(part.body().to_vec())]
+            octets: match &change.body {
+                Some(body) => vec![body.clone()],
+                None if part.is_multipart() => around_children(part),
+                None => vec![part.body().to_vec()],
             },
         });
+        if change.body.is_some() {
+            // What stood below it has gone with it.
+            return;
+        }
         let none = Change::default();
         for child in part.children() {
             let change = self.changes.get(&child.id()).unwrap_or(&none);

@@ -2,10 +2,9 @@
 //!
 //! Must never: take a mail for one from inside because of what a sender outside can write, unless the configuration has
 //! nothing better to go by, which is warned of at load.
-//!
-//! Known limits: a domain is compared as it is written, without conversion between its forms in Unicode and in ASCII.
 
 use ipnet::IpNet;
+use mimicry_core::domain::Names;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::address::filter_text;
 use mimicry_core::plugin::{OptionError, Options};
@@ -16,10 +15,8 @@ use mimicry_core::rule::filter::parse_network;
 pub(super) struct Outside {
     /// `None` = not given: then the senders' domains decide.
     internal: Option<Vec<IpNet>>,
-    /// In lower case.
-    own: Vec<String>,
-    /// Addresses have an `@`. In lower case.
-    trusted: Vec<String>,
+    own: Names,
+    trusted: Names,
 }
 
 /// Where a mail came from.
@@ -82,8 +79,8 @@ impl Outside {
         }
         Ok(Outside {
             internal: options.is_set("internal_clients").then_some(internal),
-            own,
-            trusted,
+            own: Names::new(own),
+            trusted: Names::new(trusted),
         })
     }
 
@@ -111,14 +108,9 @@ impl Outside {
             .fields()
             .filter(|field| field.is("from") || field.is("sender"))
             .flat_map(|field| filter_text(field.value()))
-            .map(|sender| sender.trim_end_matches('.').to_lowercase())
             .collect();
         let envelope = String::from_utf8_lossy(mail.envelope.sender.as_bytes());
-        let envelope = envelope.trim_end_matches('.').to_lowercase();
-        let is_own = |address: &str| {
-            let domain = address.rsplit_once('@').map(|(_, domain)| domain);
-            domain.is_some_and(|domain| self.own.iter().any(|own| is_below(domain, own)))
-        };
+        let is_own = |address: &str| self.own.hold(address);
         let header_is_own = !senders.is_empty() && senders.iter().all(|sender| is_own(sender));
         // The null return path is nobody's.
         let envelope_is_own = envelope.is_empty() || is_own(&envelope);
@@ -126,26 +118,9 @@ impl Outside {
             return Side::Inside;
         }
         let says_own = is_own(&envelope) || senders.iter().any(|sender| is_own(sender));
-        if !senders.is_empty() && senders.iter().all(|sender| self.trusts(sender)) {
+        if !senders.is_empty() && senders.iter().all(|sender| self.trusted.hold(sender)) {
             return Side::Trusted;
         }
         Side::Outside { says_own }
     }
-
-    /// The address is in lower case.
-    fn trusts(&self, address: &str) -> bool {
-        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        let matches = |trusted: &String| match trusted.contains('@') {
-            true => trusted == address,
-            false => is_below(domain, trusted),
-        };
-        self.trusted.iter().any(matches)
-    }
-}
-
-/// Is the domain the other one, or below it.
-fn is_below(domain: &str, other: &str) -> bool {
-    domain
-        .strip_suffix(other)
-        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }

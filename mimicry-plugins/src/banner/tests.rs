@@ -1,3 +1,5 @@
+//! What the banner rule makes of mails, as tables of them: longer than 600 lines for that.
+
 use std::path::Path;
 
 use mimicry_core::config::{self, Config};
@@ -88,6 +90,7 @@ fn from_outside_or_not() {
     const BOTH: &str = "options.own_domains = 'example.com'\noptions.internal_clients = '10.0.0.0/8'";
     const AUTH: &str = "options.own_domains = 'example.com'\noptions.internal_clients = []";
     const TRUST: &str = "options.trusted = ['Partner.example', 'news@list.example']\noptions.internal_clients = []";
+    const IDN: &str = "options.own_domains = ['b\u{fc}cher.example']\noptions.trusted = ['STRA\u{df}E.example']";
     for (options, origin, sender, header, outcome) in [
         // Nothing to go by: only who logged in is from inside.
         ("", OUT, "a@b.example", "From: a@b.example", "outside"),
@@ -110,6 +113,11 @@ fn from_outside_or_not() {
         (OWN, OUT, "a@notexample.com", "From: a@notexample.com", "outside"),
         (OWN, OUT, "a@b.example", "From: \"boss@example.com\" <c@b.example>", "outside"),
         (OWN, OUT, "a@example.com", "X: no From", "outside own"),
+        // A domain in Unicode and in ASCII is one domain.
+        (IDN, OUT, "a@xn--bcher-kva.example", "From: a@xn--bcher-kva.example", "inside"),
+        (IDN, OUT, "a@mail.b\u{fc}cher.example", "From: a@B\u{dc}CHER.example", "inside"),
+        (IDN, OUT, "a@xn--mller-kva.example", "From: a@xn--bcher-kva.example", "outside own"),
+        (IDN, OUT, "a@xn--strae-oqa.example", "From: a@stra\u{df}e.example", "trusted"),
         // A forged own domain is the mail to mark most.
         (BOTH, OUT, "boss@example.com", "From: boss@example.com", "outside own"),
         (BOTH, IN, "boss@example.com", "From: boss@example.com", "inside"),
@@ -165,7 +173,10 @@ fn tags_and_fields() {
         (TAG, OUT, "Subject: Re: Hi", "Subject: [EXTERNAL] Re: Hi"),
         (TAG, OUT, "A: 1", "A: 1 / Subject: [EXTERNAL]"),
         (TAG, OUT, "Subject: ", "Subject: [EXTERNAL]"),
-        (TAG, OUT, "Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: [EXTERNAL] =?utf-8?B?R3LDvMOfZQ==?="),
+        (TAG, OUT, "Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: [EXTERNAL] =?iso-8859-1?Q?Gr=FC=DFe?="),
+        (TAG, OUT, "Subject: =?x-none?B?sN/A?= 1", "Subject: [EXTERNAL] =?x-none?B?sN/A?= 1"),
+        (TAG, IN, "Subject: Re: [EXTERNAL] =?x-none?B?sN/A?= 1", "Subject: Re: =?x-none?B?sN/A?= 1"),
+        (TAG, IN, "Subject: [EXTERNAL] =?iso-8859-1?Q?Gr=FC=DFe?=", "Subject: =?iso-8859-1?Q?Gr=FC=DFe?="),
         (TAG, OUT, "Subject: [external] Hi", "duplicate"),
         (TAG, OUT, "Subject: Re: [EXTERNAL] Hi", "duplicate"),
         (TAG, OUT, "Subject: AW: Fwd: [list] [EXTERNAL] Hi", "duplicate"),
@@ -334,8 +345,14 @@ fn banners_taken_out() {
         ("Caution: external mail. Agreed!\r\n", "exempt"),
         ("As they say: Caution: external mail.\r\n", "exempt"),
         ("Caution: extern mail.\r\n", "exempt"),
-        // As a mail program wrote the HTML out.
-        ("> *Caution:* external mail.\r\n> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> *Caution:* external mail.\r\n> Q\r\n"),
+        // As mail programs write the HTML out: Gmail's bold type, its link, the link on a line of its own; Outlook's link.
+        ("> *Caution:* external mail.\r\n> Q\r\n", "> Q\r\n"),
+        ("> *Caution:* external mail\r\n> <https://example.org/help>.\r\n>\r\n> Q\r\n", "> Q\r\n"),
+        ("Caution: external mail<https://eur01.safelinks.protection.outlook.com/?url=x>.\r\n\r\nQ\r\n", "Q\r\n"),
+        ("> Caution: external mail <https://example.org/help>.\r\n> Q\r\n", "> Q\r\n"),
+        // A link, a line or a mark below it that are somebody's.
+        ("> *Caution:* external mail\r\n> <https://example.com/>\r\n> Q\r\n", "> <https://example.com/>\r\n> Q\r\n"),
+        ("> Caution: external mail.\r\n> ----\r\n>\r\n> Q\r\n", "> ----\r\n>\r\n> Q\r\n"),
     ] {
         let options = ALL.replace("options.subject_tag = '[EXTERNAL]'\n", "");
         let found = body(&options, IN, &text_mail(before)).unwrap_or_else(|reason| reason.to_string());
@@ -394,7 +411,8 @@ fn seals_stay_and_the_rest_is_marked() {
         .windows(4)
         .position(|four| four == b"\r\n\r\n")
         .unwrap()..];
-    let (raw, _) = apply(ALL, OUT, "a@b.example", signed);
+    let skips = format!("{ALL}\non_sealed = 'skip'");
+    let (raw, _) = apply(&skips, OUT, "a@b.example", signed);
     assert!(raw.starts_with(b"Subject: [EXTERNAL] s\r\n") && raw.ends_with(body));
     let (raw, _) = apply(
         &format!("{ALL}\non_sealed = 'wrap'"),
@@ -406,7 +424,7 @@ fn seals_stay_and_the_rest_is_marked() {
     let banner = text.find(TEXT).unwrap();
     let inner = String::from_utf8(body.trim_ascii_start().to_vec()).unwrap();
     assert!(text.find(&inner).is_some_and(|at| banner < at), "{text}");
-    let text = "options.text = 'Caution: external mail.'";
+    let text = "options.text = 'Caution: external mail.'\non_sealed = 'skip'";
     let (_, report) = apply(text, OUT, "a@b.example", signed);
     let Report::Unchanged { reason, .. } = report else {
         panic!("{report:?}")

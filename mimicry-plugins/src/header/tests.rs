@@ -12,6 +12,15 @@ use crate::REGISTRY;
 
 use super::*;
 
+/// The subject as readers see it with the tag.
+fn with_tag(subject: &str, tag: &str, place: Place) -> String {
+    match (bears(subject, tag, place), place) {
+        (true, _) => subject.trim().to_string(),
+        (false, Place::Before) => format!("{tag} {}", subject.trim()).trim().to_string(),
+        (false, Place::Behind) => format!("{} {tag}", subject.trim()).trim().to_string(),
+    }
+}
+
 fn load(options: &str) -> Result<Config, Vec<String>> {
     let source = format!(
         "[variables]\ncompany = \"Exämple\"\n[[rule]]\nname = \"h\"\nplugin = \"header\"\non_error = \"defer\"\n{options}\n"
@@ -90,7 +99,7 @@ fn fields_before_and_after() {
         ("From: anna@example.org", "options.add = { X-Phone = '{{ person.phone }}' }\noptions.directory = 'p.csv'", "From: anna@example.org / X-Phone: +49 1"),
         // A missing value leaves the field out.
         ("A: 1", "options.add = { X = 'x {{ header.none }}', Y = '{{ header.none | d(\"y\") }}' }", "A: 1 / Y: y"),
-        ("A: 1", "options.replace = { A = '{{ header.none }}' }", "duplicate"),
+        ("A: 1", "options.replace = { A = '{{ header.none }}' }", "exempt"),
         ("A: 1", "options.replace = { A = '' }", "A: "),
         // Fields that a signature covers.
         ("DKIM-Signature: v=1; h=From : A¦:to; b=x / A: 1", "options.replace = { A = '2' }", "dkim"),
@@ -104,9 +113,11 @@ fn fields_before_and_after() {
         // Tags.
         ("Subject: s", "options.prefix_subject = '[x]'\noptions.append_subject = '(y)'", "Subject: [x] s (y)"),
         ("A: 1", "options.prefix_subject = '[x]'", "A: 1 / Subject: [x]"),
-        ("Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "options.prefix_subject = '[ä]'", "Subject: =?utf-8?B?W8OkXSBHcsO8w59l?="),
+        ("Subject: =?iso-8859-1?Q?Gr=FC=DFe?=", "options.prefix_subject = '[ä]'", "Subject: =?utf-8?B?W8OkXSA=?= =?iso-8859-1?Q?Gr=FC=DFe?="),
+        ("Subject: =?x-none?B?sN/A?= 1", "options.prefix_subject = '[x]'\noptions.append_subject = '(y)'", "Subject: [x] =?x-none?B?sN/A?= 1 (y)"),
+        ("Subject: =?utf-8?B?R3LDvMOfZ!Q==?= 1", "options.prefix_subject = '[x]'", "Subject: [x] =?utf-8?B?R3LDvMOfZ!Q==?= 1"),
         ("Subject: =?utf-8?B?W8OkXSBHcsO8w59l?=", "options.prefix_subject = '[ä]'", "duplicate"),
-        ("Subject: s", "options.prefix_subject = '{{ header.none }}'", "duplicate"),
+        ("Subject: s", "options.prefix_subject = '{{ header.none }}'", "exempt"),
         ("Subject: s / Subject: t", "options.prefix_subject = '[x]'", "Subject: [x] s"),
     ] {
         assert_eq!(run(before, options), after, "{before} with {options}");

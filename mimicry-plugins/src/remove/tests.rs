@@ -160,13 +160,38 @@ fn what_is_left_of_a_mail() {
             "mixed(alternative(text/plain,text/calendar),image/png)",
             "match = { type = 'calendar' }\n",
             "",
-            "mixed(alternative(plain),png,note)",
+            "mixed(alternative(plain),note,png)",
         ),
         (
             "alternative(text/plain,text/html)",
             "match = { type = 'text/' }\n",
             none,
-            "alternative(note)",
+            // A mail never ends as an alternative of which one variant is a note.
+            "note",
+        ),
+        (
+            "alternative(text/plain,text/html)",
+            "match = { type = 'text/' }\n",
+            "",
+            "mixed(note,note)",
+        ),
+        (
+            "mixed(alternative(text/plain,text/html),image/png)",
+            "match = { type = 'text/' }\n",
+            none,
+            "mixed(note,png)",
+        ),
+        (
+            "mixed(appledouble(@application/applefile,@application/x-exe),text/plain)",
+            "match = { type = 'exe' }\n",
+            "",
+            "mixed(note,plain)",
+        ),
+        (
+            "mixed(appledouble(@application/applefile,@application/x-exe),text/plain)",
+            "",
+            none,
+            "mixed(note,plain)",
         ),
         // The root of a related does not go alone.
         (
@@ -185,7 +210,7 @@ fn what_is_left_of_a_mail() {
             "related(text/html,image/png#i)",
             "match = { type = '^(text|image)' }\n",
             none,
-            "related(note)",
+            "note",
         ),
         (
             "related; start=\"<i>\"(image/png,text/html#i)",

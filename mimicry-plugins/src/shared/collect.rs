@@ -6,13 +6,14 @@
 //!
 //! Must never: move a part that does not decode, or leave a mail larger than it was for no secret.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::names::Names as PartNames;
-use mimicry_core::message::{Part, PartId, codec};
+use mimicry_core::message::{Message, Part, PartId, codec, place};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
 use mimicry_core::rule::Reason;
 use mimicry_core::units::show_size;
@@ -255,6 +256,16 @@ impl Job for CollectJob<'_> {
     fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault> {
         let collect = self.collect;
         let filename = now.part().filename();
+        if is_resource_fork(now.part()) && now.part().decoded_len().is_some() {
+            // It goes where the file goes that it belongs to.
+            let size = now.part().decoded_len().unwrap_or(0);
+            self.taken.push(Taken {
+                part,
+                size,
+                store: false,
+            });
+            return Ok(Verdict::Take);
+        }
         if collect.excludes(now.media_type(), &now.part().names()) {
             return Ok(Verdict::Keep(Reason::BelowThreshold));
         }
@@ -277,16 +288,17 @@ impl Job for CollectJob<'_> {
         if store && !collect.container.stores() {
             return Ok(Verdict::Keep(Reason::NoSaving));
         }
-        self.total = self.total.saturating_add(size);
         self.taken.push(Taken { part, size, store });
         Ok(Verdict::Take)
     }
 
-    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+    fn finish(mut self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let collect = self.collect;
+        let loose = self.leave_single_forks(edits.message());
+        self.total = self.taken.iter().map(|taken| taken.size).sum();
         let parts: Vec<PartId> = self.taken.iter().map(|taken| taken.part).collect();
         let unchanged = |reason: Option<Reason>| Finish {
-            released: parts.clone(),
+            released: parts.iter().chain(&loose).copied().collect(),
             reason,
             ..Finish::default()
         };
@@ -302,8 +314,10 @@ impl Job for CollectJob<'_> {
         let newline = message.newline();
         let members = self.members(edits)?;
         let (name, note) = self.words(&members)?;
-        // A mail that is nothing but the part has no place for a note.
-        let note = note.filter(|_| first != PartId::ROOT);
+        // A mail that is nothing but the part, or parts of which readers show one only, becomes the archive and has no place for a
+        // note.
+        let is_all = first == PartId::ROOT || place::would_be_empty(message, edits, &parts);
+        let note = note.filter(|_| !is_all);
         let note = note.map(|text| NewPart::text("plain", &text, newline));
         // Where nothing else is left, the end is where the first part stood, and no multipart may be left empty.
         let others = message
@@ -311,8 +325,8 @@ impl Job for CollectJob<'_> {
             .filter(|part| !edits.is_gone(part.id()))
             .count()
             .saturating_sub(parts.len());
-        let at_end = collect.at_end && first != PartId::ROOT && others > 0;
-        let wraps = at_end && message.root().media_type() != "multipart/mixed";
+        let at_end = collect.at_end && !is_all && others > 0;
+        let wraps = !is_all && !place::is_open(message.root());
         let around = if wraps { WRAPPING } else { 0 };
         let around = note.as_ref().map_or(around, |note| {
             note.wire_len()
@@ -333,22 +347,20 @@ impl Job for CollectJob<'_> {
         if most.is_some_and(|most| new.wire_len() > most) {
             return Ok(unchanged(Some(Reason::NoSaving)));
         }
-        if first == PartId::ROOT {
-            edits.replace_part(first, new)?;
-        } else {
-            for new in note.into_iter().chain([new]) {
-                if at_end {
-                    edits.attach(new)?;
-                } else {
-                    edits.insert_before(first, new)?;
-                }
+        let mut new_parts = note.into_iter().chain([new]);
+        match (is_all, at_end) {
+            (true, _) => {
+                new_parts.try_for_each(|new| edits.replace_part(PartId::ROOT, new))?;
             }
+            (false, true) => new_parts.try_for_each(|new| edits.attach(new))?,
+            (false, false) => edits.place(first, new_parts.collect())?,
         }
         let count = parts.len();
         let what = if count == 1 { "part" } else { "parts" };
         let (total, size) = (show_size(self.total), show_size(size));
         Ok(Finish {
             taken: parts,
+            released: loose,
             notes: vec![format!("{count} {what} of {total} in {name} of {size}")],
             ..Finish::default()
         })
@@ -356,14 +368,39 @@ impl Job for CollectJob<'_> {
 }
 
 impl CollectJob<'_> {
+    /// Gives back the forks of a file (multipart/appledouble) whose other fork is not taken, and returns them.
+    fn leave_single_forks(&mut self, message: &Message) -> Vec<PartId> {
+        let taken: BTreeSet<PartId> = self.taken.iter().map(|taken| taken.part).collect();
+        let mut whole: BTreeMap<PartId, bool> = BTreeMap::new();
+        let mut loose = Vec::new();
+        self.taken.retain(|one| {
+            let file = message.part(one.part).and_then(Part::parent);
+            let Some(file) = file.filter(|file| file.media_type() == APPLEDOUBLE) else {
+                return true;
+            };
+            let is_whole = || file.children().all(|fork| taken.contains(&fork.id()));
+            let stays = *whole.entry(file.id()).or_insert_with(is_whole);
+            if !stays {
+                loose.push(one.part);
+            }
+            stays
+        });
+        loose
+    }
+
     /// The names in the archive, in the order of the parts.
     fn members(&self, edits: &EditSet<'_>) -> Result<Vec<String>, Fault> {
         let mut names = Names::new();
         let mut members = Vec::with_capacity(self.taken.len());
         for taken in &self.taken {
             let content = edits.content(taken.part)?;
+            let filename = content.part().filename();
+            let filename = match is_resource_fork(content.part()) {
+                true => filename.map(|name| format!("{name}.rsrc")),
+                false => filename,
+            };
             members.push(names.member(
-                content.part().filename().as_deref(),
+                filename.as_deref(),
                 &content.part().section_text(),
                 content.media_type(),
             ));
@@ -443,6 +480,17 @@ impl CollectJob<'_> {
             Err(error) => Err(Fault::Permanent(error.to_string())),
         }
     }
+}
+
+/// The two forks of a file of a Macintosh (RFC 1740), which are one thing.
+const APPLEDOUBLE: &str = "multipart/appledouble";
+
+/// The fork that holds what a Macintosh knows of a file, beside the one that holds the file.
+fn is_resource_fork(part: Part<'_>) -> bool {
+    part.media_type() == "application/applefile"
+        && part
+            .parent()
+            .is_some_and(|file| file.media_type() == APPLEDOUBLE)
 }
 
 /// Octets of a part's header; of the root only those that describe the content, since the others stay.

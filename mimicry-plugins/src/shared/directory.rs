@@ -1,7 +1,8 @@
 //! The directory: what is known of each sender, from a TOML or CSV file read at load.
 //!
 //! Rows are laid over each other, and a column that is empty in one shows the one below: the defaults, the row of the
-//! domain, the row of the person. Addresses are compared without regard to case (nobody gives two people addresses that differ
+//! domain, the row of the person. Addresses are compared without regard to case or to whether the domain is written in Unicode or in
+//! ASCII (nobody gives two people addresses that differ
 //! only in it); one with a subaddress (`anna+list@example.org`) is looked up as it is first and without it then. An alias
 //! domain has the people of the domain it stands for.
 //!
@@ -10,6 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
+use mimicry_core::domain::{compared, compared_address};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -22,9 +24,9 @@ const ALIAS_OF: &str = "alias_of";
 /// All rows.
 #[derive(Clone, Debug, Default)]
 pub struct Directory {
-    /// By address in lower case; `@example.org` is the row of a domain.
+    /// By address as it is compared; `@example.org` is the row of a domain.
     people: BTreeMap<String, Row>,
-    /// Alias domain and domain, both in lower case.
+    /// Alias domain and domain, both as they are compared.
     aliases: BTreeMap<String, String>,
     defaults: Row,
     columns: BTreeSet<String>,
@@ -70,12 +72,12 @@ impl Directory {
 
     /// Is there a row of the person, not only of the domain.
     pub fn knows(&self, address: &str) -> bool {
-        self.person(&address.to_lowercase()).is_some()
+        self.person(&compared_address(address)).is_some()
     }
 
     /// What is known of an address; columns without a text are not in it.
     pub fn row(&self, address: &str) -> Row {
-        let address = address.to_lowercase();
+        let address = compared_address(address);
         let mut row = Row::new();
         lay(&mut row, &self.defaults);
         if let Some((_, domain)) = address.rsplit_once('@') {
@@ -92,7 +94,7 @@ impl Directory {
         row
     }
 
-    /// The address is in lower case.
+    /// The address is as it is compared.
     fn person(&self, address: &str) -> Option<&Row> {
         let (local, domain) = address.rsplit_once('@')?;
         if local.is_empty() {
@@ -314,7 +316,7 @@ impl Reader {
     }
 
     fn person(&mut self, address: &str, row: Row, line: usize) {
-        let key = address.to_lowercase();
+        let key = compared_address(address);
         let is_address = key.rsplit_once('@').is_some_and(|(_, domain)| {
             !domain.is_empty() && !key.contains(|c: char| c.is_control() || c == ' ')
         });
@@ -348,7 +350,7 @@ impl Reader {
                 return;
             }
         }
-        let key = format!("alias {}", alias.to_lowercase());
+        let key = format!("alias {}", compared(alias));
         if let Some(first) = self.lines.insert(key, line) {
             self.mistake(
                 line,
@@ -357,7 +359,7 @@ impl Reader {
             );
         }
         let aliases = &mut self.directory.aliases;
-        aliases.insert(alias.to_lowercase(), domain.to_lowercase());
+        aliases.insert(compared(alias), compared(domain));
     }
 
     /// An alias of an alias is not followed, so nobody shall believe that it is.
@@ -408,6 +410,25 @@ mod tests {
         [people.\"bob+x@example.org\"]\nname = \"Bob X\"\n[people.\"@example.org\"]\nfirm = \"Org\"\n[people.\"@example.net\"]\nplace = \"Net\"\n";
     const CSV: &str = "address,name,phone,firm,place,alias_of\n*,,0,F,,\nAnna@Example.org,Anna,1,,,\nbob@example.org,Bob,,,,\n\
         bob+x@example.org,Bob X,,,,\n@example.org,,,Org,,\n@example.net,,,,Net,example.org\n";
+
+    #[test]
+    fn a_domain_is_one_in_unicode_and_in_ascii() {
+        let text = "address,name,alias_of\nAnna@b\u{fc}cher.example,Anna,\n@xn--strae-oqa.example,Street,\n@m\u{fc}ller.example,,xn--bcher-kva.example\n";
+        let directory = Directory::parse("p.csv", text).unwrap();
+        for (address, name) in [
+            ("anna@xn--bcher-kva.example", "Anna"),
+            ("ANNA@B\u{dc}CHER.example", "Anna"),
+            ("anna+x@bu\u{308}cher.example", "Anna"),
+            ("anna@xn--mller-kva.example", "Anna"),
+            ("bob@stra\u{df}e.example", "Street"),
+        ] {
+            let row = directory.row(address);
+            assert_eq!(row.get("name").map(String::as_str), Some(name), "{address}");
+        }
+        assert!(directory.knows("anna@xn--bcher-kva.example"));
+        let twice = format!("{text}anna@xn--bcher-kva.example,Anna,\n");
+        assert!(Directory::parse("p.csv", &twice).is_err());
+    }
 
     #[test]
     fn rows_are_laid_over_each_other() {

@@ -23,6 +23,7 @@ use html5gum::{Token as Gum, Tokenizer};
 use memchr::{memchr, memchr2, memmem};
 
 mod frame;
+pub mod whole;
 
 pub use frame::{Dress, Frame, frame};
 

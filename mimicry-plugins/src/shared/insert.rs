@@ -7,15 +7,17 @@
 //!
 //! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.
+//!
+//! Longer than 600 lines: what each variant can take and the ladder for when one cannot are read together.
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
-use mimicry_core::message::{Message, Part, PartId};
-use mimicry_core::plugin::{Fault, Finish, Task};
+use mimicry_core::message::{Message, Part, PartId, place};
+use mimicry_core::plugin::{Fault, Finish, OnError, Task};
 use mimicry_core::rule::Reason;
 
 use super::html::{self, Why};
@@ -27,9 +29,11 @@ use super::words::Rendered;
 mod choose;
 mod manner;
 mod seen;
+mod whole;
 
 use choose::{choose, for_everybody};
 pub use manner::{Fallback, Manner, ONCE, Once, Place, Which};
+use whole::{Chosen, Whole};
 
 /// Puts the text into the mail, or beside what is sealed.
 pub fn insert(
@@ -57,27 +61,36 @@ pub fn insert(
     let message = &task.mail.message;
     let chosen = match manner.removable {
         true => match for_everybody(task, manner, edits) {
-            Ok(chosen) => chosen,
+            Ok(chosen) => chosen.into_iter().map(Chosen::alone).collect(),
             Err(part) => return insertion.fall_back(Reason::NoBody, part, edits),
         },
-        false => choose(message, task.parts, manner),
+        false => whole::judged(message, task.parts, manner, edits).unwrap_or_else(|| {
+            let chosen = choose(message, task.parts, manner);
+            chosen.into_iter().map(Chosen::alone).collect()
+        }),
     };
     if chosen.is_empty() {
+        let reason = why_none(task);
         // What was not looked into, a reader may show as text.
-        return match task.by_default && message.root().is_opaque() {
-            true => insertion.fall_back(Reason::Malformed, PartId::ROOT, edits),
-            false => Ok(unchanged(Reason::NoBody, Vec::new())),
+        let may_be_read = task.by_default && message.root().is_opaque();
+        return match may_be_read || is_required(task, reason) {
+            true => insertion.fall_back(reason, PartId::ROOT, edits),
+            false => Ok(unchanged(reason, Vec::new())),
         };
     }
     let mut bodies = Vec::with_capacity(chosen.len());
     let mut has_it = Vec::new();
-    for part in &chosen {
-        match insertion.body(&edits.content(*part)?) {
-            Ok(body) => bodies.push((*part, body)),
+    for chosen in &chosen {
+        let part = chosen.part;
+        match insertion.body(&edits.content(part)?, chosen, edits) {
+            Ok(body) => bodies.push((part, body)),
             Err(Reason::Duplicate) => {
-                has_it.push(format!("{} has it already", section_of(message, *part)));
+                let whole = chosen.whole.as_ref();
+                let holder = whole.and_then(|whole| insertion.holder(whole, edits));
+                let section = section_of(message, holder.unwrap_or(part));
+                has_it.push(format!("{section} has it already"));
             }
-            Err(reason) => return insertion.fall_back(reason, *part, edits),
+            Err(reason) => return insertion.fall_back(reason, part, edits),
         }
     }
     // Of a text that everybody must see each variant has its own say.
@@ -104,7 +117,39 @@ pub fn insert(
             Err(refused) => return Err(refused.into()),
         }
     }
+    let parts: Vec<PartId> = chosen.iter().map(|chosen| chosen.part).collect();
+    finish.notes.extend(unread_variants(message, &parts));
     Ok(finish)
+}
+
+/// Variants of the texts chosen that did not get ours and that some reader may show: AMP, text/enriched, a second text.
+fn unread_variants(message: &Message, chosen: &[PartId]) -> Option<String> {
+    let alternative = |part: Part<'_>| {
+        let alternatives = part
+            .ancestors()
+            .filter(|part| part.media_type() == "multipart/alternative");
+        alternatives.last().map(|part| part.id())
+    };
+    let chosen_in: BTreeSet<PartId> = chosen
+        .iter()
+        .filter_map(|id| alternative(message.part(*id)?))
+        .collect();
+    if chosen_in.is_empty() {
+        return None;
+    }
+    let is_unread = |part: &Part<'_>| {
+        part.media_type().starts_with("text/")
+            && part.disposition().as_deref() != Some("attachment")
+            && !chosen.contains(&part.id())
+            && alternative(*part).is_some_and(|id| chosen_in.contains(&id))
+    };
+    let list: Vec<String> = message
+        .leaves()
+        .filter(is_unread)
+        .take(8)
+        .map(|part| format!("{} ({})", part.section_text(), part.media_type()))
+        .collect();
+    (!list.is_empty()).then(|| format!("without the text: {}", list.join(", ")))
 }
 
 struct Insertion<'a> {
@@ -134,15 +179,27 @@ struct Spot {
 }
 
 impl Insertion<'_> {
-    fn body(&self, content: &Content<'_>) -> Result<Body, Reason> {
+    fn body(
+        &self,
+        content: &Content<'_>,
+        chosen: &Chosen,
+        edits: &EditSet<'_>,
+    ) -> Result<Body, Reason> {
         let body = content.text().map_err(reason_of)?;
         let is_html = content.media_type() == "text/html";
-        let reply = (self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail)
-            .then(|| match is_html {
+        let asks = self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail;
+        let reply = match &chosen.whole {
+            Some(whole) => Some(whole.reply),
+            None => asks.then(|| match is_html {
                 true => reply_marks::in_html(body.text()),
                 false => reply_marks::in_text(body.text()),
-            });
-        if self.is_there(&body, is_html, reply) {
+            }),
+        };
+        let is_there = match &chosen.whole {
+            Some(whole) => self.holder(whole, edits).is_some(),
+            None => self.is_there(&body, is_html, reply),
+        };
+        if is_there {
             return Err(Reason::Duplicate);
         }
         let (spot, inserts, images) = if is_html {
@@ -184,7 +241,8 @@ impl Insertion<'_> {
             return self.is_sealed_there(body);
         }
         if self.manner.removable && self.manner.once == Once::PerMail {
-            let mut top = marked::lines(body.text(), &self.words.text).into_iter();
+            let mut top =
+                marked::lines(body.text(), &self.words.text, &self.words.html).into_iter();
             let first = top.next().and_then(|range| body.text().get(..range.start));
             return first.is_some_and(|above| above.trim().trim_matches('\u{FEFF}').is_empty());
         }
@@ -195,15 +253,45 @@ impl Insertion<'_> {
             }
             _ => body.text(),
         };
-        if is_html {
-            let mut search = plain::Search::new(&html::to_text(&self.words.html));
-            text.contains(&self.mark) || {
-                html::text_in_pieces(text, &mut |piece| search.push(piece));
-                search.finish()
-            }
-        } else {
-            plain::already_there(text, &self.words.text)
+        self.holds(text, is_html)
+    }
+
+    /// As [`Insertion::is_there`], of the parts that are one text the one that has it.
+    fn holder(&self, whole: &Whole, edits: &EditSet<'_>) -> Option<PartId> {
+        if self.manner.once == Once::Always {
+            return None;
         }
+        let has_it = |(part, end): &&(PartId, Option<usize>)| {
+            let Ok(content) = edits.content(*part) else {
+                return false;
+            };
+            let Ok(body) = content.text() else {
+                return false;
+            };
+            let text = end.and_then(|end| body.text().get(..end));
+            let is_html = content.media_type() == "text/html";
+            self.holds(text.unwrap_or(body.text()), is_html)
+        };
+        whole.texts.iter().find(has_it).map(|(part, _)| *part)
+    }
+
+    /// The words of either form of ours: a program that quotes shows one form made of the other.
+    fn holds(&self, text: &str, is_html: bool) -> bool {
+        if is_html && text.contains(&self.mark) {
+            return true;
+        }
+        let made = html::to_text(&self.words.html);
+        let mut searches = [&self.words.text, &made].map(|ours| plain::Search::new(ours));
+        let mut push = |piece: &str| {
+            for search in &mut searches {
+                search.push(piece);
+            }
+        };
+        match is_html {
+            true => html::text_in_pieces(text, &mut push),
+            false => push(text),
+        }
+        searches.into_iter().any(plain::Search::finish)
     }
 
     /// What an outsider wrote proves nothing, so only our seal counts: on top, where it is seen; once per thread anywhere.
@@ -392,6 +480,11 @@ impl Insertion<'_> {
                 Err(refused) => Err(refused.into()),
             };
         }
+        // Where the rule does not say what becomes of it, it is a part like others that cannot take the text.
+        let may_attach = self.manner.fallback.first() == Some(&Fallback::Attach);
+        if self.task.on_sealed.is_none() && !may_attach {
+            return self.fall_back(Reason::Sealed, PartId::ROOT, edits);
+        }
         let beside = match self.manner.place.end() {
             html::Place::Top => self.task.beside.first(),
             html::Place::Bottom => self.task.beside.last(),
@@ -459,22 +552,47 @@ impl Insertion<'_> {
                 }
             }
         }
-        let note = format!("{} cannot take the text", section_of(edits.message(), part));
-        Ok(unchanged(reason, vec![note]))
+        let is_skipped = self.manner.fallback.contains(&Fallback::Skip);
+        match self.task.on_failure {
+            OnError::Defer | OnError::Reject if !is_skipped => Err(Fault::Asked {
+                reject: self.task.on_failure == OnError::Reject,
+                text: format!("the text could not be put into the mail: {reason}"),
+            }),
+            _ => {
+                let note = format!("{} cannot take the text", section_of(edits.message(), part));
+                Ok(unchanged(reason, vec![note]))
+            }
+        }
     }
 }
 
-/// The part beside which a new one is shown before or behind the sealed one: of a multipart/mixed the child that holds it;
-/// else the root, which must be wrapped first (false). Within other multiparts a new part would be a variant, or hidden.
-fn beside_of(sealed: Part<'_>) -> (PartId, bool) {
-    let mut at = sealed;
-    while let Some(parent) = at.parent() {
-        if parent.media_type() == "multipart/mixed" {
-            return (at.id(), true);
-        }
-        at = parent;
+/// Why no part of the mail can take the text.
+fn why_none(task: &Task<'_>) -> Reason {
+    if let Some((_, reason)) = task.left.first() {
+        return *reason;
     }
-    (at.id(), false)
+    // What was not looked into may hold a text that readers see.
+    let mut parts = task.mail.message.parts();
+    let hides = |part: Part<'_>| part.is_opaque() && part.media_type().starts_with("multipart/");
+    match parts.any(hides) {
+        true => Reason::Malformed,
+        false => Reason::NoBody,
+    }
+}
+
+/// Must a mail without room for the text have it all the same: what is sealed only if the rule does not say itself what becomes
+/// of it.
+fn is_required(task: &Task<'_>, reason: Reason) -> bool {
+    let is_answered = reason == Reason::Sealed && task.on_sealed.is_some();
+    task.on_failure != OnError::Pass && !is_answered
+}
+
+/// The part beside which a new one is shown before or behind the sealed one; else the root, which must be wrapped first (false).
+fn beside_of(sealed: Part<'_>) -> (PartId, bool) {
+    match place::of(sealed) {
+        place::Place::Beside(at) => (at, true),
+        place::Place::End => (PartId::ROOT, false),
+    }
 }
 
 /// Images stand beside the HTML that shows them: in the multipart/related that it is in, or a new one around it.

@@ -281,16 +281,26 @@ pub fn is_on_top(html: &str, sealer: &Sealer<'_>) -> bool {
     page::is_on_top(html, &elements(html, sealer).ranges)
 }
 
-/// Where whole lines hold the words of `ours` and no others, quoted or not, with one blank line behind them. In order.
-/// Linear in time.
+/// Where whole lines hold the words of `ours` and no others, quoted or not, with one blank line behind them; or those of the text
+/// that a mail program made of `html`, which is ours too. In order. Linear in time.
 #[must_use]
-pub fn lines(text: &str, ours: &str) -> Vec<Range<usize>> {
+pub fn lines(text: &str, ours: &str, html: &str) -> Vec<Range<usize>> {
+    let made = html::to_text(html);
+    let targets: Vec<&str> = [ours, &made].into_iter().flat_map(plain::targets).collect();
+    match lines_of(text, ours, &targets) {
+        none if none.is_empty() => lines_of(text, &made, &targets),
+        found => found,
+    }
+}
+
+fn lines_of(text: &str, ours: &str, targets: &[&str]) -> Vec<Range<usize>> {
     let needle = plain::words(ours);
     if needle.split_whitespace().count() < FEWEST_WORDS {
         return Vec::new();
     }
     let mut window = Window {
         needle,
+        targets,
         hay: " ".into(),
         lines: VecDeque::new(),
         is_followed: false,
@@ -306,9 +316,25 @@ pub fn lines(text: &str, ours: &str) -> Vec<Range<usize>> {
     window.found
 }
 
+/// Nothing but the target of a link of ours: what Gmail wraps off the line with the words of the link.
+fn is_target_of_ours(line: &str, targets: &[&str]) -> bool {
+    let line = line.trim_matches(|c: char| c == '>' || c.is_whitespace());
+    let line = line.trim_end_matches(|c: char| !c.is_alphanumeric() && c != '/');
+    let target = line
+        .strip_prefix('<')
+        .map(|target| target.trim_end_matches(['/', '>']));
+    target.is_some_and(|target| {
+        targets
+            .iter()
+            .any(|ours| ours.trim_end_matches('/') == target)
+    })
+}
+
 /// The last lines of a text: those in which the words that are looked for may stand.
-struct Window {
+struct Window<'t> {
     needle: String,
+    /// Of links of ours.
+    targets: &'t [&'t str],
     /// The words of the lines, with a blank before, between and after them.
     hay: String,
     lines: VecDeque<Line>,
@@ -326,14 +352,19 @@ struct Line {
     end: usize,
 }
 
-impl Window {
+impl Window<'_> {
     fn line(&mut self, line: &str, place: Range<usize>) {
         let words = plain::words(line.trim_start_matches('\u{FEFF}'));
         let words = words.trim_start();
         if words.is_empty() {
+            let is_blank = line.chars().all(|c| c == '>' || c.is_whitespace());
+            let is_target = is_target_of_ours(line, self.targets);
             if let Some(last) = self.lines.back_mut().filter(|_| !self.is_followed) {
-                last.end = place.end;
-                self.is_followed = true;
+                if is_blank || is_target {
+                    last.end = place.end;
+                }
+                // What is neither has no words and is somebody's.
+                self.is_followed = !is_target;
             }
             return;
         }

@@ -7,6 +7,7 @@ pub mod directory;
 pub mod fields;
 pub mod html;
 pub mod insert;
+pub mod left_alone;
 pub mod marked;
 pub mod names;
 pub mod pack;

@@ -13,6 +13,7 @@ use mimicry_core::plugin::{
 
 use super::bundle::Container;
 use super::collect::Collect;
+use super::left_alone::is_left_alone;
 use super::words::option;
 
 /// A kind of plugin that puts parts into an archive.
@@ -116,25 +117,29 @@ impl PluginKind for Pack {
         BulkExemption::All
     }
 
-    /// Attachments that a rule without part filters leaves alone: a calendar is an answer form, a key or a signature
-    /// is for programs, a forwarded mail is opened as a mail.
+    /// Attachments that a rule without part filters leaves alone: those that programs use, and forwarded mails, which are
+    /// opened as mails.
     fn declines(&self, mail: &Mail, part: PartId) -> bool {
         let Some(part) = mail.message.part(part) else {
             return true;
         };
-        part.media_types().iter().any(|media_type| {
-            media_type.starts_with("message/")
-                || media_type.starts_with("application/pkcs7-")
-                || media_type.starts_with("application/x-pkcs7-")
-                || matches!(
-                    media_type.as_str(),
-                    "text/calendar"
-                        | "application/ics"
-                        | "application/pgp-signature"
-                        | "application/pgp-keys"
-                        | "application/pgp-encrypted"
-                )
-        })
+        // To hide what one program uses costs more than to leave a file as it is, so one of its types suffices.
+        is_left_alone(part)
+            || part.media_types().iter().any(|media_type| {
+                media_type.starts_with("message/")
+                    || media_type.starts_with("application/pkcs7-")
+                    || media_type.starts_with("application/x-pkcs7-")
+                    || matches!(
+                        media_type.as_str(),
+                        "text/calendar"
+                            | "application/ics"
+                            | "application/ms-tnef"
+                            | "application/vnd.ms-tnef"
+                            | "application/pgp-signature"
+                            | "application/pgp-keys"
+                            | "application/pgp-encrypted"
+                    )
+            })
     }
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {

@@ -10,9 +10,12 @@
 //! Known limits: a lone CR does not end a line of the old text (RFC 5321 section 2.3.8 allows none); a block on top
 //! whose separator is `-- ` makes a signature of the whole old text, which is the configuration's to avoid.
 
-use memchr::memmem;
-
 use super::html::Place;
+
+mod search;
+
+pub use search::{Search, already_there};
+pub(super) use search::{targets, words};
 
 /// Octets of a line without its line end, at most (RFC 5322 section 2.1.1).
 pub const MAX_LINE: usize = 998;
@@ -92,90 +95,6 @@ pub fn block(
         }
     }
     Ok(writer.out)
-}
-
-/// Whether `haystack` holds the words of `needle` in their order, whatever the white space and the quote marks (`>`)
-/// between them; case counts, and words count whole. Never true of a needle without words. Linear in time.
-#[must_use]
-pub fn already_there(haystack: &str, needle: &str) -> bool {
-    let mut search = Search::new(needle);
-    search.push(haystack);
-    search.finish()
-}
-
-/// [`already_there`] for a text that comes in pieces, which may end within a word. Holds no more of it than a few times the
-/// needle and [`REACH`].
-pub struct Search {
-    needle: String,
-    /// Words, as [`words`] makes them, whose beginnings cannot be those of the needle any more but for the last.
-    hay: String,
-    found: bool,
-}
-
-/// Octets that are searched at a time.
-const REACH: usize = 64 * 1024;
-
-impl Search {
-    #[must_use]
-    pub fn new(needle: &str) -> Search {
-        Search {
-            needle: words(needle),
-            hay: " ".into(),
-            found: false,
-        }
-    }
-
-    pub fn push(&mut self, text: &str) {
-        let mut rest = text;
-        while !rest.is_empty() && !self.found && self.needle.len() > 1 {
-            let (piece, behind) = rest
-                .split_at_checked(rest.floor_char_boundary(REACH))
-                .unwrap_or((rest, ""));
-            rest = behind;
-            for part in piece.split_inclusive(is_between) {
-                let word = part.trim_end_matches(is_between);
-                self.hay.push_str(word);
-                if word.len() < part.len() && !self.hay.ends_with(' ') {
-                    self.hay.push(' ');
-                }
-            }
-            if self.hay.len() > REACH {
-                self.look();
-            }
-        }
-    }
-
-    #[must_use]
-    pub fn finish(mut self) -> bool {
-        if !self.hay.ends_with(' ') {
-            self.hay.push(' ');
-        }
-        self.look();
-        self.found
-    }
-
-    fn look(&mut self) {
-        let is_there = memmem::find(self.hay.as_bytes(), self.needle.as_bytes()).is_some();
-        self.found |= self.needle.len() > 1 && is_there;
-        let gone = self.hay.len().saturating_sub(self.needle.len());
-        self.hay.drain(..self.hay.floor_char_boundary(gone));
-    }
-}
-
-/// What stands between words.
-fn is_between(c: char) -> bool {
-    c == '>' || c.is_whitespace()
-}
-
-/// The words of `text`, one blank before, between and after them.
-pub(super) fn words(text: &str) -> String {
-    let mut out = String::with_capacity(text.len().saturating_add(2));
-    out.push(' ');
-    for word in text.split(is_between).filter(|word| !word.is_empty()) {
-        out.push_str(word);
-        out.push(' ');
-    }
-    out
 }
 
 /// The lines of `text`, whatever ends them (CR LF, LF, CR); one more, empty, after a last line end.
@@ -352,37 +271,6 @@ mod tests {
         out
     }
 
-    // T191
-    /// In pieces as in one, wherever they are cut.
-    #[test]
-    fn t191_words_are_found_across_pieces() {
-        for (hay, needle, there) in [
-            ("a b c", "b", true),
-            ("a bb c", "b", false),
-            ("a > b\n> c", "a b c", true),
-            ("ab c", "b c", false),
-            ("a b", "", false),
-            ("", "a", false),
-            ("grüße aus köln", "aus köln", true),
-        ] {
-            let padding = "words in between ".repeat(10_000);
-            for before in ["", &padding, &"x".repeat(200_000)] {
-                let text = format!("{before} {hay} {padding}");
-                for size in [1, 7, 70_000] {
-                    let mut search = Search::new(needle);
-                    let mut rest = text.as_str();
-                    while !rest.is_empty() {
-                        let (piece, behind) = rest.split_at(rest.ceil_char_boundary(size));
-                        search.push(piece);
-                        assert!(search.hay.len() < 3 * REACH);
-                        rest = behind;
-                    }
-                    assert_eq!(search.finish(), there, "{hay} {needle} by {size}");
-                }
-            }
-        }
-    }
-
     #[test]
     fn bottom_leaves_one_blank_line() {
         for (old, ours) in [
@@ -556,37 +444,6 @@ mod tests {
             let all = unflow(&format!("{old}{ours}"), delsp == DelSp::Yes);
             assert_eq!(all.last(), Some(&(0, "Ours".to_owned())), "{old:?}");
         }
-    }
-
-    #[test]
-    fn already_there_table() {
-        for (haystack, needle, there) in [
-            (
-                "a\r\n> This mail\r\n> is secret.\r\n",
-                "This mail is\nsecret.",
-                true,
-            ),
-            (">> This\n>> >mail", "This mail", true),
-            ("this mail", "This mail", false),
-            ("This mails", "This mail", false),
-            ("Xthis mail", "this mail", false),
-            ("This\u{A0}mail", "This  mail", true),
-            ("This mail", "", false),
-            ("", "This", false),
-            ("This mail", " > \n", false),
-            ("mail This", "This mail", false),
-        ] {
-            assert_eq!(
-                already_there(haystack, needle),
-                there,
-                "{haystack:?} {needle:?}"
-            );
-        }
-        let hostile = "a ".repeat(500_000);
-        assert!(!already_there(
-            &hostile,
-            &format!("{}b", "a ".repeat(250_000))
-        ));
     }
 
     proptest! {

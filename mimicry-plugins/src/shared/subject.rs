@@ -2,15 +2,168 @@
 //!
 //! Must never: know what a tag is for.
 
+use mimicry_core::message::header::{self, End};
+use mimicry_core::message::words;
+use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-/// What mail programs write before the subject of a reply or a forwarded mail, in lower case, without the colon.
+/// What mail programs write before the subject of a reply or a forwarded mail, as [`folded`] makes it, and which do.
 #[rustfmt::skip]
-const REPLY_MARKS: &[&str] = &[
-    "re", "aw", "sv", "vs", "antw", "r", "rif", "res", "odp", "ynt", "ref", "réf", "atb", "bls", "vá", "ats",
-    "hl", "tr", "rv", "fw", "fwd", "wg", "vb", "vl", "doorst", "i", "enc", "pd", "ilt", "továbbítás", "ang",
-    "отв", "ответ", "пересл", "на", "απ", "πρθ", "σχετ", "回复", "回覆", "答复", "转发", "轉寄", "返信", "転送", "답장", "회신",
-    "전달", "השב", "תשובה", "הועבר", "رد",
+const REPLY_MARKS: &[(&str, &str)] = &[
+    ("re", "Thunderbird, Gmail, Apple Mail, Outlook: everywhere"),
+    ("fw", "Outlook: en, cs, hr, hu, nl, pt, ru, sk; Yahoo"),
+    ("fwd", "Gmail, Thunderbird, Apple Mail: everywhere"),
+    ("forwarded", "older programs: en"),
+    ("aw", "Outlook: de"),
+    ("wg", "Outlook: de"),
+    ("antwort", "GroupWise, Notes: de"),
+    ("weitergeleitet", "Notes: de"),
+    ("sv", "Outlook: da, is, no, sv"),
+    ("vs", "Outlook: da, fi, no"),
+    ("svar", "Apple Mail, Notes: da, no, sv"),
+    ("videresendt", "Notes: da, no"),
+    ("videresend", "Outlook: no"),
+    ("vb", "Outlook: sv"),
+    ("vidarebefordrat", "Notes: sv"),
+    ("vl", "Outlook: fi"),
+    ("vastaus", "Notes: fi"),
+    ("välitetty", "Notes: fi"),
+    ("vet", "Outlook: nn"),
+    ("fs", "Outlook: is"),
+    ("frs", "Notes: is"),
+    ("svara", "Notes: is"),
+    ("framsenda", "Notes: is"),
+    ("antw", "Outlook, GroupWise: nl"),
+    ("betr", "Notes: nl"),
+    ("doorst", "Outlook: nl"),
+    ("antwoord", "Notes: nl"),
+    ("doorgestuurd", "Notes: nl"),
+    ("r", "Outlook: it"),
+    ("i", "Outlook: it"),
+    ("rif", "Notes: it"),
+    ("inoltro", "Notes: it"),
+    ("tr", "Outlook: fr"),
+    ("réf", "Notes: fr"),
+    ("ref", "Notes: fr without accents"),
+    ("rép", "Outlook on the web: fr"),
+    ("rep", "Outlook on the web: fr without accents"),
+    ("réponse", "Notes: fr"),
+    ("transf", "Notes: fr"),
+    ("transfert", "Notes: fr"),
+    ("rv", "Outlook: ca, es"),
+    ("rm", "Notes: es"),
+    ("resp", "Notes: es"),
+    ("reenviar", "Notes: es"),
+    ("respuesta", "Notes: es"),
+    ("res", "Outlook: pt-BR"),
+    ("enc", "Outlook: pt, pt-BR"),
+    ("resposta", "Notes: ca, pt"),
+    ("encaminhado", "Notes: pt"),
+    ("encam", "Notes: pt"),
+    ("odp", "Outlook: cs, pl, sl"),
+    ("pd", "Outlook: pl"),
+    ("odpowiedź", "Notes: pl"),
+    ("przekazanie", "Notes: pl"),
+    ("podaj dalej", "Outlook: pl"),
+    ("odg", "Outlook: hr, sl, sr"),
+    ("posr", "Outlook: sl"),
+    ("prosl", "Outlook: hr"),
+    ("pro", "Outlook: sr"),
+    ("на", "Outlook: sr in Cyrillic"),
+    ("одг", "Outlook: sr in Cyrillic"),
+    ("пр", "Outlook: bg"),
+    ("отг", "Outlook: bg"),
+    ("прп", "Outlook: bg"),
+    ("odpověď", "Notes: cs"),
+    ("předáno", "Notes: cs"),
+    ("přep", "Outlook: cs"),
+    ("odpoveď", "Notes: sk"),
+    ("posl", "Notes: sk"),
+    ("vá", "Outlook: hu"),
+    ("válasz", "Notes: hu"),
+    ("továbbítás", "Outlook: hu"),
+    ("továbbítva", "Notes: hu"),
+    ("továbbított", "Notes: hu"),
+    ("redir", "Outlook on the web: ro"),
+    ("răsp", "Outlook: ro"),
+    ("raspuns", "Notes: ro without accents"),
+    ("răspuns", "Notes: ro"),
+    ("redirecționat", "Notes: ro"),
+    ("ynt", "Outlook: tr"),
+    ("ilt", "Outlook: tr (İLT)"),
+    ("yanit", "Notes: tr"),
+    ("ilet", "Notes: tr (İlet)"),
+    ("cevap", "Mynet: tr"),
+    ("отв", "The Bat!: ru"),
+    ("ответ", "Mail.ru, Notes: ru"),
+    ("ha", "Outlook: ru, written with Latin letters"),
+    ("пересл", "Mail.ru: ru"),
+    ("перенапр", "Notes: ru"),
+    ("пересылка", "The Bat!: ru"),
+    ("відп", "Outlook: uk"),
+    ("відповідь", "Notes: uk"),
+    ("перес", "Outlook: uk"),
+    ("пересилання", "Notes: uk"),
+    ("адк", "Notes: be"),
+    ("απ", "Outlook: el"),
+    ("πρθ", "Outlook: el"),
+    ("σχετ", "Outlook: el"),
+    ("απάντηση", "Notes: el"),
+    ("προωθημένο", "Notes: el"),
+    ("ats", "Outlook: lt"),
+    ("prs", "Outlook: lt"),
+    ("persiųsta", "Notes: lt"),
+    ("atb", "Outlook: cy, lv"),
+    ("pārs", "Outlook: lv"),
+    ("hl", "Outlook: et"),
+    ("ed", "Outlook: et"),
+    ("edasi", "Notes: et"),
+    ("er", "Outlook: eu"),
+    ("bir", "Outlook: eu"),
+    ("bidali", "Notes: eu"),
+    ("yml", "Outlook: cy"),
+    ("ang", "Notes, GroupWise: sv"),
+    ("bls", "Outlook: id, ms"),
+    ("trs", "Outlook: id"),
+    ("balas", "Notes: id"),
+    ("terusan", "Notes: id"),
+    ("maju", "Outlook: ms"),
+    ("trả lời", "Outlook, Zimbra: vi"),
+    ("tl", "Outlook: vi"),
+    ("chuyển tiếp", "Zimbra: vi"),
+    ("ct", "Outlook: vi"),
+    ("回复", "Outlook, Foxmail: zh-CN"),
+    ("答复", "Outlook: zh-CN"),
+    ("转发", "Outlook, Foxmail: zh-CN"),
+    ("关于", "Notes: zh-CN"),
+    ("回覆", "Outlook: zh-TW"),
+    ("回信", "Yahoo: zh-TW"),
+    ("答覆", "Notes: zh-TW"),
+    ("轉寄", "Outlook: zh-TW"),
+    ("轉發", "Outlook: zh-HK"),
+    ("轉送", "Notes: zh-TW"),
+    ("關於", "Notes: zh-TW"),
+    ("返信", "Notes, Becky!: ja"),
+    ("転送", "Notes, Becky!: ja"),
+    ("답장", "Naver: ko"),
+    ("회신", "Outlook: ko"),
+    ("전달", "Outlook: ko"),
+    ("ตอบ", "Outlook: th"),
+    ("ตอบกลับ", "Notes: th"),
+    ("ส่งต่อ", "Outlook: th"),
+    ("השב", "Outlook: he"),
+    ("תשובה", "Outlook: he"),
+    ("תגובה", "Notes: he"),
+    ("הועבר", "Outlook: he"),
+    ("העבר", "Notes: he"),
+    ("رد", "Outlook: ar"),
+    ("إعادة توجيه", "Outlook: ar"),
+    ("توجيه", "Notes: ar"),
+    ("پاسخ", "Outlook: fa"),
+    ("ارسال", "Outlook: fa"),
+    ("بازارسال", "Notes: fa"),
+    ("उत्तर", "Outlook: hi"),
+    ("अग्रेषित", "Outlook: hi"),
 ];
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,39 +172,52 @@ pub enum Place {
     Behind,
 }
 
-/// The subject with the tag, which is not put there twice: not on a reply to a mail that had it, either.
+impl Place {
+    /// The end of the field that the tag is put to.
+    #[must_use]
+    pub fn end(self) -> End {
+        match self {
+            Place::Before => End::Front,
+            Place::Behind => End::Back,
+        }
+    }
+}
+
+/// Has the subject the tag: a reply to a mail that had it has it, too. An empty tag is everywhere.
 #[must_use]
-pub fn with_tag(subject: &str, tag: &str, place: Place) -> String {
+pub fn bears(subject: &str, tag: &str, place: Place) -> bool {
     if tag.is_empty() {
-        return subject.to_string();
+        return true;
     }
     let same = |text: Option<&str>| is_tag(text, tag);
     let subject = subject.trim();
     match place {
         Place::Behind => {
             let start = subject.len().checked_sub(tag.len());
-            if same(start.and_then(|start| subject.get(start..))) {
-                return subject.to_string();
-            }
+            same(start.and_then(|start| subject.get(start..)))
         }
         Place::Before => {
             let mut rest = subject;
             loop {
                 if same(rest.get(..tag.len())) {
-                    return subject.to_string();
+                    return true;
                 }
                 match behind_mark(rest) {
                     Some(behind) => rest = behind,
-                    None => break,
+                    None => return false,
                 }
             }
         }
     }
-    let joined = match place {
-        Place::Before => format!("{tag} {subject}"),
-        Place::Behind => format!("{subject} {tag}"),
-    };
-    joined.trim().to_string()
+}
+
+/// The raw value of a Subject without the tag where its octets say the same as `left`, the decoded one: then nothing of it need
+/// be written anew.
+#[must_use]
+pub fn raw_without_tag(raw: &[u8], tag: &str, left: &str) -> Option<Vec<u8>> {
+    let spliced = without_tag(std::str::from_utf8(raw).ok()?, tag)?;
+    let is_same = words::decode(header::unfold(spliced.as_bytes()).trim_ascii()) == left;
+    (is_same && !spliced.is_empty()).then(|| spliced.into_bytes())
 }
 
 /// The subject without the tag, where it stands before the subject or behind reply marks, as often as it does; `None` if
@@ -113,13 +279,32 @@ fn behind_mark(subject: &str) -> Option<&str> {
         return tag.split_once(']').map(|(_, behind)| behind.trim_start());
     }
     let (mark, behind) = subject.split_once([':', '\u{ff1a}'])?;
-    let word = mark
-        .trim_end()
-        .trim_end_matches(|c: char| c.is_ascii_digit() || matches!(c, '[' | ']' | '(' | ')' | '^'))
-        .to_lowercase();
+    let word = folded(mark);
     REPLY_MARKS
-        .contains(&word.trim_end())
+        .iter()
+        .any(|(mark, _)| *mark == word)
         .then(|| behind.trim_start())
+}
+
+/// In small letters, without what is counted, without the dot of an abbreviation, and with one letter for the two i of Turkish,
+/// whose capitals are not those of other tongues.
+fn folded(mark: &str) -> String {
+    /// In octets: no mark is so long.
+    const LONGEST: usize = 64;
+    let is_counted = |c: char| {
+        c.is_ascii_digit()
+            || c.is_whitespace()
+            || matches!(c, '[' | ']' | '(' | ')' | '^' | '*' | '.')
+    };
+    let mark = mark.trim_end_matches(is_counted).trim_start();
+    if mark.len() > LONGEST {
+        return String::new();
+    }
+    let is_unseen = |c: &char| !matches!(c, '\u{200E}' | '\u{200F}' | '\u{FEFF}' | '\u{200B}');
+    let small = mark.nfc().flat_map(char::to_lowercase).filter(is_unseen);
+    // The small letter of İ is two characters.
+    let one = |c: char| if c == 'ı' { 'i' } else { c };
+    small.filter(|c| *c != '\u{307}').map(one).collect()
 }
 
 #[cfg(test)]
@@ -176,9 +361,71 @@ mod tests {
     }
 
     #[test]
+    fn every_mark_is_seen_and_names_its_program() {
+        for (mark, program) in REPLY_MARKS {
+            assert_eq!(folded(mark), *mark, "{program}");
+            assert!(program.contains(": "), "{mark}");
+            let count = REPLY_MARKS
+                .iter()
+                .filter(|(other, _)| other == mark)
+                .count();
+            assert_eq!(count, 1, "{mark}");
+            for written in [
+                mark.to_string(),
+                mark.to_uppercase(),
+                format!("{mark}."),
+                format!("{mark} "),
+                format!("{mark}[2]"),
+                format!("{mark}\u{a0}"),
+                mark.nfd().collect(),
+            ] {
+                let subject = format!("{written}: [EXTERNAL] x");
+                assert!(bears(&subject, "[EXTERNAL]", Place::Before), "{program}");
+                assert_eq!(
+                    without_tag(&subject, "[EXTERNAL]").as_deref(),
+                    Some(format!("{written}: x").as_str()),
+                    "{program}"
+                );
+            }
+        }
+    }
+
+    // As the programs write them.
+    #[test]
+    fn marks_as_they_are_written() {
+        for subject in [
+            "İLT: [EXTERNAL] Teklif",
+            "YNT: [EXTERNAL] x",
+            "Yanıt: [EXTERNAL] x",
+            "YANIT: [EXTERNAL] x",
+            "Videresend: [EXTERNAL] x",
+            "Redir.: [EXTERNAL] x",
+            "Doorst.: [EXTERNAL] x",
+            "Antw.: [EXTERNAL] x",
+            "Re*2: [EXTERNAL] x",
+            "Re(3): [EXTERNAL] x",
+            "RE : [EXTERNAL] x",
+            "TR\u{a0}: [EXTERNAL] x",
+            "ΑΠ: [EXTERNAL] x",
+            "Va\u{301}: [EXTERNAL] x",
+            "\u{200F}תשובה: [EXTERNAL] x",
+            "SV: VS: Videresendt: [EXTERNAL] x",
+            "回复：[EXTERNAL] x",
+            "I\u{307}LT: [EXTERNAL] x",
+            "إعادة توجيه: [EXTERNAL] x",
+        ] {
+            assert!(bears(subject, "[EXTERNAL]", Place::Before), "{subject}");
+        }
+        let long = "re".repeat(50_000) + ": [EXTERNAL] x";
+        assert!(!bears(&long, "[EXTERNAL]", Place::Before));
+    }
+
+    #[test]
     fn what_was_put_on_comes_off() {
         for subject in ["Hi", "Re: Hi", "[list] Hi", "Grüße", "a: b: c"] {
-            let tagged = with_tag(subject, "[EXTERNAL]", Place::Before);
+            assert!(!bears(subject, "[EXTERNAL]", Place::Before));
+            let tagged = format!("[EXTERNAL] {subject}");
+            assert!(bears(&tagged, "[EXTERNAL]", Place::Before));
             assert_eq!(without_tag(&tagged, "[EXTERNAL]").as_deref(), Some(subject));
         }
     }

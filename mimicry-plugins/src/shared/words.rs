@@ -73,6 +73,8 @@ pub struct Words {
     directory: Option<Directory>,
     /// The option that is there, and the form that is not.
     missing: Option<(&'static str, &'static str)>,
+    /// What the administrator should know of the HTML.
+    doubts: Vec<OptionError>,
 }
 
 /// For one mail.
@@ -133,7 +135,17 @@ impl Words {
                 });
             }
             let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-            match Template::compile(text, form, &known) {
+            let compiled = Template::compile(text, form, &known);
+            // A document is told apart from a fragment only if the template is one.
+            let body = match (&compiled, form) {
+                (Ok(_), Form::Html) => html::whole::body_of(text),
+                _ => None,
+            };
+            let compiled = match &body {
+                Some(body) => Template::compile(body, form, &known),
+                None => compiled,
+            };
+            match compiled {
                 Ok(template) => Some((template, option)),
                 Err(bad) => {
                     errors.extend(bad.into_iter().map(|bad| bad.of_option(option, options)));
@@ -192,6 +204,27 @@ impl Words {
         }
         let shown = html.as_ref().map_or("", |html| html.source());
         let images = images(options, shown, &mut errors);
+        let mut doubts = Vec::new();
+        for option in ["html", "html_file"] {
+            let Some(source) = options.text(option) else {
+                continue;
+            };
+            let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+            for flaw in html::whole::flaws(source, &names, plugin == "banner") {
+                let error = OptionError {
+                    option,
+                    message: match options.path(option) {
+                        Some(path) => format!("{path}, line {}: {}", flaw.line, flaw.message),
+                        None => format!("line {} of the HTML: {}", flaw.line, flaw.message),
+                    },
+                    help: Some(flaw.help.into()),
+                };
+                match flaw.breaks {
+                    true => errors.push(error),
+                    false => doubts.push(error),
+                }
+            }
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -202,18 +235,23 @@ impl Words {
             images,
             directory,
             missing,
+            doubts,
         })
     }
 
-    /// That a form is derived.
-    pub fn warning(&self) -> Option<OptionError> {
-        self.missing.map(|(option, form)| OptionError {
+    /// That a form is derived, and what readers may not see as it was meant.
+    pub fn warnings(&self) -> Vec<OptionError> {
+        let missing = self.missing.map(|(option, form)| OptionError {
             option,
             message: format!("there is no {form} variant; it is derived from this one"),
             help: Some(format!(
                 "give {form} or {form}_file to choose the words yourself"
             )),
-        })
+        });
+        missing
+            .into_iter()
+            .chain(self.doubts.iter().cloned())
+            .collect()
     }
 
     /// Whether every mail gets the same words.

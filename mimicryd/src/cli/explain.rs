@@ -126,12 +126,16 @@ fn head(account: &Account, name: &str, paint: Paint) -> String {
         ),
     ];
     let origin = &account.origin;
+    let mut unknown: Vec<(&str, String)> = Vec::new();
     for (key, value) in [
         ("client", &origin.client),
         ("listener", &origin.listener),
         ("helo", &origin.helo),
         ("auth_user", &origin.auth_user),
     ] {
+        if value.is_none() {
+            unknown.push((key, format!("--{}", key.replace('_', "-"))));
+        }
         if let Some(value) = value {
             // HELO is escaped already; the others have nothing to escape but what the command line put there.
             rows.push((
@@ -143,6 +147,19 @@ fn head(account: &Account, name: &str, paint: Paint) -> String {
                 },
             ));
         }
+    }
+    if !unknown.is_empty() {
+        let (names, options): (Vec<&str>, Vec<String>) = unknown.into_iter().unzip();
+        let verb = if names.len() == 1 {
+            "sets it"
+        } else {
+            "set them"
+        };
+        let (names, options) = (names.join(", "), options.join(", "));
+        rows.push((
+            "unknown",
+            format!("{names}: no filter on them holds  ({options} {verb})"),
+        ));
     }
     let yes = |truth: bool| if truth { "yes" } else { "no" };
     rows.push((

@@ -223,6 +223,13 @@ impl Transaction {
             .iter()
             .map(|text| path("--to", text.as_bytes()))
             .collect();
+        if let Some(text) = self.to.iter().find(|text| is_list(text.as_bytes())) {
+            let reason = format!(
+                "--to {} is several addresses; give the option once for each",
+                escape(text.as_bytes())
+            );
+            return Err(Output::failure(Exit::Usage, reason));
+        }
         let recipients = recipients?;
         if recipients.iter().any(MailPath::is_null) {
             return Err(Output::failure(
@@ -273,6 +280,22 @@ fn envelope(sender: MailPath, recipients: Vec<MailPath>) -> Envelope {
         sender_params: Vec::new(),
         recipients: recipients.into_iter().map(recipient).collect(),
     }
+}
+
+/// Is there a comma, a semicolon or a blank outside of a quoted local part: no address has one there.
+fn is_list(text: &[u8]) -> bool {
+    let mut is_quoted = false;
+    let mut is_escaped = false;
+    text.iter().any(|octet| {
+        let was_escaped = std::mem::take(&mut is_escaped);
+        match octet {
+            b'\\' if !was_escaped => is_escaped = true,
+            b'"' if !was_escaped => is_quoted = !is_quoted,
+            b',' | b';' | b' ' => return !is_quoted && !was_escaped,
+            _ => {}
+        }
+        false
+    })
 }
 
 /// An address with or without its angle brackets.

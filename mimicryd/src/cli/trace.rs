@@ -7,6 +7,7 @@
 
 use mimicry_core::engine::{Report, Stopped};
 use mimicry_core::message::PartId;
+use mimicry_core::plugin::BulkExemption;
 use mimicry_core::policy::Policy;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::filter::Level;
@@ -212,7 +213,10 @@ impl Course<'_> {
                 account.outcome = Outcome::NoPart;
                 account.detail = Some(self.why_no_part(rule));
             }
-            Decision::Skip(reason) => account.unchanged(*reason),
+            Decision::Skip(reason) => {
+                account.unchanged(*reason);
+                account.detail = Some(self.why_skipped(rule, *reason));
+            }
             Decision::IgnoreMail => account.outcome = Outcome::IgnoresMail,
             Decision::Keep(parts) => {
                 account.outcome = Outcome::Keeps;
@@ -262,6 +266,11 @@ impl Course<'_> {
             Report::Unchanged { reason, notes } => {
                 account.unchanged(*reason);
                 account.notes.clone_from(notes);
+                // The plugin knows which of the causes that share a code it was.
+                let is_shared = matches!(reason, Reason::Exempt | Reason::Dkim);
+                if is_shared && !account.notes.is_empty() {
+                    account.detail = Some(account.notes.remove(0));
+                }
             }
             Report::Shadow(inner) => {
                 account.shadow = true;
@@ -329,6 +338,19 @@ impl Course<'_> {
         }
     }
 
+    /// Why the plan left a rule out that matched.
+    fn why_skipped(self, rule: &Rule, reason: Reason) -> String {
+        const UNLESS: &str = "which this plugin leaves alone unless the rule names the filter bulk";
+        match (reason, rule.kind.bulk_exemption()) {
+            (Reason::Exempt, BulkExemption::Reports) => format!("a delivery report, {UNLESS}"),
+            (Reason::Exempt, _) => format!("bulk mail, {UNLESS}"),
+            (Reason::Dkim, _) => {
+                "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"".into()
+            }
+            _ => meaning(reason),
+        }
+    }
+
     /// Of the filters on parts: those that hold for no part at all, or else that they hold for no part together.
     fn why_no_part(self, rule: &Rule) -> String {
         let message = &self.facts.mail().message;
@@ -376,9 +398,13 @@ impl RuleAccount {
     fn unchanged(&mut self, reason: Reason) {
         self.outcome = Outcome::Unchanged;
         self.reason = Some(reason.code());
-        let meaning = Reason::ALL.iter().find(|(known, _)| *known == reason);
-        self.detail = meaning.map(|(_, meaning)| meaning.to_string());
+        self.detail = Some(meaning(reason));
     }
+}
+
+fn meaning(reason: Reason) -> String {
+    let known = Reason::ALL.iter().find(|(known, _)| *known == reason);
+    known.map_or_else(String::new, |(_, meaning)| meaning.to_string())
 }
 
 fn values(values: &[String], none: &str) -> String {

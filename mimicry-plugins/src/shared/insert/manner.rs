@@ -2,7 +2,7 @@
 //!
 //! Must never: look at a mail.
 
-use mimicry_core::plugin::{OptionSpec, ValueKind};
+use mimicry_core::plugin::{OnError, OptionError, OptionSpec, ValueKind};
 
 use crate::shared::html;
 use crate::shared::words::option;
@@ -27,7 +27,7 @@ pub struct Manner {
     pub removable: bool,
     /// A hidden line above the HTML holds the mail's own first words, which lists of mails show; only with `removable`.
     pub preheader: bool,
-    /// In this order, when a part cannot take the text. Nothing more to try = skip.
+    /// In this order, when a part cannot take the text. Nothing more to try = as the rule's `on_error` says.
     pub fallback: Vec<Fallback>,
 }
 
@@ -135,5 +135,33 @@ impl Fallback {
             .iter()
             .filter_map(|word| Fallback::from_word(word))
             .collect()
+    }
+
+    /// What becomes of a mail that cannot have the text, as far as the ladder says so.
+    #[must_use]
+    pub fn strictness(ladder: &[Fallback]) -> OnError {
+        match Fallback::end(ladder) {
+            Some(Fallback::Defer) => OnError::Defer,
+            Some(Fallback::Reject) => OnError::Reject,
+            _ => OnError::Pass,
+        }
+    }
+
+    /// The step behind which nothing is tried.
+    fn end(ladder: &[Fallback]) -> Option<Fallback> {
+        let mut steps = ladder.iter().copied();
+        steps.find(|step| *step != Fallback::Attach)
+    }
+
+    /// What the administrator should know of a ladder.
+    #[must_use]
+    pub fn warning(ladder: &[Fallback]) -> Option<OptionError> {
+        let end = ladder.iter().position(|step| *step != Fallback::Attach)?;
+        let steps = ladder.len();
+        (end.saturating_add(1) < steps).then(|| OptionError {
+            option: "fallback",
+            message: "what stands behind skip, defer or reject is never tried".into(),
+            help: Some("leave it out, or put it before".into()),
+        })
     }
 }

@@ -10,17 +10,19 @@
 //!
 //! Longer than 600 lines: the place above a line is right only by what the table of elements says of each tag.
 
-use super::judge::{Judge, Level, Line};
+use super::Nowhere;
+use super::judge::{Judge, Level, Line, Verdict};
 use super::text::{REACH, head, is_blank, unquoted};
-use super::{Nowhere, Place};
 use crate::shared::html::{
     Event, Nest, Reading, Scan, Tag, Token, conditional, decoded, is_space, name_of,
 };
 
-pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
+/// The lines to the judge, in whose eyes the page begins at `start`; a verdict if one of them settles the matter.
+pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Verdict> {
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut reader = Reader {
         html,
+        start,
         judge,
         verdict: None,
         gap: Gap {
@@ -31,7 +33,7 @@ pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
         text: String::new(),
         open: None,
         whole: true,
-        blank: false,
+        blank: start > 0,
         counts: [0; TRACKED.len()],
         quotes: Vec::new(),
         mark: None,
@@ -52,21 +54,20 @@ pub(super) fn lines(html: &str, judge: Judge) -> Result<Place, Nowhere> {
             Event::Doctype | Event::Cdata | Event::Raw => reader.gap(token.end),
             Event::Open(_) => break,
         }
-        if let Some(verdict) = reader.verdict {
-            return verdict;
+        if reader.verdict.is_some() {
+            return reader.verdict;
         }
     }
     reader.line_end();
-    match reader.verdict {
-        Some(verdict) => verdict,
-        None => reader.judge.end(),
-    }
+    reader.verdict
 }
 
 struct Reader<'a> {
     html: &'a str,
-    judge: Judge,
-    verdict: Option<Result<Place, Nowhere>>,
+    /// What the judge's places are counted from.
+    start: usize,
+    judge: &'a mut Judge,
+    verdict: Option<Verdict>,
     gap: Gap,
     /// Depth of Outlook's conditionals.
     hidden: usize,
@@ -290,7 +291,7 @@ impl Reader<'_> {
         let verdict = self.judge.line(&Line {
             text: unquoted.unwrap_or(&self.text).trim(),
             whole: self.whole,
-            place: opened.place,
+            place: opened.place.map(|place| place.saturating_add(self.start)),
             level,
             blank_before: std::mem::take(&mut self.blank),
             opens: opened.opens,

@@ -4,10 +4,18 @@
 //! (everything below a header block, a divider, or an element that a mail program puts below the answer). One of the
 //! second kind settles the matter at once. One of the first kind is forgotten as soon as the writer's own text follows.
 //!
+//! What may be a mark and is not certain (an introduction without a quote, a divider without header lines, header lines of a tongue
+//! that nobody knows) caps every certain mark below it: ours goes above the upper one, or there is no certain place at all, but
+//! it never stands between the two.
+//!
 //! Must never keep more than a few lines: the text may be as long as a mail.
 
-use super::phrases::{self, Label, Lead, Traits};
+use super::phrases::{self, Lead, Shape, Traits};
 use super::{Confidence, Nowhere, Place};
+
+mod state;
+
+use state::{Announced, Block, Cap, Kept, Own, Quote, Run, Shapes, Standing, Tail};
 
 /// A line that shows something.
 #[derive(Clone, Copy, Debug, Default)]
@@ -42,7 +50,7 @@ pub(super) enum Level {
     Sure(&'static str),
 }
 
-type Verdict = Result<Place, Nowhere>;
+pub(super) type Verdict = Result<Place, Nowhere>;
 
 #[derive(Debug, Default)]
 pub(super) struct Judge {
@@ -54,88 +62,22 @@ pub(super) struct Judge {
     own: Own,
     lead: Option<Standing>,
     block: Option<Block>,
-    /// A whole introduction was the last line, at that place; true if it was indented.
-    announced: Option<(Option<usize>, bool)>,
-    /// What counts if nothing better is found.
-    weak: Option<(Option<usize>, &'static str)>,
+    /// An introduction was the last line.
+    announced: Option<Announced>,
+    cap: Option<Cap>,
+    /// Lines that look like header lines, so far.
+    shapes: Option<Shapes>,
     run: Option<Run>,
 }
 
-#[derive(Clone, Copy, Debug)]
-struct Quote {
-    place: Option<usize>,
-    confidence: Confidence,
-    mark: &'static str,
-}
-
-/// A lead as the last line.
-#[derive(Clone, Copy, Debug)]
-struct Standing {
-    lead: Lead,
-    place: Option<usize>,
-    /// Own lines up to it.
-    own: usize,
-}
-
-/// Header lines, so far.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    place: Option<usize>,
-    lead: Option<Lead>,
-    labels: u8,
-    address: bool,
-    /// Lines since the last header line.
-    idle: u8,
-    /// Own lines above it.
-    own: usize,
-}
-
-/// Quoted lines without own lines between them.
-#[derive(Debug)]
-struct Run {
-    place: Option<usize>,
-    level: Level,
-    /// Its first lines: some programs put the introduction into the quote.
-    head: String,
-    lines: usize,
-    /// Octets of the last line.
-    last: usize,
-    /// The quote begins with it.
-    first: bool,
-    /// It counts as own text unless it begins with an introduction.
-    declined: bool,
-}
-
-#[derive(Debug, Default)]
-struct Own {
-    count: usize,
-    /// The last ones, the newest last.
-    recent: Vec<Kept>,
-    tail: Tail,
-    /// The quoted line above them was of at least [`FULL`] octets.
-    below_full_line: bool,
-}
-
-#[derive(Debug)]
-struct Kept {
-    text: String,
-    place: Option<usize>,
-    blank_before: bool,
-    introduction: bool,
-}
-
-/// What own lines below a quote are.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Tail {
-    #[default]
-    None,
-    /// A signature or a footer, of so many lines at most.
-    Signature(u8),
-    Text,
-}
-
 /// Lines over which an introduction may be wrapped.
-const WRAPPED: usize = 3;
+const WRAPPED: usize = 5;
+
+/// Lines of a quote that may be the header of the quoted mail.
+const HEADER: usize = 8;
+
+/// Lines that look like header lines, of a header at least.
+const SHAPES: u8 = 3;
 
 /// Lines of a signature or footer below a quote.
 const TAIL: u8 = 15;
@@ -151,11 +93,14 @@ impl Judge {
     /// The next line; a verdict if it settles the matter.
     pub(super) fn line(&mut self, line: &Line<'_>) -> Option<Verdict> {
         if let Some(mark) = line.opens {
-            let (place, own) = match self.lead {
-                Some(standing) if standing.lead == Lead::Rule => (standing.place, standing.own),
+            let (place, own) = match (self.announced, self.lead) {
+                (Some(announced), _) => (announced.place, announced.own),
+                (None, Some(standing)) if standing.lead == Lead::Rule => {
+                    (standing.place, standing.own)
+                }
                 _ => (line.place, self.own.count),
             };
-            return Some(self.rest(place, own, Confidence::High, mark));
+            return Some(self.rest(place, own, mark));
         }
         if line.level == Level::Own {
             self.own_line(line)
@@ -172,48 +117,84 @@ impl Judge {
                 ..quote
             },
             Some(_) => return Err(Nowhere::OwnTextBelow),
-            None => match self.weak {
-                Some((place, mark)) => Quote {
-                    place,
+            None => match self.cap {
+                Some(cap) if cap.sure => Quote {
+                    place: cap.place,
                     confidence: Confidence::Low,
-                    mark,
+                    mark: cap.mark,
                 },
-                None if self.interleaved => return Err(Nowhere::OwnTextBelow),
-                None => return Err(Nowhere::NoQuote),
+                _ if self.interleaved => return Err(Nowhere::OwnTextBelow),
+                _ => return Err(Nowhere::NoQuote),
             },
         };
-        quote.verdict()
+        self.capped(quote).verdict()
     }
 
     /// All from `place` on is quoted; `own` lines of the writer's stand between the last quote and it.
-    fn rest(
-        &self,
-        place: Option<usize>,
-        own: usize,
-        confidence: Confidence,
-        mark: &'static str,
-    ) -> Verdict {
-        match self.quote {
+    fn rest(&self, place: Option<usize>, own: usize, mark: &'static str) -> Verdict {
+        let quote = match self.quote {
             Some(quote) if own == 0 => quote,
             _ => Quote {
                 place,
-                confidence,
+                confidence: Confidence::High,
                 mark,
             },
+        };
+        self.capped(quote).verdict()
+    }
+
+    /// The quote, or what stands above it and may be the beginning of one.
+    fn capped(&self, certain: Quote) -> Quote {
+        let Some(cap) = self.cap.filter(|cap| cap.place != certain.place) else {
+            return certain;
+        };
+        let above = match self.quote {
+            // What the cap is a part of.
+            Some(quote) if cap.below_quote && cap.own == 0 => quote,
+            // A quote that is older than it.
+            Some(quote) if cap.below_quote && quote.place == certain.place => return certain,
+            _ => Quote {
+                place: cap.place,
+                confidence: Confidence::High,
+                mark: cap.mark,
+            },
+        };
+        let sure = cap.sure && !self.interleaved && certain.confidence == Confidence::High;
+        Quote {
+            confidence: match sure {
+                true => above.confidence,
+                false => Confidence::Low,
+            },
+            ..above
         }
-        .verdict()
+    }
+
+    fn cap(&mut self, place: Option<usize>, own: usize, mark: &'static str, sure: bool) {
+        let below_quote = self.quote.is_some();
+        self.cap.get_or_insert(Cap {
+            place,
+            mark,
+            sure,
+            own,
+            below_quote,
+        });
     }
 
     fn own_line(&mut self, line: &Line<'_>) -> Option<Verdict> {
         if let Some(run) = self.run.take().filter(|run| !run.declined) {
             self.own.below_full_line = run.last >= FULL;
         }
-        if let Some((place, indented)) = self.announced.take() {
-            if indented || line.text.starts_with([' ', '\t', '\u{A0}']) {
-                let own = self.own.count.saturating_sub(1);
-                return Some(self.rest(place, own, Confidence::High, "introduction"));
+        if let Some(announced) = self.announced.take() {
+            let indented = announced.indented || line.text.starts_with([' ', '\t', '\u{A0}']);
+            if indented && announced.complete {
+                return Some(self.rest(announced.place, announced.own, "introduction"));
             }
-            self.weak.get_or_insert((place, "introduction"));
+            self.cap(
+                announced.place,
+                announced.own,
+                "introduction",
+                announced.complete,
+            );
         }
         let above = self.own.count;
         let verdict = self.heading(line, above);
@@ -234,42 +215,88 @@ impl Judge {
             phrases::lead(line.text)
         };
         if let Some(lead) = lead {
-            self.block = None;
-            let upper = standing.filter(|upper| upper.lead == Lead::Rule && lead != Lead::Rule);
-            let place = upper.map_or(line.place, |upper| upper.place);
-            self.lead = Some(Standing {
-                lead,
-                place,
-                own: upper.map_or(above, |upper| upper.own),
-            });
-            if let Lead::Divider(mark) = lead {
-                self.weak.get_or_insert((place, mark));
-            }
+            self.divider(lead, standing, line, above);
             return None;
         }
-        let Some(label) = phrases::label(line.text) else {
-            if let Some(block) = &mut self.block {
-                block.idle = block.idle.saturating_add(1);
-                if block.idle > CONTINUED || line.blank_before {
-                    self.block = None;
-                }
+        let bare = || {
+            let lead = match (standing, self.block) {
+                (Some(standing), _) => Some(standing.lead),
+                (None, block) => block.and_then(|block| block.lead),
+            };
+            match lead {
+                Some(Lead::Divider(_) | Lead::Begin) => phrases::bare_label(line.text),
+                _ => None,
             }
-            return None;
         };
-        let block = self.block.get_or_insert(Block {
-            place: standing.map_or(line.place, |standing| standing.place),
-            lead: standing.map(|standing| standing.lead),
-            labels: 0,
-            address: false,
-            idle: 0,
-            own: standing.map_or(above, |standing| standing.own),
+        let label = phrases::label(line.text);
+        let is_bare = label.is_none();
+        let label = label.or_else(bare);
+        let verdict = label.and_then(|label| {
+            let block = self.block.get_or_insert(Block {
+                place: standing.map_or(line.place, |standing| standing.place),
+                lead: standing.map(|standing| standing.lead),
+                own: standing.map_or(above, |standing| standing.own),
+                ..Block::default()
+            });
+            block.add(label, is_bare, line.text);
+            let block = *block;
+            let mark = block.mark()?;
+            // These lines are no mark above themselves.
+            if let (Some(cap), Some(shapes)) = (self.cap, self.shapes)
+                && cap.place == shapes.place
+            {
+                self.cap = None;
+            }
+            Some(self.rest(block.place, block.own, mark))
         });
-        block.idle = 0;
-        block.labels |= label as u8;
-        block.address |= phrases::has_address(line.text);
-        let block = *block;
-        let mark = block.mark()?;
-        Some(self.rest(block.place, block.own, Confidence::High, mark))
+        if label.is_none()
+            && let Some(block) = &mut self.block
+        {
+            block.idle = block.idle.saturating_add(1);
+            if block.idle > CONTINUED || line.blank_before {
+                self.block = None;
+            }
+        }
+        if verdict.is_none() {
+            self.shape(standing, line, above);
+        }
+        verdict
+    }
+
+    fn divider(&mut self, lead: Lead, standing: Option<Standing>, line: &Line<'_>, above: usize) {
+        self.block = None;
+        self.shapes = None;
+        let upper = standing.filter(|upper| upper.lead == Lead::Rule && lead != Lead::Rule);
+        let place = upper.map_or(line.place, |upper| upper.place);
+        let own = upper.map_or(above, |upper| upper.own);
+        self.lead = Some(Standing { lead, place, own });
+        match lead {
+            Lead::Divider(mark) => self.cap(place, own, mark, true),
+            Lead::Unknown => self.cap(place, own, "divider", false),
+            Lead::Begin | Lead::Dashes | Lead::Rule => {}
+        }
+    }
+
+    /// Header lines by their shape alone.
+    fn shape(&mut self, standing: Option<Standing>, line: &Line<'_>, above: usize) {
+        let Some(shape) = phrases::shape(line.text) else {
+            self.shapes = None;
+            return;
+        };
+        let first = Shapes {
+            place: standing.map_or(line.place, |standing| standing.place),
+            own: standing.map_or(above, |standing| standing.own),
+            lines: 0,
+            seen: Shape::default(),
+        };
+        let mut shapes = self.shapes.filter(|_| !line.blank_before).unwrap_or(first);
+        shapes.lines = shapes.lines.saturating_add(1);
+        shapes.seen.address |= shape.address;
+        shapes.seen.dated |= shape.dated;
+        self.shapes = Some(shapes);
+        if shapes.lines >= SHAPES && shapes.seen.address && shapes.seen.dated {
+            self.cap(shapes.place, shapes.own, "unknown-header-block", false);
+        }
     }
 
     fn keep(&mut self, line: &Line<'_>) {
@@ -303,18 +330,28 @@ impl Judge {
         });
     }
 
-    /// An introduction so complete that it needs no quote marks below it.
+    /// An introduction, as far as it is one without quote marks below it.
     fn announce(&mut self) {
-        let has_address = |kept: &Kept| phrases::has_address(&kept.text);
-        if self.weak.is_some() || !self.own.recent.iter().any(has_address) {
+        let Some((first, traits)) = self.introduction() else {
+            return;
+        };
+        if !traits.is_uncertain() {
             return;
         }
-        if let Some((first, traits)) = self.introduction()
-            && traits.is_complete()
-        {
-            let indented = first.text.starts_with([' ', '\t', '\u{A0}']);
-            self.announced = Some((first.place, indented));
+        let lines = self.own.recent.iter().rev();
+        let lines = lines.take_while(|kept| !std::ptr::eq(*kept, first)).count();
+        // A sentence that ends is no introduction that goes on.
+        let is_sentence = |kept: &Kept| kept.text.trim_end().ends_with(['.', '!', '?', '。']);
+        let above = self.own.recent.iter().rev().take(lines.saturating_add(1));
+        if !traits.opener && above.skip(1).any(is_sentence) {
+            return;
         }
+        self.announced = Some(Announced {
+            place: first.place,
+            indented: first.text.starts_with([' ', '\t', '\u{A0}']),
+            complete: traits.is_complete(),
+            own: self.own.count.saturating_sub(lines.saturating_add(1)),
+        });
     }
 
     /// The introduction that the last lines are, and its first line.
@@ -326,7 +363,8 @@ impl Judge {
         let mut best: Option<(&Kept, Traits)> = None;
         let mut joined = String::new();
         for kept in recent.iter().rev() {
-            if kept.text.is_empty() {
+            // No introduction goes on behind its colon.
+            if kept.text.is_empty() || !joined.is_empty() && phrases::ends_in_colon(&kept.text) {
                 break;
             }
             joined = if joined.is_empty() {
@@ -357,6 +395,7 @@ impl Judge {
         let standing = self.lead.take();
         self.announced = None;
         self.block = None;
+        self.shapes = None;
         let starts = match &self.run {
             None => true,
             Some(run) => run.declined && line.level != Level::Loose,
@@ -369,14 +408,13 @@ impl Judge {
                     Some(Lead::Divider(_) | Lead::Begin)
                 )
             {
-                return Some(self.rest(line.place, self.own.count, Confidence::High, mark));
+                return Some(self.rest(line.place, self.own.count, mark));
             }
             if let Some(standing) = standing
-                && standing.lead != Lead::Rule
-                && standing.lead != Lead::Dashes
+                && matches!(standing.lead, Lead::Divider(_) | Lead::Begin)
             {
                 let mark = standing.lead.mark();
-                return Some(self.rest(standing.place, standing.own, Confidence::High, mark));
+                return Some(self.rest(standing.place, standing.own, mark));
             }
             self.start(line);
         }
@@ -387,7 +425,11 @@ impl Judge {
     /// The first line of a run of quoted lines.
     fn start(&mut self, line: &Line<'_>) {
         let remnant = self.is_remnant(line);
-        let inner = Traits::of(line.text).is_introduction();
+        let divider = match phrases::lead(line.text) {
+            Some(lead @ (Lead::Divider(_) | Lead::Begin)) => Some(lead.mark()),
+            _ => None,
+        };
+        let inner = divider.is_some() || Traits::of(line.text).is_introduction();
         let marked = self.marked_introduction();
         let outer = if marked > 0 {
             let at = self.own.recent.len().saturating_sub(marked);
@@ -422,7 +464,10 @@ impl Judge {
                 }
                 Level::Sure(mark) if colon && outer.is_none() && !inner => (Confidence::Low, mark),
                 Level::Sure(mark) => (Confidence::High, mark),
-                _ if outer.is_some() || inner => (Confidence::High, "introduction"),
+                _ if outer.is_some() || inner => {
+                    let mark = divider.filter(|_| outer.is_none());
+                    (Confidence::High, mark.unwrap_or("introduction"))
+                }
                 Level::Loose => {
                     declined = true;
                     (Confidence::Low, "")
@@ -447,6 +492,7 @@ impl Judge {
             lines: 0,
             last: 0,
             first,
+            block: Block::default(),
             declined,
         });
     }
@@ -472,21 +518,31 @@ impl Judge {
         };
         run.last = line.text.len();
         run.lines = run.lines.saturating_add(1);
-        let mut inner = false;
+        let mut inner = None;
         if run.lines <= WRAPPED && line.whole {
             if run.lines > 1 {
                 run.head.push(' ');
             }
             run.head.push_str(line.text);
-            inner = phrases::ends_in_colon(line.text) && Traits::of(&run.head).is_introduction();
+            if phrases::ends_in_colon(line.text) && Traits::of(&run.head).is_introduction() {
+                inner = Some("introduction");
+            }
+        }
+        if run.lines <= HEADER
+            && let Some(label) = phrases::label(line.text)
+        {
+            run.block.add(label, false, line.text);
+            inner = inner.or(run.block.mark());
         }
         if run.declined {
-            if inner && self.quote.is_none() {
+            if let Some(mark) = inner
+                && self.quote.is_none()
+            {
                 run.declined = false;
                 self.quote = Some(Quote {
                     place: run.place,
                     confidence: Confidence::High,
-                    mark: "introduction",
+                    mark,
                 });
                 self.own = Own::default();
             } else {
@@ -498,7 +554,7 @@ impl Judge {
             }
             return;
         }
-        if inner
+        if let Some(inner) = inner
             && run.first
             && let Some(quote) = &mut self.quote
             && quote.confidence == Confidence::Low
@@ -509,50 +565,9 @@ impl Judge {
                 confidence: Confidence::High,
                 mark: match run.level {
                     Level::Sure(mark) => mark,
-                    _ => "introduction",
+                    _ => inner,
                 },
             };
-        }
-    }
-}
-
-impl Quote {
-    fn verdict(self) -> Verdict {
-        Ok(Place {
-            offset: self.place.ok_or(Nowhere::Unfit)?,
-            confidence: self.confidence,
-            mark: self.mark,
-        })
-    }
-}
-
-impl Block {
-    /// What it is, if there is enough of it.
-    fn mark(&self) -> Option<&'static str> {
-        let has = |label: Label| self.labels & label as u8 != 0;
-        let count = [Label::From, Label::Sent, Label::To, Label::Subject]
-            .iter()
-            .filter(|&&label| has(label))
-            .count();
-        let enough = match self.lead {
-            Some(Lead::Divider(_) | Lead::Begin) => count >= 1,
-            Some(Lead::Dashes) => count >= 2,
-            _ if has(Label::Subject) => count >= 3 && has(Label::From),
-            _ => count == 3 && self.address,
-        };
-        enough.then(|| match self.lead {
-            Some(lead @ (Lead::Divider(_) | Lead::Begin)) => lead.mark(),
-            _ => "header-block",
-        })
-    }
-}
-
-impl Lead {
-    fn mark(self) -> &'static str {
-        match self {
-            Lead::Divider(mark) => mark,
-            Lead::Begin => "forwarded-message",
-            Lead::Dashes | Lead::Rule => "divider",
         }
     }
 }

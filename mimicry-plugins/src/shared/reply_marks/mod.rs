@@ -51,12 +51,20 @@ pub enum Nowhere {
     Unfit,
 }
 
+/// One of the texts that a reader sees one below the other, decoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Body<'a> {
+    pub text: &'a str,
+    pub is_html: bool,
+}
+
 /// The place in a text/plain body, decoded.
 ///
 /// # Errors
 /// See [`Nowhere`].
 pub fn in_text(text: &str) -> Result<Place, Nowhere> {
-    text::lines(text, judge::Judge::default())
+    let is_html = false;
+    in_bodies(&[Body { text, is_html }]).map(|(_, place)| place)
 }
 
 /// The place in a text/html body, decoded.
@@ -64,10 +72,80 @@ pub fn in_text(text: &str) -> Result<Place, Nowhere> {
 /// # Errors
 /// See [`Nowhere`].
 pub fn in_html(html: &str) -> Result<Place, Nowhere> {
-    let place = html::lines(html, judge::Judge::default())?;
-    if super::html::shows(html.as_bytes(), place.offset) {
-        Ok(place)
-    } else {
-        Err(Nowhere::Unfit)
+    let is_html = true;
+    let text = html;
+    in_bodies(&[Body { text, is_html }]).map(|(_, place)| place)
+}
+
+/// The place in one of several bodies, which are one text: what Apple Mail parts by an attachment. Which of them, and the place in it.
+///
+/// # Errors
+/// See [`Nowhere`].
+pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Place), Nowhere> {
+    let mut judge = judge::Judge::default();
+    let mut starts = Vec::with_capacity(bodies.len());
+    let mut start = 0usize;
+    let mut verdict = None;
+    for body in bodies {
+        starts.push(start);
+        verdict = match body.is_html {
+            true => html::lines(body.text, start, &mut judge),
+            false => text::lines(body.text, start, &mut judge),
+        };
+        if verdict.is_some() {
+            break;
+        }
+        // A place at the end of one is none at the start of the next.
+        start = start.saturating_add(body.text.len()).saturating_add(1);
+    }
+    let place = match verdict {
+        Some(verdict) => verdict?,
+        None => judge.end()?,
+    };
+    let index = starts.partition_point(|start| *start <= place.offset);
+    let index = index.saturating_sub(1);
+    let start = starts.get(index).copied().unwrap_or(0);
+    let offset = place.offset.saturating_sub(start);
+    let body = bodies.get(index).ok_or(Nowhere::NoQuote)?;
+    if body.is_html && !super::html::shows(body.text.as_bytes(), offset) {
+        return Err(Nowhere::Unfit);
+    }
+    Ok((index, Place { offset, ..place }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::in_text;
+    use super::phrases::looks;
+
+    /// However the lines of a mail look like introductions that go on and on, each octet is looked at a few times.
+    #[test]
+    fn introductions_take_linear_time() {
+        const LINES: usize = 1_000;
+        let words = "s w e a p h r i k c z q n m ".repeat(20);
+        for piece in [
+            "On 1.1.2026 a@b.example wrote:\n".to_string(),
+            "On 1.1.2026\na@b.example\nBob\nwrites\nwrote:\n".to_string(),
+            "a:\n> b:\n".to_string(),
+            "a\nb\nc\nd\ne:\n> b\n".to_string(),
+            format!("{words}:\n"),
+            format!("{words}\n{words}\n{words}\n{words}\n{words}:\n"),
+            format!("> {words}\n> {words}\n> {words}\n> {words}\n{words}:\n"),
+            format!("-- {words}:\n"),
+        ] {
+            let looked_at = |text: &str| {
+                let before = looks::count();
+                let _ = in_text(text);
+                looks::count() - before
+            };
+            let text = piece.repeat(LINES);
+            let (one, two) = (looked_at(&text), looked_at(&text.repeat(2)));
+            let start: String = piece.chars().take(40).collect();
+            assert!(
+                one > 0 && two <= 2 * one + text.len() / 10,
+                "{start:?}: {one}, {two}"
+            );
+            assert!(one < 40 * text.len(), "{start:?}: {one} of {}", text.len());
+        }
     }
 }

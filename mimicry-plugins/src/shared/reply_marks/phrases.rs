@@ -1,19 +1,30 @@
-//! The words by which mail programs introduce a quoted mail, in thirteen tongues, and what a line made of them is.
+//! What a line made of the words of mail programs (`phrases/words.rs`) is: a divider, a header line, an introduction.
 //!
 //! Must never allocate more than a few copies of the line it is given (the callers bound it), nor take longer than a
 //! fixed number of passes over it. Must never say that a mail is quoted: that takes the lines around, see `judge`.
 //!
-//! Known limits: words composed of a letter and a combining accent are not recognised; tongues other than the thirteen
-//! only where a date, a time or an address stands in the introduction.
-//!
-//! Longer than 600 lines by its tables of words and the rows of its tests.
+//! Known limits: in tongues that are not among the words, only what has the shape of an introduction or of header lines is seen,
+//! and it is never certain.
+
+mod words;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+
+use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
 
 /// A line that stands above a quoted mail and is no sentence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Lead {
-    /// `-----Original Message-----`, `-----Laura wrote: -----`: known words between dashes.
+    /// `-----Original Message-----`, `-----Laura wrote: -----`, `--- On DATE, Laura wrote:`: known words behind dashes.
     Divider(&'static str),
-    /// Dashes around other words, or a summary as Notes writes it: something only if header lines follow.
+    /// As many dashes as a divider has, around other words.
+    Unknown,
+    /// Fewer dashes around other words, or a summary as Notes writes it: something only if header lines follow.
     Dashes,
     /// `Begin forwarded message:`
     Begin,
@@ -54,7 +65,10 @@ impl Traits {
         if !ends_in_colon(line) {
             return Traits::default();
         }
-        let line = small(line.trim_matches(is_decoration));
+        #[cfg(test)]
+        looks::more(line.len());
+        let line = line.trim_matches(is_decoration);
+        let line = small(line.trim_start_matches(is_dash).trim_start());
         let (date, time) = date_and_time(&line);
         Traits {
             opener: OPENERS.iter().any(|opener| line.starts_with(opener)),
@@ -76,6 +90,12 @@ impl Traits {
         self.colon && self.verb && self.facts() == 3
     }
 
+    /// May a program have written it above a quoted mail whose lines bear no marks: what stands below is not certain then.
+    pub(super) fn is_uncertain(self) -> bool {
+        let facts = self.facts();
+        self.is_introduction() && (self.verb || self.address && facts >= 2)
+    }
+
     /// The higher, the more of the introduction is there: of a wrapped one, the lines with the highest belong to it.
     pub(super) fn weight(self) -> u8 {
         self.facts()
@@ -88,6 +108,22 @@ impl Traits {
             .iter()
             .map(|&fact| u8::from(fact))
             .sum()
+    }
+}
+
+/// Octets that were looked at as an introduction, and verbs that were compared with a word: time that a test can count.
+#[cfg(test)]
+pub(super) mod looks {
+    use std::cell::Cell;
+
+    thread_local!(static LOOKS: Cell<usize> = const { Cell::new(0) });
+
+    pub(in super::super) fn count() -> usize {
+        LOOKS.get()
+    }
+
+    pub(super) fn more(looks: usize) {
+        LOOKS.set(LOOKS.get() + looks);
     }
 }
 
@@ -105,9 +141,16 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
         }
         let dashes = |inner: &str| inner.chars().take_while(|&c| is_dash(c)).count();
         let tail = line.chars().rev().take_while(|&c| is_dash(c)).count();
+        if dashes(line) >= 2 && tail == 0 {
+            // As Yahoo wrote it.
+            let traits = Traits::of(inner);
+            let is_wrote = traits.verb && traits.is_introduction();
+            return is_wrote.then_some(Lead::Divider("wrote-divider"));
+        }
         if dashes(line) < 2 || tail < 2 {
             return None;
         }
+        let is_wide = dashes(line) >= WIDE && tail >= WIDE;
         let inner = small(inner.trim().trim_end_matches(COLONS).trim_end());
         return Some(if ORIGINAL.contains(&inner.as_str()) {
             Lead::Divider("original-message")
@@ -115,6 +158,8 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
             Lead::Divider("forwarded-message")
         } else if has_verb(&inner) {
             Lead::Divider("wrote-divider")
+        } else if is_wide {
+            Lead::Unknown
         } else {
             Lead::Dashes
         });
@@ -148,6 +193,74 @@ pub(super) fn label(line: &str) -> Option<Label> {
         .map(|(label, _)| *label)
 }
 
+/// As [`label`], of a header line without a colon, as eM Client writes it: `From "Laura" <laura@example.com>`.
+pub(super) fn bare_label(line: &str) -> Option<Label> {
+    let line = small(line.trim_matches(is_decoration));
+    let is_name = |name: &&str| {
+        let value = line.strip_prefix(*name);
+        value.is_some_and(|value| value.starts_with(' ') && !value.trim().is_empty())
+    };
+    let asked = [Label::From, Label::Sent, Label::To, Label::Subject];
+    LABELS
+        .iter()
+        .filter(|(label, _)| asked.contains(label))
+        .find(|(_, names)| names.iter().any(|name| is_name(&name)))
+        .map(|(label, _)| *label)
+}
+
+/// What a line `Name: value` holds, whatever the tongue of the name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Shape {
+    pub address: bool,
+    /// A date with its time.
+    pub dated: bool,
+}
+
+/// A header line by its shape.
+pub(super) fn shape(line: &str) -> Option<Shape> {
+    let line = line.trim_matches(is_decoration);
+    let (name, value) = line.split_once(COLONS)?;
+    let name = name.trim_matches(is_decoration);
+    let is_word = |c: char| {
+        c.is_alphabetic()
+            || is_combining_mark(c)
+            || is_unseen(c)
+            || matches!(c, ' ' | '\u{A0}' | '-' | '.' | '\'')
+    };
+    let is_name = name.chars().take(NAME).count() < NAME
+        && name.starts_with(char::is_alphabetic)
+        && name.chars().all(is_word)
+        && name.split_whitespace().count() <= 3;
+    let value = value.trim_matches(is_decoration);
+    if !is_name || value.is_empty() || value.starts_with("//") {
+        return None;
+    }
+    let (_, time) = date_and_time(value);
+    Some(Shape {
+        address: has_address(value),
+        dated: time && has_whole_date(value),
+    })
+}
+
+/// A year of four digits, or three numbers between dots, slashes or hyphens: not what a telephone number or the hours of an office
+/// have.
+fn has_whole_date(text: &str) -> bool {
+    let mut numbers = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '/' | '-'));
+    numbers.any(|word| {
+        let parts: Vec<&str> = word
+            .split(['.', '/', '-'])
+            .filter(|part| !part.is_empty())
+            .take(4)
+            .collect();
+        let is_short = |part: &&str| part.len() <= 4;
+        match parts.as_slice() {
+            [year] => year.len() == 4 && (year.starts_with("19") || year.starts_with("20")),
+            [_, _, _] => parts.iter().all(is_short),
+            _ => false,
+        }
+    })
+}
+
 pub(super) fn has_address(line: &str) -> bool {
     let bytes = line.as_bytes();
     memchr::memchr_iter(b'@', bytes).any(|at| {
@@ -178,12 +291,17 @@ pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
 }
 
-/// In small letters, with one blank for any white space.
+/// In small letters, with one blank for any white space, and with accents on their letters.
 fn small(line: &str) -> String {
+    let line: Cow<'_, str> = match line.chars().any(is_combining_mark) {
+        true => Cow::Owned(line.nfc().collect()),
+        false => Cow::Borrowed(line),
+    };
     let mut out = String::with_capacity(line.len());
     for c in line.chars().filter(|&c| !is_unseen(c)) {
         if !c.is_whitespace() {
-            out.extend(c.to_lowercase());
+            // The small letter of the Turkish İ is two characters.
+            out.extend(c.to_lowercase().filter(|&c| c != '\u{307}'));
         } else if !out.ends_with(' ') {
             out.push(' ');
         }
@@ -201,6 +319,12 @@ fn is_summary(line: &str) -> bool {
         && parts.next().is_some()
 }
 
+/// Dashes on each side of a divider, as programs write it.
+const WIDE: usize = 4;
+
+/// Characters of the name of a header line, fewer than that.
+const NAME: usize = 25;
+
 /// Characters of a rule, at least.
 const RULE: usize = 10;
 
@@ -211,13 +335,35 @@ fn is_dash(c: char) -> bool {
 const COLONS: [char; 2] = [':', '：'];
 
 fn has_verb(line: &str) -> bool {
+    let verbs = verbs();
     let mut before = ' ';
     line.char_indices().any(|(at, c)| {
         // Neither `rewrote` nor `underwrote`; Chinese and Japanese have no blanks.
         let starts = c.is_alphabetic() && !(is_spaced(c) && is_spaced(before));
         before = c;
+        let Some(verbs) = verbs.get(&c).filter(|_| starts) else {
+            return false;
+        };
         let rest = line.get(at..).unwrap_or_default();
-        starts && VERBS.iter().any(|verb| rest.starts_with(verb))
+        verbs.iter().any(|verb| {
+            #[cfg(test)]
+            looks::more(1);
+            rest.starts_with(verb)
+        })
+    })
+}
+
+/// The verbs by their first letters: a hostile mail has a word of each line looked up.
+fn verbs() -> &'static BTreeMap<char, Vec<&'static str>> {
+    static BY_LETTER: OnceLock<BTreeMap<char, Vec<&'static str>>> = OnceLock::new();
+    BY_LETTER.get_or_init(|| {
+        let mut map: BTreeMap<char, Vec<&str>> = BTreeMap::new();
+        for verb in VERBS {
+            if let Some(first) = verb.chars().next() {
+                map.entry(first).or_default().push(verb);
+            }
+        }
+        map
     })
 }
 
@@ -254,390 +400,6 @@ fn date_and_time(line: &str) -> (bool, bool) {
     }
     (date, time)
 }
-
-/// The first words of introductions, in small letters.
-const OPENERS: &[&str] = &[
-    "on ",
-    "am ",
-    "le ",
-    "el ",
-    "il ",
-    "il giorno ",
-    "op ",
-    "em ",
-    "dnia ",
-    "w dniu ",
-    "den ",
-    "dne ",
-    "в ",
-    "в сообщении ",
-    "在",
-    "於",
-    "于",
-    "wiadomość napisana przez ",
-    "a ",
-    "no dia ",
-    "vous écriviez",
-    "вы писали",
-    "at ",
-];
-
-/// The words that say who wrote, in small letters.
-const VERBS: &[&str] = &[
-    "wrote",
-    "writes", // en
-    "schrieb",
-    "geschrieben", // de
-    "a écrit",
-    "écrivait",
-    "écriviez", // fr
-    "escribió",
-    "escribía", // es
-    "ha scritto",
-    "scrisse", // it
-    "schreef",
-    "geschreven", // nl
-    "escreveu",   // pt
-    "napisał",
-    "pisze",
-    "napisana przez", // pl
-    "skrev",          // sv
-    "napsal",
-    "píše", // cs
-    "написал",
-    "пишет",
-    "писал", // ru
-    "のメール",
-    "書きました",
-    "のメッセージ", // ja
-    "写道",
-    "寫道",
-    "写到", // zh
-];
-
-/// What stands between dashes above the original of an answer, in small letters.
-const ORIGINAL: &[&str] = &[
-    "original message",
-    "original appointment",
-    "original",
-    "original e-mail",
-    "original email", // en
-    "ursprüngliche nachricht",
-    "urspruengliche nachricht",
-    "originalnachricht",
-    "original-nachricht",
-    "original nachricht",
-    "ursprünglicher termin", // de
-    "message d'origine",
-    "message d’origine",
-    "message original",
-    "courriel original",
-    "message initial", // fr
-    "mensaje original",
-    "correo original", // es
-    "messaggio originale",
-    "messaggio original", // it
-    "oorspronkelijk bericht",
-    "origineel bericht",
-    "oorspronkelijke bericht", // nl
-    "mensagem original",       // pt
-    "wiadomość oryginalna",
-    "oryginalna wiadomość",
-    "pierwotna wiadomość", // pl
-    "ursprungligt meddelande",
-    "originalmeddelande",
-    "ursprungsmeddelande", // sv
-    "původní zpráva",
-    "původní e-mail", // cs
-    "исходное сообщение",
-    "оригинальное сообщение",
-    "исходное письмо", // ru
-    "元のメッセージ",
-    "元のメール",
-    "オリジナルメッセージ", // ja
-    "原始邮件",
-    "邮件原件",
-    "原始郵件",
-    "原邮件",
-    "原郵件",
-    "原始信件", // zh
-];
-
-/// What stands between dashes above a forwarded mail, in small letters.
-const FORWARDED: &[&str] = &[
-    "forwarded message",
-    "forwarded mail",
-    "forwarded email", // en
-    "weitergeleitete nachricht",
-    "weitergeleitete mail", // de
-    "message transféré",
-    "message réexpédié",
-    "courriel transféré",   // fr
-    "mensaje reenviado",    // es
-    "messaggio inoltrato",  // it
-    "doorgestuurd bericht", // nl
-    "mensagem encaminhada",
-    "mensagem reencaminhada", // pt
-    "przekazana wiadomość",
-    "wiadomość przekazana dalej",
-    "treść przekazanej wiadomości", // pl
-    "vidarebefordrat meddelande",
-    "vidarebefordrat mail", // sv
-    "přeposlaná zpráva",    // cs
-    "пересылаемое сообщение",
-    "пересланное сообщение",
-    "перенаправленное сообщение", // ru
-    "転送されたメッセージ",
-    "転送メッセージ",
-    "forwarded message / 転送メッセージ", // ja
-    "转发的邮件",
-    "转发邮件信息",
-    "轉寄的郵件",
-    "轉寄郵件",
-    "已转发邮件", // zh
-];
-
-/// What stands above a forwarded mail with a colon behind it, in small letters.
-const BEGIN: &[&str] = &[
-    "begin forwarded message", // en
-    "anfang der weitergeleiteten nachricht",
-    "anfang der weitergeleiteten e-mail", // de
-    "début du message réexpédié",
-    "début du message transféré",   // fr
-    "inicio del mensaje reenviado", // es
-    "inizio messaggio inoltrato",   // it
-    "begin doorgestuurd bericht",   // nl
-    "início da mensagem reencaminhada",
-    "início da mensagem encaminhada", // pt
-    "początek przekazywanej wiadomości",
-    "rozpoczęcie przekazywanej wiadomości", // pl
-    "vidarebefordrat brev",
-    "vidarebefordrat mejl", // sv
-    "začátek přeposílané zprávy",
-    "začátek přeposlané zprávy", // cs
-    "начало переадресованного сообщения",
-    "начало пересылаемого сообщения", // ru
-    "転送されたメッセージ",
-    "受信メールの転送", // ja
-    "下面是被转发的邮件",
-    "开始转发的邮件",
-    "開始轉寄郵件",
-    "以下是轉寄的郵件", // zh
-];
-
-/// The names of header lines, in small letters.
-const LABELS: &[(Label, &[&str])] = &[
-    (
-        Label::Source,
-        &[
-            "return-path",
-            "delivered-to",
-            "x-original-to",
-            "dkim-signature",
-            "authentication-results",
-            "message-id",
-            "mime-version",
-        ],
-    ),
-    (
-        Label::From,
-        &[
-            "from",
-            "von",
-            "de",
-            "da",
-            "van",
-            "od",
-            "från",
-            "от",
-            "от кого",
-            "отправитель",
-            "差出人",
-            "送信者",
-            "送信元",
-            "发件人",
-            "發件人",
-            "寄件者",
-            "寄件人",
-            "absender",
-            "expéditeur",
-            "remitente",
-            "mittente",
-            "afzender",
-            "remetente",
-            "nadawca",
-            "avsändare",
-            "odesílatel",
-        ],
-    ),
-    (
-        Label::Sent,
-        &[
-            "sent",
-            "date",
-            "sent at",
-            "gesendet",
-            "gesendet am",
-            "datum",
-            "envoyé",
-            "envoyé le",
-            "date d'envoi",
-            "enviado",
-            "enviado el",
-            "fecha",
-            "fecha de envío",
-            "inviato",
-            "data",
-            "data invio",
-            "verzonden",
-            "verstuurd",
-            "enviado em",
-            "enviada",
-            "enviada em",
-            "wysłano",
-            "wysłane",
-            "data wysłania",
-            "skickat",
-            "odesláno",
-            "отправлено",
-            "дата",
-            "дата отправки",
-            "送信日時",
-            "日付",
-            "日時",
-            "发送时间",
-            "发送日期",
-            "日期",
-            "时间",
-            "時間",
-            "寄件日期",
-            "傳送時間",
-            "傳送日期",
-        ],
-    ),
-    (
-        Label::To,
-        &[
-            "to",
-            "an",
-            "à",
-            "a",
-            "para",
-            "aan",
-            "do",
-            "till",
-            "komu",
-            "кому",
-            "宛先",
-            "收件人",
-            "收件者",
-            "destinataire",
-        ],
-    ),
-    (
-        Label::Subject,
-        &[
-            "subject",
-            "betreff",
-            "objet",
-            "sujet",
-            "asunto",
-            "oggetto",
-            "onderwerp",
-            "assunto",
-            "temat",
-            "ämne",
-            "předmět",
-            "тема",
-            "件名",
-            "题名",
-            "主题",
-            "主旨",
-            "主題",
-        ],
-    ),
-    (
-        Label::Other,
-        &[
-            "cc",
-            "bcc",
-            "reply-to",
-            "reply to",
-            "importance",
-            "priority",
-            "attachments",
-            "when",
-            "where",
-            "kopie",
-            "kopie (cc)",
-            "antwort an",
-            "wichtigkeit",
-            "priorität",
-            "anlagen",
-            "copie",
-            "cc :",
-            "copie à",
-            "répondre à",
-            "importance haute",
-            "pièces jointes",
-            "copia",
-            "responder a",
-            "importancia",
-            "rispondi a",
-            "priorità",
-            "allegati",
-            "beantwoorden",
-            "urgentie",
-            "bijlagen",
-            "responder para",
-            "prioridade",
-            "dw",
-            "do wiadomości",
-            "kopia",
-            "ważność",
-            "prioritet",
-            "viktigt",
-            "priorita",
-            "důležitost",
-            "копия",
-            "важность",
-            "返信先",
-            "重要度",
-            "抄送",
-            "副本",
-            "密送",
-            "重要性",
-            "organisation",
-            "organization",
-        ],
-    ),
-];
-
-/// What telephones write below a mail, in small letters.
-const SENT_FROM: &[&str] = &[
-    "sent from ",
-    "get outlook for ",
-    "von meinem ",
-    "gesendet von ",
-    "gesendet mit ",
-    "envoyé de mon ",
-    "envoyé depuis ",
-    "enviado desde ",
-    "inviato da ",
-    "verzonden vanaf ",
-    "verstuurd vanaf ",
-    "enviado do ",
-    "enviado a partir ",
-    "wysłane z ",
-    "wysłano z ",
-    "skickat från ",
-    "odesláno z ",
-    "отправлено с ",
-    "отправлено из ",
-    "iphoneから送信",
-    "发自我的",
-    "從我的",
-];
 
 #[cfg(test)]
 mod tests {
@@ -715,7 +477,22 @@ mod tests {
                 "-----\"Laura Chen\" <laura@example.com> wrote: -----",
                 Some(Lead::Divider("wrote-divider")),
             ),
-            ("---- chapter two ----", Some(Lead::Dashes)),
+            ("--- chapter two ---", Some(Lead::Dashes)),
+            ("-----Oorspronklike skrywe-----", Some(Lead::Unknown)),
+            (
+                "--- On Mon, 11/23/26, Bob <bob@example.net> wrote:",
+                Some(Lead::Divider("wrote-divider")),
+            ),
+            ("--- On Mon, 11/23/26:", None),
+            ("-- Bob wrote:", None),
+            (
+                "-------- \u{130}letilmi\u{15f} \u{130}leti --------",
+                Some(Lead::Divider("forwarded-message")),
+            ),
+            (
+                "-----Urspru\u{308}ngliche Nachricht-----",
+                Some(Lead::Divider("original-message")),
+            ),
             (
                 "Laura Chen ---03/19/2024 03:58:12 PM---Hello Peter",
                 Some(Lead::Dashes),

@@ -3,19 +3,20 @@
 //! Known limits: only `>` and initials before it (`LC>`) mark a quoted line; a quoted line that a mail program wrapped
 //! counts as quoted only between two others, see `judge`.
 
-use super::judge::{Judge, Level, Line};
-use super::{Nowhere, Place, phrases};
+use super::judge::{Judge, Level, Line, Verdict};
+use super::phrases;
 
 /// Octets of a line that are looked at.
 pub(super) const REACH: usize = 600;
 
-pub(super) fn lines(text: &str, mut judge: Judge) -> Result<Place, Nowhere> {
+/// The lines to the judge, in whose eyes the text begins at `start`; a verdict if one of them settles the matter.
+pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Verdict> {
     let mut place = if text.starts_with('\u{FEFF}') {
         '\u{FEFF}'.len_utf8()
     } else {
         0
     };
-    let mut blank = false;
+    let mut blank = start > 0;
     while let Some(rest) = text.get(place..).filter(|rest| !rest.is_empty()) {
         let length =
             memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end.saturating_add(1));
@@ -28,7 +29,7 @@ pub(super) fn lines(text: &str, mut judge: Judge) -> Result<Place, Nowhere> {
             let line = Line {
                 text: body.unwrap_or(shown),
                 whole: shown.len() == line.trim_end().len(),
-                place: Some(place),
+                place: Some(start.saturating_add(place)),
                 level: if body.is_some() {
                     Level::Marked
                 } else {
@@ -37,13 +38,14 @@ pub(super) fn lines(text: &str, mut judge: Judge) -> Result<Place, Nowhere> {
                 blank_before: std::mem::take(&mut blank),
                 ..Line::default()
             };
-            if let Some(verdict) = judge.line(&line) {
+            let verdict = judge.line(&line);
+            if verdict.is_some() {
                 return verdict;
             }
         }
         place = place.saturating_add(length);
     }
-    judge.end()
+    None
 }
 
 /// The first [`REACH`] octets, less what is left of a character.

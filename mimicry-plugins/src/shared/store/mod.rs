@@ -325,6 +325,8 @@ pub(crate) mod tests {
             by_default: true,
             recipients: &[0, 1],
             on_dkim: OnDkim::Edit,
+            on_failure: mimicry_core::plugin::OnError::Pass,
+            on_sealed: None,
             show_bcc: false,
             variables,
             rules: &["a"],

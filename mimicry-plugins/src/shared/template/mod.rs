@@ -25,7 +25,7 @@ use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
+use mimicry_core::plugin::{Effects, Fault, OnError, OptionError, Options, Task};
 use mimicry_core::rule::OnDkim;
 use mimicry_core::seals::SealKeys;
 use minijinja::syntax::SyntaxConfig;
@@ -441,6 +441,8 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
         by_default: true,
         recipients: &[0],
         on_dkim: OnDkim::Edit,
+        on_failure: OnError::Pass,
+        on_sealed: None,
         show_bcc: false,
         variables: known.variables.unwrap_or(&none),
         rules: &[],

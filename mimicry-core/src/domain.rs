@@ -1,0 +1,212 @@
+//! Domains as they are compared: in ASCII, as the DNS has them (A-labels, RFC 5890), whatever they were written in.
+//!
+//! `bücher.example` and `xn--bcher-kva.example` are one domain. A regex cannot know that, so it is matched against an address in
+//! each of its spellings.
+//!
+//! Must never: change how an address is carried on, or refuse one that is no domain: it is compared as it stands, in small letters.
+//!
+//! Known limits: what stands before the `@` has one spelling.
+
+/// Octets of a name in the DNS are at most 255; in Unicode it may be longer. What is longer than this is no domain.
+const LONGEST: usize = 1024;
+
+/// What parts labels (UTS 46 section 2.3).
+const DOTS: [char; 4] = ['.', '\u{3002}', '\u{FF0E}', '\u{FF61}'];
+
+/// The domain in the form in which it is compared: small letters, A-labels, no dot at its end.
+#[must_use]
+pub fn compared(domain: &str) -> String {
+    let domain = domain.trim_end_matches(DOTS);
+    match is_other(domain) {
+        true => idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_lowercase()),
+        false => domain.to_lowercase(),
+    }
+}
+
+/// An address, its domain in the form in which it is compared and all of it in small letters. `@example.org`, and a domain alone, too.
+#[must_use]
+pub fn compared_address(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{}", local.to_lowercase(), compared(domain)),
+        None => compared(address),
+    }
+}
+
+/// Is the domain the other one, or below it; both as [`compared`] gives them.
+#[must_use]
+pub fn is_below(domain: &str, other: &str) -> bool {
+    domain
+        .strip_suffix(other)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
+}
+
+/// Whether something holds for the address (or the domain alone) as it stands, or with its domain in Unicode or in ASCII.
+pub fn any_spelling(address: &str, holds: impl Fn(&str) -> bool) -> bool {
+    holds(address) || others(address).any(|other| holds(&other))
+}
+
+/// As [`any_spelling`], of octets.
+pub fn any_spelling_of(address: &[u8], holds: impl Fn(&[u8]) -> bool) -> bool {
+    if holds(address) {
+        return true;
+    }
+    // What is no UTF-8 has no domain (RFC 6531 section 3.3).
+    std::str::from_utf8(address)
+        .is_ok_and(|address| others(address).any(|other| holds(other.as_bytes())))
+}
+
+/// The spellings that differ from the one given.
+fn others(address: &str) -> impl Iterator<Item = String> {
+    let (before, domain) = match address.rfind('@').and_then(|at| at.checked_add(1)) {
+        Some(at) => address.split_at_checked(at).unwrap_or(("", address)),
+        None => ("", address),
+    };
+    let is_other = is_other(domain);
+    let ascii = is_other
+        .then(|| idna::domain_to_ascii(domain).ok())
+        .flatten();
+    let unicode = is_other.then(|| idna::domain_to_unicode(domain));
+    // A label that is no U-label leaves the whole as it is.
+    let unicode = unicode.and_then(|(domain, result)| result.is_ok().then_some(domain));
+    [ascii, unicode]
+        .into_iter()
+        .flatten()
+        .filter(move |other| *other != domain)
+        .map(move |other| format!("{before}{other}"))
+        .collect::<Vec<_>>()
+        .into_iter()
+}
+
+/// May it have another spelling: most domains have none, and cost no more than a look.
+fn is_other(domain: &str) -> bool {
+    let has_prefix = || {
+        let mut labels = domain.split('.');
+        labels.any(|label| {
+            let prefix = label.get(..4);
+            prefix.is_some_and(|prefix| prefix.eq_ignore_ascii_case("xn--"))
+        })
+    };
+    domain.len() <= LONGEST && (!domain.is_ascii() || has_prefix())
+}
+
+/// Domains, each of which stands for all below it, and addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Names(Vec<String>);
+
+impl Names {
+    /// Of domains and addresses as they are written.
+    pub fn new<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Names {
+        let names = names.into_iter();
+        Names(names.map(|name| compared_address(name.as_ref())).collect())
+    }
+
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Is the address among them, or of a domain among them, or below one.
+    #[must_use]
+    pub fn hold(&self, address: &str) -> bool {
+        let address = compared_address(address);
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        self.0.iter().any(|name| match name.contains('@') {
+            true => *name == address,
+            false => is_below(domain, name),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[rustfmt::skip]
+    #[test]
+    fn one_domain_however_it_is_written() {
+        for (written, same) in [
+            ("Example.ORG", "example.org"),
+            ("example.org.", "example.org"),
+            ("bücher.example", "xn--bcher-kva.example"),
+            ("BÜCHER.example", "xn--bcher-kva.example"),
+            ("bu\u{308}cher.example", "xn--bcher-kva.example"),
+            ("XN--BCHER-KVA.Example", "xn--bcher-kva.example"),
+            ("bücher。example", "xn--bcher-kva.example"),
+            ("пример.испытание", "xn--e1afmkfd.xn--80akhbyknj4f"),
+            ("例え.テスト", "xn--r8jz45g.xn--zckzah"),
+            ("straße.example", "xn--strae-oqa.example"),
+            ("mail.bücher.example", "mail.xn--bcher-kva.example"),
+            // No domains.
+            ("xn--\u{fc}.example", "xn--\u{fc}.example"),
+            ("", ""),
+            ("[192.0.2.1]", "[192.0.2.1]"),
+        ] {
+            assert_eq!(compared(written), same, "{written}");
+        }
+        for (domain, other, below) in [
+            ("example.org", "example.org", true),
+            ("a.example.org", "example.org", true),
+            ("anexample.org", "example.org", false),
+            ("org", "example.org", false),
+        ] {
+            assert_eq!(is_below(domain, other), below, "{domain} {other}");
+        }
+    }
+
+    #[rustfmt::skip]
+    #[test]
+    fn addresses_in_each_spelling() {
+        for (address, spelling, there) in [
+            ("a@bücher.example", "a@xn--bcher-kva.example", true),
+            ("a@xn--bcher-kva.example", "a@bücher.example", true),
+            ("a@XN--BCHER-KVA.example", "a@bücher.example", true),
+            ("A@bücher.example", "A@xn--bcher-kva.example", true),
+            ("xn--bcher-kva.example", "bücher.example", true),
+            ("ü@example.org", "ü@example.org", true),
+            ("a@example.org", "a@example.com", false),
+            // A local part is no domain.
+            ("xn--bcher-kva@example.org", "bücher@example.org", false),
+            ("a@xn--\u{fc}.example", "a@bücher.example", false),
+        ] {
+            assert_eq!(any_spelling(address, |one| one == spelling), there, "{address}");
+            assert_eq!(any_spelling_of(address.as_bytes(), |one| one == spelling.as_bytes()), there, "{address}");
+        }
+        assert!(!any_spelling_of(b"a@\xfc.example", |one| one == b"x"));
+        let long = format!("a@{}.example", "ü".repeat(500_000));
+        assert!(!any_spelling(&long, |one| one == "x"));
+    }
+
+    #[test]
+    fn names() {
+        let names = Names::new(["bücher.example", "Tom@xn--mller-kva.example"]);
+        for (address, held) in [
+            ("anna@xn--bcher-kva.example", true),
+            ("anna@mail.BÜCHER.example", true),
+            ("anna@mybücher.example", false),
+            ("tom@müller.example", true),
+            ("tim@müller.example", false),
+            ("tom@a.müller.example", false),
+            ("", false),
+            ("bücher.example", false),
+        ] {
+            assert_eq!(names.hold(address), held, "{address}");
+        }
+        assert!(!Names::default().hold("a@b"));
+    }
+
+    proptest! {
+        #[test]
+        fn compared_twice_is_compared_once(domain in "[a-zA-Zäöüßéпр例。.\\-]{0,20}") {
+            let once = compared(&domain);
+            prop_assert_eq!(compared(&once), once.clone());
+        }
+
+        #[test]
+        fn anything_is_survived(address in ".{0,40}", octets: Vec<u8>) {
+            let _ = compared_address(&address);
+            let _ = any_spelling(&address, |_| false);
+            let _ = any_spelling_of(&octets, |_| false);
+        }
+    }
+}

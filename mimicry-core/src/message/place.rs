@@ -1,0 +1,124 @@
+//! Where new parts may stand: one law for archives, notes and texts of ours that have a part of their own.
+//!
+//! Of a multipart/related and a multipart/alternative a reader shows one part and hides the others; what is signed, a report, a digest
+//! or a file in two forks is a whole that a part more would break. So a new part stands in a multipart/mixed around which
+//! there are only others such, or in a new one around the mail.
+//!
+//! Must never: know what the new part is.
+
+use super::compose::NewPart;
+use super::edit::{EditSet, Refused};
+use super::{Message, Part, PartId};
+
+/// Where what stands for a part can be seen by everybody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Beside this part, which is that part or holds it.
+    Beside(PartId),
+    /// At the end of the mail.
+    End,
+}
+
+/// The nearest multipart/mixed around a part that all readers show from its first part to its last.
+pub fn of(part: Part<'_>) -> Place {
+    let mut up: Vec<Part<'_>> = std::iter::once(part).chain(part.ancestors()).collect();
+    let mut place = Place::End;
+    while let Some(parent) = up.pop() {
+        match up.last() {
+            Some(child) if is_open(parent) => place = Place::Beside(child.id()),
+            _ => break,
+        }
+    }
+    place
+}
+
+/// Does the multipart show its parts one after the other.
+pub fn is_open(part: Part<'_>) -> bool {
+    part.media_type() == "multipart/mixed" && part.is_multipart() && part.seal().is_none()
+}
+
+/// Will nothing be left below a root that is no multipart/mixed, once these parts have gone. Then the new part takes the
+/// root's place.
+pub fn would_be_empty(message: &Message, edits: &EditSet<'_>, going: &[PartId]) -> bool {
+    let root = message.root();
+    let mut left = message
+        .leaves()
+        .filter(|leaf| !edits.is_gone(leaf.id()) && going.binary_search(&leaf.id()).is_err());
+    !is_open(root) && left.next().is_none()
+}
+
+impl EditSet<'_> {
+    /// New parts for one that goes, or a text of ours about it, in their order.
+    pub fn place(&mut self, part: PartId, new: Vec<NewPart>) -> Result<(), Refused> {
+        let at = of(self.message().part(part).ok_or(Refused::Unknown)?);
+        new.into_iter().try_for_each(|new| match at {
+            Place::Beside(at) => self.insert_after(at, new),
+            Place::End => self.attach(new),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::message::scan::tests::scan;
+
+    /// Where a new part for the leaf with the body `x` stands: the section of its neighbour, or `end`.
+    fn place(tree: &str) -> String {
+        let message = scan(&mail(tree, &mut 0));
+        let leaf = message.leaves().find(|leaf| leaf.body() == b"x").unwrap();
+        match of(leaf) {
+            Place::Beside(at) => message.part(at).unwrap().section_text(),
+            Place::End => "end".into(),
+        }
+    }
+
+    /// `mixed(x,alternative(y,y))` as a mail.
+    fn mail(tree: &str, count: &mut usize) -> String {
+        let Some((kind, rest)) = tree.split_once('(') else {
+            return format!("\n{tree}");
+        };
+        *count += 1;
+        let boundary = format!("b{count}");
+        let inside = rest.strip_suffix(')').unwrap();
+        let mut out = format!("Content-Type: multipart/{kind}; boundary={boundary}\n\n");
+        let (mut depth, mut start) = (0, 0);
+        for (at, c) in inside.char_indices().chain([(inside.len(), ',')]) {
+            match c {
+                '(' => depth += 1,
+                ')' => depth -= 1,
+                ',' if depth == 0 => {
+                    let part = mail(&inside[start..at], count);
+                    out.push_str(&format!("--{boundary}\n{part}\n"));
+                    start = at + 1;
+                }
+                _ => {}
+            }
+        }
+        out + &format!("--{boundary}--\n")
+    }
+
+    #[test]
+    fn places() {
+        for (tree, expected) in [
+            ("x", "end"),
+            ("mixed(y,x)", "2"),
+            ("mixed(y,mixed(y,x))", "2.2"),
+            ("mixed(alternative(y,x),y)", "1"),
+            ("mixed(alternative(y,related(y,x)),y)", "1"),
+            ("mixed(related(y,mixed(y,x)),y)", "1"),
+            ("mixed(y,appledouble(y,x))", "2"),
+            ("mixed(mixed(y,digest(x)),y)", "1.2"),
+            ("mixed(signed(mixed(y,x),y),y)", "1"),
+            ("alternative(y,x)", "end"),
+            ("alternative(y,mixed(y,x))", "end"),
+            ("related(y,x)", "end"),
+            ("report(y,x)", "end"),
+            ("signed(mixed(y,x),y)", "end"),
+            ("parallel(y,x)", "end"),
+            ("x-unknown(mixed(x))", "end"),
+        ] {
+            assert_eq!(place(tree), expected, "{tree}");
+        }
+    }
+}

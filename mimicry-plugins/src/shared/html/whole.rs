@@ -1,0 +1,342 @@
+//! HTML of the administrator, judged by itself when the configuration is loaded: does it end what it opens, is it a fragment, and
+//! can readers see it. What does not would take the rest of every mail with it.
+//!
+//! Must never: judge HTML of a mail; it is as it is.
+//!
+//! Known limits: where a template chooses between pieces of markup, elements are not counted.
+
+use super::{Event, NoPlace, Reading, Scan, Tag, is_space};
+
+/// What is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Flaw {
+    /// Counted from 1.
+    pub line: usize,
+    pub message: String,
+    pub help: &'static str,
+    /// It would break mails; others are warned of.
+    pub breaks: bool,
+}
+
+/// Elements that have no end tag, and those that need none (HTML standard, sections 13.1.2 and 13.1.2.4).
+const ENDLESS: &[&str] = &[
+    "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
+    "track", "wbr", "html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead",
+    "tbody", "tfoot", "option", "optgroup", "colgroup", "caption",
+];
+
+/// All that is wrong with a fragment. `dressed` = what is around it gives it a colour and a ground.
+pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
+    let html = without_template(source);
+    let chooses = source.contains("{%");
+    let mut judge = Judge {
+        html: &html,
+        images,
+        flaws: Vec::new(),
+        open: Vec::new(),
+    };
+    let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
+    while let Some(token) = scan.next() {
+        match token.event {
+            Event::Open(what) => {
+                judge.breaks(token.start, opened(what).into(), END_IT);
+                // The one that holds it is not another mistake.
+                judge.open.clear();
+            }
+            Event::Doctype | Event::Start(Tag::Html | Tag::Head | Tag::Body) => {
+                judge.warns(token.start, SKELETON.into(), BODY_ONLY);
+            }
+            Event::Start(_) => {
+                let name = name(scan.slice(token));
+                let attributes: Vec<(String, String)> = scan
+                    .attributes_of(token)
+                    .map(|(name, value)| (lower(name), lower(value)))
+                    .collect();
+                // Elsewhere than in pictures a slash before the > means nothing.
+                let is_closed = token.self_closing && judge.is_foreign(&name);
+                let ends = !is_closed && !ENDLESS.contains(&name.as_str());
+                judge.start(token.start, &name, &attributes, (ends, dressed));
+            }
+            Event::End(_) if !chooses => {
+                let name = name(scan.slice(token));
+                judge.end(token.start, &name);
+            }
+            _ => {}
+        }
+    }
+    if !chooses {
+        judge.never_ended();
+    }
+    let mut flaws = judge.flaws;
+    flaws.dedup_by(|one, other| one.message == other.message);
+    flaws
+}
+
+/// What stands in the body of a document; `None` = it is a fragment.
+pub fn body_of(source: &str) -> Option<String> {
+    let html = without_template(source);
+    let (mut out, mut in_head, mut is_document) = (String::new(), false, false);
+    for token in Scan::new(html.as_bytes(), Reading::BROWSER) {
+        match token.event {
+            Event::Start(Tag::Head) => (in_head, is_document) = (true, true),
+            Event::End(Tag::Head) => in_head = false,
+            Event::Start(Tag::Body) => (in_head, is_document) = (false, true),
+            Event::Doctype | Event::Start(Tag::Html) => is_document = true,
+            Event::End(Tag::Html | Tag::Body) => {}
+            _ if in_head => {}
+            _ => out.push_str(source.get(token.start..token.end).unwrap_or_default()),
+        }
+    }
+    is_document.then(|| out.trim().to_string())
+}
+
+const END_IT: &str = "all that stands behind it in a mail would be lost; end it";
+const SKELETON: &str =
+    "a document where a fragment is wanted: only what stands in its body is taken";
+const BODY_ONLY: &str =
+    "leave out <!doctype>, <html>, <head> and <body>, and write styles into style attributes";
+
+fn opened(what: NoPlace) -> &'static str {
+    match what {
+        NoPlace::Comment => "a comment that never ends",
+        NoPlace::Tag => "a tag or a quote that never ends",
+        _ => "an element that never ends",
+    }
+}
+
+struct Judge<'h> {
+    html: &'h str,
+    images: &'h [&'h str],
+    flaws: Vec<Flaw>,
+    /// Elements that are open: name, where, and whether they have a colour and a ground.
+    open: Vec<(String, usize, bool)>,
+}
+
+impl Judge<'_> {
+    fn breaks(&mut self, at: usize, message: String, help: &'static str) {
+        self.flaw(at, message, help, true);
+    }
+
+    fn warns(&mut self, at: usize, message: String, help: &'static str) {
+        self.flaw(at, message, help, false);
+    }
+
+    fn flaw(&mut self, at: usize, message: String, help: &'static str, breaks: bool) {
+        let before = self.html.get(..at).unwrap_or_default();
+        self.flaws.push(Flaw {
+            line: before.matches('\n').count().saturating_add(1),
+            message,
+            help,
+            breaks,
+        });
+    }
+
+    fn start(
+        &mut self,
+        at: usize,
+        name: &str,
+        attributes: &[(String, String)],
+        (ends, dressed): (bool, bool),
+    ) {
+        let value = |wanted: &str| {
+            let mut found = attributes.iter().filter(|(name, _)| name == wanted);
+            found.next().map(|(_, value)| value.as_str())
+        };
+        if attributes.iter().any(|(_, value)| value.contains('<')) {
+            self.breaks(
+                at,
+                format!("a quote in <{name}> that is not closed"),
+                END_IT,
+            );
+        }
+        if name == "img" || name == "input" {
+            self.picture(at, value("src").unwrap_or_default());
+        }
+        let style = value("style").unwrap_or_default();
+        let has = |wanted: &str| {
+            let mut declared = style.split(';').filter_map(|one| one.split_once(':'));
+            declared.any(|(property, _)| property.trim() == wanted)
+        };
+        let has_ground = has("background") || has("background-color") || value("bgcolor").is_some();
+        let has_colour = has("color") || (name == "font" && value("color").is_some());
+        let is_dressed = dressed || self.open.last().is_some_and(|(_, _, dressed)| *dressed);
+        if has_ground != has_colour && !is_dressed {
+            let message = match has_colour {
+                true => "a colour without its background",
+                false => "a background without the colour of its text",
+            };
+            self.warns(
+                at,
+                message.into(),
+                "readers with a dark screen choose the other one; give both, such as color:#000;background:#fff",
+            );
+        }
+        if ends {
+            let is_dressed = is_dressed || (has_ground && has_colour);
+            self.open.push((name.to_string(), at, is_dressed));
+        }
+    }
+
+    fn is_foreign(&self, name: &str) -> bool {
+        let is = |name: &str| matches!(name, "svg" | "math");
+        is(name) || self.open.iter().any(|(open, _, _)| is(open))
+    }
+
+    fn picture(&mut self, at: usize, src: &str) {
+        let src = src.trim();
+        // What a template says is not known here.
+        if src.starts_with("https:") || src.contains('\u{1}') {
+            return;
+        }
+        match src.strip_prefix("cid:") {
+            Some(name) if self.images.iter().any(|image| image.eq_ignore_ascii_case(name)) => {}
+            Some(name) => self.warns(
+                at,
+                format!("cid:{name} is none of the pictures"),
+                "name its file in images",
+            ),
+            None => self.warns(
+                at,
+                "a picture that mail programs do not show".into(),
+                "put it into images and show it as cid: and its name, or give an address with https:",
+            ),
+        }
+    }
+
+    fn end(&mut self, at: usize, name: &str) {
+        if ENDLESS.contains(&name) {
+            return;
+        }
+        match self.open.iter().rposition(|(open, _, _)| open == name) {
+            Some(place) => {
+                let left: Vec<_> = self.open.drain(place..).skip(1).collect();
+                for (inner, at, _) in left {
+                    self.breaks(at, format!("<{inner}> that is not ended"), "end it");
+                }
+            }
+            None => self.breaks(
+                at,
+                format!("</{name}> that ends nothing of this HTML"),
+                "it would end an element of the mail; leave it out",
+            ),
+        }
+    }
+
+    fn never_ended(&mut self) {
+        for (name, at, _) in std::mem::take(&mut self.open) {
+            self.breaks(
+                at,
+                format!("<{name}> that is not ended"),
+                "what stands behind it in a mail would be taken into it; end it",
+            );
+        }
+    }
+}
+
+fn name(tag: &[u8]) -> String {
+    let tag = tag.strip_prefix(b"<").unwrap_or(tag);
+    let tag = tag.strip_prefix(b"/").unwrap_or(tag);
+    let end = tag
+        .iter()
+        .position(|b| is_space(*b) || matches!(b, b'/' | b'>'));
+    lower(tag.get(..end.unwrap_or(tag.len())).unwrap_or_default())
+}
+
+fn lower(text: &[u8]) -> String {
+    String::from_utf8_lossy(text).to_lowercase()
+}
+
+/// The source with as many octets that mean nothing in the place of what a template puts there.
+fn without_template(source: &str) -> String {
+    let mut out = String::with_capacity(source.len());
+    let mut rest = source;
+    while let Some(start) = rest
+        .find("{{")
+        .into_iter()
+        .chain(rest.find("{%"))
+        .chain(rest.find("{#"))
+        .min()
+    {
+        let (before, from) = rest.split_at_checked(start).unwrap_or((rest, ""));
+        let close = match from.as_bytes().get(1) {
+            Some(b'{') => "}}",
+            Some(b'%') => "%}",
+            _ => "#}",
+        };
+        let end = from
+            .find(close)
+            .map_or(from.len(), |at| at.saturating_add(2));
+        out.push_str(before);
+        let inside = from.get(..end).unwrap_or_default();
+        // Line ends stay, so that lines can be counted.
+        out.extend(
+            inside
+                .bytes()
+                .map(|octet| if octet == b'\n' { '\n' } else { '\u{1}' }),
+        );
+        rest = from.get(end..).unwrap_or_default();
+    }
+    out.push_str(rest);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[rustfmt::skip]
+    fn what_is_wrong() {
+        for (html, expected) in [
+            ("<p>x</p>", ""),
+            ("<p>x<br>y<p>z", ""),
+            ("x & y < z", ""),
+            ("<!-- c --><p>x</p>", ""),
+            ("<!-- external mail <p>x</p>", "! a comment that never ends"),
+            ("<p>x</p\n", "! a tag or a quote that never ends"),
+            ("<p class=\"x>y</p>", "! a tag or a quote that never ends"),
+            ("<a href=\"x>y</a><a href=\"z\">w</a>", "! a quote in <a> that is not closed"),
+            ("<style>p{}", "! an element that never ends"),
+            ("<div>x", "! <div> that is not ended"),
+            ("<div><b>x</div>", "! <b> that is not ended"),
+            ("x</div>", "! </div> that ends nothing of this HTML"),
+            ("<div/>x", "! <div> that is not ended"),
+            ("<svg><path d=x /></svg>", ""),
+            ("<table><tr><td>x</table>", ""),
+            ("<!DOCTYPE html><html><body>x</body></html>", "a document where a fragment is wanted: only what stands in its body is taken"),
+            ("<img src=https://x.example/a.png>", ""),
+            ("<img src=\"cid:logo.png\">", ""),
+            ("<img src='{{ person.photo }}'>", ""),
+            ("<img src='cid:other.png'>", "cid:other.png is none of the pictures"),
+            ("<img src=http://x.example/a.png>", "a picture that mail programs do not show"),
+            ("<img src='data:image/png;base64,x'>", "a picture that mail programs do not show"),
+            ("<img src=logo.png>", "a picture that mail programs do not show"),
+            ("<p style='color:#888'>x</p>", "a colour without its background"),
+            ("<p style='background-color: red'>x</p>", "a background without the colour of its text"),
+            ("<p style='color:#000;background:#fff'>x</p>", ""),
+            ("<div style='color:#000;background:#fff'><b style='color:red'>x</b></div>", ""),
+            ("<font color=red>x</font>", "a colour without its background"),
+            ("{% if a < b %}<div>{% else %}<div class=x>{% endif %}x</div>", ""),
+            ("<a href=\"{{ header['x'] }}\">y</a>", ""),
+        ] {
+            let found: Vec<String> = flaws(html, &["logo.png"], false).into_iter()
+                .map(|flaw| format!("{}{}", if flaw.breaks { "! " } else { "" }, flaw.message)).collect();
+            assert_eq!(found.join("; "), expected, "{html}");
+        }
+        assert!(flaws("<p style='color:#888'>x</p>", &[], true).is_empty());
+        assert_eq!(flaws("x\n{{ a\n}}\n<div>", &[], true)[0].line, 4);
+    }
+
+    #[test]
+    #[rustfmt::skip]
+    fn the_body_of_a_document() {
+        for (html, body) in [
+            ("<p>x</p>", None),
+            ("<!DOCTYPE html>\n<html>\n<head>\n<title>t</title><style>p{}</style>\n</head>\n<body bgcolor=red>\n<p>{{ x }}</p>\n</body>\n</html>\n", Some("<p>{{ x }}</p>")),
+            ("<head><title>t</title><body>x", Some("x")),
+            ("<body>x", Some("x")),
+        ] {
+            assert_eq!(body_of(html).as_deref(), body, "{html}");
+        }
+    }
+}

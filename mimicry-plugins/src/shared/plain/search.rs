@@ -1,0 +1,325 @@
+//! Whether a text holds words of ours, whatever mail programs made of them when they quoted it.
+//!
+//! A program that quotes makes its own text of HTML that it was shown: Gmail writes `*bold*`, `text <link>` and `[image: Logo]`,
+//! Outlook `text<link>` and `[cid:logo.png]`; bullets, lines across and cells of tables become what each likes. So only words
+//! are compared, without the marks around them, without the targets of links and without the places of pictures.
+//!
+//! Must never: hold more of a text than a few times the words that are looked for, or take more than one pass.
+//!
+//! Known limits: a picture without a name is nothing here; a target broken over two lines counts as words.
+
+use memchr::memmem;
+
+/// Whether `haystack` holds the words of `needle` in their order, whatever the white space, the quote marks (`>`) and the marks
+/// of bold type, links and pictures between them; case counts, and words count whole. Never true of a needle without words.
+/// Linear in time.
+#[must_use]
+pub fn already_there(haystack: &str, needle: &str) -> bool {
+    let mut search = Search::new(needle);
+    search.push(haystack);
+    search.finish()
+}
+
+/// [`already_there`] for a text that comes in pieces, which may end within a word. Holds no more of it than a few times the
+/// needle and [`REACH`].
+pub struct Search {
+    needle: String,
+    /// Words, as [`words`] makes them, whose beginnings cannot be those of the needle any more but for the last.
+    hay: String,
+    reader: Reader,
+    found: bool,
+}
+
+/// Octets that are searched at a time.
+const REACH: usize = 64 * 1024;
+
+impl Search {
+    #[must_use]
+    pub fn new(needle: &str) -> Search {
+        Search {
+            needle: words(needle),
+            hay: " ".into(),
+            reader: Reader::default(),
+            found: false,
+        }
+    }
+
+    pub fn push(&mut self, text: &str) {
+        let mut rest = text;
+        while !rest.is_empty() && !self.found && self.needle.len() > 1 {
+            let (piece, behind) = rest
+                .split_at_checked(rest.floor_char_boundary(REACH))
+                .unwrap_or((rest, ""));
+            rest = behind;
+            self.reader.push(piece, &mut self.hay);
+            if self.hay.len() > REACH {
+                self.look();
+            }
+        }
+    }
+
+    #[must_use]
+    pub fn finish(mut self) -> bool {
+        self.reader.finish(&mut self.hay);
+        self.look();
+        self.found
+    }
+
+    fn look(&mut self) {
+        let is_there = memmem::find(self.hay.as_bytes(), self.needle.as_bytes()).is_some();
+        self.found |= self.needle.len() > 1 && is_there;
+        let gone = self.hay.len().saturating_sub(self.needle.len());
+        let gone = self.hay.floor_char_boundary(gone);
+        // The last word may go on, and its beginning must stay; if it is longer than all of the needle, what it is does not matter.
+        let word = self.hay.rfind(' ').unwrap_or(0);
+        self.hay.drain(..gone.min(word));
+        let most = word
+            .saturating_sub(gone.min(word))
+            .saturating_add(self.needle.len())
+            .saturating_add(8);
+        if self.hay.len() > most.saturating_add(REACH) {
+            self.hay.truncate(self.hay.floor_char_boundary(most));
+        }
+    }
+}
+
+/// The words of `text`, one blank before, between and after them.
+pub(in crate::shared) fn words(text: &str) -> String {
+    let mut out = String::with_capacity(text.len().saturating_add(2));
+    out.push(' ');
+    let mut reader = Reader::default();
+    reader.push(text, &mut out);
+    reader.finish(&mut out);
+    out
+}
+
+/// The targets of links that `text` holds as programs write them, `<https://…>`.
+pub(in crate::shared) fn targets(text: &str) -> Vec<&str> {
+    text.split('<')
+        .skip(1)
+        .filter_map(|piece| piece.split_once('>'))
+        .map(|(target, _)| target)
+        .filter(|target| is_target(target))
+        .collect()
+}
+
+/// Makes words of characters.
+#[derive(Debug, Default)]
+struct Reader {
+    /// What began with `<` or `[` and may be the target of a link or the place of a picture.
+    held: String,
+}
+
+/// Octets of a target, at most: what is longer is none.
+const TARGET: usize = 4096;
+
+/// What begins a target, in small letters.
+const SCHEMES: &[&str] = &["http://", "https://", "mailto:", "tel:", "ftp://", "cid:"];
+
+/// What Gmail writes before the name of a picture.
+const IMAGE: &str = "[image:";
+
+impl Reader {
+    fn push(&mut self, text: &str, out: &mut String) {
+        for c in text.chars() {
+            if self.held.is_empty() {
+                match c {
+                    '<' | '[' => self.held.push(c),
+                    c => plain(c, out),
+                }
+                continue;
+            }
+            if matches!(c, '<' | '[') {
+                self.release(out);
+                self.held.push(c);
+                continue;
+            }
+            self.held.push(c);
+            let is_end = matches!(
+                (self.held.as_bytes().first(), c),
+                (Some(b'<'), '>') | (Some(b'['), ']')
+            );
+            let inner = self
+                .held
+                .get(1..self.held.len().saturating_sub(c.len_utf8()));
+            if is_end && inner.is_some_and(is_target) || self.held.eq_ignore_ascii_case(IMAGE) {
+                self.held.clear();
+                plain(' ', out);
+            } else if is_end || c.is_whitespace() || self.held.len() > TARGET {
+                self.release(out);
+            }
+        }
+    }
+
+    /// It is no target.
+    fn release(&mut self, out: &mut String) {
+        self.held.chars().for_each(|c| plain(c, out));
+        self.held.clear();
+    }
+
+    fn finish(&mut self, out: &mut String) {
+        self.release(out);
+        plain(' ', out);
+    }
+}
+
+fn is_target(text: &str) -> bool {
+    let starts = |scheme: &&str| {
+        let start = text.get(..scheme.len());
+        start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
+    };
+    SCHEMES.iter().any(|scheme| starts(&scheme)) && !text.contains(char::is_whitespace)
+}
+
+/// One character that stands in no target.
+fn plain(c: char, out: &mut String) {
+    if is_between(c) {
+        end_word(out);
+    } else if !is_mark(c) {
+        out.push(c);
+    }
+}
+
+/// What stands between words: white space, quote marks, the walls of tables, bullets.
+fn is_between(c: char) -> bool {
+    c.is_whitespace() || matches!(c, '>' | '|' | '•' | '·' | '▪' | '◦')
+}
+
+/// What stands for bold type and the like, and what is not seen.
+fn is_mark(c: char) -> bool {
+    matches!(c, '*' | '_' | '\u{AD}' | '\u{200B}' | '\u{FEFF}')
+}
+
+/// The last word loses what stands around its letters; one without any is none.
+fn end_word(out: &mut String) {
+    let start = out.rfind(' ').map_or(0, |at| at.saturating_add(1));
+    let word = out.get(start..).unwrap_or_default();
+    let is_letter = |c: char| c.is_alphanumeric();
+    let Some(first) = word.find(is_letter) else {
+        out.truncate(start);
+        return;
+    };
+    let last = word.trim_end_matches(|c| !is_letter(c)).len();
+    out.truncate(start.saturating_add(last));
+    out.drain(start..start.saturating_add(first));
+    out.push(' ');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    // T191
+    /// In pieces as in one, wherever they are cut.
+    #[test]
+    fn t191_words_are_found_across_pieces() {
+        for (hay, needle, there) in [
+            ("a b c", "b", true),
+            ("a bb c", "b", false),
+            ("a > b\n> c", "a b c", true),
+            ("ab c", "b c", false),
+            ("a b", "", false),
+            ("", "a", false),
+            ("grüße aus köln", "aus köln", true),
+        ] {
+            let padding = "words in between ".repeat(10_000);
+            for before in ["", &padding, &"x".repeat(200_000)] {
+                let text = format!("{before} {hay} {padding}");
+                for size in [1, 7, 70_000] {
+                    let mut search = Search::new(needle);
+                    let mut rest = text.as_str();
+                    while !rest.is_empty() {
+                        let (piece, behind) = rest.split_at(rest.ceil_char_boundary(size));
+                        search.push(piece);
+                        assert!(search.hay.len() < 3 * REACH);
+                        rest = behind;
+                    }
+                    assert_eq!(search.finish(), there, "{hay} {needle} by {size}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn already_there_table() {
+        for (haystack, needle, there) in [
+            (
+                "a\r\n> This mail\r\n> is secret.\r\n",
+                "This mail is\nsecret.",
+                true,
+            ),
+            (">> This\n>> >mail", "This mail", true),
+            ("this mail", "This mail", false),
+            ("This mails", "This mail", false),
+            ("Xthis mail", "this mail", false),
+            ("This\u{A0}mail", "This  mail", true),
+            ("This mail", "", false),
+            ("", "This", false),
+            ("This mail", " > \n", false),
+            ("mail This", "This mail", false),
+        ] {
+            assert_eq!(
+                already_there(haystack, needle),
+                there,
+                "{haystack:?} {needle:?}"
+            );
+        }
+        let hostile = "a ".repeat(500_000);
+        assert!(!already_there(
+            &hostile,
+            &format!("{}b", "a ".repeat(250_000))
+        ));
+    }
+
+    // What the programs write, seen in public reports of them.
+    #[rustfmt::skip]
+    #[test]
+    fn what_programs_make_of_html() {
+        const OURS: &str = "Example Ltd, see www.example.org, call us.";
+        for (program, text, there) in [
+            ("Gmail", "> *Example Ltd*, see www.example.org, call us.", true),
+            ("Gmail", "> *Example Ltd*, see www.example.org\n> <https://www.example.org/>, *call\n> us*.", true),
+            ("Gmail", "[image: Logo]\n\n*Example Ltd*, see www.example.org, call us.", true),
+            ("Outlook", "Example Ltd, see www.example.org<https://www.example.org/>, call us<tel:+493012345>.", true),
+            ("Outlook", "[cid:logo.png@01DB]Example Ltd, see\twww.example.org<https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fwww.example.org>, call us.", true),
+            ("Apple Mail", "> Example Ltd, see www.example.org <http://www.example.org/>, call us.", true),
+            ("Thunderbird", "> *Example Ltd*, see www.example.org <http://www.example.org>, _call us_.", true),
+            ("a table", "| Example Ltd, | see www.example.org, |\n| call us. |", true),
+            ("a list", "  • Example Ltd,\n  - see www.example.org,\n  * call us.", true),
+            ("another", "Example Ltd, see www.example.com, call us.", false),
+            ("another", "Example Ltd, see <bob@example.org> www.example.org, call us.", false),
+            ("another", "Example Ltd, see <www.example.org, call> us.", true),
+            ("another", "Example Ltd, never see www.example.org, call us.", false),
+            ("open", "<https://www.example.org/ Example Ltd, see www.example.org, call us.", true),
+        ] {
+            assert_eq!(already_there(text, OURS), there, "{program}: {text}");
+        }
+        assert!(already_there("Logo Example", "[image: Logo] Example"));
+        assert_eq!(targets("a <https://a.example/x> b <c@d> <mailto:e@f> <"), ["https://a.example/x", "mailto:e@f"]);
+        let open = "<".repeat(300_000) + &"[image".repeat(100_000) + &"<http://".repeat(100_000);
+        assert!(!already_there(&open, OURS));
+    }
+
+    proptest! {
+        /// Words are found whatever is put around them.
+        #[test]
+        fn words_are_found_in_any_dress(
+            ours in proptest::collection::vec("[a-zäé]{1,8}", 1..6),
+            dress in proptest::collection::vec(prop::sample::select(&[" ", "\n> ", "* ", " *", "* *", " | ", ", ", "<https://x.example/> ", "\n\u{2022} ", " [cid:a@b] "][..]), 6),
+            size in 1usize..9,
+        ) {
+            let needle = ours.join(" ");
+            let text: String = ours.iter().zip(&dress).map(|(word, dress)| format!("{word}{dress}")).collect();
+            let text = format!("before {text} after");
+            let mut search = Search::new(&needle);
+            let mut rest = text.as_str();
+            while !rest.is_empty() {
+                let (piece, behind) = rest.split_at(rest.ceil_char_boundary(size).min(rest.len()));
+                search.push(piece);
+                rest = behind;
+            }
+            prop_assert!(search.finish(), "{text:?} {needle:?}");
+        }
+    }
+}
