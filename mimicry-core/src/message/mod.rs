@@ -3,6 +3,7 @@
 //! - [`scan`]: octets → tree, iterative, line-anchored, bounded by [`limits`]
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
 //! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
+//! - [`doubt`]: where other programs find other parts
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
 //! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
@@ -16,6 +17,7 @@ pub mod charset;
 pub mod codec;
 pub mod compose;
 pub mod digest;
+pub mod doubt;
 pub mod edit;
 pub mod header;
 pub mod labels;
@@ -33,6 +35,7 @@ pub mod text;
 pub mod verify;
 pub mod words;
 
+pub use doubt::Doubt;
 pub use limits::Limits;
 pub use part::Part;
 pub use sealed::Seal;
@@ -128,6 +131,7 @@ struct Node {
     media_type: Box<str>,
     kind: Kind,
     seal: Option<Seal>,
+    doubt: Option<Doubt>,
 }
 
 #[derive(Clone, Debug)]
