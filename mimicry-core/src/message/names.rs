@@ -253,9 +253,13 @@ impl Names {
         {
             self.add(&words::decode(before), false);
         }
-        // Others drop it.
-        if memchr::memchr(0, value).is_some() {
-            let without: Vec<u8> = value.iter().copied().filter(|octet| *octet != 0).collect();
+        // Others drop it, as all that is no character.
+        if value.iter().any(u8::is_ascii_control) {
+            let without: Vec<u8> = value
+                .iter()
+                .copied()
+                .filter(|octet| !octet.is_ascii_control())
+                .collect();
             self.add(&words::decode(&without), false);
         }
         if let Some(text) = loose::words(value) {
@@ -322,7 +326,8 @@ impl Names {
                             let mut tokens = piece.text.split(ends);
                             self.plain(tokens.next().unwrap_or_default(), false);
                         }
-                    } else if memchr::memchr(b'\\', &piece.text).is_some() {
+                    }
+                    if memchr::memchr(b'\\', &piece.text).is_some() {
                         self.plain(&loose::unescaped(&piece.text), false);
                     }
                 }

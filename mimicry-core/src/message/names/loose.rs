@@ -83,7 +83,7 @@ fn attribute_of(left: &[u8], attribute: &str) -> Option<Form> {
     let marks: Vec<u8> = marks
         .iter()
         .copied()
-        .filter(|octet| !octet.is_ascii_whitespace())
+        .filter(u8::is_ascii_graphic)
         .collect();
     match marks.as_slice() {
         [] => Some(Form::Plain),
