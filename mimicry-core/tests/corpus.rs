@@ -302,6 +302,21 @@ fn names_of_the_corpus() {
     assert_eq!(found, UNSURE_NAMES);
 }
 
+/// Mails of the corpus in which other programs may find other parts: all were made to be read differently.
+const IN_DOUBT: &[&str] = &[];
+
+// T179
+#[test]
+fn doubts_of_the_corpus() {
+    let is_in_doubt = |raw: &[u8]| scan(raw).parts().any(|part| part.doubt().is_some());
+    let found: Vec<String> = corpus()
+        .into_iter()
+        .filter(|(_, raw)| is_in_doubt(raw))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(found, IN_DOUBT);
+}
+
 /// Where the reason says so, the mail is known to be one that readers understand differently.
 #[test]
 fn differences_are_known_to_be_malformed() {

@@ -251,8 +251,8 @@ fn unsure_has_an_effect(reader: &mut Reader<'_>, section: &Section<'_, '_>, rule
     {
         reader.complaints.error(
             section.key_span("unsure"),
-            "`unsure` means nothing without the filter `filename` in `match`",
-            "leave it out, or name the files",
+            "`unsure` means nothing without the filter `filename` or `type` in `match`",
+            "leave it out, or name files or types",
         );
     }
 }

@@ -15,6 +15,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::ops::Bound;
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
@@ -39,7 +40,9 @@ pub enum Doubt {
 impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Doubt::Unsplit => "it is not looked into, as a limit is reached or its framing is broken",
+            Doubt::Unsplit => {
+                "it is not looked into, as a limit is reached or its framing is broken"
+            }
             Doubt::Header => "header fields that only some programs read",
             Doubt::Type => "a multipart for some programs only",
             Doubt::Delimiter => "delimiters that only some programs take for such",
@@ -113,7 +116,11 @@ impl Lines {
         let mut prefix = line.as_slice();
         // The greatest of the known that is no greater than the line begins as no other does; what it does not share with
         // the line, no shorter one shares.
-        while let Some((boundary, parts)) = self.known.range(..=prefix.to_vec()).next_back() {
+        while let Some((boundary, parts)) = self
+            .known
+            .range::<[u8], _>((Bound::Unbounded, Bound::Included(prefix)))
+            .next_back()
+        {
             if prefix.starts_with(boundary) {
                 let behind = rest.get(boundary.len()..).unwrap_or_default();
                 if !behind.starts_with(b"--") {
@@ -139,7 +146,10 @@ fn mark_around(parts: &[PartId], at: usize, nodes: &mut [Node]) {
             .get(part.index())
             .is_some_and(|node| node.header.start <= at)
     });
-    let mut part = before.checked_sub(1).and_then(|index| parts.get(index)).copied();
+    let mut part = before
+        .checked_sub(1)
+        .and_then(|index| parts.get(index))
+        .copied();
     while let Some(id) = part {
         let Some(node) = nodes.get(id.index()) else {
             break;
@@ -173,10 +183,12 @@ pub(super) fn holds_fields<'a>(lines: impl Iterator<Item = &'a [u8]>, over_junk:
             continue;
         }
         has_begun = true;
-        if line.split(|octet| matches!(octet, b'\r' | 0)).any(is_about_part) {
+        let mut pieces = line.split(|octet| matches!(octet, b'\r' | 0));
+        if is_about_part(line) || pieces.any(is_about_part) {
             return true;
         }
-        let is_field = memchr(b':', line).is_some() || line.starts_with(b" ") || line.starts_with(b"\t");
+        let is_field =
+            memchr(b':', line).is_some() || line.starts_with(b" ") || line.starts_with(b"\t");
         if !over_junk && !is_field {
             return false;
         }
@@ -224,10 +236,7 @@ fn is_about_part(line: &[u8]) -> bool {
 
 /// The boundaries that some program may read in a header block, other than the one that is read, and whether a multipart is
 /// there for some program without one.
-pub(super) fn other_boundaries(
-    header: &[u8],
-    own: Option<&[u8]>,
-) -> (Vec<Vec<u8>>, Option<Doubt>) {
+pub(super) fn other_boundaries(header: &[u8], own: Option<&[u8]>) -> (Vec<Vec<u8>>, Option<Doubt>) {
     let mut found = Boundaries::default();
     let mut is_multipart = false;
     let mut is_sun = false;
@@ -239,7 +248,9 @@ pub(super) fn other_boundaries(
         is_multipart |= found.list.len() == before && kind.starts_with("multipart");
     }
     let own_lower = own.map(<[u8]>::to_ascii_lowercase);
-    found.list.retain(|boundary| Some(boundary) != own_lower.as_ref());
+    found
+        .list
+        .retain(|boundary| Some(boundary) != own_lower.as_ref());
     let without = is_multipart && own.is_none();
     let doubt = is_sun || without || found.list.len() > MOST_BOUNDARIES;
     (found.list, doubt.then_some(Doubt::Type))
@@ -266,7 +277,9 @@ impl Boundaries {
         }
         let mut joined = Vec::new();
         for at in places {
-            let rest = line.get(at.saturating_add(WORD.len())..).unwrap_or_default();
+            let rest = line
+                .get(at.saturating_add(WORD.len())..)
+                .unwrap_or_default();
             let is_mark = |octet: &u8| octet.is_ascii_digit() || b"* \t'\"".contains(octet);
             let marks = rest.iter().take_while(|octet| is_mark(octet)).count();
             let Some(value) = rest.get(marks..).and_then(|rest| rest.strip_prefix(b"=")) else {
@@ -297,11 +310,16 @@ impl Boundaries {
         let token = upto(value, &|octet| {
             octet.is_ascii_whitespace() || b";,(".contains(octet)
         });
-        let quoted = value.strip_prefix(b"\"").map(|inner| upto(inner, &|octet| *octet == b'"'));
+        let quoted = value
+            .strip_prefix(b"\"")
+            .map(|inner| upto(inner, &|octet| *octet == b'"'));
         let behind_comment = value
             .strip_prefix(b"(")
             .and_then(|_| piece.get(memchr(b')', piece)?.saturating_add(1)..));
-        for form in [Some(piece), Some(token), quoted, behind_comment].into_iter().flatten() {
+        for form in [Some(piece), Some(token), quoted, behind_comment]
+            .into_iter()
+            .flatten()
+        {
             self.add_forms(form);
         }
         quoted.unwrap_or(token)
@@ -313,8 +331,14 @@ impl Boundaries {
         let value = value.get(..1000).unwrap_or(value);
         self.add(value);
         let is_quote = |octet: &u8| b"\"'<>".contains(octet);
-        let bare = value.iter().position(|octet| !is_quote(octet)).unwrap_or_default();
-        let end = value.iter().rposition(|octet| !is_quote(octet)).unwrap_or_default();
+        let bare = value
+            .iter()
+            .position(|octet| !is_quote(octet))
+            .unwrap_or_default();
+        let end = value
+            .iter()
+            .rposition(|octet| !is_quote(octet))
+            .unwrap_or_default();
         self.add(value.get(bare..=end).unwrap_or_default());
         if memchr(b'\\', value).is_some() {
             self.add(&unescaped(value));
@@ -348,6 +372,125 @@ impl Boundaries {
             && self.list.len() <= MOST_BOUNDARIES
         {
             self.list.push(boundary);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::message::scan::tests::{expand, scan};
+
+    /// The sections of the parts in doubt, with the first letter of why.
+    fn doubts(raw: &str) -> String {
+        let message = scan(raw);
+        let found: Vec<String> = message
+            .parts()
+            .filter_map(|part| {
+                let why = format!("{:?}", part.doubt()?);
+                let section = match part.is_root() {
+                    true => "0".into(),
+                    false => part.section_text(),
+                };
+                Some(format!("{section}{}", &why[..1]))
+            })
+            .collect();
+        assert!(found.is_empty() || message.malformed(), "{raw}");
+        found.join(" ")
+    }
+
+    // T179
+    #[test]
+    #[rustfmt::skip]
+    fn what_other_programs_may_find() {
+        for (short, found, who) in [
+            // behind the close delimiter
+            ("{b}--b\n\nx\n--b--\n--b\n\ny\n--b--\n", "0D", "libmime, c-client"),
+            ("{b}--b\n\nx\n--b--\n--b\nContent-Disposition: attachment; filename=setup.exe\n\ny\n", "0D", "libmime, c-client"),
+            ("{b}--b\n\nx\n--b--\n\nfooter of a list\n--b--\n", "", "all: nothing opens"),
+            ("{o}--o\n{i}--i\n\nx\n--i--\n--i\n\ny\n--o--\n", "1D", "libmime"),
+            ("{o}--o\n{i}--i\n\nx\n--o--\n--i\n\ny\n--i--\n", "0D", "mail-parser"),
+            // nearly a delimiter
+            ("{b}--b\n\nx\n--bz\n\ny\n--b--\n", "0D", "Dovecot: RFC 2046 section 5.1.1"),
+            ("{b}--b\n\nx\n--b z\n\ny\n--b--\n", "0D", "Dovecot"),
+            ("{b}--b\n\nx\n--B\n\ny\n--b--\n", "0D", "who knows no case"),
+            ("{b}--b\n\nx\n--b\0\n\ny\n--b--\n", "0D", "programs in C"),
+            ("{b}--b\n\nx\n--b\u{b}\n\ny\n--b--\n", "0D", "programs in C"),
+            ("{b}--B\n\nx\n--b\n\ny\n--b--\n", "0D", "who knows no case, in the preamble"),
+            ("{b}--b\n\nx\r--b\r\ry\n--b--\n", "0D", "CPython: a lone CR ends a line"),
+            ("{b}--b\n\nx\n--b--z\n--b--\n", "", "all: nothing opens"),
+            ("{o}--o\n{ob}--ob\n\nx\n--ob\n\ny\n--ob--\n--o\n\nz\n--o--\n", "", "all: a boundary that begins as another"),
+            ("{ob}--ob\n{o}--o\n\nx\n--o--\n--ob\n\nz\n--ob--\n", "", "all: a boundary that begins as another"),
+            ("{b}--b\n\n-- \nsignature\n--\n---\n--b--\n", "", "all"),
+            // boundaries
+            ("Content-Type: multipart/mixed; boundary=a; boundary=b\n\n--a\n\nx\n--b\n\ny\n--b--\n--a--\n", "0D", "who takes the last"),
+            ("Content-Type: multipart/mixed; boundary=a; boundary=b\n\n--a\n\nx\n--a--\n", "", "all: no line is another's"),
+            ("Content-Type: multipart/mixed; boundary=a; boundary*=us-ascii''b\n\n--a\n\nx\n--b\n\ny\n--b--\n", "0D", "who knows no RFC 2231"),
+            ("Content-Type: multipart/mixed; boundary*=utf-16be''%00b\n\n--b\n\nx\n--b--\n", "0D", "who decodes it"),
+            ("Content-Type: multipart/mixed; boundary=\"=?us-ascii?q?b?=\"\n\n--b\n\nx\n--b--\n", "0D", "who decodes words"),
+            ("Content-Type: multipart/mixed; boundary='b'\n\n--b\n\nx\n--b--\n", "0D", "PHP scripts"),
+            ("Content-Type: multipart/mixed; boundary=\"a\"; x=\"y; boundary=b\"\n\n--a\n\nx\n--b\n\ny\n--b--\n--a--\n", "0D", "simple"),
+            ("Content-Type: multipart/mixed; boundary=\" b\"\n\n--b\n\nx\n--b--\n", "0D", "who trims"),
+            ("Content-Type: multipart/mixed; boundary=b(c)\n\n--b\n\nx\n--b--\n", "", "all"),
+            ("Content-Type: multipart/mixed; boundary*0=a; boundary*1=b\n\n--ab\n\nx\n--ab--\n", "", "all"),
+            ("Content-Type: multipart/mixed; boundary=\"a b\"; charset=utf-8\n\n--a b\n\nx\n--a b--\n", "", "all"),
+            // types
+            ("Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b--\n", "0D", "who takes the last"),
+            ("Content-Type: text/plain\nContent-Type: multipart/mixed; boundary=b\n\nx\n", "", "all: no delimiter"),
+            ("Content-Type: multipart/mixed; boundary=b\nContent-Type: multipart/alternative; boundary=b\n\n--b\n\nx\n--b--\n", "", "all: one boundary"),
+            ("Content-Type: \"multipart/mixed\"; boundary=b\n\n--b\n\nx\n--b--\n", "0D", "who takes quotes off"),
+            ("Content-Type: multipart; boundary=b\n\n--b\n\nx\n--b--\n", "0D", "who needs no subtype"),
+            ("Content-Type: =?us-ascii?q?multipart/mixed=3B_boundary=3Db?=\n\n--b\n\nx\n--b--\n", "0D", "who decodes words first"),
+            ("Content-Type: text/plain; boundary=b\n\nx\n", "", "all: no delimiter"),
+            ("Content-Type: X-Sun-Attachment\n\n----------\nX-Sun-Data-Name: setup.exe\n\nx\n", "0T", "libmime"),
+            ("Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n", "0U", "who guesses the boundary"),
+            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0U", "who decodes it, or does not"),
+            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0U", "likewise"),
+            // header fields
+            ("{b}--b\njunk\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "libmime, GMime, Outlook"),
+            ("{b}--b\n\njunk\n\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: behind a blank line"),
+            ("{b}--b\njunk\n\nx\n--b--\n", "", "all: no field"),
+            ("{b}--b\n Content-Disposition: attachment\n\nx\n--b--\n", "1H", "who knows no continuation there"),
+            ("{b}--b\n\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "who passes over blank lines"),
+            ("{b}--b\n \nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "who passes over blank lines"),
+            ("{b}--b\n\nHello\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: text"),
+            ("{b}--b\nA: b\n\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: text"),
+            ("{b}--b\nContent-Disposition\0: attachment\n\nx\n--b--\n", "1H", "programs in C"),
+            ("{b}--b\n\u{feff}Content-Disposition: attachment\n\nx\n--b--\n", "1H", "who takes a byte order mark off"),
+            ("{b}--b\nContent-Disposition\u{a0}: attachment\n\nx\n--b--\n", "1H", "who trims blanks"),
+            ("{b}--b\nContent-Disposition(c): attachment\n\nx\n--b--\n", "1H", "who takes comments off"),
+            ("{b}--b\nA: b\rContent-Disposition: attachment\n\nx\n--b--\n", "1H", "CPython"),
+            ("{b}--b\nA: b\0Content-Disposition: attachment\n\nx\n--b--\n", "1H", "programs in C"),
+            ("{b}--b\nA: b\r\r\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "CPython"),
+            ("A: b\njunk\nContent-Type: application/octet-stream\n\nx\n", "0H", "libmime"),
+            ("A: b\r\n\nContent-Type: application/octet-stream\r\n\r\nx\n", "0H", "who ends lines at CRLF only"),
+            ("DKIM-Signature: h=from:\n content-type:content-disposition; b=x\n\nx\n", "", "all"),
+            ("X-Content-Type-Options: nosniff\n\nx\n", "", "all"),
+            ("Content-Type : text/plain\n\nx\n", "", "all"),
+            ("Content-Type: multipart/digest; boundary=b\n\n--b\n\nFrom: a\nContent-Type: text/plain\n\nx\n--b--\n", "", "all: a message"),
+        ] {
+            assert_eq!(doubts(&expand(short)), found, "{who}: {short:?}");
+        }
+    }
+
+    // T179
+    #[test]
+    fn hostile_lines_take_linear_time() {
+        let near = "--".to_string() + &"a".repeat(70);
+        for body in [
+            (near + "\n").repeat(10_000),
+            "--b\n".repeat(10_000),
+            "\r--b".repeat(10_000),
+            "a: b\n".repeat(10_000),
+        ] {
+            let mut raw = String::new();
+            for depth in 0..90 {
+                let boundary = "a".repeat(depth) + "!";
+                raw += &format!(
+                    "Content-Type: multipart/mixed; boundary=\"{boundary}\"\njunk\n--{boundary}\n"
+                );
+            }
+            let message = scan(&(raw + &body));
+            assert!(message.malformed());
         }
     }
 }

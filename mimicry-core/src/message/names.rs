@@ -144,7 +144,10 @@ impl Names {
         let text = line.trim_ascii();
         self.plain(text, false);
         let inner = text.strip_prefix(b"\"").unwrap_or(text);
-        let inner = inner.split(|octet| *octet == b'"').next().unwrap_or_default();
+        let inner = inner
+            .split(|octet| *octet == b'"')
+            .next()
+            .unwrap_or_default();
         self.plain(inner, false);
         if memchr::memchr(b'\\', text).is_some() {
             self.plain(&loose::unescaped(inner), false);

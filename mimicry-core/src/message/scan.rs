@@ -165,7 +165,9 @@ impl<'a> Scanner<'a> {
         };
         let others = facts.others.into_iter();
         self.others.extend(others.map(|boundary| (id, boundary)));
-        let doubt = facts.doubt.or_else(|| self.hides_fields(&block, digest));
+        let doubt = facts
+            .doubt
+            .or_else(|| self.hides_fields(&block, digest, &facts.kind));
         let kind = match facts.kind {
             Kind::Multipart { .. } if depth as usize > self.limits.depth.min(Limits::MAX_DEPTH) => {
                 self.defects.limit = true;
@@ -399,7 +401,7 @@ impl Scanner<'_> {
     }
 
     /// May the header go on for other programs behind its end.
-    fn hides_fields(&self, block: &Block, digest: bool) -> Option<Doubt> {
+    fn hides_fields(&self, block: &Block, digest: bool, kind: &Kind) -> Option<Doubt> {
         let goes_on = match block.end {
             BlockEnd::Junk | BlockEnd::OddBlank => true,
             // Some pass over blank lines in front. What stands in a digest begins with a header of its own.
@@ -411,7 +413,9 @@ impl Scanner<'_> {
         let lines = rest.split_inclusive(|octet| *octet == b'\n');
         let mut at = block.body_start;
         let lines = lines.take_while(|line| {
-            let is_delimiter = line.starts_with(b"--") && self.delimiter_at(at).is_some();
+            let is_own = |rest: &[u8]| matches!(kind, Kind::Multipart { boundary, .. } if rest.starts_with(boundary));
+            let is_delimiter = line.strip_prefix(b"--").is_some_and(is_own)
+                || (line.starts_with(b"--") && self.delimiter_at(at).is_some());
             at = at.saturating_add(line.len());
             !is_delimiter
         });
@@ -792,7 +796,7 @@ pub(super) mod tests {
             (
                 "near-boundary lines",
                 "{b}--b\n\n-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --\n--b--\n",
-                r#"mixed["-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --"]"#,
+                r#"mixed["-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --"] S"#,
             ),
             (
                 "outer is a prefix of inner",
@@ -939,7 +943,7 @@ pub(super) mod tests {
             (
                 "boundary as an encoded word",
                 "{=?us-ascii?q?b?=}--b\n\n--=?us-ascii?q?b?=\n\nx\n--=?us-ascii?q?b?=--\n",
-                r#"mixed{--b\n\n}["x"]"#,
+                r#"mixed{--b\n\n}["x"] S"#,
             ),
             (
                 "boundary with quoted pairs",

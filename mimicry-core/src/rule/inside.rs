@@ -33,7 +33,10 @@ pub fn is_message(part: &PartFacts<'_>) -> bool {
         NAMES.iter().any(|end| lower.ends_with(end))
     };
     !part.is_multipart()
-        && (part.media_types().iter().any(|name| name.starts_with("message/"))
+        && (part
+            .media_types()
+            .iter()
+            .any(|name| name.starts_with("message/"))
             || part.names().is_some_and(|names| names.any(is_named)))
 }
 

@@ -83,9 +83,8 @@ impl Rule {
     /// Is it about mails that programs read differently.
     pub fn judges_malformed(&self) -> bool {
         let mail = self.matching.at(Level::Mail);
-        mail.iter().any(
-            |filter| matches!(filter, Filter::Malformed(truths) if truths.contains(&true)),
-        )
+        mail.iter()
+            .any(|filter| matches!(filter, Filter::Malformed(truths) if truths.contains(&true)))
     }
 
     /// Does a filter of `match` hold for a part. What keeps a part, or the whole mail, from later rules must do so by every name of

@@ -522,7 +522,8 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
     let of_part = facts.part(part);
     let filters = rule.matching.at(Level::Part);
     let mut unread = None;
-    let takes_doubt = rule.unsure == Unsure::Take && rule.kind.takes_unsure() && rule.judges_content();
+    let takes_doubt =
+        rule.unsure == Unsure::Take && rule.kind.takes_unsure() && rule.judges_content();
     let doubt = part.doubt().filter(|_| takes_doubt);
     let mut is_in_doubt = false;
     for filter in filters {

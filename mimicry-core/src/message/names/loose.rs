@@ -80,11 +80,7 @@ fn attribute_of(left: &[u8], attribute: &str) -> Option<Form> {
         return None;
     }
     let marks = left.get(at.saturating_add(4)..).unwrap_or_default();
-    let marks: Vec<u8> = marks
-        .iter()
-        .copied()
-        .filter(u8::is_ascii_graphic)
-        .collect();
+    let marks: Vec<u8> = marks.iter().copied().filter(u8::is_ascii_graphic).collect();
     match marks.as_slice() {
         [] => Some(Form::Plain),
         [b'*', .., last] | [last @ b'*'] => {
@@ -144,7 +140,8 @@ pub(super) fn file_of(address: &[u8]) -> Option<&[u8]> {
         }
         None => address,
     };
-    path.rsplit(|octet| *octet == b'/').find(|name| !name.is_empty())
+    path.rsplit(|octet| *octet == b'/')
+        .find(|name| !name.is_empty())
 }
 
 /// What cannot stand in a token (RFC 2045 section 5.1).
