@@ -460,7 +460,7 @@ mod tests {
             ("{b}--b\nContent-Disposition(c): attachment\n\nx\n--b--\n", "1H", "who takes comments off"),
             ("{b}--b\nA: b\rContent-Disposition: attachment\n\nx\n--b--\n", "1H", "CPython"),
             ("{b}--b\nA: b\0Content-Disposition: attachment\n\nx\n--b--\n", "1H", "programs in C"),
-            ("{b}--b\nA: b\r\r\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "CPython"),
+            ("{b}--b\nA: b\r\r\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: a field, or text for who ends the header at the CR"),
             ("A: b\njunk\nContent-Type: application/octet-stream\n\nx\n", "0H", "libmime"),
             ("A: b\r\n\nContent-Type: application/octet-stream\r\n\r\nx\n", "0H", "who ends lines at CRLF only"),
             ("DKIM-Signature: h=from:\n content-type:content-disposition; b=x\n\nx\n", "", "all"),

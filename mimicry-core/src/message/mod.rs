@@ -107,6 +107,8 @@ pub struct Defects {
     pub limit: bool,
     /// Header blocks, types, codings or boundaries that are broken or that readers understand differently.
     pub structure: bool,
+    /// Some part bears a [`Doubt`]: other programs may find other parts.
+    pub doubt: bool,
     /// The limit of parts was reached: the last part holds all the rest, and no part may come or go.
     pub cut: bool,
 }
@@ -187,6 +189,11 @@ impl Message {
 
     /// Is anything broken or ambiguous in its structure.
     pub fn malformed(&self) -> bool {
+        self.is_broken() || self.defects.doubt
+    }
+
+    /// As [`Message::malformed`], but for what only other programs may find.
+    pub fn is_broken(&self) -> bool {
         self.defects.limit || self.defects.structure
     }
 

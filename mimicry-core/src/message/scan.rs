@@ -46,7 +46,7 @@ impl Message {
             ..
         } = scanner;
         doubt::mark(&raw, &mut nodes, others);
-        defects.structure |= nodes.iter().any(|node| node.doubt.is_some());
+        defects.doubt = nodes.iter().any(|node| node.doubt.is_some());
         sealed::mark(&raw, &mut nodes);
         Message {
             newline: Newline::of(&raw),
@@ -566,7 +566,7 @@ pub(super) mod tests {
         write_part(message.root(), &mut out);
         let defects = message.defects();
         for (set, sign) in [
-            (defects.structure, " S"),
+            (defects.structure || defects.doubt, " S"),
             (defects.limit, " L"),
             (defects.cut, " C"),
         ] {
