@@ -315,7 +315,7 @@ fn hidden() -> Vec<Vec<u8>> {
         NAMED.replace("Disposition:", "Disposition(c):"),
         format!("\u{feff}{NAMED}"),
         // two types, odd types, messages of all kinds
-        format!("Content-Type: text/plain\r\nContent-Type: application/octet-stream; name=setup.exe\r\n\r\nTHE-PROGRAM\r\n"),
+        "Content-Type: text/plain\r\nContent-Type: application/octet-stream; name=setup.exe\r\n\r\nTHE-PROGRAM\r\n".to_string(),
         within("text/plain\r\nContent-Type: message/rfc822"),
         within("\"message/rfc822\""),
         within("message/x-rfc822"),
