@@ -276,6 +276,94 @@ fn the_companion_rules_let_no_program_through() {
     assert_eq!(filter(&sample, &harmless).out, harmless);
 }
 
+const NAMED: &str = "Content-Disposition: attachment; filename=setup.exe\r\n\r\nTHE-PROGRAM\r\n";
+
+/// Mails in which only some programs find the program: the root's fields, and what stands below them.
+#[rustfmt::skip]
+fn hidden() -> Vec<Vec<u8>> {
+    let multipart = "Content-Type: multipart/mixed; boundary=B";
+    let text = "--B\r\n\r\ntext\r\n";
+    let roots = [
+        // behind the close delimiter, or a line that is nearly one
+        (multipart, format!("{text}--B--\r\n--B\r\n{NAMED}--B--\r\n")),
+        (multipart, format!("{text}--B--\r\n\r\n--Bz\r\n{NAMED}")),
+        (multipart, format!("{text}--B z\r\n{NAMED}--B--\r\n")),
+        (multipart, format!("{text}--b\r\n{NAMED}--B--\r\n")),
+        (multipart, format!("{text}--B\0\r\n{NAMED}--B--\r\n")),
+        (multipart, format!("--b\r\n{NAMED}{text}--B--\r\n")),
+        // roots that are split by some only
+        ("Content-Type: multipart/mixed", format!("{text}--B\r\n{NAMED}--B--\r\n")),
+        ("Content-Type: multipart/mixed; boundary=B\r\nContent-Transfer-Encoding: base64", "VEhFLVBST0dSQU0=\r\nTHE-PROGRAM".into()),
+        ("Content-Type: multipart/mixed; boundary=B\r\nContent-Transfer-Encoding: quoted-printable", format!("{text}--B\r\n{NAMED}--B--\r\n")),
+        ("Content-Type: multipart/mixed; boundary=A; boundary=B", format!("--A\r\n\r\n{text}--B\r\n{NAMED}--B--\r\n--A--\r\n")),
+        ("Content-Type: text/plain\r\nContent-Type: multipart/mixed; boundary=B", format!("{text}--B\r\n{NAMED}--B--\r\n")),
+        ("Content-Type: \"multipart/mixed\"; boundary=B", format!("{text}--B\r\n{NAMED}--B--\r\n")),
+        ("Content-Type: multipart; boundary=B", format!("{text}--B\r\n{NAMED}--B--\r\n")),
+        ("Content-Type: X-Sun-Attachment", "----------\r\nX-Sun-Data-Name: setup.exe\r\n\r\nTHE-PROGRAM\r\n".into()),
+    ];
+    let roots = roots.iter().map(|(fields, body)| {
+        format!("From: a@example.org\r\nMIME-Version: 1.0\r\n{fields}\r\n\r\n{body}").into_bytes()
+    });
+    let within = |fields: &str| format!("Content-Type: {fields}\r\n\r\n{ENCLOSED}");
+    let parts = [
+        // header fields that some read
+        format!("garbage\r\n{NAMED}"),
+        format!(" {NAMED}"),
+        format!("\r\n{NAMED}"),
+        format!(" \r\n{NAMED}"),
+        NAMED.replace("Disposition:", "Disposition\0:"),
+        NAMED.replace("Disposition:", "Disposition(c):"),
+        format!("\u{feff}{NAMED}"),
+        // two types, odd types, messages of all kinds
+        "Content-Type: text/plain\r\nContent-Type: application/octet-stream; name=setup.exe\r\n\r\nTHE-PROGRAM\r\n".to_string(),
+        within("text/plain\r\nContent-Type: message/rfc822"),
+        within("\"message/rfc822\""),
+        within("message/x-rfc822"),
+        within("message/partial; id=a; number=2; total=2"),
+        within("message/external-body; access-type=x"),
+        within("application/octet-stream; name=x.eml"),
+        within("application/octet-stream; name=x.MHT"),
+        within("message/rfc822\r\nContent-Transfer-Encoding: 7bit\r\nContent-Transfer-Encoding: base64"),
+        // names
+        format!("Content-Name: setup.exe\r\n{}", NAMED.replace("; filename=setup.exe", "")),
+        format!("X-Sun-Data-Name: setup.exe\r\n{}", NAMED.replace("; filename=setup.exe", "")),
+        NAMED.replace("filename=setup", "filename*00000000=setup; filename*00000001="),
+        NAMED.replace("setup.exe", "\"setup.e\0xe\""),
+        // a multipart that goes whole
+        format!("{multipart}2\r\n\r\n--B2\r\n\r\ntext\r\n--B2--\r\n--B2\r\n{NAMED}--B2--\r\n").replace("=B2", "=\"inner\"").replace("--B2", "--inner"),
+    ];
+    let parts = parts.iter().map(|part| mixed(part));
+    roots.chain(parts).collect()
+}
+
+// T179
+// man: mimicry-plugins(7) "where that is the whole mail, the mail is rejected."
+#[test]
+fn the_companion_rules_see_what_only_some_programs_find() {
+    let sample =
+        std::fs::read_to_string(root().join("etc/mimicry.programs.toml")).expect("the sample");
+    for mail in hidden() {
+        let ran = filter(&sample, &mail);
+        let shown = String::from_utf8_lossy(&mail);
+        assert!(ran.code == 77 || is_removed(&ran), "{} {shown}", ran.code);
+    }
+    let pass = sample.replace("\nplugin", "\nunsure = \"pass\"\nplugin");
+    let first = hidden().swap_remove(0);
+    assert_eq!(filter(&pass, &first).out, first);
+    let ran = filter(&sample, &first);
+    assert_eq!(ran.code, 77);
+    assert!(
+        ran.err
+            .contains("part 0: delimiters that only some programs take for such"),
+        "{}",
+        ran.err
+    );
+    // Without a companion the part goes that can go.
+    let nested = hidden().pop().expect("the last");
+    assert!(is_removed(&filter(PROGRAMS, &nested)));
+    assert_eq!(filter(PROGRAMS, &first).out, first);
+}
+
 // T179
 // man: mimicry-plugins(7) "mimicryd check warns of those that are missing"
 #[test]
@@ -302,6 +390,8 @@ fn check_warns_of_missing_companions() {
     }
     let useless = PROGRAMS
         .replace("match", "unsure = 'take'\nmatch")
-        .replace("filename", "type");
-    assert!(warns(&useless).contains("`unsure` means nothing without the filter `filename`"));
+        .replace("filename", "disposition");
+    assert!(
+        warns(&useless).contains("`unsure` means nothing without the filter `filename` or `type`")
+    );
 }

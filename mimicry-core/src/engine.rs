@@ -323,19 +323,28 @@ fn runs_once(rule: &Rule) -> bool {
     rule.kind.scope() == Scope::Original && !rule.kind.edits()
 }
 
-/// The rule that does not let sealed content pass.
-fn rejects(plan: &Plan) -> Option<usize> {
-    let mut steps = plan.steps.iter();
-    steps.position(|step| *step == Decision::RejectSealed)
+/// The rule that does not let the mail pass, and what it says.
+fn rejects(plan: &Plan) -> Option<(usize, String)> {
+    let mut steps = plan.steps.iter().enumerate();
+    steps.find_map(|(rule, step)| {
+        let text = match step {
+            Decision::RejectSealed => "signed or encrypted content is not accepted here".into(),
+            Decision::RejectUnsure(why) => {
+                format!("mail that programs read differently is not accepted here ({why})")
+            }
+            _ => return None,
+        };
+        Some((rule, text))
+    })
 }
 
 /// The plan of one class.
 fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
-    if let Some(rule) = rejects(plan) {
+    if let Some((rule, text)) = rejects(plan) {
         return Err(Stopped {
             stop: Stop::Reject,
             rule,
-            text: "signed or encrypted content is not accepted here".into(),
+            text,
         });
     }
     let mail = course.mail;

@@ -296,6 +296,41 @@ fn names_of_the_corpus() {
     assert_eq!(found, UNSURE_NAMES);
 }
 
+/// Mails of the corpus in which other programs may find other parts: all were made to be read differently.
+const IN_DOUBT: &[&str] = &[
+    "cte-base64-declared-on-plain-multipart",
+    "cte-base64-on-multipart",
+    "cte-qp-on-multipart",
+    "structure-boundary-after-broken-parameter",
+    "structure-boundary-empty",
+    "structure-boundary-in-encoded-word",
+    "structure-boundary-inside-base64",
+    "structure-boundary-rfc2231-beside-plain",
+    "structure-boundary-trailing-blank",
+    "structure-boundary-twice",
+    "structure-content-type-twice",
+    "structure-cr-only",
+    "structure-lone-cr",
+    "structure-near-boundary-lines",
+    "structure-no-boundary-parameter",
+    "structure-outer-close-inside-inner",
+    "structure-part-header-without-colon",
+    "structure-part-starts-with-blank",
+    "structure-text-after-close",
+];
+
+// T179
+#[test]
+fn doubts_of_the_corpus() {
+    let is_in_doubt = |raw: &[u8]| scan(raw).parts().any(|part| part.doubt().is_some());
+    let found: Vec<String> = corpus()
+        .into_iter()
+        .filter(|(_, raw)| is_in_doubt(raw))
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(found, IN_DOUBT);
+}
+
 /// Where the reason says so, the mail is known to be one that readers understand differently.
 #[test]
 fn differences_are_known_to_be_malformed() {

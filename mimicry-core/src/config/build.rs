@@ -238,17 +238,18 @@ fn means_nothing(
     }
 }
 
-/// A rule without a filter on file names has nothing to be unsure of.
+/// A rule without a filter on what a part holds has nothing to be unsure of.
 fn unsure_has_an_effect(reader: &mut Reader<'_>, section: &Section<'_, '_>, rule: Option<&Rule>) {
     if section.is_given("unsure")
         && let Some(rule) = rule
         && !rule.names_files()
+        && !(rule.kind.takes_unsure() && rule.judges_content())
         && !rule.plugin.looks_inside()
     {
         reader.complaints.error(
             section.key_span("unsure"),
-            "`unsure` means nothing without the filter `filename` in `match`",
-            "leave it out, or name the files",
+            "`unsure` means nothing without the filter `filename` or `type` in `match`",
+            "leave it out, or name files or types",
         );
     }
 }

@@ -306,7 +306,7 @@ pub const SETTINGS: &[Setting] = &[
     setting("rule", "on_sealed", word(OnSealed::WORDS), None, Phase::Load, "What becomes of signed or encrypted content that the rule would edit."),
     setting("rule", "on_dkim", word(OnDkim::WORDS), Some("\"edit\""), Phase::Load, "What becomes of mail with a DKIM signature: edited all the same, skipped, or edited and stripped of the signature."),
     setting("rule", "show_bcc", BOOL, Some("false"), Phase::Load, "Whether texts that name the recipients name those as well whom no field of the header names."),
-    setting("rule", "unsure", word(Unsure::WORDS), None, Phase::Load, "Whether the rule takes a part whose file name cannot be read to its end, as one that may match; default: take for remove, pass for all others."),
+    setting("rule", "unsure", word(Unsure::WORDS), None, Phase::Load, "Whether the rule takes a part as one that may match, because its file name cannot be read to its end or other programs may find other parts in it; default: take for remove, pass for all others."),
     //
     required("bank", "name", LINE, Phase::Load, "The bank's name in the log and for include, unique; not base, and without /."),
     setting("bank", "when", Kind::Filters, None, Phase::Load, "What selects the bank; without it, the bank is there for others to include."),

@@ -191,6 +191,10 @@ fn unshift(octets: &[u8], hz: bool) -> Vec<u8> {
                 out.push(b'~');
                 rest = after;
             }
+            (b'~', [b'\n', after @ ..]) if hz && !high => rest = after,
+            (b'~', [b'\r', b'\n', after @ ..]) if hz && !high => rest = after,
+            // No escape of HZ: what stands for it is no text in any charset of pairs.
+            (b'~', _) if hz && !high => out.push(0xff),
             (0x0e, _) if !hz => high = true,
             (0x0f, _) if !hz => high = false,
             // The designation at the head of the text.
@@ -235,6 +239,7 @@ mod tests {
             ("latin-1", b"\xe4", "ä"),
             ("iso-2022-kr", b"\x1b$)C\x0eCk\x0f.exe", "취.exe"),
             ("hz-gb-2312", b"~{Gk~}.exe~~", "请.exe~"),
+            ("hz-gb-2312", b"setup~{~}.e~\nxe", "setup.exe"),
             ("unknown-8bit", b"caf\xe9", "café"),
         ] {
             let charset = WordCharset::for_label(label.as_bytes()).expect(label);
@@ -253,6 +258,9 @@ mod tests {
         ] {
             assert_eq!(WordCharset::for_label(label.as_bytes()), None, "{label}");
         }
+        let hz = WordCharset::for_label(b"hz").expect("hz");
+        assert_eq!(hz.decode(b"setup.exe~"), None);
+        assert_eq!(hz.decode_for_matching(b"setup.exe~"), "setup.exe\u{fffd}");
         let undefined = WordCharset::for_label(b"cp857")
             .and_then(|page| page.decode(b"\xe7").map(Cow::into_owned));
         assert_eq!(undefined, None);

@@ -3,6 +3,7 @@
 //! - [`scan`]: octets → tree, iterative, line-anchored, bounded by [`limits`]
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
 //! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
+//! - [`doubt`]: where other programs find other parts
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
 //! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
@@ -17,6 +18,7 @@ pub mod charset;
 pub mod codec;
 pub mod compose;
 pub mod digest;
+pub mod doubt;
 pub mod edit;
 pub mod header;
 pub mod labels;
@@ -37,6 +39,7 @@ pub mod text;
 pub mod verify;
 pub mod words;
 
+pub use doubt::Doubt;
 pub use limits::Limits;
 pub use part::Part;
 pub use sealed::Seal;
@@ -108,6 +111,8 @@ pub struct Defects {
     pub limit: bool,
     /// Header blocks, types, codings or boundaries that are broken or that readers understand differently.
     pub structure: bool,
+    /// Some part bears a [`Doubt`]: other programs may find other parts.
+    pub doubt: bool,
     /// The limit of parts was reached: the last part holds all the rest, and no part may come or go.
     pub cut: bool,
 }
@@ -134,6 +139,7 @@ struct Node {
     seal: Option<Seal>,
     /// It is sealed only because another variant of the same text is.
     sealed_by_variant: bool,
+    doubt: Option<Doubt>,
 }
 
 #[derive(Clone, Debug)]
@@ -189,6 +195,11 @@ impl Message {
 
     /// Is anything broken or ambiguous in its structure.
     pub fn malformed(&self) -> bool {
+        self.is_broken() || self.defects.doubt
+    }
+
+    /// As [`Message::malformed`], but for what only other programs may find.
+    pub fn is_broken(&self) -> bool {
         self.defects.limit || self.defects.structure
     }
 

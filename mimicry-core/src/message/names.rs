@@ -12,13 +12,13 @@
 //! Must never: choose one of several readings (who needs one asks [`Part::filename`]), or take longer than linear time.
 //!
 //! Known limits: at most [`MOST`] readings of a part are kept; more of them cannot be read to the end. Content-Description and
-//! Content-Location, which few programs take for a name, are no names here.
+//! Content-Location, which few programs take for a name, are names only where there is no other.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use super::charset::decode_unlabelled;
-use super::header::unfold;
+use super::header::{Field, unfold};
 use super::labels::WordCharset;
 use super::params::{Form, MAX_SECTIONS, Params, Piece, percent_decode};
 use super::{Limits, Part, words};
@@ -28,6 +28,8 @@ mod loose;
 mod saved;
 #[cfg(test)]
 mod tests;
+
+pub(super) use loose::unescaped;
 
 /// Readings that are kept of one part.
 pub const MOST: usize = 64;
@@ -97,6 +99,12 @@ impl Names {
                 source.read(attribute, &mut names);
             }
         }
+        for field in part.fields() {
+            names.of_field(&field);
+        }
+        if names.is_empty() {
+            names.of_other_fields(part);
+        }
         names.differ = names.usual_differ();
         let first = part.filename();
         let at = names
@@ -107,6 +115,43 @@ impl Names {
             before.rotate_right(1);
         }
         names
+    }
+
+    /// Fields that are nothing but a name: libmime and its descendants take them where there is no other.
+    fn of_field(&mut self, field: &Field<'_>) {
+        if field.is("content-name") || field.is("x-sun-data-name") {
+            self.whole(field);
+        }
+    }
+
+    /// What some programs name a part by that has no name at all: its description, or the end of its address.
+    fn of_other_fields(&mut self, part: Part<'_>) {
+        for field in part.fields() {
+            if field.is("content-description") {
+                self.whole(&field);
+            } else if field.is("content-location") {
+                let text = unfold(field.value());
+                if let Some(name) = loose::file_of(text.trim_ascii()) {
+                    self.plain(name, false);
+                }
+            }
+        }
+    }
+
+    /// A value that is a name as a whole, in quotes or not.
+    fn whole(&mut self, field: &Field<'_>) {
+        let line = unfold(field.value());
+        let text = line.trim_ascii();
+        self.plain(text, false);
+        let inner = text.strip_prefix(b"\"").unwrap_or(text);
+        let inner = inner
+            .split(|octet| *octet == b'"')
+            .next()
+            .unwrap_or_default();
+        self.plain(inner, false);
+        if memchr::memchr(b'\\', text).is_some() {
+            self.plain(&loose::unescaped(inner), false);
+        }
     }
 
     pub fn is_empty(&self) -> bool {
@@ -135,7 +180,9 @@ impl Names {
     /// Does it hold for every reading, so that no program sees a name for which it does not.
     pub fn every(&self, holds: impl Fn(&str) -> bool) -> bool {
         let of_reading = |reading: &Reading| reading.forms.iter().any(|form| holds(form));
-        self.unread.is_none() && !self.is_empty() && self.readings.iter().all(of_reading)
+        // A name that only a few programs look for makes nobody sure.
+        let is_named = self.readings.iter().any(|reading| reading.usual);
+        self.unread.is_none() && is_named && self.readings.iter().all(of_reading)
     }
 
     /// Do mail programs see different names. A name in ASCII for programs that know no other, beside the true one, is none
@@ -209,6 +256,15 @@ impl Names {
         {
             self.add(&words::decode(before), false);
         }
+        // Others drop it, as all that is no character.
+        if value.iter().any(u8::is_ascii_control) {
+            let without: Vec<u8> = value
+                .iter()
+                .copied()
+                .filter(|octet| !octet.is_ascii_control())
+                .collect();
+            self.add(&words::decode(&without), false);
+        }
         if let Some(text) = loose::words(value) {
             self.add(&text, false);
         }
@@ -273,7 +329,8 @@ impl Names {
                             let mut tokens = piece.text.split(ends);
                             self.plain(tokens.next().unwrap_or_default(), false);
                         }
-                    } else if memchr::memchr(b'\\', &piece.text).is_some() {
+                    }
+                    if memchr::memchr(b'\\', &piece.text).is_some() {
                         self.plain(&loose::unescaped(&piece.text), false);
                     }
                 }
@@ -292,7 +349,9 @@ impl Names {
 
     /// Sections of RFC 2231, with gaps, duplicates and disorder as readers take them.
     fn sections(&mut self, sections: &[Section<'_>], usual: bool) {
-        if sections.len() > MAX_SECTIONS {
+        // Of numbers beyond any count nobody can say which is which.
+        let beyond = sections.iter().any(|section| section.number == usize::MAX);
+        if sections.len() > MAX_SECTIONS || beyond {
             self.unread_for(Unread::Sections);
         }
         let mut sorted: Vec<Section<'_>> = sections.to_vec();
@@ -418,10 +477,12 @@ struct Source<'a> {
     params: Params<'a>,
     /// The field with its encoded words decoded, where some stand outside of values: some programs decode first and read then.
     decoded: Option<String>,
+    /// The field without its folds and the blanks that they begin with, where it has some: so libmime joins lines.
+    tight: Option<Vec<u8>>,
 }
 
 impl<'a> Source<'a> {
-    fn of(field: &super::header::Field<'a>) -> Option<Source<'a>> {
+    fn of(field: &Field<'a>) -> Option<Source<'a>> {
         let disposition = field.is("content-disposition");
         if !disposition && !field.is("content-type") {
             return None;
@@ -435,6 +496,7 @@ impl<'a> Source<'a> {
             .then(|| words::decode(&line))
             .filter(|text| bears(text.as_bytes()));
         (bears(&line) || decoded.is_some()).then_some(Source {
+            tight: loose::without_folds(field.value()),
             disposition,
             line,
             params,
@@ -459,6 +521,11 @@ impl<'a> Source<'a> {
         let is_sloppy = self.params.is_sloppy();
         names.pieces(&loose::pieces(&self.line, attribute, true), is_sloppy);
         names.pieces(&loose::pieces(&self.line, attribute, false), false);
+        if let Some(tight) = &self.tight {
+            let params = Params::parse(tight, Limits::default().params);
+            let pieces: Vec<Piece<'_>> = params.pieces(attribute).collect();
+            names.pieces(&pieces, false);
+        }
         if let Some(decoded) = &self.decoded {
             // A field that is nothing but encoded words says nothing else.
             let usual = self.params.value().is_none();

@@ -8,7 +8,7 @@ use super::codec::{self, Encoding, Malformed};
 use super::header::{Field, Fields, fields};
 use super::names::Names;
 use super::params::Params;
-use super::{Kind, Limits, Message, Node, PartId, Seal};
+use super::{Doubt, Kind, Limits, Message, Node, PartId, Seal};
 
 /// A view of one part.
 #[derive(Clone, Copy)]
@@ -106,6 +106,12 @@ impl<'m> Part<'m> {
     /// Is it the outermost part of what is sealed.
     pub fn is_seal_root(self) -> bool {
         self.seal().is_some() && self.parent().is_none_or(|parent| parent.seal().is_none())
+    }
+
+    /// Why some program may find other parts in it than there are here, or read another header.
+    pub fn doubt(self) -> Option<Doubt> {
+        let node = self.node();
+        node.doubt.or(self.is_opaque().then_some(Doubt::Unsplit))
     }
 
     /// The header block, without the blank line.
@@ -299,7 +305,7 @@ impl<'m> Part<'m> {
 }
 
 /// What stands before the first semicolon or blank behind a word, without quotes and comments, encoded words decoded.
-fn loose_type(field: &Field<'_>) -> String {
+pub(super) fn loose_type(field: &Field<'_>) -> String {
     let text = field.decoded().to_lowercase();
     let text = text.trim_start_matches(|c: char| c.is_whitespace() || c == '"');
     let ends = |c: char| c.is_whitespace() || matches!(c, ';' | '"' | ',' | '(');

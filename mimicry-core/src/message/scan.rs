@@ -9,7 +9,7 @@
 //! Nothing is an error: what cannot be understood is an opaque leaf and sets a defect.
 //!
 //! Known limits: a line that is no header field ends the header block as Postfix and Python do; other readers skip it.
-//! The difference sets [`Defects::structure`].
+//! The difference sets [`Defects::structure`]. Where others may find what is not found here, [`doubt`] says so at the part.
 //!
 //! Longer than 600 lines by its tests, which are tables.
 
@@ -21,7 +21,7 @@ use memchr::{memchr, memmem};
 use super::codec::Encoding;
 use super::header::{Field, fields};
 use super::params::Params;
-use super::{Defects, Kind, Limits, Message, Newline, Node, PartId, sealed};
+use super::{Defects, Doubt, Kind, Limits, Message, Newline, Node, PartId, doubt, sealed};
 
 impl Message {
     /// Takes the octets and finds the parts in them. Linear in time; memory beside the octets is bounded by
@@ -34,12 +34,19 @@ impl Message {
             open: Vec::new(),
             boundaries: BTreeMap::new(),
             closed: BTreeMap::new(),
+            others: Vec::new(),
+            newline: Newline::of(&raw),
             defects: Defects::default(),
         };
         scanner.run();
         let Scanner {
-            mut nodes, defects, ..
+            mut nodes,
+            mut defects,
+            others,
+            ..
         } = scanner;
+        doubt::mark(&raw, &mut nodes, others);
+        defects.doubt = nodes.iter().any(|node| node.doubt.is_some());
         sealed::mark(&raw, &mut nodes);
         Message {
             newline: Newline::of(&raw),
@@ -61,6 +68,9 @@ struct Scanner<'a> {
     boundaries: BTreeMap<Box<[u8]>, Vec<usize>>,
     /// The same of those whose close delimiter has been seen.
     closed: BTreeMap<Box<[u8]>, Vec<usize>>,
+    /// Boundaries that other programs may read in the header of a part.
+    others: Vec<(PartId, Vec<u8>)>,
+    newline: Newline,
     defects: Defects,
 }
 
@@ -155,6 +165,11 @@ impl<'a> Scanner<'a> {
             Some(header) if !block.over_limit => self.read_facts(header, digest),
             _ => HeaderFacts::opaque("application/octet-stream"),
         };
+        let others = facts.others.into_iter();
+        self.others.extend(others.map(|boundary| (id, boundary)));
+        let doubt = facts
+            .doubt
+            .or_else(|| self.hides_fields(&block, digest, &facts.kind));
         let kind = match facts.kind {
             Kind::Multipart { .. } if depth as usize > self.limits.depth.min(Limits::MAX_DEPTH) => {
                 self.defects.limit = true;
@@ -183,6 +198,7 @@ impl<'a> Scanner<'a> {
             kind,
             seal: None,
             sealed_by_variant: false,
+            doubt,
         });
         self.open.push(Open {
             part: id,
@@ -328,6 +344,19 @@ struct Block {
     header: Range<usize>,
     body_start: usize,
     over_limit: bool,
+    end: BlockEnd,
+}
+
+/// Where a header block ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BlockEnd {
+    Blank,
+    /// A blank line that ends as no other line does.
+    OddBlank,
+    /// A delimiter, or the end of the message.
+    Other,
+    /// A line that is no field.
+    Junk,
 }
 
 impl Scanner<'_> {
@@ -343,16 +372,21 @@ impl Scanner<'_> {
             let line = rest.get(..length).unwrap_or_default();
             let after = at.saturating_add(length);
             match line {
-                [] => return self.block_without_blank(start, at, over_limit),
+                [] => return block_without_blank(start, at, over_limit, BlockEnd::Other),
                 [b'\n', ..] | [b'\r', b'\n', ..] => {
+                    let is_odd = line.first() == Some(&b'\n') && self.newline == Newline::Crlf;
                     return Block {
                         header: start..at,
                         body_start: after,
                         over_limit,
+                        end: match is_odd {
+                            true => BlockEnd::OddBlank,
+                            false => BlockEnd::Blank,
+                        },
                     };
                 }
                 [b'-', b'-', ..] if self.delimiter_at(at).is_some() => {
-                    return self.block_without_blank(start, at, over_limit);
+                    return block_without_blank(start, at, over_limit, BlockEnd::Other);
                 }
                 [b' ' | b'\t', ..] if at > start => {}
                 line if is_field(line) || (at == start && start == 0 && is_mbox_line(line)) => {
@@ -361,7 +395,7 @@ impl Scanner<'_> {
                 }
                 _ => {
                     self.defects.structure = true;
-                    return self.block_without_blank(start, at, over_limit);
+                    return block_without_blank(start, at, over_limit, BlockEnd::Junk);
                 }
             }
             at = after;
@@ -375,12 +409,26 @@ impl Scanner<'_> {
         }
     }
 
-    fn block_without_blank(&mut self, start: usize, end: usize, over_limit: bool) -> Block {
-        Block {
-            header: start..end,
-            body_start: end,
-            over_limit,
-        }
+    /// May the header go on for other programs behind its end.
+    fn hides_fields(&self, block: &Block, digest: bool, kind: &Kind) -> Option<Doubt> {
+        let goes_on = match block.end {
+            BlockEnd::Junk | BlockEnd::OddBlank => true,
+            // Some pass over blank lines in front. What stands in a digest begins with a header of its own.
+            BlockEnd::Blank => block.header.is_empty() && !digest,
+            BlockEnd::Other => false,
+        };
+        let over_junk = block.end != BlockEnd::Blank;
+        let rest = goes_on.then(|| self.raw.get(block.body_start..))??;
+        let lines = rest.split_inclusive(|octet| *octet == b'\n');
+        let mut at = block.body_start;
+        let lines = lines.take_while(|line| {
+            let is_own = |rest: &[u8]| matches!(kind, Kind::Multipart { boundary, .. } if rest.starts_with(boundary));
+            let is_delimiter = line.strip_prefix(b"--").is_some_and(is_own)
+                || (line.starts_with(b"--") && self.delimiter_at(at).is_some());
+            at = at.saturating_add(line.len());
+            !is_delimiter
+        });
+        doubt::holds_fields(lines, over_junk).then_some(Doubt::Header)
     }
 
     /// Reads what decides on the structure from a header block.
@@ -392,6 +440,8 @@ impl Scanner<'_> {
         };
         let mut content_type: Option<Field<'_>> = None;
         let mut encoding: Option<Field<'_>> = None;
+        // RFC 2045 section 6.4: no coding but the identities is allowed on a multipart.
+        let mut coded = false;
         for field in fields(header) {
             let slot = if field.is("content-type") {
                 &mut content_type
@@ -400,40 +450,40 @@ impl Scanner<'_> {
             } else {
                 continue;
             };
+            coded |= field.is("content-transfer-encoding")
+                && !matches!(
+                    Encoding::parse(field.value()),
+                    Encoding::SevenBit | Encoding::EightBit | Encoding::Binary
+                );
             match slot {
                 // Readers differ on which of several they believe. The first, as most do.
                 Some(first) => self.defects.structure |= first.value() != field.value(),
                 None => *slot = Some(field),
             }
         }
+        let odd = doubt::odd_header(header).then_some(Doubt::Header);
         let Some(content_type) = content_type else {
-            return HeaderFacts::leaf(default);
+            return HeaderFacts::leaf(default).with(header, odd);
         };
         let params = Params::parse(content_type.value(), self.limits.params);
         let Some(media_type) = params.media_type() else {
             // RFC 2045 section 5.2: what cannot be read is text/plain.
             self.defects.structure = true;
-            return HeaderFacts::leaf("text/plain");
+            return HeaderFacts::leaf("text/plain").with(header, odd);
         };
         if params.too_many() {
             self.defects.limit = true;
             return HeaderFacts::opaque(media_type);
         }
         if !media_type.starts_with("multipart/") {
-            return HeaderFacts::leaf(media_type);
+            return HeaderFacts::leaf(media_type).with(header, odd);
         }
         self.defects.structure |= params.ambiguous("boundary");
         let boundary = params.get_bytes("boundary").unwrap_or_default();
         let boundary = boundary.trim_ascii_end();
-        // RFC 2045 section 6.4: no coding but the identities is allowed on a multipart. Readers look for the delimiters in the
-        // raw body all the same.
-        let coded = encoding.is_some_and(|field| {
-            !matches!(
-                Encoding::parse(field.value()),
-                Encoding::SevenBit | Encoding::EightBit | Encoding::Binary
-            )
-        });
+        // Most readers look for the delimiters in the raw body all the same; some decode it first.
         self.defects.structure |= coded;
+        let odd = odd.or(coded.then_some(Doubt::Type));
         if boundary.is_empty() || boundary.contains(&b'\n') {
             self.defects.structure = true;
             return HeaderFacts::opaque(media_type);
@@ -445,7 +495,19 @@ impl Scanner<'_> {
                 boundary: boundary.into(),
                 close: None,
             },
+            others: Vec::new(),
+            doubt: None,
         }
+        .with(header, odd)
+    }
+}
+
+fn block_without_blank(start: usize, end: usize, over_limit: bool, why: BlockEnd) -> Block {
+    Block {
+        header: start..end,
+        body_start: end,
+        over_limit,
+        end: why,
     }
 }
 
@@ -454,14 +516,31 @@ struct HeaderFacts {
     media_type: Box<str>,
     kind: Kind,
     coded: bool,
+    /// Boundaries that other programs may read.
+    others: Vec<Vec<u8>>,
+    doubt: Option<Doubt>,
 }
 
 impl HeaderFacts {
+    /// With what other programs may read in the same block.
+    fn with(mut self, header: &[u8], odd: Option<Doubt>) -> HeaderFacts {
+        let own = match &self.kind {
+            Kind::Multipart { boundary, .. } => Some(&**boundary),
+            _ => None,
+        };
+        let (others, doubt) = doubt::other_boundaries(header, own);
+        self.others = others;
+        self.doubt = odd.or(doubt);
+        self
+    }
+
     fn leaf(media_type: &str) -> HeaderFacts {
         HeaderFacts {
             media_type: media_type.into(),
             kind: Kind::Leaf,
             coded: false,
+            others: Vec::new(),
+            doubt: None,
         }
     }
 
@@ -470,6 +549,8 @@ impl HeaderFacts {
             media_type: media_type.into(),
             kind: Kind::Opaque,
             coded: false,
+            others: Vec::new(),
+            doubt: None,
         }
     }
 }
@@ -501,7 +582,7 @@ pub(super) mod tests {
         write_part(message.root(), &mut out);
         let defects = message.defects();
         for (set, sign) in [
-            (defects.structure, " S"),
+            (defects.structure || defects.doubt, " S"),
             (defects.limit, " L"),
             (defects.cut, " C"),
         ] {
@@ -731,7 +812,7 @@ pub(super) mod tests {
             (
                 "near-boundary lines",
                 "{b}--b\n\n-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --\n--b--\n",
-                r#"mixed["-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --"]"#,
+                r#"mixed["-b\n--\n---b\n--b-\n--B\n--bb\n--b--b\n--b --"] S"#,
             ),
             (
                 "outer is a prefix of inner",
@@ -878,7 +959,7 @@ pub(super) mod tests {
             (
                 "boundary as an encoded word",
                 "{=?us-ascii?q?b?=}--b\n\n--=?us-ascii?q?b?=\n\nx\n--=?us-ascii?q?b?=--\n",
-                r#"mixed{--b\n\n}["x"]"#,
+                r#"mixed{--b\n\n}["x"] S"#,
             ),
             (
                 "boundary with quoted pairs",

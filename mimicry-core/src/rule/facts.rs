@@ -12,7 +12,7 @@ use crate::mail::Mail;
 use crate::message::address::filter_text;
 use crate::message::names::Names;
 use crate::message::roles::{Role, Roles};
-use crate::message::{Part, Seal};
+use crate::message::{Doubt, Part, Seal};
 
 /// The facts of one mail.
 #[derive(Debug)]
@@ -180,7 +180,7 @@ impl<'m> Facts<'m> {
         if let Some(known) = self.inside.borrow().get(&key) {
             return known.clone();
         }
-        let found = inside::look(self.mail, part, holds);
+        let found = inside::look(self.mail, (self.part(part), part), holds);
         self.inside.borrow_mut().insert(key, found.clone());
         found
     }
@@ -218,6 +218,15 @@ impl<'f> PartFacts<'f> {
                 self.part.decoded_len()
             }
         })
+    }
+
+    pub fn is_multipart(&self) -> bool {
+        self.part.is_multipart()
+    }
+
+    /// Why some program may find other parts in it.
+    pub fn doubt(&self) -> Option<Doubt> {
+        self.part.doubt()
     }
 
     pub fn media_type(&self) -> &'f str {

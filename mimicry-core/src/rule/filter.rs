@@ -512,6 +512,14 @@ impl Filter {
     /// As [`Filter::holds_for_part`], but of several names or types each must hold: what lets a part pass must not do so for a name
     /// that only some programs see.
     pub fn holds_for_every_name(&self, part: &PartFacts<'_>) -> bool {
+        // Nobody can say for what another program finds.
+        let is_open = matches!(
+            self,
+            Filter::Type(_) | Filter::TypePath(_) | Filter::Filename(_)
+        );
+        if is_open && part.doubt().is_some() {
+            return false;
+        }
         match self {
             Filter::Type(patterns) => {
                 let types = part.media_types();

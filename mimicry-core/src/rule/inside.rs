@@ -3,10 +3,11 @@
 //!
 //! Must never: recurse (what is nested is a list of work), or hold more than the octets of the enclosed messages once.
 //!
-//! Known limits: what is sealed within stays unseen, as it does outside.
+//! Known limits: what is sealed within stays unseen, as it does outside; a fragment (message/partial) cannot be judged.
 
-use super::facts::Facts;
+use super::facts::{Facts, PartFacts};
 use crate::mail::Mail;
+use crate::message::codec::Encoding;
 use crate::message::{Limits, Message, Part};
 
 /// Messages within messages that are looked into.
@@ -23,19 +24,52 @@ pub struct Inside {
     pub is_unsure: bool,
 }
 
-/// Is it a whole message (RFC 2046 section 5.2.1, RFC 6532 section 3.7).
-pub fn is_message(part: Part<'_>) -> bool {
+/// Does some program show it as a message: by one of its types (RFC 2046 section 5.2, RFC 6532 section 3.7, and what is like them), or by
+/// the name of a file that mail programs open.
+pub fn is_message(part: &PartFacts<'_>) -> bool {
+    const NAMES: &[&str] = &[".eml", ".emlx", ".mht", ".mhtml", ".nws"];
+    let is_named = |name: &str| {
+        let lower = name.to_ascii_lowercase();
+        NAMES.iter().any(|end| lower.ends_with(end))
+    };
     !part.is_multipart()
-        && matches!(
-            part.media_type(),
-            "message/rfc822" | "message/global" | "message/news"
-        )
+        && (part
+            .media_types()
+            .iter()
+            .any(|name| name.starts_with("message/"))
+            || part.names().is_some_and(|names| names.any(is_named)))
+}
+
+/// Why the octets of an enclosed message are not all that there is to see.
+fn is_in_doubt(part: &PartFacts<'_>, part_of: Part<'_>) -> Option<&'static str> {
+    let types = part.media_types();
+    if types.iter().any(|name| name == "message/partial") {
+        return Some("a fragment of a message");
+    }
+    let mut codings = part_of
+        .fields()
+        .filter(|field| field.is("content-transfer-encoding"))
+        .map(|field| Encoding::parse(field.value()));
+    let first = codings.next();
+    codings
+        .any(|coding| Some(coding) != first)
+        .then_some("an enclosed message of two codings")
+}
+
+/// What programs take for the message: the decoded octets, and the others where these are text, too (RFC 2046 section 5.2.1 allows no coding).
+fn octets_of(part: Part<'_>) -> Option<Vec<Vec<u8>>> {
+    let decoded = part.decoded().ok()?.into_owned();
+    let is_text = part.encoding() == Encoding::QuotedPrintable;
+    Some(match is_text && decoded != part.body() {
+        true => vec![decoded, part.body().to_vec()],
+        false => vec![decoded],
+    })
 }
 
 /// The first part within the message for which `holds`, and what could not be looked into when there is none.
 pub fn look(
     mail: &Mail,
-    part: Part<'_>,
+    (outer, part): (PartFacts<'_>, Part<'_>),
     holds: &dyn Fn(&Facts<'_>, Part<'_>) -> Option<Inside>,
 ) -> Option<Inside> {
     let unsure = |words: &str| {
@@ -44,11 +78,12 @@ pub fn look(
             is_unsure: true,
         })
     };
-    let Ok(octets) = part.decoded() else {
-        return unsure("an enclosed message whose coding is broken");
+    const BROKEN: &str = "an enclosed message whose coding is broken";
+    let mut doubt = is_in_doubt(&outer, part).and_then(unsure);
+    let Some(octets) = octets_of(part) else {
+        return unsure(BROKEN);
     };
-    let mut doubt = None;
-    let mut work = vec![(octets.into_owned(), 1usize)];
+    let mut work: Vec<_> = octets.into_iter().map(|octets| (octets, 1usize)).collect();
     let mut seen = 0usize;
     while let Some((octets, depth)) = work.pop() {
         seen = seen.saturating_add(1);
@@ -72,13 +107,15 @@ pub fn look(
                 Some(found) => return Some(found),
                 None => {}
             }
-            if is_message(part) {
-                match part.decoded() {
-                    Ok(octets) => work.push((octets.into_owned(), depth.saturating_add(1))),
-                    Err(_) => {
-                        doubt =
-                            doubt.or_else(|| unsure("an enclosed message whose coding is broken"))
+            let of_part = facts.part(part);
+            if is_message(&of_part) {
+                doubt = doubt.or_else(|| is_in_doubt(&of_part, part).and_then(unsure));
+                match octets_of(part) {
+                    Some(octets) => {
+                        let deeper = octets.into_iter();
+                        work.extend(deeper.map(|octets| (octets, depth.saturating_add(1))));
                     }
+                    None => doubt = doubt.or_else(|| unsure(BROKEN)),
                 }
             }
         }

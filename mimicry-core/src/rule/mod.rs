@@ -44,7 +44,8 @@ pub struct Rule {
     pub on_dkim: OnDkim,
     /// Its texts may name recipients whom no field of the header names.
     pub show_bcc: bool,
-    /// What becomes of a part whose name cannot be read to its end, and so may be one that the filters mean.
+    /// What becomes of a part that may be one that the filters mean: its name cannot be read to its end, or other programs find other
+    /// parts in it.
     pub unsure: Unsure,
 }
 
@@ -94,6 +95,20 @@ impl Rule {
         parts
             .iter()
             .any(|filter| matches!(filter, Filter::Filename(_)))
+    }
+
+    /// Has it a filter on what a part holds, of which a part may have something that only other programs find.
+    pub fn judges_content(&self) -> bool {
+        let parts = self.matching.at(Level::Part);
+        let is_about = |filter: &Filter| matches!(filter, Filter::Filename(_) | Filter::Type(_));
+        parts.iter().any(is_about) || (self.judges_malformed() && !parts.is_empty())
+    }
+
+    /// Is it about mails that programs read differently.
+    pub fn judges_malformed(&self) -> bool {
+        let mail = self.matching.at(Level::Mail);
+        mail.iter()
+            .any(|filter| matches!(filter, Filter::Malformed(truths) if truths.contains(&true)))
     }
 
     /// Does a filter of `match` hold for a part. What keeps a part, or the whole mail, from later rules must do so by every name of

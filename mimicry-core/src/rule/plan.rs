@@ -15,7 +15,7 @@ use crate::envelope::{Path, Recipient};
 use crate::mail::Mail;
 use crate::message::names::Unread;
 use crate::message::roles::Role;
-use crate::message::{Part, PartId, Seal};
+use crate::message::{Doubt, Part, PartId, Seal};
 use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
 use crate::policy::Policy;
@@ -46,6 +46,8 @@ pub enum Decision {
     Skip(Reason),
     /// It matched, sealed content was among its parts, and it says `on_sealed = "reject"`.
     RejectSealed,
+    /// It is about malformed mail, and other programs may find more than can be removed: where, and why.
+    RejectUnsure(String),
     /// An ignore_mail rule: the mail passes as it came.
     IgnoreMail,
     /// A keep rule: these parts are closed to later rules.
@@ -79,6 +81,7 @@ impl Plan {
                 step,
                 Decision::Run(_)
                     | Decision::RejectSealed
+                    | Decision::RejectUnsure(_)
                     | Decision::IgnoreMail
                     | Decision::Keep(_)
             )
@@ -353,7 +356,9 @@ impl Walk<'_> {
             shadow,
             remarks: Vec::new(),
         };
+        let mut unsure_of_all = None;
         for part in parts {
+            unsure_of_all = unsure_of_all.or_else(|| cannot_go(rule, part));
             let obstacle = match exempt {
                 true => Some(Reason::Exempt),
                 false => self.obstacle(rule, part),
@@ -373,6 +378,14 @@ impl Walk<'_> {
                 Some(reason) => run.left.push((part.id(), reason)),
                 None => run.parts.push(part.id()),
             }
+        }
+        if rule.judges_malformed()
+            && let Some(text) = unsure_of_all
+        {
+            return match shadow {
+                true => Decision::Skip(Reason::Shadow),
+                false => Decision::RejectUnsure(text),
+            };
         }
         let sealed = run.left.iter().any(|(_, reason)| *reason == Reason::Sealed);
         if sealed && rule.on_sealed == Some(OnSealed::Reject) {
@@ -420,7 +433,7 @@ impl Walk<'_> {
         for (step, rule) in self.steps.iter_mut().zip(&policy.rules) {
             let cancelled = match step {
                 Decision::Run(run) => rule.kind.edits() && !run.shadow,
-                Decision::RejectSealed => true,
+                Decision::RejectSealed | Decision::RejectUnsure(_) => true,
                 _ => false,
             };
             if cancelled {
@@ -457,6 +470,8 @@ enum Taken {
     ByOneOf(Vec<String>),
     /// By a name that cannot be read.
     Unsure(Unread),
+    /// By what other programs may find in it.
+    Doubt(Doubt),
     Inside(Inside),
 }
 
@@ -470,6 +485,7 @@ impl Taken {
                 names.join(", ")
             )),
             Taken::Unsure(why) => Some(format!("{section} may match: {why}")),
+            Taken::Doubt(why) => Some(format!("{section} may match: {why}")),
             Taken::Inside(inside) if inside.is_unsure => {
                 Some(format!("{section} may match: {}", inside.words))
             }
@@ -482,7 +498,7 @@ impl Taken {
 /// holds.
 fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
     let one = takes_itself(rule, facts, part);
-    if one.is_some() || !rule.plugin.looks_inside() || !inside::is_message(part) {
+    if one.is_some() || !rule.plugin.looks_inside() || !inside::is_message(&facts.part(part)) {
         return one;
     }
     let holds = |facts: &Facts<'_>, part: Part<'_>| {
@@ -490,7 +506,7 @@ fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
             return None;
         }
         let of_part = takes_itself(rule, facts, part)?;
-        let is_unsure = matches!(of_part, Taken::Unsure(_));
+        let is_unsure = matches!(of_part, Taken::Unsure(_) | Taken::Doubt(_));
         let name = facts.part(part).names().and_then(|names| {
             let first = names.iter().next()?;
             Some(first.chars().take(60).collect::<String>())
@@ -519,8 +535,16 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
     let of_part = facts.part(part);
     let filters = rule.matching.at(Level::Part);
     let mut unread = None;
+    let takes_doubt =
+        rule.unsure == Unsure::Take && rule.kind.takes_unsure() && rule.judges_content();
+    let doubt = part.doubt().filter(|_| takes_doubt);
+    let mut is_in_doubt = false;
     for filter in filters {
         if rule.holds_for_part(filter, &of_part) {
+            continue;
+        }
+        if doubt.is_some() {
+            is_in_doubt = true;
             continue;
         }
         let why = filter.may_hold_for_part(&of_part);
@@ -532,6 +556,9 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
     if let Some(why) = unread {
         return Some(Taken::Unsure(why));
     }
+    if let Some(why) = doubt.filter(|_| is_in_doubt) {
+        return Some(Taken::Doubt(why));
+    }
     match of_part.names() {
         Some(names) if names.differ() && rule.names_files() => {
             // A few of them, and not all of each: it is for people.
@@ -540,6 +567,15 @@ fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken>
         }
         _ => Some(Taken::ByName),
     }
+}
+
+/// Where and why a part is in doubt that cannot be removed: the whole mail, or one of a mail that was not read to its end.
+fn cannot_go(rule: &Rule, part: Part<'_>) -> Option<String> {
+    let stays = part.is_root() && (part.is_multipart() || part.is_opaque());
+    let doubt = part.doubt()?;
+    let takes = rule.unsure == Unsure::Take && rule.kind.takes_unsure();
+    (takes && (stays || part.message().defects().cut))
+        .then(|| format!("part {}: {doubt}", part.section_text()))
 }
 
 /// Does a filter of `unless` on parts hold, by every name of the part.

@@ -512,6 +512,7 @@ fn show_decision(mail: &Mail, plugin: &str, decision: &Decision) -> String {
         Decision::NoPart => format!("{plugin}: no part"),
         Decision::Skip(reason) => format!("{plugin}: {reason}"),
         Decision::RejectSealed => format!("{plugin}: reject sealed"),
+        Decision::RejectUnsure(_) => format!("{plugin}: reject unsure"),
         Decision::IgnoreMail => plugin.to_string(),
         Decision::Keep(parts) => format!("{plugin} {}", show_parts(mail, parts)),
         Decision::Run(Run {

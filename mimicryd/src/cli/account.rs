@@ -265,7 +265,7 @@ fn defects(message: &Message, facts: &Facts<'_>) -> Vec<&'static str> {
     let defects = message.defects();
     let mut words = Vec::new();
     for (there, word) in [
-        (defects.structure, "structure"),
+        (defects.structure || defects.doubt, "structure"),
         (defects.limit, "limit"),
         (defects.cut, "cut"),
         (facts.names_malformed(), "names"),

@@ -222,7 +222,9 @@ impl Course<'_> {
                 account.outcome = Outcome::Keeps;
                 account.parts = self.sections(parts);
             }
-            Decision::RejectSealed => account.outcome = Outcome::NotFinished,
+            Decision::RejectSealed | Decision::RejectUnsure(_) => {
+                account.outcome = Outcome::NotFinished
+            }
             Decision::Run(run) => self.ran(index, run, &mut account),
         }
         if let Err(stopped) = self.result

@@ -80,11 +80,7 @@ fn attribute_of(left: &[u8], attribute: &str) -> Option<Form> {
         return None;
     }
     let marks = left.get(at.saturating_add(4)..).unwrap_or_default();
-    let marks: Vec<u8> = marks
-        .iter()
-        .copied()
-        .filter(|octet| !octet.is_ascii_whitespace())
-        .collect();
+    let marks: Vec<u8> = marks.iter().copied().filter(u8::is_ascii_graphic).collect();
     match marks.as_slice() {
         [] => Some(Form::Plain),
         [b'*', .., last] | [last @ b'*'] => {
@@ -122,13 +118,39 @@ pub(super) fn find_name(text: &[u8]) -> Option<usize> {
     }
 }
 
+/// A value with each fold gone, the blanks behind it included; `None` = it has no fold.
+pub(super) fn without_folds(value: &[u8]) -> Option<Vec<u8>> {
+    memchr(b'\n', value)?;
+    let mut lines = value.split(|octet| *octet == b'\n');
+    let mut out = lines.next().unwrap_or_default().trim_ascii_end().to_vec();
+    for line in lines {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        out.extend_from_slice(line.trim_ascii_start());
+    }
+    Some(out)
+}
+
+/// The last element of the path of an address; `None` = it has no path.
+pub(super) fn file_of(address: &[u8]) -> Option<&[u8]> {
+    let address = address.split(|octet| matches!(octet, b'?' | b'#')).next()?;
+    let path = match memmem::find(address, b"://") {
+        Some(at) => {
+            let rest = address.get(at.saturating_add(3)..)?;
+            rest.get(memchr(b'/', rest)?..)?
+        }
+        None => address,
+    };
+    path.rsplit(|octet| *octet == b'/')
+        .find(|name| !name.is_empty())
+}
+
 /// What cannot stand in a token (RFC 2045 section 5.1).
 pub(super) fn ends_token(octet: &u8) -> bool {
     octet.is_ascii_whitespace() || b"()<>@,;:\\\"/[]?=".contains(octet)
 }
 
 /// The text with every backslash gone and the octet after it kept.
-pub(super) fn unescaped(text: &[u8]) -> Vec<u8> {
+pub(in crate::message) fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut octets = text.iter();
     while let Some(octet) = octets.next() {

@@ -163,7 +163,22 @@ const DISPOSITION: &[(&str, &str)] = &[
     ("filename**=utf-8''setup.exe", "who strips the marks"),
     ("filename*0**=utf-8''setup.exe", "who strips the marks"),
     ("filename*-1=setup.exe", "who strips the marks"),
-    ("filename*1000000=setup.exe", "who strips the marks"),
+    ("filename*1000000=setup.exe", "CPython"),
+    ("filename*0000000=setup; filename*0000001=.exe", "CPython: numbers of any length"),
+    ("filename*00*=utf-8''setup; filename*01*=%2Eexe", "CPython"),
+    ("filename*9999998=setup; filename*9999999=.exe", "CPython"),
+    ("filename\u{1}=setup.exe", "who drops controls"),
+    ("filename\u{200b}=setup.exe", "who drops what is not seen"),
+    ("filename=\"setup.\n exe\"", "libmime: a fold goes with its blank"),
+    ("filename=\"setup.ex\n\te\"", "libmime: a fold goes with its blank"),
+    ("filename=\"setup.e\0xe\"", "who drops a NUL"),
+    ("filename=\"setup.exe\0.txt\"", "programs in C"),
+    ("filename=\"setup.e\txe\"", "who drops controls"),
+    ("filename=\"=?utf-8?Q?setup.e=00xe?=\"", "who drops a NUL"),
+    ("filename*=utf-8''setup.e%00xe", "who drops a NUL"),
+    ("filename*=hz-gb-2312''setup~{~}.exe", "who knows HZ"),
+    ("filename*=hz-gb-2312''setup.exe~", "who knows HZ, and passes over what is none"),
+    ("filename=setup.\\e\\x\\e", "who takes escapes for such in a bare value"),
     // encoded words
     ("filename=\"=?utf-8?Q?setup.exe?=\"", "Outlook, Gmail, Thunderbird"),
     ("filename==?utf-8?Q?setup.exe?=", "Outlook, Gmail, Thunderbird"),
@@ -254,6 +269,13 @@ const BLOCKS: &[(&str, &str)] = &[
     ("Content-Disposition: \"attachment; filename=setup.exe\"", "simple"),
     ("Content-Disposition: attachment filename=setup.exe", "Thunderbird"),
     ("Content-Disposition: attachment, filename=setup.exe", "Thunderbird"),
+    ("Content-Name: setup.exe", "Thunderbird (libmime)"),
+    ("Content-Name: \"setup.exe\"", "Thunderbird (libmime)"),
+    ("Content-Name: =?utf-8?Q?setup.exe?=", "Thunderbird (libmime)"),
+    ("Content-Disposition: attachment\nX-Sun-Data-Name: setup.exe", "Thunderbird (libmime)"),
+    ("Content-Disposition: attachment\nContent-Description: setup.exe", "who has no other name"),
+    ("Content-Disposition: attachment\nContent-Location: http://a.example/b/setup.exe?c", "who has no other name"),
+    ("Content-Location: setup.exe", "who has no other name"),
     ("Content-Disposition: attachment,filename=setup.exe", "PHP scripts"),
     ("Content-Disposition: attachment:filename=setup.exe", "PHP scripts"),
     ("Content-Disposition: in line; filename=setup.exe", "all"),
@@ -443,6 +465,12 @@ fn what_cannot_be_read_to_its_end() {
         ),
         ("; filename=\"=?unknown-8bit?Q?caf=E9.txt?=\"", None),
         (&sections.replace("*64=", "*63*="), Some(Unread::Sections)),
+        (
+            "; filename*99999999999999999999=a.txt",
+            Some(Unread::Sections),
+        ),
+        ("; filename*hz-gb-2312=x", None),
+        ("; filename*=hz-gb-2312''a~b.txt", Some(Unread::Charset)),
         ("", None),
     ] {
         let names = names_of(&format!("Content-Disposition: attachment{value}"));
@@ -471,6 +499,33 @@ fn one_reading_and_every_reading() {
     assert!(mac.any(|name| name == "Größe.pdf") && !mac.differ());
     let saved = names_of("Content-Disposition: attachment; filename=\"a.exe. \"");
     assert_eq!(saved.saved().collect::<Vec<_>>(), ["a.exe"]);
+}
+
+// T179
+#[test]
+fn a_description_is_no_name_beside_one() {
+    let pdf = |name: &str| name.ends_with(".pdf");
+    for (header, any) in [
+        ("Content-Description: a.pdf", true),
+        ("Content-Location: http://a.example.pdf", false),
+        ("Content-Location: http://a.example.pdf/", false),
+        (
+            "Content-Disposition: attachment; filename=b.txt\nContent-Description: a.pdf",
+            false,
+        ),
+        (
+            "Content-Disposition: attachment; filename=b.txt\nContent-Location: a.pdf",
+            false,
+        ),
+        (
+            "Content-Disposition: attachment; filename=b.txt\nContent-Name: a.pdf",
+            true,
+        ),
+    ] {
+        let names = names_of(header);
+        assert_eq!((names.any(pdf), names.every(pdf)), (any, false), "{header}");
+        assert!(!names.differ(), "{header}");
+    }
 }
 
 #[test]

@@ -328,12 +328,17 @@ pub(in crate::message) fn form(attr: &[u8]) -> (usize, Form) {
         [b'*', digits @ ..] => (digits, false),
         _ => return plain,
     };
-    let number = std::str::from_utf8(digits)
-        .ok()
-        .filter(|d| d.len() <= 6 && d.bytes().all(|b| b.is_ascii_digit()))
-        .and_then(|d| d.parse().ok());
+    let is_number = !digits.is_empty() && digits.iter().all(u8::is_ascii_digit);
+    let number = std::str::from_utf8(digits).ok().filter(|_| is_number);
     match number {
-        Some(number) => (base.len(), Form::Section { number, extended }),
+        // Leading zeros count for nothing; programs without a bound read any number.
+        Some(number) => (
+            base.len(),
+            Form::Section {
+                number: number.parse().unwrap_or(usize::MAX),
+                extended,
+            },
+        ),
         None => plain,
     }
 }
