@@ -54,12 +54,13 @@ fn deep_templates() -> Vec<(&'static str, String)> {
             format!("{{% if subject %}}{}", "{% elif subject %}".repeat(20_000)),
         ),
         ("if", "{% if subject %}".repeat(20_000)),
+        ("a long number", format!("{{{{ {} }}}}", "9".repeat(66_000))),
     ]
 }
 
 // T183
 // man: mimicryd(8) "A template may hold 200 statements within each other and 600 words and signs that hang together in one
-// expression."
+// expression, and a number 38 digits."
 #[test]
 fn a_deep_template_is_a_mistake() {
     let directory = Directory::new();
@@ -68,6 +69,88 @@ fn a_deep_template_is_a_mistake() {
         directory.file("text", text);
         refused(&directory, "m.toml", what, &["text:1:"]);
     }
+}
+
+// T183
+// man: mimicryd(8) "check, filter, explain and banks also take /dev/stdin and the /dev/fd of a shell as the configuration; a file
+// that it names is then relative to that directory."
+#[test]
+fn a_command_takes_a_configuration_that_it_was_given_open() {
+    let directory = Directory::new();
+    let rule = "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\noptions = { text = \"x\" }\n";
+    let mail = "Subject: x\r\n\r\nHello\r\n";
+    directory.file("mail", mail);
+    for path in ["/dev/stdin", "/dev/fd/0", "/proc/self/fd/0"] {
+        let ran = run(directory.path(), &["check", "-c", path], rule.as_bytes());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(ran.text().contains("1 rule"), "{}", ran.text());
+        let explain = ["explain", "--to", "b@example.net", "-c", path, "mail"];
+        let ran = run(directory.path(), &explain, rule.as_bytes());
+        assert_eq!(ran.code, 0, "{}", ran.err);
+    }
+    // A shell gives the configuration and leaves the mail on its standard input.
+    let script = "exec 9<<EOF\n".to_string()
+        + rule
+        + "EOF\nexec \"$0\" filter --from a@b --to c@d -c /dev/fd/9";
+    let mut command = std::process::Command::new("/bin/sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_mimicryd")]);
+    let mail_file = fs::File::open(directory.path().join("mail")).expect("the mail");
+    let ran = Ran::of(command.stdin(mail_file).output().expect("a shell"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(ran.text().contains("Hello"), "{}", ran.text());
+    // A pipe without end is waited for as for any other, and a daemon takes none.
+    let large = vec![b'#'; 17 << 20];
+    let ran = run(directory.path(), &["check", "-c", "/dev/stdin"], &large);
+    assert_eq!(ran.code, 78);
+    assert!(ran.err.contains("larger than 16.0 MB"), "{}", ran.err);
+    let ran = run(
+        directory.path(),
+        &["run", "-c", "/dev/stdin"],
+        rule.as_bytes(),
+    );
+    assert_eq!(ran.code, 78, "{}", ran.err);
+    assert!(ran.err.contains("/dev/stdin"), "{}", ran.err);
+}
+
+// T183: twice as many tables take twice the time
+#[test]
+fn thousands_of_tables_are_looked_at_in_time() {
+    let directory = Directory::new();
+    let many = |table: fn(usize) -> String| (0..5_000).map(table).collect::<String>();
+    for (what, text) in [
+        (
+            "listeners",
+            many(|number| {
+                format!(
+                    "[[listen]]\nname = \"l{number}\"\naddress = \"127.0.0.1:{}\"\n",
+                    1_000 + number
+                )
+            }),
+        ),
+        (
+            "rules",
+            many(|number| {
+                format!(
+                    "[[rule]]\nname = \"r{number}\"\nplugin = \"header\"\noptions = {{ delete = [\"X-{number}\"] }}\n"
+                )
+            }),
+        ),
+    ] {
+        directory.file("m.toml", text);
+        let ran = check(&directory, "m.toml");
+        assert_eq!(ran.code, 0, "{what}: {:.2000}", ran.err);
+    }
+    // Each bank has the settings of all before it.
+    let bank = |number: usize| {
+        let before = number.saturating_sub(1);
+        format!(
+            "[[bank]]\nname = \"b{number}\"\nwhen = {{ sender = \"a\" }}\ntrace = true\ninclude = [\"b{before}\"]\n"
+        )
+    };
+    let chain: String = (0..300).map(bank).collect();
+    directory.file("m.toml", chain.replacen("include = [\"b0\"]\n", "", 1));
+    let said = "this bank has the settings of more than 100 others";
+    refused(&directory, "m.toml", "a chain of banks", &[said]);
 }
 
 // T183

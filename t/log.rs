@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::net::UnixDatagram;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -180,11 +181,7 @@ fn no_message_to_syslog_is_longer_than_it_may_be() {
     for (form, most) in [("rfc3164", 1024), ("rfc5424", 2048)] {
         let (_directory, path) = open_directory();
         let socket = path.join("log");
-        let syslog = UnixDatagram::bind(&socket).expect("a socket");
-        open_to_all(&socket);
-        syslog
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a time-out");
+        let syslog = listen(&socket);
         let log = format!(
             "target = \"syslog:{}\"\nsyslog_format = \"{form}\"",
             socket.display()
@@ -284,15 +281,7 @@ fn mail_goes_on_without_a_log() {
     let (_directory, path) = open_directory();
     let socket = path.join("log");
     let target = format!("target = \"syslog:{}\"", socket.display());
-    let listen = || {
-        let syslog = UnixDatagram::bind(&socket).expect("a socket");
-        open_to_all(&socket);
-        syslog
-            .set_read_timeout(Some(Duration::from_secs(10)))
-            .expect("a time-out");
-        syslog
-    };
-    let syslog = listen();
+    let syslog = listen(&socket);
     let world = World::new(Setup {
         daemon: "workers = { min = 1, max = 1, spare = 0 }",
         log: &target,
@@ -308,7 +297,7 @@ fn mail_goes_on_without_a_log() {
     drop(syslog);
     fs::remove_file(&socket).expect("the socket");
     world.alive();
-    let syslog = listen();
+    let syslog = listen(&socket);
     // Found again after a while.
     syslog
         .set_read_timeout(Some(Duration::from_millis(200)))
@@ -336,11 +325,7 @@ fn mail_goes_on_without_a_log() {
 fn syslog_has_two_forms() {
     let (_directory, path) = open_directory();
     let socket = path.join("log");
-    let syslog = UnixDatagram::bind(&socket).expect("a socket");
-    open_to_all(&socket);
-    syslog
-        .set_read_timeout(Some(Duration::from_secs(10)))
-        .expect("a time-out");
+    let syslog = listen(&socket);
     let log = format!(
         "target = \"syslog:{}\"\nsyslog_format = \"rfc5424\"\nfacility = \"local3\"",
         socket.display()
@@ -353,6 +338,16 @@ fn syslog_has_two_forms() {
     // local3.info is 19 * 8 + 6, version 1.
     let line = next(&syslog, " status=sent");
     assert!(line.starts_with("<158>1 "), "{line}");
+}
+
+/// A syslog at this path.
+fn listen(socket: &Path) -> UnixDatagram {
+    let syslog = UnixDatagram::bind(socket).expect("a socket");
+    open_to_all(socket);
+    syslog
+        .set_read_timeout(Some(Duration::from_secs(10)))
+        .expect("a time-out");
+    syslog
 }
 
 /// Reads on to a datagram with this piece.

@@ -33,11 +33,15 @@ mod banner;
 mod cli;
 mod demo;
 mod dependencies;
+mod encoded;
 mod endless;
 mod faults;
 mod harness;
 mod hostile;
 mod inbound;
+#[path = "bench/inputs.rs"]
+#[expect(dead_code, reason = "the rules are for the tests of the plugins")]
+mod inputs;
 mod layering;
 mod leave;
 mod ledger;

@@ -1,5 +1,5 @@
-//! How much memory a large mail takes whose attachments go into an archive: the peak that the kernel counted, against the
-//! size of the mail.
+//! How much memory a mail takes: the peak that the kernel counted, against the size of the mail. A large one whose attachments go
+//! into an archive, and smaller ones that were made to take much.
 //!
 //! Must never: measure time, or what another process took.
 
@@ -8,8 +8,9 @@ use std::io::{Read, Write};
 use std::process::Stdio;
 use std::thread;
 
-use crate::harness::daemon::{Setup, World};
+use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::{Directory, contains, mimicryd};
+use crate::inputs;
 
 /// Octets of the mail.
 const MAIL: usize = 50 << 20;
@@ -117,4 +118,69 @@ fn so_does_a_worker() {
         .map(|worker| peak(worker.as_raw().unsigned_abs()))
         .max();
     assert_small("a worker", most.expect("a worker"));
+}
+
+/// A rule that edits every text.
+const EDIT: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "A footer.\n", html = "<p>A footer.</p>" }
+"#;
+
+/// Octets of a hostile mail: few, as a worker that is not optimised takes long, so the worker itself is not counted.
+const HOSTILE: usize = 4 << 20;
+
+/// What a worker takes beside the mails and itself.
+const BESIDE: usize = 3 << 20;
+
+// T191: what the figures of the plugins do not count, the program itself, the octets that come in and those that go out
+// man: mimicryd(8) "about three times the mail and 16 MB"
+#[test]
+fn a_hostile_mail_takes_no_more() {
+    let text = |name: &str| {
+        let all = inputs::TEXTS.iter().chain(inputs::TREES);
+        let found = all.copied().find(|(other, _)| *other == name);
+        let (_, make) = found.unwrap_or_else(|| panic!("no mail {name}"));
+        make(HOSTILE)
+    };
+    let charset = |name: &str| {
+        let found = inputs::CHARSETS.iter().find(|(other, _)| *other == name);
+        let (_, piece) = found.unwrap_or_else(|| panic!("no charset {name}"));
+        inputs::in_charset(HOSTILE, "plain", name, piece)
+    };
+    let mut beyond = Vec::new();
+    for (what, mail) in [
+        ("short-lines", text("short-lines")),
+        ("base64-tiny-lines", text("base64-tiny-lines")),
+        ("base64-single-octets", text("base64-single-octets")),
+        ("qp-escapes", text("qp-escapes")),
+        ("half-8bit", text("half-8bit")),
+        ("html-attributes", text("html-attributes")),
+        ("many-texts", text("many-texts")),
+        ("gb18030", charset("gb18030")),
+        ("utf-7", charset("utf-7")),
+    ] {
+        let mut world = World::new(Setup {
+            rules: EDIT,
+            daemon: "workers = { min = 1, max = 1, spare = 0 }",
+            ..Setup::default()
+        });
+        let workers = world.daemon().workers();
+        let [worker] = workers[..] else {
+            panic!("{} workers", workers.len());
+        };
+        world.pass(PLAIN);
+        let itself = peak(worker.as_raw().unsigned_abs());
+        let arrived = world.pass(&mail);
+        assert!(arrived != mail, "{what}: no rule has edited it");
+        let peak = peak(worker.as_raw().unsigned_abs()).saturating_sub(itself);
+        let size = mail.len().max(arrived.len());
+        let times = peak as f64 / size as f64;
+        println!("{what}: {} MB, {times:.2} of the mail", peak >> 20);
+        if peak > 3 * size + BESIDE {
+            beyond.push(format!("{what}: {} MB, {times:.2} of the mail", peak >> 20));
+        }
+    }
+    assert!(beyond.is_empty(), "{}", beyond.join("\n"));
 }

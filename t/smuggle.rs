@@ -2,8 +2,7 @@
 //!
 //! The fake next hop reads strictly, and an octet that no client of SMTP may send fails the test when it goes out of scope.
 
-use std::fmt::Write;
-
+use crate::encoded::words;
 use crate::harness::client::Outcome;
 use crate::harness::contains;
 use crate::harness::daemon::{Setup, World};
@@ -43,23 +42,6 @@ fn utf_16(text: &str, order: Order) -> Vec<u8> {
             Order::Big => unit.to_be_bytes(),
         })
         .collect()
-}
-
-/// As encoded words, which say any character.
-fn words(text: &str) -> String {
-    let mut field = String::new();
-    for char in text.chars() {
-        let _ = write!(
-            field,
-            "{}=?utf-8?Q?",
-            if field.is_empty() { "" } else { "\r\n " }
-        );
-        for octet in char.encode_utf8(&mut [0; 4]).bytes() {
-            let _ = write!(field, "={octet:02X}");
-        }
-        field.push_str("?=");
-    }
-    field
 }
 
 /// The same for a file name (RFC 2231).

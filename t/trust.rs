@@ -105,6 +105,80 @@ fn a_file_that_others_can_write_is_refused_and_a_secret_that_others_can_read() {
 }
 
 // T189
+// man: mimicryd(8) "check asks the same of the files that only the daemon opens, without reading them: certificates, keys and the
+// password of the relay."
+#[test]
+fn check_looks_at_the_files_that_only_the_daemon_opens() {
+    let directory = Directory::new();
+    directory.file(
+        "m.toml",
+        "[[listen]]\nname = \"t\"\naddress = \"127.0.0.1:0\"\ntls_cert = \"cert\"\ntls_key = \"key\"\n\
+         [relay]\nnext_hop = \"smtps://mx.example.org\"\nca_file = \"ca\"\nuser = \"me\"\npassword_file = \"password\"\n\
+         [daemon]\nseal_key_file = \"seal\"\n\
+         [[rule]]\nname = \"b\"\nplugin = \"banner\"\noptions = { internal_clients = [], text = \"x\", html = \"<p>x</p>\" }\n",
+    );
+    let sound = [
+        ("m.toml", 0o644),
+        ("cert", 0o644),
+        ("key", 0o640),
+        ("ca", 0o644),
+        ("password", 0o600),
+        ("seal", 0o600),
+    ];
+    for (name, _) in &sound[1..] {
+        directory.file(name, "");
+    }
+    assert_eq!(errors_of(&directory, &sound), "");
+    for (name, mode, said) in [
+        ("cert", 0o666, "can be changed by everybody (mode 0666)"),
+        (
+            "key",
+            0o644,
+            "others may read it, or its group may change it (mode 0644)",
+        ),
+        ("ca", 0o646, "can be changed by everybody (mode 0646)"),
+        (
+            "password",
+            0o640,
+            "others than its owner may read or change it (mode 0640)",
+        ),
+        (
+            "seal",
+            0o604,
+            "others than its owner may read or change it (mode 0604)",
+        ),
+    ] {
+        assert_eq!(errors_of(&directory, &sound), "", "before {name}");
+        let shown = errors_of(&directory, &[(name, mode)]);
+        assert!(shown.contains(said), "{name} {mode:o}: {shown}");
+        // The place of the setting.
+        assert!(shown.contains("--> m.toml:"), "{shown}");
+        let ran = run(directory.path(), &["run", "-c", "m.toml"], b"");
+        assert_eq!(ran.code, 78, "{}", ran.err);
+        assert!(ran.err.contains(said), "{}", ran.err);
+    }
+    assert_eq!(errors_of(&directory, &sound), "");
+    fs::remove_file(directory.path().join("password")).expect("our own file");
+    let shown = errors_of(&directory, &[]);
+    assert!(shown.contains("No such file"), "{shown}");
+}
+
+/// What is wrong, without what is only doubtful.
+fn errors_of(directory: &Directory, modes: &[(&str, u32)]) -> String {
+    for (name, mode) in modes {
+        chmod(&directory.path().join(name), *mode);
+    }
+    let ran = run(directory.path(), &["check", "-c", "m.toml"], b"");
+    assert!([0, 78].contains(&ran.code), "{}", ran.err);
+    assert_eq!(ran.code == 78, ran.err.contains("error: "), "{}", ran.err);
+    if ran.code == 0 {
+        String::new()
+    } else {
+        ran.err
+    }
+}
+
+// T189
 #[test]
 fn a_reload_of_what_others_can_write_changes_nothing() {
     let mut world = World::new(Setup {
@@ -367,7 +441,7 @@ fn a_directory_where_others_can_replace_pid_file_or_control_is_refused() {
         } else {
             assert_eq!(ran.code, 73, "{}", ran.err);
             assert!(
-                ran.err.contains("others may write to its directory"),
+                ran.err.contains("where everybody can replace it"),
                 "{}",
                 ran.err
             );

@@ -4,10 +4,11 @@
 //! The second reader is mailparse. Where it can read a charset, it must find the text that was put in.
 
 mod common;
-
-use std::fmt::Write;
+#[path = "../../t/encoded.rs"]
+mod encoded;
 
 use common::{apply, mail_of, rules};
+use encoded::words;
 use mailparse::ParsedMail;
 use mimicry_core::engine::Report;
 use mimicry_core::message::charset::Charset;
@@ -89,23 +90,6 @@ const SETS: [(&str, &str); 8] = [
         "In ",
     ),
 ];
-
-/// As an encoded word for each character.
-fn words(text: &str) -> String {
-    let mut field = String::new();
-    for char in text.chars() {
-        let _ = write!(
-            field,
-            "{}=?utf-8?Q?",
-            if field.is_empty() { "" } else { "\r\n " }
-        );
-        for octet in char.encode_utf8(&mut [0; 4]).bytes() {
-            let _ = write!(field, "={octet:02X}");
-        }
-        field.push_str("?=");
-    }
-    field
-}
 
 /// A text as its sender would write it under this label: what SMTP lets pass.
 fn body(label: &str) -> Vec<u8> {

@@ -15,7 +15,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::clock;
 use crate::identity;
-use crate::loading::{self, Order, Trial, Verdict};
+use crate::loading::{self, Order, Source, Trial, Verdict};
 use crate::logging;
 use crate::machine;
 use crate::master::{Program, Refused, ServeFactory};
@@ -125,6 +125,7 @@ impl Daemon {
             path: &self.path,
             registry: self.registry,
             judge: runs,
+            source: Source::File,
         }
     }
 

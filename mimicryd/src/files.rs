@@ -7,16 +7,20 @@
 //!
 //! Must never: show what is in a secret, wait (for the other end of a FIFO, for a device), or read without end.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use mimicry_core::config::files::{Files, Unreadable, Use};
-use nix::fcntl::OFlag;
-use nix::sys::stat::{FileStat, fstat, stat};
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::{Mode, SFlag};
 
-use crate::sys::guard::{self, Writers};
+use crate::sys::accounts::{group_name, user_name};
+use crate::sys::guard::{self, Facts, Writers};
+use crate::sys::place::Place;
+use crate::sys::way::{self, Found, Last};
 
 /// Octets of one file at most.
 pub const LARGEST: u64 = 16 * 1024 * 1024;
@@ -33,10 +37,39 @@ pub enum Access {
 
 /// What is wrong with a file, and what mends it, without its name.
 #[derive(Debug)]
-struct Wrong {
-    what: String,
-    remedy: String,
+pub struct Wrong {
+    pub what: String,
+    pub remedy: String,
+    /// The system says so.
+    cause: Option<io::Error>,
 }
+
+impl Wrong {
+    fn unreadable(self, path: &Path) -> Unreadable {
+        match self.cause {
+            Some(error) => Unreadable::system(path, &error),
+            None => Unreadable::new(format!("{} {}", path.display(), self.what), self.remedy),
+        }
+    }
+}
+
+impl fmt::Display for Wrong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)?;
+        if !self.remedy.is_empty() {
+            write!(f, "; {}", self.remedy)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is said of a FIFO, a device or a directory.
+const NO_FILE: &str = "it is not a regular file";
+
+/// Waits for nobody.
+const READ: OFlag = OFlag::O_NONBLOCK
+    .union(OFlag::O_NOCTTY)
+    .union(OFlag::O_CLOEXEC);
 
 /// The files of the disk.
 #[derive(Clone, Copy, Debug)]
@@ -48,51 +81,145 @@ impl Files for Disk {
             Use::Configuration => Access::Everybody,
             Use::Secret => Access::Owner,
         };
-        let file = open(path).map_err(|error| Unreadable::system(path, &error))?;
-        guarded(path, &file, access)
-            .and_then(|()| bounded(file, LARGEST).map_err(Wrong::from))
-            .map_err(|wrong| {
-                Unreadable::new(format!("{} {}", path.display(), wrong.what), wrong.remedy)
-            })
+        read(path, LARGEST, access).map_err(|wrong| wrong.unreadable(path))
     }
 }
 
 /// A file that only the daemon reads: at most so many octets of it. An error is what is wrong, without the name of the file.
-pub fn read(path: &Path, octets: u64, access: Access) -> Result<Vec<u8>, String> {
-    let file = open(path).map_err(|error| error.to_string())?;
-    guarded(path, &file, access)
-        .and_then(|()| bounded(file, octets).map_err(Wrong::from))
-        .map_err(|wrong| match wrong.remedy.as_str() {
-            "" => wrong.what,
-            remedy => format!("{}; {remedy}", wrong.what),
-        })
+pub fn read(path: &Path, octets: u64, access: Access) -> Result<Vec<u8>, Wrong> {
+    let file = open_by_way(path)?;
+    guarded(&Facts::of(&file)?, access)?;
+    bounded(file, octets)
+}
+
+/// A file in a directory that may belong to the workers: the file itself is judged, and no link is followed.
+pub fn read_held(place: &Place, octets: u64, access: Access) -> io::Result<Vec<u8>> {
+    let file = place.open_to_read()?;
+    let facts = Facts::of(&file)?;
+    if way::kind(&facts.stat) != SFlag::S_IFREG {
+        return Err(io::Error::other(NO_FILE));
+    }
+    guarded(&facts, access)?;
+    Ok(bounded(file, octets)?)
+}
+
+/// What [`read`] would say of a file before it reads it, for one who need not be allowed to read it. Nothing is said of what
+/// lies out of reach.
+pub fn judge(path: &Path, access: Access) -> Result<(), Wrong> {
+    let found = match way(path) {
+        Err(Refused::Wrong(wrong)) => return Err(wrong),
+        Err(Refused::Io(error)) if error.kind() == io::ErrorKind::PermissionDenied => return Ok(()),
+        Err(Refused::Io(error)) => return Err(error.into()),
+        Ok(found) => found,
+    };
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let name = found.name.as_os_str();
+    let held = openat(&found.directory, name, flags, Mode::empty()).map_err(io::Error::from)?;
+    let facts = Facts::of(&held)?;
+    if way::kind(&facts.stat) != SFlag::S_IFREG {
+        return Err(io::Error::other(NO_FILE).into());
+    }
+    guarded(&facts, access)
 }
 
 /// The configuration, whoever can write to it, for one who only wants to know where the daemon is.
 pub fn glance(path: &Path) -> io::Result<Vec<u8>> {
-    open(path).and_then(|file| bounded(file, LARGEST))
+    let file = open(path)?;
+    Ok(bounded(file, LARGEST)?)
 }
 
-/// Opens a regular file; what is none could block, or never end.
+/// Is it the name of a descriptor that this process was born with.
+pub fn is_open(path: &Path) -> bool {
+    let below = |directory: &str| {
+        let number = path.strip_prefix(directory).ok();
+        let number = number.and_then(Path::to_str).unwrap_or_default();
+        !number.is_empty() && number.bytes().all(|octet| octet.is_ascii_digit())
+    };
+    path == Path::new("/dev/stdin") || below("/dev/fd") || below("/proc/self/fd")
+}
+
+/// What such a descriptor gives: a file, or a pipe up to its end, for which only a child with a deadline may wait.
+pub fn read_open(path: &Path, file: io::Result<File>) -> Result<Vec<u8>, Unreadable> {
+    let system = |error: io::Error| Unreadable::system(path, &error);
+    let file = file.map_err(system)?;
+    let kind = file.metadata().map_err(system)?.file_type();
+    if !kind.is_file() && !kind.is_fifo() {
+        return Err(system(io::Error::other("it is neither a file nor a pipe")));
+    }
+    bounded(file, LARGEST).map_err(|wrong| wrong.unreadable(path))
+}
+
+/// Opens a regular file, whoever can write to it.
 fn open(path: &Path) -> io::Result<File> {
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
     let file = OpenOptions::new()
         .read(true)
-        .custom_flags(flags.bits())
+        .custom_flags(READ.bits())
         .open(path)?;
+    regular(file)
+}
+
+/// The same by a way on which nobody else can replace anything.
+fn open_by_way(path: &Path) -> Result<File, Wrong> {
+    let found = way(path).map_err(|refused| match refused {
+        Refused::Wrong(wrong) => wrong,
+        Refused::Io(error) => error.into(),
+    })?;
+    let flags = READ | OFlag::O_NOFOLLOW;
+    let file = openat(
+        &found.directory,
+        found.name.as_os_str(),
+        flags,
+        Mode::empty(),
+    );
+    Ok(regular(file.map_err(io::Error::from)?.into())?)
+}
+
+/// What is none could block, or never end.
+fn regular(file: File) -> io::Result<File> {
     if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is not a regular file"));
+        return Err(io::Error::other(NO_FILE));
     }
     Ok(file)
 }
 
-fn bounded(file: File, octets: u64) -> io::Result<Vec<u8>> {
+/// Why the way to a file is not gone to its end.
+enum Refused {
+    Wrong(Wrong),
+    Io(io::Error),
+}
+
+fn way(path: &Path) -> Result<Found, Refused> {
+    let mut wrong = None;
+    // Also what stands above the working directory.
+    let path = std::path::absolute(path).map_err(Refused::Io)?;
+    let found = way::walk(&path, Last::Followed, &mut |step| match step.exposed() {
+        None => Ok(()),
+        Some(exposed) => {
+            wrong = Some(Wrong {
+                what: format!("stands in {}", exposed.what),
+                remedy: exposed.remedy,
+                cause: None,
+            });
+            Err(io::ErrorKind::Other.into())
+        }
+    });
+    found.map_err(|error| match wrong {
+        Some(wrong) => Refused::Wrong(wrong),
+        None => Refused::Io(error),
+    })
+}
+
+fn bounded(file: File, octets: u64) -> Result<Vec<u8>, Wrong> {
     let mut content = Vec::new();
     file.take(octets.saturating_add(1))
         .read_to_end(&mut content)?;
     if content.len() as u64 > octets {
         let most = mimicry_core::units::show_size(octets);
-        return Err(io::Error::other(format!("is larger than {most}")));
+        return Err(Wrong {
+            what: format!("is larger than {most}"),
+            remedy: String::new(),
+            cause: None,
+        });
     }
     Ok(content)
 }
@@ -102,18 +229,27 @@ impl From<io::Error> for Wrong {
         Wrong {
             what: error.to_string(),
             remedy: String::new(),
+            cause: Some(error),
         }
     }
 }
 
+impl From<Wrong> for io::Error {
+    fn from(wrong: Wrong) -> io::Error {
+        let text = wrong.to_string();
+        let invalid = || io::Error::new(io::ErrorKind::InvalidData, text);
+        wrong.cause.unwrap_or_else(invalid)
+    }
+}
+
 /// Can nobody else have written it, and, of a secret, nobody else read it.
-fn guarded(path: &Path, file: &File, access: Access) -> Result<(), Wrong> {
-    let facts = fstat(file).map_err(io::Error::from)?;
-    let mode = facts.st_mode & 0o7777;
+fn guarded(facts: &Facts, access: Access) -> Result<(), Wrong> {
+    let mode = facts.stat.st_mode & 0o7777;
     let wrong = |what: &str, remedy: &str| {
         Err(Wrong {
             what: format!("{what} (mode {mode:04o})"),
             remedy: remedy.into(),
+            cause: None,
         })
     };
     match access {
@@ -128,69 +264,28 @@ fn guarded(path: &Path, file: &File, access: Access) -> Result<(), Wrong> {
         }
         Access::Owner | Access::Group | Access::Everybody => {}
     }
-    if !guard::is_trusted(facts.st_uid) {
-        let owner = guard::user_name(facts.st_uid);
+    if !guard::is_trusted(facts.stat.st_uid) {
+        let owner = user_name(facts.stat.st_uid);
         return wrong(
             &format!("belongs to {owner}, who can change it"),
             "chown it to root, or to the user who starts mimicryd",
         );
     }
-    match guard::writers(&facts) {
-        Writers::Everybody => return wrong("can be changed by everybody", "chmod go-w"),
-        Writers::Group => return wrong("can be changed by its group", "chmod g-w"),
-        Writers::Nobody => {}
-    }
-    directories(path)
-}
-
-/// The directories of its name, and of where a link leads.
-fn directories(path: &Path) -> Result<(), Wrong> {
-    let path = std::path::absolute(path)?;
-    let real = path.canonicalize()?;
-    for path in [&path, &real] {
-        for (index, above) in path.ancestors().skip(1).enumerate() {
-            let facts = stat(above).map_err(io::Error::from)?;
-            directory(above, &facts, index == 0)?;
-        }
-    }
-    Ok(())
-}
-
-/// Whoever may write to a directory can put another file in the place of one in it. Of those above the nearest one only what is open to
-/// everybody is looked at: who owns them is the system's business, and so is its staff.
-fn directory(above: &Path, facts: &FileStat, is_nearest: bool) -> Result<(), Wrong> {
-    let shown = above.display();
-    let wrong = |what: String, remedy: String| {
-        Err(Wrong {
-            what: format!("stands in {shown}, {what}"),
-            remedy,
-        })
-    };
-    if is_nearest && !guard::is_trusted(facts.st_uid) {
-        let owner = guard::user_name(facts.st_uid);
-        return wrong(
-            format!("which belongs to {owner}, who can replace it"),
-            format!("chown {shown} to root, or to the user who starts mimicryd"),
-        );
-    }
-    if guard::is_sticky(facts) {
-        return Ok(());
-    }
     match guard::writers(facts) {
-        Writers::Everybody => wrong(
-            "where everybody can replace it".into(),
-            format!("chmod go-w {shown}"),
-        ),
-        Writers::Group if is_nearest => wrong(
-            "where the directory's group can replace it".into(),
-            format!("chmod g-w {shown}"),
-        ),
-        Writers::Group | Writers::Nobody => Ok(()),
+        Writers::Everybody => wrong("can be changed by everybody", "chmod go-w"),
+        Writers::Group => {
+            let group = group_name(facts.stat.st_gid);
+            wrong(
+                &format!("can be changed by others of the group {group}"),
+                "chmod g-w",
+            )
+        }
+        Writers::Nobody => Ok(()),
     }
 }
 
 /// A file of certificates, which nobody keeps secret.
-pub fn certificates(path: &Path) -> Result<Vec<u8>, String> {
+pub fn certificates(path: &Path) -> Result<Vec<u8>, Wrong> {
     read(path, LARGEST, Access::Everybody)
 }
 
@@ -259,18 +354,45 @@ mod tests {
         assert_eq!(read_with(&link, Use::Configuration), "read");
     }
 
-    // T189
+    // T189: the layout of a ConfigMap of Kubernetes
+    // man: mimicryd(8) "A volume of a ConfigMap is open to everybody (mode 0777), and its files are refused"
     #[test]
-    fn an_owner_who_is_neither_root_nor_this_user_is_refused() {
-        let mut facts = stat("/").unwrap();
-        (facts.st_uid, facts.st_gid, facts.st_mode) = (4_294_967_294, 0, 0o755);
-        let said = |nearest| directory(Path::new("/x"), &facts, nearest).err();
-        let wrong = said(true).unwrap();
-        assert_eq!(
-            wrong.what,
-            "stands in /x, which belongs to 4294967294, who can replace it"
-        );
-        assert!(said(false).is_none());
+    fn a_volume_of_links_is_judged_by_all_its_directories() {
+        let place = tempfile::tempdir().unwrap();
+        let volume = place.path().join("volume");
+        let data = volume.join("..2026_11_28_22_00_00.1");
+        fs::create_dir_all(&data).unwrap();
+        fs::write(data.join("m.toml"), "a = 1\n").unwrap();
+        symlink("..2026_11_28_22_00_00.1", volume.join("..data")).unwrap();
+        symlink("..data/m.toml", volume.join("m.toml")).unwrap();
+        let path = volume.join("m.toml");
+        for (mode, expected) in [
+            (0o755, "read"),
+            (0o1777, "read"),
+            (0o777, "where everybody can replace it"),
+        ] {
+            chmod(&volume, mode);
+            let found = read_with(&path, Use::Configuration);
+            assert!(found.contains(expected), "{mode:o}: {found}");
+        }
+    }
+
+    // T189: what `check` asks without reading is what `run` asks
+    #[test]
+    fn a_file_is_judged_alike_with_and_without_reading_it() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        fs::write(&path, "secret\n").unwrap();
+        for mode in [0o600, 0o400, 0o640, 0o644, 0o660, 0o604, 0o666] {
+            chmod(&path, mode);
+            for access in [Access::Owner, Access::Group, Access::Everybody] {
+                let said = |result: Result<(), Wrong>| result.err().map(|wrong| wrong.to_string());
+                let judged = said(judge(&path, access));
+                assert_eq!(judged, said(read(&path, 99, access).map(drop)), "{mode:o}");
+            }
+        }
+        assert!(judge(&place.path().join("nothing"), Access::Owner).is_err());
+        assert!(judge(place.path(), Access::Owner).is_err());
     }
 
     // T183

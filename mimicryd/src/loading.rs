@@ -8,6 +8,7 @@
 //! Must never: read a file in the parent, or wait for the child without a deadline.
 
 use std::cell::RefCell;
+use std::fs::File;
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -20,7 +21,7 @@ use mimicry_core::registry::Registry;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 
-use crate::files::Disk;
+use crate::files::{self, Disk};
 use crate::sys::process::{self, Death, Limits, Side};
 use crate::sys::{descriptors, poll, signals};
 
@@ -56,6 +57,16 @@ pub struct Order<'o> {
     pub path: &'o Path,
     pub registry: Registry,
     pub judge: Judge,
+    pub source: Source,
+}
+
+/// Where a configuration may come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// A file, which nobody else can have written.
+    File,
+    /// Also what a command was given open, such as `/dev/stdin` or the `/dev/fd/63` of a shell: whoever runs it vouches for that.
+    FileOrOpen,
 }
 
 /// Why a configuration is not taken, in words.
@@ -255,9 +266,14 @@ fn confined(order: &Order<'_>) -> Vec<u8> {
         memory: MEMORY,
         stack: STACK,
     };
+    // Confined, it has no standard input any more.
+    let given = match order.source {
+        Source::FileOrOpen if files::is_open(order.path) => Some(File::open(order.path)),
+        Source::FileOrOpen | Source::File => None,
+    };
     let confined = process::confine(&limits);
     let verdict = match confined {
-        Ok(()) => judged(order),
+        Ok(()) => judged(order, given),
         Err(error) => {
             let why = format!("a child cannot be confined: {error}");
             Err(Rejected::because(order.path, &why))
@@ -266,8 +282,11 @@ fn confined(order: &Order<'_>) -> Vec<u8> {
     frame::write(&verdict)
 }
 
-fn judged(order: &Order<'_>) -> Verdict {
-    let recorder = Recorder::default();
+fn judged(order: &Order<'_>, given: Option<io::Result<File>>) -> Verdict {
+    let recorder = Recorder {
+        open: given.map(|given| (order.path, RefCell::new(Some(given)))),
+        files: RefCell::default(),
+    };
     let config = config::load(order.path, order.registry, &recorder);
     config
         .and_then(|config| (order.judge)(&config))
@@ -276,15 +295,20 @@ fn judged(order: &Order<'_>) -> Verdict {
 }
 
 /// Reads files from disk, each once, and keeps them.
-#[derive(Default)]
-struct Recorder {
+struct Recorder<'o> {
+    /// What was given open, to be read once.
+    open: Option<(&'o Path, RefCell<Option<io::Result<File>>>)>,
     files: RefCell<Vec<(PathBuf, Vec<u8>)>>,
 }
 
-impl Files for Recorder {
+impl Files for Recorder<'_> {
     fn read(&self, path: &Path, what: Use) -> Result<Vec<u8>, Unreadable> {
         // A file that is named as a text and as a secret is judged as both.
-        let content = Disk.read(path, what)?;
+        let given = self.open.as_ref().filter(|(name, _)| *name == path);
+        let content = match given.and_then(|(_, file)| file.borrow_mut().take()) {
+            Some(file) => files::read_open(path, file)?,
+            None => Disk.read(path, what)?,
+        };
         let mut files = self.files.borrow_mut();
         if let Some((_, content)) = files.iter().find(|(name, _)| name == path) {
             return Ok(content.clone());

@@ -1,5 +1,6 @@
-//! What the configuration names on this machine: the users that workers run as, the directory of the log, and the directories that rules
-//! write to. They are looked at when the daemon starts, when it loads its configuration anew, and by `mimicryd check`.
+//! What the configuration names on this machine: the users that workers run as, the directory of the log, the directories that rules
+//! write to, and the files that only the daemon opens. They are looked at when the daemon starts, when it loads its configuration
+//! anew, and by `mimicryd check`.
 //!
 //! An administrator who names a user or a directory means that very one, so nothing is made, given away or opened up here: what is
 //! missing or wrong is a mistake in the configuration, with the command that mends it.
@@ -11,13 +12,17 @@ use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use mimicry_core::config::typed::NamedFile;
 use mimicry_core::config::{Config, Mistakes, Named, Wrong};
 use nix::unistd::{AccessFlags, Uid, User, access};
 
+use crate::files::{self, Access};
 use crate::identity::{self, Missing};
+use crate::relay::Route;
+use crate::relay::route::Check;
 use crate::sys::privileges;
 
-/// Is all of it there, and is each directory one that the workers, and nobody else, may write to.
+/// Is all of it there, is each directory one that the workers, and nobody else, may write to, and each file guarded as it must be.
 pub fn check(config: &Config) -> Result<(), Mistakes> {
     let user = worker(config);
     config.judge_named(&|named| match named {
@@ -25,7 +30,35 @@ pub fn check(config: &Config) -> Result<(), Mistakes> {
         Named::Group(name) => identity::group(name).map(drop).map_err(wrong_user),
         Named::LogFile(path) => log_file(path),
         Named::Directory(path) => judge(path, user),
+        Named::File(named) => file(config, named),
     })
+}
+
+/// Is it guarded as it must be.
+fn file(config: &Config, named: &NamedFile) -> Result<(), Wrong> {
+    let Some(access) = guard_of(config, named.setting) else {
+        return Ok(());
+    };
+    files::judge(&named.path, access).map_err(|wrong| {
+        let (setting, path) = (named.setting, named.path.display());
+        (format!("{setting} {path}: {}", wrong.what), wrong.remedy)
+    })
+}
+
+/// How the file of a setting must be guarded; `None` = the daemon will not read it.
+fn guard_of(config: &Config, setting: &str) -> Option<Access> {
+    let routes = || {
+        let relays = config.relays().into_iter();
+        relays.filter_map(|relay| Route::of(&relay, ""))
+    };
+    let is_valid = |route: Route| route.security().check() == Some(Check::Valid);
+    match setting {
+        "seal_key_file" => config.banks.needs_seal_keys().then_some(Access::Owner),
+        "password_file" => routes().next().map(|_| Access::Owner),
+        "ca_file" => routes().any(is_valid).then_some(Access::Everybody),
+        "tls_key" => Some(Access::Group),
+        _ => Some(Access::Everybody),
+    }
 }
 
 fn wrong_user(missing: Missing) -> Wrong {

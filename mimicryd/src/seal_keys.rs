@@ -9,14 +9,14 @@
 //!
 //! Must never: show a key, give the file to anybody, or replace one that cannot be read.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use mimicry_core::config::Config;
 use mimicry_core::seals::{SECRET, SealKeys};
-use nix::libc::{O_CLOEXEC, O_NOFOLLOW, O_NONBLOCK};
+
+use crate::files::{self, Access};
+use crate::sys::place::Place;
 
 /// The file in the spool.
 const FILE: &str = "seal.keys";
@@ -40,7 +40,7 @@ pub fn prepare(config: &Config, now: i64, kept: &SealKeys) -> Result<SealKeys, S
     let path = path(config);
     let fault = |what: &dyn std::fmt::Display| format!("{}: {what}", path.display());
     if config.daemon.seal_key_file.is_some() {
-        return read(&path).map_err(|error| format!("seal_key_file {}", fault(&error)));
+        return shared(&path).map_err(|wrong| format!("seal_key_file {}", fault(&wrong)));
     }
     match own(&path, now) {
         Ok((keys, None)) => Ok(keys),
@@ -65,7 +65,11 @@ pub fn prepare(config: &Config, now: i64, kept: &SealKeys) -> Result<SealKeys, S
 /// For whoever only looks: what is there. `Ok(None)` = nothing, or nothing that this user may read.
 pub fn look(config: &Config) -> Result<Option<SealKeys>, String> {
     let path = path(config);
-    match read(&path) {
+    let found = match config.daemon.seal_key_file {
+        Some(_) => shared(&path),
+        None => Place::of(&path).and_then(|place| held(&place)),
+    };
+    match found {
         Ok(keys) => Ok(Some(keys)),
         Err(error)
             if matches!(
@@ -79,16 +83,24 @@ pub fn look(config: &Config) -> Result<Option<SealKeys>, String> {
     }
 }
 
+/// The keys that several machines share, in a file that is guarded as every secret.
+fn shared(path: &Path) -> io::Result<SealKeys> {
+    parse(files::read(path, MAX, Access::Owner)?)
+}
+
 /// The keys in the spool, made or renewed; with them, why a new one could not be written.
 fn own(path: &Path, now: i64) -> io::Result<(SealKeys, Option<io::Error>)> {
-    let keys = match read(path) {
+    let directory = path.parent().unwrap_or(Path::new("."));
+    Place::of(directory)?.make_directory(0o755, None)?;
+    let place = Place::of(path)?;
+    let keys = match held(&place) {
         Ok(keys) => keys,
         Err(error) if error.kind() == ErrorKind::NotFound => {
             let keys = random(now)?;
-            return match write(path, &keys, false) {
+            return match write(&place, &keys, false) {
                 Ok(()) => Ok((keys, None)),
                 // Another master was quicker.
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok((read(path)?, None)),
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok((held(&place)?, None)),
                 Err(error) => Err(error),
             };
         }
@@ -99,7 +111,7 @@ fn own(path: &Path, now: i64) -> io::Result<(SealKeys, Option<io::Error>)> {
         return Ok((keys, None));
     }
     let renewed = keys.with(now, secret()?);
-    match write(path, &renewed, true) {
+    match write(&place, &renewed, true) {
         Ok(()) => Ok((renewed, None)),
         Err(error) => Ok((keys, Some(error))),
     }
@@ -115,78 +127,26 @@ fn secret() -> io::Result<[u8; SECRET]> {
     Ok(secret)
 }
 
-/// Reads a file of keys that is root's or ours, and nobody else's.
-fn read(path: &Path) -> io::Result<SealKeys> {
+/// The keys in the spool, which may belong to the workers' user.
+fn held(place: &Place) -> io::Result<SealKeys> {
+    parse(files::read_held(place, MAX, Access::Owner)?)
+}
+
+fn parse(octets: Vec<u8>) -> io::Result<SealKeys> {
     let invalid = |what: String| io::Error::new(ErrorKind::InvalidData, what);
-    let file = open(path)?;
-    let facts = file.metadata()?;
-    if !facts.is_file() {
-        return Err(invalid("it is no file".into()));
-    }
-    let me = nix::unistd::geteuid().as_raw();
-    if facts.uid() != me && facts.uid() != 0 {
-        return Err(invalid(format!(
-            "it belongs to the user {}, who may change it; chown it to root",
-            facts.uid()
-        )));
-    }
-    let mode = facts.mode() & 0o7777;
-    if mode & 0o077 != 0 {
-        return Err(invalid(format!(
-            "others than its owner may read or change it (mode {mode:04o}); chmod 600"
-        )));
-    }
-    let mut text = Vec::new();
-    file.take(MAX).read_to_end(&mut text)?;
-    let text = String::from_utf8(text).map_err(|_| invalid("it is no text".into()))?;
+    let text = String::from_utf8(octets).map_err(|_| invalid("it is no text".into()))?;
     SealKeys::parse(&text).map_err(|bad| invalid(bad.to_string()))
 }
 
-/// Follows no link at its end, and waits for nobody (a FIFO).
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .custom_flags(O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC)
-        .open(path)
-}
-
-/// All or nothing, and on the disk when it returns; `over` replaces what is there.
-fn write(path: &Path, keys: &SealKeys, over: bool) -> io::Result<()> {
-    let directory = path.parent().unwrap_or(Path::new("."));
-    let mut builder = fs::DirBuilder::new();
-    match builder.mode(0o755).create(directory) {
-        Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
-    let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
-    let temporary = directory.join(format!("{FILE}.{random:016x}"));
-    let written = (|| {
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .custom_flags(O_NOFOLLOW | O_CLOEXEC)
-            .open(&temporary)?;
-        let head = "# The keys that mimicry seals its banners with; see mimicryd(8). Nobody else may read them.\n";
-        file.write_all(head.as_bytes())?;
-        file.write_all(keys.reveal().as_bytes())?;
-        file.sync_all()?;
-        match over {
-            true => fs::rename(&temporary, path),
-            // Unlike a renaming, this does not replace what another master has just made.
-            false => fs::hard_link(&temporary, path),
-        }?;
-        File::open(directory)?.sync_all()
-    })();
-    // Gone already where it was renamed.
-    let _ = fs::remove_file(&temporary);
-    written
+fn write(place: &Place, keys: &SealKeys, over: bool) -> io::Result<()> {
+    let head = "# The keys that mimicry seals its banners with; see mimicryd(8). Nobody else may read them.\n";
+    place.write_whole(format!("{head}{}", keys.reveal()).as_bytes(), 0o600, over)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::fs::Permissions;
-    use std::os::unix::fs::PermissionsExt;
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
     use super::*;
 
@@ -233,7 +193,8 @@ mod tests {
             (0o620, false),
         ] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(read(&path).is_ok(), taken, "{mode:o}");
+            assert_eq!(own(&path, NOW).is_ok(), taken, "{mode:o}");
+            assert_eq!(shared(&path).is_ok(), taken, "{mode:o}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let link = place.path().join("link");

@@ -5,6 +5,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -15,6 +16,21 @@ pub mod hop;
 pub mod logged;
 mod talk;
 
+/// Where the tests make their directories: beside the program that is tested, or, where somebody else could replace that, as in a
+/// tree that belongs to another user, where everybody does.
+fn place() -> PathBuf {
+    let beside = Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let me = nix::unistd::geteuid().as_raw();
+    let is_ours = |above: &Path| {
+        let facts = fs::metadata(above);
+        facts.is_ok_and(|facts| [0, me].contains(&facts.uid()) && facts.mode() & 0o022 == 0)
+    };
+    match beside.ancestors().all(is_ours) {
+        true => beside.to_path_buf(),
+        false => std::env::temp_dir(),
+    }
+}
+
 /// A directory of one test, removed with all that is in it.
 #[derive(Debug)]
 pub struct Directory(PathBuf);
@@ -24,7 +40,7 @@ impl Directory {
         static NEXT: AtomicUsize = AtomicUsize::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number}", std::process::id());
-        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(name);
+        let path = place().join(name);
         fs::create_dir_all(&path).expect("a directory for the test");
         Directory(path)
     }

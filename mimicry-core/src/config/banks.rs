@@ -11,7 +11,7 @@ use super::diag::line_number;
 use super::endpoint::NextHop;
 use super::given::{Given, Values};
 use super::known;
-use super::order::{Force, named, names};
+use super::order::{Force, Names, named, names, names_of};
 use super::read::Reader;
 use super::section::Section;
 use super::settings::{Phase, SETTINGS, Setting, replaced_by};
@@ -65,21 +65,23 @@ pub(super) fn banks(
     force: &mut Force,
     around: &Surroundings<'_>,
 ) -> Vec<Bank> {
-    let known: Vec<&str> = sections
-        .iter()
-        .map(|section| section.text("name").unwrap_or_default())
-        .collect();
+    let known = Names::of(
+        sections
+            .iter()
+            .map(|section| section.text("name").unwrap_or_default()),
+    );
+    let rules_known = names_of(drafts);
     let mut whens = Vec::with_capacity(sections.len());
     let mut includes = Vec::with_capacity(sections.len());
     let mut banks = Vec::with_capacity(sections.len());
     for (place, (section, variables)) in sections.iter().zip(variables).enumerate() {
-        name(reader, sections, place, around);
+        name(reader, sections, &known, place, around);
         super::host_name(reader, section, "hostname");
         let (when, said) = filters(reader, section, "when", None, Some(SELECTORS), around);
         known::of_bank(reader, &when, &said, around);
         includes.push(names(reader, section, "include", "bank", &known).unwrap_or_default());
-        let rules = named(reader, section, "rules", drafts);
-        let rules_add = named(reader, section, "rules_add", drafts).unwrap_or_default();
+        let rules = named(reader, section, "rules", &rules_known);
+        let rules_add = named(reader, section, "rules_add", &rules_known).unwrap_or_default();
         force.named.extend(rules.iter().flatten().chain(&rules_add));
         force.is_replaced |= rules.is_some();
         force.changes_mode |= section.is_given("mode");
@@ -121,6 +123,7 @@ pub(super) fn banks(
 fn name(
     reader: &mut Reader<'_>,
     sections: &[Section<'_, '_>],
+    known: &Names<'_>,
     place: usize,
     around: &Surroundings<'_>,
 ) {
@@ -141,21 +144,21 @@ fn name(
             "in the log, / stands between banks".to_string(),
         )),
         _ => {
-            let mut above = sections.iter().take(place);
-            above
-                .find(|other| other.text("name") == Some(name))
-                .map(|twin| {
-                    let line = line_number(around.source, twin.span("name").start);
-                    let help =
-                        format!("the first is on line {line}; give each bank a name of its own");
-                    ("there is a bank of this name already", help)
-                })
+            let twin = known.index.twin(&name, place);
+            twin.and_then(|twin| sections.get(twin)).map(|twin| {
+                let line = line_number(around.source, twin.span("name").start);
+                let help = format!("the first is on line {line}; give each bank a name of its own");
+                ("there is a bank of this name already", help)
+            })
         }
     };
     if let Some((message, help)) = complaint {
         reader.complaints.error(section.span("name"), message, help);
     }
 }
+
+/// Banks whose settings one bank may have, itself among them: what a bank is, is looked up for each mail.
+const MOST_INCLUDED: usize = 100;
 
 /// The banks whose settings each bank has, in the order in which they are laid. A cycle is complained about once.
 fn lay(
@@ -164,7 +167,7 @@ fn lay(
     includes: &[Vec<usize>],
 ) -> Vec<Vec<usize>> {
     let mut laid: Vec<Option<Vec<usize>>> = vec![None; sections.len()];
-    for place in 0..sections.len() {
+    for (place, section) in sections.iter().enumerate() {
         follow(place, &mut Vec::new(), includes, &mut laid, &mut |trail| {
             let Some(section) = trail.first().and_then(|first| sections.get(*first)) else {
                 return;
@@ -181,6 +184,17 @@ fn lay(
                 .complaints
                 .error(section.key_span("include"), message, help);
         });
+        if let Some(Some(order)) = laid.get_mut(place)
+            && order.len() > MOST_INCLUDED
+        {
+            // Those that include it have no more than this one.
+            order.truncate(1);
+            reader.complaints.error(
+                section.key_span("include"),
+                format!("this bank has the settings of more than {MOST_INCLUDED} others"),
+                "put what they share into one bank",
+            );
+        }
     }
     laid.into_iter().map(Option::unwrap_or_default).collect()
 }
@@ -207,6 +221,10 @@ fn follow(
         let below = follow(*included, trail, includes, laid, cycle);
         order.retain(|one| !below.contains(one));
         order.extend(below);
+        // It is complained about by whoever asked, and more would cost more.
+        if order.len() > MOST_INCLUDED {
+            break;
+        }
     }
     order.push(place);
     trail.pop();

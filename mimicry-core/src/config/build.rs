@@ -18,6 +18,7 @@ use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
 use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule, Unsure};
 
 use super::diag::line_number;
+use super::index::Index;
 use super::known;
 use super::lint;
 use super::near::{did_you_mean, nearest};
@@ -58,16 +59,16 @@ pub(super) fn rules<'s>(
     sections: &'s [Section<'s, 's>],
     around: &Surroundings<'_>,
 ) -> Vec<Draft<'s>> {
-    let mut drafts: Vec<Draft<'_>> = Vec::new();
-    for section in sections {
+    let by_name = Index::of(sections.iter().map(|section| section.text("name")));
+    let mut drafts: Vec<Draft<'_>> = Vec::with_capacity(sections.len());
+    for (place, section) in sections.iter().enumerate() {
         let draft = draft(reader, section, around);
-        let twin = drafts
-            .iter()
-            .find(|other| !draft.name.is_empty() && other.name == draft.name);
-        if let Some(twin) = twin {
+        let name = draft.name.as_str();
+        let twin = by_name.twin(&name, place).filter(|_| !name.is_empty());
+        if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
                 "the first is on line {}; give each rule a name of its own",
-                line_number(around.source, twin.section.span("name").start)
+                line_number(around.source, twin.span("name").start)
             );
             reader.complaints.error(
                 section.span("name"),

@@ -121,12 +121,7 @@ impl NextHop {
             NextHop::Maildir(_) => true,
             NextHop::Server { address, .. } => match address {
                 Address::Unix(_) => true,
-                Address::Tcp { host, .. } => {
-                    host == "localhost"
-                        || host
-                            .parse::<IpAddr>()
-                            .is_ok_and(|address| address.is_loopback())
-                }
+                Address::Tcp { host, .. } => is_loopback(host),
             },
         }
     }
@@ -223,6 +218,15 @@ impl fmt::Display for ListenAddress {
             ListenAddress::Unix(path) => write!(f, "unix:{}", path.display()),
         }
     }
+}
+
+/// Is it this machine, whichever way that is written. Of names only `localhost` is (RFC 6761 section 6.3): what others lead to is the
+/// resolver's to say.
+fn is_loopback(host: &str) -> bool {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    let address = host.parse::<IpAddr>();
+    name.eq_ignore_ascii_case("localhost")
+        || address.is_ok_and(|address| address.to_canonical().is_loopback())
 }
 
 /// Splits `host:port`, `[v6]:port` and, when there is a default, `host` and `[v6]`.
@@ -390,6 +394,16 @@ mod tests {
             ("smtp://127.0.0.9", true),
             ("smtp://localhost:25", true),
             ("smtp://[::1]", true),
+            // T190
+            ("smtp://127.0.0.2", true),
+            ("smtp://LOCALHOST:25", true),
+            ("smtps://Localhost.", true),
+            ("smtp://[::ffff:127.0.0.1]", true),
+            ("smtp://[::ffff:192.0.2.1]", false),
+            ("smtp://[::127.0.0.1]", false),
+            ("smtp://localhost..", false),
+            ("smtp://localhost.example.org", false),
+            ("smtp://a.localhost", false),
             ("smtp://192.0.2.1", false),
             ("smtp://mx.example.org", false),
             ("lmtp:///run/lmtp", true),

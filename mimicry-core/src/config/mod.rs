@@ -7,6 +7,7 @@
 //! - [`typed`]: the result
 //! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
 //!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules ·
+//!   `index`: names in long lists ·
 //!   `order`: which are in force, side by side · `banks`: policy banks · `given`: checked values
 //!
 //! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
@@ -15,8 +16,8 @@
 //! Must never: resolve a name, look at the clock, the environment or the disk.
 //!
 //! Known limit: files that only the daemon opens (certificates, keys, the relay's password) are not read here, because
-//! whoever checks a configuration need not be allowed to. A secret that a plugin needs is read, as the plugin is built
-//! with it.
+//! whoever checks a configuration need not be allowed to; who may write and read them is looked at ([`Config::judge_named`]).
+//! A secret that a plugin needs is read, as the plugin is built with it.
 //!
 //! Longer than 600 lines: each table of the file has its function here.
 
@@ -38,6 +39,7 @@ pub mod diag;
 pub mod endpoint;
 pub mod files;
 pub(crate) mod given;
+mod index;
 mod known;
 mod lint;
 mod near;
@@ -59,11 +61,12 @@ pub use typed::Config;
 use diag::{Complaints, line_number};
 use endpoint::{ListenAddress, Protocol};
 use files::{Files, Given, Use};
+use index::Index;
 use read::Reader;
 use section::Section;
 use typed::{
-    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, LogTarget, Places, Profile,
-    Relay, SyslogFormat, Variables, Workers, facility_number,
+    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, LogTarget, NamedFile, Places,
+    Profile, Relay, SyslogFormat, Variables, Workers, facility_number,
 };
 
 /// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
@@ -137,6 +140,7 @@ fn parse_with(
         directory: path.parent().unwrap_or(Path::new("")),
         files,
         directories: Vec::new(),
+        named: Vec::new(),
     };
     let mut config = config(&mut reader, &tree, source, path);
     config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
@@ -156,6 +160,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         directory: Path::new(""),
         files: &Given(&|_| Err(io::ErrorKind::NotFound.into())),
         directories: Vec::new(),
+        named: Vec::new(),
     };
     for kind in registry.iter() {
         for spec in kind.options() {
@@ -183,6 +188,8 @@ pub enum Named<'c> {
     LogFile(&'c Path),
     /// A directory that a rule writes to which acts for some mail.
     Directory(&'c Path),
+    /// What only the daemon opens.
+    File(&'c NamedFile),
 }
 
 impl Config {
@@ -219,8 +226,10 @@ impl Config {
 
     /// The directories that rules write to which act for any mail, in the base or by a bank.
     pub fn directories_in_use(&self) -> impl Iterator<Item = &Declared> {
-        let acts = |declared: &&Declared| self.banks.may_act(&declared.rule);
-        self.directories.iter().filter(acts)
+        // Whether a rule acts depends on all banks.
+        let acting = self.banks.acting_names();
+        let declared = self.directories.iter();
+        declared.filter(move |declared| acting.contains(&declared.rule))
     }
 
     /// Has what the file names of the machine looked at, by somebody who may look there: the result of `judge` is what is wrong
@@ -243,6 +252,9 @@ impl Config {
         }
         for declared in self.directories_in_use() {
             look(Some(Named::Directory(&declared.path)), &declared.span);
+        }
+        for file in &self.files {
+            look(Some(Named::File(file)), &file.span);
         }
         if complaints.list.is_empty() {
             return Ok(());
@@ -297,7 +309,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     };
     let drafts = build::rules(reader, &rules, &around);
     let mut force = order::Force {
-        base: order::named(reader, &top, "rules", &drafts),
+        base: order::named(reader, &top, "rules", &order::names_of(&drafts)),
         ..order::Force::default()
     };
     for bank in &banks {
@@ -329,6 +341,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         listen,
         relay,
         directories: std::mem::take(&mut reader.directories),
+        files: std::mem::take(&mut reader.named),
         policy: Arc::clone(&base.policy),
         base,
         banks,
@@ -340,6 +353,7 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> D
     let table = reader.table(tree, "daemon");
     places.user = table.span("user");
     places.group = table.span("group");
+    reader.named.extend(table.named_files(&["seal_key_file"]));
     let workers = Workers {
         min: table.number("workers.min"),
         max: table.number("workers.max"),
@@ -403,9 +417,15 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         .iter()
         .filter_map(|table| table.text("name").map(String::from))
         .collect();
+    let by_name = Index::of(sections.iter().map(|table| table.text("name")));
+    let fixed = |address: &ListenAddress| !matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
+    let by_address = Index::of(
+        sections
+            .iter()
+            .map(|table| table.address("address").filter(fixed)),
+    );
     let mut list = Vec::new();
     for (index, table) in sections.iter().enumerate() {
-        let above = sections.iter().take(index);
         let name = table.text("name").unwrap_or_default();
         if table.is_given("name") && table.text("name") == Some("") {
             reader.complaints.error(
@@ -414,10 +434,8 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
                 "the log shows it",
             );
         }
-        if let Some(twin) = above
-            .clone()
-            .find(|other| !name.is_empty() && other.text("name") == Some(name))
-        {
+        let twin = by_name.twin(&name, index).filter(|_| !name.is_empty());
+        if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
                 "the first is on line {}; give each listener a name of its own",
                 line_number(source, twin.span("name").start)
@@ -431,11 +449,8 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         let Some(address) = table.address("address") else {
             continue;
         };
-        let any_port = matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
-        if let Some(twin) = above
-            .clone()
-            .find(|other| !any_port && other.address("address").as_ref() == Some(&address))
-        {
+        let twin = by_address.twin(&address, index);
+        if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
                 "it is on line {}",
                 line_number(source, twin.span("address").start)
@@ -467,6 +482,9 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
             );
         }
         together(reader, table, "tls_cert", "tls_key");
+        reader
+            .named
+            .extend(table.named_files(&["tls_cert", "tls_key"]));
         let tls = table.file("tls_cert").zip(table.file("tls_key"));
         list.push(Listen {
             name: name.to_string(),

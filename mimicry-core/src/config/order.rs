@@ -2,11 +2,14 @@
 //!
 //! Must never: stop at a mistake.
 
+use std::collections::HashSet;
+
 use crate::rule::filter::Filter;
 use crate::rule::{Mode, OnSealed, Rule};
 
 use super::build::{Draft, Surroundings};
 use super::diag::line_number;
+use super::index::Index;
 use super::near::did_you_mean;
 use super::read::Reader;
 use super::section::Section;
@@ -24,15 +27,33 @@ pub(super) struct Force {
     pub(super) changes_mode: bool,
 }
 
+/// The names of a list, in its order.
+#[derive(Debug)]
+pub(super) struct Names<'n> {
+    pub(super) all: Vec<&'n str>,
+    pub(super) index: Index<&'n str>,
+}
+
+impl<'n> Names<'n> {
+    pub(super) fn of(names: impl IntoIterator<Item = &'n str>) -> Names<'n> {
+        let all: Vec<&str> = names.into_iter().collect();
+        let index = Index::of(all.iter().copied().map(Some));
+        Names { all, index }
+    }
+}
+
+pub(super) fn names_of<'n>(drafts: &'n [Draft<'_>]) -> Names<'n> {
+    Names::of(drafts.iter().map(|draft| draft.name.as_str()))
+}
+
 /// The rules that the setting `key` of a table names, by their places; `None` = it is not there, or all of it is wrong.
 pub(super) fn named(
     reader: &mut Reader<'_>,
     section: &Section<'_, '_>,
     key: &str,
-    drafts: &[Draft<'_>],
+    rules: &Names<'_>,
 ) -> Option<Vec<usize>> {
-    let known: Vec<&str> = drafts.iter().map(|draft| draft.name.as_str()).collect();
-    let places = names(reader, section, key, "rule", &known)?;
+    let places = names(reader, section, key, "rule", rules)?;
     if !places.is_sorted() {
         reader.complaints.warning(
             section.key_span(key),
@@ -49,16 +70,17 @@ pub(super) fn names(
     section: &Section<'_, '_>,
     key: &str,
     what: &str,
-    known: &[&str],
+    known: &Names<'_>,
 ) -> Option<Vec<usize>> {
     section.node(key)?;
     if section.is_wrong(key) {
         return None;
     }
     let named = section.list(key);
+    let before = Index::of(named.iter().map(|name| Some(name.as_str())));
     let mut places = Vec::new();
     for (index, name) in named.iter().enumerate() {
-        if named.iter().take(index).any(|other| other == name) {
+        if before.twin(&name.as_str(), index).is_some() {
             reader.complaints.error(
                 section.element_span(key, index),
                 "named twice",
@@ -66,14 +88,17 @@ pub(super) fn names(
             );
             continue;
         }
-        match known.iter().position(|other| other == name) {
+        match known.index.first(&name.as_str()) {
             Some(place) => places.push(place),
             None if reader.syntax.is_incomplete() => {}
             None => {
-                let help = if known.is_empty() {
+                // Looking for what was meant costs more than looking the name up.
+                let help = if reader.complaints.is_full() {
+                    String::new()
+                } else if known.all.is_empty() {
                     format!("the file has no {what}s")
                 } else {
-                    did_you_mean(name, known, &format!("the {what}s are"))
+                    did_you_mean(name, &known.all, &format!("the {what}s are"))
                 };
                 reader.complaints.error(
                     section.element_span(key, index),
@@ -93,11 +118,17 @@ pub(super) fn order(
     force: &Force,
     around: &Surroundings<'_>,
 ) {
+    let in_base_of = force
+        .base
+        .as_ref()
+        .map(|base| base.iter().collect::<HashSet<_>>());
+    let named: HashSet<_> = force.named.iter().collect();
+    let has_companion = drafts.iter().any(judges_malformed);
     let mut end: Option<&Draft<'_>> = None;
     let mut editing: Option<&Draft<'_>> = None;
     for (place, draft) in drafts.iter().enumerate() {
-        let in_base = force.base.as_ref().is_none_or(|base| base.contains(&place));
-        let is_named = force.named.contains(&place);
+        let in_base = in_base_of.as_ref().is_none_or(|base| base.contains(&place));
+        let is_named = named.contains(&place);
         if !in_base && !is_named && draft.mode != Mode::Off && !reader.syntax.is_incomplete() {
             reader.complaints.warning(
                 draft.section.key_span("name"),
@@ -108,7 +139,7 @@ pub(super) fn order(
         // Behind another bank's `rules` it may stand without what is said of it here.
         let is_elsewhere = is_named && force.is_replaced;
         if draft.mode == Mode::Enforce && (in_base || is_named) {
-            companions(reader, draft, drafts);
+            companions(reader, draft, has_companion);
         }
         if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
             continue;
@@ -161,7 +192,7 @@ pub(super) fn order(
 }
 
 /// A rule that removes programs sees none in what it leaves alone by design; other rules must see to that.
-fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, drafts: &[Draft<'_>]) {
+fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, has_companion: bool) {
     let Some(rule) = draft.rule.as_ref().filter(|rule| removes_programs(rule)) else {
         return;
     };
@@ -171,16 +202,7 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, drafts: &[Draft<'_>]) 
         passes.push(what);
         remedies.push(remedy);
     };
-    let judges_malformed = |draft: &Draft<'_>| {
-        draft.mode == Mode::Enforce
-            && draft.rule.as_ref().is_some_and(|rule| {
-                let holds = |filter: &Filter| {
-                    matches!(filter, Filter::Malformed(truths) if truths.contains(&true))
-                };
-                rule.kind.takes_unsure() && rule.matching.iter().any(holds)
-            })
-    };
-    if !drafts.iter().any(judges_malformed) {
+    if !has_companion {
         missing(
             "broken mails",
             "a rule of its own with match = { malformed = true }",
@@ -208,6 +230,15 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, drafts: &[Draft<'_>]) 
             ),
         );
     }
+}
+
+/// Is it a rule for the parts that cannot be read to their end.
+fn judges_malformed(draft: &Draft<'_>) -> bool {
+    draft.mode == Mode::Enforce && draft.rule.as_ref().is_some_and(|rule| {
+        let holds =
+            |filter: &Filter| matches!(filter, Filter::Malformed(truths) if truths.contains(&true));
+        rule.kind.takes_unsure() && rule.matching.iter().any(holds)
+    })
 }
 
 /// Does it remove what bears the name or type of a program.

@@ -23,7 +23,7 @@ use super::near::{did_you_mean, nearest};
 use super::section::Section;
 use super::settings::{LISTS, SETTINGS, find, tables};
 use super::syntax::Syntax;
-use super::typed::Declared;
+use super::typed::{Declared, NamedFile};
 use super::value::{Node, article};
 
 /// What reading a file needs.
@@ -36,6 +36,8 @@ pub(super) struct Reader<'a> {
     pub(super) files: &'a dyn Files,
     /// What the plugins built so far will write to.
     pub(super) directories: Vec<Declared>,
+    /// What only the daemon opens.
+    pub(super) named: Vec<NamedFile>,
 }
 
 impl Reader<'_> {

@@ -62,6 +62,9 @@ pub(super) fn relay(
     tls_fits(reader, &table, next_hop.as_ref(), tls);
     no_circle(reader, &table, listen);
     together(reader, &table, "user", "password_file");
+    reader
+        .named
+        .extend(table.named_files(&["ca_file", "password_file"]));
     let login = table
         .text("user")
         .zip(table.file("password_file"))
@@ -271,7 +274,8 @@ mod tests {
     // T190: every way to reach a next hop, with each word of `tls`, with and without a pin
     #[test]
     fn who_may_be_told_the_password() {
-        let local = "smtp://127.0.0.1|smtp://[::1]|smtp://localhost|lmtp:///run/l|smtp:///run/s|maildir:///m|smtps://localhost";
+        let local = "smtp://127.0.0.1|smtp://[::1]|smtp://localhost|lmtp:///run/l|smtp:///run/s|maildir:///m|smtps://localhost|smtp://LOCALHOST|\
+            smtp://localhost.|smtp://127.0.0.2|smtp://[::ffff:127.0.0.1]";
         let words = [Tls::None, Tls::May, Tls::Encrypt, Tls::Verify];
         for (hops, pinned, expected) in [
             (local, false, [true; 4]),

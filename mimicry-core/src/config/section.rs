@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::given::Values;
+use super::typed::NamedFile;
 use super::value::Node;
 
 /// One table of the file, checked against the settings.
@@ -42,6 +43,18 @@ impl<'t, 'i> Section<'t, 'i> {
         self.nodes
             .get(name)
             .map_or_else(|| self.place.clone(), |(_, node)| node.span())
+    }
+
+    /// The files that these settings name.
+    pub(super) fn named_files(&self, settings: &[&'static str]) -> Vec<NamedFile> {
+        let named = |setting: &&'static str| {
+            Some(NamedFile {
+                setting,
+                path: self.file(setting)?,
+                span: self.span(setting),
+            })
+        };
+        settings.iter().filter_map(named).collect()
     }
 
     /// The place of an element of a list; of the value when it is none.

@@ -29,13 +29,11 @@ pub(super) struct Syntax {
 impl Syntax {
     /// Is something missing below the header at `place` because it was blanked out.
     pub(super) fn is_damaged(&self, place: usize) -> bool {
-        let end = self
-            .headers
-            .iter()
-            .copied()
-            .find(|header| *header > place)
-            .unwrap_or(usize::MAX);
-        self.blanked.iter().any(|at| (place..end).contains(at))
+        // Both lists are in the order of the file.
+        let next = self.headers.partition_point(|header| *header <= place);
+        let end = self.headers.get(next).copied().unwrap_or(usize::MAX);
+        let first = self.blanked.partition_point(|at| *at < place);
+        self.blanked.get(first).is_some_and(|at| *at < end)
     }
 
     /// Is anything missing at all.

@@ -31,6 +31,8 @@ pub struct Config {
     pub relay: Relay,
     /// In the order of the file.
     pub directories: Vec<Declared>,
+    /// What only the daemon opens.
+    pub files: Vec<NamedFile>,
     /// The settings of mail to which no bank applies.
     pub base: Arc<Effective>,
     /// The rules and variables of the base.
@@ -47,6 +49,15 @@ pub struct Places {
     pub user: Range<usize>,
     pub group: Range<usize>,
     pub log_target: Range<usize>,
+}
+
+/// A file that a setting names and that is not read when the configuration is made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedFile {
+    pub setting: &'static str,
+    pub path: PathBuf,
+    /// Where the file says so.
+    pub span: Range<usize>,
 }
 
 /// A directory that the jobs of a rule write to.

@@ -532,6 +532,7 @@ mod tests {
             directory: Path::new("/etc/mimicry"),
             files: &super::super::files::Given(&|_| Err(std::io::ErrorKind::NotFound.into())),
             directories: Vec::new(),
+            named: Vec::new(),
         };
         for setting in SETTINGS {
             let given = reader.default(setting);

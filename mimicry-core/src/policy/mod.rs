@@ -222,9 +222,9 @@ impl Banks {
         })
     }
 
-    /// May this rule act on some mail, in the base or by a bank?
-    pub fn may_act(&self, name: &str) -> bool {
-        self.acting().iter().any(|rule| rule.name == name)
+    /// The names of the rules that may act on some mail, in the base or by a bank.
+    pub fn acting_names(&self) -> BTreeSet<String> {
+        self.acting().iter().map(|rule| rule.name.clone()).collect()
     }
 
     /// Are there rules that want the keys of seals, in the base or by a bank?

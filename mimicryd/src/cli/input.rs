@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use super::show::{Paint, escape};
 use super::{Exit, Output};
-use crate::loading::{self, Judge, Order, Rejected};
+use crate::loading::{self, Judge, Order, Rejected, Source as LoadSource};
 use crate::seal_keys;
 
 #[derive(Debug, Args)]
@@ -49,6 +49,7 @@ impl ConfigArg {
             path: &self.config,
             registry: REGISTRY,
             judge,
+            source: LoadSource::FileOrOpen,
         };
         loading::load(&order).map_err(|rejected| refusal(rejected, paint))
     }

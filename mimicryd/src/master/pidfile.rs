@@ -32,7 +32,7 @@ impl PidFile {
     /// Locks the file and writes the id into it.
     pub fn claim(path: &Path, pid: u32) -> Result<PidFile, PidFileError> {
         let place = Place::of(path).map_err(PidFileError::Io)?;
-        if let Some(exposed) = place.exposed().map_err(PidFileError::Io)? {
+        if let Some(exposed) = place.exposed() {
             // Whoever stops the daemon by it would end another process.
             return Err(PidFileError::Io(io::Error::other(exposed)));
         }

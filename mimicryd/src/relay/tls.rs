@@ -4,6 +4,7 @@
 //!
 //! Must never: take a certificate that does not hold where a valid one is asked for.
 
+use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,21 +38,17 @@ pub fn valid_certificates(ca_file: Option<&Path>) -> Result<ClientConfig, String
 /// One of these certificates, by its fingerprint. Neither its dates nor its name nor its descent count: who names a certificate has
 /// said that it is the right one. That the next hop has its key is proved by the handshake.
 pub fn pinned_certificates(pins: Vec<Fingerprint>) -> Result<ClientConfig, String> {
-    let verifier = PinnedCertificate {
-        provider: provider(),
-        pins,
-    };
-    let mut config = builder()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
-    config.resumption = Resumption::disabled();
-    Ok(config)
+    trusting(Trust::Pinned(pins))
 }
 
 /// Whoever it is.
 pub fn any_certificate() -> Result<ClientConfig, String> {
-    let verifier = AnyCertificate(provider());
+    trusting(Trust::Any)
+}
+
+fn trusting(trust: Trust) -> Result<ClientConfig, String> {
+    let provider = provider();
+    let verifier = Verifier { provider, trust };
     let mut config = builder()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -71,17 +68,15 @@ fn builder() -> Result<rustls::ConfigBuilder<ClientConfig, rustls::WantsVerifier
 }
 
 fn from_file(path: &Path) -> Result<RootCertStore, String> {
-    let fault = |what: String| format!("ca_file {}: {what}", path.display());
+    let fault = |what: &dyn fmt::Display| format!("ca_file {}: {what}", path.display());
     let mut roots = RootCertStore::empty();
-    let text = files::certificates(path).map_err(&fault)?;
+    let text = files::certificates(path).map_err(|wrong| fault(&wrong))?;
     for certificate in CertificateDer::pem_slice_iter(&text) {
-        let certificate = certificate.map_err(|error| fault(error.to_string()))?;
-        roots
-            .add(certificate)
-            .map_err(|error| fault(error.to_string()))?;
+        let certificate = certificate.map_err(|error| fault(&error))?;
+        roots.add(certificate).map_err(|error| fault(&error))?;
     }
     if roots.is_empty() {
-        return Err(fault("there is no certificate in it".into()));
+        return Err(fault(&"there is no certificate in it"));
     }
     Ok(roots)
 }
@@ -103,51 +98,20 @@ fn of_system() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
-/// Takes every certificate. Its signatures are not looked at either: they would prove that somebody has the key of a
-/// certificate that anybody can make, and old certificates cannot be read at all.
+/// Looks at no name, date or descent.
 #[derive(Debug)]
-struct AnyCertificate(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for AnyCertificate {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        _message: &[u8],
-        _certificate: &CertificateDer<'_>,
-        _signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        Ok(HandshakeSignatureValid::assertion())
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
+struct Verifier {
+    provider: Arc<CryptoProvider>,
+    trust: Trust,
 }
 
-/// Takes the certificates that are named, and looks at the signatures of the handshake.
 #[derive(Debug)]
-struct PinnedCertificate {
-    provider: Arc<CryptoProvider>,
-    pins: Vec<Fingerprint>,
+enum Trust {
+    /// Every certificate will do. Its signatures are not looked at either: they would prove that somebody has the key of a
+    /// certificate that anybody can make, and old certificates cannot be read at all.
+    Any,
+    /// Those that are named, and the signatures of the handshake count.
+    Pinned(Vec<Fingerprint>),
 }
 
 /// The certificate that was shown is another one.
@@ -155,7 +119,7 @@ struct PinnedCertificate {
 #[error("its SHA-256 is {0}, which tls_fingerprint does not name")]
 struct NotNamed(Fingerprint);
 
-impl ServerCertVerifier for PinnedCertificate {
+impl ServerCertVerifier for Verifier {
     fn verify_server_cert(
         &self,
         end_entity: &CertificateDer<'_>,
@@ -164,8 +128,11 @@ impl ServerCertVerifier for PinnedCertificate {
         _ocsp: &[u8],
         _now: UnixTime,
     ) -> Result<ServerCertVerified, rustls::Error> {
+        let Trust::Pinned(pins) = &self.trust else {
+            return Ok(ServerCertVerified::assertion());
+        };
         let shown = Fingerprint(Sha256::digest(end_entity).into());
-        if self.pins.contains(&shown) {
+        if pins.contains(&shown) {
             return Ok(ServerCertVerified::assertion());
         }
         Err(CertificateError::Other(OtherError(Arc::new(NotNamed(shown)))).into())
@@ -178,7 +145,10 @@ impl ServerCertVerifier for PinnedCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signed, algorithms)
+        match self.trust {
+            Trust::Any => Ok(HandshakeSignatureValid::assertion()),
+            Trust::Pinned(_) => verify_tls12_signature(message, certificate, signed, algorithms),
+        }
     }
 
     fn verify_tls13_signature(
@@ -188,7 +158,10 @@ impl ServerCertVerifier for PinnedCertificate {
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, rustls::Error> {
         let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signed, algorithms)
+        match self.trust {
+            Trust::Any => Ok(HandshakeSignatureValid::assertion()),
+            Trust::Pinned(_) => verify_tls13_signature(message, certificate, signed, algorithms),
+        }
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

@@ -1,7 +1,8 @@
 //! Descriptors: those that the service manager handed over (sd_listen_fds(3)), and what std and nix cannot do with one.
 
+use std::ffi::CString;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
@@ -55,4 +56,66 @@ pub fn put_under(number: RawFd, other: impl AsFd) -> io::Result<()> {
     // SAFETY: dup3 takes any numbers and touches no memory. Whoever owns the number still owns one open file.
     Errno::result(unsafe { libc::dup3(other, number, libc::O_CLOEXEC) })?;
     Ok(())
+}
+/// Has a file a list of users and groups who have access to it, beside its mode. What cannot be found out counts as such.
+pub fn has_access_list(file: BorrowedFd<'_>) -> bool {
+    // A descriptor for the name alone cannot be asked itself.
+    let Ok(path) = CString::new(format!("/proc/self/fd/{}", file.as_raw_fd())) else {
+        return true;
+    };
+    let name = c"system.posix_acl_access";
+    // SAFETY: both are text with a NUL at the end; nothing is written, as the room has no octets.
+    let found = unsafe { libc::getxattr(path.as_ptr(), name.as_ptr(), std::ptr::null_mut(), 0) };
+    found >= 0 || !matches!(Errno::last(), Errno::ENODATA | Errno::EOPNOTSUPP)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T189
+    #[test]
+    fn a_list_of_access_is_seen() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("file");
+        let file = std::fs::File::create(&path).unwrap();
+        assert!(!has_access_list(file.as_fd()));
+        // rw- for its owner, rw- for the user 4242, --- for its group, a mask of rw-, --- for others.
+        let mut list = 2_u32.to_le_bytes().to_vec();
+        let nobody = u32::MAX;
+        for (tag, access, id) in [
+            (1_u16, 6_u16, nobody),
+            (2, 6, 4242),
+            (4, 0, nobody),
+            (16, 6, nobody),
+            (32, 0, nobody),
+        ] {
+            list.extend(tag.to_le_bytes());
+            list.extend(access.to_le_bytes());
+            list.extend(id.to_le_bytes());
+        }
+        let name = c"system.posix_acl_access";
+        // SAFETY: the value is as long as is said, the name ends with a NUL, the descriptor is open.
+        let set = unsafe {
+            libc::fsetxattr(
+                file.as_raw_fd(),
+                name.as_ptr(),
+                list.as_ptr().cast(),
+                list.len(),
+                0,
+            )
+        };
+        if set < 0 {
+            assert_eq!(Errno::last(), Errno::EOPNOTSUPP);
+            return;
+        }
+        assert!(has_access_list(file.as_fd()));
+        // What such a list lets write shows as the group's, whose own access is none.
+        let facts = crate::sys::guard::Facts::of(&file).unwrap();
+        assert_eq!(facts.stat.st_mode & 0o777, 0o660);
+        assert_eq!(
+            crate::sys::guard::writers(&facts),
+            crate::sys::guard::Writers::Group
+        );
+    }
 }

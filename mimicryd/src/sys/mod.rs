@@ -5,7 +5,8 @@
 //! - [`poll`]: waiting with a monotonic deadline
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
-//! - [`place`]: files by the directory that holds them · [`guard`]: who may change a file
+//! - [`place`]: files by the directory that holds them · [`way`]: the directories that lead there
+//! - [`guard`]: who may change a file · [`accounts`]: users and groups
 //! - [`descriptors`]: descriptors that the service manager handed over
 //! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
@@ -16,6 +17,7 @@
 //!
 //! Must never know what a mail, a worker or a configuration is.
 
+pub mod accounts;
 pub mod descriptors;
 pub mod greeter;
 pub mod guard;
@@ -27,3 +29,4 @@ pub mod process;
 pub mod shared;
 pub mod signals;
 pub mod title;
+pub mod way;

@@ -9,28 +9,20 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fs::File;
-use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::io::{self, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
-use std::path::{Component, Path, PathBuf};
+use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, OFlag, open, openat, readlinkat};
+use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
-use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, unlinkat};
+use nix::unistd::{Gid, Uid, UnlinkatFlags, fchown, fchownat, linkat, unlinkat};
 
 use super::guard;
-
-/// Links on the way to a directory, as many as the kernel follows.
-const LINKS: usize = 40;
-
-/// A directory for its descriptor alone.
-const DIRECTORY: OFlag = OFlag::O_PATH
-    .union(OFlag::O_DIRECTORY)
-    .union(OFlag::O_NOFOLLOW)
-    .union(OFlag::O_CLOEXEC);
+use super::way::{self, Exposed, Found, Last, Step, kind};
 
 /// A name in a directory.
 #[derive(Debug)]
@@ -39,6 +31,7 @@ pub struct Place {
     name: OsString,
     path: PathBuf,
     is_private: bool,
+    exposed: Option<Exposed>,
 }
 
 /// Device and inode.
@@ -47,14 +40,25 @@ pub type Id = (u64, u64);
 impl Place {
     /// The place of this path; its directory has to exist.
     pub fn of(path: &Path) -> io::Result<Place> {
-        let name = path.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        let above = path.parent().unwrap_or(Path::new(""));
-        let (directory, is_private) = walk(above)?;
+        if path.file_name().is_none() {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let mut is_private = true;
+        let mut exposed = None;
+        let Found { directory, name } = way::walk(path, Last::Kept, &mut |step| {
+            is_private &= match step.is_last {
+                true => guard::is_private(step.directory),
+                false => way::keeps(step.directory),
+            };
+            exposed = exposed.take().or_else(|| step.exposed());
+            safe_to_follow(step, path)
+        })?;
         Ok(Place {
             directory,
-            name: name.to_os_string(),
+            name,
             path: path.to_path_buf(),
             is_private,
+            exposed,
         })
     }
 
@@ -95,6 +99,40 @@ impl Place {
         }
     }
 
+    /// Opens the file there to be read, which follows no link and does not block.
+    pub fn open_to_read(&self) -> io::Result<File> {
+        self.open(OFlag::O_RDONLY, 0)
+    }
+
+    /// Writes a whole file of this mode, or nothing: a reader sees the one before or this one, and so does the next start. Without
+    /// `over` a file that is there stays (`AlreadyExists`).
+    pub fn write_whole(&self, octets: &[u8], mode: u32, over: bool) -> io::Result<()> {
+        let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
+        let mut temporary = self.name.clone();
+        temporary.push(format!(".{random:016x}"));
+        let made = Mode::from_bits_truncate(mode);
+        let flags =
+            OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+        let (here, temporary) = (&self.directory, temporary.as_os_str());
+        let name = self.name.as_os_str();
+        let mut file = File::from(openat(here, temporary, flags, made)?);
+        let written = (|| {
+            file.write_all(octets)?;
+            fchmod(&file, made)?;
+            file.sync_all()?;
+            match over {
+                true => renameat(here, temporary, here, name),
+                // Unlike a renaming, this does not replace what somebody else has just made.
+                false => linkat(here, temporary, here, name, AtFlags::empty()),
+            }?;
+            let readable = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+            File::from(openat(here, ".", readable, Mode::empty())?).sync_all()
+        })();
+        // Gone already where it was renamed.
+        let _ = unlinkat(here, temporary, UnlinkatFlags::NoRemoveDir);
+        written
+    }
+
     fn open(&self, flags: OFlag, mode: u32) -> io::Result<File> {
         let safe = OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
         let mode = Mode::from_bits_truncate(mode);
@@ -106,7 +144,12 @@ impl Place {
         };
         let facts = fstat(&file)?;
         match kind(&facts) {
-            SFlag::S_IFREG if facts.st_nlink > 1 => Err(self.is("a file with a second name")),
+            // What is only read is judged by who reads it.
+            SFlag::S_IFREG
+                if flags.intersects(OFlag::O_WRONLY | OFlag::O_RDWR) && facts.st_nlink > 1 =>
+            {
+                Err(self.is("a file with a second name"))
+            }
             // A device is nothing that could be given away, and writing to it is what its owner wants.
             SFlag::S_IFREG | SFlag::S_IFCHR => Ok(file),
             _ => Err(self.is("no file")),
@@ -131,7 +174,7 @@ impl Place {
                 return match kind(&self.facts()?) {
                     SFlag::S_IFDIR => Ok(()),
                     // On the way to a directory it may be followed.
-                    SFlag::S_IFLNK => walk(&self.path).map(|_| ()),
+                    SFlag::S_IFLNK => Place::of(&self.path.join(".x")).map(|_| ()),
                     _ => Err(io::ErrorKind::NotADirectory.into()),
                 };
             }
@@ -173,19 +216,14 @@ impl Place {
         Path::new(&held).join(&self.name)
     }
 
-    /// Who else may put files into the directory, if anybody: a sentence about it.
-    pub fn exposed(&self) -> io::Result<Option<String>> {
-        let facts = fstat(&self.directory)?;
-        let above = self.path.parent().unwrap_or(Path::new("."));
-        let above = above.display();
-        if !guard::is_trusted(facts.st_uid) {
-            let owner = guard::user_name(facts.st_uid);
-            return Ok(Some(format!("its directory {above} belongs to {owner}")));
-        }
-        if guard::writers(&facts) != guard::Writers::Nobody && !guard::is_sticky(&facts) {
-            return Ok(Some(format!("others may write to its directory {above}")));
-        }
-        Ok(None)
+    /// Who else can put another file in the place of one here, or another directory in the place of one above, if anybody.
+    pub fn exposed(&self) -> Option<String> {
+        let exposed = self.exposed.as_ref()?;
+        Some(format!(
+            "{} stands in {}",
+            self.path.display(),
+            exposed.what
+        ))
     }
 }
 
@@ -197,76 +235,20 @@ pub fn give(file: &File, user: Uid, group: Gid) -> io::Result<()> {
     Ok(())
 }
 
-/// Opens a directory component by component. The second value: nobody but root and this user can change anything on the way.
-fn walk(path: &Path) -> io::Result<(OwnedFd, bool)> {
-    let start = if path.is_absolute() { "/" } else { "." };
-    let mut here = open(start, DIRECTORY, Mode::empty())?;
-    let mut is_safe = true;
-    let mut rest = components(path);
-    let mut links = 0;
-    while let Some(name) = rest.pop() {
-        is_safe &= keeps(&fstat(&here)?);
-        match openat(&here, name.as_os_str(), DIRECTORY, Mode::empty()) {
-            Ok(next) => here = next,
-            Err(Errno::ENOTDIR | Errno::ELOOP) => {
-                let target = followed(here.as_fd(), &name, path)?;
-                links += 1;
-                if links > LINKS {
-                    return Err(Errno::ELOOP.into());
-                }
-                if target.is_absolute() {
-                    here = open("/", DIRECTORY, Mode::empty())?;
-                }
-                rest.extend(components(&target));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-    let is_private = is_safe && guard::is_private(&fstat(&here)?);
-    Ok((here, is_private))
-}
-
-/// Can nobody else take away, or put another thing in the place of, what root or this user has in this directory.
-fn keeps(directory: &FileStat) -> bool {
-    guard::is_private(directory)
-        || (guard::is_trusted(directory.st_uid) && guard::is_sticky(directory))
-}
-
-/// The names on the way, the last one first.
-fn components(path: &Path) -> Vec<OsString> {
-    let step = |part: Component<'_>| match part {
-        Component::Normal(name) => Some(name.to_os_string()),
-        Component::ParentDir => Some(OsString::from("..")),
-        _ => None,
+/// A link on the way leads where whoever made it wants, so nobody else may have made it.
+fn safe_to_follow(step: &Step<'_>, path: &Path) -> io::Result<()> {
+    let link = step.entry.filter(|entry| kind(entry) == SFlag::S_IFLNK);
+    let Some(link) = link.filter(|_| !step.is_last) else {
+        return Ok(());
     };
-    path.components().rev().filter_map(step).collect()
-}
-
-/// Where the link leads, if nobody else can have made it.
-fn followed(directory: BorrowedFd<'_>, name: &OsStr, path: &Path) -> io::Result<PathBuf> {
-    let target = match readlinkat(directory, name) {
-        Ok(target) => PathBuf::from(target),
-        // It is no link either.
-        Err(_) => return Err(io::ErrorKind::NotADirectory.into()),
-    };
-    let (above, link) = (
-        fstat(directory)?,
-        fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW)?,
-    );
-    let is_safe =
-        guard::is_private(&above) || (guard::is_trusted(above.st_uid) && guard::is_sticky(&above));
-    if is_safe && guard::is_trusted(link.st_uid) {
-        return Ok(target);
+    if way::keeps(step.directory) && guard::is_trusted(link.st_uid) {
+        return Ok(());
     }
     Err(io::Error::other(format!(
         "on the way to {} stands the link {}, which another user may have made",
         path.display(),
-        name.display()
+        step.name.display()
     )))
-}
-
-fn kind(facts: &FileStat) -> SFlag {
-    SFlag::from_bits_truncate(facts.st_mode) & SFlag::S_IFMT
 }
 
 #[cfg(test)]

@@ -33,6 +33,9 @@ const STATEMENTS: &[&str] = &["if", "for", "set", "with", "raw"];
 /// What belongs to them.
 const INNER: &[&str] = &["elif", "else", "endif", "endfor", "endwith"];
 
+/// Digits of a number; the engine's own end is near.
+const LONGEST_NUMBER: usize = 38;
+
 /// Mistakes of one template that are shown.
 const MOST: usize = 100;
 
@@ -50,6 +53,10 @@ impl<'c> Check<'c> {
             known,
             found: Vec::new(),
         }
+    }
+
+    pub(super) fn source(&self) -> &'c str {
+        self.source
     }
 
     pub(super) fn sorted(mut self) -> Vec<BadTemplate> {
@@ -109,7 +116,13 @@ impl<'c> Check<'c> {
             let called = behind.first().is_some_and(|next| next.is("("));
             let after = |text: &str| before.is_some_and(|before| before.is(text));
             let is_name = token.sort == Sort::Name;
-            if is_name && after("|") {
+            if token.is_number() && token.text.len() > LONGEST_NUMBER {
+                self.bad(
+                    token.at,
+                    "a number of so many digits is none",
+                    format!("a number has at most {LONGEST_NUMBER} digits; write a text in quotes"),
+                );
+            } else if is_name && after("|") {
                 self.filter(token, behind);
             } else if is_name && after("is") && token.text != "not" {
                 self.test(token);

@@ -20,6 +20,7 @@ mod source;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
@@ -180,29 +181,9 @@ impl Template {
         if !check.found.is_empty() {
             return Err(check.sorted());
         }
-        let mut engine = engine(form);
-        engine.set_debug(true);
-        if let Err(error) = engine.add_template_owned("", source::own_lines(source, &tags)) {
-            return Err(vec![bad(&error, source)]);
-        }
-        let names = engine
-            .get_template("")
-            .map(|template| template.undeclared_variables(true))
-            .unwrap_or_default();
-        for name in &names {
-            check.name(name, &tags);
-        }
-        if !check.found.is_empty() {
-            return Err(check.sorted());
-        }
-        let root = |name: &String| name.split('.').next().unwrap_or_default().to_string();
-        let program = Program {
-            names: names.iter().map(root).collect(),
-            engine,
-        };
-        try_out(&program, known).map_err(|error| vec![bad(&error, source)])?;
-        let mut program = program;
-        program.engine.set_debug(false);
+        // A text that the engine breaks on has a place, too.
+        let compiled = catch_unwind(AssertUnwindSafe(|| Program::of(form, known, &tags, check)));
+        let program = compiled.unwrap_or_else(|_| Err(vec![broken(source, &tags)]))?;
         template.program = Some(program);
         Ok(template)
     }
@@ -251,6 +232,38 @@ impl Template {
 }
 
 impl Program {
+    fn of(
+        form: Form,
+        known: &Known<'_>,
+        tags: &[source::Tag<'_>],
+        mut check: Check<'_>,
+    ) -> Result<Program, Vec<BadTemplate>> {
+        let source = check.source();
+        let mut engine = engine(form);
+        engine.set_debug(true);
+        if let Err(error) = engine.add_template_owned("", source::own_lines(source, tags)) {
+            return Err(vec![bad(&error, source)]);
+        }
+        let names = engine
+            .get_template("")
+            .map(|template| template.undeclared_variables(true))
+            .unwrap_or_default();
+        for name in &names {
+            check.name(name, tags);
+        }
+        if !check.found.is_empty() {
+            return Err(check.sorted());
+        }
+        let root = |name: &String| name.split('.').next().unwrap_or_default().to_string();
+        let mut program = Program {
+            names: names.iter().map(root).collect(),
+            engine,
+        };
+        try_out(&program, known).map_err(|error| vec![bad(&error, source)])?;
+        program.engine.set_debug(false);
+        Ok(program)
+    }
+
     fn run(&self, context: Value) -> Result<String, Error> {
         let mut out = Bounded(Vec::new());
         let template = self.engine.get_template("")?;
@@ -476,6 +489,20 @@ fn bad(error: &Error, source: &str) -> BadTemplate {
         column,
         message: describe(error),
         help,
+    }
+}
+
+/// A text that the engine breaks on: it counts columns to 65535, and what is wrong there, or further on, it cannot say.
+fn broken(source: &str, tags: &[source::Tag<'_>]) -> BadTemplate {
+    const LAST: usize = 65_535;
+    let places = tags.iter().map(|tag| line_and_column(source, tag.end()));
+    let far = places.into_iter().find(|(_, column)| *column >= LAST);
+    let (line, column) = far.unwrap_or((1, 1));
+    BadTemplate {
+        line,
+        column,
+        message: "a mistake that far to the right in a line cannot be named".into(),
+        help: Some("break the line before it, then its place is shown".into()),
     }
 }
 

@@ -43,7 +43,18 @@ pub(super) struct Token<'s> {
     pub(super) at: usize,
 }
 
+impl Tag<'_> {
+    /// The offset behind it.
+    pub(super) fn end(&self) -> usize {
+        self.end
+    }
+}
+
 impl Token<'_> {
+    pub(super) fn is_number(&self) -> bool {
+        self.sort == Sort::Other && self.text.starts_with(|c: char| c.is_ascii_digit())
+    }
+
     pub(super) fn is(&self, text: &str) -> bool {
         self.sort != Sort::Quoted && self.text == text
     }

@@ -84,6 +84,45 @@ fn text(source: &str, form: Form) -> String {
     rendered(&template, &mail(MAIL.as_bytes(), "anna@example.org")).unwrap()
 }
 
+// T183
+#[test]
+fn a_text_that_the_engine_breaks_on_has_a_place() {
+    let far = "x".repeat(66_000);
+    for (source, place, said) in [
+        (
+            format!("a\n{{{{ {} }}}}", "9".repeat(66_000)),
+            (2, 4),
+            "so many digits",
+        ),
+        (
+            format!("{{{{ 0x{} }}}}", "f".repeat(66_000)),
+            (1, 4),
+            "so many digits",
+        ),
+        (
+            format!("{{{{ 0.{} }}}}", "1".repeat(66_000)),
+            (1, 6),
+            "so many digits",
+        ),
+        (
+            format!("a\n{far}{{{{ subject ? }}}}"),
+            (2, 66_016),
+            "that far to the right",
+        ),
+        (format!("{far}{{{{ '\\u12' }}}}"), (1, 66_013), ""),
+    ] {
+        let found = Template::compile(&source, Form::Text, &Known::default()).unwrap_err();
+        let first = &found[0];
+        assert!(first.message.contains(said), "{}", first.message);
+        if !said.is_empty() {
+            assert_eq!((first.line, first.column), place, "{}", first.message);
+        }
+    }
+    // A long line by itself is right, as one with an image in it.
+    let long = format!("{far}{{{{ subject }}}}{far}");
+    assert!(Template::compile(&long, Form::Text, &Known::default()).is_ok());
+}
+
 #[test]
 fn names_and_filters() {
     for (source, expected) in [
