@@ -443,8 +443,8 @@ mod tests {
             ("Content-Type: text/plain; boundary=b\n\nx\n", "", "all: no delimiter"),
             ("Content-Type: X-Sun-Attachment\n\n----------\nX-Sun-Data-Name: setup.exe\n\nx\n", "0T", "libmime"),
             ("Content-Type: multipart/mixed\n\n--b\n\nx\n--b--\n", "0U", "who guesses the boundary"),
-            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0U", "who decodes it, or does not"),
-            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0U", "likewise"),
+            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0T", "who decodes it, or does not"),
+            ("Content-Type: multipart/mixed; boundary=b\nContent-Transfer-Encoding: 7bit\nContent-Transfer-Encoding: base64\n\n--b\n\nx\n--b--\n", "0T", "likewise"),
             // header fields
             ("{b}--b\njunk\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "libmime, GMime, Outlook"),
             ("{b}--b\n\njunk\n\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: behind a blank line"),
