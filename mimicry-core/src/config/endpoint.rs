@@ -69,6 +69,9 @@ impl NextHop {
             "smtp" => (Protocol::Smtp, false, 25),
             "smtps" => (Protocol::Smtp, true, 465),
             "lmtp" => (Protocol::Lmtp, false, 24),
+            "maildir" if rest.chars().any(char::is_control) => {
+                return fail("not the name of a directory", "write maildir:///path");
+            }
             "maildir" if rest.starts_with('/') => return Ok(NextHop::Maildir(rest.into())),
             "maildir" => return fail("a Maildir has no host", "write maildir:///path"),
             _ => {
@@ -301,6 +304,12 @@ fn host_and_port(text: &str, default: Option<u16>) -> Result<(String, u16), Endp
 /// The path of a unix socket: absolute, because the daemon leaves the directory it was started in, and short enough
 /// for `sun_path` (108 octets with the final NUL on Linux).
 fn unix_path(text: &str) -> Result<PathBuf, EndpointError> {
+    if text.chars().any(char::is_control) {
+        return fail(
+            "the path of a socket is one line of printable text",
+            "write \"unix:/run/mimicry/smtp.sock\"",
+        );
+    }
     if !text.starts_with('/') {
         return fail(
             "the path of a socket starts with /",
@@ -363,6 +372,11 @@ mod tests {
                 Err("TLS is not spoken on a unix socket"),
             ),
             ("maildir://host/path", Err("a Maildir has no host")),
+            ("maildir:///a\0b", Err("not the name of a directory")),
+            (
+                "smtp:///a\nb",
+                Err("the path of a socket is one line of printable text"),
+            ),
         ] {
             let parsed = NextHop::parse(text);
             let got = parsed

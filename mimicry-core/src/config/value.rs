@@ -79,13 +79,14 @@ impl Reader<'_> {
             }
             Kind::LogTarget => {
                 let text = self.text(node, || setting.kind.help().into())?;
+                let is_path = |path: &str| !path.is_empty() && !path.chars().any(char::is_control);
                 let target = match text.split_once(':') {
                     None if text == "syslog" => LogTarget::Syslog(None),
                     None if text == "stderr" => LogTarget::Stderr,
-                    Some(("syslog", path)) if !path.is_empty() => {
+                    Some(("syslog", path)) if is_path(path) => {
                         LogTarget::Syslog(Some(self.directory.join(path)))
                     }
-                    Some(("file", path)) if !path.is_empty() => {
+                    Some(("file", path)) if is_path(path) => {
                         LogTarget::File(self.directory.join(path))
                     }
                     _ => {

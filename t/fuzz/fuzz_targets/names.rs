@@ -39,23 +39,24 @@ fuzz_target!(|input: &[u8]| {
     let wanted = format!("{plain}.exe");
     let (half, rest) = wanted.split_at(wanted.len() / 2);
     let percent: String = wanted.bytes().map(|octet| format!("%{octet:02X}")).collect();
+    // `@` stands for the name of the parameter; no plain name has one.
     let parameter = match form % 8 {
-        0 => format!("NAME={wanted}"),
-        1 => format!("NAME=\"{wanted}\""),
-        2 => format!("NAME*=utf-8''{percent}"),
-        3 => format!("NAME*0=\"{half}\"; NAME*1=\"{rest}\""),
-        4 => format!("NAME*1=\"{rest}\"; NAME*0=\"{half}\""),
-        5 => format!("NAME*0*=utf-8''{}; NAME*1=\"{rest}\"", half.bytes().map(|octet| format!("%{octet:02X}")).collect::<String>()),
-        6 => format!("NAME=\"=?utf-8?Q?{wanted}?=\""),
-        _ => format!("NAME=\"{}\"", wanted.chars().map(|letter| format!("\\{letter}")).collect::<String>()),
+        0 => format!("@={wanted}"),
+        1 => format!("@=\"{wanted}\""),
+        2 => format!("@*=utf-8''{percent}"),
+        3 => format!("@*0=\"{half}\"; @*1=\"{rest}\""),
+        4 => format!("@*1=\"{rest}\"; @*0=\"{half}\""),
+        5 => format!("@*0*=utf-8''{}; @*1=\"{rest}\"", half.bytes().map(|octet| format!("%{octet:02X}")).collect::<String>()),
+        6 => format!("@=\"=?utf-8?Q?{wanted}?=\""),
+        _ => format!("@=\"{}\"", wanted.chars().map(|letter| format!("\\{letter}")).collect::<String>()),
     };
     // What is cut into sections is not mixed with sections of others: there each reader has its own idea.
     let is_quiet = matches!(form % 8, 3..=5);
     let noise: String = noise.iter().map(|octet| char::from(*octet)).filter(|letter| letter.is_ascii_alphanumeric() || "=; *'%.".contains(*letter)).take(60).collect();
     let noise = if is_quiet || noise.is_empty() { String::new() } else { format!("{noise};") };
     let field = match place % 2 {
-        0 => format!("Content-Disposition: attachment; {noise} {}", parameter.replace("NAME", "filename")),
-        _ => format!("Content-Type: application/octet-stream; {noise} {}", parameter.replace("NAME", "name")),
+        0 => format!("Content-Disposition: attachment; {noise} {}", parameter.replace("@", "filename")),
+        _ => format!("Content-Type: application/octet-stream; {noise} {}", parameter.replace("@", "name")),
     };
     let message = Message::scan(format!("{field}\r\n\r\nx\r\n").into_bytes(), &Limits::default());
     for part in message.parts() {

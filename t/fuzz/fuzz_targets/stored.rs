@@ -13,7 +13,7 @@ use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Task};
+use mimicry_core::plugin::{Effects, OnError, Task};
 use mimicry_core::rule::OnDkim;
 use mimicry_core::seals::SealKeys;
 use mimicry_plugins::shared::store::place::Place;
@@ -46,6 +46,8 @@ fuzz_target!(|input: &[u8]| {
         left: &[],
         by_default: true,
         recipients: &[0],
+        on_failure: OnError::Pass,
+        on_sealed: None,
         show_bcc: false,
         on_dkim: OnDkim::Edit,
         variables: &variables,
@@ -55,6 +57,10 @@ fuzz_target!(|input: &[u8]| {
     };
     let ours = "/srv/a/{{ sender.domain }}/{{ sender.local }}.{{ date }}/.{{ recipient.domain }}/{{ recipient.local }}{{ year }}";
     for pattern in [Some(ours), pattern].into_iter().flatten() {
+        // The configuration has no control characters in the name of a directory.
+        if pattern.chars().any(char::is_control) {
+            continue;
+        }
         let Ok(place) = Place::parse(Path::new(pattern)) else { continue };
         for folder in place.folders(&task) {
             let name = folder.as_bytes();

@@ -26,7 +26,7 @@ const RULES: &[&str] = &[
     "plugin = \"disclaim\"\noptions = { text = \"{{ subject }} ü {{ header_sender.name }}\", html = \"<p>{{ subject }}</p>\", parts = \"all\" }",
     "plugin = \"disclaim\"\noptions = { text = \"{{ subject }}\", place = \"below-reply\", once = \"per-thread\" }\non_sealed = \"wrap\"",
     "plugin = \"banner\"\noptions = { text = \"{{ subject }} {{ sender.address }}\", subject_tag = \"[X]\", header = \"X-E: {{ subject }}\", own_domains = \"example.org\" }",
-    "plugin = \"header\"\noptions = { delete = [\"X-*\"], replace = { Organization = \"{{ subject }}\" }, insert = { X-I = \"{{ helo }}{{ header_sender.name }}\" }, prefix_subject = \"[Ü]\" }",
+    "plugin = \"header\"\noptions = { delete = [\"X-*\"], replace = { Organization = \"{{ subject }}\" }, insert = { X-I = \"{{ client }}{{ header_sender.name }}\" }, prefix_subject = \"[Ü]\" }",
     "plugin = \"remove\"\nmatch = { position = \"attachment\" }\noptions = { text = \"{{ filename }} {{ type }} {{ sha256 }}\", note_name = \"{{ filename }}.txt\" }",
     "plugin = \"tar_gzip\"\noptions = { name = \"{{ slug }}.tgz\", note = \"text\", note_text = \"{{ archive }}: {{ members }}\" }",
     "plugin = \"zip\"\noptions = { name = \"{{ slug }}.zip\", level = 0, note = \"text\", placement = \"end\" }",
