@@ -300,6 +300,7 @@ fn names_of_the_corpus() {
 const IN_DOUBT: &[&str] = &[
     "cte-base64-declared-on-plain-multipart",
     "cte-base64-on-multipart",
+    "cte-qp-declared-on-plain-multipart",
     "cte-qp-on-multipart",
     "structure-boundary-after-broken-parameter",
     "structure-boundary-empty",
