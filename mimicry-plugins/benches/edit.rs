@@ -189,8 +189,8 @@ fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
                 origin: Origin::default(),
                 envelope: Envelope {
                     sender: Address::new("a@example.org"),
-                    sender_params: Vec::new(),
                     recipients: vec![Recipient::new("b@example.com")],
+                    ..Envelope::default()
                 },
                 message: Message::scan(raw, &Limits::default()),
                 received: Moment::default(),

@@ -183,8 +183,8 @@ pub fn mail_of(octets: Vec<u8>, envelope: &str) -> Mail {
         origin,
         envelope: Envelope {
             sender: Address::new(if sender == "<>" { "" } else { sender }),
-            sender_params: Vec::new(),
             recipients: recipients.split(", ").map(Recipient::new).collect(),
+            ..Envelope::default()
         },
         message: Message::scan(octets, &Limits::default()),
         received: RECEIVED,

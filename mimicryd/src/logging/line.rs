@@ -36,8 +36,10 @@ pub struct MailLine {
     pub relay: String,
     /// sent, deferred, rejected, partial, gone.
     pub status: &'static str,
-    /// The reply that decided, on one line.
+    /// What the client hears, on one line.
     pub reply: String,
+    /// The reply that decided for this class, where the client hears another.
+    pub said: Option<String>,
     /// What was unusual: repaired line ends, a fault.
     pub notes: Vec<String>,
     pub times: Times,
@@ -74,6 +76,9 @@ impl MailLine {
         let mut sheet = Sheet::new(format, room, head);
         sheet.plain("status", self.status, &super::json(self.status));
         sheet.value("reply", self.reply.as_bytes(), 200);
+        if let Some(said) = &self.said {
+            sheet.value("said", said.as_bytes(), 80);
+        }
         sheet.value("from", &path(&self.from, format), 128);
         let number = self.to.len().to_string();
         sheet.plain("nrcpt", &number, &number);

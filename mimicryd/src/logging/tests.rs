@@ -92,6 +92,7 @@ fn line() -> MailLine {
         relay: "127.0.0.1:10026".into(),
         status: "sent",
         reply: "250 2.0.0 Ok: queued as \"1\"".into(),
+        said: None,
         notes: vec![],
         times: Times {
             receive: 1.25,

@@ -604,5 +604,5 @@ fn transaction(
         }
         Watch::Stays
     });
-    (At::Data, answers.merged(), Some(hop))
+    (At::Data, answers.only(), Some(hop))
 }

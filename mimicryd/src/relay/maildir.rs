@@ -238,7 +238,7 @@ mod tests {
         assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("e@f"), b"").is_done());
-        maildir.data(message.into(), watch).merged()
+        maildir.data(message.into(), watch).only()
     }
 
     #[test]
@@ -276,7 +276,7 @@ mod tests {
         for mail in mails(200) {
             assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
             assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
-            let answer = maildir.data(mail.outgoing(), &mut || Watch::Stays).merged();
+            let answer = maildir.data(mail.outgoing(), &mut || Watch::Stays).only();
             let stored = files(&root, "new");
             if mail.is_clean() {
                 assert!(answer.is_done(), "{mail:?}: {}", answer.reply);
@@ -320,7 +320,7 @@ mod tests {
         assert_eq!(
             maildir
                 .data(b""[..].into(), &mut || Watch::Stays)
-                .merged()
+                .only()
                 .reply
                 .code(),
             503

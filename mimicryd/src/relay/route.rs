@@ -66,7 +66,7 @@ impl Route {
 
     /// Must each recipient have a transaction of its own, because a client that speaks `client` hears one reply for all of
     /// them while the next hop gives one for each?
-    pub fn is_one_by_one(&self, client: Protocol) -> bool {
+    pub fn is_one_by_one(&self, client: Protocol, _has_ledger: bool) -> bool {
         self.replies_per_recipient()
             && client == Protocol::Smtp
             && self.lmtp_partial == LmtpPartial::Single

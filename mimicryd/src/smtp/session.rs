@@ -110,8 +110,6 @@ pub struct DataPlan {
     /// Octets of the message.
     pub limit: usize,
     pub bare_newline: BareNewline,
-    /// What the client said of its size.
-    pub declared: Option<u64>,
 }
 
 /// Why a session ends that the client did not end.
@@ -145,7 +143,6 @@ struct Transaction {
     envelope: Envelope,
     given: Given,
     terms: MailTerms,
-    size: Option<u64>,
     /// The recipient that the next hop was asked for.
     asked: Option<Recipient>,
     /// What became of those that it refused.
@@ -508,10 +505,10 @@ impl<'t> Session<'t> {
             envelope: Envelope {
                 sender,
                 sender_params,
+                declared_size: mail.size,
                 recipients: Vec::new(),
             },
             given: mail.given,
-            size: mail.size,
             asked: None,
             refused: None,
             excused: 0,
@@ -535,7 +532,6 @@ impl<'t> Session<'t> {
             ),
             limit: transaction.terms.mail.min(offered.unwrap_or(usize::MAX)),
             bare_newline: transaction.terms.bare_newline,
-            declared: transaction.size,
         };
         self.state = State::Receiving(plan.envelope.recipients.len());
         Ok(Step::Receive(plan))
@@ -602,9 +598,8 @@ impl<'t> Session<'t> {
     fn final_replies(&self, replies: Replies, recipients: usize) -> Replies {
         match (replies, self.terms.protocol) {
             (Replies::One(reply), Protocol::Smtp) => Replies::One(ours(reply)),
-            (Replies::PerRecipient(replies), Protocol::Smtp) => {
-                Replies::One(merged(replies, recipients))
-            }
+            // Nobody can say here what is true of all of them.
+            (Replies::PerRecipient(_), Protocol::Smtp) => Replies::One(unanswered()),
             (Replies::One(reply), Protocol::Lmtp) => {
                 Replies::PerRecipient(vec![ours(reply); recipients])
             }
@@ -630,7 +625,7 @@ impl Transaction {
 
 impl DataPlan {
     pub fn reader(&self) -> DataReader {
-        DataReader::new(self.limit, self.bare_newline, self.declared)
+        DataReader::new(self.limit, self.bare_newline, self.envelope.declared_size)
     }
 }
 
@@ -738,28 +733,6 @@ fn ours(reply: Reply) -> Reply {
     match reply.class() {
         Class::Temporary | Class::GoOn => reply.as_temporary(),
         Class::Done | Class::Permanent => reply,
-    }
-}
-
-/// One reply that is true for all recipients. It is a 2xx only if all are; a mail that some have and some never will is
-/// for the client to bring again, since 5xx would say that nobody has it.
-fn merged(replies: Vec<Reply>, recipients: usize) -> Reply {
-    let are_complete = replies.len() == recipients;
-    let mut replies: Vec<Reply> = replies.into_iter().map(ours).collect();
-    if !are_complete {
-        replies.push(unanswered());
-    }
-    let are_alike = replies
-        .windows(2)
-        .all(|pair| matches!(pair, [one, other] if one.class() == other.class()));
-    let temporary = replies
-        .iter()
-        .find(|reply| reply.class() == Class::Temporary);
-    let failed = temporary.or_else(|| replies.iter().find(|reply| !reply.is_done()));
-    match failed {
-        None => replies.into_iter().next().unwrap_or_else(unanswered),
-        Some(reply) if are_alike => reply.clone(),
-        Some(reply) => reply.as_temporary(),
     }
 }
 

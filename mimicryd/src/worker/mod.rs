@@ -8,9 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+mod delivery;
+pub mod ledger;
 mod link;
 pub mod serve;
 mod settle;
+mod story;
 mod terms;
 mod trace;
 mod transaction;

@@ -24,25 +24,21 @@ use mimicry_core::seals::SealKeys;
 use rustls::ServerConfig;
 
 use super::certificates::Certificates;
+use super::delivery::{Announced, Delivery, Ways};
+use super::ledger::Ledger;
 use super::link::{Heard, Link};
 use super::terms::{machine, offer, route, terms};
-use super::transaction::{self, Class, Job, Outcome};
+use super::transaction::{self, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::machine;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
-use crate::relay::ledger::Ledger;
-use crate::relay::{
-    Answer, Cause, Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params,
-};
+use crate::relay::{Cause, Keys, Pool, Route, Watch};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::proxy::{self, Start};
 use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
 use crate::smtp::wire::Wire;
-
-/// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
-const BEFORE_QUEUE: Duration = Duration::from_secs(90);
 
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
 const RATE_GRACE: Duration = Duration::from_secs(30);
@@ -188,9 +184,9 @@ impl Serve for Server {
             slot,
             peer,
             tls,
-            before_queue: listen.profile == Profile::BeforeQueue,
+            is_before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(&terms, offer, origin).with_terms(&find_terms),
-            open: Open::default(),
+            delivery: Delivery::default(),
             broken: false,
         };
         // An error is a client that has gone: there is nobody to tell.
@@ -253,18 +249,6 @@ fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
     Some(networks.iter().any(|network| network.contains(&address)))
 }
 
-fn ours(code: u16, enhanced: &str, text: &str) -> (Reply, Whose) {
-    (Reply::own(code, enhanced, text), Whose::Ours)
-}
-
-fn answered(answer: Answer) -> (Reply, Whose) {
-    let whose = match answer.cause {
-        Cause::Said => Whose::NextHop,
-        _ => Whose::Ours,
-    };
-    (answer.reply, whose)
-}
-
 /// One session in hand.
 struct Conversation<'s> {
     config: &'s Config,
@@ -281,20 +265,11 @@ struct Conversation<'s> {
     peer: Peer,
     /// What STARTTLS needs, if it is offered.
     tls: Option<&'s Arc<ServerConfig>>,
-    before_queue: bool,
+    is_before_queue: bool,
     session: Session<'s>,
-    open: Open,
+    delivery: Delivery,
     broken: bool,
     ends_at: Option<Instant>,
-}
-
-/// What belongs to the transaction that is open.
-#[derive(Default)]
-struct Open {
-    began: Option<Instant>,
-    classes: Vec<Class>,
-    /// For a listener before the queue: the end of it all.
-    limit: Option<Instant>,
 }
 
 /// The session is over.
@@ -415,91 +390,35 @@ impl Conversation<'_> {
         self.act(step)
     }
 
-    /// Lines go back to the pool; what was begun on them is reset there.
+    /// Connections go back to the pool; what was begun on them is reset there.
     fn forget(&mut self) {
-        for class in std::mem::take(&mut self.open).classes {
-            if let Some(line) = class.line {
-                self.pool.give(line);
-            }
-        }
+        std::mem::take(&mut self.delivery).release(self.pool);
     }
 
-    /// RCPT: the class of the recipient gets its transaction if it has none yet, and the next hop's own answer is the
-    /// client's.
+    /// RCPT: the next hop's own answer is the client's.
     fn forward(&mut self, recipient: &Recipient) -> (Reply, Whose) {
         let Some(envelope) = self.session.envelope() else {
-            return ours(451, "4.3.0", "no transaction is open");
+            let reply = Reply::own(451, "4.3.0", "no transaction is open");
+            return (reply, Whose::Ours);
         };
-        let index = envelope.recipients.len();
-        if self.open.began.is_none() {
-            self.open.began = Some(Instant::now());
-            if self.before_queue {
-                self.open.limit = Instant::now().checked_add(BEFORE_QUEUE);
-            }
-        }
-        let (signature, standing) = self.memo.class(
-            &self.config.banks,
-            self.session.origin(),
-            &envelope.sender,
-            &recipient.path,
-        );
-        let settings = &standing.settings;
-        let Some(route) = route(self.routes, settings) else {
-            return ours(451, "4.3.5", "there is no next hop");
+        let ways = Ways {
+            banks: &self.config.banks,
+            memo: self.memo,
+            routes: self.routes,
+            client: self.session.protocol(),
+            has_ledger: self.ledger.is_there(),
+            is_before_queue: self.is_before_queue,
         };
-        // Where each recipient needs a transaction of its own, so that its reply can be told, nobody joins a class.
-        let is_one_by_one = route.is_one_by_one(self.session.protocol());
-        let known = self
-            .open
-            .classes
-            .iter()
-            .position(|class| !is_one_by_one && class.signature == signature);
-        let at = match known {
-            Some(at) => at,
-            None if self.open.classes.len() >= settings.limits.max_classes => {
-                return ours(
-                    452,
-                    "4.5.3",
-                    "too many recipients that need different mails; send to the others separately",
-                );
-            }
-            None => {
-                let size = transaction::declared_size(&envelope.sender_params);
-                let opening = Opening {
-                    origin: self.session.origin(),
-                    sender: &envelope.sender,
-                    params: &envelope.sender_params,
-                    size: size.map_or(Size::Unknown, |octets| Size::Declared {
-                        octets,
-                        growth: capabilities::GROWTH,
-                    }),
-                    limit: self.open.limit,
-                };
-                match self.pool.begin(route, &opening) {
-                    Ok(line) => self.open.classes.push(Class {
-                        signature,
-                        settings: Arc::clone(settings),
-                        route: Rc::clone(route),
-                        recipients: Vec::new(),
-                        line: Some(line),
-                    }),
-                    Err(answer) => return answered(answer),
-                }
-                self.open.classes.len().saturating_sub(1)
-            }
+        let mail = Announced {
+            origin: self.session.origin(),
+            envelope,
         };
-        let Some(class) = self.open.classes.get_mut(at) else {
-            return ours(451, "4.3.0", "no transaction is open");
+        let answer = self.delivery.rcpt(&ways, self.pool, mail, recipient);
+        let whose = match answer.cause {
+            Cause::Said => Whose::NextHop,
+            _ => Whose::Ours,
         };
-        let Some(line) = &mut class.line else {
-            return ours(451, "4.4.2", "lost the connection to the next hop");
-        };
-        let params = outgoing_rcpt_params(&recipient.params, line.capabilities());
-        let answer = line.rcpt(&recipient.path, &params);
-        if answer.is_done() {
-            class.recipients.push(index);
-        }
-        answered(answer)
+        (answer.reply, whose)
     }
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
@@ -507,7 +426,6 @@ impl Conversation<'_> {
         self.link.wire.say(&plan.reply);
         self.flush()?;
         self.slot.enter(State::Receiving);
-        let began = self.open.began.unwrap_or_else(Instant::now);
         let received = match self.read_message(&plan)? {
             Ok(received) => received,
             Err(refusal) => return Ok(Some(self.session.refused(refusal))),
@@ -515,25 +433,18 @@ impl Conversation<'_> {
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
         self.slot.enter(State::Rules);
-        let limit = self.open.limit;
-        // A class none of whose recipients was accepted has no part in the mail.
-        let (mut classes, unused): (Vec<Class>, Vec<Class>) = std::mem::take(&mut self.open)
-            .classes
-            .into_iter()
-            .partition(|class| !class.recipients.is_empty());
         let job = Job {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
             hostname: self.hostname,
+            ledger: self.ledger,
             client: self.session.protocol(),
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
             plan,
             received,
-            began,
-            limit,
         };
         let link = &mut self.link;
         let slot = self.slot;
@@ -544,7 +455,7 @@ impl Conversation<'_> {
                 false => Watch::Stays,
             }
         };
-        let outcome = transaction::run(job, &mut classes, self.pool, self.ledger, &mut watch);
+        let outcome = transaction::run(job, &mut self.delivery, self.pool, &mut watch);
         let Outcome {
             replies,
             lines,
@@ -563,11 +474,9 @@ impl Conversation<'_> {
         for line in lines {
             line.log(written.is_ok());
         }
-        if let Some(unsettled) = unsettled {
-            unsettled.settle(self.ledger, written.is_ok());
+        if let Some((mail, unsettled)) = unsettled {
+            unsettled.settle(self.ledger, &mail, written.is_ok());
         }
-        classes.extend(unused);
-        self.open.classes = classes;
         self.forget();
         if panicked {
             self.broken = true;
