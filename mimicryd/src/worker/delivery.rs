@@ -18,7 +18,7 @@ use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::select::Signature;
-use mimicry_core::policy::{Banks, Effective, Memo};
+use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
 use mimicry_core::reply::Reply;
 
 use super::terms::route;
@@ -56,7 +56,7 @@ pub struct Again {
 /// Recipients that get the same mail by the same way.
 pub struct Class {
     /// Its banks, and the truth of the rules that depend on the recipient.
-    pub signature: Signature,
+    signature: Signature,
     /// At first those of RCPT; when the message is in, those of the banks that its header selects as well.
     pub settings: Arc<Effective>,
     pub route: Rc<Route>,
@@ -157,7 +157,7 @@ impl Delivery {
         // Where each recipient needs a transaction of its own, nobody joins a class that has one.
         let is_one_by_one = route.is_one_by_one(ways.client, ways.has_ledger);
         let joins = |class: &Class| {
-            class.signature == signature && !(is_one_by_one && !class.recipients.is_empty())
+            class.signature == signature && (!is_one_by_one || class.recipients.is_empty())
         };
         let at = match self.classes.iter().position(joins) {
             Some(at) => at,
@@ -221,6 +221,14 @@ impl Delivery {
 }
 
 impl Class {
+    /// For the engine, that judges the mail for it.
+    pub fn as_known(&self) -> ClassOf {
+        ClassOf {
+            recipients: self.recipients.clone(),
+            choice: self.signature.choice.clone(),
+        }
+    }
+
     /// One more recipient, who has that place in the envelope.
     fn rcpt(&mut self, at: usize, recipient: &Recipient) -> Answer {
         let Some(line) = &mut self.line else {

@@ -60,6 +60,8 @@ pub struct OfClass {
     pub got: usize,
     /// Those who have not got it, where others of the class have.
     pub without: Vec<(usize, Reply)>,
+    /// What was said for one who has it, where others have not.
+    pub with: Option<Reply>,
 }
 
 impl Ends {
@@ -144,15 +146,19 @@ impl Ends {
             Class::Permanent => "rejected",
             Class::Temporary | Class::GoOn => "deferred",
         };
-        let mut without = Vec::new();
+        let (mut without, mut with) = (Vec::new(), None);
         if status == "partial" {
-            without.extend(replies.into_iter().filter(|(_, reply)| !reply.is_done()));
+            let replies = replies.into_iter();
+            let (has, has_not): (Vec<_>, Vec<_>) = replies.partition(|(_, reply)| reply.is_done());
+            with = has.into_iter().next().map(|(_, reply)| reply);
+            without = has_not;
         }
         OfClass {
             status,
             had,
             got: has.saturating_sub(had),
             without,
+            with,
             reply,
         }
     }

@@ -7,7 +7,7 @@
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::engine::Report;
+use mimicry_core::engine::{Judged, Report};
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Printable;
 use mimicry_core::reply::Reply;
@@ -16,7 +16,7 @@ use mimicry_core::rule::plan::Decision;
 
 use super::delivery::Class;
 use super::settle::{Ends, OfClass, Verdict};
-use super::transaction::{Job, Judged, Outcome};
+use super::transaction::{Job, Outcome};
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::smtp::session::Replies;
@@ -208,6 +208,9 @@ impl Story {
         for (at, reply) in chapter.end.without.iter().take(NAMED) {
             let path = self.to.get(*at).map_or(&b""[..], Vec::as_slice);
             notes.push(format!("<{}> has it not: {reply}", Printable(path)));
+        }
+        if let Some(reply) = &chapter.end.with {
+            notes.push(format!("others of the class have it: {reply}"));
         }
         let had = chapter.end.had;
         if had > 0 {

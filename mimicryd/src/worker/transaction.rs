@@ -5,20 +5,17 @@
 //! Must never: say 2xx before the next hop has, or hand on a mail that a rule stopped.
 
 use std::panic::{self, AssertUnwindSafe};
-use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
 use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::engine::{self, Applied, Stopped};
+use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means};
-use mimicry_core::policy::{Banks, Effective, Memo, Policy};
+use mimicry_core::policy::{Banks, ClassOf, Memo};
 use mimicry_core::reply::Reply;
-use mimicry_core::rule::facts::Facts;
-use mimicry_core::rule::plan::{Plan, plan_class};
 use mimicry_core::seals::SealKeys;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
@@ -61,14 +58,6 @@ pub struct Outcome {
     pub unsettled: Option<(Mail, Unsettled)>,
 }
 
-/// What the rules make of the mail for one class.
-pub struct Judged {
-    pub settings: Arc<Effective>,
-    pub plan: Plan,
-    /// Shared by classes whose plans do the same.
-    pub result: Rc<Result<Applied, Stopped>>,
-}
-
 /// Judges, edits and relays.
 pub fn run(
     job: Job<'_>,
@@ -109,7 +98,8 @@ pub fn run(
             effects: Effects::Real,
             seal_keys,
         };
-        let judged = judge(banks, memo, &mail, classes, means);
+        let asked: Vec<ClassOf> = classes.iter().map(Class::as_known).collect();
+        let judged = engine::judge(banks, memo, &mail, &asked, means);
         (mail, judged)
     }));
     story.judged_in(judging.elapsed());
@@ -147,7 +137,7 @@ pub fn run(
         let octets = match missing.is_empty() {
             true => 0,
             false => {
-                let message = judged.message(&mail);
+                let message = judged.message(&mail).unwrap_or(&mail.message);
                 let outgoing = Outgoing {
                     above: &trace::above(class.settings.trace.then_some(&trace), message),
                     message: message.raw(),
@@ -210,54 +200,4 @@ fn complain(id: &str, answers: &Answers) {
             answer.reply
         );
     }
-}
-
-impl Judged {
-    /// What its class gets.
-    fn message<'m>(&'m self, mail: &'m Mail) -> &'m Message {
-        match self.result.as_ref() {
-            Ok(Applied {
-                message: Some(message),
-                ..
-            }) => message,
-            _ => &mail.message,
-        }
-    }
-
-    pub fn is_edited(&self) -> bool {
-        matches!(self.result.as_ref(), Ok(applied) if applied.message.is_some())
-    }
-}
-
-fn judge(
-    banks: &Banks,
-    memo: &Memo,
-    mail: &Mail,
-    classes: &[Class],
-    means: Means<'_>,
-) -> Vec<Judged> {
-    let facts = Facts::of(mail);
-    let first = classes.first();
-    let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
-    let settled = classes.iter().map(|class| {
-        let first = class.recipients.first();
-        let recipient = first.and_then(|index| mail.envelope.recipients.get(*index));
-        let path = recipient.map(|recipient| &recipient.path);
-        let standing = memo.settled(banks, &class.signature.choice, &facts, path);
-        Arc::clone(&standing.settings)
-    });
-    let settled: Vec<Arc<Effective>> = settled.collect();
-    let policies: Vec<&Policy> = settled.iter().map(|settings| &*settings.policy).collect();
-    let plans = classes.iter().zip(&policies);
-    let plans = plans.map(|(class, policy)| plan_class(policy, &facts, class.recipients.clone()));
-    let plans: Vec<Plan> = plans.collect();
-    let results = engine::apply_each(&policies, mail, &plans, &limits, means);
-    let judged = settled.into_iter().zip(plans).zip(results);
-    judged
-        .map(|((settings, plan), result)| Judged {
-            settings,
-            plan,
-            result,
-        })
-        .collect()
 }
