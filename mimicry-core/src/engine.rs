@@ -16,7 +16,7 @@ use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, Means, OnError, Scope, Task, Verdict};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
-use crate::reply::Reply;
+use crate::reply::{Own, Reply};
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, plan_class};
 use crate::rule::{OnDkim, Reason, Rule};
@@ -183,12 +183,12 @@ impl Stopped {
 
     /// What the client hears.
     pub fn reply(&self) -> Reply {
-        let (code, enhanced) = match self.stop {
-            Stop::Defer => (451, "4.3.0"),
-            Stop::StorageFull => (452, "4.3.1"),
-            Stop::Reject => (554, "5.7.1"),
+        let own = match self.stop {
+            Stop::Defer => Own::RuleDefers,
+            Stop::StorageFull => Own::RuleHasNoRoom,
+            Stop::Reject => Own::RuleRejects,
         };
-        Reply::own(code, enhanced, &self.text)
+        own.with(&self.text)
     }
 }
 

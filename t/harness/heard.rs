@@ -1,8 +1,8 @@
 //! What clients heard of their mails, against what the log says that they heard: in every test with a daemon.
 //!
 //! A client notes each final reply, which is what follows the octets after a 354; an LMTP client notes one for each recipient. When the
-//! daemon has ended, each of them must stand in its log as `reply=`, of one mail each, or for a recipient of an LMTP client
-//! among the notes of its class.
+//! daemon has ended, each of them must stand in its log as `reply=`, of one mail or refusal each, or for a recipient of an LMTP
+//! client among the notes of its class.
 //!
 //! Must never: pass over a reply because its text is another.
 
@@ -112,11 +112,15 @@ impl Said {
     fn of(log: &str) -> Said {
         let mut said = Said::default();
         let mut of_ids: BTreeMap<String, Vec<String>> = BTreeMap::new();
-        let text = log
-            .lines()
-            .filter_map(|line| line.split_once("]: "))
-            .map(|(_, line)| line);
-        for mail in logged::mails(text) {
+        let lines = log.lines().filter_map(|line| line.split_once("]: "));
+        let lines: Vec<&str> = lines.map(|(_, line)| line).collect();
+        for event in logged::events(lines.iter().copied()) {
+            let replies = event.get("reply").into_iter().flatten();
+            for reply in replies {
+                *said.mails.entry(logged::text(reply).into()).or_default() += 1;
+            }
+        }
+        for mail in logged::mails(lines) {
             let all = |key: &str| -> Vec<String> {
                 let values = mail.get(key).into_iter().flatten();
                 values.map(|value| logged::text(value).into()).collect()
@@ -131,7 +135,9 @@ impl Said {
         for line in json {
             let value: serde_json::Value = serde_json::from_str(line).expect("JSON");
             let text = |key: &str| value[key].as_str().map(String::from);
-            if let (Some(id), Some(reply)) = (text("id"), text("reply")) {
+            if let (Some(_), Some(reply)) = (text("event"), text("reply")) {
+                *said.mails.entry(logged_reply(&reply)).or_default() += 1;
+            } else if let (Some(id), Some(reply)) = (text("id"), text("reply")) {
                 of_ids.entry(id).or_default().push(logged_reply(&reply));
             }
         }
@@ -146,12 +152,6 @@ impl Said {
     }
 
     fn takes(&mut self, heard: &Heard) -> bool {
-        if ["552 5.3.4 ", "550 5.6.11 ", "421 "]
-            .iter()
-            .any(|code| heard.reply.starts_with(code))
-        {
-            return true;
-        }
         if heard.is_lmtp {
             let note = format!(": {}", heard.reply);
             return self.mails.contains_key(&heard.reply)

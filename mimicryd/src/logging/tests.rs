@@ -92,6 +92,7 @@ fn line() -> MailLine {
         relay: "127.0.0.1:10026".into(),
         status: "sent",
         reply: "250 2.0.0 Ok: queued as \"1\"".into(),
+        by: Some(mimicry_core::reply::By::NextHop),
         said: None,
         notes: vec![],
         times: Times {
@@ -108,7 +109,7 @@ fn a_mail_as_text() {
     assert_eq!(
         line().compose(Text, MAX_LINE),
         [
-            "id=4kZq01 class=1/1 status=sent reply=\"250 2.0.0 Ok: queued as \\\"1\\\"\" \
+            "id=4kZq01 class=1/1 status=sent reply=\"250 2.0.0 Ok: queued as \\\"1\\\"\" by=next-hop \
              from=<a@example.org> nrcpt=2 client=127.0.0.1 listener=from-postfix helo=mx.example.org \
              relay=127.0.0.1:10026 bank=base size=1200 out=1450 \
              receive=1.2ms judge=0.4ms relaying=3.0ms total=5.0ms \
@@ -133,6 +134,53 @@ fn a_mail_as_json() {
     };
     let json: serde_json::Value = serde_json::from_str(&nowhere.compose(Json, 1000)[0]).unwrap();
     assert_eq!(json["out"], serde_json::Value::Null);
+}
+
+/// What a client says cannot make a refusal look like another one, or like a mail.
+#[test]
+fn a_refusal_as_text_and_json() {
+    let hostile = b"x\" by=mimicry\r\nid=1 class=1/1 status=sent event=none".to_vec();
+    let event = EventLine {
+        time: "2026-11-22T18:00:00.000+01:00".into(),
+        event: "rcpt-refused",
+        id: "4kZq01".into(),
+        reply: Some("550 5.1.1 no".into()),
+        by: mimicry_core::reply::By::NextHop,
+        client: "192.0.2.1".into(),
+        listener: "in".into(),
+        helo: hostile.clone(),
+        from: Some(hostile.clone()),
+        to: Some(hostile.repeat(40)),
+    };
+    for room in [MAX_LINE, sheet::LEAST] {
+        let lines = event.compose(Text, room);
+        assert!(lines[0].starts_with(
+            "event=rcpt-refused id=4kZq01 reply=\"550 5.1.1 no\" by=next-hop client=192.0.2.1 listener=in helo="
+        ));
+        let lines = lines.iter().map(String::as_str);
+        let read = logged::events(lines.clone());
+        assert!(logged::mails(lines).is_empty());
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0]["by"], [b"next-hop"]);
+        let path = |octets: &[u8]| [b"<", octets, b">"].concat();
+        assert_eq!(read[0]["from"], [path(&hostile)]);
+        assert_eq!(read[0]["to"], [path(&hostile.repeat(40))]);
+    }
+    let nobody = EventLine {
+        reply: None,
+        from: None,
+        to: None,
+        ..event
+    };
+    let json: serde_json::Value = serde_json::from_str(&nobody.compose(Json, 1000)[0]).unwrap();
+    assert_eq!(
+        (&json["event"], &json["by"], &json["reply"]),
+        (
+            &"rcpt-refused".into(),
+            &"next-hop".into(),
+            &serde_json::Value::Null
+        )
+    );
 }
 
 /// T187

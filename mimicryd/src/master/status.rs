@@ -140,6 +140,12 @@ fn name(counter: Counter) -> &'static str {
         Counter::Panics => "panics",
         Counter::OctetsIn => "octets_in",
         Counter::OctetsOut => "octets_out",
+        Counter::ClientRefused => "client_refused",
+        Counter::MailRefused => "mail_refused",
+        Counter::RcptRefused => "rcpt_refused",
+        Counter::DataRefused => "data_refused",
+        Counter::SessionEnded => "session_ended",
+        Counter::ClientGone => "client_gone",
     }
 }
 
@@ -210,6 +216,16 @@ impl Status {
             self.mails_per_second.one_minute,
             self.mails_per_second.five_minutes,
             total("sessions")
+        )?;
+        writeln!(
+            text,
+            "refused {} clients, {} MAIL, {} RCPT, {} DATA; sessions ended {}; clients gone {}",
+            total("client_refused"),
+            total("mail_refused"),
+            total("rcpt_refused"),
+            total("data_refused"),
+            total("session_ended"),
+            total("client_gone")
         )?;
         writeln!(
             text,

@@ -45,7 +45,7 @@ use std::time::Instant;
 
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 
 use guard::Clean;
 
@@ -230,7 +230,7 @@ impl Answer {
 
     /// For what needs no answer from outside.
     fn done() -> Answer {
-        Answer::said(Reply::own(250, "2.0.0", "ok"))
+        Answer::said(Own::Ok.reply())
     }
 
     fn said(reply: Reply) -> Answer {
@@ -252,21 +252,19 @@ impl Answer {
 
     /// For a command that has no answer; `stage` names it.
     pub fn failed(cause: Cause, stage: &str) -> Answer {
-        let (enhanced, text) = match cause {
-            Cause::Unreachable => ("4.4.1", "cannot connect to the next hop"),
-            Cause::Lost => ("4.4.2", "lost the connection to the next hop"),
-            Cause::TimedOut => ("4.4.2", "the next hop did not answer in time"),
-            Cause::OutOfStep => ("4.5.0", "the next hop is out of step"),
-            Cause::NotUnderstood | Cause::Said => {
-                ("4.5.0", "the next hop's answer is not understood")
-            }
-            Cause::Login => ("4.7.0", "the next hop does not let us in"),
-            Cause::Tls => ("4.7.5", "there is no TLS with the next hop"),
-            Cause::ClientGone => ("4.4.2", "the client has gone"),
-            Cause::Own | Cause::Unclean => ("4.3.0", "the mail cannot be handed on"),
+        let own = match cause {
+            Cause::Unreachable => Own::CannotConnect,
+            Cause::Lost => Own::LostNextHop,
+            Cause::TimedOut => Own::NextHopTimedOut,
+            Cause::OutOfStep => Own::OutOfStep,
+            Cause::NotUnderstood | Cause::Said => Own::NotUnderstood,
+            Cause::Login => Own::NotLetIn,
+            Cause::Tls => Own::NoTlsAtAll,
+            Cause::ClientGone => Own::ClientGone,
+            Cause::Own | Cause::Unclean => Own::CannotHandOn,
         };
         Answer {
-            reply: Reply::own(451, enhanced, &format!("{text} ({stage})")),
+            reply: own.with(stage),
             cause,
             is_doubtful: false,
         }
@@ -277,11 +275,7 @@ impl Answer {
         let Answer { reply, .. } = Answer::failed(cause, stage);
         let text: Vec<&str> = reply.text().collect();
         Answer {
-            reply: Reply::new(
-                reply.code(),
-                reply.enhanced(),
-                &format!("{}: {said}", text.join(" ")),
-            ),
+            reply: reply.saying(&format!("{}: {said}", text.join(" "))),
             cause,
             is_doubtful: false,
         }

@@ -1419,13 +1419,13 @@ fn a_session_may_be_left_between_mails_only() {
         session.step(Line::Command(line.as_bytes()));
         assert_eq!(session.is_idle(), is_idle, "{line}");
     }
-    session.forwarded(Reply::own(250, "2.1.5", "ok"), Whose::NextHop);
+    session.forwarded(Reply::received(250, &[b"2.1.5 ok"]), Whose::NextHop);
     assert!(matches!(
         session.step(Line::Command(b"DATA")),
         Step::Receive(_)
     ));
     assert!(!session.is_idle());
-    session.received(Reply::own(250, "2.0.0", "ok"));
+    session.received(Reply::received(250, &[b"2.0.0 ok"]));
     assert!(session.is_idle());
     assert_eq!(session.origin().helo.as_deref(), Some(&b"c"[..]));
 }
@@ -1434,7 +1434,7 @@ fn a_session_may_be_left_between_mails_only() {
 #[test]
 fn answers_that_nobody_asked_for_end_the_session() {
     let terms = Script::parse("").terms;
-    let ok = || Reply::own(250, "2.0.0", "ok");
+    let ok = || Reply::received(250, &[b"2.0.0 ok"]);
     let begin = |lines: &[&str]| {
         let mut session = Session::new(&terms, Offer::ours(1000), Origin::default());
         session.open(true);

@@ -19,7 +19,7 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::select::Signature;
 use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::Own;
 
 use super::terms::route;
 use crate::relay::{
@@ -123,7 +123,7 @@ impl Delivery {
         let at = mail.envelope.recipients.len();
         if let Some(first) = self.named.get(&recipient.path).copied() {
             self.again.push(Again { at, first });
-            return Answer::own(Reply::own(250, "2.1.5", "recipient was named before"));
+            return Answer::own(Own::NamedBefore.reply());
         }
         let answer = match self.class_of(ways, pool, mail, recipient) {
             Ok(class) => class.rcpt(at, recipient),
@@ -148,11 +148,7 @@ impl Delivery {
             (ways.memo).class(ways.banks, origin, &envelope.sender, &recipient.path);
         let settings = &standing.settings;
         let Some(route) = route(ways.routes, settings) else {
-            return Err(Answer::own(Reply::own(
-                451,
-                "4.3.5",
-                "there is no next hop",
-            )));
+            return Err(Answer::own(Own::NoNextHop.reply()));
         };
         // Where each recipient needs a transaction of its own, nobody joins a class that has one.
         let is_one_by_one = route.is_one_by_one(ways.client, ways.has_ledger);
@@ -162,9 +158,7 @@ impl Delivery {
         let at = match self.classes.iter().position(joins) {
             Some(at) => at,
             None if self.classes.len() >= settings.limits.max_classes => {
-                let text =
-                    "too many recipients that need different mails; send to the others separately";
-                return Err(Answer::own(Reply::own(452, "4.5.3", text)));
+                return Err(Answer::own(Own::TooManyClasses.reply()));
             }
             None => {
                 let size = match envelope.declared_size {
@@ -338,8 +332,7 @@ fn send(line: &mut Line, parcel: Parcel<'_>, hand: &mut Hand<'_>) -> Answers {
         }
         outcome => {
             let why = outcome.err().unwrap_or(Unfit::Header);
-            let text = format!("the next hop takes no 8-bit content, and {why}");
-            Answers::All(Answer::own(Reply::own(554, "5.6.3", &text)))
+            Answers::All(Answer::own(Own::NoEightBit.with(&why.to_string())))
         }
     }
 }

@@ -19,7 +19,7 @@ use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::printable::Quoted;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{By, Own, Reply};
 use mimicry_core::seals::SealKeys;
 use rustls::ServerConfig;
 
@@ -27,9 +27,13 @@ use super::certificates::Certificates;
 use super::delivery::{Announced, Delivery, Ways};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
+use super::refusal::Event;
+use super::story;
 use super::terms::{machine, offer, route, terms};
 use super::transaction::{self, Job, Outcome};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
+use crate::logging;
+use crate::logging::line::{self, EventLine};
 use crate::machine;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
@@ -133,6 +137,7 @@ impl Serve for Server {
         self.wire.reset(config.base.limits.line);
         let mut link = Link::new(connection.socket, &mut self.wire, life);
         let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
+            slot.add(Event::ClientRefused.counter(), 1);
             log::warn!(
                 "{} on {}: no header of the PROXY protocol",
                 connection.peer,
@@ -187,10 +192,13 @@ impl Serve for Server {
             is_before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(&terms, offer, origin).with_terms(&find_terms),
             delivery: Delivery::default(),
+            id: None,
+            sender: None,
             broken: false,
         };
-        // An error is a client that has gone: there is nobody to tell.
-        let _ = conversation.run(welcome);
+        if let Err(Over::Gone) = conversation.run(welcome) {
+            conversation.gone();
+        }
         conversation.link.farewell();
         let broken = conversation.broken;
         conversation.forget();
@@ -268,6 +276,10 @@ struct Conversation<'s> {
     is_before_queue: bool,
     session: Session<'s>,
     delivery: Delivery,
+    /// Of the mail in hand, from the first word about it in the log.
+    id: Option<String>,
+    /// Of the message that is being received.
+    sender: Option<Path>,
     broken: bool,
     ends_at: Option<Instant>,
 }
@@ -289,6 +301,7 @@ impl From<io::Error> for Over {
 impl Conversation<'_> {
     fn run(&mut self, welcome: bool) -> Result<(), Over> {
         let step = self.session.open(welcome);
+        self.tell(&step, Some(Event::ClientRefused), None);
         self.act(step)?;
         // The greeting waits for nobody; the reply to EHLO says what the next hop can do, if it says so soon.
         self.flush()?;
@@ -318,7 +331,9 @@ impl Conversation<'_> {
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
+            let refused = Event::if_refused(&line);
             let step = self.session.step(line);
+            self.tell(&step, refused, None);
             self.act(step)?;
             if self.link.wire.is_full() {
                 self.flush()?;
@@ -342,7 +357,9 @@ impl Conversation<'_> {
                 }
                 Step::Forward(recipient) => {
                     let (reply, whose) = self.forward(&recipient);
-                    self.session.forwarded(reply, whose)
+                    let step = self.session.forwarded(reply, whose);
+                    self.tell(&step, Some(Event::RcptRefused), Some(&recipient));
+                    step
                 }
                 Step::Receive(plan) => match self.receive(plan)? {
                     Some(step) => step,
@@ -378,6 +395,7 @@ impl Conversation<'_> {
         // In the clear nothing may be said any more.
         if let Err(why) = self.link.secure(config, deadline) {
             let why = why.to_string();
+            self.slot.add(Event::SessionEnded.counter(), 1);
             log::warn!("{}: no TLS: {}", self.peer, Quoted(why.as_bytes()));
             return Err(Over::Gone);
         }
@@ -387,18 +405,54 @@ impl Conversation<'_> {
 
     fn leave(&mut self, why: Leave) -> Result<(), Over> {
         let step = self.session.leave(why);
+        self.tell(&step, None, None);
         self.act(step)
+    }
+
+    /// What ends a mail or a session otherwise than asked has a line in the log and is counted. `refused` is what a refusal
+    /// would be.
+    fn tell(&mut self, step: &Step, refused: Option<Event>, recipient: Option<&Recipient>) {
+        if let Some((event, reply)) = Event::of(step, refused) {
+            self.note(event, Some(reply), recipient);
+        }
+    }
+
+    /// The client has gone without a word. Between two mails it may.
+    fn gone(&mut self) {
+        if !self.session.is_idle() {
+            self.note(Event::ClientGone, None, None);
+        }
+    }
+
+    fn note(&mut self, event: Event, reply: Option<&Reply>, recipient: Option<&Recipient>) {
+        self.slot.add(event.counter(), 1);
+        let (origin, connection) = (self.session.origin(), self.session.connection());
+        let open = self.session.envelope().map(|envelope| &envelope.sender);
+        let from = open.or(self.sender.as_ref());
+        logging::event(&EventLine {
+            time: line::now(),
+            event: event.word(),
+            id: self.id.get_or_insert_with(story::id).clone(),
+            reply: reply.map(Reply::to_string),
+            by: reply.map_or(By::Client, Reply::by),
+            client: story::client_of(origin, connection, &self.peer.to_string()),
+            listener: origin.listener.clone().unwrap_or_default(),
+            helo: origin.helo.clone().unwrap_or_default(),
+            from: from.map(|path| path.as_bytes().to_vec()),
+            to: recipient.map(|one| one.path.as_bytes().to_vec()),
+        });
     }
 
     /// Connections go back to the pool; what was begun on them is reset there.
     fn forget(&mut self) {
+        (self.id, self.sender) = (None, None);
         std::mem::take(&mut self.delivery).release(self.pool);
     }
 
     /// RCPT: the next hop's own answer is the client's.
     fn forward(&mut self, recipient: &Recipient) -> (Reply, Whose) {
         let Some(envelope) = self.session.envelope() else {
-            let reply = Reply::own(451, "4.3.0", "no transaction is open");
+            let reply = Own::NoTransaction.reply();
             return (reply, Whose::Ours);
         };
         let ways = Ways {
@@ -426,9 +480,14 @@ impl Conversation<'_> {
         self.link.wire.say(&plan.reply);
         self.flush()?;
         self.slot.enter(State::Receiving);
+        self.sender = Some(plan.envelope.sender.clone());
         let received = match self.read_message(&plan)? {
             Ok(received) => received,
-            Err(refusal) => return Ok(Some(self.session.refused(refusal))),
+            Err(refusal) => {
+                let step = self.session.refused(refusal);
+                self.tell(&step, Some(Event::DataRefused), None);
+                return Ok(Some(step));
+            }
         };
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
@@ -443,6 +502,7 @@ impl Conversation<'_> {
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
+            id: self.id.take().unwrap_or_else(story::id),
             plan,
             received,
         };
@@ -482,7 +542,11 @@ impl Conversation<'_> {
             self.broken = true;
         }
         written?;
-        Ok(self.broken.then(|| self.session.leave(Leave::Broken)))
+        Ok(self.broken.then(|| {
+            let step = self.session.leave(Leave::Broken);
+            self.tell(&step, None, None);
+            step
+        }))
     }
 
     fn count(&self, replies: &Replies, edited: bool, octets_out: u64, panicked: bool) {

@@ -9,7 +9,7 @@
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::Recipient;
-use mimicry_core::reply::{Class, Reply};
+use mimicry_core::reply::{Class, Own, Reply};
 
 use super::delivery::Again;
 use crate::relay::Answers;
@@ -119,8 +119,8 @@ impl Ends {
         };
         match end {
             Some(Some(End::Said(reply))) => reply.clone(),
-            Some(Some(End::Had)) => Reply::own(250, "2.0.0", "the mail is there already"),
-            _ => Reply::own(451, "4.3.0", "not handed on"),
+            Some(Some(End::Had)) => Own::ThereAlready.reply(),
+            _ => Own::NotHandedOn.reply(),
         }
     }
 
@@ -195,7 +195,7 @@ fn deciding<'r>(replies: impl Iterator<Item = &'r Reply> + Clone) -> Reply {
     let reply = temporary
         .or_else(|| first(|class| class == Class::Permanent))
         .or_else(|| first(|class| class == Class::Done));
-    reply.map_or_else(|| Reply::own(451, "4.3.0", "not handed on"), Reply::clone)
+    reply.map_or_else(|| Own::NotHandedOn.reply(), Reply::clone)
 }
 
 /// Some have the mail and the others never will: who that is.
@@ -215,7 +215,7 @@ fn naming(worst: &Reply, recipients: &[Recipient], ends: &Ends) -> Reply {
     if more > 0 {
         text.push_str(&format!("\nand {more} more"));
     }
-    Reply::new(worst.code(), worst.enhanced(), &text)
+    worst.saying(&text)
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Story {
     pub fn begin(job: &Job<'_>, began: Instant) -> Story {
         let envelope = &job.plan.envelope;
         let mut line = MailLine {
-            id: id(),
+            id: job.id.clone(),
             client: client_of(&job.origin, &job.connection, &job.peer),
             listener: job.origin.listener.clone().unwrap_or_default(),
             helo: job.origin.helo.clone().unwrap_or_default(),
@@ -174,12 +174,12 @@ impl Story {
 
     fn line(&self, place: String, chapter: Chapter<'_>, heard: &Replies) -> MailLine {
         let (class, end) = (chapter.class, &chapter.end);
-        let own = end.reply.to_string();
         // An LMTP client hears of each recipient, so of this class too; an SMTP client of all classes together.
-        let reply = match heard {
-            Replies::One(reply) => reply.to_string(),
-            Replies::PerRecipient(_) => own.clone(),
+        let heard = match heard {
+            Replies::One(reply) => reply,
+            Replies::PerRecipient(_) => &end.reply,
         };
+        let (own, reply) = (end.reply.to_string(), heard.to_string());
         MailLine {
             time: now(),
             to: self.paths(&class.recipients),
@@ -190,6 +190,7 @@ impl Story {
             rules: chapter.judged.map_or_else(Vec::new, rule_words),
             notes: self.notes(&chapter),
             status: end.status,
+            by: Some(heard.by()),
             said: (own != reply).then_some(own),
             reply,
             times: Times {
@@ -235,7 +236,7 @@ impl Chapter<'_> {
 }
 
 /// For the log: whom a trusted client had the mail from, else the client.
-fn client_of(origin: &Origin, connection: &Origin, peer: &str) -> String {
+pub fn client_of(origin: &Origin, connection: &Origin, peer: &str) -> String {
     match origin.client {
         client if client == connection.client => peer.to_string(),
         Some(client) => client.to_string(),
@@ -298,7 +299,7 @@ fn rule_words(judged: &Judged) -> Vec<RuleWord> {
 }
 
 /// Ten letters that no other mail has. Not from a generator that a fork would repeat.
-fn id() -> String {
+pub fn id() -> String {
     const LETTERS: &[u8; 32] = b"0123456789bcdfghjklmnpqrstvwxyzB";
     // Without a random number the clock must do: the id is for people who read logs.
     let mut bits = getrandom::u64().unwrap_or_else(|_| {

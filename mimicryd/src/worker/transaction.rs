@@ -15,7 +15,7 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::{Banks, ClassOf, Memo};
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 use mimicry_core::seals::SealKeys;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
@@ -43,6 +43,8 @@ pub struct Job<'c> {
     pub connection: Origin,
     /// For the log: an address or `unix`.
     pub peer: String,
+    /// Of the mail; it stands in the log and in the Received field.
+    pub id: String,
     pub plan: DataPlan,
     pub received: Received,
 }
@@ -106,7 +108,7 @@ pub fn run(
     let Ok((mail, judged)) = judged else {
         let id = story.id();
         log::error!("a panic while judging the mail {id}; it is deferred");
-        let reply = Reply::own(451, "4.3.0", "something went wrong here; try again");
+        let reply = Own::Panic.reply();
         return Outcome {
             panicked: true,
             ..story.end_all(reply, classes, &[])
@@ -183,8 +185,7 @@ fn may_split(classes: &[Class]) -> bool {
 fn refusal(mail: &Mail, most_hops: usize, judged: &[Judged]) -> Option<Reply> {
     let fields = mail.message.root().fields();
     if fields.filter(|field| field.is("received")).count() > most_hops {
-        let text = "too many hops: this mail goes round in a loop";
-        return Some(Reply::own(554, "5.4.6", text));
+        return Some(Own::TooManyHops.reply());
     }
     let mut stopped = judged
         .iter()
