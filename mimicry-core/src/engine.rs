@@ -2,8 +2,8 @@
 //! into an answer.
 //!
 //! Must never: speak to a socket, look at a clock, or let a mail out that [`verify`] has not proved.
-//!
-//! Slightly longer than 600 lines: plan, jobs and proof of one mail stand together.
+
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -16,10 +16,11 @@ use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, Means, OnError, Scope, Task, Verdict};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
-use crate::reply::{Own, Reply};
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, plan_class};
 use crate::rule::{OnDkim, Reason, Rule};
+
+pub use report::{Applied, Report, Stop, Stopped};
 
 /// What the rules make of a mail for one class of its recipients.
 #[derive(Debug)]
@@ -103,93 +104,6 @@ fn settled(
     let choice = banks.complete(&class.choice, &known);
     let settings = Arc::clone(&memo.standing(banks, &choice).settings);
     (choice, settings)
-}
-
-/// What came of a plan.
-#[derive(Debug)]
-pub struct Applied {
-    /// The new message, proved; `None` = nothing was edited, and the octets as they came are the result.
-    pub message: Option<Message>,
-    /// One per rule of the policy, in its order.
-    pub reports: Vec<Report>,
-}
-
-/// What one rule did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// It did not come to its job: the plan says why.
-    AsPlanned,
-    /// It changed these parts (of the mail as it came).
-    Edited {
-        parts: Vec<PartId>,
-        notes: Vec<String>,
-    },
-    /// Its job ran and changed nothing that this mail shows: a copy was kept, say.
-    Done { notes: Vec<String> },
-    /// Its job ran and did not edit.
-    Unchanged { reason: Reason, notes: Vec<String> },
-    /// In shadow mode: what it would have done.
-    Shadow(Box<Report>),
-}
-
-impl Report {
-    /// With what the plan had to remark.
-    fn with_remarks(mut self, remarks: &[String]) -> Report {
-        if let Report::Edited { notes, .. }
-        | Report::Done { notes }
-        | Report::Unchanged { notes, .. } = &mut self
-        {
-            notes.extend_from_slice(remarks);
-        }
-        self
-    }
-
-    /// The code in the log of a rule that matched and did not edit.
-    pub fn reason(&self, decision: &Decision) -> Option<Reason> {
-        match (self, decision) {
-            (Report::AsPlanned, Decision::Skip(reason)) => Some(*reason),
-            (Report::Unchanged { reason, .. }, _) => Some(*reason),
-            (Report::Shadow(_), _) => Some(Reason::Shadow),
-            _ => None,
-        }
-    }
-}
-
-/// The mail may not pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    pub stop: Stop,
-    /// The index of the rule that decided.
-    pub rule: usize,
-    /// For the log and the reply.
-    pub text: String,
-}
-
-/// What the client is to do with a mail that may not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Keep it and try again.
-    Defer,
-    /// Keep it and try again: there is no room to store what must be stored.
-    StorageFull,
-    /// Return it.
-    Reject,
-}
-
-impl Stopped {
-    pub fn is_reject(&self) -> bool {
-        self.stop == Stop::Reject
-    }
-
-    /// What the client hears.
-    pub fn reply(&self) -> Reply {
-        let own = match self.stop {
-            Stop::Defer => Own::RuleDefers,
-            Stop::StorageFull => Own::RuleHasNoRoom,
-            Stop::Reject => Own::RuleRejects,
-        };
-        own.with(&self.text)
-    }
 }
 
 /// May two classes share what comes of a plan: they are of the same effect, and no job of it looks at who the recipients are, as

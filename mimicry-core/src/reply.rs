@@ -25,7 +25,7 @@ pub struct Reply {
 }
 
 /// By whom a mail or a session has the reply that it has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
     /// The next hop said so, or could not be spoken to.
     NextHop,
@@ -36,6 +36,7 @@ pub enum By {
     /// The client: what it said was wrong, or it went away.
     Client,
     /// mimicry itself.
+    #[default]
     Mimicry,
 }
 

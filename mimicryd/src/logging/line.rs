@@ -40,7 +40,7 @@ pub struct MailLine {
     /// What the client hears, on one line.
     pub reply: String,
     /// Who said so.
-    pub by: Option<By>,
+    pub by: By,
     /// The reply that decided for this class, where the client hears another.
     pub said: Option<String>,
     /// What was unusual: repaired line ends, a fault.
@@ -124,8 +124,7 @@ impl MailLine {
         let mut sheet = Sheet::new(format, room, head);
         sheet.plain("status", self.status, &super::json(self.status));
         sheet.value("reply", self.reply.as_bytes(), 184);
-        let by = self.by.map_or("", By::word);
-        sheet.plain("by", by, &super::json(by));
+        sheet.plain("by", self.by.word(), &super::json(self.by.word()));
         sheet.value("from", &path(&self.from, format), 128);
         let number = self.to.len().to_string();
         sheet.plain("nrcpt", &number, &number);

@@ -92,7 +92,7 @@ fn line() -> MailLine {
         relay: "127.0.0.1:10026".into(),
         status: "sent",
         reply: "250 2.0.0 Ok: queued as \"1\"".into(),
-        by: Some(mimicry_core::reply::By::NextHop),
+        by: mimicry_core::reply::By::NextHop,
         said: None,
         notes: vec![],
         times: Times {
@@ -235,9 +235,10 @@ prop_compose! {
         rules in proptest::collection::vec((text(9), "[a-z-]{1,9}"), 0..20),
         notes in proptest::collection::vec(text(9), 0..6),
         (which, out, size) in (0..6, any::<Option<u32>>(), any::<usize>()),
+        said in proptest::option::of(text(20)),
     ) -> MailLine {
         let mut line = MailLine {
-            reply, helo, from, to, listener, bank, relay, notes, size,
+            reply, helo, from, to, listener, bank, relay, notes, size, said,
             out: out.map(|out| out as usize),
             rules: rules.into_iter().map(|(rule, did)| RuleWord { rule, did }).collect(),
             ..line()
@@ -271,6 +272,14 @@ fn expected(line: &MailLine, parts: usize) -> Fields {
     put("class", one(line.class.as_bytes()));
     put("status", one(line.status.as_bytes()));
     put("reply", one(line.reply.as_bytes()));
+    put("by", one(b"next-hop"));
+    put(
+        "said",
+        line.said
+            .iter()
+            .map(|said| said.clone().into_bytes())
+            .collect(),
+    );
     put("from", one(&path(&line.from)));
     put("nrcpt", one(line.to.len().to_string().as_bytes()));
     put("client", one(line.client.as_bytes()));
@@ -339,7 +348,7 @@ fn of_json(lines: &[String]) -> Fields {
                 assert_eq!(fields.insert(key.into(), vec![said(value)]), None);
             }
         }
-        for key in ["to", "notes", "rules"] {
+        for key in ["to", "notes", "rules", "said"] {
             let list = json[key].as_array().into_iter().flatten();
             let element = |value: &serde_json::Value| said(value.get("rule").unwrap_or(value));
             fields
@@ -386,6 +395,8 @@ proptest! {
             prop_assert_eq!(&found[key], &[octets.to_vec()]);
         }
         prop_assert_eq!(&found["to"], &line.to);
+        let said: Vec<Vec<u8>> = line.said.iter().map(|said| said.clone().into_bytes()).collect();
+        prop_assert_eq!(&found["said"], &said);
         let rules: Vec<Vec<u8>> = line.rules.iter().map(|word| word.rule.clone().into_bytes()).collect();
         prop_assert_eq!(&found["rules"], &rules);
         let notes: Vec<Vec<u8>> = line.notes.iter().map(|note| note.clone().into_bytes()).collect();

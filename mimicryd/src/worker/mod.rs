@@ -11,6 +11,7 @@ pub mod certificates;
 mod delivery;
 pub mod ledger;
 mod link;
+mod peer;
 mod refusal;
 pub mod serve;
 mod settle;

@@ -8,13 +8,11 @@
 //! Longer than 600 lines: what belongs to one connection stands together.
 
 use std::io;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-use mimicry_core::config::typed::{Config, Listen, Profile};
+use mimicry_core::config::typed::{Config, Profile};
 use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
@@ -27,6 +25,7 @@ use super::certificates::Certificates;
 use super::delivery::{Announced, Delivery, Ways};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
+use super::peer::{behind_balancer, client, is_among, port};
 use super::refusal::Event;
 use super::story;
 use super::terms::{machine, offer, route, terms};
@@ -40,15 +39,11 @@ use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::{Cause, Keys, Pool, Route, Watch};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
-use crate::smtp::proxy::{self, Start};
 use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
 use crate::smtp::wire::Wire;
 
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
 const RATE_GRACE: Duration = Duration::from_secs(30);
-
-/// How long a load balancer may take to say whose connection it is.
-const PROXY: Duration = Duration::from_secs(5);
 
 /// How long a client may take to begin TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -208,53 +203,6 @@ impl Serve for Server {
             SessionEnd::Served
         }
     }
-}
-
-/// Whose connection it is, where a load balancer stands before the listener; and whether it is the balancer's own. `None` = it
-/// did not say.
-fn behind_balancer(link: &mut Link<'_>, listen: &Listen, peer: Peer) -> Option<(Peer, bool)> {
-    if is_among(&listen.proxy_clients, &peer) != Some(true) {
-        return Some((peer, false));
-    }
-    let deadline = Instant::now().checked_add(PROXY);
-    loop {
-        match proxy::start(link.wire.input()) {
-            Start::Malformed => return None,
-            Start::More => {}
-            Start::Header { octets, client } => {
-                link.wire.consume(octets);
-                return Some(match client {
-                    proxy::Client::Known(address) => (Peer::Inet(address), false),
-                    proxy::Client::Unknown => (peer, false),
-                    proxy::Client::Balancer => (peer, true),
-                });
-            }
-        }
-        match link.read(deadline) {
-            Ok(Heard::Octets | Heard::Wish) => {}
-            Ok(Heard::End | Heard::Nothing) | Err(_) => return None,
-        }
-    }
-}
-
-fn client(peer: &Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Inet(address) => Some(address.ip()),
-        Peer::Unix => None,
-    }
-}
-
-fn port(peer: &Peer) -> Option<u16> {
-    match peer {
-        Peer::Inet(address) => Some(address.port()),
-        Peer::Unix => None,
-    }
-}
-
-/// `None` = it came by a unix socket, which is guarded by its file's permissions.
-fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
-    let address = client(peer)?;
-    Some(networks.iter().any(|network| network.contains(&address)))
 }
 
 /// One session in hand.

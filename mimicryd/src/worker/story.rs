@@ -190,7 +190,7 @@ impl Story {
             rules: chapter.judged.map_or_else(Vec::new, rule_words),
             notes: self.notes(&chapter),
             status: end.status,
-            by: Some(heard.by()),
+            by: heard.by(),
             said: (own != reply).then_some(own),
             reply,
             times: Times {

@@ -123,44 +123,25 @@ pub fn run(
     let memory = Memory::of(ledger, client, &mail, may_split(classes));
     let date = clock::date_time(mail.received);
     let trace = trace::field(&connection, hostname, with, story.id(), &date);
-    let mut hand = Hand {
+    let hand = Hand {
         pool,
         mail: &mail,
         limits: &limits,
         limit,
         watch,
     };
-    let number_of_classes = classes.len();
-    let mut sent = Vec::with_capacity(number_of_classes);
-    for (number, (class, judged)) in (1..).zip(classes.iter_mut().zip(&judged)) {
-        let (had, missing) = memory.split(&class.recipients);
-        ends.had(&had);
-        let began = Instant::now();
-        let octets = match missing.is_empty() {
-            true => 0,
-            false => {
-                let message = judged.message(&mail).unwrap_or(&mail.message);
-                let outgoing = Outgoing {
-                    above: &trace::above(class.settings.trace.then_some(&trace), message),
-                    message: message.raw(),
-                };
-                let answers = class.hand_on(&missing, Parcel { outgoing, message }, &mut hand);
-                complain(story.id(), &answers);
-                ends.answered(&missing, &answers);
-                outgoing.octets()
-            }
-        };
-        sent.push(Sent {
-            octets,
-            relaying: began.elapsed(),
-        });
-        // Before the next class's final dot; behind the last one only if the client will come again.
-        let is_last = number == number_of_classes;
-        if !(is_last && ends.are_final()) {
-            let has = missing.iter().copied().filter(|at| ends.has(*at));
-            memory.remember(&has.collect::<Vec<_>>());
-        }
-    }
+    let mut giving = Giving {
+        id: story.id(),
+        trace: &trace,
+        memory: &memory,
+        ends: &mut ends,
+        hand,
+    };
+    let number = classes.len();
+    let sent: Vec<Sent> = (1..)
+        .zip(classes.iter_mut().zip(&judged))
+        .map(|(at, (class, judged))| giving.give(class, judged, at == number))
+        .collect();
     let verdict = settle(client, &mail.envelope.recipients, &ends);
     let unsettled = memory.unsettled(ends.who_has(), verdict.is_final);
     let ended = Ended {
@@ -172,6 +153,47 @@ pub fn run(
     Outcome {
         unsettled: (client == Protocol::Smtp).then_some((mail, unsettled)),
         ..outcome
+    }
+}
+
+/// What each class is given, and what has become of it so far.
+struct Giving<'g> {
+    id: &'g str,
+    /// The Received field.
+    trace: &'g [u8],
+    memory: &'g Memory<'g>,
+    ends: &'g mut Ends,
+    hand: Hand<'g>,
+}
+
+impl Giving<'_> {
+    /// Hands a class its mail, for those of its recipients who have not got it.
+    fn give(&mut self, class: &mut Class, judged: &Judged, is_last: bool) -> Sent {
+        let began = Instant::now();
+        let (had, missing) = self.memory.split(&class.recipients);
+        self.ends.had(&had);
+        let mut octets = 0;
+        if !missing.is_empty() {
+            let mail = self.hand.mail;
+            let message = judged.message(mail).unwrap_or(&mail.message);
+            let outgoing = Outgoing {
+                above: &trace::above(class.settings.trace.then_some(self.trace), message),
+                message: message.raw(),
+            };
+            let answers = class.hand_on(&missing, Parcel { outgoing, message }, &mut self.hand);
+            complain(self.id, &answers);
+            self.ends.answered(&missing, &answers);
+            octets = outgoing.octets();
+        }
+        // Before the next class's final dot; behind the last one only if the client will come again.
+        if !(is_last && self.ends.are_final()) {
+            let has = missing.iter().copied().filter(|at| self.ends.has(*at));
+            self.memory.remember(&has.collect::<Vec<_>>());
+        }
+        Sent {
+            octets,
+            relaying: began.elapsed(),
+        }
     }
 }
 
