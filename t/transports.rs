@@ -419,6 +419,26 @@ fn a_hundred_recipients_in_one_lmtp_transaction() {
     assert_eq!((hop.count("LHLO"), hop.count("MAIL")), (1, 1));
 }
 
+// man: mimicry.toml(5) "Without a spool nothing is remembered, and the retry goes to all."
+#[test]
+fn without_a_spool_an_lmtp_next_hop_gets_recipients_one_by_one() {
+    let hop = Hop::new();
+    let relay = format!("next_hop = \"lmtp://{}\"", hop.address);
+    let setup = Setup {
+        relay: &relay,
+        daemon: "spool = \"/nonexistent/spool\"",
+        ..Setup::default()
+    };
+    let daemon = Daemon::start(&setup, &hop);
+    answer_each(&hop, &[("three@", "452 4.2.2 full\r\n")]);
+    assert_eq!(send(&daemon, THREE, PLAIN).to_string(), "452 4.2.2 full");
+    assert_eq!(hop.count("MAIL"), 3);
+    assert_eq!(recipients(&hop), THREE[..2]);
+    hop.behave_well();
+    assert!(send(&daemon, THREE, PLAIN).is_done());
+    assert_eq!(recipients(&hop), THREE);
+}
+
 // man: mimicryd(8) "A recipient that is named more than once in a transaction, letter for letter, gets the mail once, whatever the way out."
 #[test]
 fn a_recipient_that_is_named_three_times_gets_the_mail_once() {

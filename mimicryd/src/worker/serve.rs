@@ -29,7 +29,7 @@ use super::peer::{behind_balancer, client, is_among, port};
 use super::refusal::Event;
 use super::story;
 use super::terms::{machine, offer, route, terms};
-use super::transaction::{self, Job, Outcome};
+use super::transaction::{self, Job, Outcome, Rules};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
 use crate::logging;
 use crate::logging::line::{self, EventLine};
@@ -195,12 +195,10 @@ impl Serve for Server {
             conversation.gone();
         }
         conversation.link.farewell();
-        let broken = conversation.broken;
         conversation.forget();
-        if broken {
-            SessionEnd::Broken
-        } else {
-            SessionEnd::Served
+        match conversation.broken {
+            true => SessionEnd::Broken,
+            false => SessionEnd::Served,
         }
     }
 }
@@ -440,10 +438,13 @@ impl Conversation<'_> {
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
         self.slot.enter(State::Rules);
-        let job = Job {
+        let rules = Rules {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
+        };
+        let job = Job {
+            rules,
             hostname: self.hostname,
             ledger: self.ledger,
             client: self.session.protocol(),

@@ -28,11 +28,17 @@ use crate::relay::{Answers, Cause, Outgoing, Pool, Watch};
 use crate::smtp::data::Received;
 use crate::smtp::session::{DataPlan, Replies};
 
-/// A mail that was received.
-pub struct Job<'c> {
+/// By what a mail is judged.
+#[derive(Clone, Copy)]
+pub struct Rules<'c> {
     pub banks: &'c Banks,
     pub memo: &'c Memo,
     pub seal_keys: &'c SealKeys,
+}
+
+/// A mail that was received.
+pub struct Job<'c> {
+    pub rules: Rules<'c>,
     pub hostname: &'c str,
     pub ledger: &'c Ledger,
     /// What the client speaks.
@@ -69,9 +75,7 @@ pub fn run(
 ) -> Outcome {
     let mut story = Story::begin(&job, delivery.began());
     let Job {
-        banks,
-        memo,
-        seal_keys,
+        rules,
         hostname,
         ledger,
         client,
@@ -89,29 +93,20 @@ pub fn run(
     let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
     let hops = first.map_or(0, |class| class.settings.limits.hops);
     let judging = Instant::now();
-    let judged = panic::catch_unwind(AssertUnwindSafe(|| {
-        let mail = Mail {
-            origin,
-            envelope,
-            message: Message::scan(received.message, &limits),
-            received: clock::now(),
-        };
-        let means = Means {
-            effects: Effects::Real,
-            seal_keys,
-        };
-        let asked: Vec<ClassOf> = classes.iter().map(Class::as_known).collect();
-        let judged = engine::judge(banks, memo, &mail, &asked, means);
-        (mail, judged)
-    }));
+    let scan = || Mail {
+        origin,
+        envelope,
+        message: Message::scan(received.message, &limits),
+        received: clock::now(),
+    };
+    let judged = rules.judge(scan, classes);
     story.judged_in(judging.elapsed());
-    let Ok((mail, judged)) = judged else {
+    let Some((mail, judged)) = judged else {
         let id = story.id();
         log::error!("a panic while judging the mail {id}; it is deferred");
-        let reply = Own::Panic.reply();
         return Outcome {
             panicked: true,
-            ..story.end_all(reply, classes, &[])
+            ..story.end_all(Own::Panic.reply(), classes, &[])
         };
     };
     for (class, judged) in classes.iter_mut().zip(&judged) {
@@ -153,6 +148,23 @@ pub fn run(
     Outcome {
         unsettled: (client == Protocol::Smtp).then_some((mail, unsettled)),
         ..outcome
+    }
+}
+
+impl Rules<'_> {
+    /// `None` = something panicked.
+    fn judge(self, scan: impl FnOnce() -> Mail, classes: &[Class]) -> Option<(Mail, Vec<Judged>)> {
+        let judge = || {
+            let mail = scan();
+            let means = Means {
+                effects: Effects::Real,
+                seal_keys: self.seal_keys,
+            };
+            let classes: Vec<ClassOf> = classes.iter().map(Class::as_known).collect();
+            let judged = engine::judge(self.banks, self.memo, &mail, &classes, means);
+            (mail, judged)
+        };
+        panic::catch_unwind(AssertUnwindSafe(judge)).ok()
     }
 }
 
