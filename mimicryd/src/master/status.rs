@@ -395,6 +395,7 @@ mod tests {
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
+            "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
             "      43    2 idle            1.5 s",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");
