@@ -91,6 +91,18 @@ const NEVER: &[Never] = &[
         why: "the relay does not know who asks it",
     },
     Never {
+        place: "mimicryd/src",
+        except: &[],
+        words: &["Reply::new", "Reply::own"],
+        why: "every reply of our own is a row of the table in mimicry-core/src/reply.rs",
+    },
+    Never {
+        place: "mimicryd/src",
+        except: &[],
+        words: &["plan_class"],
+        why: "engine::judge is the only way from a mail to plans",
+    },
+    Never {
         place: "mimicryd/src/master",
         except: &[],
         words: &[

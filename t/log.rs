@@ -12,7 +12,7 @@ use crate::harness::hop::{Act, Stage};
 use crate::harness::{FOOTER, ZIP, contains, logged};
 
 // man: mimicryd(8) "The log has one line per mail, or one per class of its recipients:"
-// man: mimicryd(8) "The line of a mail begins with id=; no other line does."
+// man: mimicryd(8) "The line of a mail begins with id=, that of a refusal with event=; no other line does."
 #[test]
 fn the_line_of_a_mail() {
     let mut world = World::new(Setup {

@@ -8,6 +8,7 @@
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`said`]: what is refused, by whom, and where it is told
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
@@ -56,6 +57,7 @@ mod quotes;
 mod relay;
 mod reply;
 mod rules;
+mod said;
 mod service;
 mod smuggle;
 mod soak;

@@ -109,7 +109,7 @@ fn in_the_background_it_is_ready_when_the_command_ends() {
 }
 
 // man: mimicryd(8) "Shows what the daemon and each of its workers are doing: state and for how long, sessions, mails,
-// octets, and rates."
+// octets, and rates;"
 // man: mimicryd(8) "Has the daemon finish the mails in hand and stop; returns when it has."
 #[test]
 fn the_control_socket_answers() {

@@ -10,7 +10,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::thread;
 
-use crate::harness::client::{Client, Reply};
+use crate::harness::client::{Client, Reply, stuffed};
 use crate::harness::daemon::{Daemon, PLAIN, Setup, World, open_directory, prepared};
 use crate::harness::hop::{Act, Hop, Stage};
 use crate::harness::{Directory, mail, run};
@@ -20,6 +20,10 @@ const THREE: &[&str] = &["one@example.net", "two@example.net", "three@example.ne
 
 /// A next hop, and a daemon that speaks to it as `relay` says: `SOCKET` and `PORT` in it become those of the next hop.
 fn world(relay: &str) -> (Hop, Daemon, Directory) {
+    world_with(relay, "")
+}
+
+fn world_with(relay: &str, listen: &str) -> (Hop, Daemon, Directory) {
     let hop = Hop::new();
     let (directory, path) = open_directory();
     let socket = path.join("hop.sock");
@@ -29,6 +33,7 @@ fn world(relay: &str) -> (Hop, Daemon, Directory) {
         .replace("PORT", &hop.address.port().to_string());
     let setup = Setup {
         relay: &relay,
+        listen,
         ..Setup::default()
     };
     let daemon = Daemon::start(&setup, &hop);
@@ -90,12 +95,12 @@ fn recipients(hop: &Hop) -> Vec<String> {
 }
 
 // T74
-// man: mimicry.toml(5) "one, so that each reply finds its recipient, or a whole class."
+// man: mimicry.toml(5) "With single each recipient has a transaction and a connection of its own"
 #[test]
 fn an_lmtp_next_hop_gets_recipients_one_by_one() {
     for relay in [
-        "next_hop = \"lmtp://127.0.0.1:PORT\"",
-        "next_hop = \"lmtp://SOCKET\"",
+        "next_hop = \"lmtp://127.0.0.1:PORT\"\nlmtp_partial = \"single\"",
+        "next_hop = \"lmtp://SOCKET\"\nlmtp_partial = \"single\"",
     ] {
         let (hop, daemon, _socket) = world(relay);
         assert_eq!(send(&daemon, THREE, PLAIN).to_string(), "250 2.0.0 taken");
@@ -335,4 +340,166 @@ fn the_daemon_logs_in() {
         started.err
     );
     drop((daemon, directory));
+}
+
+/// The answer of an LMTP next hop to each recipient, by a piece of its path.
+fn answer_each(hop: &Hop, answers: &'static [(&'static str, &'static str)]) {
+    hop.behave(move |moment| {
+        let answer = answers
+            .iter()
+            .find(|(piece, _)| moment.stage == Stage::Dot && moment.line.contains(piece));
+        answer.map_or(Act::Normal, |(_, line)| Act::Say(line.as_bytes().to_vec()))
+    });
+}
+
+// T74
+// man: mimicry.toml(5) "the client hears a 4xx if the others may still get it, and its retry brings the mail to them alone; or a 5xx that names who is refused"
+#[test]
+fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
+    for (answers, heard, retried) in [
+        (
+            &[("two@", "550 5.1.1 no such user\r\n")][..],
+            "550 5.1.1 no such user / refused for these, all others have the mail: / <two@example.net>",
+            &[][..],
+        ),
+        (
+            &[("two@", "452 4.2.2 full\r\n")],
+            "452 4.2.2 full",
+            &["two@example.net"],
+        ),
+        (
+            &[("one@", "550 5.1.1 no\r\n"), ("two@", "452 4.2.2 full\r\n")],
+            "452 4.2.2 full",
+            &["one@example.net", "two@example.net"],
+        ),
+    ] {
+        let (hop, daemon, _socket) = world("next_hop = \"lmtp://SOCKET\"");
+        answer_each(&hop, answers);
+        let reply = send(&daemon, THREE, PLAIN);
+        let lines = reply.lines.join(" / ").replace(" / 5.1.1 ", " / ");
+        assert_eq!(format!("{} {lines}", reply.code), heard);
+        assert_eq!(hop.count("MAIL"), 1, "one transaction");
+        // The log says what the client heard, and who has not got it.
+        let line = daemon.logs(" status=partial ");
+        assert!(line.contains(&format!(" reply=\"{heard}\"")), "{line}");
+        for (piece, said) in answers {
+            let said = said.trim_end();
+            let note = format!("<{piece}example.net> has it not: {said}");
+            assert!(line.contains(&note), "{note} is not in {line}");
+        }
+        hop.mails();
+        hop.behave_well();
+        let entries = std::fs::read_dir(daemon.directory.path().join("spool/ledger"));
+        let entries = entries.map_or(0, Iterator::count);
+        assert_eq!(
+            entries,
+            if retried.is_empty() {
+                0
+            } else {
+                3 - retried.len()
+            }
+        );
+        if !retried.is_empty() {
+            assert!(send(&daemon, THREE, PLAIN).is_done());
+            assert_eq!(recipients(&hop), retried);
+            daemon.logs("delivered before: ");
+        }
+    }
+}
+
+// man: mimicry.toml(5) "Recipients are of one class if they have the same next hop, and if the same rules and banks hold for them; how many they are does not matter."
+#[test]
+fn a_hundred_recipients_in_one_lmtp_transaction() {
+    let (hop, daemon, _socket) = world("next_hop = \"lmtp://SOCKET\"");
+    let to: Vec<String> = (0..100).map(|n| format!("r{n}@example.net")).collect();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    // Each RCPT must be answered by 250: none is put off.
+    assert_eq!(send(&daemon, &to, PLAIN).to_string(), "250 2.0.0 taken");
+    assert_eq!(hop.only_mail().recipients(), to);
+    assert_eq!((hop.count("LHLO"), hop.count("MAIL")), (1, 1));
+}
+
+// man: mimicry.toml(5) "Without a spool nothing is remembered, and the retry goes to all."
+#[test]
+fn without_a_spool_an_lmtp_next_hop_gets_recipients_one_by_one() {
+    let hop = Hop::new();
+    let relay = format!("next_hop = \"lmtp://{}\"", hop.address);
+    let setup = Setup {
+        relay: &relay,
+        daemon: "spool = \"/nonexistent/spool\"",
+        ..Setup::default()
+    };
+    let daemon = Daemon::start(&setup, &hop);
+    answer_each(&hop, &[("three@", "452 4.2.2 full\r\n")]);
+    assert_eq!(send(&daemon, THREE, PLAIN).to_string(), "452 4.2.2 full");
+    assert_eq!(hop.count("MAIL"), 3);
+    assert_eq!(recipients(&hop), THREE[..2]);
+    hop.behave_well();
+    assert!(send(&daemon, THREE, PLAIN).is_done());
+    assert_eq!(recipients(&hop), THREE);
+}
+
+// man: mimicryd(8) "A recipient that is named more than once in a transaction, letter for letter, gets the mail once, whatever the way out."
+#[test]
+fn a_recipient_that_is_named_three_times_gets_the_mail_once() {
+    let maildir = open_directory();
+    for (relay, listen, is_lmtp) in [
+        ("next_hop = \"smtp://127.0.0.1:PORT\"", "", false),
+        ("next_hop = \"lmtp://SOCKET\"", "", false),
+        (
+            "next_hop = \"lmtp://SOCKET\"\nlmtp_partial = \"single\"",
+            "",
+            false,
+        ),
+        ("next_hop = \"lmtp://SOCKET\"", "protocol = \"lmtp\"", true),
+        ("next_hop = \"maildir://MAILDIR\"", "", false),
+    ] {
+        let inbox = maildir.1.join("new");
+        let path = maildir.1.to_str().expect("a path of ours");
+        let (hop, daemon, _socket) = world_with(&relay.replace("MAILDIR", path), listen);
+        let mut client = Client::connect(daemon.address);
+        client.expect(220);
+        client.says(if is_lmtp { "LHLO c" } else { "EHLO c" }, 250);
+        let names = [
+            "one@example.net",
+            "two@example.net",
+            "one@example.net",
+            "one@example.net",
+        ];
+        client.envelope(FROM, &names);
+        client.says("DATA", 354);
+        client.send(&stuffed(PLAIN));
+        for _ in 0..if is_lmtp { names.len() } else { 1 } {
+            client.expect(250);
+        }
+        client.quit();
+        match relay.contains("maildir") {
+            true => assert_eq!(std::fs::read_dir(&inbox).map_or(0, Iterator::count), 1),
+            false => assert_eq!(recipients(&hop), names[..2], "{relay}"),
+        }
+        let line = daemon.logs(" status=sent ");
+        assert!(
+            line.contains(" nrcpt=2 ") || relay.contains("single"),
+            "{line}"
+        );
+    }
+}
+
+// An LMTP client hears of a recipient that it named twice what it heard of it first.
+#[test]
+fn a_recipient_that_is_named_twice_has_one_fate() {
+    let (hop, daemon, _socket) = world_with("next_hop = \"lmtp://SOCKET\"", "protocol = \"lmtp\"");
+    answer_each(&hop, &[("one@", "550 5.2.1 not here\r\n")]);
+    let mut client = Client::connect(daemon.address);
+    client.expect(220);
+    client.says("LHLO c", 250);
+    client.envelope(
+        FROM,
+        &["one@example.net", "two@example.net", "one@example.net"],
+    );
+    client.says("DATA", 354);
+    client.send(&stuffed(PLAIN));
+    let said: Vec<u16> = (0..3).map(|_| client.reply().code).collect();
+    assert_eq!(said, [550, 250, 550]);
+    client.quit();
 }

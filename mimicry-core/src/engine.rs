@@ -2,8 +2,8 @@
 //! into an answer.
 //!
 //! Must never: speak to a socket, look at a clock, or let a mail out that [`verify`] has not proved.
-//!
-//! Slightly longer than 600 lines: plan, jobs and proof of one mail stand together.
+
+mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -15,189 +15,111 @@ use crate::message::render::render;
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, Means, OnError, Scope, Task, Verdict};
-use crate::policy::{Banks, Choice, Effective, Known, Memo, Policy};
-use crate::reply::Reply;
+use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
 use crate::rule::facts::Facts;
-use crate::rule::plan::{Decision, Plan, Run, classes, plan_class};
+use crate::rule::plan::{Decision, Plan, Run, plan_class};
 use crate::rule::{OnDkim, Reason, Rule};
 
-/// One plan per class of recipients. Pure.
-pub fn plan(policy: &Policy, mail: &Mail) -> Vec<Plan> {
-    let facts = Facts::of(mail);
-    classes(
-        policy,
-        &mail.origin,
-        &mail.envelope.sender,
-        &mail.envelope.recipients,
-    )
-    .into_iter()
-    .map(|recipients| plan_class(policy, &facts, recipients))
-    .collect()
-}
+pub use report::{Applied, Report, Stop, Stopped};
 
-/// What is planned for a class under policy banks.
+/// What the rules make of a mail for one class of its recipients.
 #[derive(Debug)]
-pub struct Planned {
+pub struct Judged {
+    /// The banks that apply.
     pub choice: Choice,
+    /// What is in force under them.
     pub settings: Arc<Effective>,
     pub plan: Plan,
+    /// One for all classes that may share it ([`is_shared`]).
+    pub result: Rc<Result<Applied, Stopped>>,
 }
 
-/// One plan per class of recipients, each under the settings of its banks. Pure.
-pub fn plan_all(banks: &Banks, mail: &Mail) -> Vec<Planned> {
+impl Judged {
+    /// What the class gets; `None` = the rules stopped it.
+    pub fn message<'m>(&'m self, mail: &'m Mail) -> Option<&'m Message> {
+        let applied = self.result.as_ref().as_ref().ok()?;
+        Some(applied.message.as_ref().unwrap_or(&mail.message))
+    }
+
+    pub fn is_edited(&self) -> bool {
+        matches!(self.result.as_ref(), Ok(applied) if applied.message.is_some())
+    }
+}
+
+/// The only way from a mail to plans and results, for the daemon, the commands and tests: what the rules make of it for each of
+/// these classes ([`Memo::classes`]), in their order. The mail itself is not changed.
+///
+/// The banks that its header selects are laid first. Classes that may share a result have it worked out once; jobs that look at the
+/// mail as it came (Archive) run once for all classes that their rules hold for, before all others.
+pub fn judge(
+    banks: &Banks,
+    memo: &Memo,
+    mail: &Mail,
+    classes: &[ClassOf],
+    means: Means<'_>,
+) -> Vec<Judged> {
     let facts = Facts::of(mail);
-    let memo = Memo::default();
-    let envelope = &mail.envelope;
-    let classes = memo.classes(banks, &mail.origin, &envelope.sender, &envelope.recipients);
-    let classes = classes.into_iter().map(|class| {
-        let known = Known {
-            origin: &mail.origin,
-            sender: Some(&envelope.sender),
-            recipient: class
-                .recipients
-                .first()
-                .and_then(|index| envelope.recipients.get(*index))
-                .map(|recipient| &recipient.path),
-            facts: Some(&facts),
-        };
-        let choice = banks.complete(&class.choice, &known);
-        let settings = Arc::clone(&memo.standing(banks, &choice).settings);
-        let plan = plan_class(&settings.policy, &facts, class.recipients);
-        Planned {
+    let settled: Vec<(Choice, Arc<Effective>, Plan)> = classes
+        .iter()
+        .map(|class| {
+            let (choice, settings) = settled(banks, memo, &facts, class);
+            let plan = plan_class(&settings.policy, &facts, class.recipients.clone());
+            (choice, settings, plan)
+        })
+        .collect();
+    // Limits that are for the whole mail are known at MAIL, so all classes have the same.
+    let limits =
+        (settled.first()).map_or_else(Limits::default, |(_, settings, _)| settings.limits.message);
+    let policies = settled.iter().map(|(_, settings, _)| &*settings.policy);
+    let policies: Vec<&Policy> = policies.collect();
+    let plans: Vec<&Plan> = settled.iter().map(|(.., plan)| plan).collect();
+    let results = apply_each(&policies, mail, &plans, &limits, means);
+    let judged = settled.into_iter().zip(results);
+    judged
+        .map(|((choice, settings, plan), result)| Judged {
             choice,
             settings,
             plan,
-        }
-    });
-    classes.collect()
+            result,
+        })
+        .collect()
 }
 
-/// What came of a plan.
-#[derive(Debug)]
-pub struct Applied {
-    /// The new message, proved; `None` = nothing was edited, and the octets as they came are the result.
-    pub message: Option<Message>,
-    /// One per rule of the policy, in its order.
-    pub reports: Vec<Report>,
-}
-
-/// What one rule did.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Report {
-    /// It did not come to its job: the plan says why.
-    AsPlanned,
-    /// It changed these parts (of the mail as it came).
-    Edited {
-        parts: Vec<PartId>,
-        notes: Vec<String>,
-    },
-    /// Its job ran and changed nothing that this mail shows: a copy was kept, say.
-    Done { notes: Vec<String> },
-    /// Its job ran and did not edit.
-    Unchanged { reason: Reason, notes: Vec<String> },
-    /// In shadow mode: what it would have done.
-    Shadow(Box<Report>),
-}
-
-impl Report {
-    /// With what the plan had to remark.
-    fn with_remarks(mut self, remarks: &[String]) -> Report {
-        if let Report::Edited { notes, .. }
-        | Report::Done { notes }
-        | Report::Unchanged { notes, .. } = &mut self
-        {
-            notes.extend_from_slice(remarks);
-        }
-        self
-    }
-
-    /// The code in the log of a rule that matched and did not edit.
-    pub fn reason(&self, decision: &Decision) -> Option<Reason> {
-        match (self, decision) {
-            (Report::AsPlanned, Decision::Skip(reason)) => Some(*reason),
-            (Report::Unchanged { reason, .. }, _) => Some(*reason),
-            (Report::Shadow(_), _) => Some(Reason::Shadow),
-            _ => None,
-        }
-    }
-}
-
-/// The mail may not pass.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Stopped {
-    pub stop: Stop,
-    /// The index of the rule that decided.
-    pub rule: usize,
-    /// For the log and the reply.
-    pub text: String,
-}
-
-/// What the client is to do with a mail that may not pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop {
-    /// Keep it and try again.
-    Defer,
-    /// Keep it and try again: there is no room to store what must be stored.
-    StorageFull,
-    /// Return it.
-    Reject,
-}
-
-impl Stopped {
-    pub fn is_reject(&self) -> bool {
-        self.stop == Stop::Reject
-    }
-
-    /// What the client hears.
-    pub fn reply(&self) -> Reply {
-        let (code, enhanced) = match self.stop {
-            Stop::Defer => (451, "4.3.0"),
-            Stop::StorageFull => (452, "4.3.1"),
-            Stop::Reject => (554, "5.7.1"),
-        };
-        Reply::own(code, enhanced, &self.text)
-    }
-}
-
-/// Runs the plan of a mail that has one class only. The mail itself is not changed.
-pub fn apply(
-    policy: &Policy,
-    mail: &Mail,
-    plan: &Plan,
-    limits: &Limits,
-) -> Result<Applied, Stopped> {
-    apply_with(policy, mail, plan, limits, Effects::Real.into())
-}
-
-/// As [`apply`], with what is at hand.
-pub fn apply_with(
-    policy: &Policy,
-    mail: &Mail,
-    plan: &Plan,
-    limits: &Limits,
-    means: Means<'_>,
-) -> Result<Applied, Stopped> {
-    let plans = std::slice::from_ref(plan);
-    run_plan(&Course::new(policy, mail, plans, limits, means), plan)
+/// The banks of a class, now that the message is in. Its recipients agree on every bank.
+fn settled(
+    banks: &Banks,
+    memo: &Memo,
+    facts: &Facts<'_>,
+    class: &ClassOf,
+) -> (Choice, Arc<Effective>) {
+    let mail = facts.mail();
+    let first = class.recipients.first();
+    let recipient = first.and_then(|index| mail.envelope.recipients.get(*index));
+    let known = Known {
+        origin: &mail.origin,
+        sender: Some(&mail.envelope.sender),
+        recipient: recipient.map(|recipient| &recipient.path),
+        facts: Some(facts),
+    };
+    let choice = banks.complete(&class.choice, &known);
+    let settings = Arc::clone(&memo.standing(banks, &choice).settings);
+    (choice, settings)
 }
 
 /// May two classes share what comes of a plan: they are of the same effect, and no job of it looks at who the recipients are, as
 /// one would whose text names them.
-pub fn is_shared(policy: &Policy, one: &Plan, other: &Plan) -> bool {
+fn is_shared(policy: &Policy, one: &Plan, other: &Plan) -> bool {
     let reads = |(rule, step): (&Arc<Rule>, &Decision)| {
         matches!(step, Decision::Run(_)) && !runs_once(rule) && rule.plugin.reads_recipients()
     };
     one.same_effect(other) && !policy.rules.iter().zip(&one.steps).any(reads)
 }
 
-/// Runs the plans of all classes of a mail, in their order; those that may share a result ([`is_shared`]) are run once. The mail
-/// itself is not changed.
-///
-/// Jobs that look at the mail as it came (Archive) run once for all classes that their rules hold for, before all others.
-pub fn apply_all(
+/// Runs the plans of classes that have one policy, in their order.
+fn apply_all(
     policy: &Policy,
     mail: &Mail,
-    plans: &[Plan],
+    plans: &[&Plan],
     limits: &Limits,
     means: Means<'_>,
 ) -> Vec<Rc<Result<Applied, Stopped>>> {
@@ -215,10 +137,10 @@ pub fn apply_all(
 }
 
 /// As [`apply_all`], for classes that differ in their policies: one for each plan.
-pub fn apply_each(
+fn apply_each(
     policies: &[&Policy],
     mail: &Mail,
-    plans: &[Plan],
+    plans: &[&Plan],
     limits: &Limits,
     means: Means<'_>,
 ) -> Vec<Rc<Result<Applied, Stopped>>> {
@@ -229,8 +151,8 @@ pub fn apply_each(
         }
         let all = policies.iter().zip(plans).enumerate();
         let same = all.filter(|(_, (other, _))| other.is_same(policy));
-        let (places, group): (Vec<usize>, Vec<Plan>) =
-            same.map(|(place, (_, plan))| (place, plan.clone())).unzip();
+        let (places, group): (Vec<usize>, Vec<&Plan>) =
+            same.map(|(place, (_, plan))| (place, *plan)).unzip();
         let applied = apply_all(policy, mail, &group, limits, means);
         for (place, result) in places.into_iter().zip(applied) {
             if let Some(entry) = results.get_mut(place) {
@@ -257,7 +179,7 @@ impl<'c> Course<'c> {
     fn new(
         policy: &'c Policy,
         mail: &'c Mail,
-        plans: &[Plan],
+        plans: &[&Plan],
         limits: &'c Limits,
         means: Means<'c>,
     ) -> Course<'c> {
@@ -287,13 +209,13 @@ impl<'c> Course<'c> {
     }
 
     /// Once for all classes, so that a mail that splits is not archived twice.
-    fn run_originals(&mut self, plans: &[Plan]) {
+    fn run_originals(&mut self, plans: &[&Plan]) {
         for (index, rule) in self.policy.rules.iter().enumerate() {
             if !runs_once(rule) {
                 continue;
             }
             let mut classes = plans.iter().filter_map(|plan| match plan.steps.get(index) {
-                Some(Decision::Run(run)) if rejects(plan).is_none() => Some((plan, run)),
+                Some(Decision::Run(run)) if rejects(plan).is_none() => Some((*plan, run)),
                 _ => None,
             });
             let Some((plan, run)) = classes.next() else {

@@ -62,5 +62,7 @@ pub struct Envelope {
     pub sender: Path,
     /// The parameters of MAIL, verbatim; empty = none.
     pub sender_params: Vec<u8>,
+    /// Octets that the client said the message has (SIZE, RFC 1870).
+    pub declared_size: Option<u64>,
     pub recipients: Vec<Recipient>,
 }

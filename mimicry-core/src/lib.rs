@@ -1,7 +1,7 @@
 //! The pure half of mimicry: octets in, decisions and octets out.
 //!
-//! A mail comes as [`mail::Mail`] (origin, envelope, message). [`engine::plan`] says what the rules of a
-//! [`policy::Policy`] do about it, per class of recipients; [`engine::apply`] does it. Rules come from
+//! A mail comes as [`mail::Mail`] (origin, envelope, message). [`policy::Memo::classes`] says which recipients get the same mail,
+//! and [`engine::judge`] what the rules make of it for each class: the plan, and the mail that comes of it. Rules come from
 //! [`config::load`], plugins from outside through a [`registry::Registry`].
 //!
 //! Must never: open a socket, fork, read the environment or the clock, or end the process.

@@ -1,5 +1,8 @@
 //! SMTP replies (RFC 5321 section 4.2, enhanced codes RFC 3463): ours, and those of the next hop handed on.
 //!
+//! Each reply of our own is one row of one table, [`Own`]: so the text of each 451 is found in one place, and with it by whom
+//! it comes.
+//!
 //! Must never: hold an octet that could end a line or start a second reply. Text from outside is made clean here.
 
 use std::fmt;
@@ -18,6 +21,187 @@ pub struct Reply {
     enhanced: Option<Enhanced>,
     /// At least one; printable ASCII, each short enough for its line.
     lines: Vec<String>,
+    by: By,
+}
+
+/// By whom a mail or a session has the reply that it has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum By {
+    /// The next hop said so, or could not be spoken to.
+    NextHop,
+    /// A rule stopped the mail.
+    Rule,
+    /// A setting says how much there may be, how long it may last, or who may send.
+    Limit,
+    /// The client: what it said was wrong, or it went away.
+    Client,
+    /// mimicry itself.
+    #[default]
+    Mimicry,
+}
+
+impl By {
+    /// As the log has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            By::NextHop => "next-hop",
+            By::Rule => "rule",
+            By::Limit => "limit",
+            By::Client => "client",
+            By::Mimicry => "mimicry",
+        }
+    }
+}
+
+macro_rules! own_replies {
+    ($($name:ident: $code:literal $enhanced:literal $by:ident $text:literal,)+) => {
+        /// A reply of our own. In its text `{}` stands for what is filled in.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+        pub enum Own {
+            $($name,)+
+        }
+
+        impl Own {
+            pub const ALL: &[Own] = &[$(Own::$name,)+];
+
+            const fn row(self) -> Row {
+                match self {
+                    $(Own::$name => Row {
+                        code: $code,
+                        enhanced: $enhanced,
+                        by: By::$by,
+                        text: $text,
+                    },)+
+                }
+            }
+        }
+    };
+}
+
+/// One row of the table.
+struct Row {
+    code: u16,
+    /// Empty = none, where there is none to have (RFC 2034 section 4).
+    enhanced: &'static str,
+    by: By,
+    text: &'static str,
+}
+
+#[rustfmt::skip]
+own_replies! {
+    // The session.
+    Greeting: 220 "" Mimicry "{} mimicry",
+    Hello: 250 "" Mimicry "{}",
+    Ok: 250 "2.0.0" Mimicry "ok",
+    SenderOk: 250 "2.1.0" Mimicry "ok",
+    RecipientOk: 250 "2.1.5" Mimicry "recipient ok",
+    NamedBefore: 250 "2.1.5" Mimicry "recipient was named before",
+    GoAhead: 354 "" Mimicry "end with a dot on a line by itself",
+    StartTls: 220 "2.0.0" Mimicry "go ahead",
+    SendAndSee: 252 "2.5.0" Mimicry "send a mail and see",
+    Help: 214 "2.0.0" Mimicry "see mimicryd(8)",
+    Bye: 221 "2.0.0" Mimicry "bye",
+    // Sessions that end.
+    NotWelcome: 554 "5.7.1" Limit "this client may not send mail here",
+    Idle: 421 "4.4.2" Limit "time-out: nothing came",
+    TooLong: 421 "4.4.2" Limit "time-out: this took too long",
+    TooManyErrors: 421 "4.7.0" Limit "too many errors",
+    TooMuchJunk: 421 "4.7.0" Limit "too many commands without a mail",
+    Stopping: 421 "4.3.2" Mimicry "service is going down; try again",
+    SessionBroken: 421 "4.3.0" Mimicry "something went wrong here; try again",
+    ForeignProtocol: 500 "5.5.1" Client "this is SMTP",
+    TlsNotOffered: 500 "5.5.1" Client "TLS was not offered",
+    BdatNotOffered: 502 "5.5.1" Client "BDAT was not offered",
+    LoneLf: 500 "5.5.2" Client "lines end with CR and LF",
+    EndlessLine: 500 "5.5.2" Client "line has no end",
+    // Commands that are not obeyed.
+    LineTooLong: 500 "5.5.2" Client "line is too long",
+    UncleanLine: 500 "5.5.2" Client "a command has no NUL and no lone CR in it",
+    UnknownCommand: 500 "5.5.2" Client "command is not known",
+    NotSpoken: 502 "5.5.1" Client "command is not spoken here",
+    XclientNotSpoken: 550 "5.7.1" Client "XCLIENT is not spoken here",
+    MayOnlyQuit: 503 "5.5.1" Client "this client may only quit",
+    SayEhlo: 500 "5.5.1" Client "this is SMTP: say EHLO",
+    SayLhlo: 500 "5.5.1" Client "this is LMTP: say LHLO",
+    SayHelloFirst: 503 "5.5.1" Client "say hello first",
+    SayMailFirst: 503 "5.5.1" Client "say MAIL first",
+    SayRcptFirst: 503 "5.5.1" Client "say RCPT first",
+    OpenAlready: 503 "5.5.1" Client "a mail is open already",
+    TlsAlready: 503 "5.5.1" Client "TLS is spoken already",
+    StartTlsNotOffered: 502 "5.5.1" Client "STARTTLS was not offered",
+    XforwardNotBelieved: 550 "5.7.1" Limit "XFORWARD is not believed from this client",
+    XforwardIllFormed: 501 "5.5.4" Client "the arguments are ill-formed",
+    BadArgument: 501 "5.5.4" Client "{}",
+    BadSender: 501 "5.1.7" Client "the sender's address is ill-formed",
+    BadRecipient: 501 "5.1.3" Client "the recipient's address is ill-formed",
+    BadParameter: 501 "5.5.4" Client "a parameter is ill-formed or there twice",
+    UnknownParameter: 555 "5.5.4" Client "a parameter is not known here",
+    ParameterNotOffered: 555 "5.5.4" Client "{} was not offered",
+    Utf8NotOffered: 553 "5.6.7" Client "SMTPUTF8 was not offered",
+    NeedsUtf8: 553 "5.6.7" Client "the address needs SMTPUTF8",
+    UnfitForCommand: 501 "5.5.4" Client "an address or a parameter holds an octet that cannot be handed on",
+    // Mails and recipients that are not taken.
+    TooLarge: 552 "5.3.4" Limit "message is too large",
+    BareNewline: 550 "5.6.11" Client "message has a CR or LF that is not part of a CRLF",
+    TooManyRecipients: 452 "4.5.3" Limit "too many recipients; send the others again",
+    TooManyClasses: 452 "4.5.3" Limit "too many recipients that need different mails; send to the others separately",
+    NoneAcceptedYet: 451 "4.5.1" Client "no recipient was accepted yet",
+    NoneAcceptedLmtp: 503 "5.5.1" Client "no recipient was accepted",
+    NoneAccepted: 554 "5.5.1" Client "no recipient was accepted",
+    NoTransaction: 451 "4.3.0" Mimicry "no transaction is open",
+    NoNextHop: 451 "4.3.5" Mimicry "there is no next hop",
+    TooManyHops: 554 "5.4.6" Limit "too many hops: this mail goes round in a loop",
+    RuleDefers: 451 "4.3.0" Rule "{}",
+    RuleHasNoRoom: 452 "4.3.1" Rule "{}",
+    RuleRejects: 554 "5.7.1" Rule "{}",
+    Panic: 451 "4.3.0" Mimicry "something went wrong here; try again",
+    NotHandedOn: 451 "4.3.0" Mimicry "not handed on",
+    Unanswered: 451 "4.3.0" Mimicry "no answer for this recipient",
+    ThereAlready: 250 "2.0.0" Mimicry "the mail is there already",
+    LoneOctet: 451 "4.3.0" Mimicry "a CR or LF stands alone at octet {} of the mail, which is not handed on so",
+    // The next hop.
+    CannotConnect: 451 "4.4.1" NextHop "cannot connect to the next hop ({})",
+    LostNextHop: 451 "4.4.2" NextHop "lost the connection to the next hop ({})",
+    NextHopTimedOut: 451 "4.4.2" NextHop "the next hop did not answer in time ({})",
+    OutOfStep: 451 "4.5.0" NextHop "the next hop is out of step ({})",
+    NotUnderstood: 451 "4.5.0" NextHop "the next hop's answer is not understood ({})",
+    NotLetIn: 451 "4.7.0" NextHop "the next hop does not let us in ({})",
+    NoTlsAtAll: 451 "4.7.5" NextHop "there is no TLS with the next hop ({})",
+    ClientGone: 451 "4.4.2" Client "the client has gone ({})",
+    CannotHandOn: 451 "4.3.0" Mimicry "the mail cannot be handed on ({})",
+    NoStartTls: 451 "4.7.5" NextHop "the next hop does not offer STARTTLS",
+    StartTlsRefused: 451 "4.7.5" NextHop "the next hop refuses STARTTLS: {}",
+    BadCertificate: 451 "4.7.5" NextHop "the next hop's certificate does not hold: {}",
+    NoTls: 451 "4.7.5" NextHop "no TLS with the next hop: {}",
+    TlsSilent: 451 "4.7.5" NextHop "the next hop falls silent as TLS begins",
+    TlsBroken: 451 "4.7.5" NextHop "the next hop breaks off as TLS begins",
+    PasswordUnread: 451 "4.3.5" Mimicry "the password for the next hop was not read",
+    PasswordUnsafe: 451 "4.7.0" Mimicry "the password is not sent to whoever answers; see tls in mimicry.toml(5)",
+    NoAuth: 451 "4.7.0" NextHop "the next hop offers neither AUTH PLAIN nor AUTH LOGIN",
+    LoginRefused: 451 "4.7.8" NextHop "the next hop refuses our login: {}",
+    NoUtf8: 553 "5.6.7" NextHop "the next hop takes no internationalized addresses",
+    NoEightBit: 554 "5.6.3" NextHop "the next hop takes no 8-bit content, and {}",
+    // A directory as next hop.
+    MailFirst: 503 "5.5.1" NextHop "MAIL comes first",
+    RcptFirst: 503 "5.5.1" NextHop "RCPT comes first",
+    DirectorySender: 250 "2.1.0" NextHop "sender ok",
+    DirectoryRecipient: 250 "2.1.5" NextHop "recipient ok",
+    Stored: 250 "2.0.0" NextHop "stored",
+    DiskFull: 452 "4.3.1" NextHop "the mail cannot be stored: the disk is full",
+    NotStored: 451 "4.3.0" NextHop "the mail cannot be stored: {}",
+}
+
+impl Own {
+    pub fn reply(self) -> Reply {
+        self.with("")
+    }
+
+    /// With this in the place of `{}`. It may have several lines.
+    pub fn with(self, what: &str) -> Reply {
+        let row = self.row();
+        let text = row.text.replacen("{}", what, 1);
+        Reply::new(row.code, Enhanced::parse(row.enhanced), &text, row.by)
+    }
 }
 
 /// An enhanced status code: class, subject, detail.
@@ -39,7 +223,7 @@ pub enum Class {
 
 impl Reply {
     /// `text` may have several lines; a code out of 200..=599 becomes 451.
-    pub fn new(code: u16, enhanced: Option<Enhanced>, text: &str) -> Reply {
+    fn new(code: u16, enhanced: Option<Enhanced>, text: &str, by: By) -> Reply {
         let code = if (200..600).contains(&code) {
             code
         } else {
@@ -59,12 +243,8 @@ impl Reply {
             code,
             enhanced,
             lines,
+            by,
         }
-    }
-
-    /// A reply of ours: `Reply::own(550, "5.7.1", "no")`.
-    pub fn own(code: u16, enhanced: &str, text: &str) -> Reply {
-        Reply::new(code, Enhanced::parse(enhanced), text)
     }
 
     /// From the lines that a next hop sent, without code and separator. An enhanced code at the start of the first line
@@ -88,7 +268,17 @@ impl Reply {
                 }
             })
             .collect();
-        Reply::new(code, enhanced, &text.join("\n"))
+        Reply::new(code, enhanced, &text.join("\n"), By::NextHop)
+    }
+
+    /// The same codes, from the same, with another text.
+    #[must_use]
+    pub fn saying(&self, text: &str) -> Reply {
+        Reply::new(self.code, self.enhanced, text, self.by)
+    }
+
+    pub fn by(&self) -> By {
+        self.by
     }
 
     pub fn code(&self) -> u16 {
@@ -130,6 +320,7 @@ impl Reply {
                     .unwrap_or(Enhanced(4, 3, 0)),
             ),
             lines: self.lines.clone(),
+            by: self.by,
         }
     }
 
@@ -209,6 +400,10 @@ fn printable(line: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    fn own(code: u16, enhanced: &str, text: &str) -> Reply {
+        Reply::new(code, Enhanced::parse(enhanced), text, By::Mimicry)
+    }
+
     fn wire(reply: &Reply) -> String {
         String::from_utf8(reply.to_wire()).unwrap()
     }
@@ -216,22 +411,19 @@ mod tests {
     #[test]
     fn replies_on_the_wire() {
         for (reply, expected) in [
-            (Reply::own(250, "2.0.0", "queued"), "250 2.0.0 queued\r\n"),
-            (Reply::new(354, None, "go on"), "354 go on\r\n"),
-            (Reply::new(250, None, "a\nb"), "250-a\r\n250 b\r\n"),
+            (own(250, "2.0.0", "queued"), "250 2.0.0 queued\r\n"),
+            (own(354, "", "go on"), "354 go on\r\n"),
+            (own(250, "", "a\nb"), "250-a\r\n250 b\r\n"),
             (
-                Reply::own(550, "5.7.1", "a\r\nb"),
+                own(550, "5.7.1", "a\r\nb"),
                 "550-5.7.1 a\r\n550 5.7.1 b\r\n",
             ),
             (
-                Reply::own(550, "4.7.1", "classes differ"),
+                own(550, "4.7.1", "classes differ"),
                 "550 classes differ\r\n",
             ),
-            (
-                Reply::own(451, "4.3.0", "a\u{0}ü\u{1b}"),
-                "451 4.3.0 a???\r\n",
-            ),
-            (Reply::new(99, None, ""), "451 \r\n"),
+            (own(451, "4.3.0", "a\u{0}ü\u{1b}"), "451 4.3.0 a???\r\n"),
+            (own(99, "", ""), "451 \r\n"),
         ] {
             assert_eq!(wire(&reply), expected);
         }
@@ -263,18 +455,40 @@ mod tests {
 
     #[test]
     fn a_line_has_at_most_512_octets() {
-        let reply = Reply::own(550, "5.7.1", &"x".repeat(2000));
+        let reply = own(550, "5.7.1", &"x".repeat(2000));
         assert_eq!(reply.to_wire().len(), MAX_LINE);
     }
 
     #[test]
     fn a_421_of_the_next_hop_is_a_451_of_ours() {
         for (reply, expected) in [
-            (Reply::own(421, "4.3.2", "closing"), "451 4.3.2 closing\r\n"),
-            (Reply::own(450, "4.2.1", "busy"), "450 4.2.1 busy\r\n"),
-            (Reply::own(250, "2.0.0", "what"), "451 4.3.0 what\r\n"),
+            (own(421, "4.3.2", "closing"), "451 4.3.2 closing\r\n"),
+            (own(450, "4.2.1", "busy"), "450 4.2.1 busy\r\n"),
+            (own(250, "2.0.0", "what"), "451 4.3.0 what\r\n"),
         ] {
             assert_eq!(wire(&reply.as_temporary()), expected);
+        }
+    }
+
+    #[test]
+    fn the_table_of_our_own() {
+        for own in Own::ALL {
+            let (row, reply) = (own.row(), own.with("x"));
+            assert_eq!((reply.code(), reply.by()), (row.code, row.by), "{own:?}");
+            let enhanced = reply.enhanced().map(|code| code.to_string());
+            // One that does not fit its code would be left out.
+            assert_eq!(enhanced.unwrap_or_default(), row.enhanced, "{own:?}");
+            let text: String = reply.text().collect();
+            assert_eq!(text, row.text.replace("{}", "x"), "{own:?}");
+            // Only what refuses can be somebody's doing.
+            let by_others = matches!(row.by, By::Limit | By::Rule | By::Client);
+            assert!(!by_others || row.code >= 400, "{own:?}");
+            // What a rule says is the rule's to word.
+            let is_worded = row.text != "{}" || row.by == By::Rule;
+            assert!(
+                is_worded || matches!(own, Own::Hello | Own::BadArgument),
+                "{own:?}"
+            );
         }
     }
 }

@@ -13,6 +13,8 @@ use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, codec};
 use mimicry_core::origin::Origin;
+use mimicry_core::plugin::Effects;
+use mimicry_core::policy::Memo;
 use mimicry_plugins::REGISTRY;
 
 #[path = "../../t/bench/attachments.rs"]
@@ -181,6 +183,7 @@ fn disclaim_megabytes_of_angle_brackets<const MEGABYTES: usize>(bencher: Bencher
 
 fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
     let config = load(rules);
+    let memo = Memo::default();
     bencher
         .counter(BytesCount::new(raw.len()))
         .with_inputs(|| raw.clone())
@@ -189,18 +192,17 @@ fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
                 origin: Origin::default(),
                 envelope: Envelope {
                     sender: Address::new("a@example.org"),
-                    sender_params: Vec::new(),
                     recipients: vec![Recipient::new("b@example.com")],
+                    ..Envelope::default()
                 },
                 message: Message::scan(raw, &Limits::default()),
                 received: Moment::default(),
             };
-            let plans = engine::plan(&config.policy, &mail);
-            let applied: Vec<_> = plans
-                .iter()
-                .map(|plan| engine::apply(&config.policy, &mail, plan, &Limits::default()).unwrap())
-                .collect();
-            (mail, applied)
+            let classes = memo.classes(&config.banks, &mail);
+            let means = Effects::Real.into();
+            let judged = engine::judge(&config.banks, &memo, &mail, &classes, means);
+            assert!(judged.iter().all(|judged| judged.result.is_ok()));
+            (mail, judged)
         });
 }
 

@@ -7,11 +7,12 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use common::{
-    ARCHIVES, Member, PASSWORD, apply, mail, mail_of, members, octets, rules, show_tree, unzipped,
+    ARCHIVES, Member, PASSWORD, apply, apply_planned, mail, mail_of, members, octets, rules,
+    show_tree, unzipped,
 };
 use mimicry_core::config;
-use mimicry_core::engine::{self, Report};
-use mimicry_core::message::{Limits, Message, Part};
+use mimicry_core::engine::Report;
+use mimicry_core::message::{Message, Part};
 use mimicry_plugins::REGISTRY;
 
 const KINDS: [&str; 3] = ["zip", "tar_gzip", "tar_bzip2"];
@@ -30,8 +31,8 @@ fn for_each_kind(table: &[(&str, &str, &str)]) {
 fn outcome(before: &[u8], rule: &str) -> String {
     let mail = mail_of(before.to_vec(), "");
     let config = rules(rule);
-    let plan = &engine::plan(&config.policy, &mail)[0];
-    let applied = engine::apply(&config.policy, &mail, plan, &Limits::default()).unwrap();
+    let (plan, applied) = apply_planned(&config, &mail);
+    let applied = applied.unwrap();
     let Some(message) = applied.message else {
         let last = applied.reports.len() - 1;
         let reason = applied.reports[last].reason(&plan.steps[last]);

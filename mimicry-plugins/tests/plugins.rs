@@ -11,10 +11,10 @@ mod common;
 
 use std::collections::BTreeSet;
 
-use common::{ARCHIVES, apply, corpus_mails, mail_of, members, rules, show_tree};
+use common::{ARCHIVES, apply, corpus_mails, mail_of, members, plans_of, rules, show_tree};
 use mailparse::ParsedMail;
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Applied, Report};
+use mimicry_core::engine::{Applied, Report};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::codec::Encoding;
 use mimicry_core::message::edit::EditSet;
@@ -285,7 +285,7 @@ fn laws(
         "{name}: {set}: not the same twice"
     );
     let mut edited: Vec<PartId> = Vec::new();
-    let plan = &engine::plan(&config.policy, mail)[0];
+    let plan = &plans_of(config, mail)[0];
     for (report, step) in applied.reports.iter().zip(&plan.steps) {
         match report {
             Report::Edited { parts, .. } => edited.extend(parts),

@@ -13,10 +13,12 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
 
 use common::probes::BEGUN;
-use common::{corpus_mails, load, mail, mail_of, octets, rules, show_outcomes, show_plans};
+use common::{
+    apply, apply_planned, corpus_mails, judge, load, mail, mail_of, octets, plans_of, rules,
+    show_outcomes, show_plans,
+};
 use mimicry_core::engine;
 use mimicry_core::message::{Limits, Message};
-use mimicry_core::plugin::Effects;
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::filter::{FILTERS, Level};
 
@@ -681,7 +683,7 @@ const SCOPES: &[Row] = &[
 fn plans() {
     check(PLANS, |notation, mail| {
         let config = rules(notation);
-        show_plans(&config, mail, &engine::plan(&config.policy, mail))
+        show_plans(&config, mail)
     });
 }
 
@@ -693,7 +695,7 @@ fn outcomes() {
     );
     check(OUTCOMES, |notation, mail| {
         let config = rules(if notation == "LONG" { &long } else { notation });
-        show_outcomes(&config, mail, &engine::plan(&config.policy, mail))
+        show_outcomes(&config, mail)
     });
 }
 
@@ -836,8 +838,7 @@ fn edits_of_one_body_chain_in_the_order_of_the_file() {
     ] {
         let config = rules(rules_);
         let mail = mail("plain", "");
-        let plans = engine::plan(&config.policy, &mail);
-        let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+        let applied = apply(&config, &mail).unwrap();
         let body = applied.message.unwrap().root().body().to_vec();
         assert_eq!(String::from_utf8(body).unwrap(), expected, "{rules_}");
     }
@@ -847,8 +848,7 @@ fn edits_of_one_body_chain_in_the_order_of_the_file() {
 fn a_later_scope_sees_what_the_earlier_ones_made() {
     let config = rules("seal ;; copy ;; disclaim ;; tag");
     let mail = mail("plain", "");
-    let plans = engine::plan(&config.policy, &mail);
-    let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+    let applied = apply(&config, &mail).unwrap();
     let message = applied.message.unwrap();
     let field = message.root().field("x-whole").unwrap();
     let seen: usize = field.decoded().trim().parse().unwrap();
@@ -865,8 +865,7 @@ fn strip_removes_every_dkim_signature_of_a_mail_that_it_edits_and_of_no_other() 
     ] {
         let config = rules(rule);
         let mail = mail(&format!("{fields} & {tree}"), "");
-        let plans = engine::plan(&config.policy, &mail);
-        let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+        let applied = apply(&config, &mail).unwrap();
         let message = applied.message.as_ref().unwrap_or(&mail.message);
         let found = message
             .root()
@@ -881,10 +880,7 @@ fn strip_removes_every_dkim_signature_of_a_mail_that_it_edits_and_of_no_other() 
 fn a_panic_is_left_to_the_worker() {
     let config = rules("fail | options.fault = 'panic'");
     let mail = mail("plain", "");
-    let plans = engine::plan(&config.policy, &mail);
-    let outcome = catch_unwind(AssertUnwindSafe(|| {
-        engine::apply(&config.policy, &mail, &plans[0], &Limits::default())
-    }));
+    let outcome = catch_unwind(AssertUnwindSafe(|| apply(&config, &mail)));
     assert!(outcome.is_err());
 }
 
@@ -897,7 +893,7 @@ fn classes_with_the_same_effect_are_known() {
         "mixed(plain,csv@a.csv)",
         "a@x > b@in, c@out, d@out, e@in, f@out",
     );
-    let plans = engine::plan(&config.policy, &mail);
+    let plans = plans_of(&config, &mail);
     let members: Vec<&[usize]> = plans
         .iter()
         .map(|plan| plan.recipients.as_slice())
@@ -906,7 +902,7 @@ fn classes_with_the_same_effect_are_known() {
     assert!(plans[1].same_effect(&plans[1]));
     assert!(!plans[0].same_effect(&plans[1]));
     let config = rules(r"keep | match.recipient = '@in$' | match.filename = 'z' ;; disclaim");
-    let plans = engine::plan(&config.policy, &mail);
+    let plans = plans_of(&config, &mail);
     assert_eq!(plans.len(), 2);
     assert!(plans[0].same_effect(&plans[1]));
 }
@@ -931,12 +927,10 @@ fn classes_share_what_says_nothing_of_them() {
         let classes = r"keep | match.recipient = '^b@' | match.filename = 'z' ;; keep | match.recipient = '^c@' | match.filename = 'z'";
         let config = rules(&format!("{classes} ;; {notation}"));
         let mail = mail("plain", "a@x > b@in, c@in, d@out, e@out");
-        let plans = engine::plan(&config.policy, &mail);
-        assert_eq!(plans.len(), 3, "{notation}");
         BEGUN.take();
-        let limits = Limits::default();
-        let results =
-            engine::apply_all(&config.policy, &mail, &plans, &limits, Effects::Real.into());
+        let judged = judge(&config, &mail);
+        let results: Vec<_> = judged.iter().map(|class| &class.result).collect();
+        assert_eq!(results.len(), 3, "{notation}");
         assert!(results.iter().all(|result| result.is_ok()), "{notation}");
         let seen: Vec<String> = BEGUN
             .take()
@@ -945,7 +939,7 @@ fn classes_share_what_says_nothing_of_them() {
             .collect();
         assert_eq!(seen.join(" "), begun, "{notation}");
         for other in &results[1..] {
-            assert_eq!(Rc::ptr_eq(&results[0], other), shared, "{notation}");
+            assert_eq!(Rc::ptr_eq(results[0], other), shared, "{notation}");
         }
     }
 }
@@ -1024,11 +1018,7 @@ fn settings_for_all_rules() {
     ] {
         let config = load(source);
         let mail = mail("plain", "");
-        assert_eq!(
-            show_outcomes(&config, &mail, &engine::plan(&config.policy, &mail)),
-            expected,
-            "{source}"
-        );
+        assert_eq!(show_outcomes(&config, &mail), expected, "{source}");
     }
 }
 
@@ -1041,16 +1031,11 @@ fn every_mail_that_was_not_changed_has_a_reason() {
     );
     for (name, raw) in corpus_mails() {
         let mail = mail_of(raw, "");
-        let plans = engine::plan(&config.policy, &mail);
-        assert_eq!(plans.len(), 1);
-        assert_eq!(
-            plans[0].steps,
-            engine::plan(&config.policy, &mail)[0].steps,
-            "{name}"
-        );
-        let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+        let (plan, applied) = apply_planned(&config, &mail);
+        let applied = applied.unwrap();
+        assert_eq!(plan.steps, plans_of(&config, &mail)[0].steps, "{name}");
         let mut edited = false;
-        for ((step, report), rule) in plans[0]
+        for ((step, report), rule) in plan
             .steps
             .iter()
             .zip(&applied.reports)

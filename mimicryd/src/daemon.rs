@@ -20,10 +20,10 @@ use crate::logging;
 use crate::machine;
 use crate::master::{Program, Refused, ServeFactory};
 use crate::relay::Keys;
-use crate::relay::ledger::Ledger;
 use crate::seal_keys;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
+use crate::worker::ledger::Ledger;
 use crate::worker::serve::Server;
 
 /// The daemon of one configuration file.

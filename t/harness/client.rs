@@ -15,6 +15,8 @@ use std::time::{Duration, Instant};
 
 use nix::sys::socket::{setsockopt, sockopt};
 
+use super::heard::{self, Next};
+
 /// As long as a test waits for anything. Nothing that works takes nearly as long.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -27,6 +29,12 @@ pub struct Client {
     /// What was sent last, for the message of a failure.
     last: String,
     patience: Duration,
+    /// Where it connected to.
+    server: String,
+    is_lmtp: bool,
+    next: Next,
+    /// A final reply, since something was said.
+    has_heard: bool,
 }
 
 enum Stream {
@@ -72,21 +80,24 @@ impl Client {
     pub fn try_connect(address: SocketAddr) -> io::Result<Client> {
         let stream = TcpStream::connect_timeout(&address, PATIENCE)?;
         stream.set_nodelay(true)?;
-        Ok(Client::over(Stream::Tcp(stream)))
+        Ok(Client::over(Stream::Tcp(stream), address.to_string()))
     }
 
     pub fn connect_unix(path: &Path) -> Client {
-        Client::over(Stream::Unix(
-            UnixStream::connect(path).expect("somebody listens"),
-        ))
+        let stream = UnixStream::connect(path).expect("somebody listens");
+        Client::over(Stream::Unix(stream), path.display().to_string())
     }
 
-    fn over(stream: Stream) -> Client {
+    fn over(stream: Stream, server: String) -> Client {
         let mut client = Client {
             stream,
             unread: Vec::new(),
             last: "(nothing)".into(),
             patience: PATIENCE,
+            server,
+            is_lmtp: false,
+            next: Next::Command,
+            has_heard: false,
         };
         client.set_patience(PATIENCE);
         client
@@ -130,7 +141,11 @@ impl Client {
             .with_no_client_auth();
         let name = rustls::pki_types::ServerName::try_from(name.to_string()).expect("a name");
         let tls = rustls::ClientConnection::new(Arc::new(config), name).expect("a client");
-        Client::over(Stream::Tls(Box::new(rustls::StreamOwned::new(tls, stream))))
+        let stream = Stream::Tls(Box::new(rustls::StreamOwned::new(tls, stream)));
+        Client {
+            is_lmtp: self.is_lmtp,
+            ..Client::over(stream, self.server)
+        }
     }
 
     /// Reads the greeting and says EHLO.
@@ -148,6 +163,9 @@ impl Client {
     pub fn try_send(&mut self, octets: &[u8]) -> io::Result<()> {
         let shown = octets.get(..octets.len().min(200)).unwrap_or_default();
         self.last = shown.escape_ascii().to_string();
+        if std::mem::take(&mut self.has_heard) {
+            self.next = Next::Command;
+        }
         self.stream.write_all(octets)
     }
 
@@ -212,9 +230,28 @@ impl Client {
             );
             lines.push(text);
             if is_last {
-                return Ok(Reply { code: this, lines });
+                let reply = Reply { code: this, lines };
+                self.note(&reply);
+                return Ok(reply);
             }
         }
+    }
+
+    /// Final replies are compared with the log when the daemon has ended.
+    fn note(&mut self, reply: &Reply) {
+        if reply.code == 220 && reply.lines.concat().contains(" LMTP ") {
+            self.is_lmtp = true;
+        }
+        if self.next != Next::Command {
+            heard::note(&self.server, self.is_lmtp, reply);
+            self.has_heard = true;
+        }
+        self.next = match (reply.code, self.is_lmtp, self.next) {
+            (354, true, _) => Next::Each,
+            (354, false, _) => Next::Final,
+            (_, true, Next::Each) => Next::Each,
+            _ => Next::Command,
+        };
     }
 
     /// A line with its CRLF. A piece of one that nothing follows is a failure.

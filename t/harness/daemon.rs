@@ -24,6 +24,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::client::{Client, Outcome, PATIENCE, stuffed};
+use super::heard;
 use super::hop::{Act, Hop, Stage, Taken};
 use super::{Directory, Ran, run};
 
@@ -392,6 +393,8 @@ impl Drop for Daemon {
                 self.said()
             );
         }
+        let wrong = heard::wrong(self.directory.path());
+        assert!(wrong.is_empty(), "{}\n{}", wrong.join("\n"), self.said());
         let complaints = self.complaints();
         assert!(
             complaints.is_empty(),

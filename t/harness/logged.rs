@@ -13,8 +13,18 @@ type Field = (String, bool, Vec<Vec<u8>>);
 
 /// The lines of mails in a log of text, less what stands before them, put together by their id and class.
 pub fn mails<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<Fields> {
+    records(lines, ["id", "class"])
+}
+
+/// The lines of refusals, put together by event and id.
+pub fn events<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<Fields> {
+    records(lines, ["event", "id"])
+}
+
+fn records<'l>(lines: impl IntoIterator<Item = &'l str>, heads: [&str; 2]) -> Vec<Fields> {
+    let begins = format!("{}=", heads[0]);
     let mut mails: Vec<Fields> = Vec::new();
-    for line in lines.into_iter().filter(|line| line.starts_with("id=")) {
+    for line in lines.into_iter().filter(|line| line.starts_with(&begins)) {
         let fields = fields(line);
         let is_first = fields.iter().all(|(key, ..)| key != "part");
         if is_first {
@@ -24,7 +34,7 @@ pub fn mails<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<Fields> {
             mails.last_mut().expect("it was just put there")
         } else {
             let same = |mail: &&mut Fields| {
-                ["id", "class"].iter().all(|key| {
+                heads.iter().all(|key| {
                     let said = fields.iter().find(|(other, ..)| other == key);
                     mail.get(*key) == said.map(|(.., values)| values)
                 })
@@ -33,16 +43,17 @@ pub fn mails<'l>(lines: impl IntoIterator<Item = &'l str>) -> Vec<Fields> {
             found.unwrap_or_else(|| panic!("nothing goes before {line:?}"))
         };
         for (key, goes_on, values) in fields {
-            put(mail, is_first, &key, goes_on, values);
+            if is_first || !heads.contains(&key.as_str()) {
+                put(mail, &key, goes_on, values);
+            }
         }
     }
     mails
 }
 
-fn put(mail: &mut Fields, is_first: bool, key: &str, goes_on: bool, values: Vec<Vec<u8>>) {
-    match (key, is_first) {
-        ("id" | "class", false) => {}
-        ("part", _) => {
+fn put(mail: &mut Fields, key: &str, goes_on: bool, values: Vec<Vec<u8>>) {
+    match key {
+        "part" => {
             let number: usize = text(&values[0]).parse().expect("a number");
             let last = mail.insert("part".into(), values);
             let before = last.map_or(1, |last| text(&last[0]).parse().expect("a number"));

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub mod client;
 pub mod daemon;
+mod heard;
 pub mod hop;
 pub mod logged;
 mod talk;

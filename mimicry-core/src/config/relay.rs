@@ -78,12 +78,7 @@ pub(super) fn relay(
         ca_file: table.file("ca_file"),
         tls_fingerprint: fingerprints(reader, &table),
         login,
-        lmtp_partial: word(
-            &table,
-            "lmtp_partial",
-            LmtpPartial::from_word,
-            LmtpPartial::Single,
-        ),
+        lmtp_partial: table.text("lmtp_partial").and_then(LmtpPartial::from_word),
         helo_name: host_name(reader, &table, "helo_name"),
         timeouts: Timeouts {
             connect: table.time("connect_timeout"),
@@ -325,7 +320,7 @@ mod tests {
             ca_file: None,
             tls_fingerprint: Vec::new(),
             login: None,
-            lmtp_partial: LmtpPartial::Single,
+            lmtp_partial: None,
             helo_name: None,
             timeouts: Timeouts {
                 connect: second,

@@ -152,7 +152,8 @@ pub struct Relay {
     /// The certificates that the next hop may show; empty = it is not pinned.
     pub tls_fingerprint: Vec<Fingerprint>,
     pub login: Option<Login>,
-    pub lmtp_partial: LmtpPartial,
+    /// `None` = a class where there is a ledger, else one recipient.
+    pub lmtp_partial: Option<LmtpPartial>,
     /// `None` = the hostname.
     pub helo_name: Option<String>,
     pub timeouts: Timeouts,

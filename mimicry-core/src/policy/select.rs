@@ -9,7 +9,8 @@
 use std::sync::Arc;
 
 use super::{Bank, Banks, Memo, Standing};
-use crate::envelope::{Path, Recipient};
+use crate::envelope::Path;
+use crate::mail::Mail;
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
 use crate::rule::filter::{Filter, Level};
@@ -61,7 +62,6 @@ pub struct ClassOf {
     pub recipients: Vec<usize>,
     /// The banks as they are known at RCPT.
     pub choice: Choice,
-    pub standing: Arc<Standing>,
 }
 
 /// The class of a recipient: its banks, and the truth of the rules that depend on the recipient and may come to act.
@@ -179,46 +179,22 @@ impl Memo {
     }
 
     /// All recipients by their classes, in the order of their first recipients.
-    pub fn classes(
-        &self,
-        banks: &Banks,
-        origin: &Origin,
-        sender: &Path,
-        recipients: &[Recipient],
-    ) -> Vec<ClassOf> {
+    pub fn classes(&self, banks: &Banks, mail: &Mail) -> Vec<ClassOf> {
+        let (origin, sender) = (&mail.origin, &mail.envelope.sender);
         let mut classes: Vec<(Signature, ClassOf)> = Vec::new();
-        for (index, recipient) in recipients.iter().enumerate() {
-            let (signature, standing) = self.class(banks, origin, sender, &recipient.path);
+        for (index, recipient) in mail.envelope.recipients.iter().enumerate() {
+            let (signature, _) = self.class(banks, origin, sender, &recipient.path);
             match classes.iter_mut().find(|(known, _)| *known == signature) {
                 Some((_, class)) => class.recipients.push(index),
                 None => {
                     let class = ClassOf {
                         recipients: vec![index],
                         choice: signature.choice.clone(),
-                        standing,
                     };
                     classes.push((signature, class));
                 }
             }
         }
         classes.into_iter().map(|(_, class)| class).collect()
-    }
-
-    /// What stands for a class when the message is in. `recipient` is any of its recipients: they agree on every bank.
-    pub fn settled(
-        &self,
-        banks: &Banks,
-        choice: &Choice,
-        facts: &Facts<'_>,
-        recipient: Option<&Path>,
-    ) -> Arc<Standing> {
-        let mail = facts.mail();
-        let known = Known {
-            origin: &mail.origin,
-            sender: Some(&mail.envelope.sender),
-            recipient,
-            facts: Some(facts),
-        };
-        self.standing(banks, &banks.complete(choice, &known))
     }
 }

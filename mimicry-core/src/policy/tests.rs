@@ -607,12 +607,7 @@ fn classes() {
         let config = parsed(banks);
         let mail = mail(who);
         let memo = Memo::default();
-        let classes = memo.classes(
-            &config.banks,
-            &mail.origin,
-            &mail.envelope.sender,
-            &mail.envelope.recipients,
-        );
+        let classes = memo.classes(&config.banks, &mail);
         let shown: Vec<String> = classes
             .iter()
             .map(|class| {

@@ -11,7 +11,7 @@ use super::filter::{Filter, Level};
 use super::forks;
 use super::inside::{self, Inside};
 use super::{Mode, OnDkim, OnSealed, Reason, Rule, Unsure};
-use crate::envelope::{Path, Recipient};
+use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::message::names::Unread;
 use crate::message::roles::Role;
@@ -74,7 +74,7 @@ pub struct Run {
 
 impl Plan {
     /// Do the same jobs run on the same parts for two classes, with the same parts kept from them. What else kept other rules
-    /// from running may differ. Whether the classes get the same octets, [`crate::engine::is_shared`] says.
+    /// from running may differ. Whether the classes get the same octets, the engine says.
     pub fn same_effect(&self, other: &Plan) -> bool {
         let effect = |step: &Decision| {
             matches!(
@@ -93,26 +93,6 @@ impl Plan {
                 .zip(&other.steps)
                 .all(|(a, b)| a == b || !(effect(a) || effect(b)))
     }
-}
-
-/// Groups recipients into classes: those for whom the same rules hold. In the order of their first recipients.
-///
-/// Known at RCPT: only filters on origin, sender and recipient are asked.
-pub fn classes(
-    policy: &Policy,
-    origin: &Origin,
-    sender: &Path,
-    recipients: &[Recipient],
-) -> Vec<Vec<usize>> {
-    let mut classes: Vec<(Vec<bool>, Vec<usize>)> = Vec::new();
-    for (index, recipient) in recipients.iter().enumerate() {
-        let signature = signature(&policy.rules, origin, sender, &recipient.path);
-        match classes.iter_mut().find(|(known, _)| *known == signature) {
-            Some((_, members)) => members.push(index),
-            None => classes.push((signature, vec![index])),
-        }
-    }
-    classes.into_iter().map(|(_, members)| members).collect()
 }
 
 /// The class of one recipient: for each rule that can hold and depends on the recipient, whether it holds for this one.

@@ -7,12 +7,12 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 
 use mimicry_core::config::{self, Config};
-use mimicry_core::engine::{self, Applied, Report, Stop, Stopped};
+use mimicry_core::engine::{Applied, Report, Stop, Stopped};
 use mimicry_core::envelope::Recipient;
-use mimicry_core::message::Limits;
 use mimicry_core::registry::Registry;
 
 use super::*;
+use crate::shared::judged;
 use crate::shared::store::tests::mail;
 
 mod again;
@@ -44,17 +44,9 @@ fn rule(options: &str) -> String {
 }
 
 fn all(config: &Config, mail: &Mail, effects: Effects) -> Vec<Result<Applied, Stopped>> {
-    let plans = engine::plan(&config.policy, mail);
-    let results = engine::apply_all(
-        &config.policy,
-        mail,
-        &plans,
-        &Limits::default(),
-        effects.into(),
-    );
-    results
+    judged::judge(config, mail, effects.into())
         .into_iter()
-        .map(|result| std::rc::Rc::try_unwrap(result).unwrap())
+        .map(|judged| std::rc::Rc::try_unwrap(judged.result).unwrap())
         .collect()
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mimicry_core::config::{self, Config};
-use mimicry_core::engine::{self, Applied, Report};
+use mimicry_core::engine::{Applied, Report};
 use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
@@ -12,6 +12,7 @@ use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::seals::SealKeys;
 
 use crate::REGISTRY;
+use crate::shared::judged;
 
 use super::*;
 use crate::shared::marked::Setting;
@@ -58,18 +59,18 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
             offset: 3600,
         },
     };
-    let plans = engine::plan(&config.policy, &mail);
-    let (keys, limits) = (keys(), Limits::default());
+    let keys = keys();
     let means = Means {
         effects: Effects::Real,
         seal_keys: &keys,
     };
+    let (plan, applied) = judged::only(&config, &mail, means);
     let Applied {
         message: new,
         reports,
-    } = engine::apply_with(&config.policy, &mail, &plans[0], &limits, means).unwrap();
+    } = applied.unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
-    let report = match (reports.into_iter().next().unwrap(), &plans[0].steps[0]) {
+    let report = match (reports.into_iter().next().unwrap(), &plan.steps[0]) {
         (report @ Report::AsPlanned, step) => Report::Unchanged {
             reason: report.reason(step).unwrap(),
             notes: Vec::new(),

@@ -1,14 +1,16 @@
 use std::path::Path;
 
 use mimicry_core::config::{self, Config};
-use mimicry_core::engine::{self, Applied, Report};
+use mimicry_core::engine::{Applied, Report};
 use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
+use mimicry_core::plugin::Effects;
 use proptest::prelude::*;
 
 use crate::REGISTRY;
+use crate::shared::judged;
 
 use super::*;
 
@@ -44,11 +46,11 @@ fn apply(config: &Config, message: &[u8]) -> (Vec<u8>, Report) {
             offset: 3600,
         },
     };
-    let plans = engine::plan(&config.policy, &mail);
+    let (_, applied) = judged::only(config, &mail, Effects::Real.into());
     let Applied {
         message: new,
         reports,
-    } = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+    } = applied.unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
     (raw, reports.into_iter().next().unwrap())
 }

@@ -5,13 +5,14 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use mimicry_core::config;
-use mimicry_core::engine::{self, Report};
+use mimicry_core::engine::Report;
 use mimicry_core::envelope::Recipient;
 use mimicry_core::mail::Mail;
-use mimicry_core::message::{Limits, Message};
+use mimicry_core::message::Message;
 use mimicry_core::registry::Registry;
 
 use super::*;
+use crate::shared::judged;
 use crate::shared::store::tests::mail;
 
 static REGISTRY: Registry = Registry(&[&Remove, &crate::keep::Keep]);
@@ -95,8 +96,9 @@ fn run_mail(mail: Mail, filters: &str, options: &str) -> (Option<Message>, Repor
     let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let config = config::parse(&source, Path::new("test.toml"), REGISTRY, &read)
         .unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    let plans = engine::plan(&config.policy, &mail);
-    let applied = engine::apply(&config.policy, &mail, &plans[0], &Limits::default()).unwrap();
+    let applied = judged::only(&config, &mail, Effects::Real.into())
+        .1
+        .unwrap();
     (applied.message, applied.reports[0].clone())
 }
 

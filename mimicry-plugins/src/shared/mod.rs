@@ -7,6 +7,8 @@ pub mod directory;
 pub mod fields;
 pub mod html;
 pub mod insert;
+#[cfg(test)]
+pub mod judged;
 pub mod left_alone;
 pub mod marked;
 pub mod names;

@@ -10,15 +10,17 @@
 use std::fmt::Write;
 use std::io::{Cursor, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::sync::LazyLock;
 
 use mimicry_core::config::{self, Config};
-use mimicry_core::engine::{self, Applied, Report, Stop, Stopped};
+use mimicry_core::engine::{self, Applied, Judged, Report, Stop, Stopped};
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means, PluginKind};
+use mimicry_core::policy::Memo;
 use mimicry_core::registry::Registry;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
 use mimicry_core::seals::SealKeys;
@@ -82,14 +84,36 @@ pub const PASSWORD: &str = "correct horse";
 
 /// The outcome for a mail whose recipients are of one class.
 pub fn apply(config: &Config, mail: &Mail) -> Result<Applied, Stopped> {
-    let plans = engine::plan(&config.policy, mail);
-    assert_eq!(plans.len(), 1);
+    apply_planned(config, mail).1
+}
+
+/// As [`apply`], with the plan that it comes of.
+pub fn apply_planned(config: &Config, mail: &Mail) -> (Plan, Result<Applied, Stopped>) {
+    let mut judged = judge(config, mail);
+    assert_eq!(judged.len(), 1);
+    let Judged { plan, result, .. } = judged.remove(0);
+    (plan, Rc::into_inner(result).expect("nobody shares it"))
+}
+
+/// What the rules make of a mail, for each class.
+pub fn judge(config: &Config, mail: &Mail) -> Vec<Judged> {
     let keys = SealKeys::default().with(0, [7; 32]);
     let means = Means {
         effects: Effects::Real,
         seal_keys: &keys,
     };
-    engine::apply_with(&config.policy, mail, &plans[0], &Limits::default(), means)
+    let memo = Memo::default();
+    let classes = memo.classes(&config.banks, mail);
+    engine::judge(&config.banks, &memo, mail, &classes, means)
+}
+
+/// The plans alone: nothing is kept.
+pub fn plans_of(config: &Config, mail: &Mail) -> Vec<Plan> {
+    let memo = Memo::default();
+    let classes = memo.classes(&config.banks, mail);
+    let means = Effects::None.into();
+    let judged = engine::judge(&config.banks, &memo, mail, &classes, means);
+    judged.into_iter().map(|judged| judged.plan).collect()
 }
 
 /// The media types of the archives that the containers make.
@@ -183,8 +207,8 @@ pub fn mail_of(octets: Vec<u8>, envelope: &str) -> Mail {
         origin,
         envelope: Envelope {
             sender: Address::new(if sender == "<>" { "" } else { sender }),
-            sender_params: Vec::new(),
             recipients: recipients.split(", ").map(Recipient::new).collect(),
+            ..Envelope::default()
         },
         message: Message::scan(octets, &Limits::default()),
         received: RECEIVED,
@@ -458,8 +482,9 @@ fn take<'t>(rest: &mut &'t str, ends: impl Fn(char) -> bool) -> &'t str {
 
 /// All plans as one line: rules with ` | ` between them, classes with ` || ` between them; when there are several, each
 /// begins with its recipients.
-pub fn show_plans(config: &Config, mail: &Mail, plans: &[Plan]) -> String {
-    let class = |plan: &Plan| {
+pub fn show_plans(config: &Config, mail: &Mail) -> String {
+    let class = |judged: &Judged| {
+        let plan = &judged.plan;
         let steps: Vec<String> = plan
             .steps
             .iter()
@@ -468,35 +493,31 @@ pub fn show_plans(config: &Config, mail: &Mail, plans: &[Plan]) -> String {
             .collect();
         steps.join(" | ")
     };
-    by_class(mail, plans, class)
+    by_class(mail, &judge(config, mail), class)
 }
 
 /// As [`show_plans`], what came of them. Behind ` = ` the tree of the new message; nothing there means that the mail is
 /// unchanged.
-pub fn show_outcomes(config: &Config, mail: &Mail, plans: &[Plan]) -> String {
-    by_class(mail, plans, |plan| {
-        show_outcome(
-            config,
-            mail,
-            plan,
-            &engine::apply(&config.policy, mail, plan, &Limits::default()),
-        )
+pub fn show_outcomes(config: &Config, mail: &Mail) -> String {
+    by_class(mail, &judge(config, mail), |judged| {
+        show_outcome(config, mail, &judged.plan, &judged.result)
     })
 }
 
-fn by_class(mail: &Mail, plans: &[Plan], show: impl Fn(&Plan) -> String) -> String {
-    let classes: Vec<String> = plans
+fn by_class(mail: &Mail, judged: &[Judged], show: impl Fn(&Judged) -> String) -> String {
+    let classes: Vec<String> = judged
         .iter()
-        .map(|plan| {
-            let recipients: Vec<String> = plan
+        .map(|class| {
+            let recipients: Vec<String> = class
+                .plan
                 .recipients
                 .iter()
                 .map(|index| mail.envelope.recipients[*index].path.to_string())
                 .collect();
-            if plans.len() == 1 {
-                show(plan)
+            if judged.len() == 1 {
+                show(class)
             } else {
-                format!("{}: {}", recipients.join(", "), show(plan))
+                format!("{}: {}", recipients.join(", "), show(class))
             }
         })
         .collect();

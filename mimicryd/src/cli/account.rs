@@ -6,13 +6,13 @@
 //! Must never: hold a fact that only one of the two forms of output has.
 
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Applied, Planned, Stopped};
+use mimicry_core::engine::{self, Judged};
 use mimicry_core::envelope::Path;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means};
-use mimicry_core::policy::{Banks, Known, Policy};
+use mimicry_core::policy::{Banks, Known, Memo};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::Plan;
 use mimicry_core::seals::SealKeys;
@@ -145,18 +145,14 @@ impl Account {
     ) -> Account {
         let facts = Facts::of(mail);
         let message = &mail.message;
-        let planned = engine::plan_all(&config.banks, mail);
-        let policies: Vec<&Policy> = planned.iter().map(|one| &*one.settings.policy).collect();
-        let plans: Vec<Plan> = planned.iter().map(|one| one.plan.clone()).collect();
-        let limits = planned
-            .first()
-            .map_or(&config.base.limits, |one| &one.settings.limits);
         // Nothing is kept, nothing is sent: it is only asked.
         let means = Means {
             effects: Effects::None,
             seal_keys,
         };
-        let results = engine::apply_each(&policies, mail, &plans, &limits.message, means);
+        let memo = Memo::default();
+        let classes = memo.classes(&config.banks, mail);
+        let judged = engine::judge(&config.banks, &memo, mail, &classes, means);
         Account {
             configuration: config.path.display().to_string(),
             mail: MailAccount {
@@ -188,10 +184,9 @@ impl Account {
                 auth_user: mail.origin.auth_user.clone(),
             },
             parts: tree::parts(message),
-            classes: planned
+            classes: judged
                 .iter()
-                .zip(&results)
-                .map(|(planned, result)| class(&config.banks, &facts, planned, result))
+                .map(|judged| class(&config.banks, &facts, judged))
                 .collect(),
         }
     }
@@ -215,24 +210,19 @@ pub fn scan(config: &Config, origin: &Origin, sender: &Path, raw: Vec<u8>) -> Me
     Message::scan(raw, &limits.message)
 }
 
-fn class(
-    banks: &Banks,
-    facts: &Facts<'_>,
-    planned: &Planned,
-    applied: &Result<Applied, Stopped>,
-) -> ClassAccount {
-    let plan = &planned.plan;
+fn class(banks: &Banks, facts: &Facts<'_>, judged: &Judged) -> ClassAccount {
+    let (plan, applied) = (&judged.plan, judged.result.as_ref());
     let mail = facts.mail();
     let rules = trace::rules(Course {
-        policy: &planned.settings.policy,
+        policy: &judged.settings.policy,
         facts,
         plan,
         result: applied.as_ref().map(|applied| applied.reports.as_slice()),
     });
     let mut class = ClassAccount {
         recipients: recipients(mail, plan),
-        bank: planned.settings.path.clone(),
-        settings: settings(banks, &planned.choice.applied),
+        bank: judged.settings.path.clone(),
+        settings: settings(banks, &judged.choice.applied),
         rules,
         result: Outcome::Unchanged,
         text: None,

@@ -4,14 +4,14 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
+use std::rc::Rc;
 
 use mimicry_core::config::Config;
-use mimicry_core::engine::{self, Planned, Stopped};
+use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::plugin::{Effects, Means};
-use mimicry_core::policy::{Effective, Policy};
+use mimicry_core::policy::{ClassOf, Memo, Policy};
 use mimicry_core::rule::facts::Facts;
-use mimicry_core::rule::plan::Plan;
 
 use crate::clock;
 
@@ -56,18 +56,34 @@ fn guarded(work: impl FnOnce() -> Result<Output, Output>) -> Result<Output, Outp
 }
 
 fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
-    let planned = engine::plan_all(&config.banks, &mail);
-    let Some((settings, plan)) = only(&planned) else {
-        return Err(several(&mail, &planned));
-    };
-    let (policy, plan) = (&settings.policy, &plan);
     let keys = SealKeysAtHand::of(config);
-    let means = Means {
-        effects: Effects::Real,
-        seal_keys: &keys.keys,
+    let judge = |classes: &[ClassOf], effects: Effects| {
+        let means = Means {
+            effects,
+            seal_keys: &keys.keys,
+        };
+        engine::judge(&config.banks, &Memo::default(), &mail, classes, means)
     };
-    let limits = &settings.limits.message;
-    let applied = engine::apply_with(policy, &mail, plan, limits, means);
+    let mut classes = Memo::default().classes(&config.banks, &mail);
+    if classes.len() > 1 {
+        // One mail goes out, so it must be the same for all recipients; where it goes is nothing to us. Nothing is kept yet.
+        let judged = judge(&classes, Effects::None);
+        if !are_shared(&judged) {
+            return Err(several(&mail, &judged));
+        }
+        classes.truncate(1);
+        for class in &mut classes {
+            class.recipients = (0..mail.envelope.recipients.len()).collect();
+        }
+    }
+    let Some(judged) = judge(&classes, Effects::Real).pop() else {
+        return Err(several(&mail, &[]));
+    };
+    let (policy, plan) = (&judged.settings.policy, &judged.plan);
+    // Nobody shares it: there is one class.
+    let Some(applied) = Rc::into_inner(judged.result) else {
+        return Err(several(&mail, &[]));
+    };
     let facts = Facts::of(&mail);
     let rules = trace::rules(Course {
         policy,
@@ -113,30 +129,22 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
     })
 }
 
-/// One mail goes out, so it must be the same for all recipients; where it goes is nothing to us.
-fn only(planned: &[Planned]) -> Option<(&Effective, Plan)> {
-    let (first, others) = planned.split_first()?;
-    let mut plan = first.plan.clone();
-    for other in others {
-        let policy = &first.settings.policy;
-        let is_same = policy.is_same(&other.settings.policy);
-        if !is_same || !engine::is_shared(policy, &first.plan, &other.plan) {
-            return None;
-        }
-        plan.recipients.extend(&other.plan.recipients);
-    }
-    Some((&first.settings, plan))
+/// Do all classes share what comes of the rules?
+fn are_shared(judged: &[Judged]) -> bool {
+    judged
+        .windows(2)
+        .all(|pair| matches!(pair, [one, other] if Rc::ptr_eq(&one.result, &other.result)))
 }
 
-fn several(mail: &Mail, planned: &[Planned]) -> Output {
+fn several(mail: &Mail, judged: &[Judged]) -> Output {
     let mut reason =
         "different rules hold for these recipients; filter the mail once for each class"
             .to_string();
-    for (index, planned) in planned.iter().enumerate() {
+    for (index, judged) in judged.iter().enumerate() {
         let number = index.saturating_add(1);
         reason.push_str(&format!(
             "\nclass {number}: {}",
-            recipients(mail, &planned.plan).join(", ")
+            recipients(mail, &judged.plan).join(", ")
         ));
     }
     Output::failure(Exit::Usage, reason)

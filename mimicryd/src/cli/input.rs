@@ -278,8 +278,8 @@ fn envelope(sender: MailPath, recipients: Vec<MailPath>) -> Envelope {
     };
     Envelope {
         sender,
-        sender_params: Vec::new(),
         recipients: recipients.into_iter().map(recipient).collect(),
+        ..Envelope::default()
     }
 }
 

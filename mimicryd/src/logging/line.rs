@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use mimicry_core::config::typed::LogFormat;
+use mimicry_core::reply::By;
 
 use super::sheet::{Head, Sheet};
 
@@ -36,8 +37,12 @@ pub struct MailLine {
     pub relay: String,
     /// sent, deferred, rejected, partial, gone.
     pub status: &'static str,
-    /// The reply that decided, on one line.
+    /// What the client hears, on one line.
     pub reply: String,
+    /// Who said so.
+    pub by: By,
+    /// The reply that decided for this class, where the client hears another.
+    pub said: Option<String>,
     /// What was unusual: repaired line ends, a fault.
     pub notes: Vec<String>,
     pub times: Times,
@@ -63,17 +68,63 @@ pub struct Times {
     pub total: f64,
 }
 
+/// What ended a mail or a session otherwise than asked, outside of what the line of a mail says.
+#[derive(Clone, Debug)]
+pub struct EventLine {
+    pub time: String,
+    /// rcpt-refused, session-ended ...
+    pub event: &'static str,
+    /// That of the mail, if it comes to be one.
+    pub id: String,
+    /// `None` = nobody was there to hear one.
+    pub reply: Option<String>,
+    pub by: By,
+    /// The address of the client, or `unix`.
+    pub client: String,
+    pub listener: String,
+    pub helo: Vec<u8>,
+    /// `None` = there is no mail.
+    pub from: Option<Vec<u8>>,
+    /// The recipient, where it is about one.
+    pub to: Option<Vec<u8>>,
+}
+
+impl EventLine {
+    /// In the format of the log, no line longer than `room` octets.
+    pub fn compose(&self, format: LogFormat, room: usize) -> Vec<String> {
+        let head = Head {
+            time: &self.time,
+            fields: [("event", self.event), ("id", &self.id)],
+        };
+        let mut sheet = Sheet::new(format, room, head);
+        if let Some(reply) = &self.reply {
+            sheet.value("reply", reply.as_bytes(), 200);
+        }
+        sheet.plain("by", self.by.word(), &super::json(self.by.word()));
+        sheet.value("client", self.client.as_bytes(), 48);
+        sheet.value("listener", self.listener.as_bytes(), 40);
+        sheet.value("helo", &self.helo, 48);
+        if let Some(from) = &self.from {
+            sheet.value("from", &path(from, format), 128);
+        }
+        if let Some(to) = &self.to {
+            sheet.element("to", &path(to, format));
+        }
+        sheet.finish()
+    }
+}
+
 impl MailLine {
     /// In the format of the log, no line longer than `room` octets.
     pub fn compose(&self, format: LogFormat, room: usize) -> Vec<String> {
         let head = Head {
             time: &self.time,
-            id: &self.id,
-            class: &self.class,
+            fields: [("id", &self.id), ("class", &self.class)],
         };
         let mut sheet = Sheet::new(format, room, head);
         sheet.plain("status", self.status, &super::json(self.status));
-        sheet.value("reply", self.reply.as_bytes(), 200);
+        sheet.value("reply", self.reply.as_bytes(), 184);
+        sheet.plain("by", self.by.word(), &super::json(self.by.word()));
         sheet.value("from", &path(&self.from, format), 128);
         let number = self.to.len().to_string();
         sheet.plain("nrcpt", &number, &number);
@@ -90,6 +141,10 @@ impl MailLine {
             (None, LogFormat::Text) => {}
         }
         self.times(&mut sheet, format);
+        // Not among the fields that the first line has room for, since only some lines have it.
+        if let Some(said) = &self.said {
+            sheet.element("said", said.as_bytes());
+        }
         for word in &self.rules {
             word.write(&mut sheet, format);
         }

@@ -1,5 +1,6 @@
 //! The log: to syslog, to stderr or to a file. A mail has a line ([`line`]), or several where one cannot hold all ([`sheet`]);
-//! everything else is sentences. The line of a mail begins with `id=`, or is a JSON object with `id`; a sentence never does.
+//! a refusal, and whatever else ends a mail or a session otherwise than asked, has one as well; everything else is sentences. The
+//! line of a mail begins with `id=`, that of a refusal with `event=`; a sentence begins with neither.
 //! No line is longer than whoever takes it can bear: what does not fit is said in several.
 //!
 //! A log that cannot be written never holds up a mail: what does not go out at once is dropped and counted, and the
@@ -21,7 +22,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::sys::place::{self, Place};
 
-use line::MailLine;
+use line::{EventLine, MailLine};
 
 pub mod line;
 mod sheet;
@@ -66,13 +67,22 @@ pub fn configure(config: &typed::Log) -> io::Result<()> {
 
 /// Writes the lines of a mail.
 pub fn mail(line: &MailLine) {
+    write(|format, room| line.compose(format, room));
+}
+
+/// Writes what ended a mail or a session otherwise than asked.
+pub fn event(line: &EventLine) {
+    write(|format, room| line.compose(format, room));
+}
+
+fn write(compose: impl FnOnce(typed::LogFormat, usize) -> Vec<String>) {
     if !log::log_enabled!(target: MAIL, Level::Info) {
         return;
     }
     let mut form = (typed::LogFormat::Text, MAX_LINE);
     with_state(|state| form = (state.format, state.sink.room()));
     let (format, room) = form;
-    for text in line.compose(format, room) {
+    for text in compose(format, room) {
         log::info!(target: MAIL, "{text}");
     }
 }

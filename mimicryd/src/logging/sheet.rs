@@ -33,12 +33,12 @@ pub struct Sheet<'a> {
     lists: Vec<Token>,
 }
 
-/// What stands on each line.
+/// What stands on each line: words and numbers of our own.
 #[derive(Clone, Copy)]
 pub struct Head<'a> {
     pub time: &'a str,
-    pub id: &'a str,
-    pub class: &'a str,
+    /// Keys and values.
+    pub fields: [(&'static str, &'a str); 2],
 }
 
 /// An element of a list, or a piece that goes on with what was said before.
@@ -146,11 +146,12 @@ impl<'a> Sheet<'a> {
     }
 
     fn begin(&self, part: Option<usize>) -> String {
-        let Head { time, id, class } = self.head;
+        let Head { time, fields } = self.head;
+        let [(first, one), (second, other)] = fields;
         let mut line = match self.format {
-            LogFormat::Text => format!("id={id} class={class}"),
+            LogFormat::Text => format!("{first}={one} {second}={other}"),
             LogFormat::Json => {
-                format!("{{\"time\":\"{time}\",\"id\":\"{id}\",\"class\":\"{class}\"")
+                format!("{{\"time\":\"{time}\",\"{first}\":\"{one}\",\"{second}\":\"{other}\"")
             }
         };
         if let Some(part) = part {

@@ -92,6 +92,8 @@ fn line() -> MailLine {
         relay: "127.0.0.1:10026".into(),
         status: "sent",
         reply: "250 2.0.0 Ok: queued as \"1\"".into(),
+        by: mimicry_core::reply::By::NextHop,
+        said: None,
         notes: vec![],
         times: Times {
             receive: 1.25,
@@ -107,7 +109,7 @@ fn a_mail_as_text() {
     assert_eq!(
         line().compose(Text, MAX_LINE),
         [
-            "id=4kZq01 class=1/1 status=sent reply=\"250 2.0.0 Ok: queued as \\\"1\\\"\" \
+            "id=4kZq01 class=1/1 status=sent reply=\"250 2.0.0 Ok: queued as \\\"1\\\"\" by=next-hop \
              from=<a@example.org> nrcpt=2 client=127.0.0.1 listener=from-postfix helo=mx.example.org \
              relay=127.0.0.1:10026 bank=base size=1200 out=1450 \
              receive=1.2ms judge=0.4ms relaying=3.0ms total=5.0ms \
@@ -132,6 +134,53 @@ fn a_mail_as_json() {
     };
     let json: serde_json::Value = serde_json::from_str(&nowhere.compose(Json, 1000)[0]).unwrap();
     assert_eq!(json["out"], serde_json::Value::Null);
+}
+
+/// What a client says cannot make a refusal look like another one, or like a mail.
+#[test]
+fn a_refusal_as_text_and_json() {
+    let hostile = b"x\" by=mimicry\r\nid=1 class=1/1 status=sent event=none".to_vec();
+    let event = EventLine {
+        time: "2026-11-22T18:00:00.000+01:00".into(),
+        event: "rcpt-refused",
+        id: "4kZq01".into(),
+        reply: Some("550 5.1.1 no".into()),
+        by: mimicry_core::reply::By::NextHop,
+        client: "192.0.2.1".into(),
+        listener: "in".into(),
+        helo: hostile.clone(),
+        from: Some(hostile.clone()),
+        to: Some(hostile.repeat(40)),
+    };
+    for room in [MAX_LINE, sheet::LEAST] {
+        let lines = event.compose(Text, room);
+        assert!(lines[0].starts_with(
+            "event=rcpt-refused id=4kZq01 reply=\"550 5.1.1 no\" by=next-hop client=192.0.2.1 listener=in helo="
+        ));
+        let lines = lines.iter().map(String::as_str);
+        let read = logged::events(lines.clone());
+        assert!(logged::mails(lines).is_empty());
+        assert_eq!(read.len(), 1);
+        assert_eq!(read[0]["by"], [b"next-hop"]);
+        let path = |octets: &[u8]| [b"<", octets, b">"].concat();
+        assert_eq!(read[0]["from"], [path(&hostile)]);
+        assert_eq!(read[0]["to"], [path(&hostile.repeat(40))]);
+    }
+    let nobody = EventLine {
+        reply: None,
+        from: None,
+        to: None,
+        ..event
+    };
+    let json: serde_json::Value = serde_json::from_str(&nobody.compose(Json, 1000)[0]).unwrap();
+    assert_eq!(
+        (&json["event"], &json["by"], &json["reply"]),
+        (
+            &"rcpt-refused".into(),
+            &"next-hop".into(),
+            &serde_json::Value::Null
+        )
+    );
 }
 
 /// T187
@@ -186,9 +235,10 @@ prop_compose! {
         rules in proptest::collection::vec((text(9), "[a-z-]{1,9}"), 0..20),
         notes in proptest::collection::vec(text(9), 0..6),
         (which, out, size) in (0..6, any::<Option<u32>>(), any::<usize>()),
+        said in proptest::option::of(text(20)),
     ) -> MailLine {
         let mut line = MailLine {
-            reply, helo, from, to, listener, bank, relay, notes, size,
+            reply, helo, from, to, listener, bank, relay, notes, size, said,
             out: out.map(|out| out as usize),
             rules: rules.into_iter().map(|(rule, did)| RuleWord { rule, did }).collect(),
             ..line()
@@ -222,6 +272,14 @@ fn expected(line: &MailLine, parts: usize) -> Fields {
     put("class", one(line.class.as_bytes()));
     put("status", one(line.status.as_bytes()));
     put("reply", one(line.reply.as_bytes()));
+    put("by", one(b"next-hop"));
+    put(
+        "said",
+        line.said
+            .iter()
+            .map(|said| said.clone().into_bytes())
+            .collect(),
+    );
     put("from", one(&path(&line.from)));
     put("nrcpt", one(line.to.len().to_string().as_bytes()));
     put("client", one(line.client.as_bytes()));
@@ -290,7 +348,7 @@ fn of_json(lines: &[String]) -> Fields {
                 assert_eq!(fields.insert(key.into(), vec![said(value)]), None);
             }
         }
-        for key in ["to", "notes", "rules"] {
+        for key in ["to", "notes", "rules", "said"] {
             let list = json[key].as_array().into_iter().flatten();
             let element = |value: &serde_json::Value| said(value.get("rule").unwrap_or(value));
             fields
@@ -337,6 +395,8 @@ proptest! {
             prop_assert_eq!(&found[key], &[octets.to_vec()]);
         }
         prop_assert_eq!(&found["to"], &line.to);
+        let said: Vec<Vec<u8>> = line.said.iter().map(|said| said.clone().into_bytes()).collect();
+        prop_assert_eq!(&found["said"], &said);
         let rules: Vec<Vec<u8>> = line.rules.iter().map(|word| word.rule.clone().into_bytes()).collect();
         prop_assert_eq!(&found["rules"], &rules);
         let notes: Vec<Vec<u8>> = line.notes.iter().map(|note| note.clone().into_bytes()).collect();

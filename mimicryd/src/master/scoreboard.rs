@@ -74,10 +74,22 @@ pub enum Counter {
     OctetsIn,
     /// Octets of messages that the next hop took.
     OctetsOut,
+    /// Clients that may not send.
+    ClientRefused,
+    /// MAIL commands that were refused or put off.
+    MailRefused,
+    /// RCPT commands that were refused or put off.
+    RcptRefused,
+    /// Messages that were refused before they were a mail, and DATA that came for nobody.
+    DataRefused,
+    /// Sessions that did not end by QUIT: 421, another protocol.
+    SessionEnded,
+    /// Clients that went amid a mail.
+    ClientGone,
 }
 
 impl Counter {
-    pub const ALL: [Counter; 8] = [
+    pub const ALL: [Counter; 14] = [
         Counter::Sessions,
         Counter::Mails,
         Counter::Edited,
@@ -86,6 +98,12 @@ impl Counter {
         Counter::Panics,
         Counter::OctetsIn,
         Counter::OctetsOut,
+        Counter::ClientRefused,
+        Counter::MailRefused,
+        Counter::RcptRefused,
+        Counter::DataRefused,
+        Counter::SessionEnded,
+        Counter::ClientGone,
     ];
 }
 

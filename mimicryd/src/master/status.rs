@@ -140,6 +140,12 @@ fn name(counter: Counter) -> &'static str {
         Counter::Panics => "panics",
         Counter::OctetsIn => "octets_in",
         Counter::OctetsOut => "octets_out",
+        Counter::ClientRefused => "client_refused",
+        Counter::MailRefused => "mail_refused",
+        Counter::RcptRefused => "rcpt_refused",
+        Counter::DataRefused => "data_refused",
+        Counter::SessionEnded => "session_ended",
+        Counter::ClientGone => "client_gone",
     }
 }
 
@@ -210,6 +216,16 @@ impl Status {
             self.mails_per_second.one_minute,
             self.mails_per_second.five_minutes,
             total("sessions")
+        )?;
+        writeln!(
+            text,
+            "refused {} clients, {} MAIL, {} RCPT, {} DATA; sessions ended {}; clients gone {}",
+            total("client_refused"),
+            total("mail_refused"),
+            total("rcpt_refused"),
+            total("data_refused"),
+            total("session_ended"),
+            total("client_gone")
         )?;
         writeln!(
             text,
@@ -379,6 +395,7 @@ mod tests {
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
+            "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
             "      43    2 idle            1.5 s",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

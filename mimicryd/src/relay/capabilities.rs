@@ -18,7 +18,7 @@
 //!
 //! Must never: change a parameter that the next hop knows, other than SIZE.
 
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 
 /// What the reply to EHLO offers (RFC 5321 section 4.1.1.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -129,11 +129,7 @@ pub fn outgoing_mail_params(
             b"RET" | b"ENVID" => capabilities.dsn,
             b"AUTH" => !capabilities.auth.is_empty(),
             b"SMTPUTF8" if !capabilities.smtp_utf8 => {
-                return Err(Reply::own(
-                    553,
-                    "5.6.7",
-                    "the next hop takes no internationalized addresses",
-                ));
+                return Err(Own::NoUtf8.reply());
             }
             b"BODY" => {
                 if outgoing.needs_7bit && !value.eq_ignore_ascii_case(b"7BIT") {

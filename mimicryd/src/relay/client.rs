@@ -18,7 +18,7 @@ use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::{Class, Reply};
+use mimicry_core::reply::{Class, Own, Reply};
 
 use super::body::Body;
 use super::command::CommandLine;
@@ -176,14 +176,12 @@ impl<L: Link> Client<L> {
         is_sure: bool,
     ) -> Result<(), Answer> {
         const STAGE: &str = "AUTH";
-        let refused = |text: &str| Answer {
+        let refused = |reply: Reply| Answer {
             cause: Cause::Login,
-            ..Answer::own(Reply::own(451, "4.7.0", text))
+            ..Answer::own(reply)
         };
         if !is_sure {
-            return Err(refused(
-                "the password is not sent to whoever answers; see tls in mimicry.toml(5)",
-            ));
+            return Err(refused(Own::PasswordUnsafe.reply()));
         }
         let offered = |name: &str| self.capabilities.auth.iter().any(|known| known == name);
         let lines = if offered("PLAIN") {
@@ -191,9 +189,7 @@ impl<L: Link> Client<L> {
         } else if offered("LOGIN") {
             password.login(user)
         } else {
-            return Err(refused(
-                "the next hop offers neither AUTH PLAIN nor AUTH LOGIN",
-            ));
+            return Err(refused(Own::NoAuth.reply()));
         };
         let last = lines.len().saturating_sub(1);
         for (index, line) in lines.into_iter().enumerate() {
@@ -213,11 +209,7 @@ impl<L: Link> Client<L> {
             if answer.cause != Cause::Said {
                 return Err(answer);
             }
-            let text = format!("the next hop refuses our login: {said}");
-            return Err(Answer {
-                cause: Cause::Login,
-                ..Answer::own(Reply::own(451, "4.7.8", &text))
-            });
+            return Err(refused(Own::LoginRefused.with(&said)));
         }
         Ok(())
     }

@@ -8,7 +8,7 @@
 use std::fmt;
 
 use mimicry_core::envelope::Path;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 
 /// One line, its CRLF included.
 #[derive(Clone, PartialEq, Eq)]
@@ -66,11 +66,7 @@ impl fmt::Display for CommandLine {
 }
 
 fn unfit() -> Reply {
-    Reply::own(
-        501,
-        "5.5.4",
-        "an address or a parameter holds an octet that cannot be handed on",
-    )
+    Own::UnfitForCommand.reply()
 }
 
 #[cfg(test)]

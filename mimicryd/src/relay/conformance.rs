@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint;
-use mimicry_core::config::typed::{LmtpPartial, Timeouts, Tls};
+use mimicry_core::config::typed::{Timeouts, Tls};
 use mimicry_core::envelope::Path;
 
 use super::scripted::{Act, ENDLESS, Script, Scripted, Stage, one_act};
@@ -41,7 +41,7 @@ pub fn route(next_hop: &str) -> Route {
         ca_file: None,
         pins: Vec::new(),
         login: None,
-        lmtp_partial: LmtpPartial::Single,
+        lmtp_partial: None,
         helo: "client.example".into(),
         timeouts: TIMEOUTS,
     }
@@ -604,5 +604,5 @@ fn transaction(
         }
         Watch::Stays
     });
-    (At::Data, answers.merged(), Some(hop))
+    (At::Data, answers.only(), Some(hop))
 }

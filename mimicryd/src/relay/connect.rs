@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use mimicry_core::config::endpoint::{self, Address, Protocol};
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::Own;
 use rustls::pki_types::ServerName;
 
 use super::client::{Client, Link};
@@ -137,11 +137,7 @@ fn log_in<L: Link>(
         return Ok(());
     };
     let Some(password) = keys.password(login) else {
-        return Err(Answer::own(Reply::own(
-            451,
-            "4.3.5",
-            "the password for the next hop was not read",
-        )));
+        return Err(Answer::own(Own::PasswordUnread.reply()));
     };
     hop.login(&login.user, password, is_sure)
 }

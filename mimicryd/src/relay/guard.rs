@@ -8,7 +8,7 @@
 //! Must never: mend. Nobody knows what was meant.
 
 use mimicry_core::message::lines::lone;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::Own;
 
 use super::{Answer, Cause, Outgoing};
 
@@ -27,13 +27,7 @@ impl<'m> Clean<'m> {
         match wrong {
             None => Ok(Clean(mail)),
             Some(at) => Err(Answer {
-                reply: Reply::own(
-                    451,
-                    "4.3.0",
-                    &format!(
-                        "a CR or LF stands alone at octet {at} of the mail, which is not handed on so"
-                    ),
-                ),
+                reply: Own::LoneOctet.with(&at.to_string()),
                 cause: Cause::Unclean,
                 is_doubtful: false,
             }),

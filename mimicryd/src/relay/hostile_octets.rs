@@ -97,7 +97,7 @@ pub fn only_clean_mail_leaves(subject: &dyn Subject) {
         assert!(hop.mail(&Path::new("a@b"), b"").is_done(), "{mail:?}");
         assert!(hop.rcpt(&Path::new("c@d"), b"").is_done(), "{mail:?}");
         let before = next_hop.seen();
-        let answer = hop.data(mail.outgoing(), &mut || Watch::Stays).merged();
+        let answer = hop.data(mail.outgoing(), &mut || Watch::Stays).only();
         let seen = next_hop.seen();
         if mail.is_clean() {
             clean += 1;

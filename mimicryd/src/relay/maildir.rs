@@ -18,7 +18,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::Own;
 
 use super::guard::Clean;
 use super::{Answer, Answers, Capabilities, Cause, NextHop, Watch};
@@ -102,25 +102,25 @@ impl NextHop for Maildir {
     fn mail(&mut self, _sender: &Path, _params: &[u8]) -> Answer {
         self.recipients = 0;
         self.is_in_transaction = true;
-        done("2.1.0", "sender ok")
+        done(Own::DirectorySender)
     }
 
     fn rcpt(&mut self, _recipient: &Path, _params: &[u8]) -> Answer {
         if !self.is_in_transaction {
-            return Answer::said(Reply::own(503, "5.5.1", "MAIL comes first"));
+            return Answer::said(Own::MailFirst.reply());
         }
         self.recipients = self.recipients.saturating_add(1);
-        done("2.1.5", "recipient ok")
+        done(Own::DirectoryRecipient)
     }
 
     fn hand_on(&mut self, message: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Answers {
         if self.recipients == 0 {
-            return Answers::All(Answer::said(Reply::own(503, "5.5.1", "RCPT comes first")));
+            return Answers::All(Answer::said(Own::RcptFirst.reply()));
         }
         Answers::All(match self.store(message, watch) {
             Ok(()) => {
                 self.reset();
-                done("2.0.0", "stored")
+                done(Own::Stored)
             }
             Err(Fault::ClientGone) => Answer::failed(Cause::ClientGone, "message"),
             Err(Fault::Disk(error)) => failed(&error),
@@ -130,7 +130,7 @@ impl NextHop for Maildir {
     fn reset(&mut self) -> Answer {
         self.recipients = 0;
         self.is_in_transaction = false;
-        done("2.0.0", "ok")
+        done(Own::Ok)
     }
 
     fn quit(&mut self) {}
@@ -175,21 +175,15 @@ fn stays(watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
     }
 }
 
-fn done(enhanced: &str, text: &str) -> Answer {
-    Answer::said(Reply::own(250, enhanced, text))
+fn done(own: Own) -> Answer {
+    Answer::said(own.reply())
 }
 
 /// The client, which may be far away, is told no paths.
 fn failed(error: &io::Error) -> Answer {
     Answer::own(match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
-            Reply::own(452, "4.3.1", "the mail cannot be stored: the disk is full")
-        }
-        _ => Reply::own(
-            451,
-            "4.3.0",
-            &format!("the mail cannot be stored: {}", error.kind()),
-        ),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Own::DiskFull.reply(),
+        _ => Own::NotStored.with(&error.kind().to_string()),
     })
 }
 
@@ -238,7 +232,7 @@ mod tests {
         assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
         assert!(maildir.rcpt(&Path::new("e@f"), b"").is_done());
-        maildir.data(message.into(), watch).merged()
+        maildir.data(message.into(), watch).only()
     }
 
     #[test]
@@ -276,7 +270,7 @@ mod tests {
         for mail in mails(200) {
             assert!(maildir.mail(&Path::new("a@b"), b"").is_done());
             assert!(maildir.rcpt(&Path::new("c@d"), b"").is_done());
-            let answer = maildir.data(mail.outgoing(), &mut || Watch::Stays).merged();
+            let answer = maildir.data(mail.outgoing(), &mut || Watch::Stays).only();
             let stored = files(&root, "new");
             if mail.is_clean() {
                 assert!(answer.is_done(), "{mail:?}: {}", answer.reply);
@@ -320,7 +314,7 @@ mod tests {
         assert_eq!(
             maildir
                 .data(b""[..].into(), &mut || Watch::Stays)
-                .merged()
+                .only()
                 .reply
                 .code(),
             503

@@ -8,7 +8,6 @@
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
-//! - [`ledger`]: who already has a mail that its client will bring again
 //! - [`capabilities`]: what a next hop can do, and the parameters that fit it
 //!
 //! Whatever happens, the outcome of a command is a reply that can be given to the client: the next hop's own words, or a
@@ -25,7 +24,6 @@ mod command;
 mod connect;
 mod guard;
 pub mod keys;
-pub mod ledger;
 pub mod maildir;
 pub mod pool;
 pub mod reader;
@@ -47,7 +45,7 @@ use std::time::Instant;
 
 use mimicry_core::envelope::Path;
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::{Class, Reply};
+use mimicry_core::reply::{Own, Reply};
 
 use guard::Clean;
 
@@ -209,32 +207,11 @@ impl Answers {
         self.iter().all(Answer::is_done)
     }
 
-    /// One answer for a client that hears but one. 2xx: all have the mail. 5xx: none has it and none will. Else a 4xx, the first
-    /// that was given: the client keeps the mail for all, whoever has it gets it again, and nobody is left without.
-    pub fn merged(self) -> Answer {
-        let refusal = |wanted: Class| {
-            self.iter()
-                .find(|answer| answer.reply.class() == wanted)
-                .cloned()
-        };
-        let is_mixed = self.iter().any(Answer::is_done) && !self.are_done();
-        let is_doubtful = is_mixed || self.iter().any(|answer| answer.is_doubtful);
-        let worst = refusal(Class::Temporary).or_else(|| {
-            refusal(Class::Permanent).map(|answer| Answer {
-                reply: match is_mixed {
-                    true => answer.reply.as_temporary(),
-                    false => answer.reply.clone(),
-                },
-                ..answer
-            })
-        });
-        match worst.or_else(|| self.of(0).cloned()) {
-            Some(answer) => Answer {
-                is_doubtful,
-                ..answer
-            },
-            None => Answer::failed(Cause::Own, "no recipient"),
-        }
+    /// The only one.
+    #[cfg(test)]
+    pub fn only(self) -> Answer {
+        assert_eq!(self.iter().count(), 1, "{self:?}");
+        self.of(0).expect("an answer").clone()
     }
 
     pub fn iter(&self) -> impl Iterator<Item = &Answer> {
@@ -253,7 +230,7 @@ impl Answer {
 
     /// For what needs no answer from outside.
     fn done() -> Answer {
-        Answer::said(Reply::own(250, "2.0.0", "ok"))
+        Answer::said(Own::Ok.reply())
     }
 
     fn said(reply: Reply) -> Answer {
@@ -264,7 +241,8 @@ impl Answer {
         }
     }
 
-    fn own(reply: Reply) -> Answer {
+    /// A reply of ours, whatever the next hop would say.
+    pub fn own(reply: Reply) -> Answer {
         Answer {
             reply,
             cause: Cause::Own,
@@ -273,22 +251,20 @@ impl Answer {
     }
 
     /// For a command that has no answer; `stage` names it.
-    fn failed(cause: Cause, stage: &str) -> Answer {
-        let (enhanced, text) = match cause {
-            Cause::Unreachable => ("4.4.1", "cannot connect to the next hop"),
-            Cause::Lost => ("4.4.2", "lost the connection to the next hop"),
-            Cause::TimedOut => ("4.4.2", "the next hop did not answer in time"),
-            Cause::OutOfStep => ("4.5.0", "the next hop is out of step"),
-            Cause::NotUnderstood | Cause::Said => {
-                ("4.5.0", "the next hop's answer is not understood")
-            }
-            Cause::Login => ("4.7.0", "the next hop does not let us in"),
-            Cause::Tls => ("4.7.5", "there is no TLS with the next hop"),
-            Cause::ClientGone => ("4.4.2", "the client has gone"),
-            Cause::Own | Cause::Unclean => ("4.3.0", "the mail cannot be handed on"),
+    pub fn failed(cause: Cause, stage: &str) -> Answer {
+        let own = match cause {
+            Cause::Unreachable => Own::CannotConnect,
+            Cause::Lost => Own::LostNextHop,
+            Cause::TimedOut => Own::NextHopTimedOut,
+            Cause::OutOfStep => Own::OutOfStep,
+            Cause::NotUnderstood | Cause::Said => Own::NotUnderstood,
+            Cause::Login => Own::NotLetIn,
+            Cause::Tls => Own::NoTlsAtAll,
+            Cause::ClientGone => Own::ClientGone,
+            Cause::Own | Cause::Unclean => Own::CannotHandOn,
         };
         Answer {
-            reply: Reply::own(451, enhanced, &format!("{text} ({stage})")),
+            reply: own.with(stage),
             cause,
             is_doubtful: false,
         }
@@ -299,47 +275,9 @@ impl Answer {
         let Answer { reply, .. } = Answer::failed(cause, stage);
         let text: Vec<&str> = reply.text().collect();
         Answer {
-            reply: Reply::new(
-                reply.code(),
-                reply.enhanced(),
-                &format!("{}: {said}", text.join(" ")),
-            ),
+            reply: reply.saying(&format!("{}: {said}", text.join(" "))),
             cause,
             is_doubtful: false,
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// T74, for a client that hears one reply.
-    #[test]
-    fn t74_many_answers_made_one() {
-        for (replies, expected, is_doubtful) in [
-            ("250 a", "250 a", false),
-            ("250 a|250 b", "250 a", false),
-            ("550 a|551 b", "550 a", false),
-            ("450 a|550 b", "450 a", false),
-            ("550 a|451 b|452 c", "451 b", false),
-            ("250 a|550 5.1.1 b", "451 4.3.0 b", true),
-            ("250 a|452 b|550 c", "452 b", true),
-        ] {
-            let answers = replies
-                .split('|')
-                .map(|reply| {
-                    let (code, text) = reply.split_at(3);
-                    Answer::said(Reply::received(
-                        code.parse().unwrap(),
-                        &[text.trim_start().as_bytes()],
-                    ))
-                })
-                .collect();
-            let merged = Answers::Each(answers).merged();
-            assert_eq!(merged.reply.to_string(), expected, "{replies}");
-            assert_eq!(merged.is_doubtful, is_doubtful, "{replies}");
-        }
-        assert_eq!(Answers::Each(Vec::new()).merged().reply.code(), 451);
     }
 }

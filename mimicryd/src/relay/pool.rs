@@ -337,7 +337,7 @@ mod tests {
         line.rcpt(&Path::new("c@d"), b"");
         let answers = line.data(b"x\r\n"[..].into(), &mut || Watch::Stays);
         pool.give(line);
-        answers.merged()
+        answers.only()
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub struct Route {
     /// The certificates that it may show; empty = it is not pinned.
     pub pins: Vec<Fingerprint>,
     pub login: Option<Login>,
-    pub lmtp_partial: LmtpPartial,
+    pub lmtp_partial: Option<LmtpPartial>,
     /// The name given in EHLO.
     pub helo: String,
     pub timeouts: Timeouts,
@@ -64,12 +64,15 @@ impl Route {
         })
     }
 
-    /// Must each recipient have a transaction of its own, because a client that speaks `client` hears one reply for all of
-    /// them while the next hop gives one for each?
-    pub fn is_one_by_one(&self, client: Protocol) -> bool {
-        self.replies_per_recipient()
-            && client == Protocol::Smtp
-            && self.lmtp_partial == LmtpPartial::Single
+    /// Must each recipient have a transaction of its own? A client that speaks `client` hears one reply for all of them while
+    /// the next hop gives one for each; with a ledger the retry brings the mail to those alone who have not got it.
+    pub fn is_one_by_one(&self, client: Protocol, has_ledger: bool) -> bool {
+        let partial = match self.lmtp_partial {
+            Some(partial) => partial,
+            None if has_ledger => LmtpPartial::Class,
+            None => LmtpPartial::Single,
+        };
+        self.replies_per_recipient() && client == Protocol::Smtp && partial == LmtpPartial::Single
     }
 
     /// Does the next hop say behind the final dot what becomes of each recipient?
@@ -133,7 +136,34 @@ impl Security {
 
 #[cfg(test)]
 mod tests {
+    use super::super::conformance::route;
     use super::*;
+
+    /// man: mimicry.toml(5) "Unset, it is class where the ledger is in force, and single where it is not."
+    #[test]
+    fn whose_recipients_go_one_by_one() {
+        use LmtpPartial::{Class, Single};
+        for (hop, client, partial, with_ledger, without) in [
+            ("lmtp://h:24", Protocol::Smtp, None, false, true),
+            ("lmtp:///run/l", Protocol::Smtp, None, false, true),
+            ("lmtp://h:24", Protocol::Smtp, Some(Single), true, true),
+            ("lmtp://h:24", Protocol::Smtp, Some(Class), false, false),
+            ("lmtp://h:24", Protocol::Lmtp, Some(Single), false, false),
+            ("smtp://h:25", Protocol::Smtp, Some(Single), false, false),
+            ("maildir:///m", Protocol::Smtp, None, false, false),
+        ] {
+            let route = Route {
+                lmtp_partial: partial,
+                ..route(hop)
+            };
+            let found = [true, false].map(|has_ledger| route.is_one_by_one(client, has_ledger));
+            assert_eq!(
+                found,
+                [with_ledger, without],
+                "{hop} {client:?} {partial:?}"
+            );
+        }
+    }
 
     /// man: mimicry.toml(5) "A unix socket has no TLS."
     /// man: mimicry.toml(5) "smtps:// has TLS from the first octet, with a valid certificate unless this says may or encrypt."

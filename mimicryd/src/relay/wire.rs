@@ -21,7 +21,7 @@ use std::time::Instant;
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
 use mimicry_core::printable::Quoted;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, OtherError};
 
@@ -124,7 +124,7 @@ impl WireHop {
                 hop.upgrade(terms)?;
                 hop.hello(helo)?;
             } else if security != Security::May {
-                return Err(no_tls("the next hop does not offer STARTTLS"));
+                return Err(no_tls(Own::NoStartTls.reply()));
             }
         }
         Ok(hop)
@@ -138,7 +138,7 @@ impl WireHop {
         let said = reply.to_string();
         self.must_be_done(reply, STAGE).map_err(|answer| {
             if answer.cause == Cause::Said {
-                no_tls(&format!("the next hop refuses STARTTLS: {said}"))
+                no_tls(Own::StartTlsRefused.with(&said.to_string()))
             } else {
                 answer
             }
@@ -163,13 +163,13 @@ impl WireHop {
             match fault {
                 NoTls::Refused(rustls::Error::InvalidCertificate(CertificateError::Other(
                     OtherError(why),
-                ))) => no_tls(&format!("the next hop's certificate does not hold: {why}")),
+                ))) => no_tls(Own::BadCertificate.with(&why.to_string())),
                 NoTls::Refused(rustls::Error::InvalidCertificate(why)) => {
-                    no_tls(&format!("the next hop's certificate does not hold: {why}"))
+                    no_tls(Own::BadCertificate.with(&why.to_string()))
                 }
-                NoTls::Refused(why) => no_tls(&format!("no TLS with the next hop: {why}")),
-                NoTls::TimedOut => no_tls("the next hop falls silent as TLS begins"),
-                NoTls::Lost => no_tls("the next hop breaks off as TLS begins"),
+                NoTls::Refused(why) => no_tls(Own::NoTls.with(&why.to_string())),
+                NoTls::TimedOut => no_tls(Own::TlsSilent.reply()),
+                NoTls::Lost => no_tls(Own::TlsBroken.reply()),
             }
         })
     }
@@ -181,10 +181,10 @@ impl WireHop {
 }
 
 /// RFC 3463: 4.7.5 = cryptographic failure.
-fn no_tls(text: &str) -> Answer {
+fn no_tls(reply: Reply) -> Answer {
     Answer {
         cause: Cause::Tls,
-        ..Answer::own(Reply::own(451, "4.7.5", text))
+        ..Answer::own(reply)
     }
 }
 

@@ -13,7 +13,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 
 /// Octets of the argument of EHLO (RFC 5321 section 4.5.3.1.2).
 const MAX_NAME: usize = 255;
@@ -335,13 +335,11 @@ impl Given {
 impl Fault {
     pub fn reply(self) -> Reply {
         match self {
-            Fault::Argument(text) => Reply::own(501, "5.5.4", text),
-            Fault::Sender => Reply::own(501, "5.1.7", "the sender's address is ill-formed"),
-            Fault::Recipient => Reply::own(501, "5.1.3", "the recipient's address is ill-formed"),
-            Fault::Parameter => {
-                Reply::own(501, "5.5.4", "a parameter is ill-formed or there twice")
-            }
-            Fault::UnknownParameter => Reply::own(555, "5.5.4", "a parameter is not known here"),
+            Fault::Argument(text) => Own::BadArgument.with(text),
+            Fault::Sender => Own::BadSender.reply(),
+            Fault::Recipient => Own::BadRecipient.reply(),
+            Fault::Parameter => Own::BadParameter.reply(),
+            Fault::UnknownParameter => Own::UnknownParameter.reply(),
         }
     }
 }

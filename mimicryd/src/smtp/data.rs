@@ -12,7 +12,7 @@ use std::fmt;
 
 use memchr::memchr2;
 use mimicry_core::config::typed::BareNewline;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{Own, Reply};
 
 /// Reads one message from whatever chunks it comes in.
 pub struct DataReader {
@@ -215,12 +215,8 @@ impl Changed {
 impl Refusal {
     pub fn reply(self) -> Reply {
         match self {
-            Refusal::TooLarge => Reply::own(552, "5.3.4", "message is too large"),
-            Refusal::BareNewline => Reply::own(
-                550,
-                "5.6.11",
-                "message has a CR or LF that is not part of a CRLF",
-            ),
+            Refusal::TooLarge => Own::TooLarge.reply(),
+            Refusal::BareNewline => Own::BareNewline.reply(),
         }
     }
 }

@@ -19,7 +19,7 @@ use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::BareNewline;
 use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::{Class, Reply};
+use mimicry_core::reply::{Class, Own, Reply};
 
 use super::command::{Command, Fault, Given, Greeting, Mail, Parameter, Rcpt, xtext};
 use super::data::{DataReader, Refusal};
@@ -110,8 +110,6 @@ pub struct DataPlan {
     /// Octets of the message.
     pub limit: usize,
     pub bare_newline: BareNewline,
-    /// What the client said of its size.
-    pub declared: Option<u64>,
 }
 
 /// Why a session ends that the client did not end.
@@ -145,7 +143,6 @@ struct Transaction {
     envelope: Envelope,
     given: Given,
     terms: MailTerms,
-    size: Option<u64>,
     /// The recipient that the next hop was asked for.
     asked: Option<Recipient>,
     /// What became of those that it refused.
@@ -210,21 +207,13 @@ impl<'t> Session<'t> {
     pub fn open(&mut self, welcome: bool) -> Step {
         if !welcome {
             self.state = State::Unwelcome;
-            return say(Reply::own(
-                554,
-                "5.7.1",
-                "this client may not send mail here",
-            ));
+            return say(Own::NotWelcome.reply());
         }
         let protocol = match self.terms.protocol {
             Protocol::Smtp => "ESMTP",
             Protocol::Lmtp => "LMTP",
         };
-        say(Reply::new(
-            220,
-            None,
-            &format!("{} {protocol} mimicry", self.terms.hostname),
-        ))
+        say(Own::Greeting.with(&format!("{} {protocol}", self.terms.hostname)))
     }
 
     /// A line came.
@@ -234,11 +223,11 @@ impl<'t> Session<'t> {
         }
         let done = match line {
             Line::Command(text) => self.obey(text),
-            Line::TooLong => error(500, "5.5.2", "line is too long"),
-            Line::Unclean => error(500, "5.5.2", "a command has no NUL and no lone CR in it"),
-            Line::LoneLf => fatal(500, "5.5.2", "lines end with CR and LF"),
-            Line::Endless => fatal(500, "5.5.2", "line has no end"),
-            Line::Tls => fatal(500, "5.5.1", "TLS was not offered"),
+            Line::TooLong => error(Own::LineTooLong),
+            Line::Unclean => error(Own::UncleanLine),
+            Line::LoneLf => fatal(Own::LoneLf),
+            Line::Endless => fatal(Own::EndlessLine),
+            Line::Tls => fatal(Own::TlsNotOffered),
         };
         match done {
             Ok(step) => step,
@@ -303,10 +292,10 @@ impl<'t> Session<'t> {
     /// The last words to a client that is sent away.
     pub fn leave(&mut self, why: Leave) -> Step {
         self.close(match why {
-            Leave::Idle => Reply::own(421, "4.4.2", "time-out: nothing came"),
-            Leave::TooLong => Reply::own(421, "4.4.2", "time-out: this took too long"),
-            Leave::Stopping => Reply::own(421, "4.3.2", "service is going down; try again"),
-            Leave::Broken => Reply::own(421, "4.3.0", "something went wrong here; try again"),
+            Leave::Idle => Own::Idle.reply(),
+            Leave::TooLong => Own::TooLong.reply(),
+            Leave::Stopping => Own::Stopping.reply(),
+            Leave::Broken => Own::SessionBroken.reply(),
         })
     }
 
@@ -341,10 +330,10 @@ impl<'t> Session<'t> {
     fn obey(&mut self, text: &[u8]) -> Result<Step, No> {
         let command = Command::parse(text);
         if matches!(command, Ok(Command::Foreign)) {
-            return fatal(500, "5.5.1", "this is SMTP");
+            return fatal(Own::ForeignProtocol);
         }
         if matches!(self.state, State::Unwelcome) && command != Ok(Command::Quit) {
-            return error(503, "5.5.1", "this client may only quit");
+            return error(Own::MayOnlyQuit);
         }
         let command = command.map_err(|fault: Fault| No::Error(fault.reply()))?;
         match command {
@@ -365,30 +354,30 @@ impl<'t> Session<'t> {
             Command::Data => self.data(),
             Command::Rset => {
                 self.count_junk()?;
-                Ok(self.reset(Reply::own(250, "2.0.0", "ok")))
+                Ok(self.reset(Own::Ok.reply()))
             }
             Command::Noop => {
                 self.count_junk()?;
-                Ok(say(Reply::own(250, "2.0.0", "ok")))
+                Ok(say(Own::Ok.reply()))
             }
             Command::Vrfy => {
                 self.count_junk()?;
-                Ok(say(Reply::own(252, "2.5.0", "send a mail and see")))
+                Ok(say(Own::SendAndSee.reply()))
             }
             Command::Help => {
                 self.count_junk()?;
-                Ok(say(Reply::own(214, "2.0.0", "see mimicryd(8)")))
+                Ok(say(Own::Help.reply()))
             }
-            Command::Quit => Ok(self.close(Reply::own(221, "2.0.0", "bye"))),
+            Command::Quit => Ok(self.close(Own::Bye.reply())),
             Command::Xforward(arguments) => {
                 self.check_xforward()?;
                 self.xforward(arguments)
             }
             Command::StartTls => self.starttls(),
-            Command::Bdat => fatal(502, "5.5.1", "BDAT was not offered"),
-            Command::Xclient => error(550, "5.7.1", "XCLIENT is not spoken here"),
-            Command::Expn | Command::NotSpoken => error(502, "5.5.1", "command is not spoken here"),
-            Command::Unknown | Command::Foreign => error(500, "5.5.2", "command is not known"),
+            Command::Bdat => fatal(Own::BdatNotOffered),
+            Command::Xclient => error(Own::XclientNotSpoken),
+            Command::Expn | Command::NotSpoken => error(Own::NotSpoken),
+            Command::Unknown | Command::Foreign => error(Own::UnknownCommand),
         }
     }
 
@@ -396,9 +385,9 @@ impl<'t> Session<'t> {
         match (self.terms.protocol, greeting) {
             (Protocol::Smtp, Greeting::Helo | Greeting::Ehlo)
             | (Protocol::Lmtp, Greeting::Lhlo) => Ok(()),
-            (Protocol::Smtp, Greeting::Lhlo) => error(500, "5.5.1", "this is SMTP: say EHLO"),
+            (Protocol::Smtp, Greeting::Lhlo) => error(Own::SayEhlo),
             // RFC 2033 section 4.1
-            (Protocol::Lmtp, _) => error(500, "5.5.1", "this is LMTP: say LHLO"),
+            (Protocol::Lmtp, _) => error(Own::SayLhlo),
         }
     }
 
@@ -416,35 +405,35 @@ impl<'t> Session<'t> {
             self.offer.write(&mut text);
         }
         // RFC 2034 section 4: no enhanced code here.
-        self.reset(Reply::new(250, None, &text))
+        self.reset(Own::Hello.with(&text))
     }
 
     fn check_mail(&self, mail: &Mail<'_>) -> Result<(), No> {
         if self.greeting.is_none() {
-            return error(503, "5.5.1", "say hello first");
+            return error(Own::SayHelloFirst);
         }
         if !matches!(self.state, State::Idle) {
-            return error(503, "5.5.1", "a mail is open already");
+            return error(Own::OpenAlready);
         }
         let offer = self.offer.to(self.greeting);
         check_offered(offer, mail.given)?;
         if mail.is_utf8() && !mail.given.contains(Parameter::SmtpUtf8) {
-            return error(553, "5.6.7", "the address needs SMTPUTF8");
+            return error(Own::NeedsUtf8);
         }
         if let (Some(declared), Some(most)) = (mail.size, offer.size)
             && declared > most
         {
-            return error(552, "5.3.4", "message is too large");
+            return error(Own::TooLarge);
         }
         Ok(())
     }
 
     fn check_xforward(&self) -> Result<(), No> {
         if !self.offer.to(self.greeting).xforward {
-            return error(550, "5.7.1", "XFORWARD is not believed from this client");
+            return error(Own::XforwardNotBelieved);
         }
         if !self.is_idle() {
-            return error(503, "5.5.1", "a mail is open already");
+            return error(Own::OpenAlready);
         }
         Ok(())
     }
@@ -459,22 +448,22 @@ impl<'t> Session<'t> {
             },
         };
         if xforward::apply(arguments, &mut told).is_none() {
-            return error(501, "5.5.4", "the arguments are ill-formed");
+            return error(Own::XforwardIllFormed);
         }
         self.origin = told;
         self.has_forwarded = true;
-        Ok(say(Reply::own(250, "2.0.0", "ok")))
+        Ok(say(Own::Ok.reply()))
     }
 
     fn starttls(&mut self) -> Result<Step, No> {
         if self.is_secure {
-            return error(503, "5.5.1", "TLS is spoken already");
+            return error(Own::TlsAlready);
         }
         if !self.offer.to(self.greeting).starttls {
-            return error(502, "5.5.1", "STARTTLS was not offered");
+            return error(Own::StartTlsNotOffered);
         }
         self.end_transaction();
-        Ok(Step::StartTls(Reply::own(220, "2.0.0", "go ahead")))
+        Ok(Step::StartTls(Own::StartTls.reply()))
     }
 
     fn mail(&mut self, mail: &Mail<'_>) -> Result<Step, No> {
@@ -501,22 +490,22 @@ impl<'t> Session<'t> {
             .is_some_and(|declared| declared > terms.mail as u64)
         {
             self.end_transaction();
-            return error(552, "5.3.4", "message is too large");
+            return error(Own::TooLarge);
         }
         self.state = State::Open(Transaction {
             terms,
             envelope: Envelope {
                 sender,
                 sender_params,
+                declared_size: mail.size,
                 recipients: Vec::new(),
             },
             given: mail.given,
-            size: mail.size,
             asked: None,
             refused: None,
             excused: 0,
         });
-        Ok(say(Reply::own(250, "2.1.0", "ok")))
+        Ok(say(Own::SenderOk.reply()))
     }
 
     fn data(&mut self) -> Result<Step, No> {
@@ -526,7 +515,7 @@ impl<'t> Session<'t> {
             .size
             .and_then(|octets| usize::try_from(octets).ok());
         let plan = DataPlan {
-            reply: Reply::new(354, None, "end with a dot on a line by itself"),
+            reply: Own::GoAhead.reply(),
             envelope: std::mem::take(&mut transaction.envelope),
             with: with(
                 self.greeting,
@@ -535,7 +524,6 @@ impl<'t> Session<'t> {
             ),
             limit: transaction.terms.mail.min(offered.unwrap_or(usize::MAX)),
             bare_newline: transaction.terms.bare_newline,
-            declared: transaction.size,
         };
         self.state = State::Receiving(plan.envelope.recipients.len());
         Ok(Step::Receive(plan))
@@ -573,7 +561,7 @@ impl<'t> Session<'t> {
         }
         self.errors = self.errors.saturating_add(1);
         if self.errors > self.terms.errors {
-            return fatal(421, "4.7.0", "too many commands without a mail");
+            return fatal(Own::TooMuchJunk);
         }
         Ok(())
     }
@@ -582,7 +570,7 @@ impl<'t> Session<'t> {
     fn blame(&mut self, reply: Reply) -> Step {
         self.errors = self.errors.saturating_add(1);
         if self.errors > self.terms.errors {
-            return self.close(Reply::own(421, "4.7.0", "too many errors"));
+            return self.close(Own::TooManyErrors.reply());
         }
         say(reply)
     }
@@ -602,9 +590,8 @@ impl<'t> Session<'t> {
     fn final_replies(&self, replies: Replies, recipients: usize) -> Replies {
         match (replies, self.terms.protocol) {
             (Replies::One(reply), Protocol::Smtp) => Replies::One(ours(reply)),
-            (Replies::PerRecipient(replies), Protocol::Smtp) => {
-                Replies::One(merged(replies, recipients))
-            }
+            // Nobody can say here what is true of all of them.
+            (Replies::PerRecipient(_), Protocol::Smtp) => Replies::One(unanswered()),
             (Replies::One(reply), Protocol::Lmtp) => {
                 Replies::PerRecipient(vec![ours(reply); recipients])
             }
@@ -630,7 +617,7 @@ impl Transaction {
 
 impl DataPlan {
     pub fn reader(&self) -> DataReader {
-        DataReader::new(self.limit, self.bare_newline, self.declared)
+        DataReader::new(self.limit, self.bare_newline, self.envelope.declared_size)
     }
 }
 
@@ -676,12 +663,10 @@ fn check_offered(offer: Offer, given: Given) -> Result<(), No> {
     match offer.missing(given) {
         None => Ok(()),
         // What a next hop without it means for the mail (RFC 6531 section 3.5).
-        Some(Parameter::SmtpUtf8) => error(553, "5.6.7", "SMTPUTF8 was not offered"),
-        Some(parameter) => error(
-            555,
-            "5.5.4",
-            &format!("{} was not offered", parameter.keyword()),
-        ),
+        Some(Parameter::SmtpUtf8) => error(Own::Utf8NotOffered),
+        Some(parameter) => Err(No::Error(
+            Own::ParameterNotOffered.with(parameter.keyword()),
+        )),
     }
 }
 
@@ -691,31 +676,31 @@ fn check_rcpt<'s>(
     rcpt: &Rcpt<'_>,
 ) -> Result<&'s mut Transaction, No> {
     let State::Open(transaction) = state else {
-        return error(503, "5.5.1", "say MAIL first");
+        return error(Own::SayMailFirst);
     };
     check_offered(offer, rcpt.given)?;
     if rcpt.is_utf8() && !transaction.given.contains(Parameter::SmtpUtf8) {
-        return error(553, "5.6.7", "the address needs SMTPUTF8");
+        return error(Own::NeedsUtf8);
     }
     if transaction.envelope.recipients.len() >= transaction.terms.recipients {
-        return excused(452, "4.5.3", "too many recipients; send the others again");
+        return excused(Own::TooManyRecipients);
     }
     Ok(transaction)
 }
 
 fn check_data(state: &mut State, protocol: Protocol) -> Result<&mut Transaction, No> {
     let State::Open(transaction) = state else {
-        return error(503, "5.5.1", "say MAIL first");
+        return error(Own::SayMailFirst);
     };
     if !transaction.envelope.recipients.is_empty() {
         return Ok(transaction);
     }
     match (transaction.refused, protocol) {
-        (None, _) => error(503, "5.5.1", "say RCPT first"),
-        (Some(Class::Temporary), _) => excused(451, "4.5.1", "no recipient was accepted yet"),
+        (None, _) => error(Own::SayRcptFirst),
+        (Some(Class::Temporary), _) => excused(Own::NoneAcceptedYet),
         // RFC 2033 section 4.2
-        (Some(_), Protocol::Lmtp) => excused(503, "5.5.1", "no recipient was accepted"),
-        (Some(_), Protocol::Smtp) => excused(554, "5.5.1", "no recipient was accepted"),
+        (Some(_), Protocol::Lmtp) => excused(Own::NoneAcceptedLmtp),
+        (Some(_), Protocol::Smtp) => excused(Own::NoneAccepted),
     }
 }
 
@@ -741,44 +726,22 @@ fn ours(reply: Reply) -> Reply {
     }
 }
 
-/// One reply that is true for all recipients. It is a 2xx only if all are; a mail that some have and some never will is
-/// for the client to bring again, since 5xx would say that nobody has it.
-fn merged(replies: Vec<Reply>, recipients: usize) -> Reply {
-    let are_complete = replies.len() == recipients;
-    let mut replies: Vec<Reply> = replies.into_iter().map(ours).collect();
-    if !are_complete {
-        replies.push(unanswered());
-    }
-    let are_alike = replies
-        .windows(2)
-        .all(|pair| matches!(pair, [one, other] if one.class() == other.class()));
-    let temporary = replies
-        .iter()
-        .find(|reply| reply.class() == Class::Temporary);
-    let failed = temporary.or_else(|| replies.iter().find(|reply| !reply.is_done()));
-    match failed {
-        None => replies.into_iter().next().unwrap_or_else(unanswered),
-        Some(reply) if are_alike => reply.clone(),
-        Some(reply) => reply.as_temporary(),
-    }
-}
-
 fn unanswered() -> Reply {
-    Reply::own(451, "4.3.0", "no answer for this recipient")
+    Own::Unanswered.reply()
 }
 
 fn say(reply: Reply) -> Step {
     Step::Say(reply.into())
 }
 
-fn error<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
-    Err(No::Error(Reply::own(code, enhanced, text)))
+fn error<T>(own: Own) -> Result<T, No> {
+    Err(No::Error(own.reply()))
 }
 
-fn excused<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
-    Err(No::Excused(Reply::own(code, enhanced, text)))
+fn excused<T>(own: Own) -> Result<T, No> {
+    Err(No::Excused(own.reply()))
 }
 
-fn fatal<T>(code: u16, enhanced: &str, text: &str) -> Result<T, No> {
-    Err(No::Fatal(Reply::own(code, enhanced, text)))
+fn fatal<T>(own: Own) -> Result<T, No> {
+    Err(No::Fatal(own.reply()))
 }

@@ -323,18 +323,21 @@ mod tests {
     #[test]
     fn replies_are_collected_in_order() {
         let mut wire = Wire::new(MAX_LINE);
-        wire.say(&Reply::own(250, "2.1.0", "a"));
-        wire.say(&Reply::own(250, "2.1.5", "b"));
+        wire.say(&Reply::received(250, &[b"2.1.0 a"]));
+        wire.say(&Reply::received(250, &[b"2.1.5 b"]));
         assert_eq!(wire.outgoing(), b"250 2.1.0 a\r\n250 2.1.5 b\r\n");
         wire.sent(13);
         assert_eq!(wire.outgoing(), b"250 2.1.5 b\r\n");
-        wire.say(&Reply::own(221, "2.0.0", "c"));
+        wire.say(&Reply::received(221, &[b"2.0.0 c"]));
         assert_eq!(wire.outgoing(), b"250 2.1.5 b\r\n221 2.0.0 c\r\n");
         wire.sent(wire.outgoing().len());
         assert_eq!(wire.outgoing(), b"");
         assert!(!wire.is_full());
         while !wire.is_full() {
-            wire.say(&Reply::own(250, "2.0.0", &"x".repeat(400)));
+            wire.say(&Reply::received(
+                250,
+                &[format!("2.0.0 {}", "x".repeat(400)).as_bytes()],
+            ));
         }
         assert!(wire.outgoing().len() < MAX_OUTGOING + 512);
     }
@@ -344,7 +347,7 @@ mod tests {
         let mut wire = Wire::new(MAX_LINE);
         put(&mut wire, &[b'x'; 100]);
         assert_eq!(wire.line(), None);
-        wire.say(&Reply::own(250, "2.0.0", "a"));
+        wire.say(&Reply::received(250, &[b"2.0.0 a"]));
         wire.reset(BUFFER + 10);
         assert_eq!((wire.input(), wire.outgoing()), (&b""[..], &b""[..]));
         assert_eq!(wire.space().len(), BUFFER + 10);

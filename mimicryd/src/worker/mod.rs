@@ -8,9 +8,14 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+mod delivery;
+pub mod ledger;
 mod link;
+mod peer;
+mod refusal;
 pub mod serve;
 mod settle;
+mod story;
 mod terms;
 mod trace;
 mod transaction;

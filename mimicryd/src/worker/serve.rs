@@ -8,47 +8,42 @@
 //! Longer than 600 lines: what belongs to one connection stands together.
 
 use std::io;
-use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ipnet::IpNet;
-use mimicry_core::config::typed::{Config, Listen, Profile};
+use mimicry_core::config::typed::{Config, Profile};
 use mimicry_core::envelope::{Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::printable::Quoted;
-use mimicry_core::reply::Reply;
+use mimicry_core::reply::{By, Own, Reply};
 use mimicry_core::seals::SealKeys;
 use rustls::ServerConfig;
 
 use super::certificates::Certificates;
+use super::delivery::{Announced, Delivery, Ways};
+use super::ledger::Ledger;
 use super::link::{Heard, Link};
+use super::peer::{behind_balancer, client, is_among, port};
+use super::refusal::Event;
+use super::story;
 use super::terms::{machine, offer, route, terms};
-use super::transaction::{self, Class, Job, Outcome};
+use super::transaction::{self, Job, Outcome, Rules};
 use super::{Accepted, Life, Serve, SessionEnd, Wish};
+use crate::logging;
+use crate::logging::line::{self, EventLine};
 use crate::machine;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
-use crate::relay::ledger::Ledger;
-use crate::relay::{
-    Answer, Cause, Keys, Opening, Pool, Route, Size, Watch, capabilities, outgoing_rcpt_params,
-};
+use crate::relay::{Cause, Keys, Pool, Route, Watch};
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
-use crate::smtp::proxy::{self, Start};
 use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
 use crate::smtp::wire::Wire;
 
-/// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
-const BEFORE_QUEUE: Duration = Duration::from_secs(90);
-
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
 const RATE_GRACE: Duration = Duration::from_secs(30);
-
-/// How long a load balancer may take to say whose connection it is.
-const PROXY: Duration = Duration::from_secs(5);
 
 /// How long a client may take to begin TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
@@ -137,6 +132,7 @@ impl Serve for Server {
         self.wire.reset(config.base.limits.line);
         let mut link = Link::new(connection.socket, &mut self.wire, life);
         let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
+            slot.add(Event::ClientRefused.counter(), 1);
             log::warn!(
                 "{} on {}: no header of the PROXY protocol",
                 connection.peer,
@@ -188,81 +184,23 @@ impl Serve for Server {
             slot,
             peer,
             tls,
-            before_queue: listen.profile == Profile::BeforeQueue,
+            is_before_queue: listen.profile == Profile::BeforeQueue,
             session: Session::new(&terms, offer, origin).with_terms(&find_terms),
-            open: Open::default(),
+            delivery: Delivery::default(),
+            id: None,
+            sender: None,
             broken: false,
         };
-        // An error is a client that has gone: there is nobody to tell.
-        let _ = conversation.run(welcome);
+        if let Err(Over::Gone) = conversation.run(welcome) {
+            conversation.gone();
+        }
         conversation.link.farewell();
-        let broken = conversation.broken;
         conversation.forget();
-        if broken {
-            SessionEnd::Broken
-        } else {
-            SessionEnd::Served
+        match conversation.broken {
+            true => SessionEnd::Broken,
+            false => SessionEnd::Served,
         }
     }
-}
-
-/// Whose connection it is, where a load balancer stands before the listener; and whether it is the balancer's own. `None` = it
-/// did not say.
-fn behind_balancer(link: &mut Link<'_>, listen: &Listen, peer: Peer) -> Option<(Peer, bool)> {
-    if is_among(&listen.proxy_clients, &peer) != Some(true) {
-        return Some((peer, false));
-    }
-    let deadline = Instant::now().checked_add(PROXY);
-    loop {
-        match proxy::start(link.wire.input()) {
-            Start::Malformed => return None,
-            Start::More => {}
-            Start::Header { octets, client } => {
-                link.wire.consume(octets);
-                return Some(match client {
-                    proxy::Client::Known(address) => (Peer::Inet(address), false),
-                    proxy::Client::Unknown => (peer, false),
-                    proxy::Client::Balancer => (peer, true),
-                });
-            }
-        }
-        match link.read(deadline) {
-            Ok(Heard::Octets | Heard::Wish) => {}
-            Ok(Heard::End | Heard::Nothing) | Err(_) => return None,
-        }
-    }
-}
-
-fn client(peer: &Peer) -> Option<IpAddr> {
-    match peer {
-        Peer::Inet(address) => Some(address.ip()),
-        Peer::Unix => None,
-    }
-}
-
-fn port(peer: &Peer) -> Option<u16> {
-    match peer {
-        Peer::Inet(address) => Some(address.port()),
-        Peer::Unix => None,
-    }
-}
-
-/// `None` = it came by a unix socket, which is guarded by its file's permissions.
-fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
-    let address = client(peer)?;
-    Some(networks.iter().any(|network| network.contains(&address)))
-}
-
-fn ours(code: u16, enhanced: &str, text: &str) -> (Reply, Whose) {
-    (Reply::own(code, enhanced, text), Whose::Ours)
-}
-
-fn answered(answer: Answer) -> (Reply, Whose) {
-    let whose = match answer.cause {
-        Cause::Said => Whose::NextHop,
-        _ => Whose::Ours,
-    };
-    (answer.reply, whose)
 }
 
 /// One session in hand.
@@ -281,20 +219,15 @@ struct Conversation<'s> {
     peer: Peer,
     /// What STARTTLS needs, if it is offered.
     tls: Option<&'s Arc<ServerConfig>>,
-    before_queue: bool,
+    is_before_queue: bool,
     session: Session<'s>,
-    open: Open,
+    delivery: Delivery,
+    /// Of the mail in hand, from the first word about it in the log.
+    id: Option<String>,
+    /// Of the message that is being received.
+    sender: Option<Path>,
     broken: bool,
     ends_at: Option<Instant>,
-}
-
-/// What belongs to the transaction that is open.
-#[derive(Default)]
-struct Open {
-    began: Option<Instant>,
-    classes: Vec<Class>,
-    /// For a listener before the queue: the end of it all.
-    limit: Option<Instant>,
 }
 
 /// The session is over.
@@ -314,6 +247,7 @@ impl From<io::Error> for Over {
 impl Conversation<'_> {
     fn run(&mut self, welcome: bool) -> Result<(), Over> {
         let step = self.session.open(welcome);
+        self.tell(&step, Some(Event::ClientRefused), None);
         self.act(step)?;
         // The greeting waits for nobody; the reply to EHLO says what the next hop can do, if it says so soon.
         self.flush()?;
@@ -343,7 +277,9 @@ impl Conversation<'_> {
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
+            let refused = Event::if_refused(&line);
             let step = self.session.step(line);
+            self.tell(&step, refused, None);
             self.act(step)?;
             if self.link.wire.is_full() {
                 self.flush()?;
@@ -367,7 +303,9 @@ impl Conversation<'_> {
                 }
                 Step::Forward(recipient) => {
                     let (reply, whose) = self.forward(&recipient);
-                    self.session.forwarded(reply, whose)
+                    let step = self.session.forwarded(reply, whose);
+                    self.tell(&step, Some(Event::RcptRefused), Some(&recipient));
+                    step
                 }
                 Step::Receive(plan) => match self.receive(plan)? {
                     Some(step) => step,
@@ -403,6 +341,7 @@ impl Conversation<'_> {
         // In the clear nothing may be said any more.
         if let Err(why) = self.link.secure(config, deadline) {
             let why = why.to_string();
+            self.slot.add(Event::SessionEnded.counter(), 1);
             log::warn!("{}: no TLS: {}", self.peer, Quoted(why.as_bytes()));
             return Err(Over::Gone);
         }
@@ -412,94 +351,74 @@ impl Conversation<'_> {
 
     fn leave(&mut self, why: Leave) -> Result<(), Over> {
         let step = self.session.leave(why);
+        self.tell(&step, None, None);
         self.act(step)
     }
 
-    /// Lines go back to the pool; what was begun on them is reset there.
-    fn forget(&mut self) {
-        for class in std::mem::take(&mut self.open).classes {
-            if let Some(line) = class.line {
-                self.pool.give(line);
-            }
+    /// What ends a mail or a session otherwise than asked has a line in the log and is counted. `refused` is what a refusal
+    /// would be.
+    fn tell(&mut self, step: &Step, refused: Option<Event>, recipient: Option<&Recipient>) {
+        if let Some((event, reply)) = Event::of(step, refused) {
+            self.note(event, Some(reply), recipient);
         }
     }
 
-    /// RCPT: the class of the recipient gets its transaction if it has none yet, and the next hop's own answer is the
-    /// client's.
+    /// The client has gone without a word. Between two mails it may.
+    fn gone(&mut self) {
+        if !self.session.is_idle() {
+            self.note(Event::ClientGone, None, None);
+        }
+    }
+
+    fn note(&mut self, event: Event, reply: Option<&Reply>, recipient: Option<&Recipient>) {
+        self.slot.add(event.counter(), 1);
+        let (origin, connection) = (self.session.origin(), self.session.connection());
+        let open = self.session.envelope().map(|envelope| &envelope.sender);
+        let from = open.or(self.sender.as_ref());
+        logging::event(&EventLine {
+            time: line::now(),
+            event: event.word(),
+            id: self.id.get_or_insert_with(story::id).clone(),
+            reply: reply.map(Reply::to_string),
+            by: reply.map_or(By::Client, Reply::by),
+            client: story::client_of(origin, connection, &self.peer.to_string()),
+            listener: origin.listener.clone().unwrap_or_default(),
+            helo: origin.helo.clone().unwrap_or_default(),
+            from: from.map(|path| path.as_bytes().to_vec()),
+            to: recipient.map(|one| one.path.as_bytes().to_vec()),
+        });
+    }
+
+    /// Connections go back to the pool; what was begun on them is reset there.
+    fn forget(&mut self) {
+        (self.id, self.sender) = (None, None);
+        std::mem::take(&mut self.delivery).release(self.pool);
+    }
+
+    /// RCPT: the next hop's own answer is the client's.
     fn forward(&mut self, recipient: &Recipient) -> (Reply, Whose) {
         let Some(envelope) = self.session.envelope() else {
-            return ours(451, "4.3.0", "no transaction is open");
+            let reply = Own::NoTransaction.reply();
+            return (reply, Whose::Ours);
         };
-        let index = envelope.recipients.len();
-        if self.open.began.is_none() {
-            self.open.began = Some(Instant::now());
-            if self.before_queue {
-                self.open.limit = Instant::now().checked_add(BEFORE_QUEUE);
-            }
-        }
-        let (signature, standing) = self.memo.class(
-            &self.config.banks,
-            self.session.origin(),
-            &envelope.sender,
-            &recipient.path,
-        );
-        let settings = &standing.settings;
-        let Some(route) = route(self.routes, settings) else {
-            return ours(451, "4.3.5", "there is no next hop");
+        let ways = Ways {
+            banks: &self.config.banks,
+            memo: self.memo,
+            routes: self.routes,
+            client: self.session.protocol(),
+            has_ledger: self.ledger.is_there(),
+            is_before_queue: self.is_before_queue,
         };
-        // Where each recipient needs a transaction of its own, so that its reply can be told, nobody joins a class.
-        let is_one_by_one = route.is_one_by_one(self.session.protocol());
-        let known = self
-            .open
-            .classes
-            .iter()
-            .position(|class| !is_one_by_one && class.signature == signature);
-        let at = match known {
-            Some(at) => at,
-            None if self.open.classes.len() >= settings.limits.max_classes => {
-                return ours(
-                    452,
-                    "4.5.3",
-                    "too many recipients that need different mails; send to the others separately",
-                );
-            }
-            None => {
-                let size = transaction::declared_size(&envelope.sender_params);
-                let opening = Opening {
-                    origin: self.session.origin(),
-                    sender: &envelope.sender,
-                    params: &envelope.sender_params,
-                    size: size.map_or(Size::Unknown, |octets| Size::Declared {
-                        octets,
-                        growth: capabilities::GROWTH,
-                    }),
-                    limit: self.open.limit,
-                };
-                match self.pool.begin(route, &opening) {
-                    Ok(line) => self.open.classes.push(Class {
-                        signature,
-                        settings: Arc::clone(settings),
-                        route: Rc::clone(route),
-                        recipients: Vec::new(),
-                        line: Some(line),
-                    }),
-                    Err(answer) => return answered(answer),
-                }
-                self.open.classes.len().saturating_sub(1)
-            }
+        let mail = Announced {
+            origin: self.session.origin(),
+            envelope,
         };
-        let Some(class) = self.open.classes.get_mut(at) else {
-            return ours(451, "4.3.0", "no transaction is open");
+        let answer = self.delivery.rcpt(&ways, self.pool, mail, recipient);
+        let whose = match answer.cause {
+            Cause::Said => Whose::NextHop,
+            _ => Whose::Ours,
         };
-        let Some(line) = &mut class.line else {
-            return ours(451, "4.4.2", "lost the connection to the next hop");
-        };
-        let params = outgoing_rcpt_params(&recipient.params, line.capabilities());
-        let answer = line.rcpt(&recipient.path, &params);
-        if answer.is_done() {
-            class.recipients.push(index);
-        }
-        answered(answer)
+        (answer.reply, whose)
     }
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
@@ -507,33 +426,34 @@ impl Conversation<'_> {
         self.link.wire.say(&plan.reply);
         self.flush()?;
         self.slot.enter(State::Receiving);
-        let began = self.open.began.unwrap_or_else(Instant::now);
+        self.sender = Some(plan.envelope.sender.clone());
         let received = match self.read_message(&plan)? {
             Ok(received) => received,
-            Err(refusal) => return Ok(Some(self.session.refused(refusal))),
+            Err(refusal) => {
+                let step = self.session.refused(refusal);
+                self.tell(&step, Some(Event::DataRefused), None);
+                return Ok(Some(step));
+            }
         };
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
         self.slot.enter(State::Rules);
-        let limit = self.open.limit;
-        // A class none of whose recipients was accepted has no part in the mail.
-        let (mut classes, unused): (Vec<Class>, Vec<Class>) = std::mem::take(&mut self.open)
-            .classes
-            .into_iter()
-            .partition(|class| !class.recipients.is_empty());
-        let job = Job {
+        let rules = Rules {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
+        };
+        let job = Job {
+            rules,
             hostname: self.hostname,
+            ledger: self.ledger,
             client: self.session.protocol(),
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
+            id: self.id.take().unwrap_or_else(story::id),
             plan,
             received,
-            began,
-            limit,
         };
         let link = &mut self.link;
         let slot = self.slot;
@@ -544,7 +464,7 @@ impl Conversation<'_> {
                 false => Watch::Stays,
             }
         };
-        let outcome = transaction::run(job, &mut classes, self.pool, self.ledger, &mut watch);
+        let outcome = transaction::run(job, &mut self.delivery, self.pool, &mut watch);
         let Outcome {
             replies,
             lines,
@@ -563,17 +483,19 @@ impl Conversation<'_> {
         for line in lines {
             line.log(written.is_ok());
         }
-        if let Some(unsettled) = unsettled {
-            unsettled.settle(self.ledger, written.is_ok());
+        if let Some((mail, unsettled)) = unsettled {
+            unsettled.settle(self.ledger, &mail, written.is_ok());
         }
-        classes.extend(unused);
-        self.open.classes = classes;
         self.forget();
         if panicked {
             self.broken = true;
         }
         written?;
-        Ok(self.broken.then(|| self.session.leave(Leave::Broken)))
+        Ok(self.broken.then(|| {
+            let step = self.session.leave(Leave::Broken);
+            self.tell(&step, None, None);
+            step
+        }))
     }
 
     fn count(&self, replies: &Replies, edited: bool, octets_out: u64, panicked: bool) {

@@ -39,6 +39,8 @@ fuzz_target!(|input: &[u8]| {
         relay: "smtp://127.0.0.1:25".into(),
         status: "sent",
         reply: text(next()),
+        by: Default::default(),
+        said: Some(text(next())),
         notes: vec![text(next())],
         times: Times::default(),
     };

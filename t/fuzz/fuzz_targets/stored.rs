@@ -17,7 +17,7 @@ use mimicry_core::plugin::{Effects, OnError, Task};
 use mimicry_core::rule::OnDkim;
 use mimicry_core::seals::SealKeys;
 use mimicry_plugins::shared::store::place::Place;
-use mimicryd::relay::ledger::Key;
+use mimicryd::worker::ledger::Key;
 
 fuzz_target!(|input: &[u8]| {
     let mut pieces = input.splitn(3, |octet| *octet == b'\n');

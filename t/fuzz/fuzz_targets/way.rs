@@ -18,6 +18,7 @@ use mimicry_core::message::seven_bit;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
+use mimicry_core::policy::Memo;
 use mimicry_plugins::REGISTRY;
 use mimicryd::smtp::data::DataReader;
 
@@ -53,30 +54,24 @@ fuzz_target!(|input: &[u8]| {
         origin: Origin::default(),
         envelope: Envelope {
             sender: Address::new("anna@example.net"),
-            sender_params: Vec::new(),
             recipients: vec![Recipient::new("bob@example.org"), Recipient::new("eve@example.org")],
+            ..Envelope::default()
         },
-        message: Message::scan(raw.clone(), &Limits::default()),
+        message: Message::scan(raw, &Limits::default()),
         received: Moment::default(),
     };
-    for planned in engine::plan_all(&config.banks, &mail) {
-        let policy = &planned.settings.policy;
-        let plans = std::slice::from_ref(&planned.plan);
-        for applied in engine::apply_all(policy, &mail, plans, &Limits::default(), Effects::None.into()) {
-            let Ok(applied) = applied.as_ref() else { continue };
-            let out = match &applied.message {
-                Some(message) => message.raw(),
-                None => &raw,
-            };
-            if let Some(at) = lone(out) {
-                let around = &out[at.saturating_sub(40)..(at + 40).min(out.len())];
-                panic!("a lone CR or LF at {at}: {}", around.escape_ascii());
-            }
-            // For a next hop that takes 7 bits only.
-            let message = Message::scan(out.to_vec(), &Limits::default());
-            if let Ok(seven) = seven_bit::to_7bit(&message, &Limits::default()) {
-                assert_eq!(lone(seven.raw()), None, "made 7-bit");
-            }
+    let memo = Memo::default();
+    let classes = memo.classes(&config.banks, &mail);
+    for judged in engine::judge(&config.banks, &memo, &mail, &classes, Effects::None.into()) {
+        let Some(message) = judged.message(&mail) else { continue };
+        let out = message.raw();
+        if let Some(at) = lone(out) {
+            let around = &out[at.saturating_sub(40)..(at + 40).min(out.len())];
+            panic!("a lone CR or LF at {at}: {}", around.escape_ascii());
+        }
+        // For a next hop that takes 7 bits only.
+        if let Ok(seven) = seven_bit::to_7bit(message, &Limits::default()) {
+            assert_eq!(lone(seven.raw()), None, "made 7-bit");
         }
     }
 });

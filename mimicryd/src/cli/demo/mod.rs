@@ -313,9 +313,8 @@ impl Place {
             answer = line.rcpt(&MailPath::new(sample.recipient), b"");
         }
         if answer.is_done() {
-            answer = line
-                .data(sample.octets.into(), &mut || Watch::Stays)
-                .merged();
+            let answers = line.data(sample.octets.into(), &mut || Watch::Stays);
+            answer = answers.of(0).cloned().unwrap_or(answer);
         }
         let millis = started.elapsed().as_secs_f64() * 1000.0;
         line.quit();

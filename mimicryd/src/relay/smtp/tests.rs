@@ -27,7 +27,7 @@ fn envelope(hop: &mut SmtpHop) {
 
 fn deliver(hop: &mut SmtpHop, message: &[u8]) -> Answer {
     envelope(hop);
-    hop.data(message.into(), &mut || Watch::Stays).merged()
+    hop.data(message.into(), &mut || Watch::Stays).only()
 }
 
 fn say(text: &str) -> Act {
@@ -282,7 +282,7 @@ fn shim_7_a_broken_line_takes_no_command() {
     assert_eq!(hop.rcpt(&Path::new("a@b"), b"").cause, Cause::TimedOut);
     assert_eq!(
         hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays)
-            .merged()
+            .only()
             .cause,
         Cause::TimedOut
     );
@@ -362,7 +362,7 @@ fn shim_9_a_surplus_reply_is_never_the_answer_to_the_next_command() {
         let answers = [
             hop.mail(&Path::new("a@b"), b""),
             hop.rcpt(&Path::new("c@d"), b""),
-            hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).merged(),
+            hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays).only(),
         ];
         assert!(
             answers
@@ -440,7 +440,7 @@ fn shim_10_an_aborted_message_has_no_dot() {
                     Watch::Stays
                 }
             })
-            .merged();
+            .only();
         assert_eq!(
             (answer.cause, answer.is_doubtful),
             (Cause::ClientGone, false),
@@ -468,7 +468,7 @@ fn shim_10_an_aborted_message_has_no_dot() {
             asked += 1;
             Watch::Stays
         })
-        .merged();
+        .only();
     assert!(answer.is_done());
     assert_eq!((asked, next_hop.seen().dots), (blocks + 2, 1));
 }
@@ -488,7 +488,7 @@ fn shim_10_an_empty_message_is_not_dotted_either() {
                 Watch::Stays
             }
         })
-        .merged();
+        .only();
     assert_eq!(answer.cause, Cause::ClientGone);
     drop(hop);
     std::thread::sleep(Duration::from_millis(20));

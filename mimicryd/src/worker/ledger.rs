@@ -19,7 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::HEXLOWER;
+use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::Path as Address;
+use mimicry_core::mail::Mail;
+use mimicry_core::message::digest::Digest as MailDigest;
 use sha2::{Digest, Sha256};
 
 use crate::sys::place::Place;
@@ -175,6 +178,103 @@ impl Ledger {
             }
         }
     }
+}
+
+/// What the ledger knows of the mail in hand.
+pub struct Memory<'l> {
+    ledger: &'l Ledger,
+    /// One per recipient; empty = nothing is known, and nothing need be remembered.
+    keys: Vec<Key>,
+    had: Vec<bool>,
+}
+
+impl<'l> Memory<'l> {
+    /// The digest of a mail is made only where somebody may have it already, or where it may be that only some will.
+    pub fn of(ledger: &'l Ledger, client: Protocol, mail: &Mail, may_split: bool) -> Memory<'l> {
+        let is_needed = client == Protocol::Smtp
+            && ledger.is_there()
+            && (may_split || !ledger.is_empty())
+            && has_message_id(mail);
+        let keys = if is_needed { keys(mail) } else { Vec::new() };
+        Memory {
+            ledger,
+            had: keys.iter().map(|key| ledger.has(key)).collect(),
+            keys,
+        }
+    }
+
+    /// Those who have the mail already, and those who have not.
+    pub fn split(&self, recipients: &[usize]) -> (Vec<usize>, Vec<usize>) {
+        let has = |at: &usize| self.had.get(*at).copied().unwrap_or(false);
+        recipients.iter().partition(|at| has(at))
+    }
+
+    /// These have it now. To be called before the next class's final dot, and behind the last one if the client will come again.
+    pub fn remember(&self, recipients: &[usize]) {
+        let keys = recipients.iter().filter_map(|at| self.keys.get(*at));
+        write_down(self.ledger, &keys.cloned().collect::<Vec<_>>());
+    }
+
+    /// What is left to do when it is known whether the client got its reply. `has` = who has the mail; `is_final` = the client
+    /// will not bring it again, once it has the reply.
+    pub fn unsettled(self, has: Vec<usize>, is_final: bool) -> Unsettled {
+        let keys = self.keys;
+        Unsettled {
+            has,
+            done_with: if is_final { keys } else { Vec::new() },
+        }
+    }
+}
+
+/// What the ledger is to be told when it is known whether the client got its reply.
+pub struct Unsettled {
+    /// Who has the mail now: places in the envelope.
+    has: Vec<usize>,
+    /// What the final reply makes superfluous.
+    done_with: Vec<Key>,
+}
+
+impl Unsettled {
+    /// A client that could not be told that its mail was taken will bring it again.
+    pub fn settle(self, ledger: &Ledger, mail: &Mail, told: bool) {
+        if told {
+            ledger.consume(&self.done_with);
+            return;
+        }
+        if !ledger.is_there() || !has_message_id(mail) || self.has.is_empty() {
+            return;
+        }
+        let keys = keys(mail);
+        let keys = self.has.iter().filter_map(|at| keys.get(*at));
+        write_down(ledger, &keys.cloned().collect::<Vec<_>>());
+    }
+}
+
+fn write_down(ledger: &Ledger, keys: &[Key]) {
+    if keys.is_empty() {
+        return;
+    }
+    if let Err(error) = ledger.remember(keys) {
+        log::warn!("a mail may be doubled: the ledger cannot be written: {error}");
+    }
+}
+
+fn keys(mail: &Mail) -> Vec<Key> {
+    let digest = MailDigest::of(&mail.message);
+    let envelope = &mail.envelope;
+    envelope
+        .recipients
+        .iter()
+        .map(|recipient| Key::of(&envelope.sender, &recipient.path, digest.as_bytes()))
+        .collect()
+}
+
+/// Without one, two mails of the same words (a report that is sent every hour) could not be told apart.
+fn has_message_id(mail: &Mail) -> bool {
+    mail.message
+        .root()
+        .fields()
+        .any(|field| field.is("message-id") && !field.value().trim_ascii().is_empty())
 }
 
 fn count(directory: &Path) -> io::Result<usize> {

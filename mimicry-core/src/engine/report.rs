@@ -1,0 +1,95 @@
+//! What came of a plan: the new message and what each rule did, or why the mail may not pass.
+//!
+//! Must never: hold more of the mail than the result.
+
+use crate::message::{Message, PartId};
+use crate::reply::{Own, Reply};
+use crate::rule::Reason;
+use crate::rule::plan::Decision;
+
+/// What came of a plan.
+#[derive(Debug)]
+pub struct Applied {
+    /// The new message, proved; `None` = nothing was edited, and the octets as they came are the result.
+    pub message: Option<Message>,
+    /// One per rule of the policy, in its order.
+    pub reports: Vec<Report>,
+}
+
+/// What one rule did.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Report {
+    /// It did not come to its job: the plan says why.
+    AsPlanned,
+    /// It changed these parts (of the mail as it came).
+    Edited {
+        parts: Vec<PartId>,
+        notes: Vec<String>,
+    },
+    /// Its job ran and changed nothing that this mail shows: a copy was kept, say.
+    Done { notes: Vec<String> },
+    /// Its job ran and did not edit.
+    Unchanged { reason: Reason, notes: Vec<String> },
+    /// In shadow mode: what it would have done.
+    Shadow(Box<Report>),
+}
+
+impl Report {
+    /// With what the plan had to remark.
+    pub(super) fn with_remarks(mut self, remarks: &[String]) -> Report {
+        if let Report::Edited { notes, .. }
+        | Report::Done { notes }
+        | Report::Unchanged { notes, .. } = &mut self
+        {
+            notes.extend_from_slice(remarks);
+        }
+        self
+    }
+
+    /// The code in the log of a rule that matched and did not edit.
+    pub fn reason(&self, decision: &Decision) -> Option<Reason> {
+        match (self, decision) {
+            (Report::AsPlanned, Decision::Skip(reason)) => Some(*reason),
+            (Report::Unchanged { reason, .. }, _) => Some(*reason),
+            (Report::Shadow(_), _) => Some(Reason::Shadow),
+            _ => None,
+        }
+    }
+}
+
+/// The mail may not pass.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Stopped {
+    pub stop: Stop,
+    /// The index of the rule that decided.
+    pub rule: usize,
+    /// For the log and the reply.
+    pub text: String,
+}
+
+/// What the client is to do with a mail that may not pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stop {
+    /// Keep it and try again.
+    Defer,
+    /// Keep it and try again: there is no room to store what must be stored.
+    StorageFull,
+    /// Return it.
+    Reject,
+}
+
+impl Stopped {
+    pub fn is_reject(&self) -> bool {
+        self.stop == Stop::Reject
+    }
+
+    /// What the client hears.
+    pub fn reply(&self) -> Reply {
+        let own = match self.stop {
+            Stop::Defer => Own::RuleDefers,
+            Stop::StorageFull => Own::RuleHasNoRoom,
+            Stop::Reject => Own::RuleRejects,
+        };
+        own.with(&self.text)
+    }
+}

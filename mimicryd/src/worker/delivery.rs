@@ -1,0 +1,338 @@
+//! The delivery of one mail: the classes of its recipients, and the transaction that each class has with its next hop, from
+//! the first RCPT to the last reply.
+//!
+//! A transaction is opened at the first recipient of its class, and each recipient is told to the next hop as it comes. A path
+//! that is named again, letter for letter, gets the mail once.
+//!
+//! Must never: tell a next hop of a recipient twice, wait longer than the limits of the relay, or make a 2xx of its own.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::envelope::{Envelope, Path, Recipient};
+use mimicry_core::mail::Mail;
+use mimicry_core::message::seven_bit::{Unfit, to_7bit};
+use mimicry_core::message::{Limits, Message};
+use mimicry_core::origin::Origin;
+use mimicry_core::policy::select::Signature;
+use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
+use mimicry_core::reply::Own;
+
+use super::terms::route;
+use crate::relay::{
+    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, capabilities,
+    outgoing_rcpt_params,
+};
+
+/// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
+const BEFORE_QUEUE: Duration = Duration::from_secs(90);
+
+/// What belongs to the transaction that is open.
+#[derive(Default)]
+pub struct Delivery {
+    began: Option<Instant>,
+    /// For a listener before the queue: the end of it all.
+    limit: Option<Instant>,
+    classes: Vec<Class>,
+    /// None of their recipients was accepted, so they have no part in the mail.
+    unused: Vec<Class>,
+    /// The accepted paths, by their first place in the envelope.
+    named: HashMap<Path, usize>,
+    again: Vec<Again>,
+}
+
+/// A recipient that was named before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Again {
+    /// Its place in the envelope.
+    pub at: usize,
+    /// The place where it was named first.
+    pub first: usize,
+}
+
+/// Recipients that get the same mail by the same way.
+pub struct Class {
+    /// Its banks, and the truth of the rules that depend on the recipient.
+    signature: Signature,
+    /// At first those of RCPT; when the message is in, those of the banks that its header selects as well.
+    pub settings: Arc<Effective>,
+    pub route: Rc<Route>,
+    /// Places in the envelope.
+    pub recipients: Vec<usize>,
+    /// The connection that its transaction is open on.
+    line: Option<Line>,
+}
+
+/// What decides where a recipient belongs.
+#[derive(Clone, Copy)]
+pub struct Ways<'w> {
+    pub banks: &'w Banks,
+    pub memo: &'w Memo,
+    pub routes: &'w [Rc<Route>],
+    /// What the client speaks.
+    pub client: Protocol,
+    /// Is there a ledger, so that a retry can bring a mail to those alone who have not got it?
+    pub has_ledger: bool,
+    pub is_before_queue: bool,
+}
+
+/// A mail of which only the envelope is known so far.
+#[derive(Clone, Copy)]
+pub struct Announced<'a> {
+    pub origin: &'a Origin,
+    pub envelope: &'a Envelope,
+}
+
+/// A message on its way to a next hop.
+#[derive(Clone, Copy)]
+pub struct Parcel<'p> {
+    /// As it goes out.
+    pub outgoing: Outgoing<'p>,
+    /// The same, scanned, for a next hop that needs another form of it.
+    pub message: &'p Message,
+}
+
+/// Hands messages to next hops.
+pub struct Hand<'h> {
+    pub pool: &'h mut Pool,
+    pub mail: &'h Mail,
+    pub limits: &'h Limits,
+    pub limit: Option<Instant>,
+    pub watch: &'h mut dyn FnMut() -> Watch,
+}
+
+impl Delivery {
+    /// RCPT: the class of the recipient gets its transaction if it has none yet. The next hop's own answer, or ours.
+    pub fn rcpt(
+        &mut self,
+        ways: &Ways<'_>,
+        pool: &mut Pool,
+        mail: Announced<'_>,
+        recipient: &Recipient,
+    ) -> Answer {
+        if self.began.is_none() {
+            self.began = Some(Instant::now());
+            self.limit = match ways.is_before_queue {
+                true => Instant::now().checked_add(BEFORE_QUEUE),
+                false => None,
+            };
+        }
+        let at = mail.envelope.recipients.len();
+        if let Some(first) = self.named.get(&recipient.path).copied() {
+            self.again.push(Again { at, first });
+            return Answer::own(Own::NamedBefore.reply());
+        }
+        let answer = match self.class_of(ways, pool, mail, recipient) {
+            Ok(class) => class.rcpt(at, recipient),
+            Err(answer) => answer,
+        };
+        if answer.is_done() {
+            self.named.insert(recipient.path.clone(), at);
+        }
+        answer
+    }
+
+    /// The class that a recipient joins, with an open transaction.
+    fn class_of(
+        &mut self,
+        ways: &Ways<'_>,
+        pool: &mut Pool,
+        mail: Announced<'_>,
+        recipient: &Recipient,
+    ) -> Result<&mut Class, Answer> {
+        let Announced { origin, envelope } = mail;
+        let (signature, standing) =
+            (ways.memo).class(ways.banks, origin, &envelope.sender, &recipient.path);
+        let settings = &standing.settings;
+        let Some(route) = route(ways.routes, settings) else {
+            return Err(Answer::own(Own::NoNextHop.reply()));
+        };
+        // Where each recipient needs a transaction of its own, nobody joins a class that has one.
+        let is_one_by_one = route.is_one_by_one(ways.client, ways.has_ledger);
+        let joins = |class: &Class| {
+            class.signature == signature && (!is_one_by_one || class.recipients.is_empty())
+        };
+        let at = match self.classes.iter().position(joins) {
+            Some(at) => at,
+            None if self.classes.len() >= settings.limits.max_classes => {
+                return Err(Answer::own(Own::TooManyClasses.reply()));
+            }
+            None => {
+                let size = match envelope.declared_size {
+                    None => Size::Unknown,
+                    Some(octets) => Size::Declared {
+                        octets,
+                        growth: capabilities::GROWTH,
+                    },
+                };
+                let line = pool.begin(route, &opening(mail, size, self.limit))?;
+                self.classes.push(Class {
+                    signature,
+                    settings: Arc::clone(settings),
+                    route: Rc::clone(route),
+                    recipients: Vec::new(),
+                    line: Some(line),
+                });
+                self.classes.len().saturating_sub(1)
+            }
+        };
+        let class = self.classes.get_mut(at);
+        class.ok_or_else(|| Answer::failed(Cause::Own, "RCPT"))
+    }
+
+    /// The message is in: the classes that get it.
+    pub fn used(&mut self) -> &mut [Class] {
+        let is_unused = |class: &mut Class| class.recipients.is_empty();
+        self.unused.extend(self.classes.extract_if(.., is_unused));
+        &mut self.classes
+    }
+
+    /// When the first recipient was named.
+    pub fn began(&self) -> Instant {
+        self.began.unwrap_or_else(Instant::now)
+    }
+
+    pub fn limit(&self) -> Option<Instant> {
+        self.limit
+    }
+
+    /// Recipients that were named before.
+    pub fn again(&self) -> &[Again] {
+        &self.again
+    }
+
+    /// The connections go back to the pool; what was begun on them is reset there.
+    pub fn release(self, pool: &mut Pool) {
+        for class in self.classes.into_iter().chain(self.unused) {
+            if let Some(line) = class.line {
+                pool.give(line);
+            }
+        }
+    }
+}
+
+impl Class {
+    /// For the engine, that judges the mail for it.
+    pub fn as_known(&self) -> ClassOf {
+        ClassOf {
+            recipients: self.recipients.clone(),
+            choice: self.signature.choice.clone(),
+        }
+    }
+
+    /// One more recipient, who has that place in the envelope.
+    fn rcpt(&mut self, at: usize, recipient: &Recipient) -> Answer {
+        let Some(line) = &mut self.line else {
+            return Answer::failed(Cause::Lost, "RCPT");
+        };
+        let answer = address(line, recipient);
+        if answer.is_done() {
+            self.recipients.push(at);
+        }
+        answer
+    }
+
+    /// Hands the class its mail, for those of its recipients who have not got it. A next hop that went away while the client
+    /// was still sending is addressed once more.
+    pub fn hand_on(
+        &mut self,
+        recipients: &[usize],
+        parcel: Parcel<'_>,
+        hand: &mut Hand<'_>,
+    ) -> Answers {
+        // The next hop was asked for all of them, so a mail for some takes another transaction.
+        if recipients.len() < self.recipients.len()
+            && let Some(line) = self.line.take()
+        {
+            hand.pool.give(line);
+        }
+        if let Some(line) = &mut self.line
+            && line.is_usable()
+        {
+            let answers = send(line, parcel, hand);
+            match &answers {
+                Answers::All(answer) if answer.cause == Cause::Lost && !answer.is_doubtful => {}
+                _ => return answers,
+            }
+        }
+        match self.open_again(recipients, parcel.outgoing.octets() as u64, hand) {
+            Ok(line) => {
+                let line = self.line.insert(line);
+                send(line, parcel, hand)
+            }
+            Err(answer) => Answers::All(answer),
+        }
+    }
+
+    /// The recipients were promised to the client, so whatever the next hop now says against one is temporary.
+    fn open_again(
+        &self,
+        recipients: &[usize],
+        octets: u64,
+        hand: &mut Hand<'_>,
+    ) -> Result<Line, Answer> {
+        let temporary = |answer: Answer| Answer {
+            reply: answer.reply.as_temporary(),
+            ..answer
+        };
+        if (hand.watch)() == Watch::Gone {
+            return Err(Answer::failed(Cause::ClientGone, "MAIL"));
+        }
+        let envelope = &hand.mail.envelope;
+        let mail = Announced {
+            origin: &hand.mail.origin,
+            envelope,
+        };
+        let opening = opening(mail, Size::Exact(octets), hand.limit);
+        let mut line = hand.pool.begin(&self.route, &opening).map_err(temporary)?;
+        let recipients = recipients.iter();
+        for recipient in recipients.filter_map(|index| envelope.recipients.get(*index)) {
+            let answer = address(&mut line, recipient);
+            if !answer.is_done() {
+                hand.pool.give(line);
+                return Err(temporary(answer));
+            }
+        }
+        Ok(line)
+    }
+}
+
+fn opening(mail: Announced<'_>, size: Size, limit: Option<Instant>) -> Opening<'_> {
+    Opening {
+        origin: mail.origin,
+        sender: &mail.envelope.sender,
+        params: &mail.envelope.sender_params,
+        size,
+        limit,
+    }
+}
+
+/// Tells a next hop of a recipient.
+fn address(line: &mut Line, recipient: &Recipient) -> Answer {
+    let params = outgoing_rcpt_params(&recipient.params, line.capabilities());
+    line.rcpt(&recipient.path, &params)
+}
+
+/// Gives a message to a next hop, in 7 bits if it takes no others.
+fn send(line: &mut Line, parcel: Parcel<'_>, hand: &mut Hand<'_>) -> Answers {
+    let outgoing = parcel.outgoing;
+    if !line.needs_7bit || outgoing.is_ascii() {
+        return line.data(outgoing, hand.watch);
+    }
+    match to_7bit(parcel.message, hand.limits) {
+        Ok(message) if outgoing.above.is_ascii() => {
+            let outgoing = Outgoing {
+                message: message.raw(),
+                ..outgoing
+            };
+            line.data(outgoing, hand.watch)
+        }
+        outcome => {
+            let why = outcome.err().unwrap_or(Unfit::Header);
+            Answers::All(Answer::own(Own::NoEightBit.with(&why.to_string())))
+        }
+    }
+}
