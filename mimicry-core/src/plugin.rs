@@ -18,6 +18,7 @@ use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
 use crate::rule::{OnDkim, OnSealed, Reason};
 use crate::seals::SealKeys;
+use crate::words;
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
 /// "sign, then edit" cannot be configured.
@@ -68,35 +69,16 @@ pub enum BulkExemption {
     All,
 }
 
-/// What becomes of the mail when a rule fails for good.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum OnError {
-    /// The mail goes on without this rule's edits.
-    Pass,
-    /// 4xx: the client keeps the mail.
-    Defer,
-    /// 5xx: the client returns the mail.
-    Reject,
-}
-
-impl OnError {
-    pub const WORDS: &'static [&'static str] = &["defer", "reject", "pass"];
-
-    pub fn from_word(word: &str) -> Option<OnError> {
-        match word {
-            "defer" => Some(OnError::Defer),
-            "reject" => Some(OnError::Reject),
-            "pass" => Some(OnError::Pass),
-            _ => None,
-        }
-    }
-
-    pub fn word(self) -> &'static str {
-        match self {
-            OnError::Pass => "pass",
-            OnError::Defer => "defer",
-            OnError::Reject => "reject",
-        }
+words! {
+    /// What becomes of the mail when a rule fails for good; the later, the stricter.
+    #[derive(PartialOrd, Ord)]
+    OnError {
+        /// The mail goes on without this rule's edits.
+        Pass = "pass",
+        /// 4xx: the client keeps the mail.
+        Defer = "defer",
+        /// 5xx: the client returns the mail.
+        Reject = "reject",
     }
 }
 

@@ -5,55 +5,30 @@
 use crate::policy::select::SELECTORS;
 use crate::policy::{Bank, Layer};
 use crate::rule::filter::{Filter, Level};
+use crate::settings::{Overlay, Phase, Relay, SETTINGS, Setting, find};
 
 use super::build::{Draft, Said, Surroundings, filters};
 use super::diag::line_number;
-use super::endpoint::NextHop;
-use super::given::{Given, Values};
 use super::known;
 use super::order::{Force, Names, named, names, names_of};
 use super::read::Reader;
 use super::section::Section;
-use super::settings::{Phase, SETTINGS, Setting, replaced_by};
 use super::typed::Variables;
 
-/// What of the base banks can change, under its names in a bank: the defaults, and what the file says.
-pub(super) fn base(
+/// What the file says outside of banks, and banks can change.
+pub(super) fn said_for_all(
     top: &Section<'_, '_>,
     limits: &Section<'_, '_>,
-    next_hop: Option<NextHop>,
-) -> (Values, Values) {
-    let (mut defaults, mut given) = (Values::default(), Values::default());
-    for (setting, replaced) in replaceable() {
-        let section = match replaced.table {
-            "limits" => limits,
-            _ => top,
-        };
-        let values = match section.is_given(replaced.name) {
-            true => &mut given,
-            false => &mut defaults,
-        };
-        if is_value(setting)
-            && let Some(value) = section.get(replaced.name)
-        {
-            values.insert(setting.name, value.clone());
-        }
+    relay: &Relay,
+) -> Overlay {
+    let said = Overlay::read(&|table, name| match table {
+        "limits" => limits.given(name).cloned(),
+        _ => top.given(name).cloned(),
+    });
+    Overlay {
+        next_hop: relay.next_hop.clone(),
+        ..said
     }
-    if let Some(next_hop) = next_hop {
-        given.insert("next_hop", Given::NextHop(next_hop));
-    }
-    (defaults, given)
-}
-
-/// The settings of a bank that stand in place of others, and those others.
-fn replaceable() -> impl Iterator<Item = (&'static Setting, &'static Setting)> {
-    let all = SETTINGS.iter();
-    all.filter_map(|setting| Some((setting, replaced_by(setting)?)))
-}
-
-/// Rules and variables are laid in ways of their own, and the next hop stands in a table of its own.
-fn is_value(setting: &Setting) -> bool {
-    !matches!(setting.name, "rules" | "variables" | "next_hop")
 }
 
 /// Builds all banks, in the order of the file, and takes down which rules they name.
@@ -76,7 +51,6 @@ pub(super) fn banks(
     let mut banks = Vec::with_capacity(sections.len());
     for (place, (section, variables)) in sections.iter().zip(variables).enumerate() {
         name(reader, sections, &known, place, around);
-        super::host_name(reader, section, "hostname");
         let (when, said) = filters(reader, section, "when", None, Some(SELECTORS), around);
         known::of_bank(reader, &when, &said, around);
         includes.push(names(reader, section, "include", "bank", &known).unwrap_or_default());
@@ -85,21 +59,15 @@ pub(super) fn banks(
         force.named.extend(rules.iter().flatten().chain(&rules_add));
         force.is_replaced |= rules.is_some();
         force.changes_mode |= section.is_given("mode");
-        let mut values = Values::default();
-        for (setting, _) in replaceable() {
-            let is_next_hop = setting.name == "next_hop";
-            if (is_value(setting) || is_next_hop)
-                && let Some(value) = section.get(setting.name)
-            {
-                values.insert(setting.name, value.clone());
-            }
-        }
         banks.push(Bank {
             name: section.text("name").unwrap_or_default().to_string(),
             when: section.is_given("when").then_some(when),
             laid: Vec::new(),
             layer: Layer {
-                values,
+                settings: Overlay::read(&|table, name| {
+                    let setting = find(table, name)?;
+                    section.given(setting.in_bank()?.name).cloned()
+                }),
                 variables,
                 rules,
                 rules_add,
@@ -302,7 +270,7 @@ fn in_time(
         let late = SETTINGS.iter().filter(|setting| {
             setting.table == "bank" && setting.phase != Phase::Load && setting.phase < by
         });
-        for setting in late.filter(|setting| settings.layer.values.is_set(setting.name)) {
+        for setting in late.filter(|setting| of.get(setting.name).is_some()) {
             let (span, of_whom) = if *layer == place {
                 (of.key_span(setting.name), String::new())
             } else {

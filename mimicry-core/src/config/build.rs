@@ -10,27 +10,28 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
+use crate::near::{did_you_mean, nearest};
 use crate::plugin::{
     Control, DefaultParts, OnError, OptionSpec, Options, Plugin, PluginKind, Value,
 };
 use crate::policy::Listed;
 use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
-use crate::rule::{Filters, Mode, OnDkim, OnSealed, Rule, Unsure};
+use crate::rule::{Filters, Mode, OnSealed, Rule, Unsure};
+use crate::settings::{Conduct, General, Listen};
 
 use super::diag::line_number;
 use super::index::Index;
 use super::known;
 use super::lint;
-use super::near::{did_you_mean, nearest};
 use super::read::Reader;
 use super::section::Section;
-use super::typed::{Declared, Listen, Variables};
+use super::typed::{Declared, Variables};
 use super::value::{Node, article};
 
 /// What rules are checked against besides the registry.
 pub(super) struct Surroundings<'s> {
     /// The settings above all tables.
-    pub(super) top: &'s Section<'s, 's>,
+    pub(super) general: &'s General,
     /// The names of the listeners; empty = the file has none, and a filter may name any.
     pub(super) listeners: &'s [String],
     /// The listeners themselves, as far as they are right.
@@ -47,6 +48,8 @@ pub(super) struct Draft<'s> {
     pub(super) rule: Option<Rule>,
     /// Its own, before the setting above all tables.
     pub(super) mode: Mode,
+    /// The same.
+    on_error: Option<OnError>,
     /// No filter at all: it takes every mail.
     pub(super) takes_all: bool,
     pub(super) is_final: bool,
@@ -87,7 +90,7 @@ impl Draft<'_> {
         Some(Listed {
             rule: Arc::new(self.rule?),
             mode: self.mode,
-            on_error: self.section.text("on_error").and_then(OnError::from_word),
+            on_error: self.on_error,
         })
     }
 }
@@ -134,19 +137,15 @@ fn draft<'s>(
         }
         build(reader, section, kind, &options)
     });
-    if let Some(kind) = kind {
-        means_nothing(reader, section, kind, plugin.as_deref());
+    let conduct: Option<Conduct> = section.read();
+    if let Some((kind, conduct)) = kind.zip(conduct.as_ref()) {
+        means_nothing(reader, section, kind, plugin.as_deref(), conduct);
     }
     if let Some((option, networks)) = plugin.as_deref().and_then(Plugin::inside) {
         let span = option_span(section, option);
         known::of_plugin(reader, &matching, networks, &span, around);
     }
 
-    let mode = section
-        .text("mode")
-        .and_then(Mode::from_word)
-        .unwrap_or_default();
-    let is_final = section.bool("final");
     // `match` and `unless` count even when a mistake in them left no filter; so does what a syntax error took away.
     let says_nothing = |table: &str| {
         section
@@ -159,51 +158,38 @@ fn draft<'s>(
     let ignores_mail = plugin
         .as_ref()
         .is_some_and(|plugin| plugin.control() == Control::IgnoreMail);
-    let on_error = |kind: &dyn PluginKind| {
-        let said = section
-            .text("on_error")
-            .or_else(|| around.top.text("on_error"));
-        said.and_then(OnError::from_word)
-            .unwrap_or_else(|| kind.default_on_error())
-    };
-    let rule = kind.zip(plugin).map(|(kind, plugin)| Rule {
+    let rule = kind.zip(plugin).zip(conduct.as_ref());
+    let rule = rule.map(|((kind, plugin), conduct)| Rule {
         name: name.clone(),
         kind,
         plugin: Arc::from(plugin),
         matching: Arc::new(matching),
         unless: Arc::new(unless),
-        is_final,
-        mode: mode.bounded_by(
-            around
-                .top
-                .text("mode")
-                .and_then(Mode::from_word)
-                .unwrap_or_default(),
-        ),
-        on_error: on_error(kind),
-        on_sealed: section.text("on_sealed").and_then(OnSealed::from_word),
-        on_dkim: section
-            .text("on_dkim")
-            .and_then(OnDkim::from_word)
-            .unwrap_or_default(),
-        show_bcc: section.bool("show_bcc"),
-        unsure: section
-            .text("unsure")
-            .and_then(Unsure::from_word)
-            .unwrap_or(if kind.takes_unsure() {
-                Unsure::Take
-            } else {
-                Unsure::Pass
-            }),
+        is_final: conduct.is_final,
+        mode: conduct.mode.bounded_by(around.general.mode),
+        on_error: conduct
+            .on_error
+            .or(around.general.on_error)
+            .unwrap_or_else(|| kind.default_on_error()),
+        on_sealed: conduct.on_sealed,
+        on_dkim: conduct.on_dkim,
+        show_bcc: conduct.show_bcc,
+        unsure: conduct.unsure.unwrap_or(match kind.takes_unsure() {
+            true => Unsure::Take,
+            false => Unsure::Pass,
+        }),
     });
     unsure_has_an_effect(reader, section, rule.as_ref());
     Draft {
         section,
         name,
         rule,
-        mode,
+        mode: conduct
+            .as_ref()
+            .map_or(Mode::Enforce, |conduct| conduct.mode),
+        on_error: conduct.as_ref().and_then(|conduct| conduct.on_error),
         takes_all,
-        is_final,
+        is_final: conduct.is_some_and(|conduct| conduct.is_final),
         ignores_mail,
     }
 }
@@ -214,6 +200,7 @@ fn means_nothing(
     section: &Section<'_, '_>,
     kind: &dyn PluginKind,
     plugin: Option<&dyn Plugin>,
+    conduct: &Conduct,
 ) {
     let mut wrong = |setting: &str, message: String, help: &str| {
         let span = section.key_span(setting);
@@ -229,11 +216,11 @@ fn means_nothing(
         }
         return;
     }
-    if !kind.works_beside_seals() && section.text("on_sealed") == Some("wrap") {
+    if !kind.works_beside_seals() && conduct.on_sealed == Some(OnSealed::Wrap) {
         let message = format!("{} has nothing to put beside sealed content", kind.name());
         wrong("on_sealed", message, "write skip or reject");
     }
-    if section.bool("show_bcc") && plugin.is_some_and(|plugin| !plugin.reads_recipients()) {
+    if conduct.show_bcc && plugin.is_some_and(|plugin| !plugin.reads_recipients()) {
         let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
         wrong("show_bcc", message.into(), "leave it out");
     }

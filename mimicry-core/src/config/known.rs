@@ -8,11 +8,11 @@ use ipnet::IpNet;
 
 use crate::rule::Filters;
 use crate::rule::filter::Filter;
+use crate::settings::Listen;
+use crate::settings::endpoint::ListenAddress;
 
 use super::build::{Said, Surroundings};
-use super::endpoint::ListenAddress;
 use super::read::Reader;
-use super::typed::Listen;
 
 /// What is to be done where a filter asks for a user and nobody's AUTH= is believed.
 const NO_AUTH: &str = "AUTH= is believed of the `auth_clients` of a listener only: name an MTA there that writes it itself";

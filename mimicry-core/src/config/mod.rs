@@ -1,14 +1,12 @@
 //! The configuration: from a TOML file to values that cannot be wrong, or to all the mistakes of the file.
 //!
-//! - [`settings`]: the table of all settings; everything below is driven by it
 //! - [`diag`]: mistakes, and how they are shown
-//! - [`endpoint`]: listeners' addresses and next hops
 //! - [`files`]: how files are read, by somebody else
 //! - [`typed`]: the result
-//! - `syntax`: all syntax errors at once · `read`: tables against the settings · `value`: values against their kinds ·
-//!   `section`: a table after that · `near`: what a misspelt word was meant to be · `build`: rules ·
+//! - `syntax`: all syntax errors at once · `read`: tables against the [`crate::settings`] · `value`: values against their kinds ·
+//!   `section`: a table after that · `build`: rules ·
 //!   `index`: names in long lists ·
-//!   `order`: which are in force, side by side · `banks`: policy banks · `given`: checked values
+//!   `order`: which are in force, side by side · `banks`: policy banks
 //!
 //! Every mistake of a file is reported in one run. Where something was wrong, what depends on it is not complained about
 //! as well.
@@ -29,25 +27,25 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-use crate::plugin::OnError;
+pub use crate::near::did_you_mean;
 use crate::policy::{Banks, Layer};
 use crate::registry::Registry;
+pub use crate::settings::endpoint;
+use crate::settings::endpoint::ListenAddress;
+use crate::settings::given::Given;
+use crate::settings::{Daemon, InForce, Listen, Log, LogTarget, Relay};
 
 mod banks;
 mod build;
 pub mod diag;
-pub mod endpoint;
 pub mod files;
-pub(crate) mod given;
 mod index;
 mod known;
 mod lint;
-mod near;
 mod order;
 mod read;
 pub mod relay;
 mod section;
-pub mod settings;
 mod syntax;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -55,19 +53,14 @@ pub mod typed;
 mod value;
 
 pub use diag::{Diagnostic, Level, Mistakes, More};
-pub use near::did_you_mean;
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
-use endpoint::{ListenAddress, Protocol};
-use files::{Files, Given, Use};
+use files::{Files, Use};
 use index::Index;
 use read::Reader;
 use section::Section;
-use typed::{
-    Daemon, Declared, Listen, ListenTls, Log, LogFormat, LogLevel, LogTarget, NamedFile, Places,
-    Profile, Relay, SyslogFormat, Variables, Workers, facility_number,
-};
+use typed::{Declared, NamedFile, Places, Variables};
 
 /// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
 /// be within reach when its file has just been broken.
@@ -84,7 +77,7 @@ fn control_socket_of(source: &str) -> PathBuf {
         .get("daemon")
         .and_then(|daemon| daemon.get_ref().as_table()?.get("control"))
         .and_then(|control| control.get_ref().as_str());
-    let default = settings::find("daemon", "control").and_then(|setting| setting.default);
+    let default = crate::settings::find("daemon", "control").and_then(|setting| setting.default);
     let default = default.unwrap_or_default().trim_matches('"');
     PathBuf::from(named.unwrap_or(default))
 }
@@ -121,7 +114,7 @@ pub fn parse(
     registry: Registry,
     read: &dyn Fn(&Path) -> io::Result<Vec<u8>>,
 ) -> Result<Config, Mistakes> {
-    parse_with(source, path, registry, &Given(read))
+    parse_with(source, path, registry, &files::Given(read))
 }
 
 fn parse_with(
@@ -142,12 +135,12 @@ fn parse_with(
         directories: Vec::new(),
         named: Vec::new(),
     };
-    let mut config = config(&mut reader, &tree, source, path);
-    config.warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
-    if config.warnings.has_errors() {
-        return Err(config.warnings);
+    let config = config(&mut reader, &tree, source, path);
+    let warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
+    match config {
+        Some(config) if !warnings.has_errors() => Ok(Config { warnings, ..config }),
+        _ => Err(warnings),
     }
-    Ok(config)
 }
 
 /// Tells whether the defaults of all options are of their kinds; returns what is wrong. For the tests of plugins.
@@ -158,7 +151,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         registry,
         syntax: &syntax,
         directory: Path::new(""),
-        files: &Given(&|_| Err(io::ErrorKind::NotFound.into())),
+        files: &files::Given(&|_| Err(io::ErrorKind::NotFound.into())),
         directories: Vec::new(),
         named: Vec::new(),
     };
@@ -274,16 +267,26 @@ fn mistakes(path: &Path, source: &str, complaints: Complaints) -> Mistakes {
     mistakes
 }
 
-/// The whole file. What is wrong in it is in the reader's complaints, and the result is then of no use.
-fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path) -> Config {
+/// The whole file. What is wrong in it is in the reader's complaints, and the result is then of no use. `None`: a setting has no
+/// value, which the defaults of the table forbid.
+fn config(
+    reader: &mut Reader<'_>,
+    tree: &DeTable<'_>,
+    source: &str,
+    path: &Path,
+) -> Option<Config> {
     let top = reader.section("", Some(tree), 0..0);
     let mut places = Places::default();
     let daemon = daemon(reader, tree, &mut places);
     let log = log(reader, tree, &mut places);
     let (listen, listeners) = listen(reader, tree, source);
-    let (relay, is_known) = relay::relay(reader, tree, &listen);
+    let (relay, is_known) = relay::relay(reader, tree, &listen)?;
     let limits = reader.table(tree, "limits");
-    host_name(reader, &top, "hostname");
+    let base = InForce {
+        next_hop: relay.next_hop.clone(),
+        general: top.read()?,
+        limits: limits.read()?,
+    };
     let (variables, mut variables_are_sound) = variables(reader, &top);
     let rules = reader.tables(tree, "rule");
     let banks = reader.tables(tree, "bank");
@@ -301,7 +304,7 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         of_banks.push(variables);
     }
     let around = build::Surroundings {
-        top: &top,
+        general: &base.general,
         listeners: &listeners,
         listen: &listen,
         variables: variables_are_sound.then_some(&all_variables),
@@ -320,9 +323,8 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
     }
     let banks = banks::banks(reader, &banks, of_banks, &drafts, &mut force, &around);
     order::order(reader, &drafts, &force, &around);
-    let (defaults, values) = banks::base(&top, &limits, relay.next_hop.clone());
-    let base = Layer {
-        values,
+    let layer = Layer {
+        settings: banks::said_for_all(&top, &limits, &relay),
         variables,
         rules: force.base,
         rules_add: Vec::new(),
@@ -331,12 +333,12 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         .into_iter()
         .filter_map(build::Draft::listed)
         .collect();
-    let banks = Banks::new(rules, defaults, base, banks);
+    let banks = Banks::new(rules, base, layer, banks);
     let base = Arc::new(banks.effective(&[]));
-    Config {
+    Some(Config {
         path: path.to_path_buf(),
-        daemon,
-        log,
+        daemon: daemon?,
+        log: log?,
         places,
         listen,
         relay,
@@ -346,19 +348,16 @@ fn config(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str, path: &Path
         base,
         banks,
         warnings: Mistakes::default(),
-    }
+    })
 }
 
-fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Daemon {
+fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Option<Daemon> {
     let table = reader.table(tree, "daemon");
     places.user = table.span("user");
     places.group = table.span("group");
     reader.named.extend(table.named_files(&["seal_key_file"]));
-    let workers = Workers {
-        min: table.number("workers.min"),
-        max: table.number("workers.max"),
-        spare: table.number("workers.spare"),
-    };
+    let daemon: Daemon = table.read()?;
+    let workers = daemon.workers;
     for (name, number) in [("min", workers.min), ("spare", workers.spare)] {
         let key = format!("workers.{name}");
         if number > workers.max && !table.is_wrong(&key) && !table.is_wrong("workers.max") {
@@ -376,38 +375,13 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> D
                 .error(place, message, format!("{name} is at most max"));
         }
     }
-    Daemon {
-        user: table.text("user").map(String::from),
-        group: table.text("group").map(String::from),
-        pid_file: table.file("pid_file").unwrap_or_default(),
-        control: table.file("control").unwrap_or_default(),
-        spool: table.file("spool").unwrap_or_default(),
-        seal_key_file: table.file("seal_key_file"),
-        workers,
-        mails_per_worker: table.integer("mails_per_worker"),
-        mail_timeout: table.time("mail_timeout"),
-        drain_timeout: table.time("drain_timeout"),
-        poison_limit: table.number("poison_limit"),
-        on_poison: word(&table, "on_poison", OnError::from_word, OnError::Defer),
-        core_dumps: table.bool("core_dumps"),
-    }
+    Some(daemon)
 }
 
-fn log(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Log {
+fn log(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Option<Log> {
     let table = reader.table(tree, "log");
     places.log_target = table.span("target");
-    Log {
-        target: table.log_target("target"),
-        format: word(&table, "format", LogFormat::from_word, LogFormat::Text),
-        facility: facility_number(table.text("facility").unwrap_or_default()),
-        level: word(&table, "level", LogLevel::from_word, LogLevel::Info),
-        syslog_format: word(
-            &table,
-            "syslog_format",
-            SyslogFormat::from_word,
-            SyslogFormat::Rfc3164,
-        ),
-    }
+    table.read()
 }
 
 /// The listeners, and the names of all of them, also of those whose address is wrong.
@@ -415,15 +389,14 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
     let sections = reader.tables(tree, "listen");
     let names = sections
         .iter()
-        .filter_map(|table| table.text("name").map(String::from))
+        .map(|table| table.text("name").unwrap_or_default().to_string())
         .collect();
     let by_name = Index::of(sections.iter().map(|table| table.text("name")));
-    let fixed = |address: &ListenAddress| !matches!(address, ListenAddress::Tcp(address) if address.port() == 0);
-    let by_address = Index::of(
-        sections
-            .iter()
-            .map(|table| table.address("address").filter(fixed)),
-    );
+    let by_address = Index::of(sections.iter().map(|table| match table.get("address") {
+        Some(Given::Address(ListenAddress::Tcp(address))) if address.port() == 0 => None,
+        Some(Given::Address(address)) => Some(address),
+        _ => None,
+    }));
     let mut list = Vec::new();
     for (index, table) in sections.iter().enumerate() {
         let name = table.text("name").unwrap_or_default();
@@ -446,9 +419,10 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
                 help,
             );
         }
-        let Some(address) = table.address("address") else {
+        let Some(listen) = table.read::<Listen>() else {
             continue;
         };
+        let address = &listen.address;
         let twin = by_address.twin(&address, index);
         if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
@@ -485,21 +459,7 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         reader
             .named
             .extend(table.named_files(&["tls_cert", "tls_key"]));
-        let tls = table.file("tls_cert").zip(table.file("tls_key"));
-        list.push(Listen {
-            name: name.to_string(),
-            address,
-            protocol: match table.text("protocol") {
-                Some("lmtp") => Protocol::Lmtp,
-                _ => Protocol::Smtp,
-            },
-            clients: table.networks("clients"),
-            xforward_clients: table.networks("xforward_clients"),
-            auth_clients: table.networks("auth_clients"),
-            proxy_clients: table.networks("proxy_clients"),
-            profile: word(table, "profile", Profile::from_word, Profile::AfterQueue),
-            tls: tls.map(|(cert, key)| ListenTls { cert, key }),
-        });
+        list.push(listen);
     }
     (list, names)
 }
@@ -545,16 +505,6 @@ fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> (Variables, bool
     (variables, sound)
 }
 
-/// A word of a closed list. The reader has refused any other, so `otherwise` is never seen.
-fn word<T>(
-    table: &Section<'_, '_>,
-    name: &str,
-    from_word: impl Fn(&str) -> Option<T>,
-    otherwise: T,
-) -> T {
-    table.text(name).and_then(from_word).unwrap_or(otherwise)
-}
-
 /// Two settings that mean nothing without each other.
 fn together(reader: &mut Reader<'_>, table: &Section<'_, '_>, one: &str, other: &str) {
     for (given, missing) in [(one, other), (other, one)] {
@@ -569,21 +519,4 @@ fn together(reader: &mut Reader<'_>, table: &Section<'_, '_>, one: &str, other: 
             );
         }
     }
-}
-
-/// A name for EHLO and Received (RFC 5321 section 4.1.2: a domain or an address literal).
-fn host_name(reader: &mut Reader<'_>, table: &Section<'_, '_>, name: &str) -> Option<String> {
-    let text = table.text(name)?;
-    let letters = |octet: u8| {
-        octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
-    };
-    if text.is_empty() || text.len() > 255 || !text.bytes().all(letters) {
-        reader.complaints.error(
-            table.span(name),
-            "not the name of a machine",
-            "such as \"mx.example.org\"",
-        );
-        return None;
-    }
-    Some(text.to_string())
 }

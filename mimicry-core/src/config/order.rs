@@ -4,13 +4,13 @@
 
 use std::collections::HashSet;
 
+use crate::near::did_you_mean;
 use crate::rule::filter::Filter;
 use crate::rule::{Mode, OnSealed, Rule};
 
 use super::build::{Draft, Surroundings};
 use super::diag::line_number;
 use super::index::Index;
-use super::near::did_you_mean;
 use super::read::Reader;
 use super::section::Section;
 

@@ -12,16 +12,16 @@ use std::path::Path;
 
 use toml::de::{DeTable, DeValue};
 
+use crate::near::{did_you_mean, nearest};
 use crate::policy::select::SELECTORS;
 use crate::registry::Registry;
 use crate::rule::filter::FILTERS;
+use crate::settings::given::Values;
+use crate::settings::{LISTS, SETTINGS, find, tables};
 
 use super::diag::Complaints;
 use super::files::Files;
-use super::given::Values;
-use super::near::{did_you_mean, nearest};
 use super::section::Section;
-use super::settings::{LISTS, SETTINGS, find, tables};
 use super::syntax::Syntax;
 use super::typed::{Declared, NamedFile};
 use super::value::{Node, article};

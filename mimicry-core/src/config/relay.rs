@@ -6,124 +6,63 @@
 //!
 //! Must never: read a file, or let a password go to whoever answers.
 
-use std::fmt;
-
-use data_encoding::HEXLOWER_PERMISSIVE;
 use toml::de::DeTable;
 
-use super::endpoint::NextHop;
+use crate::settings::endpoint::NextHop;
+pub use crate::settings::fingerprint::Fingerprint;
+use crate::settings::given::Given;
+use crate::settings::words::Tls;
+use crate::settings::{Listen, Relay};
+
 use super::read::Reader;
 use super::section::Section;
-use super::typed::{Listen, LmtpPartial, Login, Relay, Timeouts, Tls};
-use super::{host_name, together, word};
-
-/// SHA-256 of a certificate in DER.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Fingerprint(pub [u8; 32]);
-
-impl Fingerprint {
-    /// 64 hexadecimal digits, with or without colons between the octets, as openssl(1) writes them.
-    pub fn parse(text: &str) -> Option<Fingerprint> {
-        let digits = match text.contains(':') {
-            true if text.split(':').all(|octet| octet.len() == 2) => text.replace(':', ""),
-            true => return None,
-            false => text.to_string(),
-        };
-        let octets = HEXLOWER_PERMISSIVE.decode(digits.as_bytes()).ok()?;
-        octets.try_into().ok().map(Fingerprint)
-    }
-}
-
-impl fmt::Display for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (place, octet) in self.0.iter().enumerate() {
-            let colon = if place == 0 { "" } else { ":" };
-            write!(f, "{colon}{octet:02X}")?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self}")
-    }
-}
+use super::together;
 
 /// The table, and whether it is known from it who would be told the password: where one of its words is wrong, it is not.
 pub(super) fn relay(
     reader: &mut Reader<'_>,
     tree: &DeTable<'_>,
     listen: &[Listen],
-) -> (Relay, bool) {
+) -> Option<(Relay, bool)> {
     let table = reader.table(tree, "relay");
-    let next_hop = table.next_hop("next_hop");
-    let tls = word(&table, "tls", Tls::from_word, Tls::None);
-    tls_fits(reader, &table, next_hop.as_ref(), tls);
+    let relay: Relay = table.read()?;
+    tls_fits(reader, &table, &relay);
     no_circle(reader, &table, listen);
     together(reader, &table, "user", "password_file");
     reader
         .named
         .extend(table.named_files(&["ca_file", "password_file"]));
-    let login = table
-        .text("user")
-        .zip(table.file("password_file"))
-        .map(|(user, password_file)| Login {
-            user: user.to_string(),
-            password_file,
-        });
-    let relay = Relay {
-        next_hop,
-        tls,
-        ca_file: table.file("ca_file"),
-        tls_fingerprint: fingerprints(reader, &table),
-        login,
-        lmtp_partial: table.text("lmtp_partial").and_then(LmtpPartial::from_word),
-        helo_name: host_name(reader, &table, "helo_name"),
-        timeouts: Timeouts {
-            connect: table.time("connect_timeout"),
-            helo: table.time("helo_timeout"),
-            mail: table.time("mail_timeout"),
-            rcpt: table.time("rcpt_timeout"),
-            data: table.time("data_timeout"),
-            data_block: table.time("data_block_timeout"),
-            dot: table.time("dot_timeout"),
-            quit: table.time("quit_timeout"),
-            rset: table.time("rset_timeout"),
-        },
-    };
     let is_known = !["tls", "tls_fingerprint", "next_hop"]
         .into_iter()
-        .any(|name| table.is_wrong(name))
-        && relay.tls_fingerprint.len() == table.list("tls_fingerprint").len();
+        .any(|name| table.is_wrong(name));
     if let (Some(next_hop), true) = (&relay.next_hop, is_known)
         && !may_know_password(&relay, next_hop)
     {
         let place = table.key_span("user");
         complain_of_password(reader, place, next_hop);
     }
-    (relay, is_known)
+    Some((relay, is_known))
 }
 
 /// Complains of each bank whose next hop would be told the password of `relay` without having proved who it is.
 pub(super) fn keep_the_password(reader: &mut Reader<'_>, relay: &Relay, banks: &[Section<'_, '_>]) {
     for bank in banks {
-        if let Some(next_hop) = bank.next_hop("next_hop")
-            && !may_know_password(relay, &next_hop)
+        if let Some(Given::NextHop(next_hop)) = bank.get("next_hop")
+            && !may_know_password(relay, next_hop)
         {
-            complain_of_password(reader, bank.span("next_hop"), &next_hop);
+            complain_of_password(reader, bank.span("next_hop"), next_hop);
         }
     }
 }
 
 /// Complains of a next hop, of `relay` or of a bank, that is a listener of this file.
 pub(super) fn no_circle(reader: &mut Reader<'_>, section: &Section<'_, '_>, listen: &[Listen]) {
-    let Some(next_hop) = section.next_hop("next_hop") else {
+    let Some(Given::NextHop(next_hop)) = section.get("next_hop") else {
         return;
     };
     let own = listen
         .iter()
-        .find(|listen| listen.address.is_reached_by(&next_hop));
+        .find(|listen| listen.address.is_reached_by(next_hop));
     if let Some(own) = own {
         reader.complaints.error(
             section.span("next_hop"),
@@ -141,7 +80,7 @@ fn may_know_password(relay: &Relay, next_hop: &NextHop) -> bool {
     if relay.login.is_none() || next_hop.is_local() {
         return true;
     }
-    let is_pinned = !relay.tls_fingerprint.is_empty();
+    let is_pinned = relay.tls_fingerprint.is_some();
     match relay.tls {
         Tls::Verify => true,
         Tls::Encrypt => is_pinned,
@@ -163,15 +102,11 @@ fn complain_of_password(
 }
 
 /// Complains of what says something of TLS to a next hop that has none.
-fn tls_fits(
-    reader: &mut Reader<'_>,
-    table: &Section<'_, '_>,
-    next_hop: Option<&NextHop>,
-    tls: Tls,
-) {
+fn tls_fits(reader: &mut Reader<'_>, table: &Section<'_, '_>, relay: &Relay) {
+    let tls = relay.tls;
     let is_pinned = table.is_given("tls_fingerprint");
     let complaints = &mut reader.complaints;
-    match next_hop {
+    match &relay.next_hop {
         Some(NextHop::Maildir(_)) if tls != Tls::None => {
             complaints.error(
                 table.span("tls"),
@@ -209,62 +144,11 @@ fn tls_fits(
     }
 }
 
-fn fingerprints(reader: &mut Reader<'_>, table: &Section<'_, '_>) -> Vec<Fingerprint> {
-    let mut found = Vec::new();
-    for (place, text) in table.list("tls_fingerprint").iter().enumerate() {
-        match Fingerprint::parse(text) {
-            Some(fingerprint) => found.push(fingerprint),
-            None => reader.complaints.error(
-                table.element_span("tls_fingerprint", place),
-                "not the SHA-256 of a certificate",
-                "64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them behind the =",
-            ),
-        }
-    }
-    if table.is_given("tls_fingerprint")
-        && table.list("tls_fingerprint").is_empty()
-        && !table.is_wrong("tls_fingerprint")
-    {
-        reader.complaints.error(
-            table.span("tls_fingerprint"),
-            "no certificate is named",
-            "leave tls_fingerprint out, or write the SHA-256 of the next hop's certificate",
-        );
-    }
-    found
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    const DIGITS: &str = "00112233445566778899aabbccddeeff00112233445566778899AABBCCDDEEFF";
-
-    // T190
-    #[test]
-    fn fingerprints_are_read_as_openssl_writes_them() {
-        let plain = Fingerprint::parse(DIGITS).unwrap();
-        let shown = plain.to_string();
-        assert!(
-            shown.starts_with("00:11:22:") && shown.ends_with(":EE:FF"),
-            "{shown}"
-        );
-        assert_eq!(Fingerprint::parse(&shown), Some(plain));
-        assert_eq!(Fingerprint::parse(&shown.to_lowercase()), Some(plain));
-        for wrong in [
-            "",
-            ":",
-            "00",
-            &DIGITS[1..],
-            &format!("{DIGITS}00"),
-            &DIGITS.replace('a', "g"),
-            &shown.replacen(':', "", 1),
-            &format!("{shown}:"),
-            &format!("SHA256:{DIGITS}"),
-        ] {
-            assert_eq!(Fingerprint::parse(wrong), None, "{wrong}");
-        }
-    }
+    use crate::settings::words::LmtpPartial;
+    use crate::settings::{Login, Timeouts};
 
     // T190: every way to reach a next hop, with each word of `tls`, with and without a pin
     #[test]
@@ -292,10 +176,7 @@ mod tests {
                             user: "me".into(),
                             password_file: "p".into(),
                         }),
-                        tls_fingerprint: pinned
-                            .then_some(Fingerprint([0; 32]))
-                            .into_iter()
-                            .collect(),
+                        tls_fingerprint: pinned.then(|| vec![Fingerprint([0; 32])]),
                         ..nobody()
                     };
                     assert!(may_know_password(
@@ -318,7 +199,7 @@ mod tests {
             next_hop: None,
             tls: Tls::None,
             ca_file: None,
-            tls_fingerprint: Vec::new(),
+            tls_fingerprint: None,
             login: None,
             lmtp_partial: None,
             helo_name: None,

@@ -8,7 +8,9 @@ use std::ops::{Deref, Range};
 use toml::Spanned;
 use toml::de::DeValue;
 
-use super::given::Values;
+use crate::settings::declare::Group;
+use crate::settings::given::{Given, Values};
+
 use super::typed::NamedFile;
 use super::value::Node;
 
@@ -34,6 +36,16 @@ impl<'t, 'i> Section<'t, 'i> {
         self.wrong.contains(name)
     }
 
+    /// What the file says, and no default.
+    pub(super) fn given(&self, name: &str) -> Option<&Given> {
+        self.get(name).filter(|_| self.is_given(name))
+    }
+
+    /// Its settings in their fields. `None`: one is missing that is required, which was complained about.
+    pub(super) fn read<G: Group>(&self) -> Option<G> {
+        G::read(&self.values)
+    }
+
     pub(super) fn node(&self, name: &str) -> Option<&'t Node<'i>> {
         self.nodes.get(name).map(|(_, node)| *node)
     }
@@ -48,9 +60,12 @@ impl<'t, 'i> Section<'t, 'i> {
     /// The files that these settings name.
     pub(super) fn named_files(&self, settings: &[&'static str]) -> Vec<NamedFile> {
         let named = |setting: &&'static str| {
+            let Some(Given::File(path)) = self.get(setting) else {
+                return None;
+            };
             Some(NamedFile {
                 setting,
-                path: self.file(setting)?,
+                path: path.clone(),
                 span: self.span(setting),
             })
         };

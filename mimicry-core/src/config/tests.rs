@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::endpoint::{ListenAddress, NextHop, Protocol};
 use super::files::Given;
-use super::typed::{LogTarget, Tls, Workers};
+use super::typed::{Facility, LogTarget, Tls, Workers};
 use super::{Config, Mistakes, load, parse, sound_defaults};
 use crate::plugin::{
     Control, DefaultParts, Job, OnError, OptionError, OptionSpec, Options, Plugin, PluginKind,
@@ -344,7 +344,7 @@ fn defaults() {
     assert_eq!(config.daemon.mail_timeout, Duration::from_secs(60));
     assert_eq!(config.daemon.on_poison, OnError::Defer);
     assert_eq!(config.log.target, LogTarget::Syslog(None));
-    assert_eq!(config.log.facility, 2);
+    assert_eq!(config.log.facility, Facility::Mail);
     assert_eq!(config.relay.tls, Tls::None);
     assert_eq!(config.relay.timeouts.dot, Duration::from_secs(540));
     assert_eq!(config.base.limits.mail, 100 << 20);
@@ -408,7 +408,7 @@ field = "10K"
         }
     );
     assert_eq!(config.log.target, LogTarget::File("/var/log/m.log".into()));
-    assert_eq!(config.log.facility, 19);
+    assert_eq!(config.log.facility, Facility::Local3);
     let listen = &config.listen[0];
     assert_eq!(
         (listen.name.as_str(), listen.protocol),

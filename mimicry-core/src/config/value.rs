@@ -9,17 +9,18 @@ use std::path::Path;
 use toml::Spanned;
 use toml::de::DeValue;
 
+use crate::near::nearest;
 use crate::plugin::{Secret, Value, ValueKind};
 use crate::rule::filter::parse_network;
+use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
+use crate::settings::fingerprint::Fingerprint;
+use crate::settings::given::Given;
+use crate::settings::kind::value_help;
+use crate::settings::{Kind, LogTarget, Setting};
 use crate::units::{parse_size, parse_time};
 
-use super::endpoint::{EndpointError, ListenAddress, NextHop};
 use super::files::{Use, first_bad_octet};
-use super::given::Given;
-use super::near::nearest;
 use super::read::Reader;
-use super::settings::{Kind, Setting, value_help};
-use super::typed::LogTarget;
 
 /// A value of the file with its place.
 pub(super) type Node<'i> = Spanned<DeValue<'i>>;
@@ -52,21 +53,24 @@ impl Reader<'_> {
                 let text = self.file_name(text, node.span())?;
                 Some(Given::File(self.directory.join(text)))
             }
-            Kind::Networks => {
-                let texts = self.texts(node, setting.kind.help())?;
-                let mut networks = Vec::new();
-                let mut wrong = false;
-                for (text, span) in texts {
-                    match parse_network(text) {
-                        Ok(network) => networks.push(network),
-                        Err(help) => {
-                            self.complaints.error(span, "not a network", help);
-                            wrong = true;
-                        }
-                    }
+            Kind::Host => {
+                let given = self.value(ValueKind::Line, node)?;
+                if matches!(&given, Value::Text(text) if is_host_name(text)) {
+                    return Some(Given::Plain(given));
                 }
-                (!wrong).then_some(Given::Networks(networks))
+                self.complaints.error(
+                    node.span(),
+                    "not the name of a machine",
+                    "such as \"mx.example.org\"",
+                );
+                None
             }
+            Kind::Networks => self
+                .each(node, setting.kind.help(), |text| {
+                    parse_network(text).map_err(|help| ("not a network", help))
+                })
+                .map(Given::Networks),
+            Kind::Fingerprints => self.fingerprints(node).map(Given::Fingerprints),
             Kind::NextHop => {
                 let text = self.text(node, || format!("write {}", setting.kind.help()))?;
                 self.endpoint(NextHop::parse(text), node)
@@ -79,23 +83,12 @@ impl Reader<'_> {
             }
             Kind::LogTarget => {
                 let text = self.text(node, || setting.kind.help().into())?;
-                let is_path = |path: &str| !path.is_empty() && !path.chars().any(char::is_control);
-                let target = match text.split_once(':') {
-                    None if text == "syslog" => LogTarget::Syslog(None),
-                    None if text == "stderr" => LogTarget::Stderr,
-                    Some(("syslog", path)) if is_path(path) => {
-                        LogTarget::Syslog(Some(self.directory.join(path)))
-                    }
-                    Some(("file", path)) if is_path(path) => {
-                        LogTarget::File(self.directory.join(path))
-                    }
-                    _ => {
-                        self.complaints
-                            .error(node.span(), "unknown target", setting.kind.help());
-                        return None;
-                    }
-                };
-                Some(Given::LogTarget(target))
+                let target = log_target(text, self.directory);
+                if target.is_none() {
+                    self.complaints
+                        .error(node.span(), "unknown target", setting.kind.help());
+                }
+                target.map(Given::LogTarget)
             }
             Kind::Rules | Kind::Banks => self.value(ValueKind::Lines, node).map(Given::Plain),
             Kind::Plugin => self
@@ -224,6 +217,46 @@ impl Reader<'_> {
                 (!wrong).then_some(Value::Table(lines))
             }
         }
+    }
+
+    /// Each text of a list, understood or complained about.
+    fn each<T>(
+        &mut self,
+        node: &Node<'_>,
+        help: &str,
+        understand: impl Fn(&str) -> Result<T, (&'static str, String)>,
+    ) -> Option<Vec<T>> {
+        let texts = self.texts(node, help)?;
+        let mut found = Vec::new();
+        let mut wrong = false;
+        for (text, span) in texts {
+            match understand(text) {
+                Ok(one) => found.push(one),
+                Err((message, help)) => {
+                    self.complaints.error(span, message, help);
+                    wrong = true;
+                }
+            }
+        }
+        (!wrong).then_some(found)
+    }
+
+    fn fingerprints(&mut self, node: &Node<'_>) -> Option<Vec<Fingerprint>> {
+        // A control character is a mistake of its own.
+        self.lines(node, value_help(ValueKind::Lines))?;
+        let found = self.each(node, "", |text| {
+            let help = "64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them behind the =";
+            Fingerprint::parse(text).ok_or(("not the SHA-256 of a certificate", help.into()))
+        })?;
+        if found.is_empty() {
+            self.complaints.error(
+                node.span(),
+                "no certificate is named",
+                "leave tls_fingerprint out, or write the SHA-256 of the next hop's certificate",
+            );
+            return None;
+        }
+        Some(found)
     }
 
     fn lines(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<String>> {
@@ -481,6 +514,27 @@ impl Reader<'_> {
     }
 }
 
+/// A name for EHLO and Received (RFC 5321 section 4.1.2: a domain or an address literal).
+fn is_host_name(text: &str) -> bool {
+    let letters = |octet: u8| {
+        octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
+    };
+    !text.is_empty() && text.len() <= 255 && text.bytes().all(letters)
+}
+
+/// Where the log goes; relative names are relative to `directory`.
+fn log_target(text: &str, directory: &Path) -> Option<LogTarget> {
+    match text.split_once(':') {
+        None if text == "syslog" => Some(LogTarget::Syslog(None)),
+        None if text == "stderr" => Some(LogTarget::Stderr),
+        Some(("syslog", path)) if !path.is_empty() => {
+            Some(LogTarget::Syslog(Some(directory.join(path))))
+        }
+        Some(("file", path)) if !path.is_empty() => Some(LogTarget::File(directory.join(path))),
+        _ => None,
+    }
+}
+
 /// What kind of value it is, for a message.
 pub(super) fn article(value: &DeValue<'_>) -> &'static str {
     match value {
@@ -518,10 +572,10 @@ mod tests {
     use std::path::Path;
 
     use super::super::diag::Complaints;
-    use super::super::settings::SETTINGS;
     use super::super::syntax::check;
     use super::*;
     use crate::registry::Registry;
+    use crate::settings::SETTINGS;
 
     #[test]
     fn every_default_is_of_its_kind_and_within_its_bounds() {
@@ -535,7 +589,7 @@ mod tests {
             directories: Vec::new(),
             named: Vec::new(),
         };
-        for setting in SETTINGS {
+        for setting in SETTINGS.iter() {
             let given = reader.default(setting);
             assert_eq!(
                 given.is_some(),

@@ -4,8 +4,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Banks, show};
-use crate::config::settings::SETTINGS;
+use super::Banks;
+use crate::settings::SETTINGS;
 
 /// One setting in force.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,18 +31,18 @@ impl Banks {
         let mut values: BTreeMap<&str, (String, String)> = BTreeMap::new();
         let mut variables: BTreeMap<&str, (String, String)> = BTreeMap::new();
         let mut rules = "base".to_string();
-        for (name, given) in self.defaults.iter() {
-            values.insert(name, (show(given), "default".into()));
-        }
+        self.settings.show(&mut |name, value| {
+            values.insert(name, (value, "default".into()));
+        });
         let banks = applied.iter().flat_map(|bank| {
             self.layers_of(*bank)
                 .map(|(layer, of)| (layer, Some((*bank, of))))
         });
         for (layer, of) in std::iter::once((&self.base, None)).chain(banks) {
             let from = self.source(of);
-            for (name, given) in layer.values.iter() {
-                values.insert(name, (show(given), from.clone()));
-            }
+            layer.settings.show(&mut |name, value| {
+                values.insert(name, (value, from.clone()));
+            });
             for (name, text) in &layer.variables {
                 variables.insert(name, (format!("\"{text}\""), from.clone()));
             }

@@ -13,11 +13,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use crate::config::endpoint::NextHop;
-use crate::config::given::{Given, Values};
-use crate::config::typed::{BareNewline, Limits};
 use crate::plugin::OnError;
 use crate::rule::{Filters, Mode, Rule};
+use crate::settings::endpoint::NextHop;
+use crate::settings::words::BareNewline;
+use crate::settings::{General, InForce, Limits, Overlay};
 
 pub mod account;
 pub mod memo;
@@ -73,11 +73,12 @@ pub struct Effective {
 }
 
 /// The base settings, the rules of the file, and the banks.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Banks {
     rules: Vec<Listed>,
-    /// Of settings that the file does not name.
-    defaults: Values,
+    /// Those of all mail, with the defaults of what the file does not say.
+    settings: InForce,
+    /// What the file says for all mail.
     base: Layer,
     banks: Vec<Bank>,
 }
@@ -109,8 +110,7 @@ pub struct Bank {
 /// Settings that lie over others.
 #[derive(Debug, Default)]
 pub(crate) struct Layer {
-    /// Under their names in a `[[bank]]`.
-    pub(crate) values: Values,
+    pub(crate) settings: Overlay,
     pub(crate) variables: BTreeMap<String, String>,
     /// Indices into the rules of the file; `None` = as below.
     pub(crate) rules: Option<Vec<usize>>,
@@ -121,13 +121,13 @@ impl Banks {
     /// `laid` of each bank holds indices into `banks`, the rules of each layer into `rules`.
     pub(crate) fn new(
         rules: Vec<Listed>,
-        defaults: Values,
+        settings: InForce,
         base: Layer,
         banks: Vec<Bank>,
     ) -> Banks {
         Banks {
             rules,
-            defaults,
+            settings,
             base,
             banks,
         }
@@ -145,17 +145,27 @@ impl Banks {
 
     /// The settings behind banks, given by their places in the order of the file.
     pub fn effective(&self, applied: &[usize]) -> Effective {
-        let mut values = self.defaults.clone();
+        let mut settings = self.settings.clone();
         let mut variables = BTreeMap::new();
         for (layer, _) in self.layers(applied) {
-            for (name, given) in layer.values.iter() {
-                values.insert(name, given.clone());
-            }
+            settings.lay(&layer.settings);
             let texts = layer.variables.iter();
             variables.extend(texts.map(|(name, text)| (name.clone(), text.clone())));
         }
-        let mode = mode(&values);
-        let on_error = on_error(&values);
+        // Each by its name, so that none is forgotten here.
+        let InForce {
+            next_hop,
+            limits,
+            general,
+        } = settings;
+        let General {
+            hostname,
+            trace,
+            bare_newline,
+            hide_extensions,
+            mode,
+            on_error,
+        } = general;
         let rules = self.rules_of(applied).into_iter();
         let rules = rules
             .filter_map(|index| self.rules.get(index))
@@ -164,15 +174,12 @@ impl Banks {
         Effective {
             path: self.path(applied),
             policy: Arc::new(Policy { rules, variables }),
-            next_hop: values.next_hop("next_hop"),
-            limits: Limits::of(&values),
-            trace: values.bool("trace"),
-            bare_newline: values
-                .text("bare_newline")
-                .and_then(BareNewline::from_word)
-                .unwrap_or(BareNewline::Normalize),
-            hide_extensions: values.list("hide_extensions").to_vec(),
-            hostname: values.text("hostname").map(String::from),
+            next_hop,
+            limits,
+            trace,
+            bare_newline,
+            hide_extensions,
+            hostname,
         }
     }
 
@@ -192,10 +199,10 @@ impl Banks {
         let mut hops = Vec::new();
         let layers = self.banks.iter().map(|bank| &bank.layer);
         for layer in std::iter::once(&self.base).chain(layers) {
-            if let Some(hop) = layer.values.next_hop("next_hop")
-                && !hops.contains(&hop)
+            if let Some(hop) = &layer.settings.next_hop
+                && !hops.contains(hop)
             {
-                hops.push(hop);
+                hops.push(hop.clone());
             }
         }
         hops
@@ -209,8 +216,7 @@ impl Banks {
             .iter()
             .flat_map(|index| self.layers_of(*index));
         pending
-            .filter(|(layer, _)| layer.values.is_set("limits.mail"))
-            .map(|(layer, _)| layer.values.size("limits.mail"))
+            .filter_map(|(layer, _)| layer.settings.limits.mail)
             .fold(applied, usize::max)
     }
 
@@ -290,7 +296,7 @@ impl Banks {
             .flat_map(|index| self.layers_of(*index))
         {
             named.extend(layer.rules.iter().flatten().chain(&layer.rules_add));
-            modes.extend(layer.values.text("mode").and_then(Mode::from_word));
+            modes.extend(layer.settings.general.mode);
         }
         if !modes.contains(&Mode::Enforce) {
             return Vec::new();
@@ -304,8 +310,8 @@ impl Banks {
 
     fn mode_of(&self, applied: &[usize]) -> Mode {
         let layers = self.layers(applied);
-        let said = layers.filter_map(|(layer, _)| layer.values.text("mode"));
-        said.last().and_then(Mode::from_word).unwrap_or_default()
+        let said = layers.filter_map(|(layer, _)| layer.settings.general.mode);
+        said.last().unwrap_or(self.settings.general.mode)
     }
 }
 
@@ -325,37 +331,5 @@ impl Listed {
             on_error,
             ..(*self.rule).clone()
         })
-    }
-}
-
-fn mode(values: &Values) -> Mode {
-    values
-        .text("mode")
-        .and_then(Mode::from_word)
-        .unwrap_or_default()
-}
-
-fn on_error(values: &Values) -> Option<OnError> {
-    values.text("on_error").and_then(OnError::from_word)
-}
-
-/// A value as the file would have it.
-fn show(given: &Given) -> String {
-    use crate::plugin::Value;
-    use crate::units::{write_size, write_time};
-    let quoted = |text: &str| format!("\"{text}\"");
-    match given {
-        Given::Plain(Value::Bool(truth)) => truth.to_string(),
-        Given::Plain(Value::Integer(number)) => number.to_string(),
-        Given::Plain(Value::Size(octets)) => quoted(&write_size(*octets)),
-        Given::Plain(Value::Time(millis)) => quoted(&write_time(*millis)),
-        Given::Plain(Value::Text(text)) => quoted(text),
-        Given::Plain(Value::List(list)) => {
-            let list: Vec<String> = list.iter().map(|one| quoted(one)).collect();
-            format!("[{}]", list.join(", "))
-        }
-        Given::NextHop(hop) => quoted(&hop.to_string()),
-        // Settings of other kinds are in no bank: a test reads the table.
-        other => format!("{other:?}"),
     }
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
+use crate::words;
 
 pub mod facts;
 pub mod filter;
@@ -153,28 +154,19 @@ impl Filters {
     }
 }
 
-/// Does a rule act.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Mode {
-    #[default]
-    Enforce,
-    /// Logs what it would have done; makes no class, writes no file, ends no walk.
-    Shadow,
-    Off,
+words! {
+    /// Does a rule act.
+    #[derive(Default)]
+    Mode {
+        #[default]
+        Enforce = "enforce",
+        /// Logs what it would have done; makes no class, writes no file, ends no walk.
+        Shadow = "shadow",
+        Off = "off",
+    }
 }
 
 impl Mode {
-    pub const WORDS: &'static [&'static str] = &["enforce", "shadow", "off"];
-
-    pub fn from_word(word: &str) -> Option<Mode> {
-        match word {
-            "enforce" => Some(Mode::Enforce),
-            "shadow" => Some(Mode::Shadow),
-            "off" => Some(Mode::Off),
-            _ => None,
-        }
-    }
-
     /// The mode for all rules is a bound, not a default: whoever tries mimicry with `mode = "shadow"` at the head of the
     /// file must be able to trust that no rule below acts.
     #[must_use]
@@ -187,69 +179,32 @@ impl Mode {
     }
 }
 
-/// What an editing rule does about sealed content that it took.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum OnSealed {
-    Skip,
-    /// Its text goes beside the sealed content, into a multipart around it.
-    Wrap,
-    Reject,
-}
-
-impl OnSealed {
-    pub const WORDS: &'static [&'static str] = &["skip", "wrap", "reject"];
-
-    pub fn from_word(word: &str) -> Option<OnSealed> {
-        match word {
-            "skip" => Some(OnSealed::Skip),
-            "wrap" => Some(OnSealed::Wrap),
-            "reject" => Some(OnSealed::Reject),
-            _ => None,
-        }
+words! {
+    /// What an editing rule does about sealed content that it took.
+    OnSealed {
+        Skip = "skip",
+        /// Its text goes beside the sealed content, into a multipart around it.
+        Wrap = "wrap",
+        Reject = "reject",
     }
 }
 
-/// What an editing rule does about mail that bears a DKIM-Signature.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum OnDkim {
-    #[default]
-    Edit,
-    Skip,
-    /// Edits, and removes the signatures that the edit breaks.
-    Strip,
-}
-
-impl OnDkim {
-    pub const WORDS: &'static [&'static str] = &["edit", "skip", "strip"];
-
-    pub fn from_word(word: &str) -> Option<OnDkim> {
-        match word {
-            "edit" => Some(OnDkim::Edit),
-            "skip" => Some(OnDkim::Skip),
-            "strip" => Some(OnDkim::Strip),
-            _ => None,
-        }
+words! {
+    /// What an editing rule does about mail that bears a DKIM-Signature.
+    OnDkim {
+        Edit = "edit",
+        Skip = "skip",
+        /// Edits, and removes the signatures that the edit breaks.
+        Strip = "strip",
     }
 }
 
-/// What a rule on file names does with a part whose name cannot be read to its end.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Unsure {
-    /// It takes it, as one that may match.
-    Take,
-    #[default]
-    Pass,
-}
-
-impl Unsure {
-    pub const WORDS: &'static [&'static str] = &["take", "pass"];
-
-    pub fn from_word(word: &str) -> Option<Unsure> {
-        match word {
-            "take" => Some(Unsure::Take),
-            "pass" => Some(Unsure::Pass),
-            _ => None,
-        }
+words! {
+    /// What a rule on file names does with a part whose name cannot be read to its end.
+    Unsure {
+        /// It takes it, as one that may match.
+        Take = "take",
+        Pass = "pass",
     }
 }
 

@@ -44,7 +44,7 @@ enum Formatter {
 
 impl Syslog {
     pub fn new(path: Option<&Path>, config: &typed::Log) -> Syslog {
-        let facility = facility(config.facility);
+        let facility = facility(config.facility.number());
         let process = "mimicryd".to_string();
         let pid = std::process::id();
         let formatter = match config.syslog_format {
@@ -186,7 +186,7 @@ mod tests {
         typed::Log {
             target: typed::LogTarget::Syslog(None),
             format: typed::LogFormat::Text,
-            facility: 2,
+            facility: typed::Facility::Mail,
             level: typed::LogLevel::Info,
             syslog_format: format,
         }

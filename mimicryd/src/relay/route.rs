@@ -53,7 +53,7 @@ impl Route {
             next_hop: relay.next_hop.clone()?,
             tls: relay.tls,
             ca_file: relay.ca_file.clone(),
-            pins: relay.tls_fingerprint.clone(),
+            pins: relay.tls_fingerprint.clone().unwrap_or_default(),
             login: relay.login.clone(),
             lmtp_partial: relay.lmtp_partial,
             helo: relay

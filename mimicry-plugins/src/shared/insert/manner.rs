@@ -3,6 +3,7 @@
 //! Must never: look at a mail.
 
 use mimicry_core::plugin::{OnError, OptionError, OptionSpec, ValueKind};
+use mimicry_core::words;
 
 use crate::shared::html;
 use crate::shared::words::option;
@@ -31,27 +32,17 @@ pub struct Manner {
     pub fallback: Vec<Fallback>,
 }
 
-/// Where in the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Top,
-    Bottom,
-    /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
-    BelowReply,
+words! {
+    /// Where in the text.
+    Place {
+        Bottom = "bottom",
+        Top = "top",
+        /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
+        BelowReply = "below-reply",
+    }
 }
 
 impl Place {
-    pub const WORDS: &'static [&'static str] = &["bottom", "top", "below-reply"];
-
-    pub fn from_word(word: &str) -> Option<Place> {
-        match word {
-            "bottom" => Some(Place::Bottom),
-            "top" => Some(Place::Top),
-            "below-reply" => Some(Place::BelowReply),
-            _ => None,
-        }
-    }
-
     /// The end of the mail that it is nearest to.
     pub(super) fn end(self) -> html::Place {
         match self {
@@ -61,75 +52,40 @@ impl Place {
     }
 }
 
-/// Which of several body texts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Which {
-    /// The one nearest to the place.
-    Nearest,
-    First,
-    All,
-}
-
-impl Which {
-    pub const WORDS: &'static [&'static str] = &["body", "first", "all"];
-
-    pub fn from_word(word: &str) -> Option<Which> {
-        match word {
-            "body" => Some(Which::Nearest),
-            "first" => Some(Which::First),
-            "all" => Some(Which::All),
-            _ => None,
-        }
+words! {
+    /// Which of several body texts.
+    Which {
+        /// The one nearest to the place.
+        Nearest = "body",
+        First = "first",
+        All = "all",
     }
 }
 
-/// How often a reader may meet the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Once {
-    /// Each mail gets it, whatever it holds.
-    Always,
-    /// Not if the writer's own text holds it.
-    PerMail,
-    /// Not if the mail holds it, quoted mail included.
-    PerThread,
-}
-
-impl Once {
-    pub const WORDS: &'static [&'static str] = &["always", "per-mail", "per-thread"];
-
-    pub fn from_word(word: &str) -> Option<Once> {
-        match word {
-            "always" => Some(Once::Always),
-            "per-mail" => Some(Once::PerMail),
-            "per-thread" => Some(Once::PerThread),
-            _ => None,
-        }
+words! {
+    /// How often a reader may meet the text.
+    Once {
+        /// Each mail gets it, whatever it holds.
+        Always = "always",
+        /// Not if the writer's own text holds it.
+        PerMail = "per-mail",
+        /// Not if the mail holds it, quoted mail included.
+        PerThread = "per-thread",
     }
 }
 
-/// What to try when a part cannot take the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fallback {
-    /// A text part of its own.
-    Attach,
-    Skip,
-    Defer,
-    Reject,
+words! {
+    /// What to try when a part cannot take the text.
+    Fallback {
+        /// A text part of its own.
+        Attach = "attach",
+        Skip = "skip",
+        Defer = "defer",
+        Reject = "reject",
+    }
 }
 
 impl Fallback {
-    pub const WORDS: &'static [&'static str] = &["attach", "skip", "defer", "reject"];
-
-    pub fn from_word(word: &str) -> Option<Fallback> {
-        match word {
-            "attach" => Some(Fallback::Attach),
-            "skip" => Some(Fallback::Skip),
-            "defer" => Some(Fallback::Defer),
-            "reject" => Some(Fallback::Reject),
-            _ => None,
-        }
-    }
-
     pub fn ladder(words: &[String]) -> Vec<Fallback> {
         words
             .iter()

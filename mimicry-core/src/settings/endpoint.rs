@@ -6,13 +6,16 @@ use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
-/// The protocol of a listener or of the next hop.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Protocol {
-    /// RFC 5321.
-    Smtp,
-    /// RFC 2033.
-    Lmtp,
+use crate::words;
+
+words! {
+    /// The protocol of a listener or of the next hop.
+    Protocol {
+        /// RFC 5321.
+        Smtp = "smtp",
+        /// RFC 2033.
+        Lmtp = "lmtp",
+    }
 }
 
 /// Who gets the mail next.
@@ -75,7 +78,7 @@ impl NextHop {
             "maildir" if rest.starts_with('/') => return Ok(NextHop::Maildir(rest.into())),
             "maildir" => return fail("a Maildir has no host", "write maildir:///path"),
             _ => {
-                let help = match super::near::nearest(scheme, NextHop::SCHEMES.iter().copied()) {
+                let help = match crate::near::nearest(scheme, NextHop::SCHEMES.iter().copied()) {
                     Some(near) => format!("did you mean {near}://?"),
                     None => forms(),
                 };

@@ -3,10 +3,7 @@
 //! Must never: suggest what is as far from the word as anything else.
 
 /// The nearest of the candidates, when it is near enough to be meant: case and `-` for `_` do not count.
-pub(super) fn nearest<'a>(
-    word: &str,
-    candidates: impl Iterator<Item = &'a str>,
-) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.to_lowercase().replace('-', "_");
     let word = plain(word);
     let most = (word.chars().count() / 3).max(1);

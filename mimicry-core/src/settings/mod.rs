@@ -1,0 +1,153 @@
+//! The settings: what the configuration may hold, and what the program has of it when it is loaded.
+//!
+//! - [`table`]: one row for each setting; nothing else has to be said of one
+//! - [`declare`]: the macro that makes fields of the rows
+//! - [`kind`]: the kinds of values · [`words`]: closed lists of words · [`endpoint`]: listeners' addresses and next hops ·
+//!   [`fingerprint`]: certificates
+//! - `given`: checked values on their way from the file into fields
+//!
+//! The reader of the file is driven by the rows, and the manual page and the sample configuration are tested against them, so
+//! that a setting exists in all of them or in none.
+//!
+//! Must never: read a file, or know policy banks or the configuration, which stand above.
+
+use std::sync::LazyLock;
+
+pub(crate) mod declare;
+pub mod endpoint;
+pub mod fingerprint;
+pub(crate) mod given;
+pub mod kind;
+pub mod table;
+pub mod words;
+
+pub use kind::Kind;
+pub use table::{
+    Conduct, Daemon, General, InForce, Limits, Listen, ListenTls, Log, LogTarget, Login, Overlay,
+    Relay, Timeouts, Workers,
+};
+
+/// One setting.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    /// The table it stands in; empty = above all tables. `listen`, `rule` and `bank` are lists of tables.
+    pub table: &'static str,
+    /// Its key. `workers.min` is the key `min` of the table `workers`.
+    pub name: &'static str,
+    pub kind: Kind,
+    /// As it would be written in the file; `None` = unset.
+    pub default: Option<&'static str>,
+    /// An element of the list is nothing without it.
+    pub required: bool,
+    pub phase: Phase,
+    /// Its key in a `[[bank]]`, if banks may change it.
+    in_bank: &'static str,
+    /// One sentence.
+    pub doc: &'static str,
+}
+
+/// When the value of a setting must be known, and with it the banks that may change it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// When the configuration is loaded: no bank changes it.
+    Load,
+    /// When a client connects.
+    Connect,
+    /// At MAIL: it is one for the whole transaction.
+    Mail,
+    /// At RCPT, for each recipient.
+    Rcpt,
+    /// When the message is in, for each recipient.
+    Data,
+}
+
+impl Setting {
+    /// The setting of a `[[bank]]` that stands in place of this one; `None` = no bank changes it.
+    pub(crate) fn in_bank(&self) -> Option<Setting> {
+        (self.phase != Phase::Load).then_some(Setting {
+            table: "bank",
+            name: self.in_bank,
+            default: None,
+            ..*self
+        })
+    }
+}
+
+/// Tables that may stand more than once, in double brackets.
+pub const LISTS: &[&str] = &["listen", "rule", "bank"];
+
+/// All settings, in the order of the manual.
+pub static SETTINGS: LazyLock<Vec<Setting>> = LazyLock::new(table::rows);
+
+/// Finds the row of a setting.
+pub fn find(table: &str, name: &str) -> Option<&'static Setting> {
+    SETTINGS
+        .iter()
+        .find(|setting| setting.table == table && setting.name == name)
+}
+
+/// The tables of a configuration, in the order of the manual.
+pub fn tables() -> Vec<&'static str> {
+    let mut tables: Vec<&'static str> = SETTINGS
+        .iter()
+        .map(|setting| setting.table)
+        .filter(|table| !table.is_empty())
+        .collect();
+    tables.dedup();
+    tables
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_setting_has_its_own_place_and_one_sentence() {
+        let mut seen = BTreeSet::new();
+        for setting in SETTINGS.iter() {
+            let context = format!("{}.{}", setting.table, setting.name);
+            assert!(
+                seen.insert((setting.table, setting.name)),
+                "{context} twice"
+            );
+            assert!(setting.doc.ends_with('.'), "{context}");
+            let is_one = !setting.doc.contains(". ");
+            assert!(is_one, "{context} has more than one sentence");
+            let has_default = setting.default.is_some();
+            assert!(!(setting.required && has_default), "{context}");
+            let is_of_list = LISTS.contains(&setting.table);
+            assert!(!setting.required || is_of_list, "{context}");
+        }
+    }
+
+    #[test]
+    fn a_bank_can_change_what_the_base_has_and_at_the_same_time() {
+        let own = ["name", "when", "include", "rules_add"];
+        let rows = |table: &'static str| SETTINGS.iter().filter(move |row| row.table == table);
+        for row in rows("bank").filter(|row| !own.contains(&row.name)) {
+            let (table, name) = match row.name.split_once('.') {
+                Some(within) => within,
+                None if row.name == "next_hop" => ("relay", "next_hop"),
+                None => ("", row.name),
+            };
+            let base = find(table, name).unwrap();
+            assert_eq!((row.kind, row.phase), (base.kind, base.phase), "{name}");
+            assert!(row.default.is_none() && row.phase != Phase::Load, "{name}");
+        }
+        assert!(rows("limits").all(|row| find("bank", &format!("limits.{}", row.name)).is_some()));
+        assert!(rows("").all(|row| find("bank", row.name).is_some()));
+        assert!(find("bank", "tls").is_none());
+    }
+
+    #[test]
+    fn tables_stand_together() {
+        let tables = tables();
+        let unique: BTreeSet<_> = tables.iter().collect();
+        assert_eq!(unique.len(), tables.len(), "{tables:?}");
+        for list in LISTS {
+            assert!(tables.contains(list), "{list}");
+        }
+    }
+}
