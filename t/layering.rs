@@ -45,6 +45,35 @@ const NEVER: &[Never] = &[
         why: "the message knows no rules",
     },
     Never {
+        place: "mimicry-core/src/rule",
+        except: &[],
+        words: &[
+            "crate::settings",
+            "crate::policy",
+            "crate::config",
+            "crate::registry",
+            "crate::engine",
+        ],
+        why: "a rule does not know where it is written",
+    },
+    Never {
+        place: "mimicry-core/src/settings",
+        except: &[],
+        words: &[
+            "crate::policy",
+            "crate::config",
+            "crate::registry",
+            "crate::engine",
+        ],
+        why: "what a setting is stands below banks and the file",
+    },
+    Never {
+        place: "mimicry-core/src/policy",
+        except: &[],
+        words: &["crate::config", "crate::registry", "crate::engine"],
+        why: "policy banks do not know the file that they came from",
+    },
+    Never {
         place: "mimicry-plugins/src",
         except: &[],
         words: &["mimicryd::", "std::net", "std::process", "std::env"],
@@ -213,7 +242,7 @@ fn root() -> PathBuf {
 }
 
 /// The source without its tests, which may look at the world.
-fn program<'s>(file: &Path, source: &'s str) -> &'s str {
+pub fn program<'s>(file: &Path, source: &'s str) -> &'s str {
     if file.ends_with("tests.rs") || file.components().any(|part| part.as_os_str() == "tests") {
         return "";
     }
@@ -221,7 +250,7 @@ fn program<'s>(file: &Path, source: &'s str) -> &'s str {
 }
 
 /// All Rust sources below a folder, the build's own folders left out.
-fn sources(folder: &Path) -> Vec<PathBuf> {
+pub fn sources(folder: &Path) -> Vec<PathBuf> {
     let mut found = Vec::new();
     let mut stack = vec![folder.to_path_buf()];
     while let Some(folder) = stack.pop() {

@@ -20,6 +20,7 @@
 //! - [`notice`]: a text that must be in every mail; what stays of a field that is edited; what explain says of both
 //! - [`manual`]: the manual and the samples against the code
 //! - [`dependencies`]: where they come from, and that CI looks at them
+//! - [`settings`]: that each setting has an effect
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
 //! - [`harness`]: what the tests share
 //!
@@ -59,6 +60,7 @@ mod reply;
 mod rules;
 mod said;
 mod service;
+mod settings;
 mod smuggle;
 mod soak;
 mod threads;

@@ -16,8 +16,6 @@
 //! Known limit: files that only the daemon opens (certificates, keys, the relay's password) are not read here, because
 //! whoever checks a configuration need not be allowed to; who may write and read them is looked at ([`Config::judge_named`]).
 //! A secret that a plugin needs is read, as the plugin is built with it.
-//!
-//! Longer than 600 lines: each table of the file has its function here.
 
 use std::collections::BTreeMap;
 use std::io;

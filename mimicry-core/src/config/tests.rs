@@ -18,6 +18,8 @@ use crate::registry::Registry;
 use crate::rule::filter::Level as FilterLevel;
 use crate::rule::{Mode, OnDkim, OnSealed};
 
+mod landing;
+
 /// An editing plugin with an option of each kind.
 struct Stamp;
 /// A plugin that neither edits nor ends the walk.

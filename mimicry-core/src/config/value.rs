@@ -83,7 +83,7 @@ impl Reader<'_> {
             }
             Kind::LogTarget => {
                 let text = self.text(node, || setting.kind.help().into())?;
-                let target = log_target(text, self.directory);
+                let target = LogTarget::parse(text, self.directory);
                 if target.is_none() {
                     self.complaints
                         .error(node.span(), "unknown target", setting.kind.help());
@@ -520,19 +520,6 @@ fn is_host_name(text: &str) -> bool {
         octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
     };
     !text.is_empty() && text.len() <= 255 && text.bytes().all(letters)
-}
-
-/// Where the log goes; relative names are relative to `directory`.
-fn log_target(text: &str, directory: &Path) -> Option<LogTarget> {
-    match text.split_once(':') {
-        None if text == "syslog" => Some(LogTarget::Syslog(None)),
-        None if text == "stderr" => Some(LogTarget::Stderr),
-        Some(("syslog", path)) if !path.is_empty() => {
-            Some(LogTarget::Syslog(Some(directory.join(path))))
-        }
-        Some(("file", path)) if !path.is_empty() => Some(LogTarget::File(directory.join(path))),
-        _ => None,
-    }
 }
 
 /// What kind of value it is, for a message.

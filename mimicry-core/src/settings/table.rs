@@ -8,7 +8,7 @@
 //!
 //! Longer lines than elsewhere: one setting a line, so that the table reads as one.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -117,6 +117,21 @@ pub enum LogTarget {
     Syslog(Option<PathBuf>),
     Stderr,
     File(PathBuf),
+}
+
+impl LogTarget {
+    /// Relative names are relative to `directory`.
+    pub(crate) fn parse(text: &str, directory: &Path) -> Option<LogTarget> {
+        match text.split_once(':') {
+            None if text == "syslog" => Some(LogTarget::Syslog(None)),
+            None if text == "stderr" => Some(LogTarget::Stderr),
+            Some(("syslog", path)) if !path.is_empty() => {
+                Some(LogTarget::Syslog(Some(directory.join(path))))
+            }
+            Some(("file", path)) if !path.is_empty() => Some(LogTarget::File(directory.join(path))),
+            _ => None,
+        }
+    }
 }
 
 settings! {
