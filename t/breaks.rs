@@ -66,7 +66,7 @@ fn daemon() -> ! {
         master::Options { foreground: true },
         Rc::new(daemon),
     );
-    std::process::exit(i32::from(ended.status));
+    std::process::exit(i32::from(ended.status.status()));
 }
 
 const WAYS: &[&str] = &[

@@ -205,14 +205,13 @@ fn every_command_option_and_exit_code_is_described() {
         .collect();
     assert_eq!(described, options);
 
-    let source =
-        fs::read_to_string(root().join("mimicryd/src/cli/mod.rs")).expect("the command line");
+    let source = fs::read_to_string(root().join("mimicryd/src/exit.rs")).expect("the exit codes");
     let codes = source
         .split("pub enum Exit {")
         .nth(1)
         .and_then(|rest| rest.split('}').next());
     let codes: Vec<&str> = codes
-        .expect("the exit codes")
+        .expect("the enum")
         .lines()
         .filter_map(|line| Some(line.split_once(" = ")?.1.trim_end_matches(',')))
         .collect();

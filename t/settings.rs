@@ -32,7 +32,7 @@ const HOLDERS: &[(&str, &[&str])] = &[
     ("Conduct", &["rule"]),
 ];
 
-// man: mimicryd(8) "The settings mail_timeout , poison_limit and on_poison have no effect yet."
+// man: mimicryd(8) "The settings mail_timeout, poison_limit and on_poison have no effect yet."
 /// Settings that the program does not heed yet.
 const NOT_YET: &[(&str, &str)] = &[
     ("Daemon", "mail_timeout"),
@@ -121,7 +121,7 @@ fn is_read(code: &[String], holders: &[&str], field: &str) -> bool {
                 // Not a method, and not what is set.
                 !rest.starts_with(is_name)
                     && !rest.starts_with('(')
-                    && !(rest.starts_with('=') && !rest.starts_with("=="))
+                    && (!rest.starts_with('=') || rest.starts_with("==") || rest.starts_with("=>"))
             })
         };
         code.iter().any(reads)
@@ -165,6 +165,7 @@ fn a_read_is_known_from_what_looks_like_one() {
         ("if(hops>limits.hops){", true),
         ("settings.limits.hops,", true),
         ("limits.hops==1", true),
+        ("Some(hops)ifhops>limits.hops=>{", true),
         ("limits.hops=1;", false),
         ("limits.hops()", false),
         ("limits.hops_seen", false),

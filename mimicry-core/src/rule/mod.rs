@@ -8,6 +8,7 @@
 //!
 //! Must never: edit anything.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
@@ -151,6 +152,32 @@ impl Filters {
 
     pub fn iter(&self) -> impl Iterator<Item = &Filter> {
         self.0.iter().flatten()
+    }
+}
+
+/// The rules in force, in the order of the file, and the variables.
+#[derive(Clone, Debug, Default)]
+pub struct Policy {
+    /// Mode and on_error of each are final: what the configuration says for all rules is worked in.
+    pub rules: Vec<Arc<Rule>>,
+    pub variables: BTreeMap<String, String>,
+}
+
+impl Policy {
+    pub fn rule(&self, name: &str) -> Option<&Arc<Rule>> {
+        self.rules.iter().find(|rule| rule.name == name)
+    }
+
+    /// Do the same plans of both do the same? Names of rules are unique in a configuration.
+    pub fn is_same(&self, other: &Policy) -> bool {
+        let one = |rule: &Rule| (rule.mode, rule.on_error);
+        self.variables == other.variables
+            && self.rules.len() == other.rules.len()
+            && self
+                .rules
+                .iter()
+                .zip(&other.rules)
+                .all(|(a, b)| Arc::ptr_eq(a, b) || (a.name == b.name && one(a) == one(b)))
     }
 }
 

@@ -10,7 +10,7 @@ use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
 use super::forks;
 use super::inside::{self, Inside};
-use super::{Mode, OnDkim, OnSealed, Reason, Rule, Unsure};
+use super::{Mode, OnDkim, OnSealed, Policy, Reason, Rule, Unsure};
 use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::message::names::Unread;
@@ -18,7 +18,6 @@ use crate::message::roles::Role;
 use crate::message::{Doubt, Part, PartId, Seal};
 use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
-use crate::policy::Policy;
 
 /// What the rules do for the recipients of one class.
 #[derive(Clone, Debug)]

@@ -59,7 +59,7 @@ pub fn run(args: &RunArgs) -> Result<Output, Output> {
         err: ended
             .message
             .map_or_else(String::new, |message| format!("mimicryd: {message}\n")),
-        exit: Exit::from_status(ended.status),
+        exit: ended.status,
         ..Output::text(String::new())
     })
 }
@@ -89,10 +89,10 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
         Err(_) => config.load(paint)?.daemon.control,
     };
     match ask(&path, request, PATIENCE) {
-        Ok(answer) if answer.status == 0 => Ok(Output::text(answer.text)),
+        Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
         Ok(answer) => Err(Output {
             err: answer.text,
-            exit: Exit::from_status(answer.status),
+            exit: answer.status,
             ..Output::text(String::new())
         }),
         Err(AskError::NotRunning) => Err(Output::failure(

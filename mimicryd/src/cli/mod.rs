@@ -30,60 +30,8 @@ mod show;
 mod trace;
 mod tree;
 
+pub use crate::exit::Exit;
 use show::Paint;
-
-/// The exit codes, those of sysexits(3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Exit {
-    Ok = 0,
-    /// The command line is wrong.
-    Usage = 64,
-    /// The mail is not one that can be worked on.
-    Data = 65,
-    /// The user or group of the daemon does not exist.
-    NoUser = 67,
-    /// The daemon cannot be reached, a listener cannot be bound, or workers cannot start.
-    Unavailable = 69,
-    /// A mistake of this program.
-    Software = 70,
-    /// The system refused something.
-    System = 71,
-    /// The pid file or the control socket cannot be made.
-    CannotCreate = 73,
-    /// Reading or writing failed.
-    Io = 74,
-    /// The mail must be tried again; the daemon runs already.
-    Deferred = 75,
-    /// The mail must go back; something is not allowed.
-    Rejected = 77,
-    /// The configuration is wrong.
-    Config = 78,
-}
-
-impl Exit {
-    /// The exit of a status that the daemon gave.
-    fn from_status(status: u8) -> Exit {
-        use Exit::*;
-        let all = [
-            Ok,
-            Usage,
-            Data,
-            NoUser,
-            Unavailable,
-            Software,
-            System,
-            CannotCreate,
-            Io,
-            Deferred,
-            Rejected,
-            Config,
-        ];
-        all.into_iter()
-            .find(|exit| *exit as u8 == status)
-            .unwrap_or(Software)
-    }
-}
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -178,7 +126,7 @@ pub fn main() -> ExitCode {
         Ok(cli) => run(&cli),
         Err(error) => usage(&error),
     };
-    ExitCode::from(write(output) as u8)
+    ExitCode::from(write(output).status())
 }
 
 fn run(cli: &Cli) -> Output {

@@ -14,30 +14,11 @@ use std::time::Duration;
 use mimicry_core::config::Config;
 use sd_notify::NotifyState;
 
+use crate::exit::Exit;
 use crate::loading::{Rejected, Trial, Verdict};
 use crate::worker::Serve;
 
 use super::scoreboard::Slot;
-
-/// Exit statuses (sysexits(3)).
-pub mod exit {
-    pub const OK: u8 = 0;
-    /// The request is unknown.
-    pub const USAGE: u8 = 64;
-    /// There is no such user or group.
-    pub const NOUSER: u8 = 67;
-    /// A listener cannot be bound, or workers cannot start.
-    pub const UNAVAILABLE: u8 = 69;
-    pub const SOFTWARE: u8 = 70;
-    pub const OSERR: u8 = 71;
-    /// The pid file or the control socket cannot be made.
-    pub const CANTCREAT: u8 = 73;
-    /// The daemon runs already.
-    pub const TEMPFAIL: u8 = 75;
-    pub const NOPERM: u8 = 77;
-    /// The configuration is wrong.
-    pub const CONFIG: u8 = 78;
-}
 
 /// Makes, in a new worker, what serves its connections; an error ends the worker, and is its reason.
 pub type ServeFactory = Rc<dyn Fn(&Slot) -> Result<Box<dyn Serve>, String>>;
@@ -109,7 +90,7 @@ pub struct Options {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ended {
     /// The exit status of the program.
-    pub status: u8,
+    pub status: Exit,
     /// What to print on standard error, if anything.
     pub message: Option<String>,
 }
@@ -138,12 +119,12 @@ pub fn survived<T>(act: impl FnOnce() -> T) -> Option<T> {
 /// Why the daemon or a configuration cannot start.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Failure {
-    pub status: u8,
+    pub status: Exit,
     pub message: String,
 }
 
 impl Failure {
-    pub fn new(status: u8, message: impl Into<String>) -> Failure {
+    pub fn new(status: Exit, message: impl Into<String>) -> Failure {
         Failure {
             status,
             message: message.into(),

@@ -25,8 +25,8 @@ use crate::sys::place::{Id, Place};
 use crate::sys::poll;
 use crate::sys::privileges;
 
-use super::exit;
 use super::listen;
+use crate::exit::Exit;
 
 /// Clients at a time.
 const CLIENTS: usize = 8;
@@ -73,8 +73,8 @@ impl Request {
 /// What the daemon answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Answer {
-    /// 0 = it worked; otherwise the exit status for the command.
-    pub status: u8,
+    /// For the command.
+    pub status: Exit,
     pub text: String,
 }
 
@@ -124,7 +124,7 @@ fn exchange(stream: &mut UnixStream, request: Request, patience: Duration) -> io
     let text = String::from_utf8(octets).map_err(|_| io::ErrorKind::InvalidData)?;
     let (status, text) = text.split_once('\n').ok_or(io::ErrorKind::UnexpectedEof)?;
     Ok(Answer {
-        status: status.parse().map_err(|_| io::ErrorKind::InvalidData)?,
+        status: Exit::from_status(status.parse().map_err(|_| io::ErrorKind::InvalidData)?),
         text: text.to_string(),
     })
 }
@@ -273,7 +273,7 @@ impl Control {
         };
         if !self.may_ask(&client.stream) {
             let answer = Answer {
-                status: exit::NOPERM,
+                status: Exit::Rejected,
                 text: "only root and the daemon's user may ask\n".into(),
             };
             client.answer(&answer, now);
@@ -341,7 +341,7 @@ impl Client {
                     };
                     if request.is_none() {
                         let answer = Answer {
-                            status: exit::USAGE,
+                            status: Exit::Usage,
                             text: "no such request\n".into(),
                         };
                         self.answer(&answer, now);
@@ -363,7 +363,7 @@ impl Client {
     }
 
     fn answer(&mut self, answer: &Answer, now: Instant) {
-        let octets = format!("{}\n{}", answer.status, answer.text).into_bytes();
+        let octets = format!("{}\n{}", answer.status.status(), answer.text).into_bytes();
         self.stage = Stage::Answering(octets);
         self.deadline = now.checked_add(PATIENCE).unwrap_or(now);
     }
@@ -429,7 +429,7 @@ mod tests {
             assert_eq!(came, request);
             // Longer than a socket takes at once.
             let answer = Answer {
-                status: 78,
+                status: Exit::Config,
                 text: "a line\n".repeat(100_000),
             };
             control.answer(id, &answer);

@@ -6,7 +6,8 @@ use std::io::{self, PipeWriter, Read, Write};
 
 use crate::sys::process::{self, Side};
 
-use super::{Ended, exit};
+use super::Ended;
+use crate::exit::Exit;
 
 /// In which of the two processes [`detach`] returned.
 pub enum Detached {
@@ -39,7 +40,7 @@ pub fn detach() -> io::Result<Detached> {
             let _ = reader.read_to_end(&mut octets);
             let ended = match octets.split_first() {
                 Some((status, message)) => Ended {
-                    status: *status,
+                    status: Exit::from_status(*status),
                     message: (!message.is_empty())
                         .then(|| String::from_utf8_lossy(message).into_owned()),
                 },
@@ -47,7 +48,7 @@ pub fn detach() -> io::Result<Detached> {
                     let death =
                         process::wait(child).map_or("vanished".into(), process::Death::describe);
                     Ended {
-                        status: exit::SOFTWARE,
+                        status: Exit::Software,
                         message: Some(format!("the daemon {death} before it accepted")),
                     }
                 }
@@ -60,7 +61,7 @@ pub fn detach() -> io::Result<Detached> {
 impl Report {
     /// The daemon accepts. Returns whether somebody in the foreground was told.
     pub fn accepts(&mut self) -> bool {
-        self.tell(exit::OK, "")
+        self.tell(Exit::Ok, "")
     }
 
     /// The daemon ends without having accepted. What was reported is not left for the caller to say again.
@@ -72,13 +73,13 @@ impl Report {
         }
     }
 
-    fn tell(&mut self, status: u8, message: &str) -> bool {
+    fn tell(&mut self, status: Exit, message: &str) -> bool {
         match std::mem::replace(self, Report::Nobody) {
             Report::Nobody => false,
             Report::Parent(mut pipe) => {
                 // A parent that was killed needs no report.
                 let _ = pipe
-                    .write_all(&[status])
+                    .write_all(&[status.status()])
                     .and_then(|()| pipe.write_all(message.as_bytes()));
                 true
             }

@@ -21,7 +21,8 @@ use super::listen::{self, Listener};
 use super::pool::{Facts, Surplus, Throttle};
 use super::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
 use super::spawn::{Child, Told};
-use super::{Failure, Program, ServeFactory, exit};
+use super::{Failure, Program, ServeFactory};
+use crate::exit::Exit;
 
 /// The workers of one configuration.
 pub struct Generation {
@@ -79,9 +80,9 @@ impl Generation {
         let identity = identity(&config.daemon)?;
         let factory = program
             .prepare(&config)
-            .map_err(|why| Failure::new(exit::CONFIG, why))?;
+            .map_err(|why| Failure::new(Exit::Config, why))?;
         let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
-            .map_err(|error| Failure::new(exit::OSERR, format!("no shared memory: {error}")))?;
+            .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?;
         let listeners = listen::open(
             &config.listen,
             heritage.listeners,
@@ -89,7 +90,7 @@ impl Generation {
             identity.as_ref(),
             heritage.patience,
         )
-        .map_err(|why| Failure::new(exit::UNAVAILABLE, why))?;
+        .map_err(|why| Failure::new(Exit::Unavailable, why))?;
         Ok(Generation {
             number,
             workers: config.daemon.workers,
@@ -254,7 +255,7 @@ fn send(child: &Child, signal: Signal) {
 /// Whom workers become, and a word where that is not what an administrator might expect.
 fn identity(daemon: &Daemon) -> Result<Option<Identity>, Failure> {
     let whose =
-        identity::workers(daemon).map_err(|missing| Failure::new(exit::NOUSER, missing.message))?;
+        identity::workers(daemon).map_err(|missing| Failure::new(Exit::NoUser, missing.message))?;
     if whose.as_ref().is_some_and(|whose| whose.is_last_resort) {
         log::warn!("there is no user mimicry: workers run as nobody");
     }

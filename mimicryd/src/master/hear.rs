@@ -6,9 +6,10 @@
 
 use std::time::Instant;
 
-use super::contract::{Refused, exit, survived};
+use super::contract::{Refused, survived};
 use super::control::{Answer, ClientId, Request};
 use super::{Master, Phase};
+use crate::exit::Exit;
 
 impl Master {
     pub(super) fn listen_to_control(&mut self, now: Instant) {
@@ -16,7 +17,7 @@ impl Master {
         for (client, request) in requests {
             if survived(|| self.hear(client, request, now)).is_none() {
                 let answer = Answer {
-                    status: exit::SOFTWARE,
+                    status: Exit::Software,
                     text: "mimicryd broke over this request, and goes on as it was\n".into(),
                 };
                 self.control.answer(client, &answer);
@@ -35,7 +36,7 @@ impl Master {
                     status.json()
                 };
                 let answer = Answer {
-                    status: exit::OK,
+                    status: Exit::Ok,
                     text,
                 };
                 self.control.answer(client, &answer);

@@ -27,6 +27,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
+use crate::exit::Exit;
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
 use crate::worker;
@@ -46,7 +47,7 @@ pub mod scoreboard;
 pub mod spawn;
 pub mod status;
 
-pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory, exit};
+pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory};
 
 use control::{Answer, ClientId, Control};
 use detach::{Detached, Report};
@@ -75,7 +76,7 @@ pub fn run(config: Arc<Config>, options: Options, program: Rc<dyn Program>) -> E
         Ok(inherited) => inherited,
         Err(error) => {
             let why = format!("LISTEN_FDS is set, but cannot be used: {error}");
-            return Failure::new(exit::OSERR, why).into();
+            return Failure::new(Exit::System, why).into();
         }
     };
     let mut report = Report::Nobody;
@@ -85,7 +86,7 @@ pub fn run(config: Arc<Config>, options: Options, program: Rc<dyn Program>) -> E
             Ok(Detached::Daemon(pipe)) => report = pipe,
             Err(error) => {
                 let why = format!("cannot go into the background: {error}");
-                return Failure::new(exit::OSERR, why).into();
+                return Failure::new(Exit::System, why).into();
             }
         }
     }
@@ -174,7 +175,7 @@ impl Master {
         inherited: &mut Vec<(OwnedFd, String)>,
     ) -> Result<Master, Failure> {
         let failed = |what: &str, error: std::io::Error| {
-            Failure::new(exit::OSERR, format!("{what}: {error}"))
+            Failure::new(Exit::System, format!("{what}: {error}"))
         };
         program.adopt(&config);
         // Before there is a pid file, for whoever reads it may send a signal.
@@ -212,7 +213,7 @@ impl Master {
                 Err(error) => {
                     listen::close(&current.listeners, &[]);
                     let why = format!("control socket {}: {error}", path.display());
-                    Err(Failure::new(exit::CANTCREAT, why))
+                    Err(Failure::new(Exit::CannotCreate, why))
                 }
             }
         });
@@ -281,7 +282,7 @@ impl Master {
         self.pid_file.remove();
         log::info!("stopped");
         let answer = Answer {
-            status: exit::OK,
+            status: Exit::Ok,
             text: "stopped\n".into(),
         };
         for asker in self.stop_askers {
@@ -352,7 +353,7 @@ impl Master {
                 Verdict::Passed => self.accepts(),
                 Verdict::Failed(why) => {
                     log::error!("{why}");
-                    self.give_up(now, Failure::new(exit::UNAVAILABLE, why).into());
+                    self.give_up(now, Failure::new(Exit::Unavailable, why).into());
                 }
             },
             Phase::Running => self.progress_of_reload(now),
@@ -406,12 +407,12 @@ impl Master {
             Phase::Stopping { .. } => self.hurry(now, Told::Quit),
             Phase::Starting => {
                 let why = "told to stop before workers accepted";
-                self.give_up(now, Failure::new(exit::UNAVAILABLE, why).into());
+                self.give_up(now, Failure::new(Exit::Unavailable, why).into());
             }
             Phase::Running => {
                 let patience = self.current.config.daemon.drain_timeout;
                 let ended = Ended {
-                    status: exit::OK,
+                    status: Exit::Ok,
                     message: None,
                 };
                 log::info!("stopping: mails in hand have {} s", patience.as_secs());
@@ -558,12 +559,12 @@ fn claim(config: &Config) -> Result<PidFile, Failure> {
         PidFileError::Running(pid) => {
             let pid = pid.map_or(String::new(), |pid| format!(", process {pid}"));
             Failure::new(
-                exit::TEMPFAIL,
+                Exit::Deferred,
                 format!("mimicryd runs already{pid}: {} is locked", path.display()),
             )
         }
         PidFileError::Io(error) => Failure::new(
-            exit::CANTCREAT,
+            Exit::CannotCreate,
             format!("pid file {}: {error}", path.display()),
         ),
     })

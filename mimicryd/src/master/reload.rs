@@ -16,12 +16,13 @@ use sd_notify::NotifyState;
 
 use crate::loading;
 
-use super::contract::{Refused, exit, survived};
+use super::contract::{Refused, survived};
 use super::control::{Answer, ClientId};
 use super::generation::{Generation, Heritage, Verdict};
 use super::scoreboard::State;
 use super::spawn::{Child, Told};
 use super::{Master, listen, notify};
+use crate::exit::Exit;
 
 /// For so long the workers of a new configuration may take until they accept.
 const TRIAL: Duration = Duration::from_secs(60);
@@ -170,7 +171,7 @@ impl Master {
         );
         log::info!("{line}");
         let answer = Answer {
-            status: exit::OK,
+            status: Exit::Ok,
             text: line + "\n",
         };
         for asker in askers {
@@ -224,7 +225,7 @@ impl Master {
             refused.line
         );
         let answer = Answer {
-            status: exit::CONFIG,
+            status: Exit::Config,
             text: format!(
                 "{}\nthe configuration was refused, the old one stays in force\n",
                 refused.text.trim_end()

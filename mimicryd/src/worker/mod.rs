@@ -33,10 +33,11 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signal::Signal;
 use socket2::Socket;
 
+use crate::exit::Exit;
+use crate::master::Program;
 use crate::master::listen::{Listener, Peer};
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::master::spawn::{Birth, Ends};
-use crate::master::{Program, exit};
 use crate::sys::process::exit_now;
 use crate::sys::signals::Signals;
 use crate::sys::{memory, poll, privileges, signals, title};
@@ -93,7 +94,7 @@ pub fn run(birth: Birth) -> ! {
     let _last = LastResort;
     let ends = Rc::clone(&birth.ends);
     let status = match live(birth) {
-        Ok(()) => exit::OK,
+        Ok(()) => Exit::Ok,
         Err(failure) => {
             log::error!("worker cannot go on: {}", failure.why);
             ends.complain(&failure.why);
@@ -101,7 +102,7 @@ pub fn run(birth: Birth) -> ! {
         }
     };
     log::logger().flush();
-    exit_now(status)
+    exit_now(status.status())
 }
 
 struct LastResort;
@@ -109,17 +110,17 @@ struct LastResort;
 impl Drop for LastResort {
     fn drop(&mut self) {
         if thread::panicking() {
-            exit_now(exit::SOFTWARE);
+            exit_now(Exit::Software.status());
         }
     }
 }
 
 struct Failure {
-    status: u8,
+    status: Exit,
     why: String,
 }
 
-fn failure(status: u8, what: &str, error: impl std::fmt::Display) -> Failure {
+fn failure(status: Exit, what: &str, error: impl std::fmt::Display) -> Failure {
     Failure {
         status,
         why: format!("{what}: {error}"),
@@ -129,21 +130,21 @@ fn failure(status: u8, what: &str, error: impl std::fmt::Display) -> Failure {
 fn live(birth: Birth) -> Result<(), Failure> {
     birth.slot.claim(std::process::id(), birth.generation);
     birth.program.born();
-    let signals = own_signals().map_err(|error| failure(exit::OSERR, "signals", error))?;
+    let signals = own_signals().map_err(|error| failure(Exit::System, "signals", error))?;
     if let Some(identity) = &birth.identity {
         privileges::become_user(identity).map_err(|error| {
             let what = format!("cannot become the user {}", identity.name);
-            failure(exit::NOPERM, &what, error)
+            failure(Exit::Rejected, &what, error)
         })?;
     }
     privileges::harden(birth.config.daemon.core_dumps)
-        .map_err(|error| failure(exit::OSERR, "cannot give up rights", error))?;
+        .map_err(|error| failure(Exit::System, "cannot give up rights", error))?;
     title::set("mimicryd: worker (starting)");
-    let life = Life::new(signals, &birth).map_err(|error| failure(exit::OSERR, "epoll", error))?;
+    let life = Life::new(signals, &birth).map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
-        .map_err(|why| failure(exit::UNAVAILABLE, "cannot serve", why))?;
+        .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
     let mut worker = Worker {
-        gate: Gate::new(&life).map_err(|error| failure(exit::OSERR, "epoll", error))?,
+        gate: Gate::new(&life).map_err(|error| failure(Exit::System, "epoll", error))?,
         mails: quota(birth.config.daemon.mails_per_worker),
         slot: birth.slot,
         ends: birth.ends,
@@ -153,7 +154,7 @@ fn live(birth: Birth) -> Result<(), Failure> {
     };
     worker
         .work(serve.as_mut())
-        .map_err(|error| failure(exit::OSERR, "cannot accept", error))
+        .map_err(|error| failure(Exit::System, "cannot accept", error))
 }
 
 /// The master's signals are not a worker's. Everything is still blocked here.

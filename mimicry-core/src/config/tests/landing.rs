@@ -112,7 +112,7 @@ fn candidates(setting: &Setting) -> Vec<String> {
         Kind::File => one("\"/another\""),
         Kind::Host => one("\"another.example\""),
         Kind::Networks => one("\"192.0.2.0/24\""),
-        Kind::NextHop => one("\"smtp://192.0.2.1\""),
+        Kind::NextHop => one("\"smtp://127.0.0.1:29\""),
         Kind::Address => one("\"127.0.0.1:27\""),
         Kind::LogTarget => one("\"stderr\""),
         Kind::Fingerprints => one(&format!("{:?}", "00".repeat(32))),

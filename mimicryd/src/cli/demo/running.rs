@@ -92,7 +92,7 @@ impl Running {
             Side::Child => {
                 let error = become_daemon(command, door.listener.into(), demo, keep);
                 let _ = io::Write::write_all(&mut &errors, format!("{error}\n").as_bytes());
-                process::exit_now(Exit::System as u8)
+                process::exit_now(Exit::System.status())
             }
         }
     }
