@@ -53,7 +53,7 @@ impl Plugin for Instance {
     }
 
     fn reads_recipients(&self) -> bool {
-        false
+        self.0.text("line") == Some("recipients")
     }
 
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {

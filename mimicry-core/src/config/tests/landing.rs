@@ -40,6 +40,7 @@ const BASE: &[(&str, &[&str])] = &[
             "name = \"a\"",
             "plugin = \"stamp\"",
             "match = { filename = 'x' }",
+            "options = { line = \"recipients\" }",
         ],
     ),
     (
