@@ -147,7 +147,6 @@ fn tls_fits(reader: &mut Reader<'_>, table: &Section<'_, '_>, relay: &Relay) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::words::LmtpPartial;
     use crate::settings::{Login, Timeouts};
 
     // T190: every way to reach a next hop, with each word of `tls`, with and without a pin

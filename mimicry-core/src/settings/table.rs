@@ -122,13 +122,14 @@ pub enum LogTarget {
 impl LogTarget {
     /// Relative names are relative to `directory`.
     pub(crate) fn parse(text: &str, directory: &Path) -> Option<LogTarget> {
+        let is_path = |path: &str| !path.is_empty() && !path.chars().any(char::is_control);
         match text.split_once(':') {
             None if text == "syslog" => Some(LogTarget::Syslog(None)),
             None if text == "stderr" => Some(LogTarget::Stderr),
-            Some(("syslog", path)) if !path.is_empty() => {
+            Some(("syslog", path)) if is_path(path) => {
                 Some(LogTarget::Syslog(Some(directory.join(path))))
             }
-            Some(("file", path)) if !path.is_empty() => Some(LogTarget::File(directory.join(path))),
+            Some(("file", path)) if is_path(path) => Some(LogTarget::File(directory.join(path))),
             _ => None,
         }
     }
