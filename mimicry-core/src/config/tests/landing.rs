@@ -40,7 +40,6 @@ const BASE: &[(&str, &[&str])] = &[
             "name = \"a\"",
             "plugin = \"stamp\"",
             "match = { filename = 'x' }",
-            "options = { line = \"recipients\" }",
         ],
     ),
     (
@@ -51,31 +50,39 @@ const BASE: &[(&str, &[&str])] = &[
     ("[[rule]]", &["name = \"last\"", "plugin = \"guard\""]),
 ];
 
-/// The file with one line more in the first table of a name, or another in place of one.
-fn file(table: &str, name: &str, value: &str) -> String {
-    let header = match table {
-        "" => String::new(),
-        list if crate::settings::LISTS.contains(&list) => format!("[[{list}]]"),
-        table => format!("[{table}]"),
-    };
-    let start = format!("{name} = ");
+/// A setting, by its table and its name, and a value.
+type Line<'l> = (&'l str, &'l str, &'l str);
+
+/// The file with a line more in the first table of a name, or another in place of one.
+fn file(lines: &[Line<'_>]) -> String {
+    let mut lines = lines.to_vec();
     let mut file = String::new();
-    let mut is_due = true;
-    for (at, lines) in BASE {
-        let is_here = *at == header && std::mem::take(&mut is_due);
+    for (at, of_base) in BASE {
+        let table = at.trim_matches(['[', ']']);
+        let (here, later): (Vec<_>, Vec<_>) = lines.iter().partition(|(of, ..)| *of == table);
+        lines = later;
+        let is_replaced = |line: &str| {
+            let name = line.split(' ').next().unwrap();
+            here.iter().any(|(_, other, _)| *other == name)
+        };
         writeln!(file, "{at}").unwrap();
-        for line in lines
-            .iter()
-            .filter(|line| !is_here || !line.starts_with(&start))
-        {
+        for line in of_base.iter().filter(|line| !is_replaced(line)) {
             writeln!(file, "{line}").unwrap();
         }
-        if is_here {
-            writeln!(file, "{start}{value}").unwrap();
+        for (_, name, value) in here {
+            writeln!(file, "{name} = {value}").unwrap();
         }
-        is_due &= *at != header;
     }
     file
+}
+
+/// What a setting needs beside it to make a difference.
+fn companion(setting: &Setting) -> Option<Line<'static>> {
+    match setting.name {
+        "rules_add" => Some(("", "rules", "[\"a\"]")),
+        "show_bcc" => Some(("rule", "options", "{ line = \"recipients\" }")),
+        _ => None,
+    }
 }
 
 /// What the program has of a configuration: all of it but the places in the file.
@@ -127,28 +134,22 @@ fn candidates(setting: &Setting) -> Vec<String> {
     }
 }
 
-/// The file that sets it; the rules that a bank adds must not be in force without it.
-fn file_of(setting: &Setting, value: &str) -> String {
-    let file = file(setting.table, setting.name, value);
-    match setting.name {
-        "rules_add" => format!("rules = [\"a\"]\n{file}"),
-        _ => file,
-    }
+/// The file with the setting's companion, and the setting itself if there is a value.
+fn file_of(setting: &Setting, value: Option<&str>) -> String {
+    let own = value.map(|value| (setting.table, setting.name, value));
+    let lines: Vec<Line<'_>> = companion(setting).into_iter().chain(own).collect();
+    file(&lines)
 }
 
 #[test]
 fn every_setting_arrives() {
-    let unset = |setting: &Setting| match setting.name {
-        "rules_add" => parsed(&file("", "rules", "[\"a\"]")).unwrap(),
-        _ => parsed(&file("", "trace", "true")).unwrap(),
-    };
     for setting in SETTINGS.iter() {
         let context = format!("[{}] {}", setting.table, setting.name);
-        let before = typed(&unset(setting));
+        let before = typed(&parsed(&file_of(setting, None)).unwrap());
         let mut differs = false;
         let mut said = String::new();
         for value in candidates(setting) {
-            match parsed(&file_of(setting, &value)) {
+            match parsed(&file_of(setting, Some(&value))) {
                 Ok(config) => differs |= typed(&config) != before,
                 Err(mistakes) => write!(said, "{mistakes}").unwrap(),
             }
@@ -159,12 +160,12 @@ fn every_setting_arrives() {
 
 #[test]
 fn the_default_of_every_setting_is_what_stands_without_it() {
-    let before = typed(&parsed(&file("", "trace", "true")).unwrap());
     for setting in SETTINGS.iter() {
         let Some(default) = setting.default else {
             continue;
         };
-        let config = parsed(&file_of(setting, default));
+        let before = typed(&parsed(&file_of(setting, None)).unwrap());
+        let config = parsed(&file_of(setting, Some(default)));
         let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
         let context = format!("[{}] {}", setting.table, setting.name);
         assert_eq!(typed(&config), before, "{context}");
