@@ -19,8 +19,8 @@
 //!
 //! Must never: name a setting.
 
-use super::given::{Given, Values};
-use super::{Kind, Setting};
+use super::given::{Given, Show, Values};
+use super::row::Setting;
 
 /// Settings of one table that have a struct.
 pub(crate) trait Group: Sized {
@@ -46,45 +46,6 @@ impl<G: Group> Group for Option<G> {
         }
     }
 }
-
-/// A value that a field can hold.
-pub(crate) trait Held: Sized {
-    /// `None`: it is another value than the setting's kind gives.
-    fn of(given: &Given) -> Option<Self>;
-}
-
-/// A field: a value, or room for one.
-pub(crate) trait Field: Sized {
-    /// `None`: a value must be there and is not.
-    fn field(given: Option<&Given>) -> Option<Self>;
-}
-
-impl<H: Held> Field for H {
-    fn field(given: Option<&Given>) -> Option<Self> {
-        H::of(given?)
-    }
-}
-
-impl<H: Held> Field for Option<H> {
-    fn field(given: Option<&Given>) -> Option<Self> {
-        Some(given.and_then(H::of))
-    }
-}
-
-/// A field that can be shown to people.
-pub(crate) trait Shown {
-    /// As the file would have it; `None` = it is not set.
-    fn shown(&self, kind: Kind) -> Option<String>;
-}
-
-impl<S: Shown> Shown for Option<S> {
-    fn shown(&self, kind: Kind) -> Option<String> {
-        self.as_ref().and_then(|value| value.shown(kind))
-    }
-}
-
-/// Adds what is shown of a setting: its name in a `[[bank]]`, and its value as the file would have it.
-pub(crate) type Show<'s> = &'s mut dyn FnMut(&'static str, String);
 
 /// A group that banks may change.
 pub(crate) trait Changeable: Group {

@@ -14,11 +14,10 @@ use crate::plugin::Value;
 use crate::units::{write_size, write_time};
 use crate::words::Word;
 
-use super::Kind;
-use super::declare::{Held, Shown};
 use super::endpoint::{ListenAddress, NextHop};
 use super::fingerprint::Fingerprint;
-use super::table::LogTarget;
+use super::kind::Kind;
+use super::log_target::LogTarget;
 
 /// A checked value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -65,6 +64,45 @@ impl Values {
         }
     }
 }
+
+/// A value that a field can hold.
+pub(crate) trait Held: Sized {
+    /// `None`: it is another value than the setting's kind gives.
+    fn of(given: &Given) -> Option<Self>;
+}
+
+/// A field: a value, or room for one.
+pub(crate) trait Field: Sized {
+    /// `None`: a value must be there and is not.
+    fn field(given: Option<&Given>) -> Option<Self>;
+}
+
+impl<H: Held> Field for H {
+    fn field(given: Option<&Given>) -> Option<Self> {
+        H::of(given?)
+    }
+}
+
+impl<H: Held> Field for Option<H> {
+    fn field(given: Option<&Given>) -> Option<Self> {
+        Some(given.and_then(H::of))
+    }
+}
+
+/// A field that can be shown to people.
+pub(crate) trait Shown {
+    /// As the file would have it; `None` = it is not set.
+    fn shown(&self, kind: Kind) -> Option<String>;
+}
+
+impl<S: Shown> Shown for Option<S> {
+    fn shown(&self, kind: Kind) -> Option<String> {
+        self.as_ref().and_then(|value| value.shown(kind))
+    }
+}
+
+/// Adds what is shown of a setting: its name in a `[[bank]]`, and its value as the file would have it.
+pub(crate) type Show<'s> = &'s mut dyn FnMut(&'static str, String);
 
 impl<W: Word> Held for W {
     fn of(given: &Given) -> Option<W> {

@@ -2,8 +2,8 @@
 //!
 //! - [`table`]: one row for each setting; nothing else has to be said of one
 //! - [`declare`]: the macro that makes fields of the rows
-//! - [`kind`]: the kinds of values · [`words`]: closed lists of words · [`endpoint`]: listeners' addresses and next hops ·
-//!   [`fingerprint`]: certificates
+//! - [`row`]: what a row holds · [`kind`]: the kinds of values · [`words`]: closed lists of words
+//! - [`endpoint`]: listeners' addresses and next hops · [`log_target`]: where the log goes · [`fingerprint`]: certificates
 //! - `given`: checked values on their way from the file into fields
 //!
 //! The reader of the file is driven by the rows, and the manual page and the sample configuration are tested against them, so
@@ -18,60 +18,18 @@ pub mod endpoint;
 pub mod fingerprint;
 pub(crate) mod given;
 pub mod kind;
+pub mod log_target;
+pub mod row;
 pub mod table;
 pub mod words;
 
 pub use kind::Kind;
+pub use log_target::LogTarget;
+pub use row::{Phase, Setting};
 pub use table::{
-    Conduct, Daemon, General, InForce, Limits, Listen, ListenTls, Log, LogTarget, Login, Overlay,
-    Relay, Timeouts, Workers,
+    Conduct, Daemon, General, InForce, Limits, Listen, ListenTls, Log, Login, Overlay, Relay,
+    Timeouts, Workers,
 };
-
-/// One setting.
-#[derive(Clone, Copy, Debug)]
-pub struct Setting {
-    /// The table it stands in; empty = above all tables. `listen`, `rule` and `bank` are lists of tables.
-    pub table: &'static str,
-    /// Its key. `workers.min` is the key `min` of the table `workers`.
-    pub name: &'static str,
-    pub kind: Kind,
-    /// As it would be written in the file; `None` = unset.
-    pub default: Option<&'static str>,
-    /// An element of the list is nothing without it.
-    pub required: bool,
-    pub phase: Phase,
-    /// Its key in a `[[bank]]`, if banks may change it.
-    in_bank: &'static str,
-    /// One sentence.
-    pub doc: &'static str,
-}
-
-/// When the value of a setting must be known, and with it the banks that may change it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Phase {
-    /// When the configuration is loaded: no bank changes it.
-    Load,
-    /// When a client connects.
-    Connect,
-    /// At MAIL: it is one for the whole transaction.
-    Mail,
-    /// At RCPT, for each recipient.
-    Rcpt,
-    /// When the message is in, for each recipient.
-    Data,
-}
-
-impl Setting {
-    /// The setting of a `[[bank]]` that stands in place of this one; `None` = no bank changes it.
-    pub(crate) fn in_bank(&self) -> Option<Setting> {
-        (self.phase != Phase::Load).then_some(Setting {
-            table: "bank",
-            name: self.in_bank,
-            default: None,
-            ..*self
-        })
-    }
-}
 
 /// Tables that may stand more than once, in double brackets.
 pub const LISTS: &[&str] = &["listen", "rule", "bank"];

@@ -8,7 +8,7 @@
 //!
 //! Longer lines than elsewhere: one setting a line, so that the table reads as one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,14 +17,16 @@ use crate::message::limits::Limits as MessageLimits;
 use crate::plugin::{OnError, ValueKind};
 use crate::rule::{Mode, OnDkim, OnSealed, Unsure};
 
-use super::declare::{Changeable, Field, Group, Over, Show, Shown, settings};
+use super::declare::{Changeable, Group, Over, settings};
 use super::endpoint::{ListenAddress, NextHop, Protocol};
 use super::fingerprint::Fingerprint;
-use super::given::{Given, Values};
+use super::given::{Field, Given, Show, Shown, Values};
+use super::kind::Kind;
+use super::log_target::LogTarget;
+use super::row::{Phase, Setting};
 use super::words::{
     BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, Profile, SyslogFormat, Tls,
 };
-use super::{Kind, Phase, Setting};
 
 const BOOL: Kind = Kind::Plain(ValueKind::Bool);
 const LINE: Kind = Kind::Plain(ValueKind::Line);
@@ -107,31 +109,6 @@ settings! {
         facility: Facility = word(Facility::WORDS), "\"mail\"", Load, "The facility of syslog.";
         level: LogLevel = word(LogLevel::WORDS), "\"info\"", Load, "The least severity that is logged.";
         syslog_format: SyslogFormat = word(SyslogFormat::WORDS), "\"rfc3164\"", Load, "The form of a syslog message.";
-    }
-}
-
-/// Where the log goes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum LogTarget {
-    /// The path of the socket; `None` = the system's.
-    Syslog(Option<PathBuf>),
-    Stderr,
-    File(PathBuf),
-}
-
-impl LogTarget {
-    /// Relative names are relative to `directory`.
-    pub(crate) fn parse(text: &str, directory: &Path) -> Option<LogTarget> {
-        let is_path = |path: &str| !path.is_empty() && !path.chars().any(char::is_control);
-        match text.split_once(':') {
-            None if text == "syslog" => Some(LogTarget::Syslog(None)),
-            None if text == "stderr" => Some(LogTarget::Stderr),
-            Some(("syslog", path)) if is_path(path) => {
-                Some(LogTarget::Syslog(Some(directory.join(path))))
-            }
-            Some(("file", path)) if is_path(path) => Some(LogTarget::File(directory.join(path))),
-            _ => None,
-        }
     }
 }
 
