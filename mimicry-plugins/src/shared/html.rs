@@ -1294,7 +1294,10 @@ impl TextWriter {
             b"a" => {
                 self.end_link();
                 if let Some(href) = attribute(b"href") {
-                    self.link = Some((href.trim().to_owned(), Some(self.out.len())));
+                    // The URL Standard takes line ends and tabs out of an address, wherever they stand.
+                    let mut address = href.trim().to_owned();
+                    address.retain(|character| !character.is_control());
+                    self.link = Some((address, Some(self.out.len())));
                 }
             }
             b"img" => {
@@ -1853,6 +1856,10 @@ mod tests {
             ),
             (
                 "<a href='mailto:x@a.example'>write</a>",
+                "write <x@a.example>",
+            ),
+            (
+                "<a href='mailto:x@\r\na.exa\tmple'>write</a>",
                 "write <x@a.example>",
             ),
             (
