@@ -100,7 +100,7 @@ pub struct Workers {
 }
 
 /// The table `log`.
-#[derive(Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
     pub target: LogTarget,
     pub format: LogFormat,

@@ -128,7 +128,7 @@ fn failure(status: u8, what: &str, error: impl std::fmt::Display) -> Failure {
 
 fn live(birth: Birth) -> Result<(), Failure> {
     birth.slot.claim(std::process::id(), birth.generation);
-    birth.program.born();
+    birth.program.born(&birth.config);
     let signals = own_signals().map_err(|error| failure(exit::OSERR, "signals", error))?;
     if let Some(identity) = &birth.identity {
         privileges::become_user(identity).map_err(|error| {
