@@ -76,7 +76,8 @@ pub struct Accepted {
 pub enum Wish {
     /// Go on.
     Stay,
-    /// Finish the session, then go: there is a newer generation, or there are too many workers (HUP).
+    /// Finish the mail in hand, or one that may be on its way, answer 421 to whatever follows, then go: there is a newer generation, or
+    /// there are too many workers (HUP).
     Retire,
     /// Finish the transaction, answer 421 to whatever follows, then go: the daemon stops (TERM), or the master is dead.
     Drain,
