@@ -56,6 +56,7 @@ fn daemon() -> ! {
         registry: REGISTRY,
         background: false,
         log: Default::default(),
+        log_facts: Default::default(),
         seal_keys: Default::default(),
     };
     let config = daemon

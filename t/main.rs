@@ -56,6 +56,7 @@ mod notice;
 mod process;
 mod quotes;
 mod relay;
+mod reload;
 mod reply;
 mod rules;
 mod said;

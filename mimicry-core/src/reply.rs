@@ -108,6 +108,7 @@ own_replies! {
     TooManyErrors: 421 "4.7.0" Limit "too many errors",
     TooMuchJunk: 421 "4.7.0" Limit "too many commands without a mail",
     Stopping: 421 "4.3.2" Mimicry "service is going down; try again",
+    Retiring: 421 "4.3.2" Mimicry "this session ends here; connect again",
     SessionBroken: 421 "4.3.0" Mimicry "something went wrong here; try again",
     ForeignProtocol: 500 "5.5.1" Client "this is SMTP",
     TlsNotOffered: 500 "5.5.1" Client "TLS was not offered",

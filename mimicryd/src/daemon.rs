@@ -3,11 +3,12 @@
 //! Must never: accept a configuration that asks for what this version does not do.
 
 use std::cell::{Cell, RefCell};
+use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mimicry_core::config::typed::LogTarget;
+use mimicry_core::config::typed::{Log, LogTarget};
 use mimicry_core::config::{Config, Mistakes};
 use mimicry_core::registry::Registry;
 use mimicry_core::seals::SealKeys;
@@ -34,8 +35,9 @@ pub struct Daemon {
     pub registry: Registry,
     /// Does it go into the background.
     pub background: bool,
-    /// What the configuration in force says of the log.
-    pub log: Cell<LogFacts>,
+    /// Where the log of this process goes, since a configuration said so.
+    pub log: RefCell<Option<Log>>,
+    pub log_facts: Cell<LogFacts>,
     /// Those of the configuration in force.
     pub seal_keys: RefCell<SealKeys>,
 }
@@ -60,6 +62,10 @@ impl Program for Daemon {
     }
 
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
+        if !self.logs_so(config) {
+            // Not first in the new workers, which would say so where nobody looks any more.
+            logging::can_open(&config.log).map_err(|error| cannot_log(&error))?;
+        }
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load(&config.relays())?);
         let owner = identity::owner(&config.daemon);
@@ -88,14 +94,7 @@ impl Program for Daemon {
         if let Err(error) = privileges::allow_dumps(config.daemon.core_dumps) {
             log::warn!("cannot set whether there are core files: {error}");
         }
-        if let Err(error) = logging::configure(&config.log) {
-            log::error!("cannot open the log: {error}");
-        }
-        self.log.set(LogFacts {
-            is_stderr: config.log.target == LogTarget::Stderr,
-            owner: identity::owner(&config.daemon),
-        });
-        self.give_log();
+        self.log_so(config);
         for warning in &config.warnings.list {
             log::warn!("{}: {}", self.path.display(), warning.message);
         }
@@ -109,10 +108,14 @@ impl Program for Daemon {
         self.give_log();
     }
 
-    fn born(&self) {
+    fn born(&self, config: &Config) {
+        // A worker of the configuration in force has the master's log, which may have been moved away and not be opened anew yet.
+        if !self.logs_so(config) {
+            self.log_so(config);
+        }
         // Whoever started the daemon may wait for the end of its output.
         if self.background
-            && let Err(error) = process::silence(self.log.get().is_stderr)
+            && let Err(error) = process::silence(self.log_facts.get().is_stderr)
         {
             log::warn!("cannot let go of standard input and output: {error}");
         }
@@ -129,14 +132,36 @@ impl Daemon {
         }
     }
 
+    /// Does the log go where this configuration says.
+    fn logs_so(&self, config: &Config) -> bool {
+        self.log.borrow().as_ref() == Some(&config.log)
+    }
+
+    /// From here on it does.
+    fn log_so(&self, config: &Config) {
+        if let Err(error) = logging::configure(&config.log) {
+            log::error!("{}", cannot_log(&error));
+        }
+        self.log.replace(Some(config.log.clone()));
+        self.log_facts.set(LogFacts {
+            is_stderr: config.log.target == LogTarget::Stderr,
+            owner: identity::owner(&config.daemon),
+        });
+        self.give_log();
+    }
+
     /// A log file that root made belongs to the user that the workers run as.
     fn give_log(&self) {
-        if let Some((user, group)) = self.log.get().owner
+        if let Some((user, group)) = self.log_facts.get().owner
             && let Err(error) = logging::give(user, group)
         {
             log::warn!("cannot give the log to the workers' user: {error}");
         }
     }
+}
+
+fn cannot_log(error: &io::Error) -> String {
+    format!("cannot open the log: {error}")
 }
 
 /// Can it run here.

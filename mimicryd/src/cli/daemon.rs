@@ -116,7 +116,8 @@ fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
         path,
         registry: REGISTRY,
         background,
-        log: Cell::default(),
+        log: RefCell::default(),
+        log_facts: Cell::default(),
         seal_keys: RefCell::default(),
     })
 }

@@ -65,6 +65,11 @@ pub fn configure(config: &typed::Log) -> io::Result<()> {
     Ok(())
 }
 
+/// Whether [`configure`] could take over what this configuration says.
+pub fn can_open(config: &typed::Log) -> io::Result<()> {
+    Sink::open(&config.target, config).map(drop)
+}
+
 /// Writes the lines of a mail.
 pub fn mail(line: &MailLine) {
     write(|format, room| line.compose(format, room));

@@ -47,9 +47,9 @@ pub trait Program {
     /// Opens the log anew. Called in master and workers.
     fn reopen_log(&self);
 
-    /// This process is a new worker. Called before anything else there, with the master's privileges and all signals
-    /// blocked.
-    fn born(&self);
+    /// This process is a new worker of this configuration, which may not be in force yet: its log goes where the configuration
+    /// says. Called before anything else there, with the master's privileges and all signals blocked.
+    fn born(&self, config: &Config);
 }
 
 /// Why a configuration is not taken.

@@ -119,8 +119,10 @@ pub enum Leave {
     Idle,
     /// The session, or what it sent, lasted too long.
     TooLong,
-    /// The daemon stops, or the worker retires.
+    /// The daemon stops.
     Stopping,
+    /// The worker retires, and others take connections.
+    Retiring,
     /// Something here went wrong.
     Broken,
 }
@@ -295,6 +297,7 @@ impl<'t> Session<'t> {
             Leave::Idle => Own::Idle.reply(),
             Leave::TooLong => Own::TooLong.reply(),
             Leave::Stopping => Own::Stopping.reply(),
+            Leave::Retiring => Own::Retiring.reply(),
             Leave::Broken => Own::SessionBroken.reply(),
         })
     }

@@ -1389,6 +1389,7 @@ fn last_words() {
         (Leave::Idle, "421 4.4.2 "),
         (Leave::TooLong, "421 4.4.2 "),
         (Leave::Stopping, "421 4.3.2 "),
+        (Leave::Retiring, "421 4.3.2 "),
         (Leave::Broken, "421 4.3.0 "),
     ] {
         let mut session = Session::new(&terms, Offer::ours(1000), Origin::default());

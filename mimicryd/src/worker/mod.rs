@@ -77,7 +77,8 @@ pub struct Accepted {
 pub enum Wish {
     /// Go on.
     Stay,
-    /// Finish the session, then go: there is a newer generation, or there are too many workers (HUP).
+    /// Finish the mail in hand, or one that may be on its way, answer 421 to whatever follows, then go: there is a newer generation, or
+    /// there are too many workers (HUP).
     Retire,
     /// Finish the transaction, answer 421 to whatever follows, then go: the daemon stops (TERM), or the master is dead.
     Drain,
@@ -129,7 +130,7 @@ fn failure(status: Exit, what: &str, error: impl std::fmt::Display) -> Failure {
 
 fn live(birth: Birth) -> Result<(), Failure> {
     birth.slot.claim(std::process::id(), birth.generation);
-    birth.program.born();
+    birth.program.born(&birth.config);
     let signals = own_signals().map_err(|error| failure(Exit::System, "signals", error))?;
     if let Some(identity) = &birth.identity {
         privileges::become_user(identity).map_err(|error| {

@@ -48,6 +48,10 @@ const RATE_GRACE: Duration = Duration::from_secs(30);
 /// How long a client may take to begin TLS.
 const HANDSHAKE: Duration = Duration::from_secs(30);
 
+/// A client that has spoken since its last mail, or has just come, may be about to send one: a worker that retires ends the session
+/// after so much silence. Without that the mail would be deferred.
+const ABOUT_TO_SEND: Duration = Duration::from_secs(5);
+
 /// How long a reply may take to be written when the session's time is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -189,6 +193,7 @@ impl Serve for Server {
             delivery: Delivery::default(),
             id: None,
             sender: None,
+            is_about_to_send: true,
             broken: false,
         };
         if let Err(Over::Gone) = conversation.run(welcome) {
@@ -226,6 +231,8 @@ struct Conversation<'s> {
     id: Option<String>,
     /// Of the message that is being received.
     sender: Option<Path>,
+    /// The client may be: it has just come, or has said something since its last mail.
+    is_about_to_send: bool,
     broken: bool,
     ends_at: Option<Instant>,
 }
@@ -260,9 +267,6 @@ impl Conversation<'_> {
             self.slot.enter(State::Session);
             self.commands()?;
             self.flush()?;
-            if self.session.is_idle() && self.link.wish() >= Wish::Drain {
-                return self.leave(Leave::Stopping);
-            }
             self.read_commands()?;
         }
     }
@@ -277,6 +281,7 @@ impl Conversation<'_> {
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
+            self.is_about_to_send = true;
             let refused = Event::if_refused(&line);
             let step = self.session.step(line);
             self.tell(&step, refused, None);
@@ -425,6 +430,7 @@ impl Conversation<'_> {
     fn receive(&mut self, plan: DataPlan) -> Result<Option<Step>, Over> {
         self.link.wire.say(&plan.reply);
         self.flush()?;
+        self.is_about_to_send = false;
         self.slot.enter(State::Receiving);
         self.sender = Some(plan.envelope.sender.clone());
         let received = match self.read_message(&plan)? {
@@ -566,18 +572,32 @@ impl Conversation<'_> {
 
     fn read_commands(&mut self) -> Result<(), Over> {
         loop {
-            let deadline = self.idle_deadline();
+            let wish = self.link.wish();
+            let is_idle = self.session.is_idle();
+            if wish >= Wish::Quit || (wish >= Wish::Drain && is_idle) {
+                return self.leave(Leave::Stopping);
+            }
+            let retires = wish == Wish::Retire && is_idle;
+            let deadline = match retires {
+                true => self.retirement(),
+                false => self.idle_deadline(),
+            };
             match self.link.read(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
+                Heard::Nothing if retires => return self.leave(Leave::Retiring),
                 Heard::Nothing => return self.leave(self.silence()),
-                Heard::Wish => {
-                    let wish = self.link.wish();
-                    if wish >= Wish::Quit || (wish >= Wish::Drain && self.session.is_idle()) {
-                        return self.leave(Leave::Stopping);
-                    }
-                }
+                Heard::Wish => {}
             }
+        }
+    }
+
+    /// Until when a worker that retires waits for a client between two mails: what has come already is read in any case.
+    fn retirement(&self) -> Option<Instant> {
+        let now = Instant::now();
+        match self.is_about_to_send {
+            true => now.checked_add(ABOUT_TO_SEND).min(self.idle_deadline()),
+            false => Some(now),
         }
     }
 

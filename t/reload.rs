@@ -1,0 +1,181 @@
+//! A reload is the whole configuration: what new workers do from the start, and what becomes of the old ones and their sessions.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use crate::harness::client::{Client, stuffed};
+use crate::harness::contains;
+use crate::harness::daemon::{PLAIN, Setup, World, eventually};
+use crate::harness::hop::Stage;
+
+// T134
+// man: mimicry.toml(5) "New workers log as the new table says from their first line on."
+#[test]
+fn new_workers_log_as_the_new_configuration_says() {
+    let mut world = World::new(Setup::default());
+    let daemon = world.daemon();
+    daemon.change("/log\"", "/log.new\"\nformat = \"json\"");
+    let reload = daemon.command(&["reload"]);
+    assert_eq!(reload.code, 0, "{}", reload.err);
+    world.pass(PLAIN);
+    let daemon = world.daemon();
+    let path = daemon.directory.path().join("log.new");
+    let new = || fs::read_to_string(&path).unwrap_or_default();
+    let is_there = || new().contains("\"status\":\"sent\"") || !daemon.mail_lines().is_empty();
+    assert!(eventually(is_there), "{}", daemon.said());
+    assert_eq!(daemon.mail_lines(), [""; 0], "a worker lags behind");
+    for line in new().lines() {
+        serde_json::from_str::<serde_json::Value>(line).expect("every line is JSON");
+    }
+}
+
+// T134
+// man: mimicry.toml(5) "A reload with a log that cannot be opened is refused."
+#[test]
+fn a_log_that_cannot_be_opened_is_refused() {
+    let mut world = World::new(Setup {
+        errors: &["configuration refused"],
+        ..Setup::default()
+    });
+    let daemon = world.daemon();
+    let file = daemon.directory.file("other", "");
+    fs::hard_link(file, daemon.directory.path().join("taken")).expect("a second name");
+    daemon.change("/log\"", "/taken\"");
+    let reload = daemon.command(&["reload"]);
+    assert_eq!(reload.code, 78, "{}", reload.text());
+    assert!(
+        reload.err.contains("cannot open the log: "),
+        "{}",
+        reload.err
+    );
+    world.pass(PLAIN);
+    world.daemon().logs(" status=sent");
+}
+
+/// Rules by which it is seen which configuration a mail met.
+const OLD: &str = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\noptions = { text = \"old words\", html = \"old words\" }\n";
+
+const FROM: &str = "anna@example.org";
+const TO: &[&str] = &["bob@example.net"];
+
+/// A daemon with new words in its file.
+fn changed(world: &mut World) {
+    world.daemon().change("old words", "new words");
+    let reload = world.daemon().command(&["reload"]);
+    assert_eq!(reload.code, 0, "{}", reload.err);
+}
+
+/// The one mail that arrived has these words.
+#[track_caller]
+fn has(world: &World, words: &str) {
+    let message = world.hop.only_mail().message();
+    assert!(
+        contains(&message, words.as_bytes()),
+        "{}",
+        message.escape_ascii()
+    );
+}
+
+/// The session is ended by us.
+#[track_caller]
+fn is_sent_away(client: &mut Client) {
+    let reply = client.expect(421);
+    assert_eq!(reply.enhanced(), Some("4.3.2"), "{reply}");
+    client.end();
+}
+
+// T134
+// man: mimicryd(8) "A session that is open then finishes the mail in hand under the old rules and ends with 421 4.3.2, an idle one at once."
+#[test]
+fn an_open_session_finishes_its_mail_and_ends() {
+    let mut world = World::new(Setup {
+        rules: OLD,
+        ..Setup::default()
+    });
+    let mut idle = world.client();
+    assert!(idle.mail(FROM, TO, PLAIN).is_done());
+    has(&world, "old words");
+    let mut reused = world.client();
+    assert!(reused.mail(FROM, TO, PLAIN).is_done());
+    has(&world, "old words");
+    // As an MTA that asks whether the session still holds before it sends the next mail.
+    reused.says("RSET", 250);
+    let fresh = world.client();
+    let mut open = world.client();
+    open.envelope(FROM, TO);
+    let mut silent = world.client();
+    let mut held = world.held(Stage::Dot);
+    // One that ends the session in the same breath.
+    let mut ending = world.client();
+    ending.envelope(FROM, TO);
+    ending.says("DATA", 354);
+    changed(&mut world);
+    is_sent_away(&mut idle);
+    world.hop.behave_well();
+    world.hop.release();
+    held.expect(250);
+    has(&world, "old words");
+    is_sent_away(&mut held);
+    ending.send(&[&stuffed(PLAIN)[..], b"QUIT\r\n"].concat());
+    ending.expect(250);
+    ending.expect(221);
+    has(&world, "old words");
+    for mut client in [reused, fresh] {
+        assert!(client.mail(FROM, TO, PLAIN).is_done());
+        has(&world, "old words");
+        is_sent_away(&mut client);
+    }
+    assert!(open.data(PLAIN).is_done());
+    has(&world, "old words");
+    is_sent_away(&mut open);
+    is_sent_away(&mut silent);
+    assert!(world.client().mail(FROM, TO, PLAIN).is_done());
+    has(&world, "new words");
+}
+
+/// Sends mails as an MTA does that keeps sessions: before each further mail it asks by RSET whether the session holds, and
+/// connects anew where it does not. Returns how many it sent, and how often it was sent away.
+fn keeps_sending(address: SocketAddr, is_over: &AtomicBool) -> (usize, usize) {
+    let (mut sent, mut away) = (0, 0);
+    let mut client = Client::connect(address).greeted();
+    while !is_over.load(Ordering::Relaxed) {
+        if !client.try_ask(b"RSET").is_ok_and(|reply| reply.is_done()) {
+            away += 1;
+            client = Client::connect(address).greeted();
+        }
+        let reply = client.mail(FROM, TO, PLAIN);
+        assert!(reply.is_done(), "a mail is deferred: {reply}");
+        sent += 1;
+    }
+    (sent, away)
+}
+
+// T134
+// man: mimicryd(8) "No mail is deferred by that:"
+#[test]
+fn no_client_defers_a_mail_because_of_a_reload() {
+    let mut world = World::new(Setup {
+        rules: OLD,
+        ..Setup::default()
+    });
+    let address = world.address();
+    let is_over = AtomicBool::new(false);
+    let (sent, away) = thread::scope(|scope| {
+        let senders: Vec<_> = (0..4)
+            .map(|_| scope.spawn(|| keeps_sending(address, &is_over)))
+            .collect();
+        for _ in 0..6 {
+            let reload = world.daemon().command(&["reload"]);
+            assert_eq!(reload.code, 0, "{}", reload.err);
+        }
+        is_over.store(true, Ordering::Relaxed);
+        senders
+            .into_iter()
+            .map(|sender| sender.join().expect("a sender"))
+            .fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
+    });
+    assert!(away >= 4, "{away} sessions were ended, {sent} mails sent");
+    assert_eq!(world.hop.mails().len(), sent);
+}
