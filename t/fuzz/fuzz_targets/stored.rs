@@ -29,6 +29,7 @@ fuzz_target!(|input: &[u8]| {
         envelope: Envelope {
             sender: Address::new(sender),
             sender_params: Vec::new(),
+            declared_size: None,
             recipients: vec![Recipient::new(recipient)],
         },
         message: Message::scan(b"Subject: x\r\n\r\nx\r\n".to_vec(), &Limits::default()),
