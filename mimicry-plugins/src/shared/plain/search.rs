@@ -168,7 +168,7 @@ fn is_target(text: &str) -> bool {
         let start = text.get(..scheme.len());
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
-    SCHEMES.iter().any(|scheme| starts(&scheme)) && !text.contains(char::is_whitespace)
+    SCHEMES.iter().any(starts) && !text.contains(char::is_whitespace)
 }
 
 /// One character that stands in no target.

@@ -204,7 +204,7 @@ pub(super) fn bare_label(line: &str) -> Option<Label> {
     LABELS
         .iter()
         .filter(|(label, _)| asked.contains(label))
-        .find(|(_, names)| names.iter().any(|name| is_name(&name)))
+        .find(|(_, names)| names.iter().any(&is_name))
         .map(|(label, _)| *label)
 }
 
