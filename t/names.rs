@@ -256,6 +256,33 @@ fn the_companion_rules_let_no_program_through() {
     let by_type = with_attachment(
         "Content-Type: application/x-msdownload\r\nContent-Disposition: attachment",
     );
+    // man: mimicry-plugins(7) "With the part of a multipart/related that shows the others, the whole multipart/related is removed"
+    // What shows the others of a multipart/related, or is a fork of a file, alone or in a variant.
+    let picture = "Content-Type: image/png\r\nContent-ID: <p>\r\n\r\nx\r\n";
+    let fork = "Content-Type: application/applefile; name=setup.exe\r\n\r\nTHE-PROGRAM\r\n";
+    let of = |kind: &str, parts: &[&str]| {
+        let inside: String = parts.iter().map(|part| format!("--i\r\n{part}")).collect();
+        format!("Content-Type: multipart/{kind}; boundary=i\r\n\r\n{inside}--i--\r\n")
+    };
+    let wholes = [
+        of("related", &[NAMED, picture]),
+        of("related; start=\"<p>\"", &[NAMED, picture]),
+        of("related", &[NAMED]),
+        of("related", &[NAMED, NAMED]),
+        of("appledouble", &[fork, NAMED]),
+        of("appledouble", &[fork, picture]),
+        of("alternative", &[NAMED, NAMED]),
+        of("digest", &[NAMED]),
+    ];
+    let alone = wholes
+        .iter()
+        .map(|whole| format!("From: a@example.org\r\nMIME-Version: 1.0\r\n{whole}").into_bytes());
+    let within = wholes.iter().map(|whole| mixed(whole));
+    for mail in alone.chain(within) {
+        let ran = filter(&sample, &mail);
+        let shown = String::from_utf8_lossy(&mail);
+        assert!(ran.code == 77 || is_removed(&ran), "{} {shown}", ran.code);
+    }
     for mail in [
         report.as_bytes(),
         signed.as_bytes(),

@@ -2,13 +2,15 @@
 //!
 //! A note stands in the place of the part where every reader shows it (`message/place.rs`): never within a multipart/alternative
 //! or a multipart/related, of which readers show one part only, but beside it, or at the end of the mail. A part without
-//! which a multipart would be empty leaves a note in any case, and the multipart goes.
+//! which a multipart would be empty leaves a note in any case, and the multipart goes. So does a multipart/related without its
+//! root, for what it shows is nothing by itself.
 //!
 //! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
-//! not keep.
+//! not keep; let a part that it was given stay because of others that it was not given.
 
 use std::cell::OnceCell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::PathBuf;
 
 use mimicry_core::mail::Mail;
@@ -17,7 +19,7 @@ use mimicry_core::message::digest::Digest;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
 use mimicry_core::message::place::{self, Place};
 use mimicry_core::message::roles::related_text;
-use mimicry_core::message::{Part, PartId};
+use mimicry_core::message::{Newline, Part, PartId};
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
     Options, Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
@@ -242,6 +244,13 @@ struct Gone<'m> {
     octets: usize,
 }
 
+impl fmt::Display for Gone<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let section = self.part.section_text();
+        write!(f, "{section} {}, {}", self.filename, self.sha256)
+    }
+}
+
 impl Job for RemoveJob<'_> {
     fn part(&mut self, part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
         self.taken.insert(part);
@@ -260,23 +269,19 @@ impl Job for RemoveJob<'_> {
                 // It left with the multipart around it.
                 continue;
             }
-            if !self.may_go(part) {
+            let Some(whole) = self.goes_as(part) else {
                 finish.notes.push(format!(
-                    "{} stays: the mail would be empty without it",
+                    "{} stays: it is the whole mail",
                     part.section_text()
                 ));
                 continue;
-            }
+            };
             let gone = self.look_at(part);
             self.keep(&gone)?;
-            finish.notes.push(format!(
-                "{} {}, {}",
-                part.section_text(),
-                gone.filename,
-                gone.sha256
-            ));
-            self.take_out(&gone, edits)?;
+            finish.notes.push(gone.to_string());
             finish.edited.push(id);
+            self.take_along(whole, part, edits, &mut finish)?;
+            self.take_out(&gone, whole, edits)?;
         }
         if finish.edited.is_empty() {
             finish.reason = Some(Reason::BelowThreshold);
@@ -290,16 +295,56 @@ impl RemoveJob<'_> {
         self.taken.contains(&part.id())
     }
 
-    /// A multipart that is the whole mail stays; its children may go. The root of a multipart/related goes only with all that it
-    /// refers to.
-    fn may_go(&mut self, part: Part<'_>) -> bool {
-        if part.is_root() {
-            return !part.is_multipart();
+    /// What goes when a part goes: that part, or the multipart/related that shows nothing without it. A multipart that is the whole
+    /// mail stays; its children may go.
+    fn goes_as<'p>(&mut self, part: Part<'p>) -> Option<Part<'p>> {
+        if part.is_root() && part.is_multipart() {
+            return None;
         }
-        match self.is_related_root(part) {
-            Some(related) => related.children().all(|child| self.is_taken(child)),
-            None => true,
+        let mut whole = part;
+        while let Some(related) = self.is_related_root(whole) {
+            whole = related;
         }
+        Some(whole)
+    }
+
+    /// What else is in the multipart that goes with its root. What is attached there, or was to go itself, leaves a note of its
+    /// own; a picture does not.
+    fn take_along(
+        &mut self,
+        whole: Part<'_>,
+        root: Part<'_>,
+        edits: &mut EditSet<'_>,
+        finish: &mut Finish,
+    ) -> Result<(), Fault> {
+        let mut below: Vec<Part<'_>> = vec![whole];
+        while let Some(part) = below.pop() {
+            if part.id() == root.id() || edits.is_gone(part.id()) {
+                continue;
+            }
+            if part.is_multipart() {
+                let mut children: Vec<Part<'_>> = part.children().collect();
+                children.reverse();
+                below.append(&mut children);
+                continue;
+            }
+            let gone = self.look_at(part);
+            self.keep(&gone)?;
+            finish.notes.push(match self.is_taken(part) {
+                true => gone.to_string(),
+                false => format!("{gone}, goes with {}", root.section_text()),
+            });
+            finish.edited.push(part.id());
+            let is_attached = part.disposition().is_some_and(|word| word == "attachment");
+            let is_noted = self.is_taken(part) || is_attached;
+            if is_noted && self.plugin.always && !is_resource_fork(part) {
+                edits.place(
+                    part.id(),
+                    vec![self.note(&gone, edits.message().newline())?],
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// The multipart/related whose root a part is.
@@ -313,31 +358,40 @@ impl RemoveJob<'_> {
         (root == Some(part.id())).then_some(parent)
     }
 
-    /// The part leaves. A note stands in its place where everybody sees it, or in the nearest place where everybody does.
-    fn take_out(&self, gone: &Gone<'_>, edits: &mut EditSet<'_>) -> Result<(), Fault> {
-        let part = gone.part;
-        let needs_note = || edits.is_last_child(part.id()) && !is_resource_fork(part);
-        let wants_note = match self.plugin.always {
-            true => !is_resource_fork(part),
-            false => needs_note(),
-        };
-        let new = self.note(gone, edits)?;
-        if part.is_root() || wants_note && place::of(part) == Place::Beside(part.id()) {
-            return put(part, new, edits);
+    /// The part leaves, with the multipart that shows nothing without it. A note stands in its place where everybody sees it, or
+    /// in the nearest place where everybody does.
+    fn take_out(
+        &self,
+        gone: &Gone<'_>,
+        whole: Part<'_>,
+        edits: &mut EditSet<'_>,
+    ) -> Result<(), Fault> {
+        let id = whole.id();
+        let is_noted = !is_resource_fork(gone.part);
+        // The mail, or what is left of a multipart, is never empty.
+        let is_last = whole.is_root() || edits.is_last_child(id);
+        if !is_last && !(is_noted && self.plugin.always) {
+            return Ok(edits.remove(id)?);
         }
-        if wants_note && place::of(part) != Place::End {
-            edits.place(part.id(), vec![new.clone()])?;
+        let wants_note = is_noted && (self.plugin.always || is_last);
+        let new = self.note(gone, edits.message().newline())?;
+        let place = place::of(whole);
+        if whole.is_root() || wants_note && place == Place::Beside(id) {
+            return put(whole, new, edits);
         }
-        match edits.remove_pruning(part.id()) {
-            Ok(()) if wants_note && place::of(part) == Place::End => Ok(edits.attach(new)?),
+        if wants_note && place != Place::End {
+            edits.place(id, vec![new.clone()])?;
+        }
+        match edits.remove_pruning(id) {
+            Ok(()) if wants_note && place == Place::End => Ok(edits.attach(new)?),
             Ok(()) => Ok(()),
             // The mail would have nothing in it.
-            Err(Refused::LastChild) if place::of(part) == Place::End => {
+            Err(Refused::LastChild) if place == Place::End => {
                 Ok(edits.replace_part(PartId::ROOT, new)?)
             }
             Err(Refused::LastChild) => {
-                edits.place(part.id(), vec![new])?;
-                Ok(edits.remove_pruning(part.id())?)
+                edits.place(id, vec![new])?;
+                Ok(edits.remove_pruning(id)?)
             }
             Err(refused) => Err(refused.into()),
         }
@@ -358,7 +412,7 @@ impl RemoveJob<'_> {
         }
     }
 
-    fn note(&self, gone: &Gone<'_>, edits: &EditSet<'_>) -> Result<NewPart, Fault> {
+    fn note(&self, gone: &Gone<'_>, newline: Newline) -> Result<NewPart, Fault> {
         let facts = Facts::of(&self.task, None)
             .with("filename", &gone.filename)
             .with("size", &show_size(gone.octets as u64))
@@ -367,12 +421,7 @@ impl RemoveJob<'_> {
         let text = self.plugin.text.render(&facts)?;
         let name = self.plugin.name.render(&facts)?;
         let name = Names::new().member(Some(&name), &gone.part.section_text(), "text/plain");
-        Ok(NewPart::named_text(
-            "plain",
-            &name,
-            &text,
-            edits.message().newline(),
-        ))
+        Ok(NewPart::named_text("plain", &name, &text, newline))
     }
 
     fn keep(&self, gone: &Gone<'_>) -> Result<(), Fault> {

@@ -1,13 +1,19 @@
-//! The two forks of a file (multipart/appledouble, RFC 1740) are one thing: a rule that moves one takes both.
+//! What goes only together. The two forks of a file (multipart/appledouble, RFC 1740) are one thing: a rule that moves one takes
+//! both. A multipart/related goes with its root.
 //!
 //! Must never: leave a fork whose other one goes, or let a fork that a rule does not take keep one that it takes.
 
 use std::collections::BTreeSet;
 
-use crate::message::{Part, PartId};
+use super::Rule;
+use crate::message::roles::related_text;
+use crate::message::{Message, Part, PartId};
 
-/// The parts, with the other forks of those that are forks, in document order.
-pub(super) fn together(parts: Vec<Part<'_>>) -> Vec<Part<'_>> {
+/// The parts that a rule takes, with the other forks of those that are forks if it moves them, in document order.
+pub(super) fn together<'m>(rule: &Rule, parts: Vec<Part<'m>>) -> Vec<Part<'m>> {
+    if !rule.kind.moves_whole() {
+        return parts;
+    }
     let mut files: BTreeSet<PartId> = BTreeSet::new();
     let mut whole = Vec::with_capacity(parts.len());
     for part in parts {
@@ -31,4 +37,18 @@ fn file_of(part: Part<'_>) -> Option<Part<'_>> {
     part.parent()
         .filter(is_file)
         .filter(|_| !part.is_multipart())
+}
+
+/// The roots of the multiparts/related that would go with their root, and may not because something in them is kept.
+pub(super) fn kept_roots(
+    rule: &Rule,
+    message: &Message,
+    kept: &BTreeSet<PartId>,
+) -> BTreeSet<PartId> {
+    kept.iter()
+        .filter(|_| rule.kind.takes_multiparts())
+        .filter_map(|id| message.part(*id))
+        .filter(|part| part.is_multipart() && part.media_type() == "multipart/related")
+        .filter_map(|related| related_text(related).map(|root| root.id()))
+        .collect()
 }

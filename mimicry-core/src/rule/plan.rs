@@ -279,10 +279,7 @@ impl Walk<'_> {
         let is_awaited = taken.is_empty() && rule.required().is_some() && rule.means_body();
         let filtered = !is_awaited && (rule.names_parts() || !taken.is_empty());
         let parts: Vec<Part<'_>> = taken.into_iter().filter(|part| !vetoed(part)).collect();
-        let parts = match rule.kind.moves_whole() {
-            true => forks::together(parts),
-            false => parts,
-        };
+        let parts = forks::together(rule, parts);
         (!parts.is_empty() || !filtered).then_some((parts, remarks))
     }
 
@@ -336,10 +333,12 @@ impl Walk<'_> {
             remarks: Vec::new(),
         };
         let mut unsure_of_all = None;
+        let kept_roots = forks::kept_roots(rule, &facts.mail().message, &self.kept);
         for part in parts {
             unsure_of_all = unsure_of_all.or_else(|| cannot_go(rule, part));
             let obstacle = match exempt {
                 true => Some(Reason::Exempt),
+                false if kept_roots.contains(&part.id()) => Some(Reason::Kept),
                 false => self.obstacle(rule, part),
             };
             if obstacle == Some(Reason::Sealed) && rule.works_beside_seals() {

@@ -90,8 +90,12 @@ fn run(message: &[u8], filters: &str, options: &str) -> (Option<Message>, Report
 }
 
 fn run_mail(mail: Mail, filters: &str, options: &str) -> (Option<Message>, Report) {
+    run_rules(mail, "", filters, options)
+}
+
+fn run_rules(mail: Mail, above: &str, filters: &str, options: &str) -> (Option<Message>, Report) {
     let source = format!(
-        "[[rule]]\nname = \"no programs\"\nplugin = \"remove\"\n{filters}options = {{ {options} }}\n"
+        "{above}[[rule]]\nname = \"no programs\"\nplugin = \"remove\"\n{filters}options = {{ {options} }}\n"
     );
     let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
     let config = config::parse(&source, Path::new("test.toml"), REGISTRY, &read)
@@ -195,12 +199,60 @@ fn what_is_left_of_a_mail() {
             none,
             "mixed(note,plain)",
         ),
-        // The root of a related does not go alone.
+        // With the root of a related goes what only it shows; what is attached beside it gets a note, too.
         (
             "related(text/html,image/png#i)",
             "match = { type = 'html' }\n",
             "",
-            "-",
+            "note",
+        ),
+        (
+            "related(@application/x-exe,image/png#i)",
+            "match = { filename = 'exe$' }\n",
+            none,
+            "note",
+        ),
+        (
+            "mixed(text/plain,related(@application/x-exe,image/png#i),image/gif)",
+            "match = { filename = 'exe$' }\n",
+            "",
+            "mixed(plain,note,gif)",
+        ),
+        (
+            "mixed(text/plain,related(@application/x-exe,image/png#i))",
+            "match = { filename = 'exe$' }\n",
+            none,
+            "mixed(plain)",
+        ),
+        (
+            "mixed(related(@application/x-exe,image/png#i))",
+            "match = { filename = 'exe$' }\n",
+            none,
+            "mixed(note)",
+        ),
+        (
+            "alternative(text/plain,related(@application/x-exe,image/png#i))",
+            "match = { filename = 'exe$' }\n",
+            "",
+            "mixed(alternative(plain),note)",
+        ),
+        (
+            "related(related(@application/x-exe,image/png#i),image/png#j)",
+            "match = { filename = 'exe$' }\n",
+            "",
+            "note",
+        ),
+        (
+            "mixed(text/plain,related(@application/x-exe,@application/pdf,image/png#i))",
+            "match = { type = 'exe' }\n",
+            "",
+            "mixed(plain,note,note)",
+        ),
+        (
+            "related(@application/x-exe,@application/pdf,image/png#i)",
+            "match = { type = 'exe|png' }\n",
+            "",
+            "mixed(note,note,note)",
         ),
         (
             "related(text/html,image/png#i)",
@@ -218,7 +270,7 @@ fn what_is_left_of_a_mail() {
             "related; start=\"<i>\"(image/png,text/html#i)",
             "match = { type = 'html' }\n",
             "",
-            "-",
+            "note",
         ),
         // A multipart goes whole, the one that is the mail stays.
         (
@@ -280,6 +332,19 @@ fn what_is_left_of_a_mail() {
             "{before} {filters}{options}: {report:?}"
         );
     }
+}
+
+// What is kept keeps the root that would take it along, and nothing else.
+#[test]
+fn a_root_stays_with_what_is_kept() {
+    let before =
+        tree("mixed(text/plain,related(@application/x-exe,image/png#i),@application/x-exe)");
+    let source = "[[rule]]\nname = \"pictures\"\nplugin = \"keep\"\nmatch = { type = 'png' }\n";
+    let (message, _) = run_rules(mail(&before), source, "match = { filename = 'exe$' }\n", "");
+    assert_eq!(
+        message.as_ref().map(shown).as_deref(),
+        Some("mixed(plain,related(x-exe,png),note)")
+    );
 }
 
 #[test]
