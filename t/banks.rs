@@ -5,9 +5,9 @@
 use std::thread;
 
 use crate::harness::client::Client;
-use crate::harness::contains;
 use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::hop::{Act, Hop, Luck, Stage};
+use crate::harness::{contains, with};
 
 /// A footer that says whose bank it is of, and one that is in force in a bank only.
 const RULES: &str = r#"
@@ -428,5 +428,67 @@ fn the_commands_say_what_the_daemon_does() {
                 ran.text()
             );
         }
+    }
+}
+
+// man: mimicryd(8) "A rule that is not in force is named too"
+// man: mimicryd(8) "and a rule whose mode is off with the mode that makes it so."
+#[test]
+fn explain_names_the_rules_that_are_out_of_force() {
+    const FILE: &str = "rules = [\"a\", \"b\", \"c\"]
+[[rule]]
+name = \"a\"
+plugin = \"header\"
+options = { add = { X-A = \"1\" } }
+[[rule]]
+name = \"b\"
+plugin = \"header\"
+options = { add = { X-B = \"1\" } }
+[[rule]]
+name = \"c\"
+plugin = \"header\"
+mode = \"off\"
+options = { add = { X-C = \"1\" } }
+[[rule]]
+name = \"d\"
+plugin = \"header\"
+options = { add = { X-D = \"1\" } }
+[[bank]]
+name = \"vip\"
+when.recipient = '^vip@'
+rules = [\"b\"]
+[[bank]]
+name = \"more\"
+when.recipient = '^more@'
+include = [\"vip\"]
+rules_add = [\"d\"]
+[[bank]]
+name = \"quiet\"
+when.recipient = '^quiet@'
+mode = \"off\"
+";
+    const NO_RULE: &str = "not in force: `rules` does not name it";
+    const NO_VIP: &str = "not in force: `rules` of the bank \"vip\" does not name it";
+    const OFF: &str = "off: the mode of all rules is off";
+    let added = |name: &str| format!("edited 1 (X-{name} added)");
+    let (a, b, d) = (added("A"), added("B"), added("D"));
+    let mail = b"From: anna@example.org\r\n\r\nHello\r\n";
+    for (to, expected) in [
+        ("tom", [&*a, &b, "off: its own mode is off", NO_RULE]),
+        ("vip", [NO_VIP, &b, NO_VIP, NO_VIP]),
+        ("more", [NO_VIP, &b, NO_VIP, &d]),
+        ("quiet", [OFF, OFF, "off: its own mode is off", NO_RULE]),
+    ] {
+        let to = format!("{to}@example.net");
+        let ran = with(FILE, &["explain", "--to", &to, "-"], mail);
+        let said: Vec<&str> = ran
+            .text()
+            .lines()
+            .filter_map(|line| {
+                let (name, rest) = line.get(2..)?.split_once("  header  ")?;
+                (name.len() == 1).then_some(rest)
+            })
+            .collect();
+        assert_eq!(said, expected, "{}", ran.text());
     }
 }

@@ -875,7 +875,7 @@ fn every_rule_has_its_reason() {
             text,
             "no part: unless position holds for 1",
         ),
-        ("plugin = 'disclaim'\nmode = 'off'", text, "off"),
+        ("plugin = 'disclaim'\nmode = 'off'", text, "off: its own mode is off"),
         (
             "plugin = 'disclaim'\nmode = 'shadow'",
             text,

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use super::Banks;
+use crate::rule::{Mode, Rule};
 use crate::settings::SETTINGS;
 
 /// One setting in force.
@@ -25,7 +26,47 @@ impl Shown {
     }
 }
 
+/// A rule of the file where some banks apply.
+#[derive(Clone, Copy, Debug)]
+pub struct Force<'b> {
+    pub rule: &'b Rule,
+    /// What the rule says itself.
+    pub own_mode: Mode,
+    pub out_by: Option<OutBy<'b>>,
+}
+
+/// What puts a rule out of force.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutBy<'b> {
+    /// The list above all tables does not name it.
+    Base,
+    /// The list of this bank does not.
+    Bank(&'b str),
+}
+
 impl Banks {
+    /// All rules of the file, in its order.
+    pub fn forces<'b>(&'b self, applied: &'b [usize]) -> impl Iterator<Item = Force<'b>> {
+        self.rules.iter().enumerate().map(|(index, listed)| {
+            let mut out_by = None;
+            for (layer, bank) in self.layers(applied) {
+                if let Some(named) = &layer.rules {
+                    let name = bank.and_then(|bank| self.banks.get(bank));
+                    let by = name.map_or(OutBy::Base, |bank| OutBy::Bank(&bank.name));
+                    out_by = (!named.contains(&index)).then_some(by);
+                }
+                if layer.rules_add.contains(&index) {
+                    out_by = None;
+                }
+            }
+            Force {
+                rule: &listed.rule,
+                own_mode: listed.mode,
+                out_by,
+            }
+        })
+    }
+
     /// All settings that banks can change, in the order of the manual; those that nobody has set are left out.
     pub fn account(&self, applied: &[usize]) -> Vec<Shown> {
         let mut values: BTreeMap<&str, (String, String)> = BTreeMap::new();

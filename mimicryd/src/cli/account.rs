@@ -219,11 +219,12 @@ fn class(banks: &Banks, facts: &Facts<'_>, judged: &Judged) -> ClassAccount {
         plan,
         result: applied.as_ref().map(|applied| applied.reports.as_slice()),
     });
+    let choice = &judged.choice.applied;
     let mut class = ClassAccount {
         recipients: recipients(mail, plan),
         bank: judged.settings.path.clone(),
-        settings: settings(banks, &judged.choice.applied),
-        rules,
+        settings: settings(banks, choice),
+        rules: trace::with_others(rules, banks, choice),
         result: Outcome::Unchanged,
         text: None,
         octets: Some(mail.message.raw().len() as u64),

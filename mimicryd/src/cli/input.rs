@@ -219,19 +219,8 @@ impl Transaction {
     }
 
     pub fn recipients(&self) -> Result<Vec<MailPath>, Output> {
-        let recipients: Result<Vec<MailPath>, Output> = self
-            .to
-            .iter()
-            .map(|text| path("--to", text.as_bytes()))
-            .collect();
-        if let Some(text) = self.to.iter().find(|text| is_list(text.as_bytes())) {
-            let reason = format!(
-                "--to {} is several addresses; give the option once for each",
-                escape(text.as_bytes())
-            );
-            return Err(Output::failure(Exit::Usage, reason));
-        }
-        let recipients = recipients?;
+        let of = |text: &OsString| path("--to", text.as_bytes());
+        let recipients: Vec<MailPath> = self.to.iter().map(of).collect::<Result<_, Output>>()?;
         if recipients.iter().any(MailPath::is_null) {
             return Err(Output::failure(
                 Exit::Usage,
@@ -313,6 +302,14 @@ pub fn path(option: &str, text: &[u8]) -> Result<MailPath, Output> {
             "{option} {} is no address; write user@example.org",
             escape(text)
         );
+        return Err(Output::failure(Exit::Usage, reason));
+    }
+    if is_list(bare) {
+        let remedy = match option {
+            "--to" => "give the option once for each",
+            _ => "an envelope has one sender",
+        };
+        let reason = format!("{option} {} is several addresses; {remedy}", escape(text));
         return Err(Output::failure(Exit::Usage, reason));
     }
     Ok(MailPath::new(bare))
@@ -463,6 +460,13 @@ mod tests {
             ("", Some("")),
             ("\"a b\"@x", Some("\"a b\"@x")),
             ("A <a@x>", None),
+            ("A <a@x>, B <b@x>", None),
+            ("a@x,b@x", None),
+            ("a@x, b@x", None),
+            ("a@x;b@x", None),
+            ("<a@x b@x>", None),
+            ("\"a,b\"@x", Some("\"a,b\"@x")),
+            ("a\\,b@x", Some("a\\,b@x")),
             ("a\n@x", None),
         ] {
             let path = path("--from", text.as_bytes()).ok();

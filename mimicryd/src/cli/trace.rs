@@ -8,11 +8,12 @@
 use mimicry_core::engine::{Report, Stopped};
 use mimicry_core::message::PartId;
 use mimicry_core::plugin::BulkExemption;
-use mimicry_core::policy::Policy;
+use mimicry_core::policy::account::OutBy;
+use mimicry_core::policy::{Banks, Policy};
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::filter::Level;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
-use mimicry_core::rule::{Reason, Rule};
+use mimicry_core::rule::{Mode, Reason, Rule};
 use serde::Serialize;
 
 use super::show::{octets, short};
@@ -52,6 +53,8 @@ pub struct LeftPart {
 pub enum Outcome {
     /// Its mode is off.
     Off,
+    /// A list of rules does not name it.
+    NotInForce,
     /// A rule above ended the walk.
     Behind,
     /// A filter of `match` does not hold.
@@ -93,7 +96,63 @@ pub fn rules(course: Course<'_>) -> Vec<RuleAccount> {
         .collect()
 }
 
+/// The accounts of all rules of the file: those that are in force, and those that are not, each with what made it so.
+pub fn with_others(
+    in_force: Vec<RuleAccount>,
+    banks: &Banks,
+    choice: &[usize],
+) -> Vec<RuleAccount> {
+    let mut in_force = in_force.into_iter();
+    banks
+        .forces(choice)
+        .filter_map(|force| match force.out_by {
+            Some(by) => Some(RuleAccount::not_in_force(force.rule, by)),
+            None => in_force.next().map(|mut account| {
+                if account.outcome == Outcome::Off {
+                    account.detail = Some(match force.own_mode {
+                        Mode::Off => "its own mode is off".into(),
+                        _ => "the mode of all rules is off".into(),
+                    });
+                }
+                account
+            }),
+        })
+        .collect()
+}
+
 impl RuleAccount {
+    /// Nothing has become of the rule.
+    fn new(rule: &Rule, outcome: Outcome) -> RuleAccount {
+        RuleAccount {
+            name: rule.name.clone(),
+            plugin: rule.kind.name(),
+            shadow: false,
+            outcome,
+            filter: None,
+            by: None,
+            reason: None,
+            detail: None,
+            parts: Vec::new(),
+            left: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    fn not_in_force(rule: &Rule, by: OutBy<'_>) -> RuleAccount {
+        RuleAccount {
+            detail: Some(match by {
+                OutBy::Base => "`rules` does not name it".into(),
+                OutBy::Bank(bank) => {
+                    format!(
+                        "`rules` of the bank \"{}\" does not name it",
+                        short(bank, 40)
+                    )
+                }
+            }),
+            ..RuleAccount::new(rule, Outcome::NotInForce)
+        }
+    }
+
     /// Did it act on the mail.
     pub fn acted(&self) -> bool {
         matches!(
@@ -116,7 +175,8 @@ impl RuleAccount {
             .unwrap_or_default();
         let would = if self.shadow { "would have " } else { "" };
         let mut line = match self.outcome {
-            Outcome::Off => "off".to_string(),
+            Outcome::Off => format!("off{detail}"),
+            Outcome::NotInForce => format!("not in force{detail}"),
             Outcome::Behind => format!(
                 "behind \"{}\", which ended the walk",
                 short(self.by.as_deref().unwrap_or_default(), 40)
@@ -180,19 +240,7 @@ fn list(entries: &[String]) -> String {
 
 impl Course<'_> {
     fn rule(self, index: usize, rule: &Rule, decision: &Decision) -> RuleAccount {
-        let mut account = RuleAccount {
-            name: rule.name.clone(),
-            plugin: rule.kind.name(),
-            shadow: false,
-            outcome: Outcome::Off,
-            filter: None,
-            by: None,
-            reason: None,
-            detail: None,
-            parts: Vec::new(),
-            left: Vec::new(),
-            notes: Vec::new(),
-        };
+        let mut account = RuleAccount::new(rule, Outcome::Off);
         match decision {
             Decision::Off => {}
             Decision::Behind(by) => {
