@@ -196,6 +196,18 @@ fn what_would_break_every_mail_is_found() {
             "make it: install -d -m 0755 /var/no-such-directory",
         ),
         (
+            rule("plugin = \"zip\"\noptions.name = \".zip\"\n"),
+            78,
+            "error: \".zip\" is no file name that is safe everywhere\n",
+            "help: write \"zip.zip\"",
+        ),
+        (
+            rule("plugin = \"tar_gzip\"\noptions.name = \"a/b.zip\"\n"),
+            78,
+            "error: \"a/b.zip\" is no file name that is safe everywhere\n",
+            "help: write \"b.zip.tar.gz\"",
+        ),
+        (
             format!("{LISTEN}[relay]\nnext_hop = \"smtp://localhost:10025\"\n"),
             78,
             "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go in a circle\n --> m.toml:5:12\n",
@@ -875,7 +887,11 @@ fn every_rule_has_its_reason() {
             text,
             "no part: unless position holds for 1",
         ),
-        ("plugin = 'disclaim'\nmode = 'off'", text, "off: its own mode is off"),
+        (
+            "plugin = 'disclaim'\nmode = 'off'",
+            text,
+            "off: its own mode is off",
+        ),
         (
             "plugin = 'disclaim'\nmode = 'shadow'",
             text,

@@ -55,9 +55,18 @@ impl Files for Given<'_> {
     }
 }
 
+/// Where the octets are no text in UTF-8 any more. A NUL is none: it comes of UTF-16 without a byte order mark.
+pub(super) fn text_ends(octets: &[u8]) -> Option<usize> {
+    let valid = std::str::from_utf8(octets)
+        .err()
+        .map(|error| error.valid_up_to());
+    let nul = memchr::memchr(0, octets);
+    valid.into_iter().chain(nul).min()
+}
+
 /// Line and column of the first octet that is no UTF-8, both counted from 1, the column in characters; and the octet.
 pub(super) fn first_bad_octet(octets: &[u8]) -> Option<(usize, usize, u8)> {
-    let valid = std::str::from_utf8(octets).err()?.valid_up_to();
+    let valid = text_ends(octets)?;
     let before = octets.get(..valid).unwrap_or_default();
     let start = memchr::memrchr(b'\n', before).map_or(0, |at| at.saturating_add(1));
     let line = memchr::memchr_iter(b'\n', before).count();
@@ -82,6 +91,9 @@ mod tests {
             ("ü\n".as_bytes(), None),
             (b"\xff\xfea\0", Some((1, 1, 0xff))),
             (b"one\nGr\xfc\xdfe\n", Some((2, 3, 0xfc))),
+            (b"a\0b\0", Some((1, 2, 0))),
+            (b"\0a\xff", Some((1, 1, 0))),
+            (b"a\xff\0", Some((1, 2, 0xff))),
             (b"one\n\xc3\xbc\xc3\xbc\xe9", Some((2, 3, 0xe9))),
             (b"a\r\n\n\xc3", Some((3, 1, 0xc3))),
         ] {

@@ -65,7 +65,9 @@ pub(super) fn doubt(key: &str, pattern: &str) -> Option<Advice> {
         .or_else(|| backslashes(subject, pattern))
         .or_else(|| blanks(subject, pattern))
         .or_else(|| field_name(subject, pattern))
+        .or_else(|| parameters(key, pattern))
         .or_else(|| brackets(subject, pattern))
+        .or_else(|| several(subject, pattern))
         .or_else(|| glob(subject, pattern))
         .or_else(|| by_tree(subject, pattern))
         .or_else(|| open_domain(subject, pattern))
@@ -90,7 +92,18 @@ pub(super) fn remedy(key: &str, pattern: &str) -> Option<Advice> {
             instead: Some(regex),
         });
     }
-    slashes(Subject::of(key), pattern)
+    if pattern.contains("\\1") || pattern.contains("(?P=") {
+        return Some(Advice {
+            message: "there are no references to what a group has found".into(),
+            help: "write out what may stand there".into(),
+            instead: None,
+        });
+    }
+    slashes(Subject::of(key), pattern).or_else(|| {
+        let message = "the end of the text is written as `$`";
+        let regex = pattern.strip_suffix("\\Z")?;
+        instead(message, format!("{regex}$"))
+    })
 }
 
 fn written(regex: &str) -> String {
@@ -156,12 +169,15 @@ fn invisible(pattern: &str) -> Option<Advice> {
 
 /// `/…/` and `/…/i`, as other programs write their regexes.
 fn slashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
-    if matches!(subject, Subject::Field(_) | Subject::Other) && !pattern.ends_with("/i") {
-        return None;
-    }
     let inner = pattern.strip_prefix('/')?;
     let (inner, flags) = inner.rsplit_once('/')?;
     if inner.is_empty() || !flags.chars().all(|c| "imsxgu".contains(c)) {
+        return None;
+    }
+    // A value with slashes in it may be asked for, but nothing stands before its beginning or after its end.
+    let is_anchored = inner.starts_with('^') || inner.ends_with('$');
+    let may_have_slashes = matches!(subject, Subject::Field(_) | Subject::Other);
+    if may_have_slashes && !is_anchored && !pattern.ends_with("/i") {
         return None;
     }
     instead(
@@ -177,17 +193,21 @@ fn backslashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     }
     let is_doubled = pattern.split("\\\\").skip(1).any(|after| {
         let next = after.chars().next();
-        next.is_some_and(|next| ".dwsbDWSB$^()[]{}|+*?@-".contains(next))
+        next.is_some_and(|next| ".dwsbDWSB$^()[]{}|+*?@-\\".contains(next))
     });
     if !is_doubled {
         return None;
+    }
+    let mut regex = pattern.to_string();
+    while regex.contains("\\\\") {
+        regex = regex.replace("\\\\", "\\");
     }
     instead(
         format!(
             "this regex can never hold as it is meant: `\\\\` asks for a backslash in {}",
             subject.name()
         ),
-        pattern.replace("\\\\", "\\"),
+        regex,
     )
 }
 
@@ -246,10 +266,59 @@ fn field_name(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     )
 }
 
-/// Addresses come without their angle brackets.
+/// `type = 'application/pdf; name=x'`, and `type = 'Content-Type: …'`.
+fn parameters(key: &str, pattern: &str) -> Option<Advice> {
+    if !matches!(key, "type" | "disposition" | "charset") {
+        return None;
+    }
+    let hir = tree(pattern)?;
+    let (anchor, rest) = match pattern.strip_prefix('^') {
+        Some(rest) => ("^", rest),
+        None => ("", pattern),
+    };
+    if asks_for(&hir, b":") {
+        let (_, value) = rest.split_once(':')?;
+        return instead(
+            "this regex can never hold: the name of the field is no part of its value",
+            format!("{anchor}{}", value.trim_start()),
+        );
+    }
+    if asks_for(&hir, b";") {
+        let (value, _) = pattern.split_once(';')?;
+        return instead(
+            "this regex can never hold: the value comes without its parameters",
+            format!("{}$", value.trim_end()),
+        );
+    }
+    None
+}
+
+/// `anna@example.org, tom@example.org`: one address at a time is looked at.
+fn several(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
+    let hir = tree(pattern).filter(|_| subject == Subject::Address)?;
+    let is_list = asks_for(&hir, b",;") && asks_for(&hir, b"@") && !pattern.contains('"');
+    is_list.then(|| Advice {
+        message: "this regex can never hold: it asks for several addresses in one".into(),
+        help:
+            "write a list, such as ['@example\\.org$', '@example\\.net$']: one of them has to hold"
+                .into(),
+        instead: None,
+    })
+}
+
+/// Addresses come without their angle brackets and without the name in front.
 fn brackets(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     if subject != Subject::Address || !asks_for(&tree(pattern)?, b"<>") {
         return None;
+    }
+    let named = pattern
+        .split_once('<')
+        .filter(|(name, _)| name.chars().any(|c| c.is_alphanumeric() || c == ' '));
+    if let Some((inner, _)) = named.and_then(|(_, rest)| rest.rsplit_once('>')) {
+        return instead(
+            "this regex can never hold: addresses come without the name in front",
+            format!("^{}$", inner.trim_end_matches('\\')),
+        );
     }
     let open = ["^\\<", "^<", "\\<", "<"];
     let close = ["\\>$", ">$", "\\>", ">"];
@@ -293,7 +362,9 @@ fn glob(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
         return None;
     }
     let (before, after) = pattern.split_once('*')?;
-    if !before.chars().next_back()?.is_alphanumeric() || !after.contains(['.', '@']) {
+    let last = before.chars().next_back()?;
+    let is_domain = subject == Subject::Address && last == '@';
+    if !(last.is_alphanumeric() || is_domain) || !after.contains(['.', '@']) {
         return None;
     }
     let regex = regex_of_glob(pattern)?;
@@ -302,18 +373,29 @@ fn glob(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
 
 /// The regex for a glob; `None` = it is none.
 fn regex_of_glob(pattern: &str) -> Option<String> {
-    let is_glob = |c: char| c.is_alphanumeric() || "*?._@ -/".contains(c);
+    let is_glob = |c: char| c.is_alphanumeric() || "*?._@ -/{},".contains(c);
     let has_joker = pattern.contains('*') || pattern.starts_with('?');
     let bare = pattern.trim_matches('*');
     if !has_joker || bare.is_empty() || !pattern.chars().all(is_glob) {
         return None;
     }
     let mut regex = String::new();
-    if !pattern.starts_with('*') {
+    if !pattern.starts_with(['*', '@']) {
         regex.push('^');
     }
+    let mut is_choice = false;
     for c in bare.chars() {
         match c {
+            '{' if !is_choice => {
+                is_choice = true;
+                regex.push('(');
+            }
+            '}' if is_choice => {
+                is_choice = false;
+                regex.push(')');
+            }
+            ',' if is_choice => regex.push('|'),
+            '{' | '}' => return None,
             '*' => regex.push_str(".*"),
             '?' => regex.push('.'),
             '.' => regex.push_str("\\."),
@@ -324,7 +406,7 @@ fn regex_of_glob(pattern: &str) -> Option<String> {
     if !pattern.ends_with('*') {
         regex.push('$');
     }
-    Some(regex)
+    (!is_choice).then_some(regex)
 }
 
 /// Regexes that hold for everything or for nothing.
@@ -337,19 +419,21 @@ fn by_tree(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
             instead: None,
         });
     }
-    if !(always(&hir) && has_letter(&hir)) {
-        return None;
+    let holds = always(&hir, Look::Start) || always(&hir, Look::End);
+    if !(holds && has_letter(&hir)) {
+        // Whoever makes something optional does not write it like this.
+        let regex = without(pattern, &[("||", "|")]);
+        let message = "this regex holds for more than it names: one alternative is empty";
+        return (regex != pattern)
+            .then(|| instead(message, regex))
+            .flatten();
     }
     let message = format!("this regex holds for {} of any form", subject.name());
     // Most often it is an alternative without anything in it.
-    let mut regex = pattern.to_string();
-    for (empty, without) in [("||", "|"), ("(|", "("), ("|)", ")")] {
-        while regex.contains(empty) && !regex.contains("\\|") {
-            regex = regex.replace(empty, without);
-        }
-    }
+    let regex = without(pattern, &[("||", "|"), ("(|", "("), ("|)", ")")]);
     let regex = regex.trim_matches('|').to_string();
-    let is_cured = tree(&regex).is_some_and(|hir| !always(&hir));
+    let is_cured =
+        tree(&regex).is_some_and(|hir| !always(&hir, Look::Start) && !always(&hir, Look::End));
     if is_cured {
         return instead(format!("{message}: one alternative is empty"), regex);
     }
@@ -361,15 +445,30 @@ fn by_tree(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     })
 }
 
-/// Does it hold wherever it is looked for: it may be empty, and asks for no place.
-fn always(hir: &Hir) -> bool {
+/// The pattern without alternatives that are empty. `[|]` and `\|` are characters.
+fn without(pattern: &str, empty: &[(&str, &str)]) -> String {
+    let mut regex = pattern.to_string();
+    if pattern.contains("\\|") || pattern.contains('[') {
+        return regex;
+    }
+    for (empty, without) in empty {
+        while regex.contains(empty) {
+            regex = regex.replace(empty, without);
+        }
+    }
+    regex
+}
+
+/// Does it hold for every text: it may be empty, and asks for no other place than the one of which each text has one.
+fn always(hir: &Hir, place: Look) -> bool {
     match hir.kind() {
         HirKind::Empty => true,
-        HirKind::Literal(_) | HirKind::Class(_) | HirKind::Look(_) => false,
-        HirKind::Repetition(repetition) => repetition.min == 0 || always(&repetition.sub),
-        HirKind::Capture(capture) => always(&capture.sub),
-        HirKind::Concat(subs) => subs.iter().all(always),
-        HirKind::Alternation(subs) => subs.iter().any(always),
+        HirKind::Look(look) => *look == place,
+        HirKind::Literal(_) | HirKind::Class(_) => false,
+        HirKind::Repetition(repetition) => repetition.min == 0 || always(&repetition.sub, place),
+        HirKind::Capture(capture) => always(&capture.sub, place),
+        HirKind::Concat(subs) => subs.iter().all(|sub| always(sub, place)),
+        HirKind::Alternation(subs) => subs.iter().any(|sub| always(sub, place)),
     }
 }
 
@@ -417,10 +516,14 @@ fn has_letter(hir: &Hir) -> bool {
 
 /// `@example.org` holds for `@example.org.attacker.example`, too.
 fn open_domain(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
-    if subject != Subject::Address || pattern.ends_with('$') {
+    if subject != Subject::Address {
         return None;
     }
-    let plain = pattern.replace("\\.", ".");
+    let is_closed = pattern.ends_with('$');
+    let plain = pattern
+        .strip_suffix('$')
+        .unwrap_or(pattern)
+        .replace("\\.", ".");
     let plain = plain.strip_prefix('^').unwrap_or(&plain);
     let (user, domain) = match plain.split_once('@') {
         Some((user, domain)) => (Some(user), domain),
@@ -437,6 +540,9 @@ fn open_domain(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     }
     let escaped = |text: &str| text.replace('.', "\\.");
     let anchor = if pattern.starts_with('^') { "^" } else { "" };
+    if is_closed && (user.is_some() || domain.starts_with('.')) {
+        return None;
+    }
     let regex = match user {
         Some(user) => format!("{anchor}{}@{}$", escaped(user), escaped(domain)),
         // `anna.berg` may be a user.
@@ -512,7 +618,51 @@ mod tests {
             ("sender", "(?P<user>anna)@", "-"),
             ("header.from", "<anna", "-"),
             ("filename", r"\.(exe|scr)$|", r"\.(exe|scr)$"),
-            ("filename", r"\.(exe||scr)", r"-"),
+            ("filename", r"\.(exe||scr)", r"\.(exe|scr)"),
+            ("filename", "(exe||scr)$", "(exe|scr)$"),
+            ("filename", "(exe|scr|)$", "(exe|scr)$"),
+            ("filename", "^(|invoice)", "^(invoice)"),
+            ("filename", "^(|invoice)$", "-"),
+            ("filename", r"a\||b", "-"),
+            ("filename", "[||]a", "-"),
+            ("filename", r"\\\\.exe$", r"\.exe$"),
+            ("filename", r"\\\.exe$", r"\.exe$"),
+            ("auth_user", "/^anna$/", "^anna$"),
+            (
+                "type",
+                r"^application/pdf; name=x\.pdf",
+                "^application/pdf$",
+            ),
+            ("type", "^Content-Type: text/html", "^text/html"),
+            ("disposition", "attachment; filename=x", "attachment$"),
+            ("type", "^text/(html|plain)$", "-"),
+            (
+                "recipient",
+                "^tom@example.net, anna@example.net$",
+                "this regex can never hold",
+            ),
+            (
+                "recipient",
+                "tom@example.net;anna@example.net",
+                "this regex can never hold",
+            ),
+            ("recipient", r#"^"a,b"@example\.net$"#, "-"),
+            (
+                "header_sender",
+                r"^Anna <anna@example\.org>$",
+                r"^anna@example\.org$",
+            ),
+            (
+                "header_sender",
+                r"^Anna Berg <.*@example\.org>",
+                r"^.*@example\.org$",
+            ),
+            ("sender", "@*.example.org", r"@.*\.example\.org$"),
+            ("recipient", r"example\.org$", r"[@.]example\.org$"),
+            ("recipient", "example.org$", r"[@.]example\.org$"),
+            ("recipient", r"\.example\.org$", "-"),
+            ("recipient", r"[@.]example\.org$", "-"),
+            ("recipient", r"anna@example\.org$", "-"),
             ("filename", "(exe|)", "(exe)"),
             ("filename", "|exe", "exe"),
             (
@@ -562,6 +712,10 @@ mod tests {
             ("sender", "*@example.org", Some(r"@example\.org$")),
             ("filename", "*invoice*", Some("invoice")),
             ("filename", "?.exe", Some(r"^.\.exe$")),
+            ("filename", "*.{exe,scr}", Some(r"\.(exe|scr)$")),
+            ("filename", "*.{exe,scr", None),
+            ("filename", r"\.exe\Z", Some(r"\.exe$")),
+            ("filename", r"(a)\1", None),
             ("filename", "*", None),
             ("filename", "(", None),
             ("filename", "*(", None),
@@ -583,7 +737,16 @@ mod tests {
     fn advice_is_right_when_followed() {
         for (key, pattern) in [
             ("filename", r"\\.exe$"),
+            ("filename", r"\\\\.exe$"),
             ("filename", "*.exe"),
+            ("filename", "*.{exe,scr}"),
+            ("filename", "(exe||scr)$"),
+            ("type", "^application/pdf; name=x"),
+            ("type", "^Content-Type: text/html"),
+            ("header_sender", r"^Anna <anna@example\.org>$"),
+            ("sender", "@*.example.org"),
+            ("recipient", r"example\.org$"),
+            ("auth_user", "/^anna$/"),
             ("sender", "^<>$"),
             ("sender", "*@example.org"),
             ("sender", "@example.org"),

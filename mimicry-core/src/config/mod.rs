@@ -87,15 +87,18 @@ pub fn load(path: &Path, registry: Registry, files: &dyn Files) -> Result<Config
         complaints.missing(unreadable.message, unreadable.help);
         mistakes(path, "", complaints)
     })?;
-    match String::from_utf8(octets) {
-        Ok(source) => parse_with(&source, path, registry, files),
-        Err(error) => {
-            let at = error.utf8_error().valid_up_to();
-            let octet = error.as_bytes().get(at).copied().unwrap_or_default();
-            let shown = String::from_utf8_lossy(error.as_bytes());
+    let shown = String::from_utf8_lossy(&octets);
+    match files::text_ends(&octets) {
+        None => parse_with(&shown, path, registry, files),
+        Some(at) => {
+            let octet = octets.get(at).copied().unwrap_or_default();
+            let width = match octet {
+                0 => 1,
+                _ => char::REPLACEMENT_CHARACTER.len_utf8(),
+            };
             let mut complaints = Complaints::default();
             complaints.error(
-                at..at.saturating_add(char::REPLACEMENT_CHARACTER.len_utf8()),
+                at..at.saturating_add(width),
                 format!("this is not UTF-8: octet 0x{octet:02x}"),
                 "save the file as UTF-8",
             );

@@ -228,9 +228,7 @@ impl Reader<'_> {
             known.extend(tables());
         }
         if table.is_empty() && matches!(key, "include" | "includes") {
-            return "there are no include files: one file holds all rules, and texts, tables and lists stand in files that it names; \
-                    where several files are wanted, join them, such as cat conf.d/*.toml >mimicry.toml"
-                .into();
+            return NO_INCLUDE.into();
         }
         if table == "rule" {
             if FILTERS.iter().any(|filter| filter.name == key) {
@@ -275,8 +273,14 @@ fn holds_tables(value: &Node<'_>) -> bool {
     }
 }
 
+const NO_INCLUDE: &str = "there are no include files: one file holds all rules, and texts, tables and lists stand in files that it \
+    names; where several files are wanted, join them, such as cat conf.d/*.toml >mimicry.toml";
+
 /// The header of the table that was meant, or all of them.
 fn unknown_table_help(name: &str) -> String {
+    if matches!(name, "include" | "includes") {
+        return NO_INCLUDE.into();
+    }
     let known: Vec<&str> = tables().into_iter().chain(["variables"]).collect();
     let header = |table: &str| match LISTS.contains(&table) {
         true => format!("`[[{table}]]`"),

@@ -392,16 +392,17 @@ impl Reader<'_> {
         let path = Path::new(self.file_name(text, node.span())?);
         let octets = self.octets_of(path, Use::Configuration, node.span())?;
         let path = self.directory.join(path);
+        let bad = first_bad_octet(&octets);
         match String::from_utf8(octets) {
-            Ok(text) => Some(Value::File {
+            Ok(text) if bad.is_none() => Some(Value::File {
                 path: path.display().to_string(),
                 text: text
                     .strip_prefix('\u{feff}')
                     .map(String::from)
                     .unwrap_or(text),
             }),
-            Err(error) => {
-                let (line, column, octet) = first_bad_octet(error.as_bytes()).unwrap_or_default();
+            _ => {
+                let (line, column, octet) = bad.unwrap_or_default();
                 let message = format!(
                     "{}:{line}:{column}: this is not UTF-8: octet 0x{octet:02x}",
                     path.display()

@@ -106,7 +106,7 @@ impl Collect {
             NOTE_WORDS,
         );
         if let Some(name) = name.as_ref().filter(|name| name.is_constant()) {
-            errors.extend(unsafe_name(name.source()));
+            errors.extend(unsafe_name(name.source(), container.extensions()));
         }
         let mut exclude = Vec::new();
         for word in options.list("exclude") {
@@ -176,9 +176,7 @@ impl Collect {
     }
 
     fn has_own_extension(&self, name: &str) -> bool {
-        let lower = name.to_lowercase();
-        let mut extensions = self.container.extensions().iter();
-        extensions.any(|extension| lower.ends_with(&format!(".{extension}")))
+        ends_in(name, self.container.extensions())
     }
 
     /// Whether a name or a note may say something of who receives the mail.
@@ -222,8 +220,14 @@ impl Collect {
     }
 }
 
+fn ends_in(name: &str, extensions: &[&str]) -> bool {
+    let lower = name.to_lowercase();
+    let mut extensions = extensions.iter();
+    extensions.any(|extension| lower.ends_with(&format!(".{extension}")))
+}
+
 /// What is wrong with the name of an archive.
-fn unsafe_name(name: &str) -> Option<OptionError> {
+fn unsafe_name(name: &str, extensions: &[&str]) -> Option<OptionError> {
     let safe = names::file_name(name);
     if safe.as_deref() == Some(name) {
         return None;
@@ -231,7 +235,10 @@ fn unsafe_name(name: &str) -> Option<OptionError> {
     Some(OptionError {
         option: "name",
         message: format!("\"{name}\" is no file name that is safe everywhere"),
-        help: safe.map(|safe| format!("write \"{safe}\"")),
+        help: safe.map(|safe| match extensions.first() {
+            Some(usual) if !ends_in(&safe, extensions) => format!("write \"{safe}.{usual}\""),
+            _ => format!("write \"{safe}\""),
+        }),
     })
 }
 

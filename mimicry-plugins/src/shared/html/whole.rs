@@ -18,12 +18,53 @@ pub struct Flaw {
     pub breaks: bool,
 }
 
-/// Elements that have no end tag, and those that need none (HTML standard, sections 13.1.2 and 13.1.2.4).
+/// Elements that have no end tag (HTML standard, section 13.1.2).
 const ENDLESS: &[&str] = &[
     "area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "param", "source",
-    "track", "wbr", "html", "head", "body", "p", "li", "dt", "dd", "tr", "td", "th", "thead",
-    "tbody", "tfoot", "option", "optgroup", "colgroup", "caption",
+    "track", "wbr", "html", "head", "body",
 ];
+
+/// Those that need none (section 13.1.2.4): another of the kind or the element around them ends them. What stands at the end of a
+/// fragment has neither.
+const LENIENT: &[&str] = &[
+    "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "optgroup",
+    "colgroup", "caption",
+];
+
+/// Elements before which a paragraph ends.
+const BLOCKS: &[&str] = &[
+    "address",
+    "article",
+    "aside",
+    "blockquote",
+    "center",
+    "dir",
+    "div",
+    "dl",
+    "fieldset",
+    "footer",
+    "form",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "header",
+    "hr",
+    "main",
+    "menu",
+    "nav",
+    "ol",
+    "p",
+    "pre",
+    "section",
+    "table",
+    "ul",
+];
+
+/// Elements of a head. In a body they hold for the whole mail, or mail programs drop them.
+const OF_HEAD: &[&str] = &["base", "link", "meta", "script", "style", "title"];
 
 /// All that is wrong with a fragment. `dressed` = what is around it gives it a colour and a ground.
 pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
@@ -34,6 +75,8 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
         images,
         flaws: Vec::new(),
         open: Vec::new(),
+        lenient: Vec::new(),
+        in_head: false,
     };
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     while let Some(token) = scan.next() {
@@ -42,8 +85,13 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                 judge.breaks(token.start, opened(what).into(), END_IT);
                 // The one that holds it is not another mistake.
                 judge.open.clear();
+                judge.lenient.clear();
             }
-            Event::Doctype | Event::Start(Tag::Html | Tag::Head | Tag::Body) => {
+            Event::Doctype
+            | Event::Start(Tag::Html | Tag::Head | Tag::Body)
+            | Event::End(Tag::Html | Tag::Head | Tag::Body) => {
+                judge.in_head = matches!(token.event, Event::Start(Tag::Head))
+                    || judge.in_head && matches!(token.event, Event::Doctype);
                 judge.warns(token.start, SKELETON.into(), BODY_ONLY);
             }
             Event::Start(_) => {
@@ -54,7 +102,9 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                     .collect();
                 // Elsewhere than in pictures a slash before the > means nothing.
                 let is_closed = token.self_closing && judge.is_foreign(&name);
-                let ends = !is_closed && !ENDLESS.contains(&name.as_str());
+                let is_lenient = LENIENT.contains(&name.as_str());
+                let ends = !is_closed && !is_lenient && !ENDLESS.contains(&name.as_str());
+                judge.lenient(token.start, &name, is_lenient);
                 judge.start(token.start, &name, &attributes, (ends, dressed));
             }
             Event::End(_) if !chooses => {
@@ -81,8 +131,9 @@ pub fn body_of(source: &str) -> Option<String> {
             Event::Start(Tag::Head) => (in_head, is_document) = (true, true),
             Event::End(Tag::Head) => in_head = false,
             Event::Start(Tag::Body) => (in_head, is_document) = (false, true),
-            Event::Doctype | Event::Start(Tag::Html) => is_document = true,
-            Event::End(Tag::Html | Tag::Body) => {}
+            Event::Doctype | Event::Start(Tag::Html) | Event::End(Tag::Html | Tag::Body) => {
+                is_document = true;
+            }
             _ if in_head => {}
             _ => out.push_str(source.get(token.start..token.end).unwrap_or_default()),
         }
@@ -110,6 +161,9 @@ struct Judge<'h> {
     flaws: Vec<Flaw>,
     /// Elements that are open: name, where, and whether they have a colour and a ground.
     open: Vec<(String, usize, bool)>,
+    /// Those that need no end tag: name, where, and how many others are open around them.
+    lenient: Vec<(String, usize, usize)>,
+    in_head: bool,
 }
 
 impl Judge<'_> {
@@ -142,6 +196,13 @@ impl Judge<'_> {
             let mut found = attributes.iter().filter(|(name, _)| name == wanted);
             found.next().map(|(_, value)| value.as_str())
         };
+        if OF_HEAD.contains(&name) && !self.in_head && !self.is_foreign(name) {
+            self.warns(
+                at,
+                format!("<{name}> in a fragment: it holds for the whole mail, or is dropped"),
+                "leave it out; styles stand in style attributes",
+            );
+        }
         if attributes.iter().any(|(_, value)| value.contains('<')) {
             self.breaks(
                 at,
@@ -177,6 +238,19 @@ impl Judge<'_> {
         }
     }
 
+    /// An element begins; those that need no end tag may end there.
+    fn lenient(&mut self, at: usize, name: &str, is_lenient: bool) {
+        let depth = self.open.len();
+        let is_block = BLOCKS.contains(&name);
+        self.lenient.retain(|(open, _, around)| {
+            let is_ended = open == name || (open == "p" && is_block);
+            *around < depth || !is_ended
+        });
+        if is_lenient {
+            self.lenient.push((name.to_string(), at, depth));
+        }
+    }
+
     fn is_foreign(&self, name: &str) -> bool {
         let is = |name: &str| matches!(name, "svg" | "math");
         is(name) || self.open.iter().any(|(open, _, _)| is(open))
@@ -207,8 +281,15 @@ impl Judge<'_> {
         if ENDLESS.contains(&name) {
             return;
         }
+        if LENIENT.contains(&name) {
+            if let Some(place) = self.lenient.iter().rposition(|(open, _, _)| open == name) {
+                self.lenient.truncate(place);
+            }
+            return;
+        }
         match self.open.iter().rposition(|(open, _, _)| open == name) {
             Some(place) => {
+                self.lenient.retain(|(_, _, around)| *around <= place);
                 let left: Vec<_> = self.open.drain(place..).skip(1).collect();
                 for (inner, at, _) in left {
                     self.breaks(at, format!("<{inner}> that is not ended"), "end it");
@@ -223,7 +304,11 @@ impl Judge<'_> {
     }
 
     fn never_ended(&mut self) {
-        for (name, at, _) in std::mem::take(&mut self.open) {
+        let lenient = std::mem::take(&mut self.lenient).into_iter();
+        let lenient = lenient.filter(|(_, _, around)| *around == 0);
+        let open = std::mem::take(&mut self.open).into_iter();
+        let open = open.map(|(name, at, _)| (name, at));
+        for (name, at) in open.chain(lenient.map(|(name, at, _)| (name, at))) {
             self.breaks(
                 at,
                 format!("<{name}> that is not ended"),
@@ -289,14 +374,29 @@ mod tests {
     fn what_is_wrong() {
         for (html, expected) in [
             ("<p>x</p>", ""),
-            ("<p>x<br>y<p>z", ""),
+            ("<p>x<br>y<p>z</p>", ""),
+            ("<p>x<div>y</div>", ""),
+            ("<p>x<p>y", "! <p> that is not ended"),
+            ("<div><p>x</div>", ""),
+            ("<div><p>x</div><p>y", "! <p> that is not ended"),
+            ("<p style='color:#000;background:#fff'>x", "! <p> that is not ended"),
+            ("<ul><li>x<li>y</ul>", ""),
+            ("<li>x", "! <li> that is not ended"),
+            ("<p>x</body>", "a document where a fragment is wanted: only what stands in its body is taken; ! <p> that is not ended"),
+            ("</body>", "a document where a fragment is wanted: only what stands in its body is taken"),
+            ("<style>p{}</style>x", "<style> in a fragment: it holds for the whole mail, or is dropped"),
+            ("<script>x</script>x", "<script> in a fragment: it holds for the whole mail, or is dropped"),
+            ("<meta charset=utf-8>x", "<meta> in a fragment: it holds for the whole mail, or is dropped"),
+            ("<base href=https://x.example/>x", "<base> in a fragment: it holds for the whole mail, or is dropped"),
+            ("<svg><title>x</title></svg>", ""),
             ("x & y < z", ""),
             ("<!-- c --><p>x</p>", ""),
             ("<!-- external mail <p>x</p>", "! a comment that never ends"),
             ("<p>x</p\n", "! a tag or a quote that never ends"),
             ("<p class=\"x>y</p>", "! a tag or a quote that never ends"),
             ("<a href=\"x>y</a><a href=\"z\">w</a>", "! a quote in <a> that is not closed"),
-            ("<style>p{}", "! an element that never ends"),
+            ("<style>p{}", "<style> in a fragment: it holds for the whole mail, or is dropped; ! an element that never ends"),
+            ("<html><head><title>x</title></head><body>x</body></html>", "a document where a fragment is wanted: only what stands in its body is taken"),
             ("<div>x", "! <div> that is not ended"),
             ("<div><b>x</div>", "! <b> that is not ended"),
             ("x</div>", "! </div> that ends nothing of this HTML"),
