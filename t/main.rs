@@ -38,6 +38,7 @@ mod dependencies;
 mod encoded;
 mod endless;
 mod faults;
+mod field;
 mod harness;
 mod hostile;
 mod inbound;

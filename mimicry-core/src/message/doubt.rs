@@ -2,8 +2,8 @@
 //!
 //! The scanner reads a message in one way; mail programs differ. Some take up a multipart again after its close delimiter (libmime,
 //! c-client); some take a line that only begins with a boundary for a delimiter, as RFC 2046 section 5.1.1 has it (Dovecot); Python ends
-//! lines at a lone CR; most pass over a line that is no header field, or over blank lines before a header, where the scanner ends
-//! it; of two fields or parameters some take the last; some decode a boundary, or take quotes and comments off. Each such
+//! lines at a lone CR; most pass over a line that is no header field, take a parameter without a blank in front for one, or pass over blank lines before a
+//! header, where the scanner ends it; of two fields or parameters some take the last; some decode a boundary, or take quotes and comments off. Each such
 //! part bears a doubt, so that a rule that removes or rejects can take it for what it may hide.
 //!
 //! A doubt is where the octets give another program something to find: a second boundary of which no line tells anything hides nothing.
@@ -187,6 +187,9 @@ pub(super) fn holds_fields<'a>(lines: impl Iterator<Item = &'a [u8]>, over_junk:
         if is_about_part(line) || pieces.any(is_about_part) {
             return true;
         }
+        if over_junk && is_parameter(text) {
+            return true;
+        }
         let is_field =
             memchr(b':', line).is_some() || line.starts_with(b" ") || line.starts_with(b"\t");
         if !over_junk && !is_field {
@@ -215,6 +218,21 @@ pub(super) fn odd_header(header: &[u8]) -> bool {
         let is_usual = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_.".contains(octet);
         !name.iter().all(is_usual) && is_about_part(field.raw())
     })
+}
+
+/// Is a line a parameter of the field above it that says what a part is, which lost the blank in front.
+fn is_parameter(line: &[u8]) -> bool {
+    // With a number of sections of a few digits.
+    let line = line.get(..40).unwrap_or(line);
+    let Some(name) = memchr(b'=', line).and_then(|at| line.get(..at)) else {
+        return false;
+    };
+    let name = name
+        .split(|octet| *octet == b'*')
+        .next()
+        .unwrap_or_default();
+    let name = name.trim_ascii().to_ascii_lowercase();
+    matches!(name.as_slice(), b"name" | b"filename" | b"boundary")
 }
 
 /// Does a line begin with the name of a field that says what a part is, whatever else stands around the name.
@@ -449,6 +467,11 @@ mod tests {
             ("{b}--b\njunk\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "libmime, GMime, Outlook"),
             ("{b}--b\n\njunk\n\nContent-Disposition: attachment\n\nx\n--b--\n", "", "all: behind a blank line"),
             ("{b}--b\njunk\n\nx\n--b--\n", "", "all: no field"),
+            ("{b}--b\nContent-Type: a/b;\nname=\"setup.exe\"\n\nx\n--b--\n", "1H", "Outlook, Thunderbird: a field goes on without a blank"),
+            ("{b}--b\nContent-Disposition: attachment;\njunk;\nfilename*0*=us-ascii''setup.exe\n\nx\n--b--\n", "1H", "likewise"),
+            ("{b}--b\nContent-Type: a/b;\nx=y\n\nx\n--b--\n", "", "all: no name"),
+            ("{b}--b\nContent-Type: a/b;\n name=x\n\nx\n--b--\n", "", "all: folded"),
+            ("{b}--b\n\nname=x\n\nx\n--b--\n", "", "all: text"),
             ("{b}--b\n Content-Disposition: attachment\n\nx\n--b--\n", "1H", "who knows no continuation there"),
             ("{b}--b\n\nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "who passes over blank lines"),
             ("{b}--b\n \nContent-Disposition: attachment\n\nx\n--b--\n", "1H", "who passes over blank lines"),

@@ -25,7 +25,7 @@ const ENDLESS: &[&str] = &[
 ];
 
 /// Those that need none (section 13.1.2.4): another of the kind or the element around them ends them. What stands at the end of a
-/// fragment has neither.
+/// fragment has neither, and if it has a style, that is the mail's from there on.
 const LENIENT: &[&str] = &[
     "p", "li", "dt", "dd", "tr", "td", "th", "thead", "tbody", "tfoot", "option", "optgroup",
     "colgroup", "caption",
@@ -104,7 +104,7 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                 let is_closed = token.self_closing && judge.is_foreign(&name);
                 let is_lenient = LENIENT.contains(&name.as_str());
                 let ends = !is_closed && !is_lenient && !ENDLESS.contains(&name.as_str());
-                judge.lenient(token.start, &name, is_lenient);
+                judge.lenient(token.start, &name, is_lenient && !attributes.is_empty());
                 judge.start(token.start, &name, &attributes, (ends, dressed));
             }
             Event::End(_) if !chooses => {
@@ -161,7 +161,7 @@ struct Judge<'h> {
     flaws: Vec<Flaw>,
     /// Elements that are open: name, where, and whether they have a colour and a ground.
     open: Vec<(String, usize, bool)>,
-    /// Those that need no end tag: name, where, and how many others are open around them.
+    /// Those that need no end tag, and whose style would be the mail's: name, where, and how many others are open around them.
     lenient: Vec<(String, usize, usize)>,
     in_head: bool,
 }
@@ -239,14 +239,14 @@ impl Judge<'_> {
     }
 
     /// An element begins; those that need no end tag may end there.
-    fn lenient(&mut self, at: usize, name: &str, is_lenient: bool) {
+    fn lenient(&mut self, at: usize, name: &str, spills: bool) {
         let depth = self.open.len();
         let is_block = BLOCKS.contains(&name);
         self.lenient.retain(|(open, _, around)| {
             let is_ended = open == name || (open == "p" && is_block);
             *around < depth || !is_ended
         });
-        if is_lenient {
+        if spills {
             self.lenient.push((name.to_string(), at, depth));
         }
     }
@@ -376,13 +376,15 @@ mod tests {
             ("<p>x</p>", ""),
             ("<p>x<br>y<p>z</p>", ""),
             ("<p>x<div>y</div>", ""),
-            ("<p>x<p>y", "! <p> that is not ended"),
+            ("<p>x<p>y", ""),
+            ("<p class=x>x<p>y", ""),
+            ("<p>x<p align=right>y", "! <p> that is not ended"),
             ("<div><p>x</div>", ""),
-            ("<div><p>x</div><p>y", "! <p> that is not ended"),
+            ("<div><p class=x>x</div><p class=x>y", "! <p> that is not ended"),
             ("<p style='color:#000;background:#fff'>x", "! <p> that is not ended"),
             ("<ul><li>x<li>y</ul>", ""),
-            ("<li>x", "! <li> that is not ended"),
-            ("<p>x</body>", "a document where a fragment is wanted: only what stands in its body is taken; ! <p> that is not ended"),
+            ("<li value=2>x", "! <li> that is not ended"),
+            ("<p class=x>x</body>", "a document where a fragment is wanted: only what stands in its body is taken; ! <p> that is not ended"),
             ("</body>", "a document where a fragment is wanted: only what stands in its body is taken"),
             ("<style>p{}</style>x", "<style> in a fragment: it holds for the whole mail, or is dropped"),
             ("<script>x</script>x", "<script> in a fragment: it holds for the whole mail, or is dropped"),
