@@ -370,10 +370,10 @@ impl RemoveJob<'_> {
         let is_noted = !is_resource_fork(gone.part);
         // The mail, or what is left of a multipart, is never empty.
         let is_last = whole.is_root() || edits.is_last_child(id);
-        if !is_last && !(is_noted && self.plugin.always) {
+        let wants_note = is_noted && (self.plugin.always || is_last);
+        if !(is_last || wants_note) {
             return Ok(edits.remove(id)?);
         }
-        let wants_note = is_noted && (self.plugin.always || is_last);
         let new = self.note(gone, edits.message().newline())?;
         let place = place::of(whole);
         if whole.is_root() || wants_note && place == Place::Beside(id) {
