@@ -179,3 +179,66 @@ fn no_client_defers_a_mail_because_of_a_reload() {
     assert!(away >= 4, "{away} sessions were ended, {sent} mails sent");
     assert_eq!(world.hop.mails().len(), sent);
 }
+
+/// The generation in the line of the mail that is sent now.
+fn generation(world: &mut World) -> String {
+    let before = world.daemon().mail_lines().len();
+    world.pass(PLAIN);
+    let daemon = world.daemon();
+    assert!(
+        eventually(|| daemon.mail_lines().len() > before),
+        "{}",
+        daemon.said()
+    );
+    let line = daemon.mail_lines().pop().unwrap_or_default();
+    let value = line
+        .split(" generation=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    value
+        .unwrap_or_else(|| panic!("no generation in {line}"))
+        .into()
+}
+
+// man: mimicryd(8) "the first eight digits of the SHA-256 of the configuration"
+#[test]
+fn the_generation_is_a_hash_of_all_that_was_loaded() {
+    let rule = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\noptions = { text_file = \"footer.txt\", html = \"w\" }\n";
+    let mut world = World::new(Setup {
+        rules: OLD,
+        ..Setup::default()
+    });
+    let footer = world.daemon().directory.path().join("footer.txt");
+    let seen = |world: &mut World| {
+        let reload = world.daemon().command(&["reload"]);
+        assert_eq!(reload.code, 0, "{}", reload.err);
+        let logged = generation(world);
+        let status = world.daemon().command(&["status"]);
+        let shown = format!(", hash {logged}\n");
+        assert!(status.text().contains(&shown), "{}", status.text());
+        let json = world.daemon().command(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(json.text()).expect("JSON");
+        assert_eq!(json["generation_hash"], *logged);
+        let workers = json["workers"].as_array().expect("workers");
+        let is_new = |worker: &serde_json::Value| worker["generation_hash"] == *logged;
+        assert!(workers.iter().any(is_new), "{json}");
+        logged
+    };
+    let first = generation(&mut world);
+    assert_eq!(first.len(), 8);
+    assert!(
+        first.bytes().all(|octet| octet.is_ascii_hexdigit()),
+        "{first}"
+    );
+    assert_eq!(seen(&mut world), first, "the same files");
+    fs::write(&footer, "one\n").expect("a footer");
+    world.daemon().change(OLD, rule);
+    let one = seen(&mut world);
+    fs::write(&footer, "two\n").expect("a footer");
+    let two = seen(&mut world);
+    world.daemon().change(rule, OLD);
+    let last = seen(&mut world);
+    assert_ne!(one, first);
+    assert_ne!(two, one, "a text that the file names has changed");
+    assert_eq!(last, first, "changed back");
+}

@@ -54,7 +54,7 @@ pub use diag::{Diagnostic, Level, Mistakes, More};
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
-use files::{Files, Use};
+use files::{Files, Hashed, Use};
 use index::Index;
 use read::Reader;
 use section::Section;
@@ -82,13 +82,18 @@ fn control_socket_of(source: &str) -> PathBuf {
 
 /// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.
 pub fn load(path: &Path, registry: Registry, files: &dyn Files) -> Result<Config, Mistakes> {
+    let files = Hashed::new(files);
     let octets = files.read(path, Use::Configuration).map_err(|unreadable| {
         let mut complaints = Complaints::default();
         complaints.missing(unreadable.message, unreadable.help);
         mistakes(path, "", complaints)
     })?;
     match String::from_utf8(octets) {
-        Ok(source) => parse_with(&source, path, registry, files),
+        Ok(source) => {
+            let config = parse_with(&source, path, registry, &files)?;
+            let hash = files.short();
+            Ok(Config { hash, ..config })
+        }
         Err(error) => {
             let at = error.utf8_error().valid_up_to();
             let octet = error.as_bytes().get(at).copied().unwrap_or_default();
@@ -335,6 +340,7 @@ fn config(
     let base = Arc::new(banks.effective(&[]));
     Some(Config {
         path: path.to_path_buf(),
+        hash: String::new(),
         daemon: daemon?,
         log: log?,
         places,

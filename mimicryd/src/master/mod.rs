@@ -378,10 +378,11 @@ impl Master {
     fn accepts(&mut self) {
         self.phase = Phase::Running;
         log::info!(
-            "mimicryd {} accepts with {} workers, configuration {}",
+            "mimicryd {} accepts with {} workers, configuration {}, hash {}",
             env!("CARGO_PKG_VERSION"),
             self.current.children.len(),
-            self.current.config.path.display()
+            self.current.config.path.display(),
+            self.current.config.hash
         );
         let is_background = matches!(self.report, Report::Parent(_));
         if is_background {

@@ -165,9 +165,10 @@ impl Master {
             return;
         };
         let line = format!(
-            "configuration {} is in force, generation {}",
+            "configuration {} is in force, generation {}, hash {}",
             self.current.config.path.display(),
-            self.current.number
+            self.current.number,
+            self.current.config.hash
         );
         log::info!("{line}");
         let answer = Answer {
