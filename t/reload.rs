@@ -200,6 +200,7 @@ fn generation(world: &mut World) -> String {
         .into()
 }
 
+// T134
 // man: mimicryd(8) "the first eight digits of the SHA-256 of the configuration"
 #[test]
 fn the_generation_is_a_hash_of_all_that_was_loaded() {
@@ -241,4 +242,71 @@ fn the_generation_is_a_hash_of_all_that_was_loaded() {
     assert_ne!(one, first);
     assert_ne!(two, one, "a text that the file names has changed");
     assert_eq!(last, first, "changed back");
+}
+
+// T134
+// man: mimicryd(8) "At most four may wait at a time;"
+// man: mimicryd(8) "With -wait it returns only when the last worker of an older configuration is gone, and says how long that took"
+#[test]
+fn reload_waits_for_the_last_old_worker() {
+    let mut world = World::new(Setup {
+        rules: OLD,
+        daemon: "drain_timeout = \"1s\"",
+        ..Setup::default()
+    });
+    let old = world.daemon().workers();
+    let mut open = world.client();
+    open.envelope(FROM, TO);
+    world.daemon().change("old words", "new words");
+    let daemon = &*world.daemon();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| daemon.command(&["reload", "--wait"]));
+        daemon.logs("is in force, generation 2");
+        // Another one, that does not wait, is answered meanwhile.
+        let other = daemon.command(&["reload"]);
+        assert_eq!(other.code, 0, "{}", other.err);
+        assert!(!waiting.is_finished(), "an old worker has a mail in hand");
+        assert!(open.data(PLAIN).is_done());
+        let ran = waiting.join().expect("the reload");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.text().contains("is in force, generation 2"),
+            "{}",
+            ran.text()
+        );
+        assert!(
+            ran.text().contains("the last old worker ended after "),
+            "{}",
+            ran.text()
+        );
+        let left: Vec<_> = daemon
+            .workers()
+            .into_iter()
+            .filter(|pid| old.contains(pid))
+            .collect();
+        assert!(left.is_empty(), "{left:?} are there yet");
+    });
+    // Not so many that nobody else is heard, and the daemon's end is an answer too.
+    let mut open = world.client();
+    open.envelope(FROM, TO);
+    let daemon = &*world.daemon();
+    let asked = || daemon.log().matches("reload was asked for").count();
+    let before = asked();
+    thread::scope(|scope| {
+        let wait = || daemon.command(&["reload", "--wait"]);
+        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(wait)).collect();
+        assert!(eventually(|| asked() == before + 4), "{}", daemon.said());
+        let one_more = wait();
+        assert_eq!(one_more.code, 75, "{}", one_more.err);
+        assert_eq!(asked(), before + 4, "nothing is reloaded");
+        assert_eq!(daemon.command(&["status"]).code, 0);
+        let is_calm = || daemon.command(&["status"]).text().contains(", running, ");
+        assert!(eventually(is_calm), "{}", daemon.said());
+        assert_eq!(daemon.command(&["stop"]).code, 0);
+        for one in waiting {
+            let ran = one.join().expect("the reload");
+            assert_eq!(ran.code, 69, "{} {}", ran.text(), ran.err);
+        }
+    });
+    assert!(world.daemon().ends().success());
 }
