@@ -179,3 +179,134 @@ fn no_client_defers_a_mail_because_of_a_reload() {
     assert!(away >= 4, "{away} sessions were ended, {sent} mails sent");
     assert_eq!(world.hop.mails().len(), sent);
 }
+
+/// The generation in the line of the mail that is sent now.
+fn generation(world: &mut World) -> String {
+    let before = world.daemon().mail_lines().len();
+    world.pass(PLAIN);
+    let daemon = world.daemon();
+    assert!(
+        eventually(|| daemon.mail_lines().len() > before),
+        "{}",
+        daemon.said()
+    );
+    let line = daemon.mail_lines().pop().unwrap_or_default();
+    let value = line
+        .split(" generation=")
+        .nth(1)
+        .and_then(|rest| rest.split(' ').next());
+    value
+        .unwrap_or_else(|| panic!("no generation in {line}"))
+        .into()
+}
+
+// T134
+// man: mimicryd(8) "the first eight digits of the SHA-256 of the configuration"
+#[test]
+fn the_generation_is_a_hash_of_all_that_was_loaded() {
+    let rule = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\noptions = { text_file = \"footer.txt\", html = \"w\" }\n";
+    let mut world = World::new(Setup {
+        rules: OLD,
+        ..Setup::default()
+    });
+    let footer = world.daemon().directory.path().join("footer.txt");
+    let seen = |world: &mut World| {
+        let reload = world.daemon().command(&["reload"]);
+        assert_eq!(reload.code, 0, "{}", reload.err);
+        let logged = generation(world);
+        let status = world.daemon().command(&["status"]);
+        let shown = format!(", hash {logged}\n");
+        assert!(status.text().contains(&shown), "{}", status.text());
+        let json = world.daemon().command(&["status", "--json"]);
+        let json: serde_json::Value = serde_json::from_str(json.text()).expect("JSON");
+        assert_eq!(json["generation_hash"], *logged);
+        let workers = json["workers"].as_array().expect("workers");
+        let is_new = |worker: &serde_json::Value| worker["generation_hash"] == *logged;
+        assert!(workers.iter().any(is_new), "{json}");
+        logged
+    };
+    let first = generation(&mut world);
+    assert_eq!(first.len(), 8);
+    assert!(
+        first.bytes().all(|octet| octet.is_ascii_hexdigit()),
+        "{first}"
+    );
+    assert_eq!(seen(&mut world), first, "the same files");
+    fs::write(&footer, "one\n").expect("a footer");
+    world.daemon().change(OLD, rule);
+    let one = seen(&mut world);
+    fs::write(&footer, "two\n").expect("a footer");
+    let two = seen(&mut world);
+    world.daemon().change(rule, OLD);
+    let last = seen(&mut world);
+    assert_ne!(one, first);
+    assert_ne!(two, one, "a text that the file names has changed");
+    assert_eq!(last, first, "changed back");
+}
+
+// T134
+// man: mimicryd(8) "At most four may wait at a time;"
+// man: mimicryd(8) "With -wait it returns only when the last worker of an older configuration is gone, and says how long that took"
+#[test]
+fn reload_waits_for_the_last_old_worker() {
+    let mut world = World::new(Setup {
+        rules: OLD,
+        daemon: "drain_timeout = \"1s\"",
+        ..Setup::default()
+    });
+    let old = world.daemon().workers();
+    let mut open = world.client();
+    open.envelope(FROM, TO);
+    world.daemon().change("old words", "new words");
+    let daemon = &*world.daemon();
+    thread::scope(|scope| {
+        let waiting = scope.spawn(|| daemon.command(&["reload", "--wait"]));
+        daemon.logs("is in force, generation 2");
+        // Another one, that does not wait, is answered meanwhile.
+        let other = daemon.command(&["reload"]);
+        assert_eq!(other.code, 0, "{}", other.err);
+        assert!(!waiting.is_finished(), "an old worker has a mail in hand");
+        assert!(open.data(PLAIN).is_done());
+        let ran = waiting.join().expect("the reload");
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        assert!(
+            ran.text().contains("is in force, generation 2"),
+            "{}",
+            ran.text()
+        );
+        assert!(
+            ran.text().contains("the last old worker ended after "),
+            "{}",
+            ran.text()
+        );
+        let left: Vec<_> = daemon
+            .workers()
+            .into_iter()
+            .filter(|pid| old.contains(pid))
+            .collect();
+        assert!(left.is_empty(), "{left:?} are there yet");
+    });
+    // Not so many that nobody else is heard, and the daemon's end is an answer too.
+    let mut open = world.client();
+    open.envelope(FROM, TO);
+    let daemon = &*world.daemon();
+    let asked = || daemon.log().matches("reload was asked for").count();
+    let before = asked();
+    thread::scope(|scope| {
+        let wait = || daemon.command(&["reload", "--wait"]);
+        let waiting: Vec<_> = (0..4).map(|_| scope.spawn(wait)).collect();
+        assert!(eventually(|| asked() == before + 4), "{}", daemon.said());
+        let one_more = wait();
+        assert_eq!(one_more.code, 75, "{}", one_more.err);
+        assert_eq!(asked(), before + 4, "nothing is reloaded");
+        assert_eq!(daemon.command(&["status"]).code, 0);
+        let is_calm = || daemon.command(&["status"]).text().contains(", running, ");
+        assert!(eventually(is_calm), "{}", daemon.said());
+        assert_eq!(daemon.command(&["stop"]).code, 0);
+        for one in waiting {
+            let ran = one.join().expect("the reload");
+            assert_eq!(ran.code, 69, "{} {}", ran.text(), ran.err);
+        }
+    });
+    assert!(world.daemon().ends().success());
+}

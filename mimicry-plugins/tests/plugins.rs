@@ -171,7 +171,10 @@ fn banners_mark_every_mail_and_leave_nothing_behind_when_they_are_taken_off() {
                 subject.unwrap_or_default().trim().to_string()
             };
             // A tag of ours that stood in it before goes as well: the mail is an answer to one that was marked.
-            let before = subject(&mail.message).replace("[EXTERNAL] ", "");
+            let before = match set.contains("ÄUSSERE") {
+                true => subject(&mail.message),
+                false => subject(&mail.message).replace("[EXTERNAL] ", ""),
+            };
             assert_eq!(before, subject(&clean), "{name}: {set}");
             if mail.message.leaves().count() == clean.leaves().count() {
                 assert_eq!(texts(&mail.message), texts(&clean), "{name}: {set}");

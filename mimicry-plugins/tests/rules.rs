@@ -633,9 +633,11 @@ const REQUIRED: &[Row] = &[
     ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.filename = 'log' | options.fallback = "reject""#, "disclaim: no part"),
     ("mixed(pdf@scan.pdf)", "", r#"disclaim | match.sender = 'eve' | options.fallback = "reject""#, "disclaim: no sender"),
     // What was not looked into.
-    ("opaque", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "reject by 1"),
-    ("opaque", "", r#"disclaim | on_error = "defer""#, "defer by 1"),
-    ("opaque", "", "disclaim", "disclaim: malformed"),
+    ("opaque", "", r#"disclaim | options.fallback = ["attach", "reject"]"#, "disclaim edited 1 = mixed(mixed,plain)"),
+    ("opaque", "", r#"disclaim | on_error = "defer""#, "disclaim edited 1 = mixed(mixed,plain)"),
+    ("opaque", "", "disclaim", "disclaim edited 1 = mixed(mixed,plain)"),
+    ("opaque", "", r#"disclaim | options.fallback = "reject""#, "reject by 1"),
+    ("opaque", "", r#"disclaim | options.fallback = "skip""#, "disclaim: malformed"),
     // Bulk mail: only if the rule says so itself.
     ("Precedence: bulk & plain", "", "disclaim", "disclaim: exempt"),
     ("Precedence: bulk & plain", "", r#"disclaim | on_error = "reject""#, "disclaim edited 1 = plain"),

@@ -2,8 +2,11 @@
 //!
 //! Must never: read itself. Whoever loads a configuration decides which files are trusted and how much of one is read.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::Path;
+
+use sha2::{Digest, Sha256};
 
 /// What a file is for, which says how well it must be guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +67,42 @@ pub(super) fn text_ends(octets: &[u8]) -> Option<usize> {
     valid.into_iter().chain(nul).min()
 }
 
+/// Files by which a configuration is known again: what is read of them goes into a hash, but not what is secret, for whoever sees the
+/// hash could try out what a password is.
+pub(super) struct Hashed<'f> {
+    files: &'f dyn Files,
+    hash: RefCell<Sha256>,
+}
+
+impl<'f> Hashed<'f> {
+    pub fn new(files: &'f dyn Files) -> Hashed<'f> {
+        Hashed {
+            files,
+            hash: RefCell::default(),
+        }
+    }
+
+    /// The first eight digits: for people, who compare two of them.
+    pub fn short(self) -> String {
+        let digest = self.hash.into_inner().finalize();
+        let octets = digest.iter().take(4);
+        octets.map(|octet| format!("{octet:02x}")).collect()
+    }
+}
+
+impl Files for Hashed<'_> {
+    fn read(&self, path: &Path, what: Use) -> Result<Vec<u8>, Unreadable> {
+        let octets = self.files.read(path, what)?;
+        if what == Use::Configuration {
+            let mut hash = self.hash.borrow_mut();
+            // With its length, so that an octet that moves from one file into the next is a change.
+            hash.update((octets.len() as u64).to_be_bytes());
+            hash.update(&octets);
+        }
+        Ok(octets)
+    }
+}
+
 /// Line and column of the first octet that is no UTF-8, both counted from 1, the column in characters; and the octet.
 pub(super) fn first_bad_octet(octets: &[u8]) -> Option<(usize, usize, u8)> {
     let valid = text_ends(octets)?;
@@ -82,6 +121,35 @@ pub(super) fn first_bad_octet(octets: &[u8]) -> Option<(usize, usize, u8)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn hash(files: &[(&str, Use)]) -> String {
+        let content = |path: &Path| Ok(path.display().to_string().into_bytes());
+        let given = Given(&content);
+        let hashed = Hashed::new(&given);
+        for (content, what) in files {
+            let octets = hashed.read(Path::new(content), *what).unwrap();
+            assert_eq!(octets, content.as_bytes());
+        }
+        hashed.short()
+    }
+
+    #[test]
+    fn a_hash_knows_the_files_but_no_secret() {
+        use Use::{Configuration as C, Secret as S};
+        let whole = hash(&[("a", C), ("bc", C)]);
+        assert_eq!(whole.len(), 8);
+        for (files, is_same) in [
+            (&[("a", C), ("bc", C)][..], true),
+            (&[("a", C), ("secret", S), ("bc", C)], true),
+            (&[("a", C), ("bc", S)], false),
+            (&[("ab", C), ("c", C)], false),
+            (&[("bc", C), ("a", C)], false),
+            (&[("a", C), ("bC", C)], false),
+            (&[("a", C)], false),
+        ] {
+            assert_eq!(hash(files) == whole, is_same, "{files:?}");
+        }
+    }
 
     // T183
     #[test]

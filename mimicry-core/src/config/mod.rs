@@ -54,7 +54,7 @@ pub use diag::{Diagnostic, Level, Mistakes, More};
 pub use typed::Config;
 
 use diag::{Complaints, line_number};
-use files::{Files, Use};
+use files::{Files, Hashed, Use};
 use index::Index;
 use read::Reader;
 use section::Section;
@@ -82,6 +82,7 @@ fn control_socket_of(source: &str) -> PathBuf {
 
 /// Loads a configuration. A relative `path` makes the paths in the result relative to the same directory.
 pub fn load(path: &Path, registry: Registry, files: &dyn Files) -> Result<Config, Mistakes> {
+    let files = Hashed::new(files);
     let octets = files.read(path, Use::Configuration).map_err(|unreadable| {
         let mut complaints = Complaints::default();
         complaints.missing(unreadable.message, unreadable.help);
@@ -89,7 +90,11 @@ pub fn load(path: &Path, registry: Registry, files: &dyn Files) -> Result<Config
     })?;
     let shown = String::from_utf8_lossy(&octets);
     match files::text_ends(&octets) {
-        None => parse_with(&shown, path, registry, files),
+        None => {
+            let config = parse_with(&shown, path, registry, &files)?;
+            let hash = files.short();
+            Ok(Config { hash, ..config })
+        }
         Some(at) => {
             let octet = octets.get(at).copied().unwrap_or_default();
             let width = match octet {
@@ -338,6 +343,7 @@ fn config(
     let base = Arc::new(banks.effective(&[]));
     Some(Config {
         path: path.to_path_buf(),
+        hash: String::new(),
         daemon: daemon?,
         log: log?,
         places,

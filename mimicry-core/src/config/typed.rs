@@ -22,6 +22,8 @@ use super::diag::Mistakes;
 pub struct Config {
     /// The file it came from, as it was named.
     pub path: PathBuf,
+    /// A short hash of the octets of that file and of those that it names, without secrets; empty = it did not come from a file.
+    pub hash: String,
     pub daemon: Daemon,
     pub log: Log,
     pub places: Places,

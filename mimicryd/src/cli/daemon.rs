@@ -38,6 +38,15 @@ pub struct StatusArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct ReloadArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Return only when the last worker of an older configuration is gone
+    #[arg(long)]
+    wait: bool,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct AskArgs {
     #[command(flatten)]
     config: ConfigArg,
@@ -73,8 +82,13 @@ pub fn status(args: &StatusArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, request, paint)
 }
 
-pub fn reload(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
-    request_of(&args.config, Request::Reload, paint)
+pub fn reload(args: &ReloadArgs, paint: Paint) -> Result<Output, Output> {
+    let request = if args.wait {
+        Request::ReloadWait
+    } else {
+        Request::Reload
+    };
+    request_of(&args.config, request, paint)
 }
 
 pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
@@ -88,7 +102,12 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
         Ok(octets) => mimicry_core::config::control_socket(&config.config, &octets),
         Err(_) => config.load(paint)?.daemon.control,
     };
-    match ask(&path, request, PATIENCE) {
+    let patience = match request {
+        // A session may be open for as long as its limits allow.
+        Request::ReloadWait => Duration::MAX,
+        _ => PATIENCE,
+    };
+    match ask(&path, request, patience) {
         Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
         Ok(answer) => Err(Output {
             err: answer.text,

@@ -108,7 +108,7 @@ enum Command {
     /// Show what the daemon and its workers are doing
     Status(daemon::StatusArgs),
     /// Have the daemon load its configuration again, and say whether it did
-    Reload(daemon::AskArgs),
+    Reload(daemon::ReloadArgs),
     /// Have the daemon finish the mails in hand and stop
     Stop(daemon::AskArgs),
 }

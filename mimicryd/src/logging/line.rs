@@ -30,6 +30,8 @@ pub struct MailLine {
     pub out: Option<usize>,
     /// The policy banks that applied.
     pub bank: String,
+    /// The hash of the configuration that the mail met.
+    pub generation: String,
     /// Which class of how many: `1/2`.
     pub class: String,
     pub rules: Vec<RuleWord>,
@@ -123,7 +125,7 @@ impl MailLine {
         };
         let mut sheet = Sheet::new(format, room, head);
         sheet.plain("status", self.status, &super::json(self.status));
-        sheet.value("reply", self.reply.as_bytes(), 184);
+        sheet.value("reply", self.reply.as_bytes(), 160);
         sheet.plain("by", self.by.word(), &super::json(self.by.word()));
         sheet.value("from", &path(&self.from, format), 128);
         let number = self.to.len().to_string();
@@ -133,6 +135,7 @@ impl MailLine {
         sheet.value("helo", &self.helo, 48);
         sheet.value("relay", self.relay.as_bytes(), 64);
         sheet.value("bank", self.bank.as_bytes(), 48);
+        sheet.value("generation", self.generation.as_bytes(), 8);
         let size = self.size.to_string();
         sheet.plain("size", &size, &size);
         match (self.out, format) {

@@ -78,6 +78,7 @@ fn line() -> MailLine {
         size: 1200,
         out: Some(1450),
         bank: "base".into(),
+        generation: "5f0c1a9e".into(),
         class: "1/1".into(),
         rules: vec![
             RuleWord {
@@ -111,7 +112,7 @@ fn a_mail_as_text() {
         [
             "id=4kZq01 class=1/1 status=sent reply=\"250 2.0.0 Ok: queued as \\\"1\\\"\" by=next-hop \
              from=<a@example.org> nrcpt=2 client=127.0.0.1 listener=from-postfix helo=mx.example.org \
-             relay=127.0.0.1:10026 bank=base size=1200 out=1450 \
+             relay=127.0.0.1:10026 bank=base generation=5f0c1a9e size=1200 out=1450 \
              receive=1.2ms judge=0.4ms relaying=3.0ms total=5.0ms \
              rules=\"legal footer:edited\",zip:no-saving to=<b@example.com>,<c@example.com>"
         ]
@@ -287,6 +288,7 @@ fn expected(line: &MailLine, parts: usize) -> Fields {
     put("helo", one(&line.helo));
     put("relay", one(line.relay.as_bytes()));
     put("bank", one(line.bank.as_bytes()));
+    put("generation", one(line.generation.as_bytes()));
     put("size", one(line.size.to_string().as_bytes()));
     put(
         "out",

@@ -1,8 +1,9 @@
 //! The control socket: one request a connection, one answer.
 //!
-//! A request is a line: `status`, `status --json`, `reload` or `stop`. The answer is a line with the exit status of the
+//! A request is a line: `status`, `status --json`, `reload`, `reload --wait` or `stop`. The answer is a line with the exit status of the
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
-//! the new configuration is in force or refused, that to `stop` when the daemon has ended its work.
+//! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
+//! has ended its work.
 //!
 //! Only root and the user whom the master runs as are heard (SO_PEERCRED): a worker cannot stop the daemon.
 //!
@@ -46,6 +47,8 @@ pub enum Request {
     Status,
     StatusJson,
     Reload,
+    /// The same, and to be told when the last old worker is gone.
+    ReloadWait,
     Stop,
 }
 
@@ -55,6 +58,7 @@ impl Request {
             Request::Status => "status",
             Request::StatusJson => "status --json",
             Request::Reload => "reload",
+            Request::ReloadWait => "reload --wait",
             Request::Stop => "stop",
         }
     }
@@ -64,6 +68,7 @@ impl Request {
             Request::Status,
             Request::StatusJson,
             Request::Reload,
+            Request::ReloadWait,
             Request::Stop,
         ];
         all.into_iter().find(|request| request.line() == line)
@@ -215,6 +220,11 @@ impl Control {
         self.clients
             .retain(|client| !matches!(client.stage, Stage::Gone));
         requests
+    }
+
+    /// Is it still there.
+    pub fn has(&self, id: ClientId) -> bool {
+        self.clients.iter().any(|client| client.id == id)
     }
 
     /// Answers a client, if it is still there.
@@ -421,7 +431,12 @@ mod tests {
     #[test]
     fn one_request_one_answer() {
         let (mut control, path) = control("control");
-        for request in [Request::Status, Request::StatusJson, Request::Reload] {
+        for request in [
+            Request::Status,
+            Request::StatusJson,
+            Request::Reload,
+            Request::ReloadWait,
+        ] {
             let path = path.clone();
             let client =
                 thread::spawn(move || ask(&path, request, Duration::from_secs(10)).unwrap());

@@ -41,14 +41,23 @@ impl Master {
                 };
                 self.control.answer(client, &answer);
             }
-            Request::Reload if matches!(self.phase, Phase::Stopping { .. }) => {
+            Request::Reload | Request::ReloadWait
+                if matches!(self.phase, Phase::Stopping { .. }) =>
+            {
                 let refused = Refused {
                     line: "the daemon stops".into(),
                     text: "the daemon stops".into(),
                 };
                 self.refuse(&[client], &refused);
             }
-            Request::Reload => {
+            Request::ReloadWait if !self.may_wait(client, now) => {
+                let answer = Answer {
+                    status: Exit::Deferred,
+                    text: "too many wait for old workers already: nothing was reloaded\n".into(),
+                };
+                self.control.answer(client, &answer);
+            }
+            Request::Reload | Request::ReloadWait => {
                 log::info!("reload was asked for");
                 self.reload.get_or_insert_default().push(client);
             }

@@ -2,7 +2,8 @@
 //!
 //! - [`contract`]: what the program around it gives, and what it gets back
 //! - [`pool`]: how many workers there should be (pure) · [`scoreboard`]: what they are doing
-//! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors
+//! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
+//!   `waiters`: who waits for the end of the old ones
 //! - [`listen`], [`pidfile`], [`detach`]: sockets, the lock, the way into the background · [`mend`]: sockets that were shut
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows
 //!
@@ -46,6 +47,7 @@ pub mod reload;
 pub mod scoreboard;
 pub mod spawn;
 pub mod status;
+mod waiters;
 
 pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory};
 
@@ -58,6 +60,7 @@ use reload::{LOOK, Loading, Settling, Trial};
 use scoreboard::{Counter, Totals};
 use spawn::{Birth, Ends, Pipes, Told};
 use status::Rates;
+use waiters::Waiter;
 
 /// After QUIT a worker has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -143,6 +146,8 @@ struct Master {
     reload: Option<Vec<ClientId>>,
     /// A reload that is done but for idle workers of the old generation, which may take one more connection each.
     settling: Option<Settling>,
+    /// Who is answered only when the old workers are gone.
+    waiters: Vec<Waiter>,
     mending: Mending,
     stop_askers: Vec<ClientId>,
     /// Of generations that are gone.
@@ -244,6 +249,7 @@ impl Master {
             old: Vec::new(),
             reload: None,
             settling: None,
+            waiters: Vec::new(),
             mending: Mending::default(),
             stop_askers: Vec::new(),
             past: Totals::default(),
@@ -261,6 +267,7 @@ impl Master {
             self.reap(now);
             self.mend(now);
             self.progress(now);
+            self.answer_waiters(now);
             if let Some(ended) = self.is_over() {
                 return Outcome::Ended(ended);
             }
@@ -378,10 +385,11 @@ impl Master {
     fn accepts(&mut self) {
         self.phase = Phase::Running;
         log::info!(
-            "mimicryd {} accepts with {} workers, configuration {}",
+            "mimicryd {} accepts with {} workers, configuration {}, hash {}",
             env!("CARGO_PKG_VERSION"),
             self.current.children.len(),
-            self.current.config.path.display()
+            self.current.config.path.display(),
+            self.current.config.hash
         );
         let is_background = matches!(self.report, Report::Parent(_));
         if is_background {
@@ -443,6 +451,7 @@ impl Master {
         if let Some(askers) = self.reload.take() {
             self.refuse(&askers, &refused);
         }
+        self.dismiss_waiters();
         for generation in self.generations() {
             generation.tell_all(told);
         }

@@ -164,20 +164,28 @@ impl Master {
         else {
             return;
         };
-        let line = format!(
-            "configuration {} is in force, generation {}",
-            self.current.config.path.display(),
-            self.current.number
-        );
+        let line = self.in_force();
         log::info!("{line}");
         let answer = Answer {
             status: Exit::Ok,
             text: line + "\n",
         };
         for asker in askers {
-            self.control.answer(asker, &answer);
+            if !self.keeps_waiting(asker) {
+                self.control.answer(asker, &answer);
+            }
         }
         notify(&[NotifyState::Ready]);
+    }
+
+    /// Which configuration is, as a sentence.
+    pub(super) fn in_force(&self) -> String {
+        format!(
+            "configuration {} is in force, generation {}, hash {}",
+            self.current.config.path.display(),
+            self.current.number,
+            self.current.config.hash
+        )
     }
 
     /// Old workers may finish their sessions, but reload after reload they must not become more and more: beyond `max` of

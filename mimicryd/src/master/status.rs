@@ -26,6 +26,8 @@ pub struct Status {
     pub pid: u32,
     pub uptime_seconds: u64,
     pub generation: u64,
+    /// Of its configuration, as the line of each mail has it.
+    pub generation_hash: String,
     pub config: String,
     /// "starting", "running", "reloading" or "stopping".
     pub state: &'static str,
@@ -53,6 +55,7 @@ pub struct ListenerStatus {
 pub struct WorkerStatus {
     pub pid: i32,
     pub generation: u64,
+    pub generation_hash: String,
     /// A word of [`State`](super::scoreboard::State).
     pub state: &'static str,
     /// In that state.
@@ -175,8 +178,8 @@ impl Status {
         )?;
         writeln!(
             text,
-            "configuration {}, generation {}",
-            self.config, self.generation
+            "configuration {}, generation {}, hash {}",
+            self.config, self.generation, self.generation_hash
         )?;
         for listener in &self.listeners {
             let anew = match listener.rebound {
@@ -276,6 +279,7 @@ impl Master {
             workers.extend(generation.children.iter().map(|child| WorkerStatus {
                 pid: child.pid.as_raw(),
                 generation: generation.number,
+                generation_hash: generation.config.hash.clone(),
                 state: child.slot.state().map_or("starting", State::word),
                 age_seconds: (child.slot.age().as_secs_f64() * 1000.0).round() / 1000.0,
                 leaving: child.told != Told::Nothing,
@@ -294,6 +298,7 @@ impl Master {
             pid: std::process::id(),
             uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
             generation: self.current.number,
+            generation_hash: self.current.config.hash.clone(),
             config: self.current.config.path.display().to_string(),
             state: match &self.phase {
                 Phase::Starting => "starting",
@@ -365,6 +370,7 @@ mod tests {
             pid: 42,
             uptime_seconds: 67,
             generation: 2,
+            generation_hash: "5f0c1a9e".into(),
             config: "/etc/mimicry/mimicry.toml".into(),
             state: "running",
             listeners: [("in", 10025, 0), ("lan", 10024, 2)]
@@ -383,6 +389,7 @@ mod tests {
             workers: vec![WorkerStatus {
                 pid: 43,
                 generation: 2,
+                generation_hash: "5f0c1a9e".into(),
                 state: "idle",
                 age_seconds: 1.5,
                 leaving: true,
@@ -392,6 +399,7 @@ mod tests {
         let text = status.text();
         for part in [
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
+            "configuration /etc/mimicry/mimicry.toml, generation 2, hash 5f0c1a9e\n",
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",

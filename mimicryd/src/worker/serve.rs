@@ -448,6 +448,7 @@ impl Conversation<'_> {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
+            generation: &self.config.hash,
         };
         let job = Job {
             rules,

@@ -82,6 +82,7 @@ impl Story {
             helo: job.origin.helo.clone().unwrap_or_default(),
             from: envelope.sender.as_bytes().to_vec(),
             size: job.received.message.len(),
+            generation: job.rules.generation.into(),
             ..MailLine::default()
         };
         let (lf, cr) = (job.received.changed.lone_lf, job.received.changed.lone_cr);

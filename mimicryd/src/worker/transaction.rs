@@ -34,6 +34,8 @@ pub struct Rules<'c> {
     pub banks: &'c Banks,
     pub memo: &'c Memo,
     pub seal_keys: &'c SealKeys,
+    /// The hash of the configuration.
+    pub generation: &'c str,
 }
 
 /// A mail that was received.
