@@ -388,7 +388,7 @@ fn the_drain_has_a_deadline() {
 }
 
 // T142
-// man: mimicryd(8) "Or the daemon runs already."
+// man: mimicryd(8) "Or the daemon runs already"
 #[test]
 fn a_second_daemon_refuses_to_start() {
     let mut world = World::new(Setup {
