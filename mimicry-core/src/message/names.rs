@@ -42,6 +42,8 @@ pub struct Names {
     readings: Vec<Reading>,
     differ: bool,
     unread: Option<Unread>,
+    /// No field names it; these are what some programs take instead.
+    borrowed: bool,
 }
 
 #[derive(Debug)]
@@ -104,6 +106,7 @@ impl Names {
         }
         if names.is_empty() {
             names.of_other_fields(part);
+            names.borrowed = !names.is_empty();
         }
         names.differ = names.usual_differ();
         let first = part.filename();
@@ -156,6 +159,12 @@ impl Names {
 
     pub fn is_empty(&self) -> bool {
         self.readings.is_empty()
+    }
+
+    /// Does a field name the part, so that it is a file to most programs? A description or an address alone makes none of it: list
+    /// managers describe the texts of a digest.
+    pub fn are_given(&self) -> bool {
+        !self.is_empty() && !self.borrowed
     }
 
     /// Every reading, on one line each; that of most programs first.

@@ -192,7 +192,7 @@ fn says_attached(part: Part<'_>) -> bool {
 }
 
 fn has_name(part: Part<'_>) -> bool {
-    !part.filenames().is_empty() || !part.names().is_empty()
+    !part.filenames().is_empty() || part.names().are_given()
 }
 
 /// Does it stand in a multipart/related as something that the root shows. The reference may be one that nobody finds.
@@ -281,6 +281,18 @@ mod tests {
             ("Content-Type: text/calendar\n", "inline"),
             ("Content-Type: image/png\n", "inline"),
             ("Content-Type: message/rfc822\n", "inline"),
+            (
+                "Content-Type: image/png\nContent-Description: a view\n",
+                "inline",
+            ),
+            (
+                "Content-Type: application/pdf\nContent-Description: a.pdf\n",
+                "inline",
+            ),
+            (
+                "Content-Type: text/csv\nContent-Location: a.csv\n",
+                "inline",
+            ),
             ("Content-Type: application/pdf; name=a.pdf\n", "attachment"),
             // The only text of a mail is its text, whatever name it bears and whatever it is called.
             ("Content-Type: text/plain; name=a.txt\n", "body"),
@@ -328,6 +340,12 @@ mod tests {
             ),
             ("mixed", &[TEXT, PDF, TEXT], "body attachment body"),
             ("mixed", &[PDF, TEXT], "attachment body"),
+            // As list managers describe the texts of a digest.
+            (
+                "mixed",
+                &[TEXT, "Content-Description: Today's Topics\n|text"],
+                "body body",
+            ),
             ("mixed", &[TEXT, attached], "body attachment"),
             (
                 "mixed",
