@@ -692,7 +692,8 @@ DIFFERENT = {
     "structure-part-empty": (["3 leaves of 2"], "a delimiter right below a delimiter is an empty part; Python drops it"),
     "structure-part-starts-with-blank": (["a leaf text/html changed"], "a fold of nothing is dropped, and the fields below it count; for Python the header ends there"),
 } | dict.fromkeys(
-    ("bounce-qmail-plain", "outlook-alternative-reply-divider", "plain-legal-notice-present", "plain-reply-german-outlook"),
+    ("bounce-qmail-plain", "outlook-alternative-reply-divider", "plain-legal-notice-present", "plain-reply-german-outlook",
+     "reply-unmarked-introduction-then-block", "reply-yahoo-classic"),
     (["the second time: "], "per-mail with our text at the bottom, below a quoted mail whose lines bear no mark: it cannot be told from one that was quoted"),
 )
 
