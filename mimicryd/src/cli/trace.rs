@@ -122,10 +122,10 @@ pub fn with_others(
 
 impl RuleAccount {
     /// Nothing has become of the rule.
-    fn new(rule: &Rule, outcome: Outcome) -> RuleAccount {
+    fn new(rule: &str, plugin: &'static str, outcome: Outcome) -> RuleAccount {
         RuleAccount {
-            name: rule.name.clone(),
-            plugin: rule.kind.name(),
+            name: rule.into(),
+            plugin,
             shadow: false,
             outcome,
             filter: None,
@@ -149,7 +149,7 @@ impl RuleAccount {
                     )
                 }
             }),
-            ..RuleAccount::new(rule, Outcome::NotInForce)
+            ..RuleAccount::new(&rule.name, rule.kind.name(), Outcome::NotInForce)
         }
     }
 
@@ -240,7 +240,7 @@ fn list(entries: &[String]) -> String {
 
 impl Course<'_> {
     fn rule(self, index: usize, rule: &Rule, decision: &Decision) -> RuleAccount {
-        let mut account = RuleAccount::new(rule, Outcome::Off);
+        let mut account = RuleAccount::new(&rule.name, rule.kind.name(), Outcome::Off);
         match decision {
             Decision::Off => {}
             Decision::Behind(by) => {
@@ -476,19 +476,7 @@ mod tests {
     use super::*;
 
     fn account(outcome: Outcome) -> RuleAccount {
-        RuleAccount {
-            name: "a".into(),
-            plugin: "b",
-            shadow: false,
-            outcome,
-            filter: None,
-            by: None,
-            reason: None,
-            detail: None,
-            parts: Vec::new(),
-            left: Vec::new(),
-            notes: Vec::new(),
-        }
+        RuleAccount::new("a", "b", outcome)
     }
 
     fn sections(numbers: std::ops::Range<usize>) -> Vec<String> {
