@@ -670,6 +670,7 @@ DIFFERENT = {
     "structure-boundary-empty": (["3 leaves of 2", "not changed", "exit 77"], "likewise: an empty boundary is none (RFC 2046 section 5.1.1)"),
     "structure-no-boundary-parameter": (["changed: "], "likewise"),
     "structure-content-type-twice-in-part": (["a leaf text/plain changed", "ours is ''"], "two media types of one part: mimicry follows one, Python the other"),
+    "header-no-blank-line-body-follows": (["a field of the header changed"], "the text begins below the last field without a blank line; an edit puts one there, and without it this script takes the text for fields"),
     "header-subject-damaged-base64-word": (["ours is "], "a damaged encoded word is no word; Python reads what it can of it"),
     "reply-apple-attachment-last": (["a leaf text/plain changed"], "a text in several parts is one text: ours stands above the quote, in whichever part it is"),
     "reply-apple-attachment-last-with-ours": (["a leaf text/plain changed"], "likewise"),
@@ -693,7 +694,7 @@ DIFFERENT = {
     "structure-part-starts-with-blank": (["a leaf text/html changed"], "a fold of nothing is dropped, and the fields below it count; for Python the header ends there"),
 } | dict.fromkeys(
     ("bounce-qmail-plain", "outlook-alternative-reply-divider", "plain-legal-notice-present", "plain-reply-german-outlook",
-     "reply-unmarked-introduction-then-block", "reply-yahoo-classic"),
+     "reply-emclient-html", "reply-unmarked-introduction-then-block", "reply-yahoo-classic"),
     (["the second time: "], "per-mail with our text at the bottom, below a quoted mail whose lines bear no mark: it cannot be told from one that was quoted"),
 )
 
