@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use nix::sys::signal::Signal;
+
 use crate::harness::client::{Client, stuffed};
 use crate::harness::contains;
 use crate::harness::daemon::{PLAIN, Setup, World, eventually};
@@ -133,6 +135,54 @@ fn an_open_session_finishes_its_mail_and_ends() {
     is_sent_away(&mut silent);
     assert!(world.client().mail(FROM, TO, PLAIN).is_done());
     has(&world, "new words");
+}
+
+/// As [`is_sent_away`], but the client says QUIT first, as programs do that send one mail: its mail was taken, and nothing that it hears
+/// may say otherwise.
+#[track_caller]
+fn may_say_quit(client: &mut Client) {
+    client.says("QUIT", 221);
+    client.end();
+}
+
+// T134
+// man: mimicryd(8) "After a mail the client has 1 second to say QUIT, and hears 221; anything else it says is answered by 421."
+#[test]
+fn a_client_that_says_quit_after_its_mail_does_not_hear_421() {
+    let mut world = World::new(Setup {
+        rules: OLD,
+        ..Setup::default()
+    });
+    let mut quits = world.held(Stage::Dot);
+    let mut asks = world.client();
+    asks.envelope(FROM, TO);
+    let mut sends = world.client();
+    sends.envelope(FROM, TO);
+    changed(&mut world);
+    world.hop.behave_well();
+    world.hop.release();
+    quits.expect(250);
+    may_say_quit(&mut quits);
+    has(&world, "old words");
+    assert!(asks.data(PLAIN).is_done());
+    has(&world, "old words");
+    asks.send(b"RSET\r\n");
+    is_sent_away(&mut asks);
+    // No second mail under the old rules, however soon it comes.
+    sends.says("DATA", 354);
+    sends.send(&[&stuffed(PLAIN)[..], b"MAIL FROM:<anna@example.org>\r\n"].concat());
+    sends.expect(250);
+    is_sent_away(&mut sends);
+    has(&world, "old words");
+    // The same when the daemon stops.
+    let mut last = world.held(Stage::Dot);
+    world.daemon().signal(Signal::SIGTERM);
+    world.daemon().logs("stopping");
+    world.hop.behave_well();
+    world.hop.release();
+    last.expect(250);
+    may_say_quit(&mut last);
+    world.daemon().ends();
 }
 
 /// Sends mails as an MTA does that keeps sessions: before each further mail it asks by RSET whether the session holds, and

@@ -111,7 +111,7 @@ def deliver(number):
     mail = f"Message-ID: <{number}@client.example>\r\nSubject: {number}\r\n\r\nmail {number}\r\n".encode()
     unknown = 0
     while time.monotonic() < deadline:
-        dotted = False
+        dotted = taken = False
         try:
             with smtplib.SMTP("127.0.0.1", port, "client.example", 10, (source, 0)) as client:
                 client.ehlo()
@@ -123,14 +123,18 @@ def deliver(number):
                 code, text = client.data(mail)
                 if code != 250:
                     raise smtplib.SMTPResponseException(code, text)
-                break
+                taken = True
         except smtplib.SMTPResponseException as error:
             # Without a reply smtplib says -1.
             if 500 <= error.smtp_code:
                 failed.append(f"mail {number} was refused: {error}")
-            unknown += dotted and error.smtp_code < 200
+            if taken:
+                failed.append(f"mail {number} was taken, and QUIT was answered by {error}")
+            unknown += dotted and not taken and error.smtp_code < 200
         except (smtplib.SMTPException, OSError):
-            unknown += dotted
+            unknown += dotted and not taken
+        if taken:
+            break
         time.sleep(0.1)
     else:
         failed.append(f"mail {number} was not taken in time")

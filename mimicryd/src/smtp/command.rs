@@ -15,6 +15,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use mimicry_core::reply::{Own, Reply};
 
+use super::wire::Line;
+
 /// Octets of the argument of EHLO (RFC 5321 section 4.5.3.1.2).
 const MAX_NAME: usize = 255;
 
@@ -188,6 +190,11 @@ impl<'a> Command<'a> {
             Verb::Bare(command) | Verb::With(command) | Verb::Any(command) => Ok(command),
         }
     }
+}
+
+/// The client ends the session.
+pub fn is_quit(line: &Line<'_>) -> bool {
+    matches!(line, Line::Command(text) if Command::parse(text) == Ok(Command::Quit))
 }
 
 impl<'a> Mail<'a> {

@@ -37,6 +37,7 @@ use crate::machine;
 use crate::master::listen::Peer;
 use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::{Cause, Keys, Pool, Route, Watch};
+use crate::smtp::command;
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::offer::Offer;
 use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
@@ -51,6 +52,10 @@ const HANDSHAKE: Duration = Duration::from_secs(30);
 /// A client that has spoken since its last mail, or has just come, may be about to send one: a worker that retires ends the session
 /// after so much silence. Without that the mail would be deferred.
 const ABOUT_TO_SEND: Duration = Duration::from_secs(5);
+
+/// A client that has just had the reply to its mail is about to say QUIT. Some programs that read 421 as the reply to QUIT take the mail
+/// for refused, and send it again.
+const ABOUT_TO_QUIT: Duration = Duration::from_secs(1);
 
 /// How long a reply may take to be written when the session's time is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -193,7 +198,7 @@ impl Serve for Server {
             delivery: Delivery::default(),
             id: None,
             sender: None,
-            is_about_to_send: true,
+            answered: None,
             broken: false,
         };
         if let Err(Over::Gone) = conversation.run(welcome) {
@@ -231,8 +236,9 @@ struct Conversation<'s> {
     id: Option<String>,
     /// Of the message that is being received.
     sender: Option<Path>,
-    /// The client may be: it has just come, or has said something since its last mail.
-    is_about_to_send: bool,
+    /// When the last mail had its final reply; `None` = the client may be about to send one: it has just connected, or has said
+    /// something since.
+    answered: Option<Instant>,
     broken: bool,
     ends_at: Option<Instant>,
 }
@@ -274,14 +280,17 @@ impl Conversation<'_> {
     /// Obeys what has come in whole lines. Replies are collected, so that a pipelining client gets them in one write.
     fn commands(&mut self) -> Result<(), Over> {
         loop {
-            // Before each: a client that always has one more is none that may stay.
-            if self.is_late() {
-                return self.leave(Leave::TooLong);
-            }
+            // Before each command: a client that always has one more may not stay.
+            let over = self.over();
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
-            self.is_about_to_send = true;
+            if let Some(why) = over
+                && !command::is_quit(&line)
+            {
+                return self.leave(why);
+            }
+            self.answered = None;
             let refused = Event::if_refused(&line);
             let step = self.session.step(line);
             self.tell(&step, refused, None);
@@ -430,7 +439,6 @@ impl Conversation<'_> {
     fn receive(&mut self, plan: DataPlan) -> Result<Option<Step>, Over> {
         self.link.wire.say(&plan.reply);
         self.flush()?;
-        self.is_about_to_send = false;
         self.slot.enter(State::Receiving);
         self.sender = Some(plan.envelope.sender.clone());
         let received = match self.read_message(&plan)? {
@@ -494,15 +502,10 @@ impl Conversation<'_> {
             unsettled.settle(self.ledger, &mail, written.is_ok());
         }
         self.forget();
-        if panicked {
-            self.broken = true;
-        }
+        self.broken |= panicked;
         written?;
-        Ok(self.broken.then(|| {
-            let step = self.session.leave(Leave::Broken);
-            self.tell(&step, None, None);
-            step
-        }))
+        self.answered = Some(Instant::now());
+        Ok(None)
     }
 
     fn count(&self, replies: &Replies, edited: bool, octets_out: u64, panicked: bool) {
@@ -573,33 +576,52 @@ impl Conversation<'_> {
 
     fn read_commands(&mut self) -> Result<(), Over> {
         loop {
-            let wish = self.link.wish();
-            let is_idle = self.session.is_idle();
-            if wish >= Wish::Quit || (wish >= Wish::Drain && is_idle) {
+            if self.link.wish() >= Wish::Quit {
                 return self.leave(Leave::Stopping);
             }
-            let retires = wish == Wish::Retire && is_idle;
-            let deadline = match retires {
-                true => self.retirement(),
-                false => self.idle_deadline(),
+            let ending = self.ending();
+            let deadline = match ending {
+                Some(why) => self.patience(why),
+                None => self.idle_deadline(),
             };
             match self.link.read(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
-                Heard::Nothing if retires => return self.leave(Leave::Retiring),
-                Heard::Nothing => return self.leave(self.silence()),
+                Heard::Nothing => return self.leave(ending.unwrap_or(self.silence())),
                 Heard::Wish => {}
             }
         }
     }
 
-    /// Until when a worker that retires waits for a client between two mails: what has come already is read in any case.
-    fn retirement(&self) -> Option<Instant> {
+    /// Why the session must end between two mails.
+    fn ending(&self) -> Option<Leave> {
+        let why = match self.link.wish() {
+            _ if self.broken => Leave::Broken,
+            Wish::Stay => return None,
+            Wish::Retire => Leave::Retiring,
+            Wish::Drain | Wish::Quit => Leave::Stopping,
+        };
+        self.session.is_idle().then_some(why)
+    }
+
+    /// Why the next command gets no more than 421, unless it is QUIT.
+    fn over(&self) -> Option<Leave> {
+        let ending = || {
+            self.ending()
+                .filter(|why| self.answered.is_some() || *why == Leave::Stopping)
+        };
+        self.is_late().then_some(Leave::TooLong).or_else(ending)
+    }
+
+    /// Until when a session that must end waits for a word of the client. What has come already is read in any case.
+    fn patience(&self, why: Leave) -> Option<Instant> {
         let now = Instant::now();
-        match self.is_about_to_send {
-            true => now.checked_add(ABOUT_TO_SEND).min(self.idle_deadline()),
-            false => Some(now),
-        }
+        let until = match self.answered {
+            Some(at) => at.checked_add(ABOUT_TO_QUIT),
+            None if why == Leave::Retiring => now.checked_add(ABOUT_TO_SEND),
+            None => Some(now),
+        };
+        until.min(self.idle_deadline())
     }
 
     /// The time of the session is over.
