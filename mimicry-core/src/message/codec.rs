@@ -958,7 +958,12 @@ fn rewrite_base64(
         _ => LINE_MAX,
     };
     let column = before.len() - memrchr(b'\n', before).map_or(0, |lf| lf + 1);
-    let digits = (tail.len() / 4 * 3 + insert.len()) / 3 * 4 + 8;
+    // Very short lines are blanks for a good part, and what is reserved for each of them is written for none.
+    let left = match width < LINE_MAX / 2 {
+        true => tail.iter().filter(|b| base64_value(**b) != BLANK).count(),
+        false => tail.len(),
+    };
+    let digits = (left / 4 * 3 + insert.len()) / 3 * 4 + 8;
     let mut out = Vec::with_capacity(
         before.len() + digits + digits / width * newline.len() + newline.len() + 16,
     );

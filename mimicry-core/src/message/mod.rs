@@ -166,6 +166,12 @@ impl Message {
         self.raw
     }
 
+    /// A message of the same header and without a body, for who has no more need of the octets.
+    pub fn header_alone(&self) -> Message {
+        let header = self.root().header().to_vec();
+        Message::scan(header, &Limits::default())
+    }
+
     pub fn root(&self) -> Part<'_> {
         Part::new(self, PartId::ROOT)
     }

@@ -34,7 +34,13 @@ pub struct TextBody<'a> {
     is_own: bool,
     /// The text where it is not the octets themselves, made when it is first asked for: a large one costs memory.
     converted: OnceCell<String>,
+    /// Its beginning, where no more is searched.
+    beginning: OnceCell<String>,
 }
+
+/// Octets of a text of which no more is searched, if it must be converted for that: converted it may take three times the memory. No
+/// reply is so long before what it quotes.
+const SEARCHED: usize = 1 << 20;
 
 /// A body to put in the place of the old one, with what must change in the header for it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -111,6 +117,7 @@ impl<'a> TextBody<'a> {
             octets,
             is_own,
             converted: OnceCell::new(),
+            beginning: OnceCell::new(),
         })
     }
 
@@ -128,6 +135,35 @@ impl<'a> TextBody<'a> {
             let text = self.charset.decode(&self.octets);
             text.unwrap_or_default().into_owned()
         })
+    }
+
+    /// The text as far as it is searched: all of it, unless it must be converted and is larger than [`SEARCHED`]. A place in it is the
+    /// same place in [`TextBody::text`].
+    pub fn searched(&self) -> &str {
+        let Some(beginning) = self.beginning() else {
+            return self.text();
+        };
+        self.beginning
+            .get_or_init(|| self.charset.decode(beginning).unwrap_or_default().into())
+    }
+
+    /// Of a text that is not searched to its end, the whole lines that are.
+    fn beginning(&self) -> Option<&[u8]> {
+        if self.is_own || !self.markup_safe() {
+            return None;
+        }
+        let beginning = self.octets.get(..SEARCHED)?;
+        let end = memchr::memrchr(b'\n', beginning).map_or(0, |lf| lf.saturating_add(1));
+        beginning.get(..end)
+    }
+
+    /// A text in which that place is. Where the beginning will do, no more is converted.
+    fn text_with(&self, at: usize) -> &str {
+        let searched = self.searched();
+        match at <= searched.len() {
+            true => searched,
+            false => self.text(),
+        }
     }
 
     /// The charset of the octets; a bare utf-16 label is resolved by the byte order mark.
@@ -305,10 +341,8 @@ impl<'a> TextBody<'a> {
         let at = match place {
             Place::Octet(at) => at.min(self.octets.len()),
             Place::Text(_) => {
-                let prefix = self
-                    .text()
-                    .get(..self.text_place(place)?)
-                    .ok_or(NotEditable::Charset)?;
+                let at = self.text_place(place)?;
+                let prefix = self.text_with(at).get(..at).ok_or(NotEditable::Charset)?;
                 match self.charset.octets_of(prefix) {
                     Some(len) => len,
                     None => return Ok(None),
@@ -323,7 +357,8 @@ impl<'a> TextBody<'a> {
             _ if at == self.octets.len() => true,
             Place::Octet(_) => self.charset.is_text(prefix),
             Place::Text(_) => {
-                let above = self.text().get(..self.text_place(place)?);
+                let at = self.text_place(place)?;
+                let above = self.text_with(at).get(..at);
                 above.is_some_and(|above| self.charset.reads(&[prefix], &[above]))
             }
         };
@@ -336,7 +371,10 @@ impl<'a> TextBody<'a> {
 
     /// The place as an offset into the text.
     fn text_place(&self, place: Place) -> Result<usize, NotEditable> {
-        let text = self.text();
+        let text = match place {
+            Place::Text(at) => self.text_with(at),
+            Place::Octet(_) => self.text(),
+        };
         let mark = if text.starts_with(BOM) {
             BOM.len_utf8()
         } else {
@@ -375,7 +413,7 @@ impl<'a> TextBody<'a> {
     }
 
     fn spliced(mut self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
-        self.converted = OnceCell::new();
+        (self.converted, self.beginning) = (OnceCell::new(), OnceCell::new());
         if self.encoding.is_identity() || self.is_coded_anew() {
             let (before, after) = self
                 .octets

@@ -191,8 +191,8 @@ impl Insertion<'_> {
         let reply = match &chosen.whole {
             Some(whole) => Some(whole.reply),
             None => asks.then(|| match is_html {
-                true => reply_marks::in_html(body.text()),
-                false => reply_marks::in_text(body.text()),
+                true => reply_marks::in_html(body.searched()),
+                false => reply_marks::in_text(body.searched()),
             }),
         };
         let is_there = match &chosen.whole {
@@ -242,16 +242,19 @@ impl Insertion<'_> {
         }
         if self.manner.removable && self.manner.once == Once::PerMail {
             let mut top =
-                marked::lines(body.text(), &self.words.text, &self.words.html).into_iter();
-            let first = top.next().and_then(|range| body.text().get(..range.start));
+                marked::lines(body.searched(), &self.words.text, &self.words.html).into_iter();
+            let first = top
+                .next()
+                .and_then(|range| body.searched().get(..range.start));
             return first.is_some_and(|above| above.trim().trim_matches('\u{FEFF}').is_empty());
         }
         let text = match (self.manner.once, reply) {
             (Once::Always, _) => return false,
-            (Once::PerMail, Some(Ok(place))) if place.confidence == Confidence::High => {
-                body.text().get(..place.offset).unwrap_or(body.text())
-            }
-            _ => body.text(),
+            (Once::PerMail, Some(Ok(place))) if place.confidence == Confidence::High => body
+                .searched()
+                .get(..place.offset)
+                .unwrap_or(body.searched()),
+            _ => body.searched(),
         };
         self.holds(text, is_html)
     }
@@ -268,9 +271,9 @@ impl Insertion<'_> {
             let Ok(body) = content.text() else {
                 return false;
             };
-            let text = end.and_then(|end| body.text().get(..end));
+            let text = end.and_then(|end| body.searched().get(..end));
             let is_html = content.media_type() == "text/html";
-            self.holds(text.unwrap_or(body.text()), is_html)
+            self.holds(text.unwrap_or(body.searched()), is_html)
         };
         whole.texts.iter().find(has_it).map(|(part, _)| *part)
     }
@@ -296,7 +299,7 @@ impl Insertion<'_> {
 
     /// What an outsider wrote proves nothing, so only our seal counts: on top, where it is seen; once per thread anywhere.
     fn is_sealed_there(&self, body: &TextBody<'_>) -> bool {
-        let (text, sealer) = (body.text(), self.sealer());
+        let (text, sealer) = (body.searched(), self.sealer());
         if self.manner.once == Once::PerThread {
             return marked::elements(text, &sealer).elements > 0;
         }
@@ -359,7 +362,7 @@ impl Insertion<'_> {
         };
         if let Some(spot) = self.below_reply(reply)
             && let text::Place::Text(at) = spot.at
-            && let Some((own, quoted)) = body.text().split_at_checked(at)
+            && let Some((own, quoted)) = body.searched().split_at_checked(at)
         {
             let mut insert = block(html::Place::Bottom, own.as_bytes())?;
             if !plain::starts_with_blank_line(quoted.as_bytes()) {

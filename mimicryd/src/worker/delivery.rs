@@ -235,6 +235,11 @@ impl Class {
         answer
     }
 
+    /// The next hop that was addressed takes no 8-bit octets.
+    pub fn needs_7bit(&self) -> bool {
+        self.line.as_ref().is_some_and(|line| line.needs_7bit)
+    }
+
     /// Hands the class its mail, for those of its recipients who have not got it. A next hop that went away while the client
     /// was still sending is addressed once more.
     pub fn hand_on(

@@ -189,11 +189,12 @@ pub struct Memory<'l> {
 }
 
 impl<'l> Memory<'l> {
-    /// The digest of a mail is made only where somebody may have it already, or where it may be that only some will.
-    pub fn of(ledger: &'l Ledger, client: Protocol, mail: &Mail, may_split: bool) -> Memory<'l> {
+    /// The digest of a mail is made only where somebody may have it already, or where it `may_be_asked` for: it may be that only some
+    /// will have the mail, or the mail is not there any more when it is known who has it.
+    pub fn of(ledger: &'l Ledger, client: Protocol, mail: &Mail, may_be_asked: bool) -> Memory<'l> {
         let is_needed = client == Protocol::Smtp
             && ledger.is_there()
-            && (may_split || !ledger.is_empty())
+            && (may_be_asked || !ledger.is_empty())
             && has_message_id(mail);
         let keys = if is_needed { keys(mail) } else { Vec::new() };
         Memory {
@@ -218,10 +219,10 @@ impl<'l> Memory<'l> {
     /// What is left to do when it is known whether the client got its reply. `has` = who has the mail; `is_final` = the client
     /// will not bring it again, once it has the reply.
     pub fn unsettled(self, has: Vec<usize>, is_final: bool) -> Unsettled {
-        let keys = self.keys;
         Unsettled {
             has,
-            done_with: if is_final { keys } else { Vec::new() },
+            keys: self.keys,
+            is_final,
         }
     }
 }
@@ -230,21 +231,28 @@ impl<'l> Memory<'l> {
 pub struct Unsettled {
     /// Who has the mail now: places in the envelope.
     has: Vec<usize>,
-    /// What the final reply makes superfluous.
-    done_with: Vec<Key>,
+    /// One per recipient; empty = not made yet.
+    keys: Vec<Key>,
+    /// The final reply makes them superfluous.
+    is_final: bool,
 }
 
 impl Unsettled {
     /// A client that could not be told that its mail was taken will bring it again.
     pub fn settle(self, ledger: &Ledger, mail: &Mail, told: bool) {
         if told {
-            ledger.consume(&self.done_with);
+            if self.is_final {
+                ledger.consume(&self.keys);
+            }
             return;
         }
         if !ledger.is_there() || !has_message_id(mail) || self.has.is_empty() {
             return;
         }
-        let keys = keys(mail);
+        let keys = match self.keys.is_empty() {
+            true => keys(mail),
+            false => self.keys,
+        };
         let keys = self.has.iter().filter_map(|at| keys.get(*at));
         write_down(ledger, &keys.cloned().collect::<Vec<_>>());
     }

@@ -103,7 +103,7 @@ pub fn run(
     };
     let judged = rules.judge(scan, classes);
     story.judged_in(judging.elapsed());
-    let Some((mail, judged)) = judged else {
+    let Some((mut mail, judged)) = judged else {
         let id = story.id();
         log::error!("a panic while judging the mail {id}; it is deferred");
         return Outcome {
@@ -117,7 +117,12 @@ pub fn run(
     if let Some(reply) = refusal(&mail, hops, &judged) {
         return story.end_all(reply, classes, &judged);
     }
-    let memory = Memory::of(ledger, client, &mail, may_split(classes));
+    let is_done_with = is_done_with(classes, &judged);
+    let may_be_asked = is_done_with || may_split(classes);
+    let memory = Memory::of(ledger, client, &mail, may_be_asked);
+    if is_done_with {
+        mail.message = mail.message.header_alone();
+    }
     let date = clock::date_time(mail.received);
     let trace = trace::field(&connection, hostname, with, story.id(), &date);
     let hand = Hand {
@@ -215,6 +220,12 @@ impl Giving<'_> {
 fn may_split(classes: &[Class]) -> bool {
     let in_part = |class: &Class| class.route.replies_per_recipient() && class.recipients.len() > 1;
     classes.len() > 1 || classes.iter().any(in_part)
+}
+
+/// Whether the octets of the mail as it came can go before they are handed on: each class gets what the rules made of them, and that is
+/// coded once more for a next hop that takes no 8-bit octets. A mail is there twice then, and not three times.
+fn is_done_with(classes: &[Class], judged: &[Judged]) -> bool {
+    classes.iter().any(Class::needs_7bit) && judged.iter().all(Judged::is_edited)
 }
 
 /// Why nobody gets the mail. What one class may not get is given to none: what the client hears is true of all its recipients.

@@ -139,7 +139,7 @@ fn view(
             read.push((
                 *part,
                 content.media_type() == "text/html",
-                body.text().to_string(),
+                body.searched().to_string(),
             ));
         }
     }
