@@ -37,6 +37,7 @@ fuzz_target!(|input: &[u8]| {
             did: "edited".into(),
         }],
         relay: "smtp://127.0.0.1:25".into(),
+        generation: "0123abcd".into(),
         status: "sent",
         reply: text(next()),
         by: Default::default(),
