@@ -132,6 +132,21 @@ const NEVER: &[Never] = &[
         why: "engine::judge is the only way from a mail to plans",
     },
     Never {
+        place: "",
+        except: &["mimicry-core/src/extension.rs", "t/"],
+        words: &[
+            "\"PIPELINING\"",
+            "b\"PIPELINING\"",
+            "\"SMTPUTF8\"",
+            "b\"SMTPUTF8\"",
+            "\"DSN\"",
+            "b\"DSN\"",
+            "\"ENHANCEDSTATUSCODES\"",
+            "b\"ENHANCEDSTATUSCODES\"",
+        ],
+        why: "every SMTP extension is a row of the table in mimicry-core/src/extension.rs",
+    },
+    Never {
         place: "mimicryd/src/master",
         except: &[],
         words: &[

@@ -12,6 +12,7 @@ pub mod config;
 pub mod domain;
 pub mod engine;
 pub mod envelope;
+pub mod extension;
 pub mod mail;
 pub mod message;
 pub mod near;

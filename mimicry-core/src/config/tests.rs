@@ -10,6 +10,7 @@ use super::endpoint::{ListenAddress, NextHop, Protocol};
 use super::files::Given;
 use super::typed::{Facility, LogTarget, Tls, Workers};
 use super::{Config, Mistakes, load, parse, sound_defaults};
+use crate::extension::Extension;
 use crate::plugin::{
     Control, DefaultParts, Job, OnError, OptionError, OptionSpec, Options, Plugin, PluginKind,
     Scope, Secret, Task, Value, ValueKind,
@@ -395,7 +396,7 @@ field = "10K"
     assert!(config.warnings.is_empty(), "{}", config.warnings);
     assert_eq!(config.base.hostname.as_deref(), Some("mx.example.org"));
     assert!(!config.base.trace);
-    assert_eq!(config.base.hide_extensions, ["DSN"]);
+    assert_eq!(config.base.hide_extensions, [Extension::Dsn]);
     assert_eq!(
         config.policy.variables.get("company").map(String::as_str),
         Some("Example")

@@ -13,6 +13,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use crate::extension::Extension;
 use crate::plugin::OnError;
 use crate::rule::{Filters, Mode, Rule};
 use crate::settings::endpoint::NextHop;
@@ -41,8 +42,8 @@ pub struct Effective {
     /// Adds a Received field.
     pub trace: bool,
     pub bare_newline: BareNewline,
-    /// ESMTP keywords that are not offered, upper case.
-    pub hide_extensions: Vec<String>,
+    /// Those that are not offered.
+    pub hide_extensions: Vec<Extension>,
     /// `None` = the name of the machine.
     pub hostname: Option<String>,
 }

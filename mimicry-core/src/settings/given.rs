@@ -113,6 +113,17 @@ impl<W: Word> Held for W {
     }
 }
 
+impl<W: Word> Held for Vec<W> {
+    fn of(given: &Given) -> Option<Vec<W>> {
+        match given {
+            Given::Plain(Value::List(words)) => {
+                words.iter().map(|word| W::from_word(word)).collect()
+            }
+            _ => None,
+        }
+    }
+}
+
 impl<W: Word> Shown for W {
     fn shown(&self, _: Kind) -> Option<String> {
         Some(quoted(self.word()))
@@ -137,7 +148,6 @@ held! {
     bool: Given::Plain(Value::Bool(truth)) => *truth;
     Duration: Given::Plain(Value::Time(millis)) => Duration::from_millis(*millis);
     String: Given::Plain(Value::Text(text)) => text.clone();
-    Vec<String>: Given::Plain(Value::List(list)) => list.clone();
     PathBuf: Given::File(path) => path.clone();
     Vec<IpNet>: Given::Networks(networks) => networks.clone();
     NextHop: Given::NextHop(next_hop) => next_hop.clone();
@@ -190,9 +200,9 @@ impl Shown for String {
     }
 }
 
-impl Shown for Vec<String> {
+impl<W: Word> Shown for Vec<W> {
     fn shown(&self, _: Kind) -> Option<String> {
-        let list: Vec<String> = self.iter().map(|one| quoted(one)).collect();
+        let list: Vec<String> = self.iter().map(|one| quoted(one.word())).collect();
         Some(format!("[{}]", list.join(", ")))
     }
 }

@@ -13,9 +13,11 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
+use crate::extension::Extension;
 use crate::message::limits::Limits as MessageLimits;
 use crate::plugin::{OnError, ValueKind};
 use crate::rule::{Mode, OnDkim, OnSealed, Unsure};
+use crate::words::Word as _;
 
 use super::declare::{Changeable, Group, Over, settings};
 use super::endpoint::{ListenAddress, NextHop, Protocol};
@@ -48,25 +50,13 @@ const fn word(words: &'static [&'static str]) -> Kind {
     Kind::Plain(ValueKind::Word(words))
 }
 
-/// The words of `hide_extensions`: what EHLO may offer.
-pub const EXTENSIONS: &[&str] = &[
-    "PIPELINING",
-    "SIZE",
-    "8BITMIME",
-    "SMTPUTF8",
-    "DSN",
-    "ENHANCEDSTATUSCODES",
-    "XFORWARD",
-    "STARTTLS",
-];
-
 settings! {
     /// What stands above all tables.
     [""] pub struct General, over GeneralOver {
         hostname: Option<String> = Kind::Host, -, Connect, "The name that mimicry greets with and writes into Received; default: the name of the machine.";
         trace: bool = BOOL, "true", Data, "Adds a Received field to each mail.";
         bare_newline: BareNewline = word(BareNewline::WORDS), "\"normalize\"", Mail, "What becomes of a bare CR or LF in a mail: made into what it stands for, or refused with 550 5.6.11.";
-        hide_extensions: Vec<String> = Kind::Plain(ValueKind::Words(EXTENSIONS)), "[]", Connect, "ESMTP extensions that are not offered to clients.";
+        hide_extensions: Vec<Extension> = Kind::Plain(ValueKind::Words(Extension::WORDS)), "[]", Connect, "ESMTP extensions that are not offered to clients.";
         mode: Mode = word(Mode::WORDS), "\"enforce\"", Data, "How far rules may go: a rule's own mode applies, but never beyond this one (off, shadow, enforce).";
         on_error: Option<OnError> = word(OnError::WORDS), -, Data, "What becomes of a mail when a rule that names no on_error fails for good; default: as the plugin says.";
     }

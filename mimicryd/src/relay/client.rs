@@ -17,18 +17,21 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
 use mimicry_core::envelope::Path;
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Class, Own, Reply};
 
+use super::answer::{Answer, Answers, Cause};
 use super::body::Body;
 use super::command::CommandLine;
 use super::guard::Clean;
 use super::keys::Password;
-use super::{Answer, Answers, Capabilities, Cause, NextHop, Watch, xforward};
+use super::next_hop::{NextHop, Watch};
+use super::xforward;
 
 /// What a line that should be silent does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
+pub enum LinkState {
     Quiet,
     /// Something was said that nobody asked for.
     Talking,
@@ -48,7 +51,7 @@ pub struct Taken {
 /// A connection, as octets.
 pub trait Link {
     /// Looks without waiting.
-    fn state(&mut self) -> State;
+    fn state(&mut self) -> LinkState;
 
     /// Writes a command; an error if something arrived that cannot be its answer.
     fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause>;
@@ -75,7 +78,7 @@ pub trait Link {
 pub struct Client<L> {
     pub(super) link: L,
     protocol: Protocol,
-    pub(super) capabilities: Capabilities,
+    pub(super) capabilities: Extensions,
     pub(super) timeouts: Timeouts,
     limit: Option<Instant>,
     /// Why the line is not used any more.
@@ -103,7 +106,7 @@ impl<L: Link> Client<L> {
         Client {
             link,
             protocol,
-            capabilities: Capabilities::default(),
+            capabilities: Extensions::NONE,
             timeouts,
             limit,
             broken: None,
@@ -147,7 +150,7 @@ impl<L: Link> Client<L> {
         if self.protocol == Protocol::Lmtp || reply.class() != Class::Permanent {
             return self.must_be_done(reply, "EHLO");
         }
-        self.capabilities = Capabilities::default();
+        self.capabilities = Extensions::NONE;
         let line = CommandLine::plain(&format!("HELO {name}")).map_err(Answer::own)?;
         let reply = self.exchange("HELO", &line, self.timeouts.helo, &mut |_| {})?;
         self.must_be_done(reply, "HELO")
@@ -159,9 +162,9 @@ impl<L: Link> Client<L> {
             Protocol::Lmtp => "LHLO",
         };
         let line = CommandLine::plain(&format!("{verb} {name}")).map_err(Answer::own)?;
-        let mut capabilities = Capabilities::default();
+        let mut capabilities = Extensions::NONE;
         let reply = self.exchange(verb, &line, self.timeouts.helo, &mut |lines| {
-            capabilities = Capabilities::from_lines(lines.iter().copied());
+            capabilities = Extensions::from_lines(lines.iter().copied());
         })?;
         self.capabilities = capabilities;
         Ok(reply)
@@ -183,7 +186,8 @@ impl<L: Link> Client<L> {
         if !is_sure {
             return Err(refused(Own::PasswordUnsafe.reply()));
         }
-        let offered = |name: &str| self.capabilities.auth.iter().any(|known| known == name);
+        let mechanisms = self.capabilities.words(Extension::Auth);
+        let offered = |name: &str| mechanisms.iter().any(|known| known == name);
         let lines = if offered("PLAIN") {
             vec![password.plain(user)]
         } else if offered("LOGIN") {
@@ -241,9 +245,9 @@ impl<L: Link> Client<L> {
             return Err(self.fail(cause, stage));
         }
         match self.link.state() {
-            State::Quiet => Ok(()),
-            State::Closed => Err(self.fail(Cause::Lost, stage)),
-            State::Talking => Err(self.out_of_step(stage)),
+            LinkState::Quiet => Ok(()),
+            LinkState::Closed => Err(self.fail(Cause::Lost, stage)),
+            LinkState::Talking => Err(self.out_of_step(stage)),
         }
     }
 
@@ -429,7 +433,7 @@ impl<L: Link> Client<L> {
 }
 
 impl<L: Link> NextHop for Client<L> {
-    fn capabilities(&self) -> &Capabilities {
+    fn capabilities(&self) -> &Extensions {
         &self.capabilities
     }
 
@@ -443,7 +447,8 @@ impl<L: Link> NextHop for Client<L> {
 
     fn introduce(&mut self, origin: &Origin) -> Answer {
         let mut outcome = Answer::done();
-        for line in xforward::commands(origin, &self.capabilities.xforward) {
+        let listed = self.capabilities.words(Extension::Xforward);
+        for line in xforward::commands(origin, listed) {
             let answer = self.command("XFORWARD", CommandLine::plain(&line), self.timeouts.mail);
             if !answer.is_done() {
                 outcome = answer;
@@ -508,7 +513,7 @@ impl<L: Link> NextHop for Client<L> {
     }
 
     fn is_usable(&mut self) -> bool {
-        self.broken.is_none() && self.link.state() == State::Quiet
+        self.broken.is_none() && self.link.state() == LinkState::Quiet
     }
 }
 

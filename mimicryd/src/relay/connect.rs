@@ -16,14 +16,15 @@ use mimicry_core::config::endpoint::{self, Address, Protocol};
 use mimicry_core::reply::Own;
 use rustls::pki_types::ServerName;
 
+use super::answer::{Answer, Cause};
 use super::client::{Client, Link};
 use super::keys::Keys;
 use super::maildir::Maildir;
+use super::next_hop::NextHop;
 use super::route::{Check, Route, Security};
 use super::smtp::SmtpHop;
-use super::stream::Place;
+use super::stream::ServerAddress;
 use super::wire::{Terms, WireHop};
-use super::{Answer, Cause, NextHop};
 
 /// Each address in turn, until one takes us.
 pub fn connect(
@@ -38,7 +39,7 @@ pub fn connect(
             protocol,
             address: Address::Unix(path),
             ..
-        } => connect_by_wire(route, *protocol, Place::Unix(path), keys, limit),
+        } => connect_by_wire(route, *protocol, ServerAddress::Unix(path), keys, limit),
         endpoint::NextHop::Server {
             protocol,
             address: Address::Tcp { .. },
@@ -49,7 +50,9 @@ pub fn connect(
                 let by_lettre = *protocol == Protocol::Smtp && route.security() == Security::Clear;
                 let connected = match by_lettre {
                     true => connect_by_lettre(route, *address, keys, limit),
-                    false => connect_by_wire(route, *protocol, Place::Tcp(*address), keys, limit),
+                    false => {
+                        connect_by_wire(route, *protocol, ServerAddress::Tcp(*address), keys, limit)
+                    }
                 };
                 match connected {
                     Ok(hop) => return Ok(hop),
@@ -67,7 +70,7 @@ fn connect_by_lettre(
     keys: &Keys,
     limit: Option<Instant>,
 ) -> Result<Box<dyn NextHop>, Answer> {
-    let place = Place::Tcp(address);
+    let place = ServerAddress::Tcp(address);
     let helo = &route.helo;
     let mut hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, route.timeouts, limit)?;
     log_in(&mut hop, route, keys, is_on_this_machine(place))?;
@@ -85,7 +88,7 @@ fn connect_by_lettre(
 fn connect_by_wire(
     route: &Route,
     protocol: Protocol,
-    place: Place<'_>,
+    place: ServerAddress<'_>,
     keys: &Keys,
     limit: Option<Instant>,
 ) -> Result<Box<dyn NextHop>, Answer> {
@@ -104,21 +107,24 @@ fn connect_by_wire(
     Ok(Box::new(hop))
 }
 
-fn is_on_this_machine(place: Place<'_>) -> bool {
+fn is_on_this_machine(place: ServerAddress<'_>) -> bool {
     match place {
-        Place::Tcp(address) => address.ip().is_loopback(),
-        Place::Unix(_) => true,
+        ServerAddress::Tcp(address) => address.ip().is_loopback(),
+        ServerAddress::Unix(_) => true,
     }
 }
 
 /// The name that a certificate must bear: the one that the configuration gives, not what it resolves to.
-fn certified_name(next_hop: &endpoint::NextHop, place: Place<'_>) -> Option<ServerName<'static>> {
+fn certified_name(
+    next_hop: &endpoint::NextHop,
+    place: ServerAddress<'_>,
+) -> Option<ServerName<'static>> {
     let (
         endpoint::NextHop::Server {
             address: Address::Tcp { host, .. },
             ..
         },
-        Place::Tcp(address),
+        ServerAddress::Tcp(address),
     ) = (next_hop, place)
     else {
         return None;

@@ -2,7 +2,7 @@
 //!
 //! A CR or LF that is not of a CRLF is the end of a line to some servers and text to others, so that the words of a mail could
 //! give the next hop a second envelope. Nothing of ours should make one; if something does, whatever it is, the mail stays here.
-//! Each way out is given a [`Clean`] mail, which [`NextHop::data`](super::NextHop::data) alone makes: one that forgets to look cannot
+//! Each way out is given a [`Clean`] mail, which [`NextHop::data`](super::next_hop::NextHop::data) alone makes: one that forgets to look cannot
 //! be written. The look is a pass of its own, before DATA: nothing has left then, and the connection goes on.
 //!
 //! Must never: mend. Nobody knows what was meant.
@@ -10,7 +10,7 @@
 use mimicry_core::message::lines::lone;
 use mimicry_core::reply::Own;
 
-use super::{Answer, Cause, Outgoing};
+use super::answer::{Answer, Cause};
 
 /// A mail each of whose lines ends in CRLF, but for the last, which may have no end.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,38 @@ impl<'m> Clean<'m> {
     /// One after the other they are the mail.
     pub fn pieces(self) -> [&'m [u8]; 2] {
         self.0.pieces()
+    }
+}
+
+/// What is handed on.
+#[derive(Clone, Copy, Debug)]
+pub struct Outgoing<'m> {
+    /// Complete lines on top of the message: apart from it, so that a large mail is not copied for them.
+    pub above: &'m [u8],
+    pub message: &'m [u8],
+}
+
+impl<'m> Outgoing<'m> {
+    pub fn octets(self) -> usize {
+        self.above.len().saturating_add(self.message.len())
+    }
+
+    pub fn is_ascii(self) -> bool {
+        self.above.is_ascii() && self.message.is_ascii()
+    }
+
+    /// One after the other they are the mail.
+    pub fn pieces(self) -> [&'m [u8]; 2] {
+        [self.above, self.message]
+    }
+}
+
+impl<'m> From<&'m [u8]> for Outgoing<'m> {
+    fn from(message: &'m [u8]) -> Outgoing<'m> {
+        Outgoing {
+            above: b"",
+            message,
+        }
     }
 }
 

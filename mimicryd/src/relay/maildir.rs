@@ -18,10 +18,12 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use data_encoding::HEXLOWER;
 use mimicry_core::envelope::Path;
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::reply::Own;
 
+use super::answer::{Answer, Answers, Cause};
 use super::guard::Clean;
-use super::{Answer, Answers, Capabilities, Cause, NextHop, Watch};
+use super::next_hop::{NextHop, Watch};
 
 /// Octets that are written between two looks at the client.
 const BLOCK: usize = 1024 * 1024;
@@ -29,7 +31,7 @@ const BLOCK: usize = 1024 * 1024;
 /// A directory in Maildir format.
 pub struct Maildir {
     root: PathBuf,
-    capabilities: Capabilities,
+    capabilities: Extensions,
     recipients: usize,
     is_in_transaction: bool,
 }
@@ -47,19 +49,18 @@ impl Maildir {
         }
         Ok(Maildir {
             root,
-            capabilities: Capabilities {
-                size: Some(0),
-                eight_bit_mime: true,
-                smtp_utf8: true,
-                pipelining: true,
-                ..Capabilities::default()
-            },
+            capabilities: Extensions::of([
+                Extension::Size,
+                Extension::EightBitMime,
+                Extension::SmtpUtf8,
+                Extension::Pipelining,
+            ]),
             recipients: 0,
             is_in_transaction: false,
         })
     }
 
-    fn store(&self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
+    fn store(&self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), NotStored> {
         let name = unique_name()?;
         let written = Written {
             path: self.root.join("tmp").join(&name),
@@ -92,7 +93,7 @@ impl Maildir {
 }
 
 impl NextHop for Maildir {
-    fn capabilities(&self) -> &Capabilities {
+    fn capabilities(&self) -> &Extensions {
         &self.capabilities
     }
 
@@ -122,8 +123,8 @@ impl NextHop for Maildir {
                 self.reset();
                 done(Own::Stored)
             }
-            Err(Fault::ClientGone) => Answer::failed(Cause::ClientGone, "message"),
-            Err(Fault::Disk(error)) => failed(&error),
+            Err(NotStored::ClientGone) => Answer::failed(Cause::ClientGone, "message"),
+            Err(NotStored::Disk(error)) => failed(&error),
         })
     }
 
@@ -146,14 +147,14 @@ impl NextHop for Maildir {
     }
 }
 
-enum Fault {
+enum NotStored {
     ClientGone,
     Disk(io::Error),
 }
 
-impl From<io::Error> for Fault {
-    fn from(error: io::Error) -> Fault {
-        Fault::Disk(error)
+impl From<io::Error> for NotStored {
+    fn from(error: io::Error) -> NotStored {
+        NotStored::Disk(error)
     }
 }
 
@@ -168,10 +169,10 @@ impl Drop for Written {
     }
 }
 
-fn stays(watch: &mut dyn FnMut() -> Watch) -> Result<(), Fault> {
+fn stays(watch: &mut dyn FnMut() -> Watch) -> Result<(), NotStored> {
     match watch() {
         Watch::Stays => Ok(()),
-        Watch::Gone => Err(Fault::ClientGone),
+        Watch::Gone => Err(NotStored::ClientGone),
     }
 }
 

@@ -17,13 +17,16 @@ use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint::{self, Address};
 use mimicry_core::envelope::Path;
+use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Quoted;
 
+use super::answer::{Answer, Cause};
 use super::connect::connect;
 use super::keys::Keys;
+use super::next_hop::NextHop;
+use super::params::{Size, outgoing_mail_params};
 use super::route::Route;
-use super::{Answer, Capabilities, Cause, NextHop, Size, outgoing_mail_params};
 
 /// Longer than that no line is kept without work: Postfix's server closes after 300 s, some after 60.
 const IDLE: Duration = Duration::from_secs(60);
@@ -84,7 +87,7 @@ struct Hop {
     resolved_at: Option<Instant>,
     idle: Vec<Line>,
     /// When it was asked, and what it said.
-    known: Option<(Instant, Option<Capabilities>)>,
+    known: Option<(Instant, Option<Extensions>)>,
     complained_at: Option<Instant>,
 }
 
@@ -162,7 +165,7 @@ impl Pool {
 
     /// What the next hop can do, if it has said so within the last minute or says so now; it is asked on the line that the
     /// mail will take. `None`: it is down, or too slow to wait for.
-    pub fn last_known(&mut self, route: &Route) -> Option<Capabilities> {
+    pub fn last_known(&mut self, route: &Route) -> Option<Extensions> {
         if let Some((at, known)) = self.hops.get(route).and_then(|hop| hop.known.as_ref()) {
             let lasts = if known.is_some() { KNOWN } else { UNKNOWN };
             if at.elapsed() < lasts {
@@ -306,6 +309,7 @@ mod tests {
     use super::super::conformance::{PATIENCE, route};
     use super::super::scripted::{Act, Scripted, Stage};
     use super::*;
+    use mimicry_core::extension::Extension;
 
     fn pool(next_hop: &Scripted) -> (Pool, Route) {
         pool_to(&format!("smtp://{}", next_hop.address))
@@ -505,14 +509,14 @@ mod tests {
         let next_hop = Scripted::that_works();
         let (mut pool, name) = pool(&next_hop);
         for _ in 0..3 {
-            assert!(pool.last_known(&name).unwrap().dsn);
+            assert!(pool.last_known(&name).unwrap().contains(Extension::Dsn));
         }
         assert!(deliver(&mut pool, &name).is_done());
         assert_eq!(next_hop.seen().connections, 1);
         // A minute later.
         let long_ago = Instant::now().checked_sub(KNOWN).unwrap();
         pool.hops.get_mut(&name).unwrap().known.as_mut().unwrap().0 = long_ago;
-        assert!(pool.last_known(&name).unwrap().dsn);
+        assert!(pool.last_known(&name).unwrap().contains(Extension::Dsn));
         assert_eq!(next_hop.seen().connections, 2);
     }
 
@@ -559,7 +563,7 @@ mod tests {
     fn a_maildir_is_a_next_hop() {
         let directory = tempfile::tempdir().unwrap();
         let (mut pool, name) = pool_to(&format!("maildir://{}/new", directory.path().display()));
-        assert!(!pool.last_known(&name).unwrap().dsn);
+        assert!(!pool.last_known(&name).unwrap().contains(Extension::Dsn));
         assert!(deliver(&mut pool, &name).is_done());
         assert_eq!(
             std::fs::read_dir(directory.path().join("new/new"))

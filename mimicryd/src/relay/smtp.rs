@@ -44,11 +44,11 @@ use mimicry_core::config::typed::Timeouts;
 use mimicry_core::reply::Reply;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
-use super::client::{Client, Link, State, Taken};
+use super::answer::{Answer, Cause};
+use super::client::{Client, Link, LinkState, Taken};
 use super::command::CommandLine;
-use super::stream::Place;
+use super::stream::ServerAddress;
 use super::wire::{Wire, WireHop};
-use super::{Answer, Cause};
 use crate::sys::descriptors::{put_under, set_nonblocking};
 use crate::sys::greeter::{Greeter, Words};
 
@@ -71,7 +71,7 @@ impl SmtpHop {
         timeouts: Timeouts,
         limit: Option<Instant>,
     ) -> Result<SmtpHop, Answer> {
-        let place = Place::Tcp(address);
+        let place = ServerAddress::Tcp(address);
         let hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, timeouts, limit)?;
         SmtpHop::over(hop).map_err(|_| Answer::failed(Cause::Own, "connect"))
     }
@@ -86,7 +86,7 @@ impl SmtpHop {
 }
 
 impl Link for Lettre {
-    fn state(&mut self) -> State {
+    fn state(&mut self) -> LinkState {
         self.wire.state()
     }
 

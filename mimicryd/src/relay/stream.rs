@@ -18,7 +18,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use crate::channel::{Channel, NoTls};
 use crate::sys::poll;
 
-use super::Cause;
+use super::answer::Cause;
 use super::client::remaining;
 
 /// Octets that are read at once. A reply has seldom more.
@@ -26,7 +26,7 @@ const CHUNK: usize = 4096;
 
 /// Where a server is.
 #[derive(Clone, Copy, Debug)]
-pub enum Place<'p> {
+pub enum ServerAddress<'p> {
     Tcp(SocketAddr),
     Unix(&'p Path),
 }
@@ -48,11 +48,11 @@ pub enum Heard {
 }
 
 impl Stream {
-    pub fn connect(place: Place<'_>, deadline: Instant) -> Result<Stream, Cause> {
+    pub fn connect(place: ServerAddress<'_>, deadline: Instant) -> Result<Stream, Cause> {
         let patience = remaining(deadline).ok_or(Cause::TimedOut)?;
         let (domain, address) = match place {
-            Place::Tcp(address) => (Domain::for_address(address), SockAddr::from(address)),
-            Place::Unix(path) => (
+            ServerAddress::Tcp(address) => (Domain::for_address(address), SockAddr::from(address)),
+            ServerAddress::Unix(path) => (
                 Domain::UNIX,
                 SockAddr::unix(path).map_err(|_| Cause::Unreachable)?,
             ),
@@ -61,7 +61,7 @@ impl Stream {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.connect_timeout(&address, patience)?;
             socket.set_nonblocking(true)?;
-            if let Place::Tcp(_) = place {
+            if let ServerAddress::Tcp(_) = place {
                 socket.set_tcp_nodelay(true)?;
             }
             Ok(socket)
@@ -73,7 +73,7 @@ impl Stream {
         })?;
         Ok(Stream {
             channel: Channel::new(socket),
-            is_tcp: matches!(place, Place::Tcp(_)),
+            is_tcp: matches!(place, ServerAddress::Tcp(_)),
         })
     }
 

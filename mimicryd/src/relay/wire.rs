@@ -20,17 +20,18 @@ use std::time::Instant;
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::config::typed::Timeouts;
+use mimicry_core::extension::Extension;
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, OtherError};
 
-use super::client::{Client, Link, State, Taken, deadline};
+use super::answer::{Answer, Cause};
+use super::client::{Client, Link, LinkState, Taken, deadline};
 use super::command::CommandLine;
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
-use super::stream::{Heard, Place, Stream};
-use super::{Answer, Cause};
+use super::stream::{Heard, ServerAddress, Stream};
 use crate::channel::NoTls;
 
 /// A line to a server of SMTP or LMTP.
@@ -50,7 +51,7 @@ pub(super) type Look<'l> = dyn FnMut(&[u8], &[&[u8]]) + 'l;
 pub struct Terms<'t> {
     pub route: &'t Route,
     pub protocol: Protocol,
-    pub place: Place<'t>,
+    pub place: ServerAddress<'t>,
     /// The name that the certificate must bear.
     pub name: Option<ServerName<'static>>,
     /// As the route's [`Security`] wants it.
@@ -76,7 +77,7 @@ impl WireHop {
 
     /// Without TLS. `helo` is the name given in EHLO.
     pub fn in_the_clear(
-        place: Place<'_>,
+        place: ServerAddress<'_>,
         protocol: Protocol,
         helo: &str,
         timeouts: Timeouts,
@@ -90,7 +91,7 @@ impl WireHop {
 
     /// A connection on which nothing was said.
     fn reach(
-        place: Place<'_>,
+        place: ServerAddress<'_>,
         protocol: Protocol,
         timeouts: Timeouts,
         limit: Option<Instant>,
@@ -118,7 +119,7 @@ impl WireHop {
             _ => hop.hello_or_helo(helo)?,
         }
         if matches!(security, Security::May | Security::Must(_)) {
-            let is_offered = hop.capabilities.starttls;
+            let is_offered = hop.capabilities.contains(Extension::StartTls);
             if is_offered {
                 hop.ask_for_tls()?;
                 hop.upgrade(terms)?;
@@ -143,7 +144,7 @@ impl WireHop {
                 answer
             }
         })?;
-        if self.link.state() == State::Talking {
+        if self.link.state() == LinkState::Talking {
             return Err(self.out_of_step(STAGE));
         }
         Ok(())
@@ -231,9 +232,9 @@ impl Wire {
                 }
             } else {
                 match self.state() {
-                    State::Quiet => {}
-                    State::Talking => return Err(Cause::OutOfStep),
-                    State::Closed => return Err(Cause::Lost),
+                    LinkState::Quiet => {}
+                    LinkState::Talking => return Err(Cause::OutOfStep),
+                    LinkState::Closed => return Err(Cause::Lost),
                 }
                 self.stream.write(block).map_err(|error| error.kind())
             };
@@ -253,14 +254,14 @@ impl Wire {
 }
 
 impl Link for Wire {
-    fn state(&mut self) -> State {
+    fn state(&mut self) -> LinkState {
         if !self.arrived.is_empty() {
-            return State::Talking;
+            return LinkState::Talking;
         }
         match self.stream.read(&mut self.arrived) {
-            Heard::Octets => State::Talking,
-            Heard::Nothing => State::Quiet,
-            Heard::End => State::Closed,
+            Heard::Octets => LinkState::Talking,
+            Heard::Nothing => LinkState::Quiet,
+            Heard::End => LinkState::Closed,
         }
     }
 
@@ -272,7 +273,7 @@ impl Link for Wire {
         self.stream.hold_back(false);
         written?;
         match early {
-            State::Talking if self.stream.is_tcp() => Err(Cause::OutOfStep),
+            LinkState::Talking if self.stream.is_tcp() => Err(Cause::OutOfStep),
             _ => Ok(()),
         }
     }

@@ -74,6 +74,7 @@ pub fn xtext(octets: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use mimicry_core::extension::{Extension, Extensions};
     use proptest::prelude::*;
 
     use super::*;
@@ -96,6 +97,13 @@ mod tests {
             proto: Some(b"ESMTP".to_vec()),
             ident: Some(b"4XY+=1".to_vec()),
             source: Some(Source::Remote),
+        }
+    }
+
+    #[test]
+    fn each_attribute_that_we_offer_ourselves_is_told() {
+        for name in Extensions::ours(0).words(Extension::Xforward) {
+            assert!(value(&Origin::default(), name).is_some(), "{name}");
         }
     }
 

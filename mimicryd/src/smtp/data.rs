@@ -20,7 +20,7 @@ pub struct DataReader {
     /// Octets of the message at most.
     limit: usize,
     bare_newline: BareNewline,
-    place: Place,
+    place: At,
     too_large: bool,
     changed: Changed,
 }
@@ -59,7 +59,7 @@ pub enum Refusal {
 
 /// What stands before the next octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Place {
+enum At {
     /// CRLF, or nothing yet.
     LineStart,
     /// A dot at the start of a line, not yet written.
@@ -84,7 +84,7 @@ impl DataReader {
             message: Vec::with_capacity(expected.min(limit)),
             limit,
             bare_newline,
-            place: Place::LineStart,
+            place: At::LineStart,
             too_large: false,
             changed: Changed::default(),
         }
@@ -95,26 +95,26 @@ impl DataReader {
         let mut rest = input;
         while let Some((&octet, behind)) = rest.split_first() {
             match (self.place, octet) {
-                (Place::End, _) => break,
-                (Place::LineStart, b'.') => (self.place, rest) = (Place::Dot, behind),
-                (Place::Dot, b'\r') => (self.place, rest) = (Place::DotCr, behind),
-                (Place::DotCr, b'\n') => {
+                (At::End, _) => break,
+                (At::LineStart, b'.') => (self.place, rest) = (At::Dot, behind),
+                (At::Dot, b'\r') => (self.place, rest) = (At::DotCr, behind),
+                (At::DotCr, b'\n') => {
                     return Fed {
                         taken: input.len().saturating_sub(behind.len()),
                         ended: Some(self.end()),
                     };
                 }
                 // The dot goes, as it does from any line with more on it; its CR is as any other.
-                (Place::DotCr, _) => self.place = Place::Cr,
-                (Place::Cr, b'\n') => {
+                (At::DotCr, _) => self.place = At::Cr,
+                (At::Cr, b'\n') => {
                     self.push(b"\r\n");
-                    (self.place, rest) = (Place::LineStart, behind);
+                    (self.place, rest) = (At::LineStart, behind);
                 }
-                (Place::Cr, _) => {
+                (At::Cr, _) => {
                     self.push_lone_cr();
-                    self.place = Place::InLine;
+                    self.place = At::InLine;
                 }
-                (Place::LineStart | Place::Dot | Place::InLine, _) => rest = self.feed_text(rest),
+                (At::LineStart | At::Dot | At::InLine, _) => rest = self.feed_text(rest),
             }
         }
         Fed {
@@ -134,7 +134,7 @@ impl DataReader {
                 .and_then(|text| memchr2(b'\r', b'\n', text));
             let Some(offset) = found else {
                 self.push(rest);
-                self.place = Place::InLine;
+                self.place = At::InLine;
                 return &[];
             };
             let at = plain.saturating_add(offset);
@@ -143,18 +143,18 @@ impl DataReader {
                 [b'\r', b'\n', b'.', behind @ ..] => {
                     self.push(text);
                     self.push(b"\r\n");
-                    self.place = Place::Dot;
+                    self.place = At::Dot;
                     return behind;
                 }
                 [b'\r', b'\n'] => {
                     self.push(rest);
-                    self.place = Place::LineStart;
+                    self.place = At::LineStart;
                     return &[];
                 }
                 [b'\r', b'\n', ..] => plain = at.saturating_add(2),
                 [b'\r'] => {
                     self.push(text);
-                    self.place = Place::Cr;
+                    self.place = At::Cr;
                     return &[];
                 }
                 [b'\r', behind @ ..] => {
@@ -191,7 +191,7 @@ impl DataReader {
     }
 
     fn end(&mut self) -> Result<Received, Refusal> {
-        self.place = Place::End;
+        self.place = At::End;
         let message = std::mem::take(&mut self.message);
         if self.too_large {
             return Err(Refusal::TooLarge);

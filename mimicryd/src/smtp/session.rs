@@ -16,51 +16,30 @@
 use std::fmt;
 
 use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::BareNewline;
-use mimicry_core::envelope::{Envelope, Path, Recipient};
+use mimicry_core::envelope::{Envelope, Path};
+use mimicry_core::extension::{Extension, Extensions, Parameter};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Class, Own, Reply};
 
-use super::command::{Command, Fault, Given, Greeting, Mail, Parameter, Rcpt, xtext};
-use super::data::{DataReader, Refusal};
-use super::offer::Offer;
-use super::wire::Line;
+use super::command::{Command, Greeting, MailCommand};
+use super::data::Refusal;
+use super::mistake::Mistake;
+use super::step::{DataPlan, FindTerms, Leave, MailTerms, Replies, Step, Terms, Whose};
+use super::transaction::{No, Transaction, check_offered, error, fatal};
+use super::wire::Input;
 use super::xforward;
+use super::xtext::xtext;
 
-/// What holds for all sessions of a listener.
-#[derive(Clone, Debug)]
-pub struct Terms {
-    pub hostname: String,
-    pub protocol: Protocol,
-    /// Octets of a mail.
-    pub mail: usize,
-    /// Accepted recipients of a transaction.
-    pub recipients: usize,
-    /// Errors that are answered; the next one ends the session.
-    pub errors: u32,
-    /// Commands between two mails that bring no mail forward; each further one counts as an error.
-    pub junk_commands: u32,
-    pub bare_newline: BareNewline,
-}
-
-/// What of the terms can be another for each mail.
-#[derive(Clone, Copy, Debug)]
-pub struct MailTerms {
-    /// Octets of the mail.
-    pub mail: usize,
-    /// Accepted recipients.
-    pub recipients: usize,
-    pub bare_newline: BareNewline,
-}
-
-/// Finds the terms of a mail at MAIL.
-pub type FindTerms<'t> = &'t dyn Fn(&Origin, &Path) -> MailTerms;
+/// To HELO nothing is offered.
+static NOTHING: Extensions = Extensions::NONE;
 
 /// One connection.
 pub struct Session<'t> {
     terms: &'t Terms,
     find_terms: Option<FindTerms<'t>>,
-    offer: Offer,
+    offer: Extensions,
+    /// AUTH= is believed; that of others is as AUTH=<> (RFC 4954 section 5).
+    believes_auth: bool,
     /// What is known of the connection itself.
     connection: Origin,
     /// By what the present mail is judged.
@@ -68,67 +47,13 @@ pub struct Session<'t> {
     has_forwarded: bool,
     is_secure: bool,
     greeting: Option<Greeting>,
-    state: State,
+    phase: Phase,
     errors: u32,
     junk: u32,
 }
 
-/// What is to be done now.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Step {
-    /// Say it, then take the next line.
-    Say(Replies),
-    /// The transaction is over without a mail: the relay forgets what it was told of it. Say it, then take the next line.
-    Reset(Replies),
-    /// Ask the next hop for this recipient of [`Session::envelope`]; then [`Session::forwarded`].
-    Forward(Recipient),
-    /// Say 354 and read the message; then [`Session::received`] or [`Session::refused`].
-    Receive(DataPlan),
-    /// Say it, throw away what else came, and speak TLS from now on; then [`Session::secured`]. The relay forgets the transaction.
-    StartTls(Reply),
-    /// The relay forgets the transaction, if there is one. Say it, write all that is to be written, and close.
-    Close(Reply),
-}
-
-/// The reply to a command, or those to the recipients of an LMTP mail.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Replies {
-    One(Reply),
-    /// One per accepted recipient, in their order.
-    PerRecipient(Vec<Reply>),
-}
-
-/// How a message is to be read, and whose it is.
-#[derive(Debug, PartialEq, Eq)]
-pub struct DataPlan {
-    /// The 354.
-    pub reply: Reply,
-    /// It has at least one recipient, and each was accepted by the next hop.
-    pub envelope: Envelope,
-    /// For `with` in the Received field (RFC 3848, RFC 6531 section 4.3).
-    pub with: &'static str,
-    /// Octets of the message.
-    pub limit: usize,
-    pub bare_newline: BareNewline,
-}
-
-/// Why a session ends that the client did not end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leave {
-    /// The client was silent for too long.
-    Idle,
-    /// The session, or what it sent, lasted too long.
-    TooLong,
-    /// The daemon stops.
-    Stopping,
-    /// The worker retires, and others take connections.
-    Retiring,
-    /// Something here went wrong.
-    Broken,
-}
-
 #[derive(Debug)]
-enum State {
+enum Phase {
     /// No mail from this client.
     Unwelcome,
     /// Between two transactions.
@@ -139,51 +64,20 @@ enum State {
     Closed,
 }
 
-/// From MAIL to DATA.
-#[derive(Debug)]
-struct Transaction {
-    envelope: Envelope,
-    given: Given,
-    terms: MailTerms,
-    /// The recipient that the next hop was asked for.
-    asked: Option<Recipient>,
-    /// What became of those that it refused.
-    refused: Option<Class>,
-    /// Refusals that were excused.
-    excused: usize,
-}
-
-/// Who answered for a recipient.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Whose {
-    /// The next hop, in its own words.
-    NextHop,
-    /// A limit of ours, or what became of the connection to the next hop.
-    Ours,
-}
-
-/// Why a command is not obeyed.
-enum No {
-    /// The client's fault, and counted.
-    Error(Reply),
-    /// Counted only if there are many of them.
-    Excused(Reply),
-    Fatal(Reply),
-}
-
 impl<'t> Session<'t> {
     /// `connection` is what is known of it; its HELO is filled in here.
-    pub fn new(terms: &'t Terms, offer: Offer, connection: Origin) -> Session<'t> {
+    pub fn new(terms: &'t Terms, offer: Extensions, connection: Origin) -> Session<'t> {
         Session {
             terms,
             find_terms: None,
             offer,
+            believes_auth: false,
             origin: connection.clone(),
             connection,
             has_forwarded: false,
             is_secure: false,
             greeting: None,
-            state: State::Idle,
+            phase: Phase::Idle,
             errors: 0,
             junk: 0,
         }
@@ -196,19 +90,26 @@ impl<'t> Session<'t> {
         self
     }
 
-    pub fn offered(&self) -> Offer {
-        self.offer
+    /// Whether AUTH= is believed.
+    #[must_use]
+    pub fn believing_auth(mut self, believes: bool) -> Session<'t> {
+        self.believes_auth = believes;
+        self
+    }
+
+    pub fn offered(&self) -> &Extensions {
+        &self.offer
     }
 
     /// To be called before the client has said anything: what is offered from now on.
-    pub fn offer(&mut self, offer: Offer) {
+    pub fn offer(&mut self, offer: Extensions) {
         self.offer = offer;
     }
 
     /// The first words. A client that is not `welcome` may only quit (RFC 5321 section 3.1).
     pub fn open(&mut self, welcome: bool) -> Step {
         if !welcome {
-            self.state = State::Unwelcome;
+            self.phase = Phase::Unwelcome;
             return say(Own::NotWelcome.reply());
         }
         let protocol = match self.terms.protocol {
@@ -219,17 +120,17 @@ impl<'t> Session<'t> {
     }
 
     /// A line came.
-    pub fn step(&mut self, line: Line<'_>) -> Step {
-        if matches!(self.state, State::Closed | State::Receiving(_)) || self.is_asking() {
+    pub fn step(&mut self, line: Input<'_>) -> Step {
+        if matches!(self.phase, Phase::Closed | Phase::Receiving(_)) || self.is_asking() {
             return self.leave(Leave::Broken);
         }
         let done = match line {
-            Line::Command(text) => self.obey(text),
-            Line::TooLong => error(Own::LineTooLong),
-            Line::Unclean => error(Own::UncleanLine),
-            Line::LoneLf => fatal(Own::LoneLf),
-            Line::Endless => fatal(Own::EndlessLine),
-            Line::Tls => fatal(Own::TlsNotOffered),
+            Input::Command(text) => self.obey(text),
+            Input::TooLong => error(Own::LineTooLong),
+            Input::Unclean => error(Own::UncleanLine),
+            Input::LoneLf => fatal(Own::LoneLf),
+            Input::Endless => fatal(Own::EndlessLine),
+            Input::Tls => fatal(Own::TlsNotOffered),
         };
         match done {
             Ok(step) => step,
@@ -241,7 +142,7 @@ impl<'t> Session<'t> {
 
     /// An answer to [`Step::Forward`].
     pub fn forwarded(&mut self, reply: Reply, whose: Whose) -> Step {
-        let State::Open(transaction) = &mut self.state else {
+        let Phase::Open(transaction) = &mut self.phase else {
             return self.leave(Leave::Broken);
         };
         let Some(recipient) = transaction.asked.take() else {
@@ -262,7 +163,7 @@ impl<'t> Session<'t> {
 
     /// The message was read to its end, and this is what became of it.
     pub fn received(&mut self, replies: impl Into<Replies>) -> Step {
-        let State::Receiving(recipients) = self.state else {
+        let Phase::Receiving(recipients) = self.phase else {
             return self.leave(Leave::Broken);
         };
         self.end_transaction();
@@ -275,7 +176,7 @@ impl<'t> Session<'t> {
 
     /// The message was read to its end, but nothing of it was kept.
     pub fn refused(&mut self, refusal: Refusal) -> Step {
-        let State::Receiving(recipients) = self.state else {
+        let Phase::Receiving(recipients) = self.phase else {
             return self.leave(Leave::Broken);
         };
         self.end_transaction();
@@ -285,7 +186,7 @@ impl<'t> Session<'t> {
     /// TLS is spoken now: nothing that the client said before counts (RFC 3207 section 4.2).
     pub fn secured(&mut self) {
         self.is_secure = true;
-        self.offer.starttls = false;
+        self.offer.keep(Extension::StartTls, false);
         self.greeting = None;
         (self.connection.helo, self.connection.proto) = (None, None);
         self.end_transaction();
@@ -304,13 +205,13 @@ impl<'t> Session<'t> {
 
     /// Whether the session may be left without cutting a mail.
     pub fn is_idle(&self) -> bool {
-        !matches!(self.state, State::Open(_) | State::Receiving(_))
+        !matches!(self.phase, Phase::Open(_) | Phase::Receiving(_))
     }
 
     /// Sender and accepted recipients of the transaction, from MAIL to [`Step::Receive`], which takes them along.
     pub fn envelope(&self) -> Option<&Envelope> {
-        match &self.state {
-            State::Open(transaction) => Some(&transaction.envelope),
+        match &self.phase {
+            Phase::Open(transaction) => Some(&transaction.envelope),
             _ => None,
         }
     }
@@ -335,10 +236,10 @@ impl<'t> Session<'t> {
         if matches!(command, Ok(Command::Foreign)) {
             return fatal(Own::ForeignProtocol);
         }
-        if matches!(self.state, State::Unwelcome) && command != Ok(Command::Quit) {
+        if matches!(self.phase, Phase::Unwelcome) && command != Ok(Command::Quit) {
             return error(Own::MayOnlyQuit);
         }
-        let command = command.map_err(|fault: Fault| No::Error(fault.reply()))?;
+        let command = command.map_err(|mistake: Mistake| No::Error(mistake.reply()))?;
         match command {
             Command::Hello(greeting, name) => {
                 self.count_junk()?;
@@ -350,8 +251,9 @@ impl<'t> Session<'t> {
                 self.mail(&mail)
             }
             Command::Rcpt(rcpt) => {
-                let offer = self.offer.to(self.greeting);
-                let transaction = check_rcpt(&mut self.state, offer, &rcpt)?;
+                let offered = in_force(&self.offer, self.greeting);
+                let transaction = open(&mut self.phase)?;
+                transaction.check_rcpt(offered, &rcpt)?;
                 Ok(transaction.ask(&rcpt))
             }
             Command::Data => self.data(),
@@ -411,19 +313,19 @@ impl<'t> Session<'t> {
         self.reset(Own::Hello.with(&text))
     }
 
-    fn check_mail(&self, mail: &Mail<'_>) -> Result<(), No> {
+    fn check_mail(&self, mail: &MailCommand<'_>) -> Result<(), No> {
         if self.greeting.is_none() {
             return error(Own::SayHelloFirst);
         }
-        if !matches!(self.state, State::Idle) {
+        if !matches!(self.phase, Phase::Idle) {
             return error(Own::OpenAlready);
         }
-        let offer = self.offer.to(self.greeting);
-        check_offered(offer, mail.given)?;
+        let offered = in_force(&self.offer, self.greeting);
+        check_offered(offered, mail.given)?;
         if mail.is_utf8() && !mail.given.contains(Parameter::SmtpUtf8) {
             return error(Own::NeedsUtf8);
         }
-        if let (Some(declared), Some(most)) = (mail.size, offer.size)
+        if let (Some(declared), Some(most)) = (mail.size, offered.size())
             && declared > most
         {
             return error(Own::TooLarge);
@@ -432,7 +334,7 @@ impl<'t> Session<'t> {
     }
 
     fn check_xforward(&self) -> Result<(), No> {
-        if !self.offer.to(self.greeting).xforward {
+        if !in_force(&self.offer, self.greeting).contains(Extension::Xforward) {
             return error(Own::XforwardNotBelieved);
         }
         if !self.is_idle() {
@@ -462,19 +364,19 @@ impl<'t> Session<'t> {
         if self.is_secure {
             return error(Own::TlsAlready);
         }
-        if !self.offer.to(self.greeting).starttls {
+        if !in_force(&self.offer, self.greeting).contains(Extension::StartTls) {
             return error(Own::StartTlsNotOffered);
         }
         self.end_transaction();
         Ok(Step::StartTls(Own::StartTls.reply()))
     }
 
-    fn mail(&mut self, mail: &Mail<'_>) -> Result<Step, No> {
+    fn mail(&mut self, mail: &MailCommand<'_>) -> Result<Step, No> {
         let mut sender_params = mail.params.to_vec();
         if let Some(given) = mail.auth {
             let user = xtext(given).and_then(|user| String::from_utf8(user).ok());
             let user = user.filter(|user| !matches!(user.as_str(), "" | "<>"));
-            self.origin.auth_user = user.filter(|_| self.offer.believes_auth);
+            self.origin.auth_user = user.filter(|_| self.believes_auth);
             if self.origin.auth_user.is_none() {
                 sender_params = by_nobody(&sender_params);
             }
@@ -495,7 +397,7 @@ impl<'t> Session<'t> {
             self.end_transaction();
             return error(Own::TooLarge);
         }
-        self.state = State::Open(Transaction {
+        self.phase = Phase::Open(Transaction {
             terms,
             envelope: Envelope {
                 sender,
@@ -512,10 +414,11 @@ impl<'t> Session<'t> {
     }
 
     fn data(&mut self) -> Result<Step, No> {
-        let transaction = check_data(&mut self.state, self.terms.protocol)?;
+        let transaction = open(&mut self.phase)?;
+        transaction.check_data(self.terms.protocol)?;
         let offered = self
             .offer
-            .size
+            .size()
             .and_then(|octets| usize::try_from(octets).ok());
         let plan = DataPlan {
             reply: Own::GoAhead.reply(),
@@ -528,32 +431,32 @@ impl<'t> Session<'t> {
             limit: transaction.terms.mail.min(offered.unwrap_or(usize::MAX)),
             bare_newline: transaction.terms.bare_newline,
         };
-        self.state = State::Receiving(plan.envelope.recipients.len());
+        self.phase = Phase::Receiving(plan.envelope.recipients.len());
         Ok(Step::Receive(plan))
     }
 
     /// Clears the transaction, if there is one.
     fn reset(&mut self, reply: Reply) -> Step {
         match self.end_transaction() {
-            State::Open(_) => Step::Reset(reply.into()),
+            Phase::Open(_) => Step::Reset(reply.into()),
             _ => say(reply),
         }
     }
 
     /// What was said for one mail is forgotten; returns where the session was.
-    fn end_transaction(&mut self) -> State {
+    fn end_transaction(&mut self) -> Phase {
         self.origin.clone_from(&self.connection);
         self.has_forwarded = false;
-        std::mem::replace(&mut self.state, State::Idle)
+        std::mem::replace(&mut self.phase, Phase::Idle)
     }
 
     fn close(&mut self, reply: Reply) -> Step {
-        self.state = State::Closed;
+        self.phase = Phase::Closed;
         Step::Close(reply)
     }
 
     fn is_asking(&self) -> bool {
-        matches!(&self.state, State::Open(transaction) if transaction.asked.is_some())
+        matches!(&self.phase, Phase::Open(transaction) if transaction.asked.is_some())
     }
 
     /// One more command that brings no mail forward; is it one too many?
@@ -580,7 +483,7 @@ impl<'t> Session<'t> {
 
     /// A refusal that a well-meaning client meets as often as it has recipients, and that is an error beyond.
     fn excuse(&mut self, reply: Reply) -> Step {
-        if let State::Open(transaction) = &mut self.state
+        if let Phase::Open(transaction) = &mut self.phase
             && transaction.excused < transaction.terms.recipients
         {
             transaction.excused = transaction.excused.saturating_add(1);
@@ -607,44 +510,12 @@ impl<'t> Session<'t> {
     }
 }
 
-impl Transaction {
-    fn ask(&mut self, rcpt: &Rcpt<'_>) -> Step {
-        let recipient = Recipient {
-            path: Path::new(rcpt.path),
-            params: rcpt.params.to_vec(),
-        };
-        self.asked = Some(recipient.clone());
-        Step::Forward(recipient)
-    }
-}
-
-impl DataPlan {
-    pub fn reader(&self) -> DataReader {
-        DataReader::new(self.limit, self.bare_newline, self.envelope.declared_size)
-    }
-}
-
-impl Replies {
-    pub fn iter(&self) -> impl Iterator<Item = &Reply> {
-        match self {
-            Replies::One(reply) => std::slice::from_ref(reply).iter(),
-            Replies::PerRecipient(replies) => replies.iter(),
-        }
-    }
-}
-
-impl From<Reply> for Replies {
-    fn from(reply: Reply) -> Replies {
-        Replies::One(reply)
-    }
-}
-
 impl fmt::Debug for Session<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Session")
             .field("origin", &self.origin)
             .field("greeting", &self.greeting)
-            .field("state", &self.state)
+            .field("phase", &self.phase)
             .field("errors", &self.errors)
             .finish_non_exhaustive()
     }
@@ -662,48 +533,18 @@ fn by_nobody(params: &[u8]) -> Vec<u8> {
     words.collect::<Vec<&[u8]>>().join(&b' ')
 }
 
-fn check_offered(offer: Offer, given: Given) -> Result<(), No> {
-    match offer.missing(given) {
-        None => Ok(()),
-        // What a next hop without it means for the mail (RFC 6531 section 3.5).
-        Some(Parameter::SmtpUtf8) => error(Own::Utf8NotOffered),
-        Some(parameter) => Err(No::Error(
-            Own::ParameterNotOffered.with(parameter.keyword()),
-        )),
+/// What holds after this greeting.
+fn in_force(offer: &Extensions, greeting: Option<Greeting>) -> &Extensions {
+    match greeting {
+        Some(Greeting::Ehlo | Greeting::Lhlo) => offer,
+        Some(Greeting::Helo) | None => &NOTHING,
     }
 }
 
-fn check_rcpt<'s>(
-    state: &'s mut State,
-    offer: Offer,
-    rcpt: &Rcpt<'_>,
-) -> Result<&'s mut Transaction, No> {
-    let State::Open(transaction) = state else {
-        return error(Own::SayMailFirst);
-    };
-    check_offered(offer, rcpt.given)?;
-    if rcpt.is_utf8() && !transaction.given.contains(Parameter::SmtpUtf8) {
-        return error(Own::NeedsUtf8);
-    }
-    if transaction.envelope.recipients.len() >= transaction.terms.recipients {
-        return excused(Own::TooManyRecipients);
-    }
-    Ok(transaction)
-}
-
-fn check_data(state: &mut State, protocol: Protocol) -> Result<&mut Transaction, No> {
-    let State::Open(transaction) = state else {
-        return error(Own::SayMailFirst);
-    };
-    if !transaction.envelope.recipients.is_empty() {
-        return Ok(transaction);
-    }
-    match (transaction.refused, protocol) {
-        (None, _) => error(Own::SayRcptFirst),
-        (Some(Class::Temporary), _) => excused(Own::NoneAcceptedYet),
-        // RFC 2033 section 4.2
-        (Some(_), Protocol::Lmtp) => excused(Own::NoneAcceptedLmtp),
-        (Some(_), Protocol::Smtp) => excused(Own::NoneAccepted),
+fn open(phase: &mut Phase) -> Result<&mut Transaction, No> {
+    match phase {
+        Phase::Open(transaction) => Ok(transaction),
+        _ => error(Own::SayMailFirst),
     }
 }
 
@@ -735,16 +576,4 @@ fn unanswered() -> Reply {
 
 fn say(reply: Reply) -> Step {
     Step::Say(reply.into())
-}
-
-fn error<T>(own: Own) -> Result<T, No> {
-    Err(No::Error(own.reply()))
-}
-
-fn excused<T>(own: Own) -> Result<T, No> {
-    Err(No::Excused(own.reply()))
-}
-
-fn fatal<T>(own: Own) -> Result<T, No> {
-    Err(No::Fatal(own.reply()))
 }

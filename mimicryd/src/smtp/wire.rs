@@ -43,7 +43,7 @@ pub struct Wire {
 
 /// What stood up to the next CRLF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Line<'a> {
+pub enum Input<'a> {
     /// Without its CRLF; no CR, LF or NUL in it.
     Command(&'a [u8]),
     /// Longer than allowed; all of it is gone.
@@ -107,11 +107,11 @@ impl Wire {
     }
 
     /// The next command line; `None` = read on.
-    pub fn line(&mut self) -> Option<Line<'_>> {
+    pub fn line(&mut self) -> Option<Input<'_>> {
         let waiting = self.end.saturating_sub(self.start);
         if self.skipped == 0 && self.input().first() == Some(&TLS_HANDSHAKE) {
             self.consume(waiting);
-            return Some(Line::Tls);
+            return Some(Input::Tls);
         }
         let Some(offset) = memchr(b'\n', self.buffer.get(self.scanned..self.end)?) else {
             self.scanned = self.end;
@@ -123,7 +123,7 @@ impl Wire {
             self.consume(gone);
             self.scanned = self.end;
             self.skipped = self.skipped.saturating_add(gone);
-            return (self.skipped > MAX_SKIP).then_some(Line::Endless);
+            return (self.skipped > MAX_SKIP).then_some(Input::Endless);
         };
         let begin = self.start;
         self.start = self.scanned.saturating_add(offset).saturating_add(1);
@@ -131,10 +131,10 @@ impl Wire {
         let skipped = std::mem::take(&mut self.skipped);
         let line = self.buffer.get(begin..self.start)?;
         Some(match line.strip_suffix(b"\r\n") {
-            None => Line::LoneLf,
-            Some(_) if skipped > 0 || line.len() > self.max_line => Line::TooLong,
-            Some(text) if memchr2(b'\r', 0, text).is_some() => Line::Unclean,
-            Some(text) => Line::Command(text),
+            None => Input::LoneLf,
+            Some(_) if skipped > 0 || line.len() > self.max_line => Input::TooLong,
+            Some(text) if memchr2(b'\r', 0, text).is_some() => Input::Unclean,
+            Some(text) => Input::Command(text),
         })
     }
 
@@ -217,10 +217,10 @@ mod tests {
                 piece = put(&mut wire, piece);
                 while let Some(line) = wire.line() {
                     seen.push(match line {
-                        Line::Command(text) => format!("+{}", String::from_utf8_lossy(text)),
+                        Input::Command(text) => format!("+{}", String::from_utf8_lossy(text)),
                         other => format!("{other:?}"),
                     });
-                    if matches!(line, Line::LoneLf | Line::Endless | Line::Tls) {
+                    if matches!(line, Input::LoneLf | Input::Endless | Input::Tls) {
                         return seen;
                     }
                 }
@@ -309,7 +309,7 @@ mod tests {
         assert_eq!(put(&mut wire, &vec![b'x'; BUFFER * 2 - 2]), b"");
         assert_eq!(wire.line(), None);
         put(&mut wire, b"\r\n");
-        assert!(matches!(wire.line(), Some(Line::Command(text)) if text.len() == BUFFER * 2 - 2));
+        assert!(matches!(wire.line(), Some(Input::Command(text)) if text.len() == BUFFER * 2 - 2));
     }
 
     #[test]
@@ -352,7 +352,7 @@ mod tests {
         assert_eq!((wire.input(), wire.outgoing()), (&b""[..], &b""[..]));
         assert_eq!(wire.space().len(), BUFFER + 10);
         put(&mut wire, b"QUIT\r\n");
-        assert_eq!(wire.line(), Some(Line::Command(b"QUIT")));
+        assert_eq!(wire.line(), Some(Input::Command(b"QUIT")));
     }
 
     proptest! {

@@ -6,16 +6,13 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use mimicry_core::origin::{Origin, Source};
 
-use super::command::xtext;
+use super::xtext::xtext;
 
 /// Octets of the arguments; with the verb the line has 512.
 const MAX_ARGUMENTS: usize = 501;
 
 /// Octets of a value.
 const MAX_VALUE: usize = 255;
-
-/// The attributes, as EHLO offers them.
-pub const ATTRIBUTES: &str = "NAME ADDR PORT PROTO HELO IDENT SOURCE";
 
 /// Puts the attributes into `origin`. `None` = the arguments are ill-formed, and nothing was changed.
 pub fn apply(arguments: &[u8], origin: &mut Origin) -> Option<()> {
@@ -94,6 +91,8 @@ fn address(text: &str) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
+    use mimicry_core::extension::{Extension, Extensions};
+
     use super::*;
 
     #[test]
@@ -165,6 +164,17 @@ mod tests {
             if expected.is_none() {
                 assert_eq!(origin, nobody, "{arguments}: half of it was taken");
             }
+        }
+    }
+
+    #[test]
+    fn each_attribute_that_is_offered_is_taken() {
+        for name in Extensions::ours(0).words(Extension::Xforward) {
+            let told = apply(
+                format!("{name}=[UNAVAILABLE]").as_bytes(),
+                &mut Origin::default(),
+            );
+            assert_eq!(told, Some(()), "{name}");
         }
     }
 

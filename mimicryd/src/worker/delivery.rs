@@ -22,9 +22,9 @@ use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
 use mimicry_core::reply::Own;
 
 use super::terms::route;
+use crate::relay::params::GROWTH;
 use crate::relay::{
-    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, capabilities,
-    outgoing_rcpt_params,
+    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
 };
 
 /// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
@@ -165,7 +165,7 @@ impl Delivery {
                     None => Size::Unknown,
                     Some(octets) => Size::Declared {
                         octets,
-                        growth: capabilities::GROWTH,
+                        growth: GROWTH,
                     },
                 };
                 let line = pool.begin(route, &opening(mail, size, self.limit))?;
@@ -317,8 +317,10 @@ fn opening(mail: Announced<'_>, size: Size, limit: Option<Instant>) -> Opening<'
 
 /// Tells a next hop of a recipient.
 fn address(line: &mut Line, recipient: &Recipient) -> Answer {
-    let params = outgoing_rcpt_params(&recipient.params, line.capabilities());
-    line.rcpt(&recipient.path, &params)
+    match outgoing_rcpt_params(&recipient.params, line.capabilities()) {
+        Ok(params) => line.rcpt(&recipient.path, &params),
+        Err(reply) => Answer::own(reply),
+    }
 }
 
 /// Gives a message to a next hop, in 7 bits if it takes no others.

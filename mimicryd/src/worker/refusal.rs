@@ -7,8 +7,8 @@
 use mimicry_core::reply::Reply;
 
 use crate::master::scoreboard::Counter;
-use crate::smtp::session::{Replies, Step};
-use crate::smtp::wire::Line;
+use crate::smtp::step::{Replies, Step};
+use crate::smtp::wire::Input;
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,8 +50,8 @@ impl Event {
     }
 
     /// What a refusal of this line would be; `None` = no mail hangs on it.
-    pub fn if_refused(line: &Line<'_>) -> Option<Event> {
-        let Line::Command(text) = line else {
+    pub fn if_refused(line: &Input<'_>) -> Option<Event> {
+        let Input::Command(text) = line else {
             return None;
         };
         let verb = text.split(|octet| *octet == b' ').next()?;
@@ -122,10 +122,10 @@ mod tests {
             ("MAILX", say(Own::UnknownCommand), None),
             ("RSET", Step::Reset(Own::Ok.reply().into()), None),
         ] {
-            let refused = Event::if_refused(&Line::Command(line.as_bytes()));
+            let refused = Event::if_refused(&Input::Command(line.as_bytes()));
             let found = Event::of(&step, refused).map(|(event, _)| event);
             assert_eq!(found, expected, "{line}");
         }
-        assert_eq!(Event::if_refused(&Line::TooLong), None);
+        assert_eq!(Event::if_refused(&Input::TooLong), None);
     }
 }

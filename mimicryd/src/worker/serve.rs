@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use mimicry_core::config::typed::{Config, Profile};
 use mimicry_core::envelope::{Path, Recipient};
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::printable::Quoted;
@@ -39,8 +40,8 @@ use crate::master::scoreboard::{Counter, Slot, State};
 use crate::relay::{Cause, Keys, Pool, Route, Watch};
 use crate::smtp::command;
 use crate::smtp::data::{Fed, Received};
-use crate::smtp::offer::Offer;
-use crate::smtp::session::{DataPlan, Leave, MailTerms, Replies, Session, Step, Whose};
+use crate::smtp::session::Session;
+use crate::smtp::step::{DataPlan, Leave, MailTerms, Replies, Step, Whose};
 use crate::smtp::wire::Wire;
 
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
@@ -163,12 +164,14 @@ impl Serve for Server {
         link.wire.allow(settings.limits.line);
         let tls = self.certificates.of(connection.listener);
         // A sender may have more than others who come by this listener.
-        let mut offer = Offer::ours(banks.largest_mail(&choice));
+        let mut offer = Extensions::ours(banks.largest_mail(&choice));
         let tells_origin = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
-        offer.believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
-        offer.auth = offer.believes_auth || tells_origin;
-        offer.xforward &= tells_origin;
-        offer.starttls &= tls.is_some();
+        let believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
+        if believes_auth || tells_origin {
+            offer.add(Extension::Auth);
+        }
+        offer.keep(Extension::Xforward, tells_origin);
+        offer.keep(Extension::StartTls, tls.is_some());
         let memo = &self.memo;
         let find_terms = |origin: &Origin, sender: &Path| {
             let choice = banks.choose(&Known::at_mail(origin, sender));
@@ -194,7 +197,9 @@ impl Serve for Server {
             peer,
             tls,
             is_before_queue: listen.profile == Profile::BeforeQueue,
-            session: Session::new(&terms, offer, origin).with_terms(&find_terms),
+            session: Session::new(&terms, offer, origin)
+                .with_terms(&find_terms)
+                .believing_auth(believes_auth),
             delivery: Delivery::default(),
             id: None,
             sender: None,
@@ -265,7 +270,7 @@ impl Conversation<'_> {
         // The greeting waits for nobody; the reply to EHLO says what the next hop can do, if it says so soon.
         self.flush()?;
         if welcome && let Some(route) = route(self.routes, &self.settings) {
-            let offered = self.session.offered();
+            let offered = self.session.offered().clone();
             let offer = offer(offered, &self.settings, self.pool, route);
             self.session.offer(offer);
         }

@@ -13,7 +13,7 @@ use mimicry_core::reply::{Class, Own, Reply};
 
 use super::delivery::Again;
 use crate::relay::Answers;
-use crate::smtp::session::Replies;
+use crate::smtp::step::Replies;
 
 /// Refused recipients that are named; a reply has to stay short.
 const NAMED: usize = 20;

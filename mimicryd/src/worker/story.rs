@@ -19,7 +19,7 @@ use super::settle::{Ends, OfClass, Verdict};
 use super::transaction::{Job, Outcome};
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
-use crate::smtp::session::Replies;
+use crate::smtp::step::Replies;
 
 /// Recipients who have not got the mail that others of their class have: so many are named with the reply to each.
 const NAMED: usize = 100;

@@ -5,11 +5,11 @@
 use std::rc::Rc;
 
 use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::extension::Extensions;
 use mimicry_core::policy::Effective;
 
 use crate::relay::{Pool, Route};
-use crate::smtp::offer::Offer;
-use crate::smtp::session::Terms;
+use crate::smtp::step::Terms;
 
 /// The name of the machine.
 pub fn machine() -> String {
@@ -39,24 +39,8 @@ pub fn route<'r>(routes: &'r [Rc<Route>], settings: &Effective) -> Option<&'r Rc
 }
 
 /// Extensions offered: ours, less those hidden, as far as the next hop's last EHLO had them.
-pub fn offer(ours: Offer, settings: &Effective, pool: &mut Pool, route: &Route) -> Offer {
-    let ours = ours.without(settings.hide_extensions.iter().map(String::as_str));
-    let Some(known) = pool.last_known(route) else {
-        return Offer {
-            dsn: false,
-            smtputf8: false,
-            ..ours
-        };
-    };
-    let size = match (ours.size, known.size) {
-        (Some(own), Some(hop)) if hop > 0 => Some(own.min(hop)),
-        (own, _) => own,
-    };
-    Offer {
-        size,
-        eight_bit_mime: ours.eight_bit_mime && known.eight_bit_mime,
-        smtputf8: ours.smtputf8 && known.smtp_utf8,
-        dsn: ours.dsn && known.dsn,
-        ..ours
-    }
+pub fn offer(ours: Extensions, settings: &Effective, pool: &mut Pool, route: &Route) -> Extensions {
+    let known = pool.last_known(route);
+    ours.without(&settings.hide_extensions)
+        .through(known.as_ref())
 }

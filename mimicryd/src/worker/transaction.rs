@@ -26,7 +26,7 @@ use super::trace;
 use crate::clock;
 use crate::relay::{Answers, Cause, Outgoing, Pool, Watch};
 use crate::smtp::data::Received;
-use crate::smtp::session::{DataPlan, Replies};
+use crate::smtp::step::{DataPlan, Replies};
 
 /// By what a mail is judged.
 #[derive(Clone, Copy)]

@@ -9,8 +9,9 @@ use mimicry_core::reply::Class;
 use super::super::conformance::{PATIENCE, Subject, TIMEOUTS, every_row};
 use super::super::hostile_octets::only_clean_mail_leaves;
 use super::super::scripted::{Act, EHLO, Script, Scripted, Seen, Stage};
-use super::super::{Capabilities, NextHop, Watch};
+use super::super::{NextHop, Watch};
 use super::*;
+use mimicry_core::extension::{Extension, Extensions};
 
 fn connect(address: SocketAddr) -> SmtpHop {
     let patient = Timeouts {
@@ -147,17 +148,17 @@ fn shim_3_capabilities_are_those_that_ehlo_says() {
     let capabilities = hop.capabilities();
     assert_eq!(
         (
-            capabilities.size,
-            capabilities.dsn,
-            capabilities.eight_bit_mime
+            capabilities.size(),
+            capabilities.contains(Extension::Dsn),
+            capabilities.contains(Extension::EightBitMime)
         ),
         (Some(77), true, false)
     );
-    assert_eq!(capabilities.xforward, ["NAME", "ADDR"]);
+    assert_eq!(capabilities.words(Extension::Xforward), ["NAME", "ADDR"]);
     let full = connect(Scripted::that_works().address);
     assert_eq!(
         full.capabilities(),
-        &Capabilities::from_lines(EHLO.lines().map(|line| &line.as_bytes()[4..]))
+        &Extensions::from_lines(EHLO.lines().map(|line| &line.as_bytes()[4..]))
     );
     assert_eq!(next_hop.seen().commands, ["EHLO client.example\r\n"]);
 }
@@ -167,11 +168,7 @@ fn t95_t119_no_or_odd_capabilities() {
     for text in ["250 hop\r\n", "250-hop\r\n250-\r\n250 =\r\n", "250\r\n"] {
         let next_hop = Scripted::that(Stage::Ehlo, say(text));
         let outcome = SmtpHop::connect(next_hop.address, "client.example", TIMEOUTS, None);
-        assert_eq!(
-            outcome.unwrap().capabilities(),
-            &Capabilities::default(),
-            "{text}"
-        );
+        assert_eq!(outcome.unwrap().capabilities(), &Extensions::NONE, "{text}");
     }
 }
 
@@ -338,7 +335,7 @@ fn shim_8_no_starttls() {
         (stage == Stage::Ehlo).then(|| offer.clone())
     }));
     let mut hop = connect(next_hop.address);
-    assert!(hop.capabilities().starttls);
+    assert!(hop.capabilities().contains(Extension::StartTls));
     assert!(deliver(&mut hop, b"x\r\n").is_done());
     assert!(
         !next_hop

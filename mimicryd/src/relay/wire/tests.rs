@@ -6,6 +6,7 @@ use std::time::Duration;
 use mimicry_core::config::relay::Fingerprint;
 use mimicry_core::config::typed::{Login, Tls as Setting};
 use mimicry_core::envelope::Path;
+use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
@@ -194,8 +195,8 @@ impl Subject for Ours {
             },
             protocol: self.protocol,
             place: match self.kind {
-                Kind::Unix => Place::Unix(&path),
-                _ => Place::Tcp(scripted.address),
+                Kind::Unix => ServerAddress::Unix(&path),
+                _ => ServerAddress::Tcp(scripted.address),
             },
             name: Some(ServerName::from(scripted.address.ip())),
             tls: Some(Arc::clone(&self.config)),
@@ -272,7 +273,7 @@ fn t95_helo_where_ehlo_is_not_known() {
     for refusal in ["500 what?\r\n", "502 5.5.1 no\r\n", "550 no\r\n"] {
         let (next_hop, hop) = ours.meet(one_act(Stage::Ehlo, say(refusal)));
         let mut hop = hop.unwrap();
-        assert_eq!(hop.capabilities(), &super::super::Capabilities::default());
+        assert_eq!(hop.capabilities(), &Extensions::NONE);
         assert!(hop.mail(&Path::new("a@b"), b"").is_done());
         assert_eq!(
             next_hop.seen().commands[..2],
@@ -674,7 +675,10 @@ fn t118_nothing_of_before_counts_inside_tls() {
     );
     let route = pki.route(&format!("smtp://{}", next_hop.address), Setting::Verify);
     let known = pool(&route).last_known(&route).unwrap();
-    assert_eq!((known.size, known.dsn), (Some(77), false));
+    assert_eq!(
+        (known.size(), known.contains(Extension::Dsn)),
+        (Some(77), false)
+    );
 }
 
 /// A large message through TLS, octet for octet.
@@ -856,7 +860,7 @@ fn a_password_is_not_sent_in_the_clear() {
         let terms = Terms {
             route: &route("smtp://192.0.2.1"),
             protocol: Protocol::Smtp,
-            place: Place::Tcp(scripted.address),
+            place: ServerAddress::Tcp(scripted.address),
             name: None,
             tls: None,
             limit: None,

@@ -1,4 +1,5 @@
-//! What a next hop can do (its reply to EHLO), and the parameters of MAIL and RCPT that fit it.
+//! The parameters of MAIL and RCPT, made fit for what a next hop can do (its reply to EHLO). What becomes of those of an extension
+//! that it lacks stands in the table of extensions in core:
 //!
 //! | the next hop lacks | parameters | what happens |
 //! |---|---|---|
@@ -18,32 +19,12 @@
 //!
 //! Must never: change a parameter that the next hop knows, other than SIZE.
 
-use mimicry_core::reply::{Own, Reply};
-
-/// What the reply to EHLO offers (RFC 5321 section 4.1.1.1).
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities {
-    /// RFC 1870. `Some(0)` = any size.
-    pub size: Option<u64>,
-    /// RFC 6152.
-    pub eight_bit_mime: bool,
-    /// RFC 6531.
-    pub smtp_utf8: bool,
-    /// RFC 3461.
-    pub dsn: bool,
-    /// RFC 2920.
-    pub pipelining: bool,
-    /// The mechanisms of AUTH (RFC 4954), upper case; empty = not offered.
-    pub auth: Vec<String>,
-    /// RFC 3207.
-    pub starttls: bool,
-    /// The attributes that Postfix's XFORWARD may send, upper case; empty = not offered.
-    pub xforward: Vec<String>,
-}
+use mimicry_core::extension::{Bearer, Extension, Extensions, Lacking, Parameter};
+use mimicry_core::reply::Reply;
 
 /// Parameters for a next hop.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Outgoing {
+pub struct MailParams {
     /// Of MAIL; empty = none.
     pub params: Vec<u8>,
     /// The next hop takes 7 bits only.
@@ -64,41 +45,10 @@ pub enum Size {
 /// Octets that rules and the trace field are taken to add when a size is declared before they have run.
 pub const GROWTH: u64 = 16 * 1024;
 
-impl Capabilities {
-    /// From the lines of a reply to EHLO, without codes; the first is the name of the server.
-    pub fn from_lines<'a>(lines: impl IntoIterator<Item = &'a [u8]>) -> Capabilities {
-        let mut capabilities = Capabilities::default();
-        for line in lines.into_iter().skip(1) {
-            let mut words = line
-                .split(|octet| matches!(octet, b' ' | b'\t' | b'='))
-                .filter(|word| !word.is_empty());
-            let keyword = words.next().unwrap_or_default().to_ascii_uppercase();
-            match keyword.as_slice() {
-                b"SIZE" => capabilities.size = Some(words.next().and_then(number).unwrap_or(0)),
-                b"8BITMIME" => capabilities.eight_bit_mime = true,
-                b"SMTPUTF8" => capabilities.smtp_utf8 = true,
-                b"DSN" => capabilities.dsn = true,
-                b"PIPELINING" => capabilities.pipelining = true,
-                // Some say it twice, once in the form of Outlook's days.
-                b"AUTH" => capabilities.auth.extend(upper_case(words)),
-                b"STARTTLS" => capabilities.starttls = true,
-                b"XFORWARD" => capabilities.xforward = upper_case(words).collect(),
-                _ => {}
-            }
-        }
-        capabilities
-    }
-
-    /// May a mail of so many octets be sent?
-    pub fn takes(&self, size: u64) -> bool {
-        self.size.is_none_or(|limit| limit == 0 || size <= limit)
-    }
-}
-
 impl Size {
     /// The SIZE to give to a next hop.
-    pub fn to_declare(self, capabilities: &Capabilities) -> Option<u64> {
-        let limit = capabilities.size?;
+    pub fn to_declare(self, capabilities: &Extensions) -> Option<u64> {
+        let limit = capabilities.size()?;
         match self {
             Size::Unknown => None,
             Size::Exact(octets) => Some(octets),
@@ -114,36 +64,28 @@ impl Size {
 /// The parameters of MAIL as they came, made fit for a next hop.
 pub fn outgoing_mail_params(
     incoming: &[u8],
-    capabilities: &Capabilities,
+    capabilities: &Extensions,
     size: Size,
-) -> Result<Outgoing, Reply> {
-    let mut outgoing = Outgoing {
+) -> Result<MailParams, Reply> {
+    let mut outgoing = MailParams {
         params: Vec::new(),
-        needs_7bit: !capabilities.eight_bit_mime,
+        needs_7bit: !capabilities.contains(Extension::EightBitMime),
     };
     let mut size = size;
     for word in words(incoming) {
         let (keyword, value) = keyword_and_value(word);
-        let passes = match keyword.as_slice() {
-            b"SIZE" => false,
-            b"RET" | b"ENVID" => capabilities.dsn,
-            b"AUTH" => !capabilities.auth.is_empty(),
-            b"SMTPUTF8" if !capabilities.smtp_utf8 => {
-                return Err(Own::NoUtf8.reply());
-            }
-            b"BODY" => {
-                if outgoing.needs_7bit && !value.eq_ignore_ascii_case(b"7BIT") {
-                    // It will grow by up to a third, and nobody knows yet by how much.
-                    size = match size {
-                        Size::Declared { .. } => Size::Unknown,
-                        known => known,
-                    };
-                }
-                capabilities.eight_bit_mime
-            }
-            _ => true,
-        };
-        if passes {
+        let parameter = Parameter::from_keyword(Bearer::Mail, keyword);
+        if parameter == Some(Parameter::Body)
+            && outgoing.needs_7bit
+            && !value.eq_ignore_ascii_case(b"7BIT")
+        {
+            // It will grow by up to a third, and nobody knows yet by how much.
+            size = match size {
+                Size::Declared { .. } => Size::Unknown,
+                known => known,
+            };
+        }
+        if parameter != Some(Parameter::Size) && passes(parameter, capabilities)? {
             push(&mut outgoing.params, word);
         }
     }
@@ -154,21 +96,27 @@ pub fn outgoing_mail_params(
 }
 
 /// The parameters of RCPT as they came, made fit for a next hop.
-pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Capabilities) -> Vec<u8> {
+pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Extensions) -> Result<Vec<u8>, Reply> {
     let mut params = Vec::with_capacity(incoming.len());
     for word in words(incoming) {
         let (keyword, _) = keyword_and_value(word);
-        if capabilities.dsn || !matches!(keyword.as_slice(), b"NOTIFY" | b"ORCPT") {
+        if passes(Parameter::from_keyword(Bearer::Rcpt, keyword), capabilities)? {
             push(&mut params, word);
         }
     }
-    params
+    Ok(params)
 }
 
-fn upper_case<'w>(words: impl Iterator<Item = &'w [u8]>) -> impl Iterator<Item = String> {
-    words
-        .filter_map(|word| std::str::from_utf8(word).ok())
-        .map(str::to_ascii_uppercase)
+/// Does a parameter go out? `Err` is what the transaction is refused with. One that we do not know does: nobody asked us about it.
+fn passes(parameter: Option<Parameter>, capabilities: &Extensions) -> Result<bool, Reply> {
+    let Some(extension) = parameter.map(Parameter::extension) else {
+        return Ok(true);
+    };
+    match (capabilities.contains(extension), extension.row().lacking) {
+        (true, _) => Ok(true),
+        (false, Lacking::Dropped) => Ok(false),
+        (false, Lacking::Refused(own)) => Err(own.reply()),
+    }
 }
 
 fn words(params: &[u8]) -> impl Iterator<Item = &[u8]> {
@@ -177,16 +125,13 @@ fn words(params: &[u8]) -> impl Iterator<Item = &[u8]> {
         .filter(|word| !word.is_empty())
 }
 
-/// The keyword in upper case; a value that is missing is empty.
-fn keyword_and_value(word: &[u8]) -> (Vec<u8>, &[u8]) {
+/// A value that is missing is empty.
+fn keyword_and_value(word: &[u8]) -> (&[u8], &[u8]) {
     let (keyword, value) = match memchr::memchr(b'=', word) {
         Some(sign) => word.split_at_checked(sign).unwrap_or((word, b"")),
         None => (word, &b""[..]),
     };
-    (
-        keyword.to_ascii_uppercase(),
-        value.strip_prefix(b"=").unwrap_or(value),
-    )
+    (keyword, value.strip_prefix(b"=").unwrap_or(value))
 }
 
 fn push(params: &mut Vec<u8>, word: &[u8]) {
@@ -196,60 +141,12 @@ fn push(params: &mut Vec<u8>, word: &[u8]) {
     params.extend_from_slice(word);
 }
 
-/// Decimal digits; a number too large is the largest.
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {
-        return None;
-    }
-    Some(digits.iter().fold(0, |number: u64, digit| {
-        number
-            .saturating_mul(10)
-            .saturating_add(u64::from(digit - b'0'))
-    }))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn offered(text: &str) -> Capabilities {
-        let lines: Vec<&[u8]> = text.split('|').map(str::as_bytes).collect();
-        Capabilities::from_lines(lines)
-    }
-
-    #[test]
-    fn replies_to_ehlo() {
-        assert_eq!(offered("mx.example.org"), Capabilities::default());
-        // The first line is a name, whatever it says.
-        assert_eq!(offered("DSN"), Capabilities::default());
-        let all = offered(
-            "mx|SIZE 10240000|8bitmime|SmtpUtf8|DSN|PIPELINING|AUTH PLAIN LOGIN|STARTTLS|XFORWARD name ADDR PROTO|X-ODD",
-        );
-        assert_eq!(
-            all,
-            Capabilities {
-                size: Some(10_240_000),
-                eight_bit_mime: true,
-                smtp_utf8: true,
-                dsn: true,
-                pipelining: true,
-                auth: vec!["PLAIN".into(), "LOGIN".into()],
-                starttls: true,
-                xforward: vec!["NAME".into(), "ADDR".into(), "PROTO".into()],
-            }
-        );
-        for (line, size) in [
-            ("SIZE", Some(0)),
-            ("SIZE 0", Some(0)),
-            ("SIZE=5", Some(5)),
-            ("SIZE  7 ", Some(7)),
-            ("SIZE x", Some(0)),
-            ("SIZE 99999999999999999999999", Some(u64::MAX)),
-            ("SIZEX 5", None),
-        ] {
-            assert_eq!(offered(&format!("mx|{line}")).size, size, "{line}");
-        }
-        assert_eq!(offered("mx|AUTH=plain|AUTH X").auth, ["PLAIN", "X"]);
+    fn offered(text: &str) -> Extensions {
+        Extensions::from_lines(text.split('|').map(str::as_bytes))
     }
 
     #[test]
@@ -333,7 +230,7 @@ mod tests {
             ("mx", "", ""),
         ] {
             let params = outgoing_rcpt_params(incoming.as_bytes(), &offered(offer));
-            assert_eq!(params.escape_ascii().to_string(), expected);
+            assert_eq!(params.unwrap().escape_ascii().to_string(), expected);
         }
     }
 
