@@ -1,5 +1,6 @@
 //! The import rules of the house, read off the sources: who may speak to whom.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -227,6 +228,122 @@ fn a_plugin_imports_no_other_plugin() {
         }
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
+}
+
+/// Folders none of whose files imports, by whatever way, a file that imports it.
+const WITHOUT_CIRCLES: &[&str] = &["mimicryd/src/smtp", "mimicryd/src/relay"];
+
+#[test]
+fn no_file_imports_itself_through_others() {
+    for folder in WITHOUT_CIRCLES {
+        let files: Vec<PathBuf> = fs::read_dir(root().join(folder))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .filter(|path| path.extension().is_some_and(|extension| extension == "rs"))
+            .collect();
+        let name = |file: &Path| file.file_stem().unwrap().to_str().unwrap().to_string();
+        let names: Vec<String> = files.iter().map(|file| name(file)).collect();
+        let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
+        for file in &files {
+            let source = fs::read_to_string(file).unwrap();
+            let found = imported(program(file, &source), &name(file), &names);
+            imports.insert(name(file), found);
+        }
+        assert!(imports.values().any(|found| !found.is_empty()), "{folder}");
+        let circles: Vec<&String> = names
+            .iter()
+            .filter(|name| reaches_itself(name, &imports))
+            .collect();
+        assert!(circles.is_empty(), "{folder}: {circles:?} of {imports:#?}");
+    }
+}
+
+/// The files of its folder that a file imports: `mod` is for what its `mod.rs` hands out of the others.
+fn imported(source: &str, own: &str, names: &[String]) -> Vec<String> {
+    let code: Vec<&str> = source
+        .lines()
+        .map(|line| line.split("//").next().unwrap())
+        .collect();
+    let code = code.join("\n");
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let mut found = Vec::new();
+    // In mod.rs the others stand beside, elsewhere above.
+    let prefixes = match own {
+        "mod" => names.iter().map(|name| format!("{name}::")).collect(),
+        _ => vec!["super::".to_string()],
+    };
+    for prefix in prefixes {
+        for (at, _) in code.match_indices(&prefix) {
+            if code[..at].ends_with(|c: char| is_name(c) || c == ':') {
+                continue;
+            }
+            if own == "mod" {
+                found.push(prefix.trim_end_matches(':').to_string());
+                continue;
+            }
+            let rest = &code[at + prefix.len()..];
+            let list = match rest.strip_prefix('{') {
+                Some(list) => list.split('}').next().unwrap().split(',').collect(),
+                None => vec![rest],
+            };
+            for one in list {
+                let first: String = one
+                    .trim_start()
+                    .chars()
+                    .take_while(|c| is_name(*c))
+                    .collect();
+                // Two steps up is another folder.
+                if !matches!(first.as_str(), "" | "super") {
+                    let is_file = names.contains(&first);
+                    found.push(if is_file { first } else { "mod".into() });
+                }
+            }
+        }
+    }
+    found
+}
+
+fn reaches_itself(name: &str, imports: &BTreeMap<String, Vec<String>>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut stack: Vec<&String> = imports[name].iter().collect();
+    while let Some(next) = stack.pop() {
+        if next == name {
+            return true;
+        }
+        if seen.insert(next) {
+            stack.extend(imports.get(next).into_iter().flatten());
+        }
+    }
+    false
+}
+
+#[test]
+fn a_circle_is_found() {
+    let names = ["a", "b", "c", "mod"].map(String::from);
+    let imports = |of_mod: &str, of_a: &str| {
+        let sources = [
+            ("mod", of_mod),
+            ("a", of_a),
+            ("b", "use super::c::C;"),
+            ("c", ""),
+        ];
+        BTreeMap::from(
+            sources.map(|(own, source)| (own.to_string(), imported(source, own, &names))),
+        )
+    };
+    for (of_mod, of_a, is_circle) in [
+        ("pub use a::A;", "use super::b::B; // super::A", false),
+        ("pub use a::A;", "use super::{b::B, A};", true),
+        ("pub use b::B;", "use super::{B, c};", false),
+        ("", "fn f() { super::a::g() }", true),
+        ("", "use super::super::a;", false),
+    ] {
+        assert_eq!(
+            reaches_itself("a", &imports(of_mod, of_a)),
+            is_circle,
+            "{of_mod} {of_a}"
+        );
+    }
 }
 
 /// The words of the rules above must be able to match: a rule about a folder that is not there guards nothing.
