@@ -9,7 +9,7 @@ use mimicry_core::config::endpoint;
 use mimicry_core::config::typed::{Timeouts, Tls};
 use mimicry_core::envelope::Path;
 
-use super::scripted::{Script, Scripted, one_act};
+use super::scripted::{Act, ENDLESS, Script, Scripted, Stage, one_act};
 use super::{Answer, NextHop, Route, Watch};
 
 mod rows;

@@ -1,8 +1,10 @@
 //! The rows of the conformance suite. Those of the commands are one table in a function of more than 80 lines.
 
+use std::time::Duration;
+
 use super::super::Cause;
-use super::super::scripted::{Act, ENDLESS, Stage, one_act};
-use super::{LATE, SLOW, Subject};
+use super::super::scripted::{Act, Stage};
+use super::Subject;
 
 /// The commands of a transaction as the client's user sees them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

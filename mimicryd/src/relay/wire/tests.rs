@@ -140,6 +140,27 @@ fn deliver(pool: &mut Pool, route: &Route) -> Answer {
     answers.only()
 }
 
+/// A password file for the route.
+fn with_login(route: Route, directory: &std::path::Path) -> Route {
+    use std::os::unix::fs::OpenOptionsExt;
+    let password_file = directory.join("password");
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&password_file)
+        .unwrap();
+    std::io::Write::write_all(&mut file, b"secret\n").unwrap();
+    Route {
+        login: Some(Login {
+            user: "me".into(),
+            password_file,
+        }),
+        ..route
+    }
+}
+
 /// A client of this kind and the next hop that fits it.
 enum Kind {
     Tcp,

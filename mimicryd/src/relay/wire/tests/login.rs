@@ -2,27 +2,6 @@
 
 use super::*;
 
-/// A password file for the route.
-fn with_login(route: Route, directory: &std::path::Path) -> Route {
-    use std::os::unix::fs::OpenOptionsExt;
-    let password_file = directory.join("password");
-    let mut file = std::fs::OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&password_file)
-        .unwrap();
-    std::io::Write::write_all(&mut file, b"secret\n").unwrap();
-    Route {
-        login: Some(Login {
-            user: "me".into(),
-            password_file,
-        }),
-        ..route
-    }
-}
-
 /// AUTH before lettre has the line, and on ours.
 #[test]
 fn logging_in() {
