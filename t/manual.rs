@@ -15,6 +15,7 @@ use std::path::Path;
 
 use mimicry_core::config::files::Given;
 use mimicry_core::config::{self, Mistakes};
+use mimicry_core::extension::{Extension, NextHopMust, Offered};
 use mimicry_core::plugin::{BulkExemption, DefaultParts, PluginKind};
 use mimicry_core::rule::Reason;
 use mimicry_core::rule::filter::FILTERS;
@@ -22,7 +23,7 @@ use mimicry_core::settings::SETTINGS;
 use mimicry_plugins::REGISTRY;
 
 use crate::harness::{self, Directory, files, root};
-use mdoc::{Item, blocks, headings, items, page, section, unescape};
+use mdoc::{Item, blocks, headings, items, page, section, subsection, unescape};
 
 mod mdoc;
 
@@ -66,6 +67,41 @@ fn every_setting_is_described_with_kind_and_default() {
         })
         .collect();
     assert_same(&page, &code);
+}
+
+/// man: mimicryd(8) "The reply to EHLO names these extensions, but none that"
+#[test]
+fn every_extension_that_is_offered_is_described_and_can_be_hidden() {
+    let described: Vec<(String, String)> = subsection(&page(PROGRAM), "Extensions")
+        .windows(2)
+        .filter_map(|lines| {
+            let keyword = lines[0].strip_prefix(".It Cm ")?;
+            Some((keyword.to_string(), lines[1].clone()))
+        })
+        .collect();
+    let hide = items(&page(FORMAT)).into_iter().map(|(_, item)| item);
+    let hide = hide.filter(|item| item.name == "hide_extensions");
+    let hidden: Vec<String> = hide
+        .map(|item| item.kind.trim_start_matches("list of ").to_string())
+        .collect();
+    let mut offered = Vec::new();
+    for extension in Extension::ALL {
+        let row = extension.row();
+        let start = match (row.offered, row.next_hop) {
+            (Offered::Unsaid, _) => continue,
+            (Offered::ByListener, _) => "As the listener says: ",
+            (Offered::Always, NextHopMust::Nothing) => "Always.",
+            (Offered::Always, NextHopMust::NotLackIt) => "Unless the next hop is known to lack it.",
+            (Offered::Always, NextHopMust::HaveIt) => "If the next hop is known to have it.",
+        };
+        let found = described.iter().find(|(keyword, _)| keyword == row.keyword);
+        let (_, text) = found.unwrap_or_else(|| panic!("{} is not described", row.keyword));
+        assert!(text.starts_with(start), "{}: {text}", row.keyword);
+        offered.push(row.keyword);
+    }
+    assert_eq!(described.len(), offered.len(), "{described:?}");
+    // Above all tables, and in a bank.
+    assert_eq!(hidden, [offered.join(" | "), offered.join(" | ")]);
 }
 
 #[test]

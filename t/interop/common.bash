@@ -225,6 +225,69 @@ CF
         "$postfix_dir/main.cf" "$postfix_dir/master.cf"
 }
 
+# need_dovecot: with its LMTP. $dovecot_dir is where a server of its own will live.
+need_dovecot() {
+    need dovecot dovecot-core
+    [[ -x /usr/lib/dovecot/lmtp ]] || install_package dovecot-lmtpd
+    [[ -x /usr/lib/dovecot/lmtp ]] || fail "Dovecot's LMTP is missing, and dovecot-lmtpd cannot be installed"
+    dovecot_dir=$work/dovecot
+    mkdir -p "$dovecot_dir" "$work/mail"
+    chown nobody "$work/mail"
+}
+
+# new_dovecot [SETTINGS]: LMTP on $work/lmtp.sock and on $port_back, for those who stand in $dovecot_dir/users. Without
+# settings from this file there is no TLS.
+new_dovecot() {
+    cat >"$dovecot_dir/dovecot.conf" <<CONF
+base_dir = $dovecot_dir/run
+state_dir = $dovecot_dir/state
+instance_name = $(basename "$work")
+log_path = $work/dovecot.log
+protocols = lmtp
+listen = 127.0.0.1
+ssl = no
+mail_location = maildir:$work/mail/%n
+mail_plugins = quota
+first_valid_uid = 1
+plugin {
+  quota = maildir:User quota
+}
+passdb {
+  driver = passwd-file
+  args = $dovecot_dir/users
+}
+userdb {
+  driver = passwd-file
+  args = $dovecot_dir/users
+}
+service lmtp {
+  unix_listener $work/lmtp.sock {
+    mode = 0666
+  }
+  inet_listener lmtp {
+    address = 127.0.0.1
+    port = $port_back
+  }
+}
+CONF
+    (($# == 0)) || cat "$1" >>"$dovecot_dir/dovecot.conf"
+}
+
+start_dovecot() {
+    at_end+=(stop_dovecot)
+    dovecot -c "$dovecot_dir/dovecot.conf" >"$work/start.log" 2>&1 || fail "dovecot does not start"
+    wait_for 10 listens "$port_back"
+}
+
+stop_dovecot() {
+    local pid
+    pid=$(cat "$dovecot_dir/run/master.pid") || return
+    kill "$pid"
+    wait_for 10 gone "$pid"
+}
+
+gone() { ! kill -0 "$1"; }
+
 # new_jail PACKAGE USER...: $jail, a root of its own with the files of a Debian package, the libraries that they need, a
 # shell and these users. For packages that cannot be installed beside Postfix. Nobody outside has a name in it.
 new_jail() {

@@ -2,9 +2,7 @@
 # mimicryd, Dovecot's LMTP, maildir: over a unix socket, over TCP, and behind STARTTLS with a certificate that holds or does not.
 . "$(dirname "$0")/common.bash"
 
-need dovecot dovecot-core
-[[ -x /usr/lib/dovecot/lmtp ]] || install_package dovecot-lmtpd
-[[ -x /usr/lib/dovecot/lmtp ]] || fail "Dovecot's LMTP is missing, and dovecot-lmtpd cannot be installed"
+need_dovecot
 need swaks swaks
 need openssl openssl
 need_root
@@ -16,10 +14,6 @@ port_smtp=$port_in
 footer="Sent by Example Ltd, no. 123456"
 sample=$root/t/mail/demo-text.eml
 
-# A server of its own below $work. tom and eva have room, full has none.
-dovecot_dir=$work/dovecot
-mkdir -p "$dovecot_dir" "$work/mail"
-chown nobody "$work/mail"
 # authority NAME: a key and the certificate of an authority.
 authority() {
     openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj "/CN=$1" -keyout "$dovecot_dir/$1.key" \
@@ -33,61 +27,19 @@ authority() {
     openssl x509 -req -days 2 -in "$dovecot_dir/request" -CA "$dovecot_dir/ours.pem" -CAkey "$dovecot_dir/ours.key" \
         -CAcreateserial -extfile "$dovecot_dir/names" -out "$dovecot_dir/cert.pem"
 } 2>"$work/openssl.log"
+# tom and eva have room, full has none.
 ids=$(id -u nobody):$(id -g nobody)
 cat >"$dovecot_dir/users" <<USERS
 tom@example.net:x:$ids::$work/mail/tom::
 eva@example.net:x:$ids::$work/mail/eva::
 full@example.net:x:$ids::$work/mail/full::userdb_quota_rule=*:bytes=10
 USERS
-cat >"$dovecot_dir/dovecot.conf" <<CONF
-base_dir = $dovecot_dir/run
-state_dir = $dovecot_dir/state
-instance_name = $(basename "$work")
-log_path = $work/dovecot.log
-protocols = lmtp
-listen = 127.0.0.1
+cat >"$work/tls.conf" <<CONF
 ssl = yes
 ssl_cert = <$dovecot_dir/cert.pem
 ssl_key = <$dovecot_dir/key.pem
-mail_location = maildir:$work/mail/%n
-mail_plugins = quota
-first_valid_uid = 1
-plugin {
-  quota = maildir:User quota
-}
-passdb {
-  driver = passwd-file
-  args = $dovecot_dir/users
-}
-userdb {
-  driver = passwd-file
-  args = $dovecot_dir/users
-}
-service lmtp {
-  unix_listener $work/lmtp.sock {
-    mode = 0666
-  }
-  inet_listener lmtp {
-    address = 127.0.0.1
-    port = $port_back
-  }
-}
 CONF
-
-start_dovecot() {
-    at_end+=(stop_dovecot)
-    dovecot -c "$dovecot_dir/dovecot.conf" >"$work/start.log" 2>&1 || fail "dovecot does not start"
-    wait_for 10 listens "$port_back"
-}
-
-stop_dovecot() {
-    local pid
-    pid=$(cat "$dovecot_dir/run/master.pid") || return
-    kill "$pid"
-    wait_for 10 gone "$pid"
-}
-
-gone() { ! kill -0 "$1"; }
+new_dovecot "$work/tls.conf"
 
 # relay SETTINGS: what stands in [relay] from now on.
 relay() {

@@ -54,6 +54,16 @@ pub fn section<'p>(page: &'p [String], name: &str) -> Vec<&'p str> {
         .collect()
 }
 
+/// The lines of one subsection.
+pub fn subsection(page: &[String], name: &str) -> Vec<String> {
+    let heading = format!(".Ss {name}");
+    let after = page.iter().skip_while(|line| **line != heading).skip(1);
+    after
+        .take_while(|line| !line.starts_with(".Ss ") && !line.starts_with(".Sh "))
+        .cloned()
+        .collect()
+}
+
 /// All items that give a kind.
 pub fn items(page: &[String]) -> Vec<(Heading, Item)> {
     let mut heading = Heading::default();
