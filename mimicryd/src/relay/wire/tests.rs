@@ -1,4 +1,5 @@
-//! Our connection against scripted next hops: over TCP, unix sockets and TLS, by SMTP and LMTP.
+//! Our connection against scripted next hops: over TCP, unix sockets and TLS, by SMTP and LMTP. One test has more than 80 lines, most
+//! of which are the table of its cases.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

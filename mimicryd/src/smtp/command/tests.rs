@@ -1,4 +1,4 @@
-//! Command lines: what is understood of each, or the start of the reply to it.
+//! Command lines: what is understood of each, or the start of the reply to it. Tests of more than 80 lines are tables of cases.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! AUTH to scripted next hops.
+//! AUTH to scripted next hops. `logging_in` has more than 80 lines: most of them are the table of its cases.
 
 use super::*;
 
