@@ -235,8 +235,8 @@ need_dovecot() {
     chown nobody "$work/mail"
 }
 
-# new_dovecot [SETTINGS]: LMTP on $work/lmtp.sock and on $port_back, for those who stand in $dovecot_dir/users. Without
-# settings from this file there is no TLS.
+# new_dovecot SETTINGS: LMTP on $work/lmtp.sock and on $port_back, for those who stand in $dovecot_dir/users, with the
+# settings of this file, too. Without any there is no TLS.
 new_dovecot() {
     cat >"$dovecot_dir/dovecot.conf" <<CONF
 base_dir = $dovecot_dir/run
@@ -270,7 +270,7 @@ service lmtp {
   }
 }
 CONF
-    (($# == 0)) || cat "$1" >>"$dovecot_dir/dovecot.conf"
+    cat "$1" >>"$dovecot_dir/dovecot.conf"
 }
 
 start_dovecot() {

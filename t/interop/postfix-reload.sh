@@ -43,10 +43,11 @@ done
 (($(arrived) < mails)) || fail "the load was over before the last reload"
 wait "$source" || fail "Postfix did not take all mails"
 empty() { [[ -z $(postqueue -c "$postfix_dir" -j) ]]; }
-wait_for 120 empty
+failed() { grep -q "status=deferred\|status=bounced" "$work/postfix.log"; }
+done_or_failed() { empty || failed; }
+wait_for 120 done_or_failed
+! failed || fail "Postfix deferred $(grep -c status=deferred "$work/postfix.log") mails: $(grep -m 1 status=deferred "$work/postfix.log")"
 wait_for 20 has_arrived "$mails"
-
-! grep "status=deferred\|status=bounced" "$work/postfix.log" || fail "Postfix deferred a mail"
 ok "$reloads reloads under load: Postfix deferred none of $mails mails"
 
 (($(arrived) == mails)) || fail "$(arrived) mails arrived instead of $mails"
