@@ -246,7 +246,7 @@ fn no_file_imports_itself_through_others() {
         let mut imports: BTreeMap<String, Vec<String>> = BTreeMap::new();
         for file in &files {
             let source = fs::read_to_string(file).unwrap();
-            let found = imported(program(file, &source), &name(file), &names);
+            let found = imported(folder, program(file, &source), &name(file), &names);
             imports.insert(name(file), found);
         }
         assert!(imports.values().any(|found| !found.is_empty()), "{folder}");
@@ -259,7 +259,7 @@ fn no_file_imports_itself_through_others() {
 }
 
 /// The files of its folder that a file imports: `mod` is for what its `mod.rs` hands out of the others.
-fn imported(source: &str, own: &str, names: &[String]) -> Vec<String> {
+fn imported(folder: &str, source: &str, own: &str, names: &[String]) -> Vec<String> {
     let code: Vec<&str> = source
         .lines()
         .map(|line| line.split("//").next().unwrap())
@@ -270,7 +270,10 @@ fn imported(source: &str, own: &str, names: &[String]) -> Vec<String> {
     // In mod.rs the others stand beside, elsewhere above.
     let prefixes = match own {
         "mod" => names.iter().map(|name| format!("{name}::")).collect(),
-        _ => vec!["super::".to_string()],
+        _ => {
+            let module = folder.rsplit('/').next().unwrap();
+            vec!["super::".to_string(), format!("crate::{module}::")]
+        }
     };
     for prefix in prefixes {
         for (at, _) in code.match_indices(&prefix) {
@@ -320,23 +323,26 @@ fn reaches_itself(name: &str, imports: &BTreeMap<String, Vec<String>>) -> bool {
 #[test]
 fn a_circle_is_found() {
     let names = ["a", "b", "c", "mod"].map(String::from);
-    let imports = |of_mod: &str, of_a: &str| {
-        let sources = [
-            ("mod", of_mod),
-            ("a", of_a),
-            ("b", "use super::c::C;"),
-            ("c", ""),
-        ];
-        BTreeMap::from(
-            sources.map(|(own, source)| (own.to_string(), imported(source, own, &names))),
-        )
-    };
+    let imports =
+        |of_mod: &str, of_a: &str| {
+            let sources = [
+                ("mod", of_mod),
+                ("a", of_a),
+                ("b", "use super::c::C;"),
+                ("c", ""),
+            ];
+            BTreeMap::from(sources.map(|(own, source)| {
+                (own.to_string(), imported("src/folder", source, own, &names))
+            }))
+        };
     for (of_mod, of_a, is_circle) in [
         ("pub use a::A;", "use super::b::B; // super::A", false),
         ("pub use a::A;", "use super::{b::B, A};", true),
         ("pub use b::B;", "use super::{B, c};", false),
         ("", "fn f() { super::a::g() }", true),
         ("", "use super::super::a;", false),
+        ("", "use crate::folder::a;", true),
+        ("", "use crate::other::a;", false),
     ] {
         assert_eq!(
             reaches_itself("a", &imports(of_mod, of_a)),

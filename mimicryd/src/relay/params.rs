@@ -1,13 +1,7 @@
 //! The parameters of MAIL and RCPT, made fit for what a next hop can do (its reply to EHLO). What becomes of those of an extension
-//! that it lacks stands in the table of extensions in core:
+//! that it lacks is a column of the table in core (`extension.rs`). Two are more than that:
 //!
-//! | the next hop lacks | parameters | what happens |
-//! |---|---|---|
-//! | DSN | RET, ENVID, NOTIFY, ORCPT | dropped (RFC 3461 section 5.2.2 lets a relay do so) |
-//! | SMTPUTF8 | SMTPUTF8 | 553 5.6.7: the addresses cannot be written otherwise |
-//! | 8BITMIME | BODY | dropped; the caller is told that the message must become 7-bit, whatever the client said of it |
-//! | AUTH | AUTH | dropped (RFC 4954 section 5) |
-//! | SIZE | SIZE | dropped |
+//! **BODY.** A next hop without 8BITMIME takes 7 bits only, whatever the client said of the message: the caller is told so.
 //!
 //! **SIZE.** MAIL goes out at the first RCPT, before the message is there and was edited, so that the true size is not known.
 //! To declare less than will come is wrong (RFC 1870 section 6.1), to declare nothing takes from the next hop the chance to

@@ -305,11 +305,12 @@ mod tests {
     use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
+    use mimicry_core::extension::Extension;
+
     use super::super::Watch;
     use super::super::conformance::{PATIENCE, route};
     use super::super::scripted::{Act, Scripted, Stage};
     use super::*;
-    use mimicry_core::extension::Extension;
 
     fn pool(next_hop: &Scripted) -> (Pool, Route) {
         pool_to(&format!("smtp://{}", next_hop.address))

@@ -1,17 +1,17 @@
 //! Each shim by its number, against a scripted next hop.
 
-use super::super::body::BLOCK;
 use std::time::Duration;
 
 use mimicry_core::envelope::Path;
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::reply::Class;
 
+use super::super::body::BLOCK;
 use super::super::conformance::{PATIENCE, Subject, TIMEOUTS, every_row};
 use super::super::hostile_octets::only_clean_mail_leaves;
 use super::super::scripted::{Act, EHLO, Script, Scripted, Seen, Stage};
 use super::super::{NextHop, Watch};
 use super::*;
-use mimicry_core::extension::{Extension, Extensions};
 
 fn connect(address: SocketAddr) -> SmtpHop {
     let patient = Timeouts {
