@@ -17,7 +17,9 @@ use mimicry_core::registry::Registry;
 use mimicry_core::rule::Reason;
 use mimicryd::daemon::Daemon;
 use mimicryd::logging;
-use mimicryd::master::{self, Program};
+use mimicryd::master;
+use mimicryd::prefork::contract::Program;
+use mimicryd::worker;
 
 use nix::sys::signal::Signal;
 use nix::sys::socket::{Shutdown, shutdown};
@@ -64,8 +66,9 @@ fn daemon() -> ! {
         .unwrap_or_else(|refused| panic!("{}", refused.text));
     let ended = master::run(
         config,
-        master::Options { foreground: true },
+        master::contract::Options { foreground: true },
         Rc::new(daemon),
+        worker::run,
     );
     std::process::exit(i32::from(ended.status.status()));
 }

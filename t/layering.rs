@@ -115,6 +115,23 @@ const NEVER: &[Never] = &[
         why: "the SMTP server is a state machine without I/O and does not know the relay",
     },
     Never {
+        place: "mimicryd/src/prefork",
+        except: &[],
+        words: &[
+            "crate::master",
+            "crate::worker",
+            "crate::daemon",
+            "crate::cli",
+        ],
+        why: "the ground floor of master and worker knows neither",
+    },
+    Never {
+        place: "mimicryd/src/worker",
+        except: &[],
+        words: &["crate::master", "crate::daemon", "crate::cli"],
+        why: "worker and master do not know each other: both know prefork",
+    },
+    Never {
         place: "mimicryd/src/relay",
         except: &[],
         words: &["crate::smtp", "crate::worker", "crate::master"],
@@ -146,6 +163,12 @@ const NEVER: &[Never] = &[
             "b\"ENHANCEDSTATUSCODES\"",
         ],
         why: "every SMTP extension is a row of the table in mimicry-core/src/extension.rs",
+    },
+    Never {
+        place: "mimicryd/src/master",
+        except: &[],
+        words: &["crate::worker", "crate::daemon", "crate::cli"],
+        why: "master and worker do not know each other: both know prefork",
     },
     Never {
         place: "mimicryd/src/master",
@@ -372,7 +395,7 @@ fn core_and_plugins_forbid_unsafe_code() {
     }
 }
 
-fn root() -> PathBuf {
+pub fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
         .unwrap()

@@ -21,7 +21,7 @@
 //! - [`manual`]: the manual and the samples against the code
 //! - [`dependencies`]: where they come from, and that CI looks at them
 //! - [`settings`]: that each setting has an effect
-//! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom
+//! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom · [`circles`]: nobody whom they use
 //! - [`harness`]: what the tests share
 //!
 //! A plugin that breaks is tried in `breaks.rs`.
@@ -32,6 +32,7 @@ mod abuse;
 mod archive;
 mod banks;
 mod banner;
+mod circles;
 mod cli;
 mod demo;
 mod dependencies;

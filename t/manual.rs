@@ -241,7 +241,8 @@ fn every_command_option_and_exit_code_is_described() {
         .collect();
     assert_eq!(described, options);
 
-    let source = fs::read_to_string(root().join("mimicryd/src/exit.rs")).expect("the exit codes");
+    let source =
+        fs::read_to_string(root().join("mimicryd/src/prefork/exit.rs")).expect("the exit codes");
     let codes = source
         .split("pub enum Exit {")
         .nth(1)

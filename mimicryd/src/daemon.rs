@@ -15,11 +15,11 @@ use mimicry_core::seals::SealKeys;
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;
-use crate::identity;
 use crate::loading::{self, Order, Source, Trial, Verdict};
 use crate::logging;
 use crate::machine;
-use crate::master::{Program, Refused, ServeFactory};
+use crate::prefork::contract::{Program, Refused, ServeFactory};
+use crate::prefork::identity;
 use crate::relay::Keys;
 use crate::seal_keys;
 use crate::sys::{privileges, process};

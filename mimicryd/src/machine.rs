@@ -17,7 +17,7 @@ use mimicry_core::config::{Config, Mistakes, Named, Wrong};
 use nix::unistd::{AccessFlags, Uid, User, access};
 
 use crate::files::{self, Access};
-use crate::identity::{self, Missing};
+use crate::prefork::identity::{self, Missing};
 use crate::relay::Route;
 use crate::relay::route::Check;
 use crate::sys::privileges;

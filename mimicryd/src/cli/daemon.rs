@@ -13,8 +13,11 @@ use super::{Exit, Output};
 use crate::daemon::Daemon;
 use crate::files;
 use crate::logging;
+use crate::master;
+use crate::master::contract::Options;
 use crate::master::control::{AskError, Request, ask};
-use crate::master::{self, Options, Program};
+use crate::prefork::contract::Program;
+use crate::worker;
 
 /// Draining takes as long as the mails in hand; the daemon's own deadline is below this.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -63,7 +66,7 @@ pub fn run(args: &RunArgs) -> Result<Output, Output> {
     let options = Options {
         foreground: args.foreground,
     };
-    let ended = master::run(config, options, Rc::new(daemon));
+    let ended = master::run(config, options, Rc::new(daemon), worker::run);
     Ok(Output {
         err: ended
             .message

@@ -30,7 +30,7 @@ mod show;
 mod trace;
 mod tree;
 
-pub use crate::exit::Exit;
+pub use crate::prefork::exit::Exit;
 use show::Paint;
 
 /// What a command has to say.

@@ -1,4 +1,4 @@
-//! What the master needs of the program around it, and what it says when it ends.
+//! How the master is run, how it ends, and whom it tells.
 
 #![forbid(unsafe_code)]
 
@@ -7,77 +7,12 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
-use mimicry_core::config::Config;
 use sd_notify::NotifyState;
 
-use crate::exit::Exit;
-use crate::loading::{Rejected, Trial, Verdict};
-use crate::worker::Serve;
-
-use super::scoreboard::Slot;
-
-/// Makes, in a new worker, what serves its connections; an error ends the worker, and is its reason.
-pub type ServeFactory = Rc<dyn Fn(&Slot) -> Result<Box<dyn Serve>, String>>;
-
-/// What the master needs of the program around it.
-pub trait Program {
-    /// Has a child load the configuration from its file.
-    fn begin(&self) -> Result<Trial, Refused>;
-
-    /// Makes the configuration that the child has found to be right. Called in the master.
-    fn finish(&self, verdict: Verdict) -> Result<Arc<Config>, Refused>;
-
-    /// Both, waiting for the child.
-    fn load(&self) -> Result<Arc<Config>, Refused> {
-        self.finish(self.begin()?.wait())
-    }
-
-    /// Reads what workers of this configuration need and may not read themselves, such as secrets. Called in the master,
-    /// with its privileges, before the fork; an error refuses the configuration.
-    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String>;
-
-    /// This configuration is in force from now on: the log goes where it says. Called in the master, at the start before
-    /// anything else.
-    fn adopt(&self, config: &Config);
-
-    /// Opens the log anew. Called in master and workers.
-    fn reopen_log(&self);
-
-    /// This process is a new worker of this configuration, which may not be in force yet: its log goes where the configuration
-    /// says. Called before anything else there, with the master's privileges and all signals blocked.
-    fn born(&self, config: &Config);
-}
-
-/// Why a configuration is not taken.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused {
-    /// The first mistake, in one line for the log.
-    pub line: String,
-    /// All of them, for whoever asked.
-    pub text: String,
-}
-
-impl From<Rejected> for Refused {
-    fn from(rejected: Rejected) -> Refused {
-        Refused {
-            line: rejected.line,
-            text: rejected.plain,
-        }
-    }
-}
-
-impl From<Failure> for Refused {
-    fn from(failure: Failure) -> Refused {
-        Refused {
-            line: failure.message.clone(),
-            text: failure.message,
-        }
-    }
-}
+use crate::prefork::contract::Refused;
+use crate::prefork::exit::Exit;
 
 /// How to run.
 #[derive(Clone, Copy, Debug, Default)]
@@ -95,8 +30,15 @@ pub struct Ended {
     pub message: Option<String>,
 }
 
+/// Tells the service manager, if there is one.
+pub fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = tell_manager(states) {
+        log::debug!("the service manager cannot be told: {error}");
+    }
+}
+
 /// Says it on the notification socket (sd_notify(3)); a service manager that does not read is waited for a moment, not for ever.
-pub fn tell_manager(states: &[NotifyState<'_>]) -> io::Result<()> {
+fn tell_manager(states: &[NotifyState<'_>]) -> io::Result<()> {
     let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
         return Ok(());
     };
@@ -137,6 +79,15 @@ impl From<Failure> for Ended {
         Ended {
             status: failure.status,
             message: Some(failure.message),
+        }
+    }
+}
+
+impl From<Failure> for Refused {
+    fn from(failure: Failure) -> Refused {
+        Refused {
+            line: failure.message.clone(),
+            text: failure.message,
         }
     }
 }

@@ -22,12 +22,11 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::Socket;
 
+use crate::prefork::exit::Exit;
+use crate::prefork::listen;
 use crate::sys::place::{Id, Place};
 use crate::sys::poll;
 use crate::sys::privileges;
-
-use super::listen;
-use crate::exit::Exit;
 
 /// Clients at a time.
 const CLIENTS: usize = 8;

@@ -4,10 +4,10 @@
 
 use std::io::{self, PipeWriter, Read, Write};
 
+use crate::prefork::exit::Exit;
 use crate::sys::process::{self, Side};
 
-use super::Ended;
-use crate::exit::Exit;
+use super::contract::Ended;
 
 /// In which of the two processes [`detach`] returned.
 pub enum Detached {

@@ -11,18 +11,18 @@ use std::time::{Duration, Instant};
 
 use mimicry_core::config::Config;
 use mimicry_core::config::typed::{Daemon, Workers};
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 
-use crate::identity;
+use crate::prefork::contract::{Program, ServeFactory};
+use crate::prefork::exit::Exit;
+use crate::prefork::identity;
+use crate::prefork::listen::{self, Listener};
+use crate::prefork::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
 use crate::sys::privileges::{self, Identity};
 
-use super::listen::{self, Listener};
+use super::child::{Child, Told};
+use super::contract::Failure;
 use super::pool::{Facts, Surplus, Throttle};
-use super::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
-use super::spawn::{Child, Told};
-use super::{Failure, Program, ServeFactory};
-use crate::exit::Exit;
 
 /// The workers of one configuration.
 pub struct Generation {
@@ -186,13 +186,13 @@ impl Generation {
             .collect();
         idle.sort_by_key(|child| std::cmp::Reverse(child.slot.age()));
         for child in idle.into_iter().take(number) {
-            tell(child, Told::Retire);
+            child.tell(Told::Retire);
         }
     }
 
     pub fn tell_all(&mut self, what: Told) {
         for child in &mut self.children {
-            tell(child, what);
+            child.tell(what);
         }
     }
 
@@ -201,15 +201,15 @@ impl Generation {
     pub fn dismiss(&mut self) {
         for child in &mut self.children {
             match child.slot.state() {
-                None | Some(State::Starting) => tell(child, Told::Kill),
-                Some(_) => tell(child, Told::Drain),
+                None | Some(State::Starting) => child.tell(Told::Kill),
+                Some(_) => child.tell(Told::Drain),
             }
         }
     }
 
     pub fn signal_all(&self, signal: Signal) {
         for child in &self.children {
-            send(child, signal);
+            child.send(signal);
         }
     }
 
@@ -226,29 +226,6 @@ impl Generation {
             totals.add(child.slot.totals());
         }
         totals
-    }
-}
-
-/// Sends the signal that says so, if the worker does not know yet.
-fn tell(child: &mut Child, what: Told) {
-    let signal = match what {
-        Told::Nothing => return,
-        Told::Retire => Signal::SIGHUP,
-        Told::Drain => Signal::SIGTERM,
-        Told::Quit => Signal::SIGQUIT,
-        Told::Kill => Signal::SIGKILL,
-    };
-    if what > child.told {
-        child.told = what;
-        send(child, signal);
-    }
-}
-
-/// It is our child and not reaped yet, so the process id is no other's.
-fn send(child: &Child, signal: Signal) {
-    match kill(child.pid, signal) {
-        Ok(()) | Err(Errno::ESRCH) => {}
-        Err(error) => log::error!("cannot send {signal} to worker {}: {error}", child.pid),
     }
 }
 

@@ -6,10 +6,12 @@
 
 use std::time::Instant;
 
-use super::contract::{Refused, survived};
+use crate::prefork::contract::Refused;
+use crate::prefork::exit::Exit;
+
+use super::contract::survived;
 use super::control::{Answer, ClientId, Request};
-use super::{Master, Phase};
-use crate::exit::Exit;
+use super::state::{Master, Phase};
 
 impl Master {
     pub(super) fn listen_to_control(&mut self, now: Instant) {

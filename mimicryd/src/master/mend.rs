@@ -13,26 +13,18 @@ use std::time::{Duration, Instant};
 
 use nix::poll::PollFd;
 
+use crate::prefork::listen::Listener;
 use crate::sys::poll;
 
+use super::child::Told;
 use super::generation::Generation;
-use super::listen::Listener;
-use super::spawn::Told;
-use super::{Master, Phase};
+use super::state::{Master, Phase};
 
 /// Between two attempts.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// A listener that cannot be bound is spoken of so often.
 const COMPLAINING: Duration = Duration::from_secs(60);
-
-/// When listeners were last bound anew.
-#[derive(Debug, Default)]
-pub struct Mending {
-    /// No attempt before.
-    pause: Option<Instant>,
-    complained: Option<Instant>,
-}
 
 impl Master {
     /// Binds anew what was shut down, and replaces the workers that had it.

@@ -1,11 +1,11 @@
 //! The master: binds, forks workers, replaces the dead, and answers to signals and to the control socket.
 //!
-//! - [`contract`]: what the program around it gives, and what it gets back
-//! - [`pool`]: how many workers there should be (pure) · [`scoreboard`]: what they are doing
+//! - [`contract`]: how it is run, and how it ends · `state`: what it has in hand
+//! - [`pool`]: how many workers there should be (pure) · [`child`]: one of them
 //! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
 //!   `waiters`: who waits for the end of the old ones
-//! - [`listen`], [`pidfile`], [`detach`]: sockets, the lock, the way into the background · [`mend`]: sockets that were shut
-//! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows
+//! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut
+//! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
 //! for a worker or a client.
@@ -28,39 +28,40 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
-use crate::exit::Exit;
+use crate::prefork::contract::{Birth, Program, Refused};
+use crate::prefork::exit::Exit;
+use crate::prefork::listen;
+use crate::prefork::pipes::pipes;
+use crate::prefork::scoreboard::{Counter, Totals};
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
-use crate::worker;
 
+pub mod child;
 pub mod contract;
 pub mod control;
 pub mod detach;
 pub mod generation;
 mod hear;
-pub mod listen;
 pub mod mend;
 pub mod pidfile;
 pub mod pool;
+pub mod rates;
 pub mod reap;
 pub mod reload;
-pub mod scoreboard;
 pub mod spawn;
+mod state;
 pub mod status;
 mod waiters;
 
-pub use contract::{Ended, Failure, Options, Program, Refused, ServeFactory};
-
-use control::{Answer, ClientId, Control};
+use child::Told;
+use contract::{Ended, Failure, Options, notify};
+use control::{Answer, Control};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Verdict};
-use mend::Mending;
 use pidfile::{PidFile, PidFileError};
-use reload::{LOOK, Loading, Settling, Trial};
-use scoreboard::{Counter, Totals};
-use spawn::{Birth, Ends, Pipes, Told};
-use status::Rates;
-use waiters::Waiter;
+use rates::Rates;
+use reload::LOOK;
+use state::{Master, Mending, Phase};
 
 /// After QUIT a worker has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -71,9 +72,14 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// Runs the daemon until it is told to stop. Without [`Options::foreground`] it returns in the process that called it as soon
 /// as workers accept, or cannot, and once more in the daemon when that ends.
 ///
-/// To be called by a process without threads, early: descriptors that the service manager handed over belong to this
-/// process id.
-pub fn run(config: Arc<Config>, options: Options, program: Rc<dyn Program>) -> Ended {
+/// `work` is the life of a worker. To be called by a process without threads, early: descriptors that the service manager handed
+/// over belong to this process id.
+pub fn run(
+    config: Arc<Config>,
+    options: Options,
+    program: Rc<dyn Program>,
+    work: fn(Birth) -> !,
+) -> Ended {
     privileges::restrict_umask();
     let mut inherited = match descriptors::inherited() {
         Ok(inherited) => inherited,
@@ -113,7 +119,7 @@ pub fn run(config: Arc<Config>, options: Options, program: Rc<dyn Program>) -> E
         Outcome::Born(birth) => {
             // Everything that is the master's alone closes here.
             drop(master);
-            worker::run(*birth)
+            work(*birth)
         }
     }
 }
@@ -124,52 +130,6 @@ enum Outcome {
     Ended(Ended),
     /// In a worker.
     Born(Box<Birth>),
-}
-
-struct Master {
-    program: Rc<dyn Program>,
-    started: Instant,
-    signals: Signals,
-    pipes: Pipes,
-    ends: Rc<Ends>,
-    report: Report,
-    pid_file: PidFile,
-    control: Control,
-    phase: Phase,
-    /// The generation in force.
-    current: Generation,
-    loading: Option<Loading>,
-    trial: Option<Trial>,
-    /// Generations whose workers are to go.
-    old: Vec<Generation>,
-    /// A reload that waits, with those who asked for it.
-    reload: Option<Vec<ClientId>>,
-    /// A reload that is done but for idle workers of the old generation, which may take one more connection each.
-    settling: Option<Settling>,
-    /// Who is answered only when the old workers are gone.
-    waiters: Vec<Waiter>,
-    mending: Mending,
-    stop_askers: Vec<ClientId>,
-    /// Of generations that are gone.
-    past: Totals,
-    deaths: u64,
-    rates: Rates,
-}
-
-/// Where the daemon is in its life.
-enum Phase {
-    /// Until workers accept for the first time.
-    Starting,
-    Running,
-    /// Workers finish what they have.
-    Stopping {
-        /// When what they have is cut off.
-        next: Option<Instant>,
-        /// What they were told last.
-        told: Told,
-        /// What to end with.
-        ended: Ended,
-    },
 }
 
 impl Master {
@@ -197,7 +157,7 @@ impl Master {
         .map_err(|error| failed("signals", error))?;
         signals::ignore(&[Signal::SIGPIPE]).map_err(|error| failed("signals", error))?;
         signals::unblock_all().map_err(|error| failed("signals", error))?;
-        let (pipes, ends) = spawn::pipes().map_err(|error| failed("pipes", error))?;
+        let (pipes, ends) = pipes().map_err(|error| failed("pipes", error))?;
         if config.path.is_absolute() {
             // Not to stand in the way of an unmount.
             let _ = std::env::set_current_dir("/");
@@ -577,11 +537,4 @@ fn claim(config: &Config) -> Result<PidFile, Failure> {
             format!("pid file {}: {error}", path.display()),
         ),
     })
-}
-
-/// Tells the service manager, if there is one.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = contract::tell_manager(states) {
-        log::debug!("the service manager cannot be told: {error}");
-    }
 }

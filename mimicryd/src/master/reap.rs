@@ -8,12 +8,12 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
+use crate::prefork::scoreboard::{Counter, State};
 use crate::sys::process::{self, Death};
 
+use super::child::{Child, Told};
 use super::generation::Generation;
 use super::pool::{EARLY_DEATHS, Loudness};
-use super::scoreboard::{Counter, State};
-use super::spawn::{Child, Told};
 
 /// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand, and the children that
 /// are no workers.

@@ -14,15 +14,16 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::typed::Daemon;
 use sd_notify::NotifyState;
 
-use crate::loading;
+use crate::prefork::contract::Refused;
+use crate::prefork::exit::Exit;
+use crate::prefork::listen;
+use crate::prefork::scoreboard::State;
 
-use super::contract::{Refused, survived};
+use super::child::{Child, Told};
+use super::contract::{notify, survived};
 use super::control::{Answer, ClientId};
 use super::generation::{Generation, Heritage, Verdict};
-use super::scoreboard::State;
-use super::spawn::{Child, Told};
-use super::{Master, listen, notify};
-use crate::exit::Exit;
+use super::state::{Loading, Master, Settling, Trial};
 
 /// For so long the workers of a new configuration may take until they accept.
 const TRIAL: Duration = Duration::from_secs(60);
@@ -32,27 +33,6 @@ const SETTLE: Duration = Duration::from_secs(5);
 
 /// How often they are looked at meanwhile.
 pub const LOOK: Duration = Duration::from_millis(10);
-
-/// A configuration that a child loads.
-pub struct Loading {
-    pub child: loading::Trial,
-    /// Who waits for the outcome.
-    pub askers: Vec<ClientId>,
-}
-
-/// A generation on trial.
-pub struct Trial {
-    pub generation: Generation,
-    pub deadline: Option<Instant>,
-    /// Who waits for the outcome.
-    pub askers: Vec<ClientId>,
-}
-
-/// The last stage of a reload.
-pub struct Settling {
-    pub askers: Vec<ClientId>,
-    pub deadline: Option<Instant>,
-}
 
 impl Master {
     pub(super) fn progress_of_reload(&mut self, now: Instant) {

@@ -6,27 +6,13 @@
 
 use std::time::{Duration, Instant};
 
-use crate::exit::Exit;
+use crate::prefork::exit::Exit;
 
-use super::Master;
 use super::control::{Answer, ClientId};
+use super::state::{Entered, Master, Waiter};
 
 /// So many at a time; the control socket has room for a few more clients.
 const MOST: usize = 4;
-
-/// One of them.
-pub struct Waiter {
-    client: ClientId,
-    since: Instant,
-    /// When the configuration is in force.
-    entered: Option<Entered>,
-}
-
-struct Entered {
-    generation: u64,
-    /// What is said of it.
-    line: String,
-}
 
 impl Master {
     /// Whether there is room for one more, which is then one of them.

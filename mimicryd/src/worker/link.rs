@@ -11,8 +11,8 @@ use nix::poll::{PollFd, PollFlags};
 use rustls::{ServerConfig, ServerConnection};
 use socket2::Socket;
 
-use super::{Life, Wish};
 use crate::channel::{Channel, NoTls};
+use crate::prefork::life::{Life, Wish};
 use crate::smtp::wire::Wire;
 use crate::sys::poll;
 

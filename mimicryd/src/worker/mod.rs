@@ -20,71 +20,24 @@ mod terms;
 mod trace;
 mod transaction;
 
-use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::prefork::contract::{Accepted, Birth, Serve, SessionEnd};
+use crate::prefork::exit::Exit;
+use crate::prefork::life::{Life, Wish};
+use crate::prefork::pipes::Ends;
+use crate::prefork::scoreboard::{Counter, Slot, State};
+use crate::sys::process::exit_now;
+use crate::sys::signals::Signals;
+use crate::sys::{memory, poll, privileges, signals, title};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signal::Signal;
-use socket2::Socket;
-
-use crate::exit::Exit;
-use crate::master::Program;
-use crate::master::listen::{Listener, Peer};
-use crate::master::scoreboard::{Counter, Slot, State};
-use crate::master::spawn::{Birth, Ends};
-use crate::sys::process::exit_now;
-use crate::sys::signals::Signals;
-use crate::sys::{memory, poll, privileges, signals, title};
-
-/// Serves connections, one at a time. Made in the worker, once in its life.
-pub trait Serve {
-    /// Serves one connection to its end, then closes it by dropping it.
-    ///
-    /// It tells `slot` what it is doing ([`Slot::enter`]) and counts there ([`Slot::add`]; [`Counter::Sessions`] is
-    /// counted already). It polls `life` along with whatever it waits for, and asks it before each transaction.
-    fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd;
-
-    /// No connection came for a minute: what was kept for the next one may go.
-    fn rest(&mut self);
-}
-
-/// How a session ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionEnd {
-    Served,
-    /// Something in the worker may be broken, as after a panic: it retires.
-    Broken,
-}
-
-/// A connection that was accepted.
-#[derive(Debug)]
-pub struct Accepted {
-    /// Does not block, is closed on exec, and has no delay (TCP_NODELAY).
-    pub socket: Socket,
-    pub peer: Peer,
-    /// Index into the `listen` of the worker's configuration.
-    pub listener: usize,
-}
-
-/// What is asked of a worker, from the least to the most urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Wish {
-    /// Go on.
-    Stay,
-    /// Finish the mail in hand, or one that may be on its way, answer 421 to whatever follows, then go: there is a newer generation, or
-    /// there are too many workers (HUP).
-    Retire,
-    /// Finish the transaction, answer 421 to whatever follows, then go: the daemon stops (TERM), or the master is dead.
-    Drain,
-    /// Go at once, answering 421 if that does not take time: the time to drain is over (QUIT).
-    Quit,
-}
 
 /// How long a worker keeps its hands off the listeners when the system is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -141,7 +94,10 @@ fn live(birth: Birth) -> Result<(), Failure> {
     privileges::harden(birth.config.daemon.core_dumps)
         .map_err(|error| failure(Exit::System, "cannot give up rights", error))?;
     title::set("mimicryd: worker (starting)");
-    let life = Life::new(signals, &birth).map_err(|error| failure(Exit::System, "epoll", error))?;
+    let program = birth.program;
+    let reopen_log = Box::new(move || program.reopen_log());
+    let life = Life::new(signals, Rc::clone(&birth.ends), birth.listeners, reopen_log)
+        .map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
         .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
     let mut worker = Worker {
@@ -309,7 +265,7 @@ const LIFE: u64 = u64::MAX;
 impl Gate {
     fn new(life: &Life) -> io::Result<Gate> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        for (index, listener) in life.listeners.borrow().iter().enumerate() {
+        for (index, listener) in life.listeners().iter().enumerate() {
             // Exclusive: a connection wakes one worker, not all.
             let flags = EpollFlags::EPOLLIN | EpollFlags::EPOLLEXCLUSIVE;
             epoll.add(listener.as_fd(), EpollEvent::new(flags, index as u64))?;
@@ -354,7 +310,7 @@ impl Gate {
 
     /// Takes a connection that waits already.
     fn try_all(&mut self, life: &Life) -> io::Result<Option<Accepted>> {
-        let count = life.listeners.borrow().len();
+        let count = life.listeners().len();
         for index in 0..count {
             if let Some(connection) = self.accept(life, index)? {
                 return Ok(Some(connection));
@@ -364,7 +320,7 @@ impl Gate {
     }
 
     fn accept(&mut self, life: &Life, index: usize) -> io::Result<Option<Accepted>> {
-        let listeners = life.listeners.borrow();
+        let listeners = life.listeners();
         let Some(listener) = listeners.get(index) else {
             return Ok(None);
         };
@@ -419,102 +375,6 @@ fn after(error: &io::Error) -> After {
         // Another worker was quicker, the client is gone already, or its network is; accept(2) hands over errors of the
         // new connection as its own.
         _ => After::GoOn,
-    }
-}
-
-/// When to stop. It can be polled: readable = ask [`Life::wish`].
-pub struct Life {
-    /// Of the signals and the life pipe, so that one descriptor stands for both.
-    epoll: Epoll,
-    signals: Signals,
-    ends: Rc<Ends>,
-    wish: Cell<Wish>,
-    listeners: RefCell<Vec<Rc<Listener>>>,
-    program: Rc<dyn Program>,
-}
-
-const SIGNALS: u64 = 0;
-const PIPE: u64 = 1;
-
-impl Life {
-    fn new(signals: Signals, birth: &Birth) -> io::Result<Life> {
-        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
-        epoll.add(
-            birth.ends.life(),
-            EpollEvent::new(EpollFlags::EPOLLIN, PIPE),
-        )?;
-        Ok(Life {
-            epoll,
-            signals,
-            ends: Rc::clone(&birth.ends),
-            wish: Cell::new(Wish::Stay),
-            listeners: RefCell::new(birth.listeners.clone()),
-            program: Rc::clone(&birth.program),
-        })
-    }
-
-    /// What is asked of this worker; it never becomes less. To be asked by serving at least before each transaction, and
-    /// whenever [`Life`] is readable. Costs one system call.
-    pub fn wish(&self) -> Wish {
-        let wish = self.look();
-        if wish > Wish::Stay {
-            // Nothing more is accepted, and nobody is to be kept waiting at a door that does not open, nor a new master
-            // from binding.
-            self.listeners.borrow_mut().clear();
-        }
-        wish
-    }
-
-    fn look(&self) -> Wish {
-        let mut events = [EpollEvent::empty(); 2];
-        // An error leaves everything as it was, and the next call tries again.
-        let count = self
-            .epoll
-            .wait(&mut events, EpollTimeout::ZERO)
-            .unwrap_or(0);
-        for event in events.iter().take(count) {
-            match event.data() {
-                SIGNALS => self.take_signals(),
-                _ => self.master_is_gone(),
-            }
-        }
-        self.wish.get()
-    }
-
-    fn take_signals(&self) {
-        for signal in self.signals.take() {
-            match signal {
-                Signal::SIGHUP => self.raise(Wish::Retire),
-                Signal::SIGTERM => self.raise(Wish::Drain),
-                Signal::SIGQUIT => self.raise(Wish::Quit),
-                Signal::SIGUSR1 => self.program.reopen_log(),
-                _ => {}
-            }
-        }
-    }
-
-    fn master_is_gone(&self) {
-        if self.wish.get() < Wish::Drain {
-            log::warn!("the master is gone");
-        }
-        self.raise(Wish::Drain);
-        // For the others too, who may be busy for a while: a new master is to be able to bind at once.
-        for listener in self.listeners.borrow().iter() {
-            listener.shut();
-        }
-        // The end of file stays; without this, whoever polls would never wait again.
-        let _ = self.epoll.delete(self.ends.life());
-    }
-
-    fn raise(&self, wish: Wish) {
-        self.wish.set(self.wish.get().max(wish));
-    }
-}
-
-impl AsFd for Life {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.epoll.0.as_fd()
     }
 }
 

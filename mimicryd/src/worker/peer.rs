@@ -9,7 +9,7 @@ use ipnet::IpNet;
 use mimicry_core::config::typed::Listen;
 
 use super::link::{Heard, Link};
-use crate::master::listen::Peer;
+use crate::prefork::listen::Peer;
 use crate::smtp::proxy::{self, Start};
 
 /// How long a load balancer may take to say whose connection it is.

@@ -6,7 +6,7 @@
 
 use mimicry_core::reply::Reply;
 
-use crate::master::scoreboard::Counter;
+use crate::prefork::scoreboard::Counter;
 use crate::smtp::step::{Replies, Step};
 use crate::smtp::wire::Input;
 

@@ -28,7 +28,7 @@ use serde::Deserialize;
 use super::input::ConfigArg;
 use super::show::{Paint, escape, octets, pad};
 use super::{Exit, Output, tree};
-use crate::identity;
+use crate::prefork::identity;
 use crate::relay::smtp::SmtpHop;
 use crate::relay::{NextHop, Watch};
 use crate::sys::privileges;

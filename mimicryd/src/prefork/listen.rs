@@ -317,11 +317,7 @@ fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
 
 /// Makes a listening unix socket that does not block, in the place of one that nobody listens on any more. Returns the
 /// identity of its file too.
-pub(super) fn bind_unix(
-    path: &Path,
-    mode: u32,
-    owner: Option<&Identity>,
-) -> io::Result<(Socket, Id)> {
+pub fn bind_unix(path: &Path, mode: u32, owner: Option<&Identity>) -> io::Result<(Socket, Id)> {
     let place = Place::of(path)?;
     remove_stale(&place)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
@@ -354,7 +350,7 @@ fn remove_stale(place: &Place) -> io::Result<()> {
 }
 
 /// Removes the file of a socket, unless another one stands there by now.
-pub(super) fn remove_socket(path: &Path, file: Id) {
+pub fn remove_socket(path: &Path, file: Id) {
     if let Ok(place) = Place::of(path)
         && place.id() == Some(file)
     {
@@ -363,7 +359,7 @@ pub(super) fn remove_socket(path: &Path, file: Id) {
 }
 
 /// The directories of these files, made if only their last component is missing, so that /run/mimicry need not exist.
-pub(super) fn make_directories(files: &[&PathBuf]) {
+pub fn make_directories(files: &[&PathBuf]) {
     for file in files {
         if let Some(directory) = file.parent() {
             // It may exist; if it cannot be made, opening the file says so.

@@ -1,0 +1,56 @@
+//! A worker, as the master knows it: its process, its slot, and what it was told.
+//!
+//! Must never: take back what it was told.
+
+#![forbid(unsafe_code)]
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::prefork::scoreboard::Slot;
+
+/// A worker, as the master knows it.
+#[derive(Debug)]
+pub struct Child {
+    pub pid: Pid,
+    /// Its index in the scoreboard.
+    pub index: usize,
+    pub slot: Slot,
+    pub told: Told,
+}
+
+/// What a worker was told, from the least to the most urgent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Told {
+    Nothing,
+    Retire,
+    Drain,
+    Quit,
+    Kill,
+}
+
+impl Child {
+    /// Sends the signal that says so, if the worker does not know yet.
+    pub fn tell(&mut self, what: Told) {
+        let signal = match what {
+            Told::Nothing => return,
+            Told::Retire => Signal::SIGHUP,
+            Told::Drain => Signal::SIGTERM,
+            Told::Quit => Signal::SIGQUIT,
+            Told::Kill => Signal::SIGKILL,
+        };
+        if what > self.told {
+            self.told = what;
+            self.send(signal);
+        }
+    }
+
+    /// It is our child and not reaped yet, so the process id is no other's.
+    pub fn send(&self, signal: Signal) {
+        match kill(self.pid, signal) {
+            Ok(()) | Err(Errno::ESRCH) => {}
+            Err(error) => log::error!("cannot send {signal} to worker {}: {error}", self.pid),
+        }
+    }
+}

@@ -1,0 +1,18 @@
+//! The ground floor of master and worker: what both need, and nothing that only one of them does.
+//!
+//! - [`contract`]: a worker's birth, what serves its connections, and the program around master and worker
+//! - [`life`]: when a worker is to stop · [`exit`]: how processes end · [`pipes`]: how the two hear of each other
+//! - [`scoreboard`]: what each worker is doing · [`listen`]: the sockets that workers accept on
+//! - [`identity`]: whom workers become
+//!
+//! Must never: know the master or the worker.
+
+#![forbid(unsafe_code)]
+
+pub mod contract;
+pub mod exit;
+pub mod identity;
+pub mod life;
+pub mod listen;
+pub mod pipes;
+pub mod scoreboard;
