@@ -15,7 +15,7 @@ use mimicry_core::seals::SealKeys;
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;
-use crate::loading::{self, Order, Source, Trial, Verdict};
+use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
 use crate::machine;
 use crate::prefork::contract::{Program, Refused, ServeFactory};
@@ -56,8 +56,8 @@ impl Program for Daemon {
         Trial::begin(&self.order()).map_err(Refused::from)
     }
 
-    fn finish(&self, verdict: Verdict) -> Result<Arc<Config>, Refused> {
-        let config = verdict.and_then(|snapshot| loading::finish(&self.order(), &snapshot));
+    fn finish(&self, said: Said) -> Result<Arc<Config>, Refused> {
+        let config = said.and_then(|snapshot| loading::finish(&self.order(), &snapshot));
         Ok(Arc::new(config?))
     }
 

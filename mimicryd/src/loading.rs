@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::files::{Files, Unreadable, Use};
-use mimicry_core::config::{self, Config, Level, Mistakes};
+use mimicry_core::config::{self, Config, Mistakes};
 use mimicry_core::registry::Registry;
 use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
@@ -25,7 +25,10 @@ use crate::files::{self, Disk};
 use crate::sys::process::{self, Death, Limits, Side};
 use crate::sys::{descriptors, poll, signals};
 
+mod answer;
 mod frame;
+
+pub use answer::{Rejected, Said, Snapshot, count};
 
 /// How long a child may take.
 const TIME: Duration = Duration::from_secs(8);
@@ -68,26 +71,6 @@ pub enum Source {
     /// Also what a command was given open, such as `/dev/stdin` or the `/dev/fd/63` of a shell: whoever runs it vouches for that.
     FileOrOpen,
 }
-
-/// Why a configuration is not taken, in words.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Rejected {
-    /// The first mistake, in one line for the log.
-    pub line: String,
-    /// All of them, for people.
-    pub plain: String,
-    /// The same with the colours of a terminal.
-    pub coloured: String,
-    /// `mimicry.toml: 3 mistakes, 1 warning`; empty when it could not be loaded at all.
-    pub summary: String,
-}
-
-/// The files that a configuration was made of.
-#[derive(Debug, Default)]
-pub struct Snapshot(Vec<(PathBuf, Vec<u8>)>);
-
-/// What the child said.
-pub type Verdict = Result<Snapshot, Rejected>;
 
 /// Loads a configuration, waiting for the child.
 pub fn load(order: &Order<'_>) -> Result<Config, Rejected> {
@@ -164,7 +147,7 @@ impl Trial {
     }
 
     /// Takes what the child said, without waiting; `None` = it is not done.
-    pub fn step(&mut self, now: Instant) -> Option<Verdict> {
+    pub fn step(&mut self, now: Instant) -> Option<Said> {
         let mut block = [0; 64 * 1024];
         loop {
             match self.pipe.read(&mut block) {
@@ -186,11 +169,11 @@ impl Trial {
         })
     }
 
-    /// Waits for the verdict.
-    pub fn wait(mut self) -> Verdict {
+    /// Waits for what it says.
+    pub fn wait(mut self) -> Said {
         loop {
-            if let Some(verdict) = self.step(Instant::now()) {
-                return verdict;
+            if let Some(said) = self.step(Instant::now()) {
+                return said;
             }
             let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
             if let Err(error) = poll::wait(&mut fds, self.deadline) {
@@ -199,7 +182,7 @@ impl Trial {
         }
     }
 
-    /// Ends the child: nobody waits for its verdict any more.
+    /// Ends the child: nobody waits for its answer any more.
     pub fn abandon(mut self) {
         let _ = self.give_up("");
     }
@@ -213,7 +196,7 @@ impl Trial {
         is_ours
     }
 
-    fn give_up(&mut self, why: &str) -> Verdict {
+    fn give_up(&mut self, why: &str) -> Said {
         process::kill(self.child);
         self.collect();
         Err(Rejected::because(&self.path, why))
@@ -227,10 +210,10 @@ impl Trial {
     }
 
     /// It closed the pipe, which it does only by ending.
-    fn end(&mut self) -> Verdict {
+    fn end(&mut self) -> Said {
         let why = match self.collect() {
             Some(Death::Exit(0)) => match frame::read(&self.answer) {
-                Some(verdict) => return verdict,
+                Some(said) => return said,
                 None => "its files are too large together".into(),
             },
             Some(Death::Exit(status)) if status == i32::from(PANICKED) => {
@@ -272,17 +255,17 @@ fn confined(order: &Order<'_>) -> Vec<u8> {
         Source::FileOrOpen | Source::File => None,
     };
     let confined = process::confine(&limits);
-    let verdict = match confined {
+    let said = match confined {
         Ok(()) => judged(order, given),
         Err(error) => {
             let why = format!("a child cannot be confined: {error}");
             Err(Rejected::because(order.path, &why))
         }
     };
-    frame::write(&verdict)
+    frame::write(&said)
 }
 
-fn judged(order: &Order<'_>, given: Option<io::Result<File>>) -> Verdict {
+fn judged(order: &Order<'_>, given: Option<io::Result<File>>) -> Said {
     let recorder = Recorder {
         open: given.map(|given| (order.path, RefCell::new(Some(given)))),
         files: RefCell::default(),
@@ -322,84 +305,5 @@ impl Files for Recorder<'_> {
         }
         files.push((path.to_path_buf(), content.clone()));
         Ok(content)
-    }
-}
-
-impl Files for Snapshot {
-    fn read(&self, path: &Path, _: Use) -> Result<Vec<u8>, Unreadable> {
-        let found = self.0.iter().find(|(name, _)| name == path);
-        found.map(|(_, content)| content.clone()).ok_or_else(|| {
-            let message = format!("{} could not be read when it was looked at", path.display());
-            Unreadable::new(message, "load the configuration again")
-        })
-    }
-}
-
-impl Rejected {
-    fn because(path: &Path, why: &str) -> Rejected {
-        let line = format!("{}: {why}", path.display());
-        Rejected {
-            plain: format!("error: {line}"),
-            coloured: format!("error: {line}"),
-            line,
-            summary: String::new(),
-        }
-    }
-
-    fn broken(path: &Path) -> Rejected {
-        Rejected::because(
-            path,
-            "mimicryd broke while it loaded this, which is a mistake in mimicryd",
-        )
-    }
-}
-
-impl From<&Mistakes> for Rejected {
-    fn from(mistakes: &Mistakes) -> Rejected {
-        let is_error = |one: &&config::Diagnostic| one.level == Level::Error;
-        let errors = mistakes.list.iter().filter(is_error).count();
-        let warnings = mistakes.list.len().saturating_sub(errors);
-        let errors = errors.saturating_add(mistakes.more.errors);
-        let warnings = warnings.saturating_add(mistakes.more.warnings);
-        let first = mistakes.list.iter().find(is_error);
-        let message = first.map_or("is wrong", |first| first.message.as_str());
-        let place = match first.and_then(|first| first.span.as_ref()) {
-            Some(span) => {
-                let (line, column) = mistakes.place(span.start);
-                format!(":{line}:{column}")
-            }
-            None => String::new(),
-        };
-        let path = mistakes.path.display();
-        let more = match errors.saturating_sub(1) {
-            0 => String::new(),
-            more => format!(" (and {more} more)"),
-        };
-        let mut summary = format!("{path}: {}", count(errors, "mistake"));
-        if warnings > 0 {
-            summary.push_str(&format!(", {}", count(warnings, "warning")));
-        }
-        // What is wrong with the file itself names it.
-        let is_named = place.is_empty() && message.contains(&path.to_string());
-        let name = if is_named {
-            String::new()
-        } else {
-            format!("{path}{place}: ")
-        };
-        Rejected {
-            line: format!("{name}{message}{more}"),
-            plain: mistakes.to_string(),
-            coloured: mistakes.coloured(),
-            summary,
-        }
-    }
-}
-
-/// `1 rule`, `2 rules`; none is `no rules`.
-pub fn count(number: usize, noun: &str) -> String {
-    match number {
-        0 => format!("no {noun}s"),
-        1 => format!("1 {noun}"),
-        _ => format!("{number} {noun}s"),
     }
 }

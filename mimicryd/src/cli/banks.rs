@@ -13,7 +13,7 @@ use mimicry_core::policy::select::Verdict;
 use mimicry_core::policy::{Choice, Known};
 use mimicry_core::rule::facts::Facts;
 
-use super::Output;
+use super::output::Output;
 use super::account::settings;
 use super::explain;
 use super::input::{ConfigArg, Transaction, path};

@@ -4,7 +4,7 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::machine;
 
-use super::Output;
+use super::output::Output;
 use super::input::{ConfigArg, SealKeysAtHand, show_mistakes};
 use super::show::{Paint, count, escape};
 

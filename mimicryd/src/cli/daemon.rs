@@ -9,7 +9,8 @@ use mimicry_plugins::REGISTRY;
 
 use super::input::ConfigArg;
 use super::show::Paint;
-use super::{Exit, Output};
+use super::output::Output;
+use crate::prefork::exit::Exit;
 use crate::daemon::Daemon;
 use crate::files;
 use crate::logging;

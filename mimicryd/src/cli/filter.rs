@@ -19,7 +19,8 @@ use super::account::{recipients, scan};
 use super::input::{ConfigArg, SealKeysAtHand, Transaction, read_mail};
 use super::show::{Paint, octets, short};
 use super::trace::{self, Course};
-use super::{Exit, Output};
+use super::output::Output;
+use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

@@ -21,7 +21,8 @@ use mimicry_plugins::REGISTRY;
 use serde::Serialize;
 
 use super::show::{Paint, escape};
-use super::{Exit, Output};
+use super::output::Output;
+use crate::prefork::exit::Exit;
 use crate::loading::{self, Judge, Order, Rejected, Source as LoadSource};
 use crate::seal_keys;
 

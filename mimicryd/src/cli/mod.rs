@@ -5,9 +5,9 @@
 //! - `input`: the options that commands share, and the mail
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
 //!   two trees differ
-//! - `show`: colours, columns and escapes
+//! - `output`: what a command has to say · `show`: colours, columns and escapes
 //!
-//! A command returns an [`Output`] and does not print; [`main`] writes it. All that comes from a mail is escaped before
+//! A command returns an [`output::Output`] and does not print; [`main`] writes it. All that comes from a mail is escaped before
 //! it reaches a terminal.
 //!
 //! Must never: print or exit anywhere else in the program.
@@ -25,49 +25,16 @@ mod demo;
 mod explain;
 mod filter;
 mod input;
+mod output;
 mod plugins;
 mod show;
 mod trace;
 mod tree;
 
-pub use crate::prefork::exit::Exit;
+use crate::prefork::exit::Exit;
+use demo::Running;
+use output::Output;
 use show::Paint;
-
-/// What a command has to say.
-#[derive(Debug)]
-pub struct Output {
-    pub out: Vec<u8>,
-    /// Written first, so that it stands above on a terminal.
-    pub err: String,
-    pub exit: Exit,
-    /// Is the work done only when all of `out` has been read; else a reader that has seen enough is no failure.
-    pub must_arrive: bool,
-    /// A daemon that goes on if `out` has been read; else it is stopped, for nobody would know of it.
-    running: Option<demo::Running>,
-}
-
-impl Output {
-    fn text(out: String) -> Output {
-        Output {
-            out: out.into_bytes(),
-            err: String::new(),
-            exit: Exit::Ok,
-            must_arrive: false,
-            running: None,
-        }
-    }
-
-    /// Nothing but a reason on standard error.
-    fn failure(exit: Exit, reason: impl std::fmt::Display) -> Output {
-        Output {
-            out: Vec::new(),
-            err: format!("mimicryd: {reason}\n"),
-            exit,
-            must_arrive: false,
-            running: None,
-        }
-    }
-}
 
 #[derive(Debug, Parser)]
 #[command(
@@ -177,7 +144,7 @@ fn write(output: Output) -> Exit {
     let _ = io::stderr().write_all(output.err.as_bytes());
     let mut stdout = io::stdout().lock();
     let Err(error) = stdout.write_all(&output.out).and_then(|()| stdout.flush()) else {
-        return output.running.map_or(output.exit, demo::Running::release);
+        return output.running.map_or(output.exit, Running::release);
     };
     let closed = error.kind() == io::ErrorKind::BrokenPipe;
     if closed && !output.must_arrive {

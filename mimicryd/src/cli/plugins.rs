@@ -5,7 +5,8 @@ use mimicry_core::registry::Registry;
 use mimicry_plugins::REGISTRY;
 
 use super::show::{Paint, escape, pad};
-use super::{Exit, Output};
+use super::output::Output;
+use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {

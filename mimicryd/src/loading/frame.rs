@@ -1,4 +1,4 @@
-//! A verdict as octets on a pipe: a sign, then fields, each behind its length.
+//! What a child said, as octets on a pipe: a sign, then fields, each behind its length.
 //!
 //! Must never: trust a length.
 
@@ -6,15 +6,15 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use super::{Rejected, Snapshot, Verdict};
+use super::answer::{Rejected, Said, Snapshot};
 
 const SOUND: u8 = b'+';
 const REJECTED: u8 = b'-';
 
 /// Two fields for each file, or the four of a rejection.
-pub(super) fn write(verdict: &Verdict) -> Vec<u8> {
+pub(super) fn write(said: &Said) -> Vec<u8> {
     let mut out = Vec::new();
-    match verdict {
+    match said {
         Ok(Snapshot(files)) => {
             out.push(SOUND);
             for (path, content) in files {
@@ -39,7 +39,7 @@ pub(super) fn write(verdict: &Verdict) -> Vec<u8> {
 }
 
 /// `None` = it is cut off.
-pub(super) fn read(octets: &[u8]) -> Option<Verdict> {
+pub(super) fn read(octets: &[u8]) -> Option<Said> {
     let (sign, mut rest) = octets.split_first()?;
     let mut fields = Vec::new();
     while !rest.is_empty() {
@@ -87,7 +87,7 @@ mod tests {
 
     // T183
     #[test]
-    fn a_verdict_arrives_whole_or_not_at_all() {
+    fn what_is_said_arrives_whole_or_not_at_all() {
         let files = vec![
             ("/etc/m.toml".into(), b"a = 1\n".to_vec()),
             (PathBuf::from(OsString::from_vec(b"\xff".to_vec())), vec![]),
@@ -98,10 +98,10 @@ mod tests {
             coloured: String::new(),
             summary: "m.toml: 1 mistake".into(),
         };
-        for verdict in [Ok(Snapshot(files)), Ok(Snapshot(vec![])), Err(rejected)] {
-            let octets = write(&verdict);
-            let again = read(&octets).map(|verdict| format!("{verdict:?}"));
-            assert_eq!(again, Some(format!("{verdict:?}")));
+        for said in [Ok(Snapshot(files)), Ok(Snapshot(vec![])), Err(rejected)] {
+            let octets = write(&said);
+            let again = read(&octets).map(|said| format!("{said:?}"));
+            assert_eq!(again, Some(format!("{said:?}")));
             if octets.len() > 1 {
                 assert!(read(&octets[..octets.len() - 1]).is_none());
             }

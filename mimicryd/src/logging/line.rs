@@ -10,7 +10,7 @@ use std::time::Duration;
 use mimicry_core::config::typed::LogFormat;
 use mimicry_core::reply::By;
 
-use super::sheet::{Head, Sheet};
+use super::sheet::{Head, Sheet, json};
 
 /// One mail, or one class of its recipients where these get different mails. What is of octets is as it came.
 #[derive(Clone, Debug, Default)]
@@ -102,7 +102,7 @@ impl EventLine {
         if let Some(reply) = &self.reply {
             sheet.value("reply", reply.as_bytes(), 200);
         }
-        sheet.plain("by", self.by.word(), &super::json(self.by.word()));
+        sheet.plain("by", self.by.word(), &json(self.by.word()));
         sheet.value("client", self.client.as_bytes(), 48);
         sheet.value("listener", self.listener.as_bytes(), 40);
         sheet.value("helo", &self.helo, 48);
@@ -124,9 +124,9 @@ impl MailLine {
             fields: [("id", &self.id), ("class", &self.class)],
         };
         let mut sheet = Sheet::new(format, room, head);
-        sheet.plain("status", self.status, &super::json(self.status));
+        sheet.plain("status", self.status, &json(self.status));
         sheet.value("reply", self.reply.as_bytes(), 160);
-        sheet.plain("by", self.by.word(), &super::json(self.by.word()));
+        sheet.plain("by", self.by.word(), &json(self.by.word()));
         sheet.value("from", &path(&self.from, format), 128);
         let number = self.to.len().to_string();
         sheet.plain("nrcpt", &number, &number);
@@ -194,7 +194,7 @@ impl RuleWord {
         match format {
             LogFormat::Text => sheet.element("rules", format!("{rule}:{did}").as_bytes()),
             LogFormat::Json => sheet.element_as("rules", rule.as_bytes(), |rule| {
-                format!("{{\"rule\":{rule},\"did\":{}}}", super::json(did))
+                format!("{{\"rule\":{rule},\"did\":{}}}", json(did))
             }),
         }
     }

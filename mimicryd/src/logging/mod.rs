@@ -23,6 +23,7 @@ use nix::unistd::{Gid, Uid};
 use crate::sys::place::{self, Place};
 
 use line::{EventLine, MailLine};
+use sheet::json;
 
 pub mod line;
 mod sheet;
@@ -116,12 +117,6 @@ pub fn give(user: Uid, group: Gid) -> io::Result<()> {
         }
     });
     result
-}
-
-/// A string of JSON, with its quotes.
-fn json(text: &str) -> String {
-    // A string always serialises.
-    serde_json::to_string(text).unwrap_or_default()
 }
 
 struct Logger(Mutex<State>);

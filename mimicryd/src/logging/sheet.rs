@@ -181,7 +181,7 @@ impl<'a> Sheet<'a> {
         match self.format {
             LogFormat::Text if is_word(octets) => Printable(octets).to_string(),
             LogFormat::Text => Quoted(octets).to_string(),
-            LogFormat::Json => super::json(&Printable(octets).to_string()),
+            LogFormat::Json => json(&Printable(octets).to_string()),
         }
     }
 
@@ -286,4 +286,10 @@ fn units(octets: &[u8], format: LogFormat) -> impl Iterator<Item = (usize, usize
         let invalid = chunk.invalid().iter().map(|_| (1, 5));
         valid.chain(invalid)
     })
+}
+
+/// A string of JSON, with its quotes.
+pub fn json(text: &str) -> String {
+    // A string always serialises.
+    serde_json::to_string(text).unwrap_or_default()
 }

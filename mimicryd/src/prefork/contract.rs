@@ -15,7 +15,7 @@ use super::life::Life;
 use super::listen::{Listener, Peer};
 use super::pipes::Ends;
 use super::scoreboard::Slot;
-use crate::loading::{Rejected, Trial, Verdict};
+use crate::loading::{Rejected, Said, Trial};
 use crate::sys::privileges::Identity;
 
 /// What a worker is born with. All signals are blocked.
@@ -71,7 +71,7 @@ pub trait Program {
     fn begin(&self) -> Result<Trial, Refused>;
 
     /// Makes the configuration that the child has found to be right. Called in the master.
-    fn finish(&self, verdict: Verdict) -> Result<Arc<Config>, Refused>;
+    fn finish(&self, said: Said) -> Result<Arc<Config>, Refused>;
 
     /// Both, waiting for the child.
     fn load(&self) -> Result<Arc<Config>, Refused> {

@@ -27,7 +27,9 @@ use serde::Deserialize;
 
 use super::input::ConfigArg;
 use super::show::{Paint, escape, octets, pad};
-use super::{Exit, Output, tree};
+use super::output::Output;
+use super::tree;
+use crate::prefork::exit::Exit;
 use crate::prefork::identity;
 use crate::relay::smtp::SmtpHop;
 use crate::relay::{NextHop, Watch};

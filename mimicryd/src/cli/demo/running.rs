@@ -22,7 +22,7 @@ use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
 
-use super::Exit;
+use crate::prefork::exit::Exit;
 use crate::sys::process::{self, Death, Side};
 use crate::sys::signals::{self, Signals};
 use crate::sys::{descriptors, poll};
