@@ -213,12 +213,12 @@ mod tests {
     use super::*;
 
     /// What the other side has written, a little at a time; our answers are of no interest.
-    struct Line {
+    struct Pair {
         octets: Vec<u8>,
         at: usize,
     }
 
-    impl Read for Line {
+    impl Read for Pair {
         fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
             let most = into.len().min(100);
             let count = (&self.octets[self.at..]).read(&mut into[..most])?;
@@ -230,7 +230,7 @@ mod tests {
         }
     }
 
-    impl Write for Line {
+    impl Write for Pair {
         fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
             Ok(octets.len())
         }
@@ -294,7 +294,7 @@ mod tests {
             server.write_tls(&mut octets).unwrap();
         }
         let all = octets.len();
-        let mut line = Line { octets, at: 0 };
+        let mut line = Pair { octets, at: 0 };
         let (mut heard, mut looks) = ([0; 64], 0);
         let count = loop {
             match read_through(&mut client, &mut line, &mut heard) {

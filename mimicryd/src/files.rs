@@ -18,8 +18,8 @@ use nix::fcntl::{OFlag, openat};
 use nix::sys::stat::{Mode, SFlag};
 
 use crate::sys::accounts::{group_name, user_name};
+use crate::sys::entry::Entry;
 use crate::sys::guard::{self, Facts, Writers};
-use crate::sys::place::Place;
 use crate::sys::way::{self, Found, Last};
 
 /// Octets of one file at most.
@@ -93,7 +93,7 @@ pub fn read(path: &Path, octets: u64, access: Access) -> Result<Vec<u8>, Wrong> 
 }
 
 /// A file in a directory that may belong to the workers: the file itself is judged, and no link is followed.
-pub fn read_held(place: &Place, octets: u64, access: Access) -> io::Result<Vec<u8>> {
+pub fn read_held(place: &Entry, octets: u64, access: Access) -> io::Result<Vec<u8>> {
     let file = place.open_to_read()?;
     let facts = Facts::of(&file)?;
     if way::kind(&facts.stat) != SFlag::S_IFREG {

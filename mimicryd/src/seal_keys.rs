@@ -16,7 +16,7 @@ use mimicry_core::config::Config;
 use mimicry_core::seals::{SECRET, SealKeys};
 
 use crate::files::{self, Access};
-use crate::sys::place::Place;
+use crate::sys::entry::Entry;
 
 /// The file in the spool.
 const FILE: &str = "seal.keys";
@@ -67,7 +67,7 @@ pub fn look(config: &Config) -> Result<Option<SealKeys>, String> {
     let path = path(config);
     let found = match config.daemon.seal_key_file {
         Some(_) => shared(&path),
-        None => Place::of(&path).and_then(|place| held(&place)),
+        None => Entry::of(&path).and_then(|place| held(&place)),
     };
     match found {
         Ok(keys) => Ok(Some(keys)),
@@ -91,8 +91,8 @@ fn shared(path: &Path) -> io::Result<SealKeys> {
 /// The keys in the spool, made or renewed; with them, why a new one could not be written.
 fn own(path: &Path, now: i64) -> io::Result<(SealKeys, Option<io::Error>)> {
     let directory = path.parent().unwrap_or(Path::new("."));
-    Place::of(directory)?.make_directory(0o755, None)?;
-    let place = Place::of(path)?;
+    Entry::of(directory)?.make_directory(0o755, None)?;
+    let place = Entry::of(path)?;
     let keys = match held(&place) {
         Ok(keys) => keys,
         Err(error) if error.kind() == ErrorKind::NotFound => {
@@ -128,7 +128,7 @@ fn secret() -> io::Result<[u8; SECRET]> {
 }
 
 /// The keys in the spool, which may belong to the workers' user.
-fn held(place: &Place) -> io::Result<SealKeys> {
+fn held(place: &Entry) -> io::Result<SealKeys> {
     parse(files::read_held(place, MAX, Access::Owner)?)
 }
 
@@ -138,7 +138,7 @@ fn parse(octets: Vec<u8>) -> io::Result<SealKeys> {
     SealKeys::parse(&text).map_err(|bad| invalid(bad.to_string()))
 }
 
-fn write(place: &Place, keys: &SealKeys, over: bool) -> io::Result<()> {
+fn write(place: &Entry, keys: &SealKeys, over: bool) -> io::Result<()> {
     let head = "# The keys that mimicry seals its banners with; see mimicryd(8). Nobody else may read them.\n";
     place.write_whole(format!("{head}{}", keys.reveal()).as_bytes(), 0o600, over)
 }

@@ -13,10 +13,10 @@ use mimicry_core::policy::select::Verdict;
 use mimicry_core::policy::{Choice, Known};
 use mimicry_core::rule::facts::Facts;
 
-use super::output::Output;
 use super::account::settings;
 use super::explain;
 use super::input::{ConfigArg, Transaction, path};
+use super::output::Output;
 use super::show::{Paint, escape, pad};
 
 #[derive(Debug, clap::Args)]

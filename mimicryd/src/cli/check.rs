@@ -4,8 +4,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use crate::machine;
 
-use super::output::Output;
 use super::input::{ConfigArg, SealKeysAtHand, show_mistakes};
+use super::output::Output;
 use super::show::{Paint, count, escape};
 
 #[derive(Debug, clap::Args)]

@@ -8,9 +8,8 @@ use std::time::Duration;
 use mimicry_plugins::REGISTRY;
 
 use super::input::ConfigArg;
-use super::show::Paint;
 use super::output::Output;
-use crate::prefork::exit::Exit;
+use super::show::Paint;
 use crate::daemon::Daemon;
 use crate::files;
 use crate::logging;
@@ -18,6 +17,7 @@ use crate::master;
 use crate::master::contract::Options;
 use crate::master::control::{AskError, Request, ask};
 use crate::prefork::contract::Program;
+use crate::prefork::exit::Exit;
 use crate::worker;
 
 /// Draining takes as long as the mails in hand; the daemon's own deadline is below this.

@@ -13,9 +13,9 @@ use crate::clock;
 
 use super::account::{self, Account, ClassAccount, Lines, Outcome, SettingAccount};
 use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, read_mail, shown_name};
+use super::output::Output;
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
 use super::trace::{self, RuleAccount};
-use super::output::Output;
 use super::tree;
 
 #[derive(Debug, clap::Args)]

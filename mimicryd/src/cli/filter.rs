@@ -17,9 +17,9 @@ use crate::clock;
 
 use super::account::{recipients, scan};
 use super::input::{ConfigArg, SealKeysAtHand, Transaction, read_mail};
+use super::output::Output;
 use super::show::{Paint, octets, short};
 use super::trace::{self, Course};
-use super::output::Output;
 use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]

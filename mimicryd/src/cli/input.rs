@@ -20,10 +20,10 @@ use mimicry_core::units::show_size;
 use mimicry_plugins::REGISTRY;
 use serde::Serialize;
 
-use super::show::{Paint, escape};
 use super::output::Output;
-use crate::prefork::exit::Exit;
+use super::show::{Paint, escape};
 use crate::loading::{self, Judge, Order, Rejected, Source as LoadSource};
+use crate::prefork::exit::Exit;
 use crate::seal_keys;
 
 #[derive(Debug, Args)]

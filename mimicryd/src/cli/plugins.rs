@@ -4,8 +4,8 @@ use mimicry_core::plugin::{BulkExemption, DefaultParts, PluginKind};
 use mimicry_core::registry::Registry;
 use mimicry_plugins::REGISTRY;
 
-use super::show::{Paint, escape, pad};
 use super::output::Output;
+use super::show::{Paint, escape, pad};
 use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]

@@ -20,7 +20,7 @@ use mimicry_core::printable::is_unprintable;
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid};
 
-use crate::sys::place::{self, Place};
+use crate::sys::entry::{self, Entry};
 
 use line::{EventLine, MailLine};
 use sheet::json;
@@ -44,7 +44,7 @@ static LOGGER: OnceLock<Logger> = OnceLock::new();
 
 /// Sets the log up before any configuration is read: warnings and worse to stderr.
 pub fn start() {
-    let logger = LOGGER.get_or_init(|| Logger(Mutex::new(State::stderr())));
+    let logger = LOGGER.get_or_init(|| Logger(Mutex::new(Writer::stderr())));
     // What a panic says may hold pieces of a mail: its place is enough to find it by.
     std::panic::set_hook(Box::new(|panic| match panic.location() {
         Some(place) => log::error!("a panic at {place}"),
@@ -58,9 +58,9 @@ pub fn start() {
 /// Takes over what the configuration says. On an error the log stays as it was.
 pub fn configure(config: &typed::Log) -> io::Result<()> {
     let sink = Sink::open(&config.target, config)?;
-    with_state(|state| {
-        state.sink = sink;
-        state.format = config.format;
+    with_writer(|writer| {
+        writer.sink = sink;
+        writer.format = config.format;
     });
     log::set_max_level(config.level.filter());
     Ok(())
@@ -86,7 +86,7 @@ fn write(compose: impl FnOnce(typed::LogFormat, usize) -> Vec<String>) {
         return;
     }
     let mut form = (typed::LogFormat::Text, MAX_LINE);
-    with_state(|state| form = (state.format, state.sink.room()));
+    with_writer(|writer| form = (writer.format, writer.sink.room()));
     let (format, room) = form;
     for text in compose(format, room) {
         log::info!(target: MAIL, "{text}");
@@ -96,8 +96,8 @@ fn write(compose: impl FnOnce(typed::LogFormat, usize) -> Vec<String>) {
 /// Opens a log file anew, after it was moved away.
 pub fn reopen() -> io::Result<()> {
     let mut result = Ok(());
-    with_state(|state| {
-        if let Sink::File { path, file } = &mut state.sink {
+    with_writer(|writer| {
+        if let Sink::File { path, file } = &mut writer.sink {
             match open_file(path) {
                 Ok(new) => *file = new,
                 Err(error) => result = Err(error),
@@ -111,17 +111,17 @@ pub fn reopen() -> io::Result<()> {
 /// stands in its place by now.
 pub fn give(user: Uid, group: Gid) -> io::Result<()> {
     let mut result = Ok(());
-    with_state(|state| {
-        if let Sink::File { file, .. } = &state.sink {
-            result = place::give(file, user, group);
+    with_writer(|writer| {
+        if let Sink::File { file, .. } = &writer.sink {
+            result = entry::give(file, user, group);
         }
     });
     result
 }
 
-struct Logger(Mutex<State>);
+struct Logger(Mutex<Writer>);
 
-struct State {
+struct Writer {
     sink: Sink,
     format: typed::LogFormat,
     /// Records that could not be written since the last one that could.
@@ -139,9 +139,9 @@ enum Sink {
     Syslog(syslog::Syslog),
 }
 
-impl State {
-    fn stderr() -> State {
-        State {
+impl Writer {
+    fn stderr() -> Writer {
+        Writer {
             sink: Sink::stderr(),
             format: typed::LogFormat::Text,
             dropped: 0,
@@ -149,7 +149,7 @@ impl State {
     }
 }
 
-impl State {
+impl Writer {
     /// Writes it; returns how many lines could not be written.
     fn say(&mut self, level: Level, target: &str, text: &str) -> u64 {
         let mut lost = 0u64;
@@ -166,7 +166,7 @@ impl State {
     }
 }
 
-fn with_state(act: impl FnOnce(&mut State)) {
+fn with_writer(act: impl FnOnce(&mut Writer)) {
     if let Some(logger) = LOGGER.get() {
         // A panic while logging leaves nothing half done that matters.
         act(&mut logger.0.lock().unwrap_or_else(PoisonError::into_inner));
@@ -184,15 +184,15 @@ impl Log for Logger {
         if !self.enabled(record.metadata()) || (!ours && record.level() > Level::Warn) {
             return;
         }
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if state.dropped > 0 {
-            let text = format!("{} lines of the log were lost", state.dropped);
-            if state.say(Level::Warn, "mimicryd", &text) == 0 {
-                state.dropped = 0;
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if writer.dropped > 0 {
+            let text = format!("{} lines of the log were lost", writer.dropped);
+            if writer.say(Level::Warn, "mimicryd", &text) == 0 {
+                writer.dropped = 0;
             }
         }
-        let lost = state.say(record.level(), record.target(), &record.args().to_string());
-        state.dropped = state.dropped.saturating_add(lost);
+        let lost = writer.say(record.level(), record.target(), &record.args().to_string());
+        writer.dropped = writer.dropped.saturating_add(lost);
     }
 
     fn flush(&self) {}
@@ -319,5 +319,5 @@ impl Sink {
 
 /// The directory may be the workers', who could put a link there.
 fn open_file(path: &Path) -> io::Result<File> {
-    Place::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
+    Entry::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
 }

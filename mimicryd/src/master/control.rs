@@ -24,7 +24,7 @@ use socket2::Socket;
 
 use crate::prefork::exit::Exit;
 use crate::prefork::listen;
-use crate::sys::place::{Id, Place};
+use crate::sys::entry::{Entry, Id};
 use crate::sys::poll;
 use crate::sys::privileges;
 
@@ -168,7 +168,7 @@ enum Stage {
 
 impl Control {
     pub fn open(path: &Path) -> io::Result<Control> {
-        if let Some(exposed) = Place::of(path)?.exposed() {
+        if let Some(exposed) = Entry::of(path)?.exposed() {
             // Whoever asks would be answered by somebody else.
             return Err(io::Error::other(exposed));
         }

@@ -50,7 +50,7 @@ pub struct Generation {
 
 /// How a generation that has just begun stands.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Progress {
     Open,
     Passed,
     /// With a sentence for the operator.
@@ -161,10 +161,10 @@ impl Generation {
     }
 
     /// Do enough workers accept, or is it hopeless.
-    pub fn verdict(&self) -> Verdict {
+    pub fn progress(&self) -> Progress {
         let up = self.up();
         if up >= self.workers.min || (up > 0 && self.throttle.is_tripped()) {
-            return Verdict::Passed;
+            return Progress::Passed;
         }
         // Those who are still on their way may make it.
         if self.throttle.is_tripped() && self.children.is_empty() {
@@ -172,9 +172,9 @@ impl Generation {
                 .complaint
                 .clone()
                 .unwrap_or_else(|| "each one dies before it accepts".into());
-            return Verdict::Failed(format!("no worker can start: {why}"));
+            return Progress::Failed(format!("no worker can start: {why}"));
         }
-        Verdict::Open
+        Progress::Open
     }
 
     /// Tells the workers that have been idle for longest to retire.

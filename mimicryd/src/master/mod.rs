@@ -57,7 +57,7 @@ use child::Told;
 use contract::{Ended, Failure, Options, notify};
 use control::{Answer, Control};
 use detach::{Detached, Report};
-use generation::{Generation, Heritage, Verdict};
+use generation::{Generation, Heritage, Progress};
 use pidfile::{PidFile, PidFileError};
 use rates::Rates;
 use reload::LOOK;
@@ -315,10 +315,10 @@ impl Master {
     /// Goes from one phase into the next, where it is time.
     fn progress(&mut self, now: Instant) {
         match &self.phase {
-            Phase::Starting => match self.current.verdict() {
-                Verdict::Open => {}
-                Verdict::Passed => self.accepts(),
-                Verdict::Failed(why) => {
+            Phase::Starting => match self.current.progress() {
+                Progress::Open => {}
+                Progress::Passed => self.accepts(),
+                Progress::Failed(why) => {
                     log::error!("{why}");
                     self.give_up(now, Failure::new(Exit::Unavailable, why).into());
                 }

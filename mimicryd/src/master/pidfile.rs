@@ -11,12 +11,12 @@ use std::path::Path;
 
 use nix::fcntl::OFlag;
 
-use crate::sys::place::Place;
+use crate::sys::entry::Entry;
 
 /// A pid file that holds our process id.
 #[derive(Debug)]
 pub struct PidFile {
-    place: Place,
+    place: Entry,
     file: File,
 }
 
@@ -31,7 +31,7 @@ pub enum PidFileError {
 impl PidFile {
     /// Locks the file and writes the id into it.
     pub fn claim(path: &Path, pid: u32) -> Result<PidFile, PidFileError> {
-        let place = Place::of(path).map_err(PidFileError::Io)?;
+        let place = Entry::of(path).map_err(PidFileError::Io)?;
         if let Some(exposed) = place.exposed() {
             // Whoever stops the daemon by it would end another process.
             return Err(PidFileError::Io(io::Error::other(exposed)));

@@ -22,7 +22,7 @@ use crate::prefork::scoreboard::State;
 use super::child::{Child, Told};
 use super::contract::{notify, survived};
 use super::control::{Answer, ClientId};
-use super::generation::{Generation, Heritage, Verdict};
+use super::generation::{Generation, Heritage, Progress};
 use super::state::{Loading, Master, Settling, Trial};
 
 /// For so long the workers of a new configuration may take until they accept.
@@ -40,16 +40,16 @@ impl Master {
             self.settle(now);
             return;
         }
-        match self.trial.as_ref().map(|trial| trial.verdict(now)) {
+        match self.trial.as_ref().map(|trial| trial.progress(now)) {
             None if self.loading.is_some() => self.progress_of_loading(now),
             None => {
                 if let Some(askers) = self.reload.take() {
                     self.begin_reload(askers, now);
                 }
             }
-            Some(Verdict::Open) => {}
-            Some(Verdict::Passed) => self.take_over(now),
-            Some(Verdict::Failed(why)) => self.abandon(&why),
+            Some(Progress::Open) => {}
+            Some(Progress::Passed) => self.take_over(now),
+            Some(Progress::Failed(why)) => self.abandon(&why),
         }
     }
 
@@ -72,14 +72,14 @@ impl Master {
         let Some(loading) = &mut self.loading else {
             return;
         };
-        let Some(verdict) = loading.child.step(now) else {
+        let Some(said) = loading.child.step(now) else {
             return;
         };
         let Some(Loading { askers, .. }) = self.loading.take() else {
             return;
         };
         let open = || {
-            let config = self.program.finish(verdict)?;
+            let config = self.program.finish(said)?;
             let heritage = Heritage {
                 listeners: self.current.listeners.clone(),
                 inherited: &mut Vec::new(),
@@ -227,15 +227,15 @@ impl Master {
 }
 
 impl Trial {
-    pub fn verdict(&self, now: Instant) -> Verdict {
-        match self.generation.verdict() {
-            Verdict::Open if self.deadline.is_some_and(|deadline| deadline <= now) => {
-                Verdict::Failed(format!(
+    pub fn progress(&self, now: Instant) -> Progress {
+        match self.generation.progress() {
+            Progress::Open if self.deadline.is_some_and(|deadline| deadline <= now) => {
+                Progress::Failed(format!(
                     "the new workers did not accept within {} s",
                     TRIAL.as_secs()
                 ))
             }
-            verdict => verdict,
+            other => other,
         }
     }
 }

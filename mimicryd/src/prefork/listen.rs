@@ -26,7 +26,7 @@ use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::sys::place::{Id, Place};
+use crate::sys::entry::{Entry, Id};
 use crate::sys::privileges::Identity;
 use crate::sys::{descriptors, poll, privileges};
 
@@ -318,7 +318,7 @@ fn bind_tcp(address: SocketAddr, only_v6: bool) -> io::Result<Socket> {
 /// Makes a listening unix socket that does not block, in the place of one that nobody listens on any more. Returns the
 /// identity of its file too.
 pub fn bind_unix(path: &Path, mode: u32, owner: Option<&Identity>) -> io::Result<(Socket, Id)> {
-    let place = Place::of(path)?;
+    let place = Entry::of(path)?;
     remove_stale(&place)?;
     let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
     descriptors::set_nonblocking(&socket)?;
@@ -335,7 +335,7 @@ pub fn bind_unix(path: &Path, mode: u32, owner: Option<&Identity>) -> io::Result
     Ok((socket, file))
 }
 
-fn remove_stale(place: &Place) -> io::Result<()> {
+fn remove_stale(place: &Entry) -> io::Result<()> {
     let Ok(facts) = place.facts() else {
         return Ok(());
     };
@@ -351,7 +351,7 @@ fn remove_stale(place: &Place) -> io::Result<()> {
 
 /// Removes the file of a socket, unless another one stands there by now.
 pub fn remove_socket(path: &Path, file: Id) {
-    if let Ok(place) = Place::of(path)
+    if let Ok(place) = Entry::of(path)
         && place.id() == Some(file)
     {
         let _ = place.remove();
@@ -363,7 +363,7 @@ pub fn make_directories(files: &[&PathBuf]) {
     for file in files {
         if let Some(directory) = file.parent() {
             // It may exist; if it cannot be made, opening the file says so.
-            let _ = Place::of(directory).and_then(|place| place.make_directory(0o755, None));
+            let _ = Entry::of(directory).and_then(|place| place.make_directory(0o755, None));
         }
     }
 }

@@ -5,7 +5,7 @@
 //! - [`poll`]: waiting with a monotonic deadline
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
-//! - [`place`]: files by the directory that holds them · [`way`]: the directories that lead there
+//! - [`entry`]: files by the directory that holds them · [`way`]: the directories that lead there
 //! - [`guard`]: who may change a file · [`accounts`]: users and groups
 //! - [`descriptors`]: descriptors that the service manager handed over
 //! - [`greeter`]: a greeting for a library that waits for one
@@ -19,10 +19,10 @@
 
 pub mod accounts;
 pub mod descriptors;
+pub mod entry;
 pub mod greeter;
 pub mod guard;
 pub mod memory;
-pub mod place;
 pub mod poll;
 pub mod privileges;
 pub mod process;

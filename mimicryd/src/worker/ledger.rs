@@ -25,7 +25,7 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::digest::Digest as MailDigest;
 use sha2::{Digest, Sha256};
 
-use crate::sys::place::Place;
+use crate::sys::entry::Entry;
 
 /// Longer than clients keep a mail: Postfix gives up after five days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -91,7 +91,7 @@ impl Ledger {
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
         for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
-            Place::of(&directory)?.make_directory(mode, owner)?;
+            Entry::of(&directory)?.make_directory(mode, owner)?;
         }
         Ok(())
     }

@@ -9,6 +9,7 @@
 
 pub mod certificates;
 mod delivery;
+mod incoming;
 pub mod ledger;
 mod link;
 mod peer;

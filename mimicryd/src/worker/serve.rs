@@ -24,13 +24,14 @@ use rustls::ServerConfig;
 
 use super::certificates::Certificates;
 use super::delivery::{Announced, Delivery, Ways};
+use super::incoming::{Incoming, Rules};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
 use super::peer::{behind_balancer, client, is_among, port};
 use super::refusal::Event;
-use super::story;
+use super::story::{self, Outcome};
 use super::terms::{machine, offer, route, terms};
-use super::transaction::{self, Job, Outcome, Rules};
+use super::transaction;
 use crate::logging;
 use crate::logging::line::{self, EventLine};
 use crate::machine;
@@ -464,7 +465,7 @@ impl Conversation<'_> {
             seal_keys: self.seal_keys,
             generation: &self.config.hash,
         };
-        let job = Job {
+        let incoming = Incoming {
             rules,
             hostname: self.hostname,
             ledger: self.ledger,
@@ -485,7 +486,7 @@ impl Conversation<'_> {
                 false => Watch::Stays,
             }
         };
-        let outcome = transaction::run(job, &mut self.delivery, self.pool, &mut watch);
+        let outcome = transaction::run(incoming, &mut self.delivery, self.pool, &mut watch);
         let Outcome {
             replies,
             lines,

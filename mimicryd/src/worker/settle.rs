@@ -38,7 +38,7 @@ pub struct Ends(Vec<Option<End>>);
 
 /// What is made of it for the client.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Verdict {
+pub struct Settled {
     /// What the client hears.
     pub replies: Replies,
     /// The client will not bring the mail again: nothing has to be remembered any more.
@@ -165,12 +165,12 @@ impl Ends {
 }
 
 /// The verdict on a mail.
-pub fn settle(client: Protocol, recipients: &[Recipient], ends: &Ends) -> Verdict {
+pub fn settle(client: Protocol, recipients: &[Recipient], ends: &Ends) -> Settled {
     let replies: Vec<Reply> = (0..recipients.len()).map(|at| ends.reply(at)).collect();
     let is_mixed = replies.iter().any(Reply::is_done) && !replies.iter().all(Reply::is_done);
     let is_final = ends.are_final();
     if client == Protocol::Lmtp {
-        return Verdict {
+        return Settled {
             replies: Replies::PerRecipient(replies),
             is_final: true,
             is_mixed,
@@ -181,7 +181,7 @@ pub fn settle(client: Protocol, recipients: &[Recipient], ends: &Ends) -> Verdic
         true => naming(&worst, recipients, ends),
         false => worst,
     };
-    Verdict {
+    Settled {
         replies: Replies::One(reply),
         is_final,
         is_mixed,
@@ -244,12 +244,12 @@ mod tests {
 
     fn one(ends: &Ends) -> (Reply, bool) {
         match settle(Protocol::Smtp, &recipients(ends.0.len()), ends) {
-            Verdict {
+            Settled {
                 replies: Replies::One(reply),
                 is_final,
                 ..
             } => (reply, is_final),
-            verdict => panic!("one reply: {verdict:?}"),
+            settled => panic!("one reply: {settled:?}"),
         }
     }
 
@@ -303,8 +303,8 @@ mod tests {
     #[test]
     fn an_lmtp_client_hears_each_end() {
         let ends = ends("250 2.0.0 ok|550 5.7.1 no|451 4.0.0 wait|1");
-        let verdict = settle(Protocol::Lmtp, &recipients(4), &ends);
-        let said: Vec<String> = verdict.replies.iter().map(Reply::to_string).collect();
+        let settled = settle(Protocol::Lmtp, &recipients(4), &ends);
+        let said: Vec<String> = settled.replies.iter().map(Reply::to_string).collect();
         assert_eq!(
             said,
             [
@@ -314,7 +314,7 @@ mod tests {
                 "550 5.7.1 no"
             ]
         );
-        assert!(verdict.is_final && verdict.is_mixed);
+        assert!(settled.is_final && settled.is_mixed);
     }
 
     #[test]

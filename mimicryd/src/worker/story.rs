@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::engine::{Judged, Report};
+use mimicry_core::mail::Mail;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Printable;
 use mimicry_core::reply::Reply;
@@ -15,8 +16,10 @@ use mimicry_core::rule::Reason;
 use mimicry_core::rule::plan::Decision;
 
 use super::delivery::Class;
-use super::settle::{Ends, OfClass, Verdict};
-use super::transaction::{Job, Outcome};
+use super::incoming::Incoming;
+use super::ledger::Unsettled;
+use super::settle::{Ends, OfClass, Settled};
+
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
 use crate::smtp::step::Replies;
@@ -37,6 +40,17 @@ impl Logged {
     }
 }
 
+/// What came of a mail.
+pub struct Outcome {
+    pub replies: Replies,
+    pub lines: Vec<Logged>,
+    pub edited: bool,
+    pub octets_out: u64,
+    pub panicked: bool,
+    /// The mail, and what the ledger is to be told of it when it is known whether the client got its reply.
+    pub unsettled: Option<(Mail, Unsettled)>,
+}
+
 /// What was sent to a class.
 pub struct Sent {
     /// Of the mail as it went out.
@@ -49,7 +63,7 @@ pub struct Ended<'e> {
     pub ends: &'e Ends,
     /// One for each class.
     pub sent: &'e [Sent],
-    pub verdict: Verdict,
+    pub verdict: Settled,
 }
 
 /// What is told of a mail.
@@ -73,26 +87,29 @@ struct Chapter<'c> {
 
 impl Story {
     /// The message was received; its first recipient was named at `began`.
-    pub fn begin(job: &Job<'_>, began: Instant) -> Story {
-        let envelope = &job.plan.envelope;
+    pub fn begin(incoming: &Incoming<'_>, began: Instant) -> Story {
+        let envelope = &incoming.plan.envelope;
         let mut line = MailLine {
-            id: job.id.clone(),
-            client: client_of(&job.origin, &job.connection, &job.peer),
-            listener: job.origin.listener.clone().unwrap_or_default(),
-            helo: job.origin.helo.clone().unwrap_or_default(),
+            id: incoming.id.clone(),
+            client: client_of(&incoming.origin, &incoming.connection, &incoming.peer),
+            listener: incoming.origin.listener.clone().unwrap_or_default(),
+            helo: incoming.origin.helo.clone().unwrap_or_default(),
             from: envelope.sender.as_bytes().to_vec(),
-            size: job.received.message.len(),
-            generation: job.rules.generation.into(),
+            size: incoming.received.message.len(),
+            generation: incoming.rules.generation.into(),
             ..MailLine::default()
         };
-        let (lf, cr) = (job.received.changed.lone_lf, job.received.changed.lone_cr);
+        let (lf, cr) = (
+            incoming.received.changed.lone_lf,
+            incoming.received.changed.lone_cr,
+        );
         if lf > 0 || cr > 0 {
             let note = format!("bare newlines normalised: {lf} LF, {cr} CR");
             line.notes.push(note);
         }
         let to = envelope.recipients.iter();
         Story {
-            client: job.client,
+            client: incoming.client,
             to: to.map(|one| one.path.as_bytes().to_vec()).collect(),
             line,
             began,

@@ -12,71 +12,29 @@ use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
-use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means};
-use mimicry_core::policy::{Banks, ClassOf, Memo};
+use mimicry_core::policy::ClassOf;
 use mimicry_core::reply::{Own, Reply};
-use mimicry_core::seals::SealKeys;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
-use super::ledger::{Ledger, Memory, Unsettled};
+use super::incoming::{Incoming, Rules};
+use super::ledger::Memory;
 use super::settle::{Ends, settle};
-use super::story::{Ended, Logged, Sent, Story};
+use super::story::{Ended, Outcome, Sent, Story};
 use super::trace;
 use crate::clock;
 use crate::relay::{Answers, Cause, Outgoing, Pool, Watch};
-use crate::smtp::data::Received;
-use crate::smtp::step::{DataPlan, Replies};
-
-/// By what a mail is judged.
-#[derive(Clone, Copy)]
-pub struct Rules<'c> {
-    pub banks: &'c Banks,
-    pub memo: &'c Memo,
-    pub seal_keys: &'c SealKeys,
-    /// The hash of the configuration.
-    pub generation: &'c str,
-}
-
-/// A mail that was received.
-pub struct Job<'c> {
-    pub rules: Rules<'c>,
-    pub hostname: &'c str,
-    pub ledger: &'c Ledger,
-    /// What the client speaks.
-    pub client: Protocol,
-    /// By what it is judged.
-    pub origin: Origin,
-    /// By what it came: not what the client said of others.
-    pub connection: Origin,
-    /// For the log: an address or `unix`.
-    pub peer: String,
-    /// Of the mail; it stands in the log and in the Received field.
-    pub id: String,
-    pub plan: DataPlan,
-    pub received: Received,
-}
-
-/// What came of it.
-pub struct Outcome {
-    pub replies: Replies,
-    pub lines: Vec<Logged>,
-    pub edited: bool,
-    pub octets_out: u64,
-    pub panicked: bool,
-    /// The mail, and what the ledger is to be told of it when it is known whether the client got its reply.
-    pub unsettled: Option<(Mail, Unsettled)>,
-}
+use crate::smtp::step::DataPlan;
 
 /// Judges, edits and relays.
 pub fn run(
-    job: Job<'_>,
+    incoming: Incoming<'_>,
     delivery: &mut Delivery,
     pool: &mut Pool,
     watch: &mut dyn FnMut() -> Watch,
 ) -> Outcome {
-    let mut story = Story::begin(&job, delivery.began());
-    let Job {
+    let mut story = Story::begin(&incoming, delivery.began());
+    let Incoming {
         rules,
         hostname,
         ledger,
@@ -86,7 +44,7 @@ pub fn run(
         plan: DataPlan { envelope, with, .. },
         received,
         ..
-    } = job;
+    } = incoming;
     let mut ends = Ends::new(envelope.recipients.len(), delivery.again());
     let limit = delivery.limit();
     let classes = delivery.used();

@@ -26,8 +26,8 @@ use mimicry_core::rule::Reason;
 use serde::Deserialize;
 
 use super::input::ConfigArg;
-use super::show::{Paint, escape, octets, pad};
 use super::output::Output;
+use super::show::{Paint, escape, octets, pad};
 use super::tree;
 use crate::prefork::exit::Exit;
 use crate::prefork::identity;
@@ -94,7 +94,7 @@ const SAMPLES: [Sample; 5] = [
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let door = Door::open().map_err(failed(Exit::Unavailable, "no free port"))?;
     let address = door.address;
-    let place = Place::make(address, err)?;
+    let place = Stage::make(address, err)?;
     let running = Running::start(
         &place.file("mimicry.toml"),
         door,
@@ -177,7 +177,7 @@ fn failed(exit: Exit, what: &str) -> impl Fn(io::Error) -> Output {
 }
 
 /// The directory of a demonstration, with the configuration in it.
-struct Place {
+struct Stage {
     directory: PathBuf,
     config: Config,
 }
@@ -215,9 +215,9 @@ struct LogTimes {
     judge: f64,
 }
 
-impl Place {
+impl Stage {
     /// Makes the directory, and what the workers write to belong to their user.
-    fn make(address: SocketAddr, paint: Paint) -> Result<Place, Output> {
+    fn make(address: SocketAddr, paint: Paint) -> Result<Stage, Output> {
         let above = std::env::temp_dir();
         let cannot = |error| failed(Exit::CannotCreate, &above.display().to_string())(error);
         let directory = fresh_directory(&above).map_err(cannot)?;
@@ -247,7 +247,7 @@ impl Place {
                     .map_err(|error| cannot(error.into()))?;
             }
         }
-        Ok(Place { directory, config })
+        Ok(Stage { directory, config })
     }
 
     fn file(&self, name: &str) -> PathBuf {

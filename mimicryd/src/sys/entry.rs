@@ -26,7 +26,7 @@ use super::way::{self, Exposed, Found, Last, Step, kind};
 
 /// A name in a directory.
 #[derive(Debug)]
-pub struct Place {
+pub struct Entry {
     directory: OwnedFd,
     name: OsString,
     path: PathBuf,
@@ -37,9 +37,9 @@ pub struct Place {
 /// Device and inode.
 pub type Id = (u64, u64);
 
-impl Place {
+impl Entry {
     /// The place of this path; its directory has to exist.
-    pub fn of(path: &Path) -> io::Result<Place> {
+    pub fn of(path: &Path) -> io::Result<Entry> {
         if path.file_name().is_none() {
             return Err(io::ErrorKind::InvalidInput.into());
         }
@@ -53,7 +53,7 @@ impl Place {
             exposed = exposed.take().or_else(|| step.exposed());
             safe_to_follow(step, path)
         })?;
-        Ok(Place {
+        Ok(Entry {
             directory,
             name,
             path: path.to_path_buf(),
@@ -174,7 +174,7 @@ impl Place {
                 return match kind(&self.facts()?) {
                     SFlag::S_IFDIR => Ok(()),
                     // On the way to a directory it may be followed.
-                    SFlag::S_IFLNK => Place::of(&self.path.join(".x")).map(|_| ()),
+                    SFlag::S_IFLNK => Entry::of(&self.path.join(".x")).map(|_| ()),
                     _ => Err(io::ErrorKind::NotADirectory.into()),
                 };
             }
@@ -280,7 +280,7 @@ mod tests {
     fn only_a_file_of_one_name_is_opened() {
         let (_place, inside, outside) = stage();
         let path = inside.join("log");
-        let place = || Place::of(&path).unwrap();
+        let place = || Entry::of(&path).unwrap();
         let open = || said(place().open_or_make(APPEND, 0o640));
         let named = |what: &str| format!("{} is {what}", path.display());
         assert_eq!(open(), "opened");
@@ -315,20 +315,20 @@ mod tests {
         symlink(&inside, place.path().join("there")).unwrap();
         for (mode, follows) in [(0o755, true), (0o700, true), (0o1777, true), (0o777, false)] {
             fs::set_permissions(&inside, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(Place::of(&way.join("log")).is_ok(), follows, "{mode:o}");
+            assert_eq!(Entry::of(&way.join("log")).is_ok(), follows, "{mode:o}");
             let other = place.path().join("there/log");
-            assert!(Place::of(&other).is_ok());
-            let address = Place::of(&other).unwrap().address();
+            assert!(Entry::of(&other).is_ok());
+            let address = Entry::of(&other).unwrap().address();
             assert_eq!(address == other, mode & 0o022 == 0, "{mode:o}");
         }
-        let error = Place::of(&way.join("log")).unwrap_err().to_string();
+        let error = Entry::of(&way.join("log")).unwrap_err().to_string();
         assert!(error.contains("stands the link way"), "{error}");
         symlink("b", place.path().join("a")).unwrap();
         symlink("a", place.path().join("b")).unwrap();
-        assert!(Place::of(&place.path().join("a/log")).is_err());
-        assert!(Place::of(&place.path().join("outside/log")).is_err());
-        assert!(Place::of(&place.path().join("nowhere/log")).is_err());
-        assert!(Place::of(Path::new("/")).is_err());
+        assert!(Entry::of(&place.path().join("a/log")).is_err());
+        assert!(Entry::of(&place.path().join("outside/log")).is_err());
+        assert!(Entry::of(&place.path().join("nowhere/log")).is_err());
+        assert!(Entry::of(Path::new("/")).is_err());
     }
 
     // T188
@@ -336,7 +336,7 @@ mod tests {
     fn a_directory_is_made_as_it_shall_be_or_left_as_it_is() {
         let (_place, inside, outside) = stage();
         let path = inside.join("spool");
-        let make = |path: &Path| Place::of(path).unwrap().make_directory(0o755, None);
+        let make = |path: &Path| Entry::of(path).unwrap().make_directory(0o755, None);
         make(&path).unwrap();
         assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o755);
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();

@@ -1,0 +1,41 @@
+//! A mail that was received, with all that is needed to judge it and to tell of it.
+//!
+//! Must never: act.
+
+use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::origin::Origin;
+use mimicry_core::policy::{Banks, Memo};
+use mimicry_core::seals::SealKeys;
+
+use super::ledger::Ledger;
+use crate::smtp::data::Received;
+use crate::smtp::step::DataPlan;
+
+/// By what a mail is judged.
+#[derive(Clone, Copy)]
+pub struct Rules<'c> {
+    pub banks: &'c Banks,
+    pub memo: &'c Memo,
+    pub seal_keys: &'c SealKeys,
+    /// The hash of the configuration.
+    pub generation: &'c str,
+}
+
+/// A mail that was received.
+pub struct Incoming<'c> {
+    pub rules: Rules<'c>,
+    pub hostname: &'c str,
+    pub ledger: &'c Ledger,
+    /// What the client speaks.
+    pub client: Protocol,
+    /// By what it is judged.
+    pub origin: Origin,
+    /// By what it came: not what the client said of others.
+    pub connection: Origin,
+    /// For the log: an address or `unix`.
+    pub peer: String,
+    /// Of the mail; it stands in the log and in the Received field.
+    pub id: String,
+    pub plan: DataPlan,
+    pub received: Received,
+}
