@@ -25,7 +25,7 @@ use crate::seal_keys;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::ledger::Ledger;
-use crate::worker::serve::Server;
+use crate::worker::server::Server;
 
 /// The daemon of one configuration file.
 #[derive(Debug)]

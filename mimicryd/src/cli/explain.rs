@@ -11,7 +11,7 @@ use mimicry_core::units::show_size;
 
 use crate::clock;
 
-use super::account::{self, Account, ClassAccount, Lines, Outcome, SettingAccount};
+use super::account::{self, Account, ClassAccount, Lines, OriginAccount, Outcome, SettingAccount};
 use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, read_mail, shown_name};
 use super::output::Output;
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
@@ -126,7 +126,29 @@ fn head(account: &Account, name: &str, paint: Paint) -> String {
             ),
         ),
     ];
-    let origin = &account.origin;
+    rows.extend(origin_rows(&account.origin));
+    let yes = |truth: bool| if truth { "yes" } else { "no" };
+    rows.push((
+        "traits",
+        format!(
+            "bulk {}, signed {}, encrypted {}, malformed {}, DKIM-Signature {}",
+            yes(mail.bulk),
+            yes(mail.signed),
+            yes(mail.encrypted),
+            yes(mail.malformed),
+            yes(mail.dkim),
+        ),
+    ));
+    for defect in &mail.defects {
+        rows.push(("defect", describe_defect(defect).to_string()));
+    }
+    let row = |(key, value): (&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
+    rows.into_iter().map(row).collect()
+}
+
+/// What is known of where the mail comes from, and what is not.
+fn origin_rows(origin: &OriginAccount) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
     let mut unknown: Vec<(&str, String)> = Vec::new();
     for (key, value) in [
         ("client", &origin.client),
@@ -162,23 +184,7 @@ fn head(account: &Account, name: &str, paint: Paint) -> String {
             format!("{names}: no filter on them holds  ({options} {verb})"),
         ));
     }
-    let yes = |truth: bool| if truth { "yes" } else { "no" };
-    rows.push((
-        "traits",
-        format!(
-            "bulk {}, signed {}, encrypted {}, malformed {}, DKIM-Signature {}",
-            yes(mail.bulk),
-            yes(mail.signed),
-            yes(mail.encrypted),
-            yes(mail.malformed),
-            yes(mail.dkim),
-        ),
-    ));
-    for defect in &mail.defects {
-        rows.push(("defect", describe_defect(defect).to_string()));
-    }
-    let row = |(key, value): (&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
-    rows.into_iter().map(row).collect()
+    rows
 }
 
 fn describe_defect(defect: &str) -> &'static str {

@@ -17,6 +17,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -139,24 +140,11 @@ impl Master {
         program: &Rc<dyn Program>,
         inherited: &mut Vec<(OwnedFd, String)>,
     ) -> Result<Master, Failure> {
-        let failed = |what: &str, error: std::io::Error| {
-            Failure::new(Exit::System, format!("{what}: {error}"))
-        };
+        let failed =
+            |what: &str, error: io::Error| Failure::new(Exit::System, format!("{what}: {error}"));
         program.adopt(&config);
         // Before there is a pid file, for whoever reads it may send a signal.
-        let signals = Signals::new(&[
-            Signal::SIGCHLD,
-            Signal::SIGQUIT,
-            Signal::SIGTERM,
-            Signal::SIGINT,
-            Signal::SIGHUP,
-            Signal::SIGUSR1,
-            Signal::SIGTTIN,
-            Signal::SIGTTOU,
-        ])
-        .map_err(|error| failed("signals", error))?;
-        signals::ignore(&[Signal::SIGPIPE]).map_err(|error| failed("signals", error))?;
-        signals::unblock_all().map_err(|error| failed("signals", error))?;
+        let signals = own_signals().map_err(|error| failed("signals", error))?;
         let (pipes, ends) = pipes().map_err(|error| failed("pipes", error))?;
         if config.path.is_absolute() {
             // Not to stand in the way of an unmount.
@@ -520,6 +508,22 @@ impl Master {
         let current = Some(&mut self.current);
         self.old.iter_mut().chain(current).chain(trial)
     }
+}
+
+fn own_signals() -> io::Result<Signals> {
+    let own = Signals::new(&[
+        Signal::SIGCHLD,
+        Signal::SIGQUIT,
+        Signal::SIGTERM,
+        Signal::SIGINT,
+        Signal::SIGHUP,
+        Signal::SIGUSR1,
+        Signal::SIGTTIN,
+        Signal::SIGTTOU,
+    ])?;
+    signals::ignore(&[Signal::SIGPIPE])?;
+    signals::unblock_all()?;
+    Ok(own)
 }
 
 fn claim(config: &Config) -> Result<PidFile, Failure> {

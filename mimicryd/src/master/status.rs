@@ -166,6 +166,10 @@ impl Status {
             total("session_ended"),
             total("client_gone")
         )?;
+        self.write_workers(text)
+    }
+
+    fn write_workers(&self, text: &mut String) -> std::fmt::Result {
         writeln!(
             text,
             "\n{:>8} {:>4} {:<10} {:>10} {:>9} {:>9} {:>13} {:>13}",

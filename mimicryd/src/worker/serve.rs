@@ -4,47 +4,38 @@
 //! writes and looks at the clock.
 //!
 //! Must never: write a final reply before the next hop has given its own, or wait without a deadline.
-//!
-//! Longer than 600 lines: what belongs to one connection stands together.
 
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::typed::{Config, Profile};
+use mimicry_core::config::typed::Config;
 use mimicry_core::envelope::{Path, Recipient};
-use mimicry_core::extension::{Extension, Extensions};
-use mimicry_core::origin::Origin;
-use mimicry_core::policy::{Effective, Known, Memo};
+use mimicry_core::policy::{Effective, Memo};
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{By, Own, Reply};
 use mimicry_core::seals::SealKeys;
 use rustls::ServerConfig;
 
-use super::certificates::Certificates;
 use super::delivery::{Announced, Delivery, Ways};
 use super::incoming::{Incoming, Rules};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
-use super::peer::{behind_balancer, client, is_among, port};
 use super::refusal::Event;
 use super::story::{self, Outcome};
-use super::terms::{machine, offer, route, terms};
+use super::terms::{offer, route};
 use super::transaction;
 use crate::logging;
 use crate::logging::line::{self, EventLine};
-use crate::machine;
-use crate::prefork::contract::{Accepted, Serve, SessionEnd};
-use crate::prefork::life::{Life, Wish};
+use crate::prefork::life::Wish;
 use crate::prefork::listen::Peer;
 use crate::prefork::scoreboard::{Counter, Slot, State};
-use crate::relay::{Cause, Keys, Pool, Route, Watch};
+use crate::relay::{Cause, Pool, Route, Watch};
 use crate::smtp::command;
 use crate::smtp::data::{Fed, Received};
 use crate::smtp::session::Session;
-use crate::smtp::step::{DataPlan, Leave, MailTerms, Replies, Step, Whose};
-use crate::smtp::wire::Wire;
+use crate::smtp::step::{DataPlan, Leave, Replies, Step, Whose};
 
 /// A listener that limits the data rate does so only after a while, so that a slow start is no offence.
 const RATE_GRACE: Duration = Duration::from_secs(30);
@@ -63,195 +54,38 @@ const ABOUT_TO_QUIT: Duration = Duration::from_secs(1);
 /// How long a reply may take to be written when the session's time is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// The server of one worker.
-pub struct Server {
-    config: Arc<Config>,
-    /// The name of the machine.
-    machine: String,
-    /// One for each next hop that a mail may have.
-    routes: Vec<Rc<Route>>,
-    memo: Memo,
-    pool: Pool,
-    wire: Wire,
-    certificates: Arc<Certificates>,
-    ledger: Ledger,
-    seal_keys: Arc<SealKeys>,
-}
-
-impl Server {
-    /// Made in the worker. Names are resolved here, never during a mail.
-    pub fn new(
-        config: Arc<Config>,
-        keys: Arc<Keys>,
-        certificates: Arc<Certificates>,
-        seal_keys: Arc<SealKeys>,
-    ) -> Result<Server, String> {
-        let machine = machine();
-        let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
-        let routes: Vec<Rc<Route>> = config
-            .relays()
-            .iter()
-            .filter_map(|relay| Route::of(relay, hostname).map(Rc::new))
-            .collect();
-        if config.base.next_hop.is_none() {
-            return Err("the configuration has no next hop".into());
-        }
-        // The master looked at them as root, who may go everywhere.
-        machine::reach(&config);
-        let mut pool = Pool::new(keys);
-        for route in &routes {
-            if let Err(error) = pool.resolve(route) {
-                let hop = &route.next_hop;
-                log::warn!(
-                    "the next hop {hop} cannot be resolved: {error}; its mail is deferred until it can"
-                );
-            }
-        }
-        let (ledger, fault) = Ledger::open(&config.daemon.spool);
-        // That there is none the master has said.
-        if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
-            log::warn!(
-                "the ledger below {} cannot be written: {error}; a mail that only some recipients got is doubled when it comes again",
-                config.daemon.spool.display()
-            );
-        }
-        Ok(Server {
-            ledger,
-            seal_keys,
-            wire: Wire::new(config.base.limits.line),
-            machine,
-            routes,
-            memo: Memo::default(),
-            pool,
-            certificates,
-            config,
-        })
-    }
-}
-
-impl Serve for Server {
-    fn rest(&mut self) {
-        self.pool.tidy();
-    }
-
-    fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd {
-        let config = Arc::clone(&self.config);
-        let Some(listen) = config.listen.get(connection.listener) else {
-            return SessionEnd::Served;
-        };
-        self.pool.tidy();
-        self.ledger.sweep();
-        self.wire.reset(config.base.limits.line);
-        let mut link = Link::new(connection.socket, &mut self.wire, life);
-        let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
-            slot.add(Event::ClientRefused.counter(), 1);
-            log::warn!(
-                "{} on {}: no header of the PROXY protocol",
-                connection.peer,
-                listen.name
-            );
-            return SessionEnd::Served;
-        };
-        let welcome = is_balancer || is_among(&listen.clients, &peer).unwrap_or(true);
-        let origin = Origin {
-            client: client(&peer),
-            port: port(&peer),
-            listener: Some(listen.name.clone()),
-            ..Origin::default()
-        };
-        let banks = &config.banks;
-        let choice = banks.choose(&Known::at_connect(&origin));
-        let settings = Arc::clone(&self.memo.standing(banks, &choice).settings);
-        let terms = terms(&settings, listen.protocol, &self.machine);
-        link.wire.allow(settings.limits.line);
-        let tls = self.certificates.of(connection.listener);
-        // A sender may have more than others who come by this listener.
-        let mut offer = Extensions::ours(banks.largest_mail(&choice));
-        let tells_origin = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
-        let believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
-        if believes_auth || tells_origin {
-            offer.add(Extension::Auth);
-        }
-        offer.keep(Extension::Xforward, tells_origin);
-        offer.keep(Extension::StartTls, tls.is_some());
-        let memo = &self.memo;
-        let find_terms = |origin: &Origin, sender: &Path| {
-            let choice = banks.choose(&Known::at_mail(origin, sender));
-            let settings = &memo.standing(banks, &choice).settings;
-            MailTerms {
-                mail: settings.limits.mail,
-                recipients: settings.limits.recipients,
-                bare_newline: settings.bare_newline,
-            }
-        };
-        let mut conversation = Conversation {
-            config: &config,
-            hostname: &terms.hostname,
-            ends_at: Instant::now().checked_add(settings.limits.session_timeout),
-            settings,
-            memo,
-            seal_keys: &self.seal_keys,
-            routes: &self.routes,
-            pool: &mut self.pool,
-            ledger: &self.ledger,
-            link,
-            slot,
-            peer,
-            tls,
-            is_before_queue: listen.profile == Profile::BeforeQueue,
-            session: Session::new(&terms, offer, origin)
-                .with_terms(&find_terms)
-                .believing_auth(believes_auth),
-            delivery: Delivery::default(),
-            id: None,
-            sender: None,
-            answered: None,
-            broken: false,
-        };
-        if let Err(Over::Gone) = conversation.run(welcome) {
-            conversation.gone();
-        }
-        conversation.link.farewell();
-        conversation.forget();
-        match conversation.broken {
-            true => SessionEnd::Broken,
-            false => SessionEnd::Served,
-        }
-    }
-}
-
 /// One session in hand.
-struct Conversation<'s> {
-    config: &'s Config,
+pub struct Conversation<'s> {
+    pub config: &'s Config,
     /// Those that hold from the connection on.
-    settings: Arc<Effective>,
-    memo: &'s Memo,
-    seal_keys: &'s SealKeys,
-    hostname: &'s str,
-    routes: &'s [Rc<Route>],
-    pool: &'s mut Pool,
-    ledger: &'s Ledger,
-    link: Link<'s>,
-    slot: &'s Slot,
-    peer: Peer,
+    pub settings: Arc<Effective>,
+    pub memo: &'s Memo,
+    pub seal_keys: &'s SealKeys,
+    pub hostname: &'s str,
+    pub routes: &'s [Rc<Route>],
+    pub pool: &'s mut Pool,
+    pub ledger: &'s Ledger,
+    pub link: Link<'s>,
+    pub slot: &'s Slot,
+    pub peer: Peer,
     /// What STARTTLS needs, if it is offered.
-    tls: Option<&'s Arc<ServerConfig>>,
-    is_before_queue: bool,
-    session: Session<'s>,
-    delivery: Delivery,
+    pub tls: Option<&'s Arc<ServerConfig>>,
+    pub is_before_queue: bool,
+    pub session: Session<'s>,
+    pub delivery: Delivery,
     /// Of the mail in hand, from the first word about it in the log.
-    id: Option<String>,
+    pub id: Option<String>,
     /// Of the message that is being received.
-    sender: Option<Path>,
+    pub sender: Option<Path>,
     /// When the last mail had its final reply; `None` = the client may be about to send one: it has just connected, or has said
     /// something since.
-    answered: Option<Instant>,
-    broken: bool,
-    ends_at: Option<Instant>,
+    pub answered: Option<Instant>,
+    pub broken: bool,
+    pub ends_at: Option<Instant>,
 }
 
 /// The session is over.
-enum Over {
+pub enum Over {
     /// Its last words were said.
     Said,
     /// Nobody is there.
@@ -265,7 +99,7 @@ impl From<io::Error> for Over {
 }
 
 impl Conversation<'_> {
-    fn run(&mut self, welcome: bool) -> Result<(), Over> {
+    pub fn run(&mut self, welcome: bool) -> Result<(), Over> {
         let step = self.session.open(welcome);
         self.tell(&step, Some(Event::ClientRefused), None);
         self.act(step)?;
@@ -385,7 +219,7 @@ impl Conversation<'_> {
     }
 
     /// The client has gone without a word. Between two mails it may.
-    fn gone(&mut self) {
+    pub fn gone(&mut self) {
         if !self.session.is_idle() {
             self.note(Event::ClientGone, None, None);
         }
@@ -411,7 +245,7 @@ impl Conversation<'_> {
     }
 
     /// Connections go back to the pool; what was begun on them is reset there.
-    fn forget(&mut self) {
+    pub fn forget(&mut self) {
         (self.id, self.sender) = (None, None);
         std::mem::take(&mut self.delivery).release(self.pool);
     }

@@ -1,0 +1,190 @@
+//! What a worker keeps from one connection to the next, and how it begins one: who the client is, what the banks say for it, and
+//! what it is offered.
+//!
+//! Must never: read a client's command; the conversation ([`super::serve`]) does.
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use mimicry_core::config::typed::{Config, Profile};
+use mimicry_core::envelope::Path;
+use mimicry_core::extension::{Extension, Extensions};
+use mimicry_core::origin::Origin;
+use mimicry_core::policy::{Known, Memo};
+use mimicry_core::seals::SealKeys;
+
+use super::certificates::Certificates;
+use super::delivery::Delivery;
+use super::ledger::Ledger;
+use super::link::Link;
+use super::peer::{behind_balancer, client, is_among, port};
+use super::refusal::Event;
+use super::serve::{Conversation, Over};
+use super::terms::{machine, terms};
+use crate::machine;
+use crate::prefork::contract::{Accepted, Serve, SessionEnd};
+use crate::prefork::life::Life;
+use crate::prefork::scoreboard::Slot;
+use crate::relay::{Keys, Pool, Route};
+use crate::smtp::session::Session;
+use crate::smtp::step::MailTerms;
+use crate::smtp::wire::Wire;
+
+/// The server of one worker.
+pub struct Server {
+    config: Arc<Config>,
+    /// The name of the machine.
+    machine: String,
+    /// One for each next hop that a mail may have.
+    routes: Vec<Rc<Route>>,
+    memo: Memo,
+    pool: Pool,
+    wire: Wire,
+    certificates: Arc<Certificates>,
+    ledger: Ledger,
+    seal_keys: Arc<SealKeys>,
+}
+
+impl Server {
+    /// Made in the worker. Names are resolved here, never during a mail.
+    pub fn new(
+        config: Arc<Config>,
+        keys: Arc<Keys>,
+        certificates: Arc<Certificates>,
+        seal_keys: Arc<SealKeys>,
+    ) -> Result<Server, String> {
+        let machine = machine();
+        let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
+        let routes: Vec<Rc<Route>> = config
+            .relays()
+            .iter()
+            .filter_map(|relay| Route::of(relay, hostname).map(Rc::new))
+            .collect();
+        if config.base.next_hop.is_none() {
+            return Err("the configuration has no next hop".into());
+        }
+        // The master looked at them as root, who may go everywhere.
+        machine::reach(&config);
+        let mut pool = Pool::new(keys);
+        for route in &routes {
+            if let Err(error) = pool.resolve(route) {
+                let hop = &route.next_hop;
+                log::warn!(
+                    "the next hop {hop} cannot be resolved: {error}; its mail is deferred until it can"
+                );
+            }
+        }
+        let (ledger, fault) = Ledger::open(&config.daemon.spool);
+        // That there is none the master has said.
+        if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
+            log::warn!(
+                "the ledger below {} cannot be written: {error}; a mail that only some recipients got is doubled when it comes again",
+                config.daemon.spool.display()
+            );
+        }
+        Ok(Server {
+            ledger,
+            seal_keys,
+            wire: Wire::new(config.base.limits.line),
+            machine,
+            routes,
+            memo: Memo::default(),
+            pool,
+            certificates,
+            config,
+        })
+    }
+}
+
+impl Serve for Server {
+    fn rest(&mut self) {
+        self.pool.tidy();
+    }
+
+    fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd {
+        let config = Arc::clone(&self.config);
+        let Some(listen) = config.listen.get(connection.listener) else {
+            return SessionEnd::Served;
+        };
+        self.pool.tidy();
+        self.ledger.sweep();
+        self.wire.reset(config.base.limits.line);
+        let mut link = Link::new(connection.socket, &mut self.wire, life);
+        let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
+            slot.add(Event::ClientRefused.counter(), 1);
+            log::warn!(
+                "{} on {}: no header of the PROXY protocol",
+                connection.peer,
+                listen.name
+            );
+            return SessionEnd::Served;
+        };
+        let welcome = is_balancer || is_among(&listen.clients, &peer).unwrap_or(true);
+        let origin = Origin {
+            client: client(&peer),
+            port: port(&peer),
+            listener: Some(listen.name.clone()),
+            ..Origin::default()
+        };
+        let banks = &config.banks;
+        let choice = banks.choose(&Known::at_connect(&origin));
+        let settings = Arc::clone(&self.memo.standing(banks, &choice).settings);
+        let terms = terms(&settings, listen.protocol, &self.machine);
+        link.wire.allow(settings.limits.line);
+        let tls = self.certificates.of(connection.listener);
+        // A sender may have more than others who come by this listener.
+        let mut offer = Extensions::ours(banks.largest_mail(&choice));
+        let tells_origin = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
+        let believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
+        if believes_auth || tells_origin {
+            offer.add(Extension::Auth);
+        }
+        offer.keep(Extension::Xforward, tells_origin);
+        offer.keep(Extension::StartTls, tls.is_some());
+        let memo = &self.memo;
+        let find_terms = |origin: &Origin, sender: &Path| {
+            let choice = banks.choose(&Known::at_mail(origin, sender));
+            let settings = &memo.standing(banks, &choice).settings;
+            MailTerms {
+                mail: settings.limits.mail,
+                recipients: settings.limits.recipients,
+                bare_newline: settings.bare_newline,
+            }
+        };
+        let mut conversation = Conversation {
+            config: &config,
+            hostname: &terms.hostname,
+            ends_at: Instant::now().checked_add(settings.limits.session_timeout),
+            settings,
+            memo,
+            seal_keys: &self.seal_keys,
+            routes: &self.routes,
+            pool: &mut self.pool,
+            ledger: &self.ledger,
+            link,
+            slot,
+            peer,
+            tls,
+            is_before_queue: listen.profile == Profile::BeforeQueue,
+            session: Session::new(&terms, offer, origin)
+                .with_terms(&find_terms)
+                .believing_auth(believes_auth),
+            delivery: Delivery::default(),
+            id: None,
+            sender: None,
+            answered: None,
+            broken: false,
+        };
+        if let Err(Over::Gone) = conversation.run(welcome) {
+            conversation.gone();
+        }
+        conversation.link.farewell();
+        conversation.forget();
+        match conversation.broken {
+            true => SessionEnd::Broken,
+            false => SessionEnd::Served,
+        }
+    }
+}
