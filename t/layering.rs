@@ -266,7 +266,6 @@ const WORDS: &[(&str, &str)] = &[
 
 /// Others that bear one of these names for now.
 const NAMESAKES: &[(&str, &str)] = &[
-    ("Class", "mimicry-core/src/reply.rs"),
     ("Class", "mimicry-plugins/src/shared/marked.rs"),
     ("Line", "mimicry-plugins/src/shared/marked.rs"),
     ("Line", "mimicry-plugins/src/shared/reply_marks/judge.rs"),

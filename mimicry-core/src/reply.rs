@@ -211,7 +211,7 @@ pub struct Enhanced(pub u16, pub u16, pub u16);
 
 /// What a reply means for a mail.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Class {
+pub enum Meaning {
     /// 2xx
     Done,
     /// 3xx
@@ -290,17 +290,17 @@ impl Reply {
         self.enhanced
     }
 
-    pub fn class(&self) -> Class {
+    pub fn class(&self) -> Meaning {
         match self.code / 100 {
-            2 => Class::Done,
-            3 => Class::GoOn,
-            4 => Class::Temporary,
-            _ => Class::Permanent,
+            2 => Meaning::Done,
+            3 => Meaning::GoOn,
+            4 => Meaning::Temporary,
+            _ => Meaning::Permanent,
         }
     }
 
     pub fn is_done(&self) -> bool {
-        self.class() == Class::Done
+        self.class() == Meaning::Done
     }
 
     /// The lines without codes.
@@ -310,7 +310,7 @@ impl Reply {
 
     /// The same text as a 4xx: a 421 of the next hop is about its own line, not about the client's.
     pub fn as_temporary(&self) -> Reply {
-        if self.class() == Class::Temporary && self.code != 421 {
+        if self.class() == Meaning::Temporary && self.code != 421 {
             return self.clone();
         }
         Reply {

@@ -19,7 +19,7 @@ use mimicry_core::config::typed::Timeouts;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::{Class, Own, Reply};
+use mimicry_core::reply::{Meaning, Own, Reply};
 
 use super::answer::{Answer, Answers, Cause};
 use super::body::Body;
@@ -147,7 +147,7 @@ impl<L: Link> Client<L> {
     /// As [`Client::hello`], and HELO to a server that does not know EHLO (RFC 5321 section 3.2).
     pub(super) fn hello_or_helo(&mut self, name: &str) -> Result<(), Answer> {
         let reply = self.say_hello(name)?;
-        if self.protocol == Protocol::Lmtp || reply.class() != Class::Permanent {
+        if self.protocol == Protocol::Lmtp || reply.class() != Meaning::Permanent {
             return self.must_be_done(reply, "EHLO");
         }
         self.capabilities = Extensions::NONE;
@@ -204,9 +204,9 @@ impl<L: Link> Client<L> {
                 continue;
             }
             let class = if index == last {
-                Class::Done
+                Meaning::Done
             } else {
-                Class::GoOn
+                Meaning::GoOn
             };
             let said = reply.to_string();
             let answer = self.judge(reply, class, STAGE);
@@ -276,14 +276,14 @@ impl<L: Link> Client<L> {
     }
 
     /// A reply that came is what the command may be answered with?
-    fn judge(&mut self, reply: Reply, wanted: Class, stage: &'static str) -> Answer {
+    fn judge(&mut self, reply: Reply, wanted: Meaning, stage: &'static str) -> Answer {
         if reply.code() == 421 {
             self.link.cut();
             self.broken = Some(Cause::Lost);
             return Answer::said(reply.as_temporary());
         }
         let class = reply.class();
-        if class == wanted || matches!(class, Class::Temporary | Class::Permanent) {
+        if class == wanted || matches!(class, Meaning::Temporary | Meaning::Permanent) {
             return Answer::said(reply);
         }
         let answer = Answer::failed_with(Cause::NotUnderstood, stage, &reply);
@@ -293,7 +293,7 @@ impl<L: Link> Client<L> {
 
     /// For what is said before there is a mail.
     pub(super) fn must_be_done(&mut self, reply: Reply, stage: &'static str) -> Result<(), Answer> {
-        let answer = self.judge(reply, Class::Done, stage);
+        let answer = self.judge(reply, Meaning::Done, stage);
         if answer.is_done() {
             return Ok(());
         }
@@ -314,7 +314,7 @@ impl<L: Link> Client<L> {
             Err(reply) => return Answer::own(reply),
         };
         match self.exchange(stage, &line, patience, &mut |_| {}) {
-            Ok(reply) => self.judge(reply, Class::Done, stage),
+            Ok(reply) => self.judge(reply, Meaning::Done, stage),
             Err(answer) => answer,
         }
     }
@@ -324,10 +324,10 @@ impl<L: Link> Client<L> {
         let line = CommandLine::plain("DATA").map_err(Answer::own)?;
         let reply = self.exchange("DATA", &line, self.timeouts.data, &mut |_| {})?;
         let code = reply.code();
-        let answer = self.judge(reply, Class::GoOn, "DATA");
+        let answer = self.judge(reply, Meaning::GoOn, "DATA");
         match answer.reply.class() {
-            Class::GoOn if code == 354 => Ok(()),
-            Class::GoOn => {
+            Meaning::GoOn if code == 354 => Ok(()),
+            Meaning::GoOn => {
                 let failed = Answer::failed_with(Cause::NotUnderstood, "DATA", &answer.reply);
                 self.abort_for(Cause::NotUnderstood);
                 Err(failed)
@@ -399,7 +399,7 @@ impl<L: Link> Client<L> {
             Ok(reply) => reply,
             Err(answer) => return doubtful(answer),
         };
-        let answer = self.judge(reply, Class::Done, DOT);
+        let answer = self.judge(reply, Meaning::Done, DOT);
         match answer.cause {
             Cause::Said => answer,
             _ => doubtful(answer),

@@ -19,7 +19,7 @@ use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path};
 use mimicry_core::extension::{Extension, Extensions, Parameter};
 use mimicry_core::origin::Origin;
-use mimicry_core::reply::{Class, Own, Reply};
+use mimicry_core::reply::{Meaning, Own, Reply};
 
 use super::command::{Command, Greeting, MailCommand};
 use super::data::Refusal;
@@ -150,14 +150,14 @@ impl<'t> Session<'t> {
         };
         let reply = ours(reply);
         match reply.class() {
-            Class::Done => transaction.envelope.recipients.push(recipient),
+            Meaning::Done => transaction.envelope.recipients.push(recipient),
             // The mildest, so that a mail whose recipients may come later is not said to be refused for good.
             class => transaction.refused = transaction.refused.into_iter().chain([class]).min(),
         }
         match (whose, reply.class()) {
-            (Whose::NextHop, _) | (Whose::Ours, Class::Done) => say(reply),
-            (Whose::Ours, Class::Temporary | Class::GoOn) => self.excuse(reply),
-            (Whose::Ours, Class::Permanent) => self.blame(reply),
+            (Whose::NextHop, _) | (Whose::Ours, Meaning::Done) => say(reply),
+            (Whose::Ours, Meaning::Temporary | Meaning::GoOn) => self.excuse(reply),
+            (Whose::Ours, Meaning::Permanent) => self.blame(reply),
         }
     }
 
@@ -565,8 +565,8 @@ fn with(greeting: Option<Greeting>, smtputf8: bool, is_secure: bool) -> &'static
 /// A reply from outside as one of ours: 421 is about the next hop's line and 3xx answers nothing that can be asked here.
 fn ours(reply: Reply) -> Reply {
     match reply.class() {
-        Class::Temporary | Class::GoOn => reply.as_temporary(),
-        Class::Done | Class::Permanent => reply,
+        Meaning::Temporary | Meaning::GoOn => reply.as_temporary(),
+        Meaning::Done | Meaning::Permanent => reply,
     }
 }
 

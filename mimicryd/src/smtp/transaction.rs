@@ -5,7 +5,7 @@
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::extension::{Extensions, Parameter};
-use mimicry_core::reply::{Class, Own, Reply};
+use mimicry_core::reply::{Meaning, Own, Reply};
 
 use super::command::RcptCommand;
 use super::parameters::Given;
@@ -20,7 +20,7 @@ pub struct Transaction {
     /// The recipient that the next hop was asked for.
     pub asked: Option<Recipient>,
     /// What became of those that it refused.
-    pub refused: Option<Class>,
+    pub refused: Option<Meaning>,
     /// Refusals that were excused.
     pub excused: usize,
 }
@@ -63,7 +63,7 @@ impl Transaction {
         }
         match (self.refused, protocol) {
             (None, _) => error(Own::SayRcptFirst),
-            (Some(Class::Temporary), _) => excused(Own::NoneAcceptedYet),
+            (Some(Meaning::Temporary), _) => excused(Own::NoneAcceptedYet),
             // RFC 2033 section 4.2
             (Some(_), Protocol::Lmtp) => excused(Own::NoneAcceptedLmtp),
             (Some(_), Protocol::Smtp) => excused(Own::NoneAccepted),

@@ -9,7 +9,7 @@
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::Recipient;
-use mimicry_core::reply::{Class, Own, Reply};
+use mimicry_core::reply::{Meaning, Own, Reply};
 
 use super::delivery::Again;
 use crate::relay::Answers;
@@ -107,7 +107,7 @@ impl Ends {
 
     /// Is the matter over for all of them?
     pub fn are_final(&self) -> bool {
-        let is_over = |reply: Reply| matches!(reply.class(), Class::Done | Class::Permanent);
+        let is_over = |reply: Reply| matches!(reply.class(), Meaning::Done | Meaning::Permanent);
         (0..self.0.len()).all(|at| is_over(self.reply(at)))
     }
 
@@ -142,9 +142,9 @@ impl Ends {
         let reply = deciding(replies.iter().map(|(_, reply)| reply));
         let status = match reply.class() {
             _ if has > 0 && has < replies.len() => "partial",
-            Class::Done => "sent",
-            Class::Permanent => "rejected",
-            Class::Temporary | Class::GoOn => "deferred",
+            Meaning::Done => "sent",
+            Meaning::Permanent => "rejected",
+            Meaning::Temporary | Meaning::GoOn => "deferred",
         };
         let (mut without, mut with) = (Vec::new(), None);
         if status == "partial" {
@@ -190,11 +190,11 @@ pub fn settle(client: Protocol, recipients: &[Recipient], ends: &Ends) -> Settle
 
 /// The reply that is true of all: a 4xx keeps the mail with the client, a 5xx is said only if nothing may come of it any more.
 fn deciding<'r>(replies: impl Iterator<Item = &'r Reply> + Clone) -> Reply {
-    let first = |wanted: fn(Class) -> bool| replies.clone().find(|reply| wanted(reply.class()));
-    let temporary = first(|class| matches!(class, Class::Temporary | Class::GoOn));
+    let first = |wanted: fn(Meaning) -> bool| replies.clone().find(|reply| wanted(reply.class()));
+    let temporary = first(|class| matches!(class, Meaning::Temporary | Meaning::GoOn));
     let reply = temporary
-        .or_else(|| first(|class| class == Class::Permanent))
-        .or_else(|| first(|class| class == Class::Done));
+        .or_else(|| first(|class| class == Meaning::Permanent))
+        .or_else(|| first(|class| class == Meaning::Done));
     reply.map_or_else(|| Own::NotHandedOn.reply(), Reply::clone)
 }
 
@@ -284,8 +284,8 @@ mod tests {
             // Whatever happens.
             let all = || (0..ends.0.len()).map(|at| ends.reply(at));
             assert_eq!(reply.is_done(), all().all(|end| end.is_done()));
-            let may_still = all().any(|end| end.class() == Class::Temporary);
-            assert_eq!(reply.class() == Class::Temporary, may_still);
+            let may_still = all().any(|end| end.class() == Meaning::Temporary);
+            assert_eq!(reply.class() == Meaning::Temporary, may_still);
             assert_eq!(is_final, !may_still);
         }
         assert_eq!(one(&Ends(vec![None])).0.code(), 451);

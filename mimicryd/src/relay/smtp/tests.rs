@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
-use mimicry_core::reply::Class;
+use mimicry_core::reply::Meaning;
 
 use super::super::body::BLOCK;
 use super::super::conformance::{PATIENCE, Subject, TIMEOUTS, every_row};
@@ -508,7 +508,7 @@ fn t115_a_next_hop_that_fails_in_the_message_sees_no_dot() {
             let mut hop = connect(next_hop.address);
             hop.timeouts.dot = PATIENCE;
             let answer = deliver(&mut hop, &message);
-            assert_eq!(answer.reply.class(), Class::Temporary, "{block} {act:?}");
+            assert_eq!(answer.reply.class(), Meaning::Temporary, "{block} {act:?}");
             drop(hop);
             // What is said late in the message may find all of it on its way; it is the answer to the dot then.
             assert!(
