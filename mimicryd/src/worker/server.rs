@@ -103,6 +103,7 @@ impl Serve for Server {
         self.pool.tidy();
     }
 
+    // Longer than 80 lines: the conversation borrows what is found out here, and is made of it in one place.
     fn session(&mut self, connection: Accepted, slot: &Slot, life: &Life) -> SessionEnd {
         let config = Arc::clone(&self.config);
         let Some(listen) = config.listen.get(connection.listener) else {
