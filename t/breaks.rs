@@ -13,8 +13,8 @@ use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
     Task, ValueKind, Verdict,
 };
+use mimicry_core::reason::Reason;
 use mimicry_core::registry::Registry;
-use mimicry_core::rule::Reason;
 use mimicryd::daemon::Daemon;
 use mimicryd::logging;
 use mimicryd::master;

@@ -17,7 +17,7 @@ use mimicry_core::config::files::Given;
 use mimicry_core::config::{self, Mistakes};
 use mimicry_core::extension::{Extension, NextHopMust, Offered};
 use mimicry_core::plugin::{BulkExemption, DefaultParts, PluginKind};
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 use mimicry_core::rule::filter::FILTERS;
 use mimicry_core::settings::SETTINGS;
 use mimicry_plugins::REGISTRY;

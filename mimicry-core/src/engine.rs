@@ -16,9 +16,10 @@ use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, Means, OnError, Scope, Task, Verdict};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
+use crate::reason::{OnDkim, Reason};
+use crate::rule::Rule;
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, plan_class};
-use crate::rule::{OnDkim, Reason, Rule};
 
 pub use report::{Applied, Report, Stop, Stopped};
 

@@ -20,6 +20,7 @@ pub mod origin;
 pub mod plugin;
 pub mod policy;
 pub mod printable;
+pub mod reason;
 pub mod registry;
 pub mod reply;
 pub mod rule;

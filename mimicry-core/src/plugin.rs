@@ -16,7 +16,7 @@ use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
-use crate::rule::{OnDkim, OnSealed, Reason};
+use crate::reason::{OnDkim, OnSealed, Reason};
 use crate::seals::SealKeys;
 use crate::words;
 

@@ -14,7 +14,7 @@ use mimicry_core::plugin::{
     DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options, Plugin,
     PluginKind, Scope, Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 
 use crate::shared::store::disk::{Error, Folder};
 use crate::shared::store::known::{Key, Note, section};

@@ -16,7 +16,7 @@ use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
     Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};

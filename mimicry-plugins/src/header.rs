@@ -16,7 +16,7 @@ use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
     Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::{OnDkim, Reason};
+use mimicry_core::reason::{OnDkim, Reason};
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};

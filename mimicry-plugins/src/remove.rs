@@ -24,7 +24,7 @@ use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
     Options, Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 use mimicry_core::units::show_size;
 
 use crate::shared::left_alone::is_left_alone;

@@ -19,7 +19,7 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::codec::Encoding;
 use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Limits, Message, Part, PartId};
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 use mimicry_core::rule::facts::Facts;
 use proptest::prelude::*;
 

@@ -19,7 +19,7 @@ use common::{
 };
 use mimicry_core::engine;
 use mimicry_core::message::{Limits, Message};
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 use mimicry_core::rule::filter::{FILTERS, Level};
 
 /// Mail, envelope, rules, what becomes of them.

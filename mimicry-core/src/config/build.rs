@@ -15,8 +15,9 @@ use crate::plugin::{
     Control, DefaultParts, OnError, OptionSpec, Options, Plugin, PluginKind, Value,
 };
 use crate::policy::Listed;
+use crate::reason::OnSealed;
 use crate::rule::filter::{FILTERS, Filter, Level, Operand, Raw};
-use crate::rule::{Filters, Mode, OnSealed, Rule, Unsure};
+use crate::rule::{Filters, Mode, Rule, Unsure};
 use crate::settings::{Conduct, General, Listen};
 
 use super::diag::line_number;

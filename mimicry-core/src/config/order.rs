@@ -5,8 +5,9 @@
 use std::collections::HashSet;
 
 use crate::near::did_you_mean;
+use crate::reason::OnSealed;
 use crate::rule::filter::Filter;
-use crate::rule::{Mode, OnSealed, Rule};
+use crate::rule::{Mode, Rule};
 
 use super::build::{Draft, Surroundings};
 use super::diag::line_number;

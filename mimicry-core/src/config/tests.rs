@@ -15,9 +15,10 @@ use crate::plugin::{
     Control, DefaultParts, Job, OnError, OptionError, OptionSpec, Options, Plugin, PluginKind,
     Scope, Secret, Task, Value, ValueKind,
 };
+use crate::reason::{OnDkim, OnSealed};
 use crate::registry::Registry;
+use crate::rule::Mode;
 use crate::rule::filter::Level as FilterLevel;
-use crate::rule::{Mode, OnDkim, OnSealed};
 
 mod landing;
 

@@ -3,8 +3,8 @@
 //! Must never: hold more of the mail than the result.
 
 use crate::message::{Message, PartId};
+use crate::reason::Reason;
 use crate::reply::{Own, Reply};
-use crate::rule::Reason;
 use crate::rule::plan::Decision;
 
 /// What came of a plan.

@@ -6,8 +6,7 @@ use std::cell::{OnceCell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
-use super::filter::Position;
-use super::inside::{self, Inside};
+use super::position::Position;
 use crate::mail::Mail;
 use crate::message::address::filter_text;
 use crate::message::names::Names;
@@ -21,13 +20,22 @@ pub struct Facts<'m> {
     roles: OnceCell<Roles>,
     bulk: OnceCell<bool>,
     names_malformed: OnceCell<bool>,
-    inside: RefCell<BTreeMap<(usize, usize), Option<Inside>>>,
+    pub(super) inside: RefCell<BTreeMap<(usize, usize), Option<Inside>>>,
     header_senders: OnceCell<Vec<String>>,
     header_recipients: OnceCell<Vec<String>>,
     headers: RefCell<BTreeMap<String, Rc<[String]>>>,
     parts: Vec<OnceCell<Strings>>,
     sizes: Vec<OnceCell<Option<u64>>>,
     type_paths: Vec<OnceCell<String>>,
+}
+
+/// Why the filters take an enclosed message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inside {
+    /// In a few words, for people.
+    pub words: String,
+    /// They may take what they could not see.
+    pub is_unsure: bool,
 }
 
 /// What a part's header says of it.
@@ -166,23 +174,6 @@ impl<'m> Facts<'m> {
                 names.is_some_and(|names| names.differ() || names.unread().is_some())
             })
         })
-    }
-
-    /// What a rule's filters take within an enclosed message, worked out once for each rule: `filters` is any number that is the
-    /// rule's own.
-    pub fn inside(
-        &self,
-        part: Part<'m>,
-        filters: usize,
-        holds: &dyn Fn(&Facts<'_>, Part<'_>) -> Option<Inside>,
-    ) -> Option<Inside> {
-        let key = (part.id().index(), filters);
-        if let Some(known) = self.inside.borrow().get(&key) {
-            return known.clone();
-        }
-        let found = inside::look(self.mail, (self.part(part), part), holds);
-        self.inside.borrow_mut().insert(key, found.clone());
-        found
     }
 
     pub fn has_dkim_signature(&self) -> bool {

@@ -8,6 +8,7 @@ use ipnet::IpNet;
 
 use super::facts::{Facts, PartFacts};
 use super::pattern::{OctetPatterns, TextPatterns};
+use super::position::Position;
 use crate::domain::{any_spelling, any_spelling_of};
 use crate::envelope::Path;
 use crate::message::names::Unread;
@@ -255,44 +256,6 @@ pub enum Filter {
     Signed(Vec<bool>),
     Encrypted(Vec<bool>),
     Malformed(Vec<bool>),
-}
-
-/// Where a part stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Position {
-    Root,
-    Body,
-    Attachment,
-    Inline,
-    First,
-    Last,
-    /// `1.2`, as IMAP counts (RFC 9051 section 6.4.5.1).
-    Section(Vec<u32>),
-}
-
-impl Position {
-    pub const WORDS: &'static [&'static str] =
-        &["root", "body", "attachment", "inline", "first", "last"];
-
-    fn parse(text: &str) -> Option<Position> {
-        Some(match text {
-            "root" => Position::Root,
-            "body" => Position::Body,
-            "attachment" => Position::Attachment,
-            "inline" => Position::Inline,
-            "first" => Position::First,
-            "last" => Position::Last,
-            numbers => {
-                let numbers: Result<Vec<u32>, _> = numbers.split('.').map(str::parse).collect();
-                match numbers {
-                    Ok(numbers) if numbers.iter().all(|number| *number > 0) => {
-                        Position::Section(numbers)
-                    }
-                    _ => return None,
-                }
-            }
-        })
-    }
 }
 
 impl Filter {

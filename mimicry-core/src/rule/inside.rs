@@ -5,7 +5,7 @@
 //!
 //! Known limits: what is sealed within stays unseen, as it does outside; a fragment (message/partial) cannot be judged.
 
-use super::facts::{Facts, PartFacts};
+use super::facts::{Facts, Inside, PartFacts};
 use crate::mail::Mail;
 use crate::message::codec::Encoding;
 use crate::message::{Limits, Message, Part};
@@ -15,13 +15,23 @@ const DEPTH: usize = 16;
 /// Enclosed messages of one part that are looked into.
 const MESSAGES: usize = 1000;
 
-/// Why the filters take an enclosed message.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Inside {
-    /// In a few words, for people.
-    pub words: String,
-    /// They may take what they could not see.
-    pub is_unsure: bool,
+impl<'m> Facts<'m> {
+    /// What a rule's filters take within an enclosed message, worked out once for each rule: `filters` is any number that is the
+    /// rule's own.
+    pub fn inside(
+        &self,
+        part: Part<'m>,
+        filters: usize,
+        holds: &dyn Fn(&Facts<'_>, Part<'_>) -> Option<Inside>,
+    ) -> Option<Inside> {
+        let key = (part.id().index(), filters);
+        if let Some(known) = self.inside.borrow().get(&key) {
+            return known.clone();
+        }
+        let found = look(self.mail(), (self.part(part), part), holds);
+        self.inside.borrow_mut().insert(key, found.clone());
+        found
+    }
 }
 
 /// Does some program show it as a message: by one of its types (RFC 2046 section 5.2, RFC 6532 section 3.7, and what is like them), or by
@@ -67,7 +77,7 @@ fn octets_of(part: Part<'_>) -> Option<Vec<Vec<u8>>> {
 }
 
 /// The first part within the message for which `holds`, and what could not be looked into when there is none.
-pub fn look(
+fn look(
     mail: &Mail,
     (outer, part): (PartFacts<'_>, Part<'_>),
     holds: &dyn Fn(&Facts<'_>, Part<'_>) -> Option<Inside>,

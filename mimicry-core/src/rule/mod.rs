@@ -1,7 +1,7 @@
 //! Rules: filters that decide, and one action.
 //!
 //! - [`filter`]: one variant per criterion, and the table that the manual is tested against
-//! - [`pattern`]: regexes, bounded
+//! - [`pattern`]: regexes, bounded; [`position`]: where a part stands
 //! - [`facts`]: what filters ask about a mail, each answer worked out once
 //! - [`inside`]: the same filters within an enclosed message
 //! - [`plan`]: which rule takes which part, and why every other rule does not
@@ -9,10 +9,10 @@
 //! Must never: edit anything.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
+use crate::reason::{OnDkim, OnSealed};
 use crate::words;
 
 pub mod facts;
@@ -21,9 +21,11 @@ mod forks;
 pub mod inside;
 pub mod pattern;
 pub mod plan;
+pub mod position;
 
 use facts::PartFacts;
-use filter::{Filter, Level, Position};
+use filter::{Filter, Level};
+use position::Position;
 
 /// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
 /// on_error.
@@ -207,131 +209,10 @@ impl Mode {
 }
 
 words! {
-    /// What an editing rule does about sealed content that it took.
-    OnSealed {
-        Skip = "skip",
-        /// Its text goes beside the sealed content, into a multipart around it.
-        Wrap = "wrap",
-        Reject = "reject",
-    }
-}
-
-words! {
-    /// What an editing rule does about mail that bears a DKIM-Signature.
-    OnDkim {
-        Edit = "edit",
-        Skip = "skip",
-        /// Edits, and removes the signatures that the edit breaks.
-        Strip = "strip",
-    }
-}
-
-words! {
     /// What a rule on file names does with a part whose name cannot be read to its end.
     Unsure {
         /// It takes it, as one that may match.
         Take = "take",
         Pass = "pass",
-    }
-}
-
-/// Why a rule that matched did not edit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    Sealed,
-    Charset,
-    NoBody,
-    BelowThreshold,
-    NoSaving,
-    Duplicate,
-    Exempt,
-    Limit,
-    Malformed,
-    Dkim,
-    Kept,
-    Ignored,
-    Shadow,
-    Poison,
-    Fault,
-}
-
-impl Reason {
-    /// Every reason code with its meaning, in the order of the manual.
-    pub const ALL: &'static [(Reason, &'static str)] = &[
-        (
-            Reason::Sealed,
-            "the content is signed or encrypted and stays sealed",
-        ),
-        (
-            Reason::Charset,
-            "the part's charset is unknown, wrongly labelled or cannot be written",
-        ),
-        (
-            Reason::NoBody,
-            "there is no text that a reader sees as the mail's text, or no place in it",
-        ),
-        (
-            Reason::BelowThreshold,
-            "there was nothing to take, or less than the rule's options ask for",
-        ),
-        (
-            Reason::NoSaving,
-            "the result would not have been smaller by as much as the options ask",
-        ),
-        (Reason::Duplicate, "it is there already"),
-        (
-            Reason::Exempt,
-            "the rule is not for this mail: bulk, from inside or of a trusted sender, or no text for it",
-        ),
-        (Reason::Limit, "a limit was reached"),
-        (
-            Reason::Malformed,
-            "the part's MIME structure or coding is broken",
-        ),
-        (
-            Reason::Dkim,
-            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
-        ),
-        (
-            Reason::Kept,
-            "a keep rule above protects the parts, or a rule above took or removed them",
-        ),
-        (
-            Reason::Ignored,
-            "an ignore_mail rule passes the mail as it came",
-        ),
-        (Reason::Shadow, "the rule is in shadow mode"),
-        (
-            Reason::Poison,
-            "the mail killed workers before and passes unchanged",
-        ),
-        (Reason::Fault, "the plugin failed and on_error is \"pass\""),
-    ];
-
-    /// The code in the log.
-    pub fn code(self) -> &'static str {
-        match self {
-            Reason::Sealed => "sealed",
-            Reason::Charset => "charset",
-            Reason::NoBody => "no-body",
-            Reason::BelowThreshold => "below-threshold",
-            Reason::NoSaving => "no-saving",
-            Reason::Duplicate => "duplicate",
-            Reason::Exempt => "exempt",
-            Reason::Limit => "limit",
-            Reason::Malformed => "malformed",
-            Reason::Dkim => "dkim",
-            Reason::Kept => "kept",
-            Reason::Ignored => "ignored",
-            Reason::Shadow => "shadow",
-            Reason::Poison => "poison",
-            Reason::Fault => "fault",
-        }
-    }
-}
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.code())
     }
 }

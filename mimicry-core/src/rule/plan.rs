@@ -6,11 +6,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::facts::Inside;
 use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
 use super::forks;
-use super::inside::{self, Inside};
-use super::{Mode, OnDkim, OnSealed, Policy, Reason, Rule, Unsure};
+use super::inside;
+use super::{Mode, Policy, Rule, Unsure};
 use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::message::names::Unread;
@@ -18,6 +19,7 @@ use crate::message::roles::Role;
 use crate::message::{Doubt, Part, PartId, Seal};
 use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
+use crate::reason::{OnDkim, OnSealed, Reason};
 
 /// What the rules do for the recipients of one class.
 #[derive(Clone, Debug)]

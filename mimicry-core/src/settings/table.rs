@@ -16,7 +16,8 @@ use ipnet::IpNet;
 use crate::extension::Extension;
 use crate::message::limits::Limits as MessageLimits;
 use crate::plugin::{OnError, ValueKind};
-use crate::rule::{Mode, OnDkim, OnSealed, Unsure};
+use crate::reason::{OnDkim, OnSealed};
+use crate::rule::{Mode, Unsure};
 use crate::words::Word as _;
 
 use super::declare::{Changeable, Group, Over, settings};

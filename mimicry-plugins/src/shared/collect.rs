@@ -15,7 +15,7 @@ use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::names::Names as PartNames;
 use mimicry_core::message::{Message, Part, PartId, codec, place};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 use mimicry_core::units::show_size;
 
 use super::bundle::{Bundle, Container, Error, Member, Timestamp};

@@ -18,7 +18,7 @@ use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
 use mimicry_core::message::{Message, Part, PartId, place};
 use mimicry_core::plugin::{Fault, Finish, OnError, Task};
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 
 use super::html::{self, Why};
 use super::marked::{self, Sealer, Setting, mark_of};

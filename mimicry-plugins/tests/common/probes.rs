@@ -9,7 +9,7 @@ use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
     Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
-use mimicry_core::rule::Reason;
+use mimicry_core::reason::Reason;
 
 /// Plugins as later or worse ones may be: `copy` is like an archive, `drop` like a remover, `tag` like a header editor,
 /// `whole` and `seal` run behind the editors; the others break the contract or fail, in the way that their options say.

@@ -10,10 +10,11 @@ use mimicry_core::message::PartId;
 use mimicry_core::plugin::BulkExemption;
 use mimicry_core::policy::account::OutBy;
 use mimicry_core::policy::{Banks, Policy};
+use mimicry_core::reason::Reason;
 use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::filter::Level;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
-use mimicry_core::rule::{Mode, Reason, Rule};
+use mimicry_core::rule::{Mode, Rule};
 use serde::Serialize;
 
 use super::show::{octets, short};

@@ -11,8 +11,8 @@ use mimicry_core::engine::{Judged, Report};
 use mimicry_core::mail::Mail;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Printable;
+use mimicry_core::reason::Reason;
 use mimicry_core::reply::Reply;
-use mimicry_core::rule::Reason;
 use mimicry_core::rule::plan::Decision;
 
 use super::delivery::Class;

@@ -14,7 +14,7 @@ use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, OnError, Task};
-use mimicry_core::rule::OnDkim;
+use mimicry_core::reason::OnDkim;
 use mimicry_core::seals::SealKeys;
 use mimicry_plugins::shared::store::place::Place;
 use mimicryd::worker::ledger::Key;

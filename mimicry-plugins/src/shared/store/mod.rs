@@ -290,7 +290,7 @@ pub(crate) mod tests {
     use mimicry_core::mail::{Mail, Moment};
     use mimicry_core::message::{Limits, Message};
     use mimicry_core::origin::Origin;
-    use mimicry_core::rule::OnDkim;
+    use mimicry_core::reason::OnDkim;
     use mimicry_core::seals::SealKeys;
 
     use super::*;

@@ -27,7 +27,7 @@ use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Fault, OnError, OptionError, Options, Task};
-use mimicry_core::rule::OnDkim;
+use mimicry_core::reason::OnDkim;
 use mimicry_core::seals::SealKeys;
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Rest;

@@ -21,8 +21,8 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::Config;
 use mimicry_core::envelope::Path as MailPath;
 use mimicry_core::message::{Limits, Message};
+use mimicry_core::reason::Reason;
 use mimicry_core::reply::Reply;
-use mimicry_core::rule::Reason;
 use serde::Deserialize;
 
 use super::input::ConfigArg;
