@@ -7,7 +7,7 @@ use memchr::memmem;
 
 use super::codec::{self, Encoding};
 use super::params::encode_filename_params;
-use super::{Message, Newline};
+use super::tree::{Message, Newline};
 
 /// A leaf that mimicry made.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::Message;
 use super::header::Field;
+use super::tree::Message;
 
 /// SHA-256, shown as 64 digits in lower case.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

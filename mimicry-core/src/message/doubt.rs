@@ -14,7 +14,6 @@
 //! that look for a uuencoded file in a text are not.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::ops::Bound;
 
 use memchr::{memchr, memchr_iter, memchr2, memmem};
@@ -22,33 +21,12 @@ use memchr::{memchr, memchr_iter, memchr2, memmem};
 use super::charset::decode_unlabelled;
 use super::header::{Field, fields, unfold};
 use super::labels::WordCharset;
+use super::limits::Limits;
 use super::names::unescaped;
 use super::params::{Params, percent_decode};
 use super::part::loose_type;
-use super::{Kind, Limits, Node, PartId, words};
-
-/// Why some program may find other parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Doubt {
-    /// It was not split: a limit was reached, or its framing is broken.
-    Unsplit,
-    Header,
-    Type,
-    Delimiter,
-}
-
-impl fmt::Display for Doubt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Doubt::Unsplit => {
-                "it is not looked into, as a limit is reached or its framing is broken"
-            }
-            Doubt::Header => "header fields that only some programs read",
-            Doubt::Type => "a multipart for some programs only",
-            Doubt::Delimiter => "delimiters that only some programs take for such",
-        })
-    }
-}
+use super::tree::{Doubt, Kind, Node, PartId};
+use super::words;
 
 /// Boundaries that are kept of one header.
 const MOST_BOUNDARIES: usize = 32;

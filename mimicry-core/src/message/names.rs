@@ -20,8 +20,10 @@ use std::fmt;
 use super::charset::decode_unlabelled;
 use super::header::{Field, unfold};
 use super::labels::WordCharset;
+use super::limits::Limits;
 use super::params::{Form, MAX_SECTIONS, Params, Piece, percent_decode};
-use super::{Limits, Part, words};
+use super::part::Part;
+use super::words;
 
 mod fallback;
 mod loose;
@@ -76,6 +78,13 @@ impl fmt::Display for Unread {
             Unread::Percent => "a broken percent-encoding",
             Unread::Readings => "more than 64 readings of its name",
         })
+    }
+}
+
+impl Part<'_> {
+    /// Every name that some mail program could read.
+    pub fn names(self) -> Names {
+        Names::of(self)
     }
 }
 

@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 use super::codec::{self, Encoding, Malformed};
 use super::header::{Field, Fields, fields};
-use super::names::Names;
+use super::limits::Limits;
 use super::params::Params;
-use super::{Doubt, Kind, Limits, Message, Node, PartId, Seal};
+use super::tree::{Doubt, Kind, Message, Node, PartId, Seal};
 
 /// A view of one part.
 #[derive(Clone, Copy)]
@@ -26,6 +26,33 @@ pub(super) enum Tail {
     Blank,
     /// A body or an epilogue.
     Body,
+}
+
+impl Message {
+    /// A message of the same header and without a body, for who has no more need of the octets.
+    pub fn header_alone(&self) -> Message {
+        let header = self.root().header().to_vec();
+        Message::scan(header, &Limits::default())
+    }
+
+    pub fn root(&self) -> Part<'_> {
+        Part::new(self, PartId::ROOT)
+    }
+
+    /// `None` = the id belongs to another message.
+    pub fn part(&self, id: PartId) -> Option<Part<'_>> {
+        (id.index() < self.nodes.len()).then(|| Part::new(self, id))
+    }
+
+    /// All parts, in document order.
+    pub fn parts(&self) -> impl DoubleEndedIterator<Item = Part<'_>> + ExactSizeIterator {
+        (0..self.nodes.len() as u32).map(|index| Part::new(self, PartId(index)))
+    }
+
+    /// The parts that have no children, in document order.
+    pub fn leaves(&self) -> impl DoubleEndedIterator<Item = Part<'_>> {
+        self.parts().filter(|part| !part.is_multipart())
+    }
 }
 
 impl<'m> Part<'m> {
@@ -181,11 +208,6 @@ impl<'m> Part<'m> {
                 .map(|octet| char::from(octet.to_ascii_lowercase()))
                 .collect()
         })
-    }
-
-    /// Every name that some mail program could read.
-    pub fn names(self) -> Names {
-        Names::of(self)
     }
 
     /// The media types that some mail program could read, in lower case: the one that the structure follows, and those of further or

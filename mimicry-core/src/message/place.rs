@@ -6,9 +6,8 @@
 //!
 //! Must never: know what the new part is.
 
-use super::compose::NewPart;
-use super::edit::{EditSet, Refused};
-use super::{Message, Part, PartId};
+use super::part::Part;
+use super::tree::PartId;
 
 /// Where what stands for a part can be seen by everybody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,27 +34,6 @@ pub fn of(part: Part<'_>) -> Place {
 /// Does the multipart show its parts one after the other.
 pub fn is_open(part: Part<'_>) -> bool {
     part.media_type() == "multipart/mixed" && part.is_multipart() && part.seal().is_none()
-}
-
-/// Will nothing be left below a root that is no multipart/mixed, once these parts have gone. Then the new part takes the
-/// root's place.
-pub fn would_be_empty(message: &Message, edits: &EditSet<'_>, going: &[PartId]) -> bool {
-    let root = message.root();
-    let mut left = message
-        .leaves()
-        .filter(|leaf| !edits.is_gone(leaf.id()) && going.binary_search(&leaf.id()).is_err());
-    !is_open(root) && left.next().is_none()
-}
-
-impl EditSet<'_> {
-    /// New parts for one that goes, or a text of ours about it, in their order.
-    pub fn place(&mut self, part: PartId, new: Vec<NewPart>) -> Result<(), Refused> {
-        let at = of(self.message().part(part).ok_or(Refused::Unknown)?);
-        new.into_iter().try_for_each(|new| match at {
-            Place::Beside(at) => self.insert_after(at, new),
-            Place::End => self.attach(new),
-        })
-    }
 }
 
 #[cfg(test)]

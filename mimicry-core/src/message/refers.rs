@@ -11,9 +11,11 @@ use std::collections::BTreeMap;
 
 use memchr::memchr2;
 
+use super::charrefs;
 use super::charset::Charset;
 use super::lenient::{self, hex_pair};
-use super::{Message, Part, PartId, charrefs};
+use super::part::Part;
+use super::tree::{Message, PartId};
 
 /// Longer values name nothing; a picture within the HTML itself (`data:`) is one.
 const LONGEST: usize = 4096;
@@ -207,7 +209,7 @@ fn percent_decode(text: &[u8]) -> Cow<'_, [u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Limits;
+    use crate::message::limits::Limits;
 
     /// Does HTML refer to a picture with that field.
     fn refers(field: &str, html_header: &str, html: &[u8]) -> bool {

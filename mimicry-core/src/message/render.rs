@@ -9,8 +9,9 @@ use super::codec;
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::part::Part;
 use super::part::Tail;
-use super::{Kind, Part, PartId};
+use super::tree::{Kind, PartId};
 
 /// The message with its edits. Without any, an exact copy.
 pub fn render(edits: &EditSet<'_>) -> Vec<u8> {

@@ -8,7 +8,9 @@
 
 use std::collections::BTreeMap;
 
-use super::{Message, Part, PartId, refers};
+use super::part::Part;
+use super::refers;
+use super::tree::{Message, PartId};
 
 /// The role of a leaf.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

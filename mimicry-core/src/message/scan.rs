@@ -20,8 +20,10 @@ use memchr::{memchr, memmem};
 
 use super::codec::Encoding;
 use super::header::{Field, fields};
+use super::limits::Limits;
 use super::params::Params;
-use super::{Defects, Doubt, Kind, Limits, Message, Newline, Node, PartId, doubt, sealed};
+use super::tree::{Defects, Doubt, Kind, Message, Newline, Node, PartId};
+use super::{doubt, sealed};
 
 impl Message {
     /// Takes the octets and finds the parts in them. Linear in time; memory beside the octets is bounded by
@@ -573,7 +575,7 @@ fn is_mbox_line(line: &[u8]) -> bool {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::message::Part;
+    use crate::message::part::Part;
 
     /// The tree in one line: `mixed{preamble}["body", text/html "body"]{epilogue}`. text/plain is left out; `>` in the
     /// place of `]` is a missing close delimiter, `?` an opaque leaf; defects follow as S, L and C.

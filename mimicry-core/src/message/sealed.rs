@@ -17,15 +17,11 @@ use memchr::{memchr, memmem};
 
 use super::codec::{self, Encoding};
 use super::header::fields;
+use super::limits::Limits;
 use super::params::Params;
-use super::{Limits, Node, Part, charrefs, lenient};
-
-/// How a part is sealed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Seal {
-    Signed,
-    Encrypted,
-}
+use super::part::Part;
+use super::tree::{Node, Seal};
+use super::{charrefs, lenient};
 
 /// Marks the sealed parts of a scanned message, children with their parents.
 pub(super) fn mark(raw: &[u8], nodes: &mut [Node]) {
@@ -410,7 +406,7 @@ fn raw_end(html: &[u8], from: usize, name: &[u8]) -> Option<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::message::Part;
+    use crate::message::part::Part;
     use crate::message::scan::tests::{expand, scan};
 
     /// Of every part, in document order: `-`, `S` signed, `E` encrypted.
@@ -513,7 +509,7 @@ mod tests {
             let wide = text.encode_utf16().flat_map(u16::to_le_bytes);
             let header = format!("Content-Type: {label}; charset=utf-16le\n\n");
             let mail: Vec<u8> = header.bytes().chain(wide).collect();
-            let message = crate::message::Message::scan(mail, &Limits::default());
+            let message = crate::message::tree::Message::scan(mail, &Limits::default());
             assert_eq!(message.root().seal(), Some(Seal::Encrypted), "{label}");
         }
     }

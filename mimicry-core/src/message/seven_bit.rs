@@ -15,9 +15,11 @@ use thiserror::Error;
 use super::charset::Charset;
 use super::codec::{Encoding, encoded_len, smallest_legal};
 use super::edit::EditSet;
+use super::limits::Limits;
+use super::part::Part;
 use super::render::render;
+use super::tree::Message;
 use super::verify::verify;
-use super::{Limits, Message, Part};
 
 /// Octets of a text from which it is not left legible at any price.
 const LARGE: usize = 1 << 19;

@@ -21,10 +21,12 @@ use super::codec::{self, Encoding};
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::limits::Limits;
 use super::lines::lone;
+use super::part::Part;
 use super::part::Tail;
-use super::sealed::Seal;
-use super::{Kind, Limits, Message, Newline, Node, Part};
+use super::tree::Seal;
+use super::tree::{Kind, Message, Newline, Node};
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
 pub const MAX_LINE: usize = 998;

@@ -11,7 +11,7 @@ use std::io;
 
 use mimicry_core::mail::Mail;
 use mimicry_core::message::compose::NewPart;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::{Content, EditSet, would_be_empty};
 use mimicry_core::message::names::Names as PartNames;
 use mimicry_core::message::{Message, Part, PartId, codec, place};
 use mimicry_core::plugin::{Fault, Finish, Job, OptionError, Options, Task, Verdict};
@@ -323,7 +323,7 @@ impl Job for CollectJob<'_> {
         let (name, note) = self.words(&members)?;
         // A mail that is nothing but the part, or parts of which readers show one only, becomes the archive and has no place for a
         // note.
-        let is_all = first == PartId::ROOT || place::would_be_empty(message, edits, &parts);
+        let is_all = first == PartId::ROOT || would_be_empty(message, edits, &parts);
         let note = note.filter(|_| !is_all);
         let note = note.map(|text| NewPart::text("plain", &text, newline));
         // Where nothing else is left, the end is where the first part stood, and no multipart may be left empty.
