@@ -24,10 +24,10 @@ use super::diag::line_number;
 use super::index::Index;
 use super::known;
 use super::lint;
+use super::node::{Node, article};
 use super::read::Reader;
 use super::section::Section;
 use super::typed::{Declared, Variables};
-use super::value::{Node, article};
 
 /// What rules are checked against besides the registry.
 pub(super) struct Surroundings<'s> {

@@ -3,8 +3,8 @@
 //! - [`diag`]: mistakes, and how they are shown
 //! - [`files`]: how files are read, by somebody else
 //! - [`typed`]: the result
-//! - `syntax`: all syntax errors at once · `read`: tables against the [`crate::settings`] · `value`: values against their kinds ·
-//!   `section`: a table after that · `build`: rules ·
+//! - `syntax`: all syntax errors at once · `read`: what reading needs · `tables`: tables against the [`crate::settings`] · `value`: values against their kinds ·
+//!   `section`: a table after that · `build`: rules · `filters`: what `match`, `unless` and `when` hold · `options`: plugins and their options ·
 //!   `index`: names in long lists ·
 //!   `order`: which are in force, side by side · `banks`: policy banks
 //!
@@ -40,11 +40,13 @@ pub mod files;
 mod index;
 mod known;
 mod lint;
+mod node;
 mod order;
 mod read;
 pub mod relay;
 mod section;
 mod syntax;
+mod tables;
 #[cfg(test)]
 pub(crate) mod tests;
 pub mod typed;
@@ -58,6 +60,7 @@ use files::{Files, Hashed, Use};
 use index::Index;
 use read::Reader;
 use section::Section;
+use tables::together;
 use typed::{Declared, NamedFile, Places, Variables};
 
 /// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
@@ -501,7 +504,7 @@ fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> (Variables, bool
                 variables.insert(name.to_string(), text.to_string());
             }
             other => {
-                let message = format!("expected a text, found {}", value::article(other));
+                let message = format!("expected a text, found {}", node::article(other));
                 reader
                     .complaints
                     .error(node.span(), message, "write a text in quotes");
@@ -510,20 +513,4 @@ fn variables(reader: &mut Reader<'_>, top: &Section<'_, '_>) -> (Variables, bool
         }
     }
     (variables, sound)
-}
-
-/// Two settings that mean nothing without each other.
-fn together(reader: &mut Reader<'_>, table: &Section<'_, '_>, one: &str, other: &str) {
-    for (given, missing) in [(one, other), (other, one)] {
-        if table.is_given(given)
-            && !table.is_given(missing)
-            && !reader.syntax.is_damaged(table.place.start)
-        {
-            reader.complaints.error(
-                table.key_span(given),
-                format!("`{given}` needs `{missing}`"),
-                format!("write {missing} beside it"),
-            );
-        }
-    }
 }

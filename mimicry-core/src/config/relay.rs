@@ -16,7 +16,7 @@ use crate::settings::{Listen, Relay};
 
 use super::read::Reader;
 use super::section::Section;
-use super::together;
+use super::tables::together;
 
 /// The table, and whether it is known from it who would be told the password: where one of its words is wrong, it is not.
 pub(super) fn relay(

@@ -11,8 +11,8 @@ use toml::de::DeValue;
 use crate::settings::declare::Group;
 use crate::settings::given::{Given, Values};
 
+use super::node::Node;
 use super::typed::NamedFile;
-use super::value::Node;
 
 /// One table of the file, checked against the settings.
 #[derive(Debug)]

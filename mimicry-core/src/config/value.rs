@@ -6,7 +6,6 @@ use std::ops::Range;
 
 use std::path::Path;
 
-use toml::Spanned;
 use toml::de::DeValue;
 
 use crate::near::nearest;
@@ -20,10 +19,8 @@ use crate::settings::{Kind, LogTarget, Setting};
 use crate::units::{parse_size, parse_time};
 
 use super::files::{Use, first_bad_octet};
+use super::node::{Node, article};
 use super::read::Reader;
-
-/// A value of the file with its place.
-pub(super) type Node<'i> = Spanned<DeValue<'i>>;
 
 impl Reader<'_> {
     pub(super) fn default(&mut self, setting: &Setting) -> Option<Given> {
@@ -521,19 +518,6 @@ fn is_host_name(text: &str) -> bool {
         octet.is_ascii_alphanumeric() || matches!(octet, b'.' | b'-' | b'_' | b':' | b'[' | b']')
     };
     !text.is_empty() && text.len() <= 255 && text.bytes().all(letters)
-}
-
-/// What kind of value it is, for a message.
-pub(super) fn article(value: &DeValue<'_>) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) => "an integer",
-        DeValue::Float(_) => "a float",
-        DeValue::Boolean(_) => "a boolean",
-        DeValue::Datetime(_) => "a date or time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }
 
 /// Why a text is no line.

@@ -85,11 +85,6 @@ pub(super) enum Form {
 }
 
 impl<'a> Params<'a> {
-    /// Reads a raw field value (folds and all). Parameters after the first `max_params` are not read.
-    pub fn parse(field_value: &'a [u8], max_params: usize) -> Params<'a> {
-        read::Reader::new(field_value).read(max_params)
-    }
-
     /// What stands before the parameters, in lower case, without blanks and comments: `text/plain` or
     /// `attachment`. `None` when it is not one token or two around a slash.
     pub fn value(&self) -> Option<&str> {

@@ -28,7 +28,7 @@ mod tests;
 
 pub use crate::rule::Policy;
 pub use memo::{Memo, Standing};
-pub use select::{Choice, ClassOf, Known};
+pub use select::{ClassOf, Known};
 
 /// The settings in force behind a list of banks.
 #[derive(Debug)]
@@ -46,6 +46,14 @@ pub struct Effective {
     pub hide_extensions: Vec<Extension>,
     /// `None` = the name of the machine.
     pub hostname: Option<String>,
+}
+
+/// Banks by their places in the order of the file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Choice {
+    pub applied: Vec<usize>,
+    /// Nothing that is known speaks against them, and not all that they ask for is known.
+    pub pending: Vec<usize>,
 }
 
 /// The base settings, the rules of the file, and the banks.

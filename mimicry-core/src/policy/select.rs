@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use super::{Bank, Banks, Memo, Standing};
+use super::memo::{Memo, Standing};
+use super::{Bank, Banks, Choice};
 use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::origin::Origin;
@@ -34,14 +35,6 @@ pub struct Known<'k> {
     pub recipient: Option<&'k Path>,
     /// Those of the message.
     pub facts: Option<&'k Facts<'k>>,
-}
-
-/// Banks by their places in the order of the file.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Choice {
-    pub applied: Vec<usize>,
-    /// Nothing that is known speaks against them, and not all that they ask for is known.
-    pub pending: Vec<usize>,
 }
 
 /// What a bank's `when` says.

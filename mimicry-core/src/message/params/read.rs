@@ -12,7 +12,14 @@ use memchr::{memchr, memchr2, memchr3};
 
 use super::{Form, Param, Params, blank, token_char, words};
 
-pub(super) struct Reader<'a> {
+impl<'a> Params<'a> {
+    /// Reads a raw field value (folds and all). Parameters after the first `max_params` are not read.
+    pub fn parse(field_value: &'a [u8], max_params: usize) -> Params<'a> {
+        Reader::new(field_value).read(max_params)
+    }
+}
+
+struct Reader<'a> {
     raw: &'a [u8],
     at: usize,
     /// No quote closes after this one was seen not to.
@@ -25,7 +32,7 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(raw: &'a [u8]) -> Reader<'a> {
+    fn new(raw: &'a [u8]) -> Reader<'a> {
         Reader {
             raw,
             at: 0,
@@ -38,7 +45,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    pub(super) fn read(mut self, max_params: usize) -> Params<'a> {
+    fn read(mut self, max_params: usize) -> Params<'a> {
         let value = self.main_value();
         let mut params: Vec<Param> = Vec::new();
         let mut too_many = false;
