@@ -7,8 +7,10 @@ use crate::policy::{Bank, Layer};
 use crate::rule::filter::{Filter, Level};
 use crate::settings::{Overlay, Phase, Relay, SETTINGS, Setting, find};
 
-use super::build::{Draft, Said, Surroundings, filters};
+use super::around::Surroundings;
+use super::build::Draft;
 use super::diag::line_number;
+use super::filters::{Said, Whose, filters};
 use super::known;
 use super::order::{Force, Names, named, names, names_of};
 use super::read::Reader;
@@ -34,8 +36,7 @@ pub(super) fn said_for_all(
 /// Builds all banks, in the order of the file, and takes down which rules they name.
 pub(super) fn banks(
     reader: &mut Reader<'_>,
-    sections: &[Section<'_, '_>],
-    variables: Vec<Variables>,
+    (sections, variables): (&[Section<'_, '_>], Vec<Variables>),
     drafts: &[Draft<'_>],
     force: &mut Force,
     around: &Surroundings<'_>,
@@ -51,7 +52,7 @@ pub(super) fn banks(
     let mut banks = Vec::with_capacity(sections.len());
     for (place, (section, variables)) in sections.iter().zip(variables).enumerate() {
         name(reader, sections, &known, place, around);
-        let (when, said) = filters(reader, section, "when", None, Some(SELECTORS), around);
+        let (when, said) = filters(reader, section, "when", Whose::Bank(SELECTORS), around);
         known::of_bank(reader, &when, &said, around);
         includes.push(names(reader, section, "include", "bank", &known).unwrap_or_default());
         let rules = named(reader, section, "rules", &rules_known);

@@ -11,7 +11,8 @@ use crate::rule::filter::Filter;
 use crate::settings::Listen;
 use crate::settings::endpoint::ListenAddress;
 
-use super::build::{Said, Surroundings};
+use super::around::Surroundings;
+use super::filters::Said;
 use super::read::Reader;
 
 /// What is to be done where a filter asks for a user and nobody's AUTH= is believed.

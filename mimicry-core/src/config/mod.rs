@@ -33,14 +33,17 @@ use crate::settings::endpoint::ListenAddress;
 use crate::settings::given::Given;
 use crate::settings::{Daemon, InForce, Listen, Log, LogTarget, Relay};
 
+mod around;
 mod banks;
 mod build;
 pub mod diag;
 pub mod files;
+mod filters;
 mod index;
 mod known;
 mod lint;
 mod node;
+mod options;
 mod order;
 mod read;
 pub mod relay;
@@ -55,6 +58,7 @@ mod value;
 pub use diag::{Diagnostic, Level, Mistakes, More};
 pub use typed::Config;
 
+use around::Surroundings;
 use diag::{Complaints, line_number};
 use files::{Files, Hashed, Use};
 use index::Index;
@@ -166,7 +170,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
     };
     for kind in registry.iter() {
         for spec in kind.options() {
-            if spec.default.is_some() && build::default(&mut reader, spec).is_none() {
+            if spec.default.is_some() && options::default(&mut reader, spec).is_none() {
                 return Err(format!(
                     "the default of {} of {} is not {}",
                     spec.name,
@@ -312,7 +316,7 @@ fn config(
         variables_are_sound &= are_sound;
         of_banks.push(variables);
     }
-    let around = build::Surroundings {
+    let around = Surroundings {
         general: &base.general,
         listeners: &listeners,
         listen: &listen,
@@ -330,7 +334,7 @@ fn config(
     if is_known {
         relay::keep_the_password(reader, &relay, &banks);
     }
-    let banks = banks::banks(reader, &banks, of_banks, &drafts, &mut force, &around);
+    let banks = banks::banks(reader, (&banks, of_banks), &drafts, &mut force, &around);
     order::order(reader, &drafts, &force, &around);
     let layer = Layer {
         settings: banks::said_for_all(&top, &limits, &relay),

@@ -9,7 +9,8 @@ use crate::reason::OnSealed;
 use crate::rule::filter::Filter;
 use crate::rule::{Mode, Rule};
 
-use super::build::{Draft, Surroundings};
+use super::around::Surroundings;
+use super::build::Draft;
 use super::diag::line_number;
 use super::index::Index;
 use super::read::Reader;

@@ -37,13 +37,13 @@ impl Reader<'_> {
                 let given = self.value(ValueKind::Size, node)?;
                 let bounds =
                     Value::Size(parse_size(low).ok()?)..=Value::Size(parse_size(high).ok()?);
-                self.bounded(given, bounds, low, high, node)
+                self.bounded(given, bounds, (low, high), node)
             }
             Kind::Time(low, high) => {
                 let given = self.value(ValueKind::Time, node)?;
                 let bounds =
                     Value::Time(parse_time(low).ok()?)..=Value::Time(parse_time(high).ok()?);
-                self.bounded(given, bounds, low, high, node)
+                self.bounded(given, bounds, (low, high), node)
             }
             Kind::File => {
                 let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
@@ -158,17 +158,7 @@ impl Reader<'_> {
                 self.word(text, words, node.span())
                     .map(|word| Value::Text(word.into()))
             }
-            ValueKind::Words(words) => {
-                let texts = self.texts(node, help)?;
-                let found: Vec<Option<String>> = texts
-                    .into_iter()
-                    .map(|(text, span)| self.word(text, words, span).map(String::from))
-                    .collect();
-                found
-                    .into_iter()
-                    .collect::<Option<Vec<String>>>()
-                    .map(Value::List)
-            }
+            ValueKind::Words(words) => self.words(node, words, help).map(Value::List),
             ValueKind::Directory => {
                 let text = self.text(node, || help.into())?;
                 if text.trim().is_empty() || text.chars().any(char::is_control) {
@@ -178,42 +168,59 @@ impl Reader<'_> {
                 }
                 Some(Value::Directory(self.directory.join(text)))
             }
-            ValueKind::Files => {
-                let texts = self.texts(node, help)?;
-                let files: Vec<Option<(String, Vec<u8>)>> = texts
-                    .into_iter()
-                    .map(|(text, span)| {
-                        let path = Path::new(self.file_name(text, span.clone())?);
-                        let name = path.file_name()?.to_str()?.to_string();
-                        Some((name, self.octets_of(path, Use::Configuration, span)?))
-                    })
-                    .collect();
-                files
-                    .into_iter()
-                    .collect::<Option<Vec<_>>>()
-                    .map(Value::Files)
-            }
+            ValueKind::Files => self.named_files(node, help).map(Value::Files),
             ValueKind::Lines => self.lines(node, help).map(Value::List),
-            ValueKind::Table => {
-                let DeValue::Table(table) = node.get_ref() else {
-                    return self.wrong_type("a table", node.get_ref(), node, help);
-                };
-                let mut entries: Vec<_> = table.iter().collect();
-                entries.sort_by_key(|(key, _)| key.span().start);
-                let mut lines = Vec::new();
-                let mut wrong = false;
-                for (key, node) in entries {
-                    let name = key.get_ref().to_string();
-                    match self.lines(node, help) {
-                        Some(of_name) => {
-                            lines.extend(of_name.into_iter().map(|line| (name.clone(), line)));
-                        }
-                        None => wrong = true,
-                    }
+            ValueKind::Table => self.of_names(node, help).map(Value::Table),
+        }
+    }
+
+    fn words(
+        &mut self,
+        node: &Node<'_>,
+        words: &'static [&'static str],
+        help: &str,
+    ) -> Option<Vec<String>> {
+        let texts = self.texts(node, help)?;
+        let found: Vec<Option<String>> = texts
+            .into_iter()
+            .map(|(text, span)| self.word(text, words, span).map(String::from))
+            .collect();
+        found.into_iter().collect()
+    }
+
+    /// The contents of files, each with its name.
+    fn named_files(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<(String, Vec<u8>)>> {
+        let texts = self.texts(node, help)?;
+        let files: Vec<Option<(String, Vec<u8>)>> = texts
+            .into_iter()
+            .map(|(text, span)| {
+                let path = Path::new(self.file_name(text, span.clone())?);
+                let name = path.file_name()?.to_str()?.to_string();
+                Some((name, self.octets_of(path, Use::Configuration, span)?))
+            })
+            .collect();
+        files.into_iter().collect()
+    }
+
+    /// The lines of a table, each with its name, in the order of the file.
+    fn of_names(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<(String, String)>> {
+        let DeValue::Table(table) = node.get_ref() else {
+            return self.wrong_type("a table", node.get_ref(), node, help);
+        };
+        let mut entries: Vec<_> = table.iter().collect();
+        entries.sort_by_key(|(key, _)| key.span().start);
+        let mut lines = Vec::new();
+        let mut wrong = false;
+        for (key, node) in entries {
+            let name = key.get_ref().to_string();
+            match self.lines(node, help) {
+                Some(of_name) => {
+                    lines.extend(of_name.into_iter().map(|line| (name.clone(), line)));
                 }
-                (!wrong).then_some(Value::Table(lines))
+                None => wrong = true,
             }
         }
+        (!wrong).then_some(lines)
     }
 
     /// Each text of a list, understood or complained about.
@@ -457,8 +464,7 @@ impl Reader<'_> {
         &mut self,
         given: Value,
         bounds: std::ops::RangeInclusive<Value>,
-        low: &str,
-        high: &str,
+        (low, high): (&str, &str),
         node: &Node<'_>,
     ) -> Option<Given> {
         let number = |value: &Value| match value {

@@ -11,34 +11,34 @@
 //! its boundary, a new delimiter of the outer one can be the inner one's; such an edit is refused.
 //!
 //! Must never: mend. A mail that fails is not sent on changed. Recursion is bounded by [`Limits::MAX_DEPTH`].
-//!
-//! Longer than 600 lines by its tests, which are tables.
 
-use std::io;
-
-use super::charset::{Charset, Reader};
-use super::codec::{self, Encoding};
+use super::codec;
 use super::compose::NewPart;
-use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
-use super::header::fields;
+use super::edit::{EditSet, PartEdit, is_content_field};
 use super::limits::Limits;
 use super::lines::lone;
-use super::part::Part;
-use super::part::Tail;
-use super::tree::Seal;
-use super::tree::{Kind, Message, Newline, Node};
+use super::part::{Part, Tail};
+use super::tree::{Kind, Message, Newline};
 
-/// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
-pub const MAX_LINE: usize = 998;
+mod header;
+mod made;
+mod mismatch;
+mod places;
+#[cfg(test)]
+mod tests;
+mod wrapped;
 
-/// What a rendered message has that was not planned.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("part {section}: {what}")]
-pub struct Mismatch {
-    /// The section of the original's part, as IMAP counts.
-    pub section: String,
-    pub what: &'static str,
-}
+pub use made::MAX_LINE;
+pub use mismatch::Mismatch;
+
+use header::{adds_blank, planned_header};
+use made::{Expected, lines_are_clean, made_well, new_part};
+use mismatch::{fail, same};
+use places::{
+    blank_line, delimiter, epilogue, is_followed, is_followed_by_octets, line_end_after,
+    line_end_behind, preamble, same_tree,
+};
+use wrapped::Wrapped;
 
 /// Scans `rendered` and proves that it is `edits.message()` with these edits and nothing else. Returns the new message.
 pub fn verify(
@@ -73,17 +73,6 @@ fn has_lone(octets: &[u8], newline: Newline) -> bool {
     }
 }
 
-fn fail<T>(part: Part<'_>, what: &'static str) -> Result<T, Mismatch> {
-    Err(Mismatch {
-        section: part.section_text(),
-        what,
-    })
-}
-
-fn same(part: Part<'_>, is_same: bool, what: &'static str) -> Result<(), Mismatch> {
-    if is_same { Ok(()) } else { fail(part, what) }
-}
-
 struct Proof<'e, 'm> {
     edits: &'e EditSet<'m>,
     touched: Vec<bool>,
@@ -115,12 +104,19 @@ impl<'e, 'm> Proof<'e, 'm> {
                 let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
                 let fields = planned_header(old, Some(edit), true, stays)?;
                 let end = if old.is_root() { self.newline() } else { b"" };
-                self.wrapped(old, edit, &edit.wraps, fields, end, new)
+                let planned = Wrapped {
+                    edit,
+                    wraps: &edit.wraps,
+                    fields,
+                    end,
+                };
+                self.wrapped(old, planned, new)
             }
             _ => {
                 let apart = old.header().is_empty() && !new.header().is_empty();
                 let adds_blank = adds_blank(old, edit, apart);
-                self.header(old, edit, new, adds_blank || is_followed(new), |_| true)?;
+                let planned = planned_header(old, edit, adds_blank || is_followed(new), |_| true)?;
+                same(old, planned == new.header(), "the header is not as planned")?;
                 self.content(old, edit, new, adds_blank)
             }
         }
@@ -140,18 +136,6 @@ impl<'e, 'm> Proof<'e, 'm> {
             }
             None => false,
         }
-    }
-
-    fn header(
-        &self,
-        old: Part<'m>,
-        edit: Option<&PartEdit>,
-        new: Part<'_>,
-        is_ended: bool,
-        which: impl Fn(&[u8]) -> bool,
-    ) -> Result<(), Mismatch> {
-        let planned = planned_header(old, edit, is_ended, which)?;
-        same(old, planned == new.header(), "the header is not as planned")
     }
 
     /// Everything behind the header block.
@@ -206,41 +190,51 @@ impl<'e, 'm> Proof<'e, 'm> {
             (Kind::Multipart { .. }, _) | (_, Kind::Multipart { .. }) => {
                 fail(old, "a leaf became a multipart, or a multipart a leaf")
             }
-            _ => match edit
-                .and_then(|edit| edit.body.as_deref())
-                .map(Vec::as_slice)
-            {
-                Some(body) => {
-                    same(old, new.body() == body, "the body is not as planned")?;
-                    let lines_were_clean = lines_are_clean(old.body(), old.message().newline());
-                    made_well(old, new, lines_were_clean)
-                }
-                None if edit.is_some_and(|edit| edit.coded.is_some()) => {
-                    let coded = edit.and_then(|edit| edit.coded);
-                    same(
-                        old,
-                        coded == Some(new.encoding()),
-                        "the coding is not as planned",
-                    )?;
-                    // It decodes to the octets that came, which proves more than a copy of what was planned.
-                    let mut rest = Expected(old.body());
-                    let is_same = codec::decode_into(new.encoding(), new.body(), &mut rest);
-                    same(
-                        old,
-                        is_same.is_ok() && rest.0.is_empty(),
-                        "a coded body is another one",
-                    )?;
-                    made_well(old, new, true)
-                }
-                None => {
-                    same(old, new.body() == old.body(), "a body changed")?;
-                    same(
-                        old,
-                        new.is_opaque() == old.is_opaque(),
-                        "a part is read otherwise",
-                    )
-                }
-            },
+            _ => self.body(old, edit, new),
+        }
+    }
+
+    /// The body of a leaf.
+    fn body(
+        &self,
+        old: Part<'m>,
+        edit: Option<&'e PartEdit>,
+        new: Part<'_>,
+    ) -> Result<(), Mismatch> {
+        match edit
+            .and_then(|edit| edit.body.as_deref())
+            .map(Vec::as_slice)
+        {
+            Some(body) => {
+                same(old, new.body() == body, "the body is not as planned")?;
+                let lines_were_clean = lines_are_clean(old.body(), old.message().newline());
+                made_well(old, new, lines_were_clean)
+            }
+            None if edit.is_some_and(|edit| edit.coded.is_some()) => {
+                let coded = edit.and_then(|edit| edit.coded);
+                same(
+                    old,
+                    coded == Some(new.encoding()),
+                    "the coding is not as planned",
+                )?;
+                // It decodes to the octets that came, which proves more than a copy of what was planned.
+                let mut rest = Expected(old.body());
+                let is_same = codec::decode_into(new.encoding(), new.body(), &mut rest);
+                same(
+                    old,
+                    is_same.is_ok() && rest.0.is_empty(),
+                    "a coded body is another one",
+                )?;
+                made_well(old, new, true)
+            }
+            None => {
+                same(old, new.body() == old.body(), "a body changed")?;
+                same(
+                    old,
+                    new.is_opaque() == old.is_opaque(),
+                    "a part is read otherwise",
+                )
+            }
         }
     }
 
@@ -323,6 +317,10 @@ impl<'e, 'm> Proof<'e, 'm> {
         line_end_after(part.raw(), self.edits.message().newline())
     }
 
+    fn newline(&self) -> &'static [u8] {
+        self.edits.message().newline().as_bytes()
+    }
+
     /// A delimiter line of ours.
     fn delimiter(&self, boundary: &[u8]) -> Vec<u8> {
         [b"--", boundary, self.newline()].concat()
@@ -349,584 +347,5 @@ impl<'e, 'm> Proof<'e, 'm> {
             line_end == planned,
             "the line end behind a part is not as planned",
         )
-    }
-
-    /// `fields`: what stands above the Content-Type of the outermost new multipart. `end`: what stands behind its close.
-    fn wrapped(
-        &self,
-        old: Part<'m>,
-        edit: &'e PartEdit,
-        wraps: &'e [Wrap],
-        fields: Vec<u8>,
-        end: &[u8],
-        new: Part<'_>,
-    ) -> Result<(), Mismatch> {
-        let Some((wrap, inner)) = wraps.split_last() else {
-            let stays = |name: &[u8]| old.is_root() && !is_content_field(name);
-            let adds_blank = adds_blank(old, Some(edit), true);
-            self.header(old, Some(edit), new, true, |name| !stays(name))?;
-            return self.content(old, Some(edit), new, adds_blank);
-        };
-        let newline = std::str::from_utf8(self.newline()).unwrap_or_default();
-        let media_type = edit.media_type.as_deref().unwrap_or(old.media_type());
-        let ours = match wrap.around {
-            Around::Mixed => "multipart/mixed;".to_string(),
-            Around::Related => format!("multipart/related; type=\"{media_type}\";"),
-        };
-        let boundary = &wrap.boundary;
-        let mut header = fields;
-        header.extend_from_slice(
-            format!("Content-Type: {ours}{newline}\tboundary=\"{boundary}\"{newline}").as_bytes(),
-        );
-        same(
-            old,
-            new.header() == header,
-            "the header of the new multipart is not as planned",
-        )?;
-        same(
-            old,
-            blank_line(new) == self.newline(),
-            "the new multipart has no blank line",
-        )?;
-        same(old, new.is_multipart(), "the new multipart is not seen")?;
-        same(
-            old,
-            preamble(new).is_empty(),
-            "the new multipart has a preamble",
-        )?;
-        let close = [b"--", boundary.as_bytes(), b"--", end].concat();
-        same(
-            old,
-            epilogue(new) == Some(&close[..]),
-            "the new multipart is not closed as planned",
-        )?;
-        let ours = self.delimiter(boundary.as_bytes());
-        let mut children = new.children();
-        let mut child = || {
-            let Some(found) = children.next() else {
-                return fail(old, "a part is missing");
-            };
-            same(
-                old,
-                *delimiter(found) == ours,
-                "a delimiter of the new multipart is not as planned",
-            )?;
-            Ok(found)
-        };
-        let made = |planned: &NewPart, found: Part<'_>| {
-            same(
-                old,
-                line_end_behind(found) == Some(self.line_end_after(found)),
-                "the line end behind a new part is wrong",
-            )?;
-            new_part(old, planned, found)
-        };
-        for planned in &wrap.before {
-            made(planned, child()?)?;
-        }
-        let found = child()?;
-        self.line_end(old, None, found)?;
-        self.wrapped(old, edit, inner, Vec::new(), b"", found)?;
-        for planned in &wrap.after {
-            made(planned, child()?)?;
-        }
-        same(old, children.next().is_none(), "there is a part too many")
-    }
-
-    fn newline(&self) -> &'static [u8] {
-        self.edits.message().newline().as_bytes()
-    }
-}
-
-/// The fields that a part should have, as far as `which` says so of a field's name. `is_ended`: the last line has a
-/// line end, because something follows it.
-fn planned_header(
-    old: Part<'_>,
-    edit: Option<&PartEdit>,
-    is_ended: bool,
-    which: impl Fn(&[u8]) -> bool,
-) -> Result<Vec<u8>, Mismatch> {
-    let newline = old.message().newline();
-    let mut planned: Vec<u8> = Vec::with_capacity(old.header().len());
-    let mut put = |field: &[u8], is_new: bool| {
-        same(
-            old,
-            !is_new || lines_are_clean(field, newline),
-            "a new field has a line that is too long or ends wrongly",
-        )?;
-        if !planned.is_empty() && !planned.ends_with(b"\n") {
-            planned.extend_from_slice(line_end_after(&planned, newline));
-        }
-        planned.extend_from_slice(field);
-        Ok(())
-    };
-    let envelope = old.envelope_line();
-    for line in envelope.iter().filter(|line| which(line.name())) {
-        put(line.raw(), false)?;
-    }
-    let edits = edit.into_iter();
-    for field in edits
-        .clone()
-        .flat_map(|edit| &edit.fields_above)
-        .flat_map(|block| fields(block))
-    {
-        if which(field.name()) {
-            put(field.raw(), true)?;
-        }
-    }
-    for field in old
-        .fields()
-        .skip(usize::from(envelope.is_some()))
-        .filter(|field| which(field.name()))
-    {
-        match edit.and_then(|edit| edit.fields.get(&field.start())) {
-            // What was too long before may still be.
-            Some(Some(new)) => put(new, lines_are_clean(field.raw(), newline))?,
-            Some(None) => {}
-            None => put(field.raw(), false)?,
-        }
-    }
-    for field in edits
-        .flat_map(|edit| &edit.fields_below)
-        .flat_map(|block| fields(block))
-    {
-        if which(field.name()) {
-            put(field.raw(), true)?;
-        }
-    }
-    if is_ended && !planned.is_empty() && !planned.ends_with(b"\n") {
-        planned.extend_from_slice(line_end_after(&planned, newline));
-    }
-    Ok(planned)
-}
-
-/// The line end that we put behind octets that lack one.
-fn line_end_after(octets: &[u8], newline: Newline) -> &'static [u8] {
-    if octets.ends_with(b"\r") {
-        b"\r\n"
-    } else {
-        newline.as_bytes()
-    }
-}
-
-/// Does a leaf that had no blank line get one: before a new body, and before an old one when a header or delimiter now
-/// stands `apart` from it.
-fn adds_blank(old: Part<'_>, edit: Option<&PartEdit>, apart: bool) -> bool {
-    let has_new_body = edit.is_some_and(|edit| edit.body.is_some() || edit.coded.is_some());
-    let had_blank = !blank_line(old).is_empty();
-    (!old.is_multipart() || has_new_body)
-        && !had_blank
-        && (has_new_body || apart && !old.body().is_empty())
-}
-
-/// Does anything stand behind the part in the message.
-fn is_followed(part: Part<'_>) -> bool {
-    part.node().body.end < part.message().raw().len()
-}
-
-/// Does anything stand behind the delimiter of the part.
-fn is_followed_by_octets(part: Part<'_>) -> bool {
-    part.node().delimiter.end < part.message().raw().len()
-}
-
-/// Are the parts below two parts the same, looked at from within.
-fn same_tree(old: Part<'_>, new: Part<'_>) -> bool {
-    let below = |part: Part<'_>| part.id().index()..part.node().next.index();
-    let (old_nodes, new_nodes) = (
-        old.message().nodes.get(below(old)),
-        new.message().nodes.get(below(new)),
-    );
-    let (Some(old_nodes), Some(new_nodes)) = (old_nodes, new_nodes) else {
-        return false;
-    };
-    old_nodes.len() == new_nodes.len()
-        && old_nodes.iter().zip(new_nodes).all(|(old, new)| {
-            old.media_type == new.media_type
-                && own_seal(old) == own_seal(new)
-                && (old.body.len() == new.body.len() || matches!(old.kind, Kind::Multipart { .. }))
-                && std::mem::discriminant(&old.kind) == std::mem::discriminant(&new.kind)
-        })
-}
-
-/// How a part is sealed in itself: a variant of a sealed text is not sealed any more when that one has gone.
-fn own_seal(node: &Node) -> Option<Seal> {
-    node.seal.filter(|_| !node.sealed_by_variant)
-}
-
-fn delimiter<'m>(part: Part<'m>) -> &'m [u8] {
-    part.message().slice(&part.node().delimiter)
-}
-
-fn blank_line<'m>(part: Part<'m>) -> &'m [u8] {
-    let node = part.node();
-    part.message().slice(&(node.header.end..node.body.start))
-}
-
-fn preamble<'m>(part: Part<'m>) -> &'m [u8] {
-    match part.children().next() {
-        Some(first) => part
-            .message()
-            .slice(&(part.node().body.start..first.node().delimiter.start)),
-        None => part.body(),
-    }
-}
-
-/// From the close delimiter to the end; `None` = there is none.
-fn epilogue<'m>(part: Part<'m>) -> Option<&'m [u8]> {
-    match &part.node().kind {
-        Kind::Multipart {
-            close: Some(close), ..
-        } => Some(part.message().slice(&(close.start..part.node().body.end))),
-        _ => None,
-    }
-}
-
-/// The line end between a part and the delimiter behind it; `None` = no delimiter follows.
-fn line_end_behind<'m>(part: Part<'m>) -> Option<&'m [u8]> {
-    let parent = part.parent()?;
-    let message = part.message();
-    let next = message
-        .part(part.node().next)
-        .filter(|next| next.parent().map(Part::id) == Some(parent.id()));
-    let end = match (next, &parent.node().kind) {
-        (Some(next), _) => next.node().delimiter.start,
-        (
-            None,
-            Kind::Multipart {
-                close: Some(close), ..
-            },
-        ) => close.start,
-        _ => return None,
-    };
-    Some(message.slice(&(part.node().body.end..end)))
-}
-
-/// Is a new part there as it was made, and was it made well.
-fn new_part(place: Part<'_>, planned: &NewPart, found: Part<'_>) -> Result<(), Mismatch> {
-    same(
-        place,
-        found.header() == planned.header,
-        "the header of a new part is not as planned",
-    )?;
-    same(
-        place,
-        found.body() == planned.body,
-        "the body of a new part is not as planned",
-    )?;
-    same(
-        place,
-        blank_line(found) == place.message().newline().as_bytes(),
-        "a new part has no blank line",
-    )?;
-    same(
-        place,
-        found.media_type() == planned.media_type,
-        "a new part is of another type",
-    )?;
-    same(
-        place,
-        !found.is_multipart() && !found.is_opaque(),
-        "a new part is no leaf",
-    )?;
-    same(
-        place,
-        lines_are_clean(&planned.header, place.message().newline()),
-        "a new header has a line that is too long or ends wrongly",
-    )?;
-    made_well(place, found, true)
-}
-
-/// Is a body that mimicry made true of its own header (RFC 2045 sections 2 and 6). `lines`: check its lines too, which
-/// may be as odd as those of the body that it replaces.
-fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatch> {
-    let body = part.body();
-    let encoding = part.encoding();
-    let has_8bit = !body.is_ascii();
-    match encoding {
-        Encoding::SevenBit | Encoding::QuotedPrintable | Encoding::Base64 => {
-            same(
-                place,
-                !has_8bit,
-                "there is an 8-bit octet where the coding allows none",
-            )?;
-        }
-        Encoding::EightBit | Encoding::Binary => {}
-        Encoding::Unknown => return fail(place, "the transfer encoding is unknown"),
-    }
-    if lines && encoding != Encoding::Binary {
-        same(
-            place,
-            lines_are_clean(body, place.message().newline()),
-            "a line is too long or ends wrongly",
-        )?;
-    }
-    if part.media_type().starts_with("text/") {
-        let charset = match part.charset() {
-            Some(label) => Charset::for_label(label.as_bytes()),
-            None => Some(Charset::US_ASCII),
-        };
-        // Without a second copy of a large text.
-        let is_text = charset.is_some_and(|charset| {
-            let mut check = TextCheck(charset.reader());
-            codec::decode_into(encoding, body, &mut check).is_ok() && check.0.finish(&mut |_| {})
-        });
-        return same(place, is_text, "the new body is not text of its charset");
-    }
-    same(
-        place,
-        codec::decoded_len(encoding, body).is_ok(),
-        "the new body does not decode",
-    )
-}
-
-/// Takes octets in pieces and refuses what is not the next of these.
-struct Expected<'o>(&'o [u8]);
-
-impl io::Write for Expected<'_> {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.0 = self
-            .0
-            .strip_prefix(octets)
-            .ok_or(io::ErrorKind::InvalidData)?;
-        Ok(octets.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Takes octets in pieces and refuses what is no text.
-struct TextCheck(Reader);
-
-impl io::Write for TextCheck {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        match self.0.push(octets, &mut |_| {}) {
-            true => Ok(octets.len()),
-            false => Err(io::ErrorKind::InvalidData.into()),
-        }
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// No line over the limit, no line that ends otherwise than the message's lines do.
-fn lines_are_clean(octets: &[u8], newline: Newline) -> bool {
-    let mut rest = octets;
-    while !rest.is_empty() {
-        let (line, tail) = match memchr::memchr(b'\n', rest) {
-            Some(end) => rest
-                .split_at_checked(end.saturating_add(1))
-                .unwrap_or((rest, b"")),
-            None => (rest, &b""[..]),
-        };
-        rest = tail;
-        let text = match (line.strip_suffix(newline.as_bytes()), line.ends_with(b"\n")) {
-            (Some(text), _) => text,
-            (None, true) => return false,
-            (None, false) => line,
-        };
-        if text.len() > MAX_LINE || (newline == Newline::Crlf && text.contains(&b'\r')) {
-            return false;
-        }
-    }
-    true
-}
-
-#[cfg(test)]
-mod tests {
-    use std::io::Write;
-
-    use super::*;
-    use crate::message::render::render;
-    use crate::message::scan::tests::scan;
-    use crate::message::text::NewBody;
-
-    const MAIL: &str = "A: b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\nContent-Type: text/html\n\ny\n--b--\n";
-
-    /// What is said of a wrong render: which part, and what.
-    #[test]
-    fn says_what_is_wrong() {
-        let message = scan(MAIL);
-        let mut edits = EditSet::new(&message);
-        edits
-            .set_field(message.parts().nth(2).unwrap().id(), "N", "v")
-            .unwrap();
-        let right = String::from_utf8(render(&edits)).unwrap();
-        for (from, to, wrong) in [
-            ("", "", None),
-            ("A: b", "A: c", Some("part 0: the header is not as planned")),
-            ("N: v", "N: w", Some("part 2: the header is not as planned")),
-            ("\nx\n", "\nX\n", Some("part 1: an untouched part changed")),
-            ("\ny\n", "\nz\n", Some("part 2: a body changed")),
-            (
-                "text/html",
-                "text/css",
-                Some("part 2: the header is not as planned"),
-            ),
-            ("--b\n\nx\n", "", Some("part 1: an untouched part changed")),
-            (
-                "--b--",
-                "--b --",
-                Some("part 0: the new structure is broken or ambiguous"),
-            ),
-            (
-                "--b--\n",
-                "--b--\n\n",
-                Some("part 0: the epilogue or the close delimiter changed"),
-            ),
-        ] {
-            let found = verify(
-                &edits,
-                right.replacen(from, to, 1).into_bytes(),
-                &Limits::default(),
-            );
-            assert_eq!(
-                found.err().map(|mismatch| mismatch.to_string()).as_deref(),
-                wrong,
-                "{from:?} -> {to:?}"
-            );
-        }
-    }
-
-    /// A variant is sealed with the other one, and no longer when that has gone; both are read as before in themselves.
-    #[test]
-    fn a_sealed_variant_may_go() {
-        let armour = "-----BEGIN PGP MESSAGE-----";
-        let mail = MAIL.replace("mixed", "alternative");
-        for mail in [
-            mail.replace("\nx\n", &format!("\n{armour}\n")),
-            mail.replace("\ny\n", &format!("\n<p>{armour}\n")),
-        ] {
-            let message = scan(&mail);
-            assert!(message.leaves().all(|leaf| leaf.seal().is_some()), "{mail}");
-            for leaf in message.leaves() {
-                let mut edits = EditSet::new(&message);
-                edits.remove(leaf.id()).unwrap();
-                let after = verify(&edits, render(&edits), &Limits::default()).unwrap();
-                let has_armour = memchr::memmem::find(after.raw(), armour.as_bytes()).is_some();
-                let is_sealed = after.leaves().all(|leaf| leaf.seal().is_some());
-                assert_eq!(is_sealed, has_armour, "{mail}");
-            }
-        }
-    }
-
-    #[test]
-    fn a_limit_passed_by_the_edit_is_refused() {
-        let message = scan(MAIL);
-        let mut edits = EditSet::new(&message);
-        edits
-            .attach(NewPart::text("plain", "x", message.newline()))
-            .unwrap();
-        for (parts, passes) in [(5, true), (4, false)] {
-            let limits = Limits {
-                parts,
-                ..Limits::default()
-            };
-            assert_eq!(
-                verify(&edits, render(&edits), &limits).is_ok(),
-                passes,
-                "{parts}"
-            );
-        }
-    }
-
-    /// The octets of a binary body have no lines, and still no lone line end may leave.
-    #[test]
-    fn t175_no_edit_brings_a_lone_cr_or_lf() {
-        for (before, body, wrong) in [
-            ("x", &b"y\r\nz"[..], None),
-            ("x", b"y\0z", None),
-            ("x", b"y\nz", Some("a CR or LF stands alone")),
-            ("x", b"y\rz", Some("a CR or LF stands alone")),
-            ("x", b"y\r", Some("a CR or LF stands alone")),
-            // It had one before.
-            ("x\ny", b"y\nz", None),
-        ] {
-            let above = "A: b\r\nContent-Type: x/y\r\nContent-Transfer-Encoding: binary\r\n\r\n";
-            let message = scan(&format!("{above}{before}"));
-            let mut edits = EditSet::new(&message);
-            let new = NewBody {
-                raw: body.to_vec(),
-                ..NewBody::default()
-            };
-            edits.replace_body(message.root().id(), new).unwrap();
-            let found = verify(&edits, render(&edits), &Limits::default());
-            let found = found.err().map(|mismatch| mismatch.what);
-            assert_eq!(found, wrong, "{before:?} {body:?}");
-        }
-    }
-
-    /// A malformed mail may stay so, but its parts are still those that they were.
-    #[test]
-    fn a_part_that_is_no_longer_looked_into_is_refused() {
-        let raw = "Content-Type: multipart/mixed; boundary=o\n\n--o\nContent-Type: multipart/mixed; boundary=i\n\n--i\n\nx\n--o--\n";
-        for (depth, wrong) in [
-            (3, None),
-            (2, Some("an untouched part is read as another tree")),
-        ] {
-            let limits = Limits {
-                depth,
-                ..Limits::default()
-            };
-            let message = Message::scan(raw.into(), &limits);
-            assert!(message.malformed() && message.parts().len() == 3);
-            let mut edits = EditSet::new(&message);
-            edits
-                .wrap(message.root().id(), Around::Mixed, vec![], vec![])
-                .unwrap();
-            assert_eq!(
-                verify(&edits, render(&edits), &limits)
-                    .err()
-                    .map(|mismatch| mismatch.what),
-                wrong
-            );
-        }
-    }
-
-    #[test]
-    fn lines() {
-        let x = |count: usize| "x".repeat(count);
-        for (text, newline, clean) in [
-            ("".to_string(), Newline::Crlf, true),
-            ("x".into(), Newline::Crlf, true),
-            ("x\r\ny\r\n".into(), Newline::Crlf, true),
-            ("x\n".into(), Newline::Crlf, false),
-            ("x\ry".into(), Newline::Crlf, false),
-            ("x\r".into(), Newline::Crlf, false),
-            ("x\n".into(), Newline::Lf, true),
-            ("x\r\n".into(), Newline::Lf, true),
-            (x(998), Newline::Lf, true),
-            (x(999), Newline::Lf, false),
-            (x(998) + "\r\n" + &x(998), Newline::Crlf, true),
-            (x(5) + "\r\n" + &x(999) + "\r\n", Newline::Crlf, false),
-        ] {
-            assert_eq!(lines_are_clean(text.as_bytes(), newline), clean, "{text:?}");
-        }
-    }
-
-    #[test]
-    fn utf8_in_pieces() {
-        for (octets, is_text) in [
-            ("aüb€c𝄞".as_bytes(), true),
-            (b"", true),
-            (b"a\xff", false),
-            (b"a\xc3", false),
-            (b"\xc3(", false),
-        ] {
-            for size in 1..=octets.len().max(1) {
-                let mut check = TextCheck(Charset::UTF_8.reader());
-                let taken = octets
-                    .chunks(size)
-                    .try_for_each(|piece| check.write_all(piece));
-                assert_eq!(
-                    taken.is_ok() && check.0.finish(&mut |_| {}),
-                    is_text,
-                    "{octets:?} by {size}"
-                );
-            }
-        }
     }
 }

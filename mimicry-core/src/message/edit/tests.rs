@@ -3,6 +3,8 @@
 //! Longer than 600 lines: tables.
 
 use super::*;
+use crate::message::header;
+use crate::message::limits::Limits;
 use crate::message::render::render;
 use crate::message::scan::tests::{expand, scan};
 use crate::message::verify::verify;
