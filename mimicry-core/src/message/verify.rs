@@ -14,7 +14,7 @@
 
 use super::codec;
 use super::compose::NewPart;
-use super::edit::{EditSet, PartEdit, is_content_field};
+use super::edit::{EditSet, Wrap, PartEdit, is_content_field};
 use super::limits::Limits;
 use super::lines::lone;
 use super::part::{Part, Tail};
@@ -38,7 +38,6 @@ use places::{
     blank_line, delimiter, epilogue, is_followed, is_followed_by_octets, line_end_after,
     line_end_behind, preamble, same_tree,
 };
-use wrapped::Wrapped;
 
 /// Scans `rendered` and proves that it is `edits.message()` with these edits and nothing else. Returns the new message.
 pub fn verify(
@@ -82,6 +81,17 @@ struct Proof<'e, 'm> {
 enum Planned<'e, 'm> {
     Old(Part<'m>),
     New(&'e NewPart),
+}
+
+/// What should stand around a part: new multiparts that are still to be found.
+struct Wrapped<'e, 'p> {
+    edit: &'e PartEdit,
+    /// The innermost first.
+    wraps: &'e [Wrap],
+    /// What stands above the Content-Type of the outermost new multipart.
+    fields: Vec<u8>,
+    /// What stands behind its close.
+    end: &'p [u8],
 }
 
 impl<'e, 'm> Proof<'e, 'm> {

@@ -5,9 +5,9 @@
 use crate::message::edit::PartEdit;
 use crate::message::header::fields;
 use crate::message::part::Part;
-use crate::message::verify::made::lines_are_clean;
-use crate::message::verify::mismatch::{Mismatch, same};
-use crate::message::verify::places::{blank_line, line_end_after};
+use super::made::lines_are_clean;
+use super::mismatch::{Mismatch, same};
+use super::places::{blank_line, line_end_after};
 
 /// The fields that a part should have, as far as `which` says so of a field's name. `is_ended`: the last line has a
 /// line end, because something follows it.

@@ -9,8 +9,8 @@ use crate::message::codec::{self, Encoding};
 use crate::message::compose::NewPart;
 use crate::message::part::Part;
 use crate::message::tree::Newline;
-use crate::message::verify::mismatch::{Mismatch, fail, same};
-use crate::message::verify::places::blank_line;
+use super::mismatch::{Mismatch, fail, same};
+use super::places::blank_line;
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
 pub const MAX_LINE: usize = 998;

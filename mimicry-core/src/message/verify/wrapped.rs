@@ -3,24 +3,13 @@
 //! Must never: take a part that came for one of ours.
 
 use crate::message::compose::NewPart;
-use crate::message::edit::{Around, PartEdit, Wrap, is_content_field};
+use crate::message::edit::{Around, Wrap, is_content_field};
 use crate::message::part::Part;
-use crate::message::verify::Proof;
-use crate::message::verify::header::{adds_blank, planned_header};
-use crate::message::verify::made::new_part;
-use crate::message::verify::mismatch::{Mismatch, fail, same};
-use crate::message::verify::places::{blank_line, delimiter, epilogue, line_end_behind, preamble};
-
-/// What should stand around a part: new multiparts that are still to be found.
-pub(super) struct Wrapped<'e, 'p> {
-    pub(super) edit: &'e PartEdit,
-    /// The innermost first.
-    pub(super) wraps: &'e [Wrap],
-    /// What stands above the Content-Type of the outermost new multipart.
-    pub(super) fields: Vec<u8>,
-    /// What stands behind its close.
-    pub(super) end: &'p [u8],
-}
+use super::{Proof, Wrapped};
+use super::header::{adds_blank, planned_header};
+use super::made::new_part;
+use super::mismatch::{Mismatch, fail, same};
+use super::places::{blank_line, delimiter, epilogue, line_end_behind, preamble};
 
 impl<'e, 'm> Proof<'e, 'm> {
     /// A part within the new multiparts around it.

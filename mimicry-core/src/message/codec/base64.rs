@@ -1,0 +1,281 @@
+//! Base64 (RFC 2045 section 6.8): strict decoding, writing, and writing anew from a place on.
+//!
+//! Must never: decode half of a broken body.
+
+use memchr::memrchr;
+
+use super::encoding::{LINE_MAX, Malformed};
+use super::sink::{Count, BUFFER, Sink, Stop};
+
+// Values in the table that are no base64 digit.
+const BLANK: u8 = 0x40;
+const PAD: u8 = 0x41;
+const JUNK: u8 = 0x42;
+
+const BASE64: [u8; 256] = {
+    let digits = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    let mut table = [JUNK; 256];
+    let mut n = 0;
+    while n < 64 {
+        table[digits[n] as usize] = n as u8;
+        n += 1;
+    }
+    table[b' ' as usize] = BLANK;
+    table[b'\t' as usize] = BLANK;
+    table[b'\r' as usize] = BLANK;
+    table[b'\n' as usize] = BLANK;
+    table[b'=' as usize] = PAD;
+    table
+};
+
+fn base64_value(octet: u8) -> u8 {
+    BASE64.get(usize::from(octet)).copied().unwrap_or(JUNK)
+}
+
+pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop> {
+    let mut rest = raw;
+    loop {
+        // Whole groups without a blank between them, a stretch at a time.
+        let mut batch = [0u8; 768];
+        let mut filled = 0;
+        for (group, place) in rest.chunks_exact(4).zip(batch.chunks_exact_mut(3)) {
+            let &[a, b, c, d] = group else { break };
+            let [a, b, c, d] = [a, b, c, d].map(base64_value);
+            if (a | b | c | d) >= BLANK {
+                break;
+            }
+            place.copy_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
+            filled += 3;
+        }
+        sink.octets(batch.get(..filled).unwrap_or_default())?;
+        rest = rest.get(filled / 3 * 4..).unwrap_or_default();
+        if filled == batch.len() {
+            continue;
+        }
+        // One group with blanks or padding.
+        let mut group = [0u8; 4];
+        let (mut digits, mut pads, mut used) = (0usize, 0usize, 0usize);
+        for &octet in rest {
+            used += 1;
+            match base64_value(octet) {
+                BLANK => {}
+                PAD => pads += 1,
+                JUNK => return Err(Stop::Malformed),
+                _ if pads > 0 => return Err(Stop::Malformed),
+                value => {
+                    if let Some(place) = group.get_mut(digits) {
+                        *place = value;
+                    }
+                    digits += 1;
+                }
+            }
+            if digits + pads == 4 {
+                break;
+            }
+        }
+        rest = rest.get(used..).unwrap_or_default();
+        let [a, b, c, d] = group;
+        match (digits, pads) {
+            (0, 0) => return Ok(()), // the end
+            (4, 0) => sink.octets(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d])?,
+            (3, 1) => sink.octets(&[a << 2 | b >> 4, b << 4 | c >> 2])?,
+            (2, 2) => sink.octet(a << 2 | b >> 4)?,
+            _ => return Err(Stop::Malformed),
+        }
+        if pads > 0 {
+            let end = rest.iter().all(|b| base64_value(*b) == BLANK);
+            return if end { Ok(()) } else { Err(Stop::Malformed) };
+        }
+    }
+}
+
+/// Base64 of `content` from column `column` on, in lines of `width`; the last line is not ended.
+pub(super) fn write_base64(
+    out: &mut Vec<u8>,
+    content: &[u8],
+    column: usize,
+    width: usize,
+    newline: &[u8],
+) {
+    let mut column = column;
+    let mut rest = content;
+    while !rest.is_empty() {
+        if width.saturating_sub(column) < 4 {
+            out.extend_from_slice(newline);
+            column = 0;
+        }
+        let octets = (width.saturating_sub(column) / 4).max(1) * 3;
+        let (line, after) = rest.split_at_checked(octets).unwrap_or((rest, &[]));
+        rest = after;
+        let from = out.len();
+        let coded = data_encoding::BASE64.encode_len(line.len());
+        out.resize(from + coded, 0);
+        if let Some(place) = out.get_mut(from..) {
+            data_encoding::BASE64.encode_mut(line, place);
+        }
+        column += coded;
+    }
+}
+
+pub(super) fn splice_base64(
+    raw: &[u8],
+    at: usize,
+    insert: &[u8],
+    newline: &[u8],
+) -> Result<Vec<u8>, Malformed> {
+    rewrite_base64(raw, at, newline, insert, true)
+}
+
+/// Base64 whose content is `insert` from octet number `at` on, and behind that what stood there if it `keeps` it.
+pub(super) fn rewrite_base64(
+    raw: &[u8],
+    at: usize,
+    newline: &[u8],
+    insert: &[u8],
+    keeps: bool,
+) -> Result<Vec<u8>, Malformed> {
+    // The groups before the place stay; the first line tells the width.
+    let mut groups = (at / 3).saturating_mul(4);
+    let mut place = 0;
+    let mut digits = 0;
+    for (offset, octet) in raw.iter().enumerate() {
+        if digits == groups {
+            break;
+        }
+        match base64_value(*octet) {
+            BLANK => {}
+            PAD => {
+                groups = digits - digits % 4; // beyond the end: the last group is written anew
+                break;
+            }
+            _ => {
+                digits += 1;
+                if digits % 4 == 0 {
+                    place = offset + 1;
+                }
+            }
+        }
+    }
+    let kept = digits.min(groups) / 4 * 3;
+    let (before, tail) = raw.split_at_checked(place).unwrap_or((raw, &[]));
+    decode_base64(before, &mut Count(0)).map_err(|_| Malformed)?;
+    let first = raw
+        .iter()
+        .position(|b| base64_value(*b) != BLANK)
+        .unwrap_or(0);
+    let line = raw.get(first..).unwrap_or_default();
+    let width = match line.iter().position(|b| base64_value(*b) == BLANK) {
+        Some(len) if len > 0 && len % 4 == 0 && len < LINE_MAX && line.len() > len * 2 => len,
+        _ => LINE_MAX,
+    };
+    let column = before.len() - memrchr(b'\n', before).map_or(0, |lf| lf + 1);
+    // Very short lines are blanks for a good part, and what is reserved for each of them is written for none.
+    let left = match width < LINE_MAX / 2 {
+        true => tail.iter().filter(|b| base64_value(**b) != BLANK).count(),
+        false => tail.len(),
+    };
+    let digits = (left / 4 * 3 + insert.len()) / 3 * 4 + 8;
+    let mut out = Vec::with_capacity(
+        before.len() + digits + digits / width * newline.len() + newline.len() + 16,
+    );
+    out.extend_from_slice(before);
+    let mut lines = Lines {
+        out,
+        content: Vec::with_capacity(BUFFER * 2),
+        column,
+        width,
+        newline,
+        ahead: at.saturating_sub(kept),
+        insert: Some(insert),
+        keeps,
+    };
+    decode_base64(tail, &mut lines).map_err(|_| Malformed)?;
+    let mut out = lines.finish();
+    let last = raw.iter().rposition(|b| base64_value(*b) != BLANK);
+    match last.and_then(|last| raw.get(last + 1..)) {
+        Some(blanks) => out.extend_from_slice(blanks),
+        None => out.extend_from_slice(newline),
+    }
+    Ok(out)
+}
+
+/// Writes the lines of base64 while its content is decoded, so that this is never there as a whole.
+struct Lines<'a> {
+    out: Vec<u8>,
+    /// What does not fill lines yet.
+    content: Vec<u8>,
+    column: usize,
+    width: usize,
+    newline: &'a [u8],
+    /// Octets to come before those that are inserted.
+    ahead: usize,
+    insert: Option<&'a [u8]>,
+    keeps: bool,
+}
+
+impl Lines<'_> {
+    fn put(&mut self, octets: &[u8]) {
+        for piece in octets.chunks(BUFFER) {
+            self.content.extend_from_slice(piece);
+            if self.content.len() > BUFFER {
+                self.write();
+            }
+        }
+    }
+
+    /// Whole lines, less one: the rest must not be empty, or the last would be ended twice.
+    fn write(&mut self) {
+        let room = self.width.saturating_sub(self.column) / 4 * 3;
+        let line = (self.width / 4).max(1) * 3;
+        let more = self.content.len().saturating_sub(room).saturating_sub(1) / line * line;
+        let (whole, _) = self
+            .content
+            .split_at_checked(room + more)
+            .unwrap_or_default();
+        write_base64(&mut self.out, whole, self.column, self.width, self.newline);
+        let written = whole.len();
+        if written > 0 {
+            self.column = self.width;
+        }
+        self.content.drain(..written);
+    }
+
+    fn finish(mut self) -> Vec<u8> {
+        if let Some(insert) = self.insert.take() {
+            self.put(insert);
+        }
+        write_base64(
+            &mut self.out,
+            &self.content,
+            self.column,
+            self.width,
+            self.newline,
+        );
+        self.out
+    }
+}
+
+impl Sink for Lines<'_> {
+    fn octet(&mut self, octet: u8) -> Result<(), Stop> {
+        self.octets(&[octet])
+    }
+
+    fn octets(&mut self, octets: &[u8]) -> Result<(), Stop> {
+        let mut rest = octets;
+        if let Some(insert) = self.insert {
+            let (before, after) = octets.split_at_checked(self.ahead).unwrap_or((octets, &[]));
+            self.put(before);
+            self.ahead -= before.len();
+            if after.is_empty() {
+                return Ok(());
+            }
+            self.insert = None;
+            self.put(insert);
+            rest = after;
+        }
+        if self.keeps {
+            self.put(rest);
+        }
+        Ok(())
+    }
+}
