@@ -11,7 +11,7 @@ mod outside;
 use ipnet::IpNet;
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet, Refused};
-use mimicry_core::message::header::fields;
+use mimicry_core::message::header::{End, fields};
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
     Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
@@ -20,9 +20,9 @@ use mimicry_core::reason::Reason;
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
-use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
+use crate::shared::insert::{self, Fallback, Manner, Once, Where, Which, insert};
 use crate::shared::marked::{self, Found, Sealer};
-use crate::shared::subject::{self, bears, raw_without_tag, without_tag};
+use crate::shared::subject::{bears, raw_without_tag, without_tag};
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{self, Words, option};
 
@@ -207,7 +207,7 @@ impl PluginKind for Banner {
             outside,
             remove: options.bool("remove"),
             manner: Manner {
-                place: Place::Top,
+                place: Where::Top,
                 which: Which::Nearest,
                 separator: String::new(),
                 once: once.unwrap_or(Once::Always),
@@ -375,9 +375,9 @@ impl BannerJob<'_> {
                 .into_iter()
                 .next()
                 .unwrap_or_default();
-            let place = subject::Place::Before;
+            let place = End::Front;
             if !bears(&subject, tag, place) {
-                edits.add_to_field(PartId::ROOT, SUBJECT, tag, place.end())?;
+                edits.add_to_field(PartId::ROOT, SUBJECT, tag, place)?;
                 finish.notes.push("Subject tagged".into());
                 fields_edited = true;
             }

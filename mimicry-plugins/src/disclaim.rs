@@ -11,7 +11,7 @@ use mimicry_core::plugin::{
     Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 
-use crate::shared::insert::{self, Fallback, Manner, Once, Place, Which, insert};
+use crate::shared::insert::{self, Fallback, Manner, Once, Where, Which, insert};
 use crate::shared::words::{self, Words, option};
 
 /// The kind.
@@ -40,7 +40,7 @@ impl PluginKind for Disclaim {
                 words::HTML_FILE,
                 option(
                     "place",
-                    ValueKind::Word(Place::WORDS),
+                    ValueKind::Word(Where::WORDS),
                     Some("\"bottom\""),
                     "Below or above the mail's own text, or below it and above the mail that it answers.",
                 ),
@@ -84,13 +84,13 @@ impl PluginKind for Disclaim {
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         let separator = options.text("separator").unwrap_or_default();
         let words = Words::build(self.name(), separator, options)?;
-        let place = options.text("place").and_then(Place::from_word);
+        let place = options.text("place").and_then(Where::from_word);
         let which = options.text("parts").and_then(Which::from_word);
         let once = options.text("once").and_then(Once::from_word);
         Ok(Box::new(DisclaimPlugin {
             words,
             manner: Manner {
-                place: place.unwrap_or(Place::Bottom),
+                place: place.unwrap_or(Where::Bottom),
                 which: which.unwrap_or(Which::Nearest),
                 separator: separator.to_string(),
                 once: once.unwrap_or(Once::Always),

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
-use mimicry_core::message::header::{fields, unfold};
+use mimicry_core::message::header::{End, fields, unfold};
 use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
     Task, ValueKind, Verdict,
@@ -20,7 +20,7 @@ use mimicry_core::reason::{OnDkim, Reason};
 
 use crate::shared::directory::Directory;
 use crate::shared::fields::{OF_BODY, PROTECTED, SINGLE, is_name};
-use crate::shared::subject::{Place, bears};
+use crate::shared::subject::bears;
 use crate::shared::template::{self, Facts, Form, Known, Template};
 use crate::shared::words::{DIRECTORY, option};
 
@@ -451,7 +451,7 @@ impl Work<'_, '_> {
             return Ok(());
         }
         let mut is_tagged = false;
-        for (template, place) in [(prefix, Place::Before), (append, Place::Behind)] {
+        for (template, place) in [(prefix, End::Front), (append, End::Back)] {
             let Some(template) = template else { continue };
             let Some(tag) = self.value(template)? else {
                 continue;
@@ -464,7 +464,7 @@ impl Work<'_, '_> {
                 return Ok(());
             }
             let edits = &mut self.edits;
-            edits.add_to_field(PartId::ROOT, NAME, tag.trim(), place.end())?;
+            edits.add_to_field(PartId::ROOT, NAME, tag.trim(), place)?;
             is_tagged = true;
         }
         if is_tagged {

@@ -9,7 +9,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
-use mimicry_plugins::shared::reply_marks::{Confidence, Nowhere, Place, in_html, in_text};
+use mimicry_plugins::shared::reply_marks::{Confidence, Nowhere, Seam, in_html, in_text};
 use proptest::prelude::*;
 
 /// Name, form and octets of each reply, in the order of their names.
@@ -55,7 +55,7 @@ fn expected(name: &str, marked: &str) -> (String, Result<(usize, Confidence, Str
     (format!("{before}{after}"), Ok(place))
 }
 
-fn find(is_html: bool, body: &str) -> Result<Place, Nowhere> {
+fn find(is_html: bool, body: &str) -> Result<Seam, Nowhere> {
     if is_html {
         in_html(body)
     } else {
@@ -233,7 +233,7 @@ proptest! {
 
     #[test]
     fn a_place_in_text_is_the_start_of_a_line(text in text_soup()) {
-        if let Ok(Place { offset, .. }) = in_text(&text) {
+        if let Ok(Seam { offset, .. }) = in_text(&text) {
             let (before, after) = text.split_at_checked(offset).expect("a place in the text");
             let is_start = before.is_empty() || before == "\u{FEFF}" || before.ends_with('\n');
             prop_assert!(is_start);
@@ -243,7 +243,7 @@ proptest! {
 
     #[test]
     fn a_place_in_html_is_between_tokens(html in html_soup()) {
-        if let Ok(Place { offset, .. }) = in_html(&html) {
+        if let Ok(Seam { offset, .. }) = in_html(&html) {
             prop_assert!(html.is_char_boundary(offset));
             prop_assert!(is_between_tokens(&html, offset), "{}", offset);
         }
@@ -254,7 +254,7 @@ proptest! {
     fn a_header_block_settles_it(above in "[a-z \n]{0,80}", below in text_soup()) {
         let above = format!("{above}\n\n");
         let text = format!("{above}From: a\nSent: b\nTo: c\nSubject: d\n\n{below}");
-        prop_assert_eq!(in_text(&text), Ok(Place { offset: above.len(), confidence: Confidence::High, mark: "header-block" }));
+        prop_assert_eq!(in_text(&text), Ok(Seam { offset: above.len(), confidence: Confidence::High, mark: "header-block" }));
     }
 
     /// What may be a mark caps what is one: ours never stands between the two.

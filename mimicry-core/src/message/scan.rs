@@ -80,14 +80,14 @@ struct Scanner<'a> {
 /// A part whose end has not been seen.
 struct Open {
     part: PartId,
-    state: State,
+    state: Stage,
     boundary: Box<[u8]>,
     /// It has a transfer encoding that no multipart may have.
     coded: bool,
 }
 
 #[derive(PartialEq)]
-enum State {
+enum Stage {
     Leaf,
     Multipart,
     /// Its close delimiter has been seen; what follows is its epilogue.
@@ -107,7 +107,7 @@ impl<'a> Scanner<'a> {
     fn run(&mut self) {
         let mut at = self.begin_part(None, 0..0, false);
         // Where all are closed, the search still finds one that is taken up again.
-        while self.open.iter().any(|open| open.state != State::Leaf) {
+        while self.open.iter().any(|open| open.state != Stage::Leaf) {
             let Some(delimiter) = self.next_delimiter(at) else {
                 break;
             };
@@ -118,7 +118,7 @@ impl<'a> Scanner<'a> {
             };
             let parent = open.part;
             if delimiter.closes {
-                open.state = State::Closed;
+                open.state = Stage::Closed;
                 let boundary = open.boundary.clone();
                 self.forget(&boundary, delimiter.index);
                 self.closed
@@ -144,7 +144,7 @@ impl<'a> Scanner<'a> {
                 }
             }
         }
-        if self.open.iter().any(|open| open.state == State::Multipart) {
+        if self.open.iter().any(|open| open.state == Stage::Multipart) {
             self.defects.structure = true;
         }
         let end = self.raw.len();
@@ -181,10 +181,10 @@ impl<'a> Scanner<'a> {
             kind => kind,
         };
         let (state, boundary) = match &kind {
-            Kind::Multipart { boundary, .. } => (State::Multipart, boundary.clone()),
-            _ => (State::Leaf, Box::default()),
+            Kind::Multipart { boundary, .. } => (Stage::Multipart, boundary.clone()),
+            _ => (Stage::Leaf, Box::default()),
         };
-        if state == State::Multipart {
+        if state == Stage::Multipart {
             let same = self.boundaries.entry(boundary.clone()).or_default();
             self.defects.structure |= !same.is_empty();
             same.push(self.open.len());
@@ -298,7 +298,7 @@ impl<'a> Scanner<'a> {
             .open
             .iter()
             .skip(keep)
-            .any(|open| open.state == State::Multipart)
+            .any(|open| open.state == Stage::Multipart)
         {
             self.defects.structure = true;
         }
@@ -309,7 +309,7 @@ impl<'a> Scanner<'a> {
         while self.open.len() > keep
             && let Some(open) = self.open.pop()
         {
-            if open.state != State::Leaf {
+            if open.state != Stage::Leaf {
                 self.forget(&open.boundary, self.open.len());
             }
             end = self.close_node(&open, end);
@@ -324,7 +324,7 @@ impl<'a> Scanner<'a> {
         };
         // Without a delimiter in the raw body it may be coded in truth, and nobody knows what is in it.
         let is_empty = next.index() <= open.part.index().saturating_add(1);
-        if open.coded && open.state == State::Multipart && is_empty {
+        if open.coded && open.state == Stage::Multipart && is_empty {
             node.kind = Kind::Opaque;
         }
         node.body.end = end.max(node.body.start);

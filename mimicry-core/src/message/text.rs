@@ -75,7 +75,7 @@ impl From<Malformed> for NotEditable {
 
 /// Where to insert. A place before or within a byte order mark is behind it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Place {
+pub enum At {
     /// Before that octet of [`TextBody::octets`]; the number of octets is the end.
     Octet(usize),
     /// Before that byte of [`TextBody::text`]; its length is the end.
@@ -204,7 +204,7 @@ impl<'a> TextBody<'a> {
     /// read, so that what was decoded of it goes before the new one is made.
     pub fn insert(
         self,
-        place: Place,
+        place: At,
         text: &str,
         unmappable: Unmappable,
     ) -> Result<NewBody, NotEditable> {
@@ -221,7 +221,7 @@ impl<'a> TextBody<'a> {
     /// The body with each of these texts at its place. The places ascend, and are all of one kind.
     pub fn insert_each(
         self,
-        inserts: &[(Place, String)],
+        inserts: &[(At, String)],
         unmappable: Unmappable,
     ) -> Result<NewBody, NotEditable> {
         let Some(((place, text), others)) = inserts.split_last() else {
@@ -242,7 +242,7 @@ impl<'a> TextBody<'a> {
                 false => 0,
             };
             let place = match *place {
-                Place::Text(at) => Place::Text(at.saturating_sub(lost)),
+                At::Text(at) => At::Text(at.saturating_sub(lost)),
                 octet => octet,
             };
             let next = body.insert(place, text, unmappable)?;
@@ -300,7 +300,7 @@ impl<'a> TextBody<'a> {
 
     /// Whether the octets inserted there read as the text inserted there. Always so in charsets without
     /// states; in ISO-2022-JP one escape directly behind another is an error to many readers.
-    fn joins(&self, place: Place, at: usize, insert: &[u8], text: &str) -> bool {
+    fn joins(&self, place: At, at: usize, insert: &[u8], text: &str) -> bool {
         if self.markup_safe() {
             return true;
         }
@@ -340,10 +340,10 @@ impl<'a> TextBody<'a> {
 
     /// The place as an octet offset where octets can be inserted; `None` where there is none, because the
     /// charset has states or its octets do not map back.
-    fn octet_place(&self, place: Place) -> Result<Option<usize>, NotEditable> {
+    fn octet_place(&self, place: At) -> Result<Option<usize>, NotEditable> {
         let at = match place {
-            Place::Octet(at) => at.min(self.octets.len()),
-            Place::Text(_) => {
+            At::Octet(at) => at.min(self.octets.len()),
+            At::Text(_) => {
                 let at = self.text_place(place)?;
                 let prefix = self.text_with(at).get(..at).ok_or(NotEditable::Charset)?;
                 match self.charset.octets_of(prefix) {
@@ -358,8 +358,8 @@ impl<'a> TextBody<'a> {
             _ if self.is_own => self.text().is_char_boundary(at),
             // An end of the octets is an end of the text; within, the octets before must be text by themselves.
             _ if at == self.octets.len() => true,
-            Place::Octet(_) => self.charset.is_text(prefix),
-            Place::Text(_) => {
+            At::Octet(_) => self.charset.is_text(prefix),
+            At::Text(_) => {
                 let at = self.text_place(place)?;
                 let above = self.text_with(at).get(..at);
                 above.is_some_and(|above| self.charset.reads(&[prefix], &[above]))
@@ -367,16 +367,16 @@ impl<'a> TextBody<'a> {
         };
         match (whole, place) {
             (true, _) => Ok(Some(at)),
-            (false, Place::Text(_)) => Ok(None),
-            (false, Place::Octet(_)) => Err(NotEditable::Charset),
+            (false, At::Text(_)) => Ok(None),
+            (false, At::Octet(_)) => Err(NotEditable::Charset),
         }
     }
 
     /// The place as an offset into the text.
-    fn text_place(&self, place: Place) -> Result<usize, NotEditable> {
+    fn text_place(&self, place: At) -> Result<usize, NotEditable> {
         let text = match place {
-            Place::Text(at) => self.text_with(at),
-            Place::Octet(_) => self.text(),
+            At::Text(at) => self.text_with(at),
+            At::Octet(_) => self.text(),
         };
         let mark = if text.starts_with(BOM) {
             BOM.len_utf8()
@@ -384,10 +384,10 @@ impl<'a> TextBody<'a> {
             0
         };
         let at = match place {
-            Place::Text(at) => at.min(text.len()),
-            Place::Octet(at) if self.is_own => at.min(text.len()),
-            Place::Octet(at) if at >= self.octets.len() => text.len(),
-            Place::Octet(at) => {
+            At::Text(at) => at.min(text.len()),
+            At::Octet(at) if self.is_own => at.min(text.len()),
+            At::Octet(at) if at >= self.octets.len() => text.len(),
+            At::Octet(at) => {
                 let prefix = self
                     .octets
                     .get(..at.max(self.mark_octets()))
@@ -479,13 +479,13 @@ impl<'a> TextBody<'a> {
         new
     }
 
-    fn inserted(&self, place: Place, insert: &str) -> Result<String, NotEditable> {
+    fn inserted(&self, place: At, insert: &str) -> Result<String, NotEditable> {
         let (before, after) = self.around(place)?;
         Ok([before, insert, after].concat())
     }
 
     /// The text before the place and the text after it.
-    fn around(&self, place: Place) -> Result<(&str, &str), NotEditable> {
+    fn around(&self, place: At) -> Result<(&str, &str), NotEditable> {
         let at = self.text_place(place)?;
         self.text().split_at_checked(at).ok_or(NotEditable::Charset)
     }

@@ -14,7 +14,7 @@
 
 use super::codec;
 use super::compose::NewPart;
-use super::edit::{EditSet, Wrap, PartEdit, is_content_field};
+use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
 use super::limits::Limits;
 use super::lines::lone;
 use super::part::{Part, Tail};

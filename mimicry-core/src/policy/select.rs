@@ -39,7 +39,7 @@ pub struct Known<'k> {
 
 /// What a bank's `when` says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Selection {
     Holds,
     Pending,
     /// This key does not hold.
@@ -93,16 +93,16 @@ impl<'k> Known<'k> {
 }
 
 impl Bank {
-    pub fn judge(&self, known: &Known<'_>) -> Verdict {
+    pub fn judge(&self, known: &Known<'_>) -> Selection {
         let Some(when) = &self.when else {
-            return Verdict::Never;
+            return Selection::Never;
         };
-        let mut verdict = Verdict::Holds;
+        let mut verdict = Selection::Holds;
         for filter in when.iter() {
             match holds(filter, known) {
                 Some(true) => {}
-                Some(false) => return Verdict::Fails(filter.spec().name),
-                None => verdict = Verdict::Pending,
+                Some(false) => return Selection::Fails(filter.spec().name),
+                None => verdict = Selection::Pending,
             }
         }
         verdict
@@ -129,9 +129,9 @@ impl Banks {
         let mut choice = Choice::default();
         for (index, bank) in self.all().iter().enumerate() {
             match bank.judge(known) {
-                Verdict::Holds => choice.applied.push(index),
-                Verdict::Pending => choice.pending.push(index),
-                Verdict::Fails(_) | Verdict::Never => {}
+                Selection::Holds => choice.applied.push(index),
+                Selection::Pending => choice.pending.push(index),
+                Selection::Fails(_) | Selection::Never => {}
             }
         }
         choice
@@ -145,7 +145,7 @@ impl Banks {
         let decided = choice.pending.iter().copied().filter(|index| {
             self.all()
                 .get(*index)
-                .is_some_and(|bank| bank.judge(known) == Verdict::Holds)
+                .is_some_and(|bank| bank.judge(known) == Selection::Holds)
         });
         let mut applied: Vec<usize> = choice.applied.iter().copied().chain(decided).collect();
         applied.sort_unstable();

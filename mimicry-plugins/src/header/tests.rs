@@ -15,11 +15,11 @@ use crate::shared::judged;
 use super::*;
 
 /// The subject as readers see it with the tag.
-fn with_tag(subject: &str, tag: &str, place: Place) -> String {
+fn with_tag(subject: &str, tag: &str, place: End) -> String {
     match (bears(subject, tag, place), place) {
         (true, _) => subject.trim().to_string(),
-        (false, Place::Before) => format!("{tag} {}", subject.trim()).trim().to_string(),
-        (false, Place::Behind) => format!("{} {tag}", subject.trim()).trim().to_string(),
+        (false, End::Front) => format!("{tag} {}", subject.trim()).trim().to_string(),
+        (false, End::Back) => format!("{} {tag}", subject.trim()).trim().to_string(),
     }
 }
 
@@ -134,20 +134,20 @@ fn a_tag_is_not_stacked() {
         "RE : [EXT] Hi", "Fwd: [list] Re: [EXT] Hi", "SV: [EXT]", "Antw: [EXT] Hi", "回复：[EXT] Hi", "Ответ: [EXT] Hi", "RÉF: [EXT] Hi",
         "TR: [EXT] Hi", "Odp: [EXT] Hi", "YNT: [EXT] Hi", "  [EXT] Hi",
     ] {
-        assert_eq!(with_tag(subject, "[EXT]", Place::Before), subject.trim(), "{subject}");
+        assert_eq!(with_tag(subject, "[EXT]", End::Front), subject.trim(), "{subject}");
     }
     for (subject, tagged) in [
         ("Hi", "[EXT] Hi"), ("", "[EXT]"), ("Re: Hi", "[EXT] Re: Hi"), ("Invoice: [EXT] Hi", "[EXT] Invoice: [EXT] Hi"),
         ("Re: Re", "[EXT] Re: Re"), ("[list] Hi", "[EXT] [list] Hi"), ("[open", "[EXT] [open"), ("ä", "[EXT] ä"),
     ] {
-        assert_eq!(with_tag(subject, "[EXT]", Place::Before), tagged);
-        assert_eq!(with_tag(tagged, "[EXT]", Place::Before), tagged);
+        assert_eq!(with_tag(subject, "[EXT]", End::Front), tagged);
+        assert_eq!(with_tag(tagged, "[EXT]", End::Front), tagged);
     }
     for (subject, tagged) in [("Hi", "Hi (y)"), ("Re: Hi (Y)", "Re: Hi (Y)"), ("", "(y)"), ("ää", "ää (y)")] {
-        assert_eq!(with_tag(subject, "(y)", Place::Behind), tagged);
+        assert_eq!(with_tag(subject, "(y)", End::Back), tagged);
     }
     let marks = "re: ".repeat(100_000) + &"[x".repeat(100_000);
-    assert!(with_tag(&marks, "[EXT]", Place::Before).starts_with("[EXT] re:"));
+    assert!(with_tag(&marks, "[EXT]", End::Front).starts_with("[EXT] re:"));
 }
 
 #[test]
@@ -263,9 +263,9 @@ proptest! {
 
     #[test]
     fn a_tag_goes_on_once(subject in "[ -~äöü漢\\[\\]:]{0,60}") {
-        let once = with_tag(&subject, "[EXT]", Place::Before);
-        prop_assert_eq!(with_tag(&once, "[EXT]", Place::Before), once.clone());
+        let once = with_tag(&subject, "[EXT]", End::Front);
+        prop_assert_eq!(with_tag(&once, "[EXT]", End::Front), once.clone());
         let reply = format!("Re: {once}");
-        prop_assert_eq!(with_tag(&reply, "[EXT]", Place::Before), reply);
+        prop_assert_eq!(with_tag(&reply, "[EXT]", End::Front), reply);
     }
 }

@@ -24,6 +24,7 @@ use super::html::{self, Why};
 use super::marked::{self, Sealer, Setting, mark_of};
 use super::plain::{self, DelSp};
 use super::reply_marks::{self, Confidence, Nowhere};
+use super::text_end::TextEnd;
 use super::words::Rendered;
 
 mod choose;
@@ -32,7 +33,7 @@ mod seen;
 mod whole;
 
 use choose::{choose, for_everybody};
-pub use manner::{Fallback, Manner, ONCE, Once, Place, Which};
+pub use manner::{Fallback, Manner, ONCE, Once, Where, Which};
 use whole::{Chosen, Whole};
 
 /// Puts the text into the mail, or beside what is sealed.
@@ -172,7 +173,7 @@ struct Body {
 
 /// Where in a decoded text, and what must stand around ours there.
 struct Spot {
-    at: text::Place,
+    at: text::At,
     /// End tags that must go in before it.
     close: String,
     note: String,
@@ -187,7 +188,7 @@ impl Insertion<'_> {
     ) -> Result<Body, Reason> {
         let body = content.text().map_err(reason_of)?;
         let is_html = content.media_type() == "text/html";
-        let asks = self.manner.place == Place::BelowReply || self.manner.once == Once::PerMail;
+        let asks = self.manner.place == Where::BelowReply || self.manner.once == Once::PerMail;
         let reply = match &chosen.whole {
             Some(whole) => Some(whole.reply),
             None => asks.then(|| match is_html {
@@ -235,7 +236,7 @@ impl Insertion<'_> {
         &self,
         body: &TextBody<'_>,
         is_html: bool,
-        reply: Option<Result<reply_marks::Place, Nowhere>>,
+        reply: Option<Result<reply_marks::Seam, Nowhere>>,
     ) -> bool {
         if self.manner.removable && is_html && self.manner.once != Once::Always {
             return self.is_sealed_there(body);
@@ -315,11 +316,11 @@ impl Insertion<'_> {
     }
 
     /// What keeps the page from hiding a text that everybody must see.
-    fn frame(&self, body: &TextBody<'_>, at: text::Place) -> Result<html::Frame, Reason> {
+    fn frame(&self, body: &TextBody<'_>, at: text::At) -> Result<html::Frame, Reason> {
         if !self.manner.removable {
             return Ok(html::Frame::default());
         }
-        let (text::Place::Octet(at) | text::Place::Text(at)) = at;
+        let (text::At::Octet(at) | text::At::Text(at)) = at;
         html::frame(searchable(body), at, &marked::DRESS, marked::declarations)
             .map_err(|_| Reason::NoBody)
     }
@@ -327,7 +328,7 @@ impl Insertion<'_> {
     fn html_spot(
         &self,
         body: &TextBody<'_>,
-        reply: Option<Result<reply_marks::Place, Nowhere>>,
+        reply: Option<Result<reply_marks::Seam, Nowhere>>,
     ) -> Result<Spot, Reason> {
         if let Some(spot) = self.below_reply(reply) {
             return Ok(spot);
@@ -345,7 +346,7 @@ impl Insertion<'_> {
         &self,
         content: &Content<'_>,
         body: &TextBody<'_>,
-        reply: Option<Result<reply_marks::Place, Nowhere>>,
+        reply: Option<Result<reply_marks::Seam, Nowhere>>,
     ) -> Result<(Spot, String), Reason> {
         let flowed = content
             .param("format")
@@ -361,10 +362,10 @@ impl Insertion<'_> {
             plain::block(place, old, text, separator, newline, flowed).map_err(|_| Reason::Limit)
         };
         if let Some(spot) = self.below_reply(reply)
-            && let text::Place::Text(at) = spot.at
+            && let text::At::Text(at) = spot.at
             && let Some((own, quoted)) = body.searched().split_at_checked(at)
         {
-            let mut insert = block(html::Place::Bottom, own.as_bytes())?;
+            let mut insert = block(TextEnd::Bottom, own.as_bytes())?;
             if !plain::starts_with_blank_line(quoted.as_bytes()) {
                 insert.push_str(newline);
             }
@@ -381,29 +382,29 @@ impl Insertion<'_> {
     }
 
     /// The place above the quoted mail, if that is what is wanted and it is certain.
-    fn below_reply(&self, reply: Option<Result<reply_marks::Place, Nowhere>>) -> Option<Spot> {
-        if self.manner.place != Place::BelowReply {
+    fn below_reply(&self, reply: Option<Result<reply_marks::Seam, Nowhere>>) -> Option<Spot> {
+        if self.manner.place != Where::BelowReply {
             return None;
         }
         let place = reply?.ok()?;
         (place.confidence == Confidence::High).then(|| Spot {
-            at: text::Place::Text(place.offset),
+            at: text::At::Text(place.offset),
             close: String::new(),
             note: format!("below the reply, above {}", place.mark),
         })
     }
 
     /// For the log: which end, and why not below the reply if that was wanted.
-    fn place_word(&self, reply: Option<Result<reply_marks::Place, Nowhere>>) -> String {
+    fn place_word(&self, reply: Option<Result<reply_marks::Seam, Nowhere>>) -> String {
         let end = match self.manner.place.end() {
-            html::Place::Top => "top, ",
-            html::Place::Bottom => "bottom, ",
+            TextEnd::Top => "top, ",
+            TextEnd::Bottom => "bottom, ",
         };
         match (self.manner.place, reply) {
-            (Place::BelowReply, Some(Ok(place))) => {
+            (Where::BelowReply, Some(Ok(place))) => {
                 format!("{end}because {} is not certain, ", place.mark)
             }
-            (Place::BelowReply, Some(Err(nowhere))) => format!("{end}because of {nowhere}, "),
+            (Where::BelowReply, Some(Err(nowhere))) => format!("{end}because of {nowhere}, "),
             _ => end.to_string(),
         }
     }
@@ -468,7 +469,7 @@ impl Insertion<'_> {
     /// What is sealed stays as it is; ours stands before or behind it.
     fn beside_seals(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = edits.message();
-        if self.manner.removable && self.manner.place == Place::Top {
+        if self.manner.removable && self.manner.place == Where::Top {
             // Above all of the mail, whatever else it holds beside what is sealed.
             let new = self.part(message);
             return match edits.attach_above(new) {
@@ -489,15 +490,15 @@ impl Insertion<'_> {
             return self.fall_back(Reason::Sealed, PartId::ROOT, edits);
         }
         let beside = match self.manner.place.end() {
-            html::Place::Top => self.task.beside.first(),
-            html::Place::Bottom => self.task.beside.last(),
+            TextEnd::Top => self.task.beside.first(),
+            TextEnd::Bottom => self.task.beside.last(),
         };
         let Some(sealed) = beside.and_then(|id| message.part(*id)) else {
             return Ok(unchanged(Reason::Sealed, Vec::new()));
         };
         let (at, is_part) = beside_of(sealed);
         let new = self.part(message);
-        let top = self.manner.place == Place::Top;
+        let top = self.manner.place == Where::Top;
         let done = match (is_part, top) {
             (true, true) => edits.insert_before(at, new),
             (true, false) => edits.insert_after(at, new),
@@ -532,7 +533,7 @@ impl Insertion<'_> {
             match step {
                 Fallback::Attach => {
                     let new = self.part(edits.message());
-                    let top = self.manner.place == Place::Top;
+                    let top = self.manner.place == Where::Top;
                     let done = match top {
                         true => edits.attach_above(new),
                         false => edits.attach(new),
@@ -626,10 +627,10 @@ fn searchable<'b>(body: &'b TextBody<'_>) -> &'b [u8] {
 }
 
 /// A place in what is [`searchable`].
-fn place_in(body: &TextBody<'_>, at: usize) -> text::Place {
+fn place_in(body: &TextBody<'_>, at: usize) -> text::At {
     match body.markup_safe() {
-        true => text::Place::Octet(at),
-        false => text::Place::Text(at),
+        true => text::At::Octet(at),
+        false => text::At::Text(at),
     }
 }
 

@@ -33,11 +33,14 @@ use super::plain;
 mod page;
 mod said;
 mod shown;
+mod words;
 
 pub(crate) use page::DRESS;
 pub(crate) use shown::declarations;
 
+use page::SALT;
 use said::{letters, said};
+use words::is_one_of;
 
 /// Characters of [`preview`].
 const PREVIEW: usize = 100;
@@ -54,8 +57,7 @@ const FEWEST_WORDS: usize = 3;
 /// The letter that the class of an element of ours begins with, and that of its hidden line.
 const ELEMENT: u8 = b'k';
 const HIDDEN: u8 = b'h';
-/// Hexadecimal digits of what makes the class a mail's own, and of a seal.
-const SALT: usize = 16;
+/// Hexadecimal digits of a seal.
 const SEAL: usize = 32;
 
 /// What marks HTML of a rule, in a class or a Content-ID. No proof of anything: everybody can write it.
@@ -232,12 +234,12 @@ pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
                 let name = name_of(scan.slice(token));
                 page.extend(page::of_page(html, token, name));
                 let class = is_div(name).then(|| class_of(&scan, token)).flatten();
-                if let Some(Class::Ours(salt, seal)) = class {
+                if let Some(ClassName::Ours(salt, seal)) = class {
                     ours = Some(Element::new(token, salt, seal));
                     continue;
                 }
                 let Some(element) = &mut ours else { continue };
-                let hidden = class == Some(Class::Hidden(element.salt));
+                let hidden = class == Some(ClassName::Hidden(element.salt));
                 element.start(&scan, name, token, hidden)
             }
             Event::End(_) => {
@@ -265,14 +267,6 @@ pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
         found.ranges.sort_by_key(|range| range.start);
     }
     found
-}
-
-/// As it was before it went into a mail, which has line ends of its own.
-fn with_lf(text: &str) -> Cow<'_, str> {
-    match text.contains('\r') {
-        true => Cow::Owned(text.replace("\r\n", "\n")),
-        false => Cow::Borrowed(text),
-    }
 }
 
 /// Does an element of ours stand at the very top of this HTML, dressed as we dress it, so that it is seen.
@@ -337,14 +331,14 @@ struct Window<'t> {
     targets: &'t [&'t str],
     /// The words of the lines, with a blank before, between and after them.
     hay: String,
-    lines: VecDeque<Line>,
+    lines: VecDeque<WordLine>,
     /// A blank line stands behind the last line.
     is_followed: bool,
     found: Vec<Range<usize>>,
 }
 
 /// A line that has words.
-struct Line {
+struct WordLine {
     /// Within the hay.
     words: Range<usize>,
     start: usize,
@@ -374,7 +368,7 @@ impl Window<'_> {
         let from = self.hay.len();
         self.hay.push_str(words);
         self.is_followed = false;
-        self.lines.push_back(Line {
+        self.lines.push_back(WordLine {
             words: from..self.hay.len(),
             start: place.start,
             end: place.end,
@@ -410,7 +404,7 @@ impl Window<'_> {
             }
         }
         let is_done =
-            |line: &&Line| line.words.end <= from.saturating_add(1) || line.words.end < limit;
+            |line: &&WordLine| line.words.end <= from.saturating_add(1) || line.words.end < limit;
         let gone = self.lines.iter().take_while(is_done).count();
         self.lines.drain(..gone);
         // The blank before the first line stays.
@@ -428,7 +422,7 @@ impl Window<'_> {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Class<'a> {
+enum ClassName<'a> {
     /// The digits of the mail, and the seal.
     Ours(&'a str, Seal),
     Hidden(&'a str),
@@ -553,16 +547,12 @@ const VOID: &[&[u8]] = &[
 ];
 const PAGE_TAGS: &[&[u8]] = &[b"html", b"head", b"body"];
 
-fn is_one_of(name: &[u8], list: &[&[u8]]) -> bool {
-    list.iter().any(|one| name.eq_ignore_ascii_case(one))
-}
-
 fn is_div(name: &[u8]) -> bool {
     name.eq_ignore_ascii_case(b"div")
 }
 
 /// What a word of the class says, whatever mail programs put before it.
-fn class_of<'a>(scan: &Scan<'a>, token: Token) -> Option<Class<'a>> {
+fn class_of<'a>(scan: &Scan<'a>, token: Token) -> Option<ClassName<'a>> {
     let (_, value) = scan
         .attributes_of(token)
         .find(|(name, _)| name.eq_ignore_ascii_case(b"class"))?;
@@ -571,9 +561,9 @@ fn class_of<'a>(scan: &Scan<'a>, token: Token) -> Option<Class<'a>> {
             let (salt, seal) =
                 digits(word, ELEMENT, SALT.checked_add(SEAL)?)?.split_at_checked(SALT)?;
             let seal = HEXLOWER.decode(seal.as_bytes()).ok()?.try_into().ok()?;
-            Some(Class::Ours(salt, seal))
+            Some(ClassName::Ours(salt, seal))
         };
-        ours().or_else(|| digits(word, HIDDEN, SALT).map(Class::Hidden))
+        ours().or_else(|| digits(word, HIDDEN, SALT).map(ClassName::Hidden))
     })
 }
 

@@ -19,4 +19,5 @@ pub mod sniff;
 pub mod store;
 pub mod subject;
 pub mod template;
+pub mod text_end;
 pub mod words;

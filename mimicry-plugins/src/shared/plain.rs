@@ -10,7 +10,7 @@
 //! Known limits: a lone CR does not end a line of the old text (RFC 5321 section 2.3.8 allows none); a block on top
 //! whose separator is `-- ` makes a signature of the whole old text, which is the configuration's to avoid.
 
-use super::html::Place;
+use super::text_end::TextEnd;
 
 mod search;
 
@@ -44,10 +44,10 @@ pub struct LineTooLong {
 
 /// The octet offset for [`block`]: the end of the text, or its start after a byte order mark of UTF-8.
 #[must_use]
-pub fn place(text: &[u8], place: Place) -> usize {
+pub fn place(text: &[u8], place: TextEnd) -> usize {
     match place {
-        Place::Bottom => text.len(),
-        Place::Top => text.len().saturating_sub(without_mark(text).len()),
+        TextEnd::Bottom => text.len(),
+        TextEnd::Top => text.len().saturating_sub(without_mark(text).len()),
     }
 }
 
@@ -63,7 +63,7 @@ pub fn place(text: &[u8], place: Place) -> usize {
 /// # Errors
 /// A line of ours over [`MAX_LINE`] octets.
 pub fn block(
-    place: Place,
+    place: TextEnd,
     old: &[u8],
     text: &str,
     separator: &str,
@@ -80,12 +80,12 @@ pub fn block(
         flowed,
     };
     match place {
-        Place::Bottom => {
+        TextEnd::Bottom => {
             (0..line_ends_due(old, flowed.is_some())).for_each(|_| writer.out.push_str(newline));
             writer.lines(separator)?;
             writer.lines(text)?;
         }
-        Place::Top => {
+        TextEnd::Top => {
             writer.lines(text)?;
             writer.lines(separator)?;
             let old = without_mark(old);
@@ -289,7 +289,7 @@ mod tests {
             (" ", "\n\nx\n"),
         ] {
             assert_eq!(
-                block(Place::Bottom, old.as_bytes(), "x", "", "\n", None).as_deref(),
+                block(TextEnd::Bottom, old.as_bytes(), "x", "", "\n", None).as_deref(),
                 Ok(ours),
                 "{old:?}"
             );
@@ -310,32 +310,32 @@ mod tests {
             (" ", "x\n\n"),
         ] {
             assert_eq!(
-                block(Place::Top, old.as_bytes(), "x", "", "\n", None).as_deref(),
+                block(TextEnd::Top, old.as_bytes(), "x", "", "\n", None).as_deref(),
                 Ok(ours),
                 "{old:?}"
             );
         }
-        assert_eq!(place("\u{FEFF}a".as_bytes(), Place::Top), 3);
-        assert_eq!(place(b"a", Place::Top), 0);
-        assert_eq!(place("\u{FEFF}a".as_bytes(), Place::Bottom), 4);
+        assert_eq!(place("\u{FEFF}a".as_bytes(), TextEnd::Top), 3);
+        assert_eq!(place(b"a", TextEnd::Top), 0);
+        assert_eq!(place("\u{FEFF}a".as_bytes(), TextEnd::Bottom), 4);
     }
 
     #[test]
     fn our_lines_are_normal() {
         for (text, separator, place, ours) in [
-            ("x\r\ny\rz\n", "", Place::Bottom, "x\r\ny\r\nz\r\n"),
+            ("x\r\ny\rz\n", "", TextEnd::Bottom, "x\r\ny\r\nz\r\n"),
             (
                 "\n\n x  \n\n\ny \t\n\n",
                 "",
-                Place::Bottom,
+                TextEnd::Bottom,
                 " x\r\n\r\n\r\ny\r\n",
             ),
-            ("x", "-- ", Place::Bottom, "-- \r\nx\r\n"),
-            ("x", "----\n", Place::Bottom, "----\r\nx\r\n"),
-            ("x", "____", Place::Top, "x\r\n____\r\n"),
-            ("x\n-- \ny", "", Place::Bottom, "x\r\n-- \r\ny\r\n"),
-            ("From me\n>q", "", Place::Bottom, "From me\r\n>q\r\n"),
-            ("", "", Place::Bottom, ""),
+            ("x", "-- ", TextEnd::Bottom, "-- \r\nx\r\n"),
+            ("x", "----\n", TextEnd::Bottom, "----\r\nx\r\n"),
+            ("x", "____", TextEnd::Top, "x\r\n____\r\n"),
+            ("x\n-- \ny", "", TextEnd::Bottom, "x\r\n-- \r\ny\r\n"),
+            ("From me\n>q", "", TextEnd::Bottom, "From me\r\n>q\r\n"),
+            ("", "", TextEnd::Bottom, ""),
         ] {
             assert_eq!(
                 block(place, b"", text, separator, "\r\n", None).as_deref(),
@@ -348,31 +348,31 @@ mod tests {
     #[test]
     fn long_lines_are_refused_or_flowed() {
         let word = "é".repeat(499);
-        assert!(block(Place::Bottom, b"", &word, "", "\r\n", None).is_ok());
+        assert!(block(TextEnd::Bottom, b"", &word, "", "\r\n", None).is_ok());
         let text = format!("a\r\nb\n{word}x");
         let fault = Err(LineTooLong {
             line: 3,
             octets: 999,
         });
-        assert_eq!(block(Place::Bottom, b"", &text, "", "\r\n", None), fault);
+        assert_eq!(block(TextEnd::Bottom, b"", &text, "", "\r\n", None), fault);
         assert_eq!(
-            block(Place::Bottom, b"", &text, "", "\r\n", Some(DelSp::Yes)),
+            block(TextEnd::Bottom, b"", &text, "", "\r\n", Some(DelSp::Yes)),
             fault
         );
         // The blank of the stuffing counts.
         let stuffed = format!(">{}", "x".repeat(997));
-        assert!(block(Place::Bottom, b"", &stuffed, "", "\n", None).is_ok());
+        assert!(block(TextEnd::Bottom, b"", &stuffed, "", "\n", None).is_ok());
         let fault = Err(LineTooLong {
             line: 1,
             octets: 999,
         });
         assert_eq!(
-            block(Place::Bottom, b"", &stuffed, "", "\n", Some(DelSp::No)),
+            block(TextEnd::Bottom, b"", &stuffed, "", "\n", Some(DelSp::No)),
             fault
         );
         let words = "word ".repeat(400);
-        assert!(block(Place::Bottom, b"", &words, "", "\n", None).is_err());
-        assert!(block(Place::Bottom, b"", &words, "", "\n", Some(DelSp::No)).is_ok());
+        assert!(block(TextEnd::Bottom, b"", &words, "", "\n", None).is_err());
+        assert!(block(TextEnd::Bottom, b"", &words, "", "\n", Some(DelSp::No)).is_ok());
     }
 
     #[test]
@@ -414,7 +414,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                block(Place::Bottom, b"", text, "", "\n", Some(delsp)),
+                block(TextEnd::Bottom, b"", text, "", "\n", Some(delsp)),
                 Ok(ours),
                 "{text:?}"
             );
@@ -433,7 +433,7 @@ mod tests {
             ("-- \r\n", DelSp::No),
         ] {
             let ours = block(
-                Place::Bottom,
+                TextEnd::Bottom,
                 old.as_bytes(),
                 "Ours",
                 "",
@@ -455,7 +455,7 @@ mod tests {
             yes: bool,
         ) {
             let delsp = if yes { DelSp::Yes } else { DelSp::No };
-            let ours = block(Place::Bottom, old.as_bytes(), &text, "", "\r\n", Some(delsp)).unwrap();
+            let ours = block(TextEnd::Bottom, old.as_bytes(), &text, "", "\r\n", Some(delsp)).unwrap();
             prop_assert!(ours.is_empty() || ours.ends_with("\r\n"));
             let body = ours.trim_start_matches("\r\n");
             let read: Vec<_> = unflow(body, yes).into_iter().map(|(depth, line)| {
@@ -481,7 +481,7 @@ mod tests {
         /// One blank line between, wherever ours goes, and the old text whole.
         #[test]
         fn one_blank_line(old in "([ab]|\r\n){0,10}", top: bool) {
-            let end = if top { Place::Top } else { Place::Bottom };
+            let end = if top { TextEnd::Top } else { TextEnd::Bottom };
             let ours = block(end, old.as_bytes(), "OURS", "", "\r\n", None).unwrap();
             let at = place(old.as_bytes(), end);
             let all = format!("{}{ours}{}", &old[..at], &old[at..]);

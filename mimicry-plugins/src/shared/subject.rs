@@ -166,37 +166,20 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("अग्रेषित", "Outlook: hi"),
 ];
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
-    Before,
-    Behind,
-}
-
-impl Place {
-    /// The end of the field that the tag is put to.
-    #[must_use]
-    pub fn end(self) -> End {
-        match self {
-            Place::Before => End::Front,
-            Place::Behind => End::Back,
-        }
-    }
-}
-
 /// Has the subject the tag: a reply to a mail that had it has it, too. An empty tag is everywhere.
 #[must_use]
-pub fn bears(subject: &str, tag: &str, place: Place) -> bool {
+pub fn bears(subject: &str, tag: &str, place: End) -> bool {
     if tag.is_empty() {
         return true;
     }
     let same = |text: Option<&str>| is_tag(text, tag);
     let subject = subject.trim();
     match place {
-        Place::Behind => {
+        End::Back => {
             let start = subject.len().checked_sub(tag.len());
             same(start.and_then(|start| subject.get(start..)))
         }
-        Place::Before => {
+        End::Front => {
             let mut rest = subject;
             loop {
                 if same(rest.get(..tag.len())) {
@@ -380,7 +363,7 @@ mod tests {
                 mark.nfd().collect(),
             ] {
                 let subject = format!("{written}: [EXTERNAL] x");
-                assert!(bears(&subject, "[EXTERNAL]", Place::Before), "{program}");
+                assert!(bears(&subject, "[EXTERNAL]", End::Front), "{program}");
                 assert_eq!(
                     without_tag(&subject, "[EXTERNAL]").as_deref(),
                     Some(format!("{written}: x").as_str()),
@@ -414,18 +397,18 @@ mod tests {
             "I\u{307}LT: [EXTERNAL] x",
             "إعادة توجيه: [EXTERNAL] x",
         ] {
-            assert!(bears(subject, "[EXTERNAL]", Place::Before), "{subject}");
+            assert!(bears(subject, "[EXTERNAL]", End::Front), "{subject}");
         }
         let long = "re".repeat(50_000) + ": [EXTERNAL] x";
-        assert!(!bears(&long, "[EXTERNAL]", Place::Before));
+        assert!(!bears(&long, "[EXTERNAL]", End::Front));
     }
 
     #[test]
     fn what_was_put_on_comes_off() {
         for subject in ["Hi", "Re: Hi", "[list] Hi", "Grüße", "a: b: c"] {
-            assert!(!bears(subject, "[EXTERNAL]", Place::Before));
+            assert!(!bears(subject, "[EXTERNAL]", End::Front));
             let tagged = format!("[EXTERNAL] {subject}");
-            assert!(bears(&tagged, "[EXTERNAL]", Place::Before));
+            assert!(bears(&tagged, "[EXTERNAL]", End::Front));
             assert_eq!(without_tag(&tagged, "[EXTERNAL]").as_deref(), Some(subject));
         }
     }

@@ -8,6 +8,7 @@ use mimicry_core::plugin::{Fault, OptionError, OptionSpec, Options, Task, ValueK
 
 use super::directory::Directory;
 use super::template::{self, Facts, Form, Known, Template};
+use super::text_end::TextEnd;
 use super::{html, plain};
 
 pub const TEXT: OptionSpec = option(
@@ -189,7 +190,7 @@ impl Words {
             None => derived.as_deref(),
         };
         if let Some(text) = constant
-            && let Err(line) = plain::block(html::Place::Bottom, b"", text, separator, "\r\n", None)
+            && let Err(line) = plain::block(TextEnd::Bottom, b"", text, separator, "\r\n", None)
         {
             errors.push(OptionError {
                 option,

@@ -9,7 +9,7 @@ use mimicry_core::config::Config;
 use mimicry_core::envelope::Path;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
-use mimicry_core::policy::select::Verdict;
+use mimicry_core::policy::select::Selection;
 use mimicry_core::policy::{Choice, Known};
 use mimicry_core::rule::facts::Facts;
 
@@ -125,13 +125,13 @@ fn account(
     let width = width.max().unwrap_or(0);
     for bank in banks.all() {
         let (sign, why) = match bank.judge(&known) {
-            Verdict::Holds => (paint.green("+"), "applies".to_string()),
-            Verdict::Pending => (
+            Selection::Holds => (paint.green("+"), "applies".to_string()),
+            Selection::Pending => (
                 paint.yellow("?"),
                 "depends on what is not given".to_string(),
             ),
-            Verdict::Fails(key) => (paint.dim("-"), format!("{key} does not hold")),
-            Verdict::Never => (paint.dim("-"), "is for others to include".to_string()),
+            Selection::Fails(key) => (paint.dim("-"), format!("{key} does not hold")),
+            Selection::Never => (paint.dim("-"), "is for others to include".to_string()),
         };
         text.push_str(&format!(
             "{sign} {}  {why}\n",

@@ -51,10 +51,10 @@ const BASE: &[(&str, &[&str])] = &[
 ];
 
 /// A setting, by its table and its name, and a value.
-type Line<'l> = (&'l str, &'l str, &'l str);
+type Row<'l> = (&'l str, &'l str, &'l str);
 
 /// The file with a line more in the first table of a name, or another in place of one.
-fn file(lines: &[Line<'_>]) -> String {
+fn file(lines: &[Row<'_>]) -> String {
     let mut lines = lines.to_vec();
     let mut file = String::new();
     for (at, of_base) in BASE {
@@ -77,7 +77,7 @@ fn file(lines: &[Line<'_>]) -> String {
 }
 
 /// What a setting needs beside it to make a difference.
-fn companion(setting: &Setting) -> Option<Line<'static>> {
+fn companion(setting: &Setting) -> Option<Row<'static>> {
     match setting.name {
         "rules_add" => Some(("", "rules", "[\"a\"]")),
         "show_bcc" => Some(("rule", "options", "{ line = \"recipients\" }")),
@@ -137,7 +137,7 @@ fn candidates(setting: &Setting) -> Vec<String> {
 /// The file with the setting's companion, and the setting itself if there is a value.
 fn file_of(setting: &Setting, value: Option<&str>) -> String {
     let own = value.map(|value| (setting.table, setting.name, value));
-    let lines: Vec<Line<'_>> = companion(setting).into_iter().chain(own).collect();
+    let lines: Vec<Row<'_>> = companion(setting).into_iter().chain(own).collect();
     file(&lines)
 }
 

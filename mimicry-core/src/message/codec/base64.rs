@@ -5,7 +5,7 @@
 use memchr::memrchr;
 
 use super::encoding::{LINE_MAX, Malformed};
-use super::sink::{Count, BUFFER, Sink, Stop};
+use super::sink::{BUFFER, Count, Sink, Stop};
 
 // Values in the table that are no base64 digit.
 const BLANK: u8 = 0x40;

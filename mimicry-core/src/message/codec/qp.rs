@@ -6,9 +6,9 @@ use std::ops::Range;
 
 use memchr::{memchr2, memrchr};
 
-use crate::message::words;
 use super::encoding::{LINE_MAX, Malformed};
 use super::sink::{Count, Sink, Stop};
+use crate::message::words;
 
 /// What stands at the start of a quoted-printable stretch.
 enum Atom {
@@ -37,9 +37,9 @@ impl Atom {
         match rest {
             [b'\n', ..] => Ok(Atom::LineEnd(1)),
             [b'\r', b'\n', ..] => Ok(Atom::LineEnd(2)),
-            [b'=', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => Ok(
-                Atom::Coded(words::hex(*high) << 4 | words::hex(*low)),
-            ),
+            [b'=', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+                Ok(Atom::Coded(words::hex(*high) << 4 | words::hex(*low)))
+            }
             [b'=', tail @ ..] => {
                 let blanks = blanks(tail);
                 match tail.get(blanks..).unwrap_or_default() {

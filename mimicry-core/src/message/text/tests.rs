@@ -321,9 +321,7 @@ fn the_ladder() {
     ));
     for (label, encoding, raw, at, text, new, charset, changed) in rows {
         let body = read(raw, label, encoding).unwrap();
-        let got = body
-            .insert(Place::Octet(at), text, Unmappable::Raise)
-            .unwrap();
+        let got = body.insert(At::Octet(at), text, Unmappable::Raise).unwrap();
         let shown = String::from_utf8_lossy(&got.raw).into_owned();
         let long = text.len() > 900; // only its beginning is in the table
         assert!(
@@ -348,7 +346,7 @@ fn references_in_html() {
     ] {
         let body = read(raw, label, Encoding::EightBit).unwrap();
         let got = body
-            .insert(Place::Octet(3), text, Unmappable::Entities)
+            .insert(At::Octet(3), text, Unmappable::Entities)
             .unwrap();
         assert_eq!(
             String::from_utf8_lossy(&got.raw),
@@ -365,29 +363,27 @@ fn places() {
     for inside in [2, 4, 5] {
         let got = body
             .clone()
-            .insert(Place::Octet(inside), "x", Unmappable::Raise);
+            .insert(At::Octet(inside), "x", Unmappable::Raise);
         assert_eq!(got, Err(NotEditable::Charset), "{inside}");
     }
     let gbk = read(b"\xba\xba\xba\xba", "gbk", Encoding::EightBit).unwrap();
     assert_eq!(
-        gbk.clone().insert(Place::Octet(1), "x", Unmappable::Raise),
+        gbk.clone().insert(At::Octet(1), "x", Unmappable::Raise),
         Err(NotEditable::Charset)
     );
     let got = gbk
         .clone()
-        .insert(Place::Text(3), "x", Unmappable::Raise)
+        .insert(At::Text(3), "x", Unmappable::Raise)
         .unwrap();
     assert_eq!(got.raw, b"\xba\xbax\xba\xba");
     let latin = read(b"\x93a\x94", "iso-8859-1", Encoding::EightBit).unwrap();
-    let got = latin
-        .insert(Place::Text(4), "x", Unmappable::Raise)
-        .unwrap();
+    let got = latin.insert(At::Text(4), "x", Unmappable::Raise).unwrap();
     assert_eq!(got.raw, b"\x93ax\x94");
     // Within a stretch of two-octet characters only encoding the whole anew has a place.
     let jis = read(b"\x1b$B4A4A\x1b(B", "iso-2022-jp", Encoding::SevenBit).unwrap();
     let got = jis
         .clone()
-        .insert(Place::Text(3), "x", Unmappable::Raise)
+        .insert(At::Text(3), "x", Unmappable::Raise)
         .unwrap();
     assert_eq!(got.raw, b"\x1b$B4A\x1b(Bx\x1b$B4A\x1b(B");
     // A needless escape would be lost by that, so the part is raised.
@@ -399,7 +395,7 @@ fn places() {
     .unwrap();
     let got = odd
         .clone()
-        .insert(Place::Text(3), "x", Unmappable::Raise)
+        .insert(At::Text(3), "x", Unmappable::Raise)
         .unwrap();
     assert_eq!(
         (got.raw, got.charset.as_deref()),
@@ -407,15 +403,13 @@ fn places() {
     );
     let got = odd
         .clone()
-        .insert(Place::Text(7), "x", Unmappable::Raise)
+        .insert(At::Text(7), "x", Unmappable::Raise)
         .unwrap();
     assert_eq!(
         (got.raw, got.charset),
         (b"\x1b$B4A4A\x1b(Bzx\x1b(Bz".to_vec(), None)
     );
-    let beyond = body
-        .insert(Place::Text(99), "x", Unmappable::Raise)
-        .unwrap();
+    let beyond = body.insert(At::Text(99), "x", Unmappable::Raise).unwrap();
     assert_eq!(beyond.raw, "aé漢x".as_bytes());
 }
 
@@ -454,7 +448,7 @@ fn line_ends_follow_the_body() {
     let own = codec::encode(Encoding::Base64, b"a\nb\n", b"\r\n");
     let body = read(&own, "utf-8", Encoding::Base64).unwrap();
     let new = body
-        .insert(Place::Octet(4), "x\r\ny", Unmappable::Raise)
+        .insert(At::Octet(4), "x\r\ny", Unmappable::Raise)
         .unwrap();
     assert_eq!(
         codec::decode(Encoding::Base64, &new.raw).unwrap(),
@@ -462,7 +456,7 @@ fn line_ends_follow_the_body() {
     );
     let plain = TextBody::read(b"a\n", None, Encoding::SevenBit, b"\n").unwrap();
     let new = plain
-        .insert(Place::Octet(2), "x\r\ny\r", Unmappable::Raise)
+        .insert(At::Octet(2), "x\r\ny\r", Unmappable::Raise)
         .unwrap();
     assert_eq!(new.raw, b"a\nx\ny\n");
 }
@@ -548,7 +542,7 @@ proptest! {
             at -= 1;
         }
         let octet = written.encode(&content[..at]).unwrap().len();
-        let where_to = if by_octet && !label.starts_with("iso-2022") { Place::Octet(octet) } else { Place::Text(at) };
+        let where_to = if by_octet && !label.starts_with("iso-2022") { At::Octet(octet) } else { At::Text(at) };
         let unmappable = if entities { Unmappable::Entities } else { Unmappable::Raise };
         let new = body.clone().insert(where_to, &insert, unmappable).unwrap();
 

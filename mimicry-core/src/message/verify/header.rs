@@ -2,12 +2,12 @@
 //!
 //! Must never: look at the one that it has.
 
-use crate::message::edit::PartEdit;
-use crate::message::header::fields;
-use crate::message::part::Part;
 use super::made::lines_are_clean;
 use super::mismatch::{Mismatch, same};
 use super::places::{blank_line, line_end_after};
+use crate::message::edit::PartEdit;
+use crate::message::header::fields;
+use crate::message::part::Part;
 
 /// The fields that a part should have, as far as `which` says so of a field's name. `is_ended`: the last line has a
 /// line end, because something follows it.

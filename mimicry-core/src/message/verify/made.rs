@@ -4,13 +4,13 @@
 
 use std::io;
 
+use super::mismatch::{Mismatch, fail, same};
+use super::places::blank_line;
 use crate::message::charset::{Charset, Reader};
 use crate::message::codec::{self, Encoding};
 use crate::message::compose::NewPart;
 use crate::message::part::Part;
 use crate::message::tree::Newline;
-use super::mismatch::{Mismatch, fail, same};
-use super::places::blank_line;
 
 /// Octets on one line that SMTP lets pass, line end not counted (RFC 5321 section 4.5.3.1.6).
 pub const MAX_LINE: usize = 998;

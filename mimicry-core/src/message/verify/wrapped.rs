@@ -2,14 +2,14 @@
 //!
 //! Must never: take a part that came for one of ours.
 
-use crate::message::compose::NewPart;
-use crate::message::edit::{Around, Wrap, is_content_field};
-use crate::message::part::Part;
-use super::{Proof, Wrapped};
 use super::header::{adds_blank, planned_header};
 use super::made::new_part;
 use super::mismatch::{Mismatch, fail, same};
 use super::places::{blank_line, delimiter, epilogue, line_end_behind, preamble};
+use super::{Proof, Wrapped};
+use crate::message::compose::NewPart;
+use crate::message::edit::{Around, Wrap, is_content_field};
+use crate::message::part::Part;
 
 impl<'e, 'm> Proof<'e, 'm> {
     /// A part within the new multiparts around it.

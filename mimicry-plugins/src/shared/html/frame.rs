@@ -7,7 +7,8 @@
 //!
 //! Must never: change an octet of the mail's; all of this is put in between.
 
-use super::{Event, NoPlace, Reading, Scan, Tag, Token, is_space, name_of};
+use super::nest::{NoPlace, Tag};
+use super::scan::{Event, Reading, Scan, Token, is_space, name_of};
 
 /// What a page is dressed with.
 #[derive(Clone, Copy, Debug)]
@@ -316,8 +317,9 @@ fn is_harmless(property: &str, value: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Place, place};
+    use super::super::place;
     use super::*;
+    use crate::shared::text_end::TextEnd;
 
     fn split(style: &str) -> Vec<(&str, &str)> {
         style
@@ -346,7 +348,7 @@ mod tests {
             ("\u{FEFF}<head><meta http-equiv=link content=x><style></style>", "\u{FEFF}<head>S<meta http-equiv=link content=x><style></style><html style=\"P\"><body style=\"P\">|"),
             ("<html><head><base href=x><meta charset=x><link>", "<html style=\"P\"><head>S<base href=x><meta charset=x><link><body style=\"P\">|"),
         ] {
-            let at = place(html.as_bytes(), Place::Top).unwrap().at;
+            let at = place(html.as_bytes(), TextEnd::Top).unwrap().at;
             let frame = frame(html.as_bytes(), at, &DRESS, split).unwrap();
             let mut out = html.to_string();
             out.insert_str(at, &format!("{}|", frame.before));
@@ -357,7 +359,7 @@ mod tests {
         }
         for html in ["<noscript><html style=display:none></noscript><body>y", "<head><title shadowrootmode>a</title></head><body>y", "y<template SHADOWROOT=open>"] {
             let html = html.as_bytes();
-            let at = place(html, Place::Top).unwrap().at;
+            let at = place(html, TextEnd::Top).unwrap().at;
             assert_eq!(frame(html, at, &DRESS, split), Err(NoPlace::Ambiguous));
         }
         let html = b"<style></style><p slot=a><p slot=b><p slot=a><p slot='<'><p slot=>";

@@ -5,7 +5,8 @@
 //!
 //! Known limits: where a template chooses between pieces of markup, elements are not counted.
 
-use super::{Event, NoPlace, Reading, Scan, Tag, is_space};
+use super::nest::{NoPlace, Tag};
+use super::scan::{Event, Reading, Scan, is_space};
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]

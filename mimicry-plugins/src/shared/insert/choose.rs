@@ -8,7 +8,7 @@ use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::Task;
 
 use super::seen::first_seen;
-use super::{Manner, Place, Which};
+use super::{Manner, Where, Which};
 
 /// The parts that get the text: of those that the rule takes, text/plain and text/html only, and the mail's own text
 /// rather than a text that is attached.
@@ -32,7 +32,7 @@ pub(super) fn choose(message: &Message, parts: &[PartId], manner: &Manner) -> Ve
 
 /// Is the text that is nearest to the place the last one.
 pub(super) fn from_end(manner: &Manner) -> bool {
-    manner.place != Place::Top && manner.which != Which::First
+    manner.place != Where::Top && manner.which != Which::First
 }
 
 /// Of each type the part that is nearest to the end, or to the start.

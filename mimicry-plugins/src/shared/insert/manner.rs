@@ -5,7 +5,7 @@
 use mimicry_core::plugin::{OnError, OptionError, OptionSpec, ValueKind};
 use mimicry_core::words;
 
-use crate::shared::html;
+use crate::shared::text_end::TextEnd;
 use crate::shared::words::option;
 
 /// The option that [`Once`] is read from.
@@ -19,7 +19,7 @@ pub const ONCE: OptionSpec = option(
 /// How a text goes into a mail: fixed by the rule.
 #[derive(Clone, Debug)]
 pub struct Manner {
-    pub place: Place,
+    pub place: Where,
     pub which: Which,
     /// Lines between the mail's own text and ours, in text/plain.
     pub separator: String,
@@ -34,7 +34,7 @@ pub struct Manner {
 
 words! {
     /// Where in the text.
-    Place {
+    Where {
         Bottom = "bottom",
         Top = "top",
         /// Below the writer's own text and above the mail that it answers; where that is not certain, at the bottom.
@@ -42,12 +42,12 @@ words! {
     }
 }
 
-impl Place {
+impl Where {
     /// The end of the mail that it is nearest to.
-    pub(super) fn end(self) -> html::Place {
+    pub(super) fn end(self) -> TextEnd {
         match self {
-            Place::Top => html::Place::Top,
-            Place::Bottom | Place::BelowReply => html::Place::Bottom,
+            Where::Top => TextEnd::Top,
+            Where::Bottom | Where::BelowReply => TextEnd::Bottom,
         }
     }
 }

@@ -10,7 +10,7 @@ use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Message, PartId};
 
 use super::choose::{from_end, once_per_type, texts};
-use super::{Manner, Once, Place, Which};
+use super::{Manner, Once, Where, Which};
 use crate::shared::reply_marks::{self, Body, Confidence, Nowhere};
 
 /// A part that gets the text, and what is known of the whole of which it is a part.
@@ -25,7 +25,7 @@ pub(super) struct Chosen {
 #[derive(Clone, Debug)]
 pub(super) struct Whole {
     /// The place, as if the part were alone.
-    pub reply: Result<reply_marks::Place, Nowhere>,
+    pub reply: Result<reply_marks::Seam, Nowhere>,
     /// In which the words of ours may stand: of the last one up to so many octets, if it is not to be searched whole.
     pub texts: Vec<(PartId, Option<usize>)>,
 }
@@ -40,7 +40,7 @@ impl Chosen {
 struct View {
     media_type: &'static str,
     parts: Vec<PartId>,
-    found: Result<(PartId, reply_marks::Place), Nowhere>,
+    found: Result<(PartId, reply_marks::Seam), Nowhere>,
 }
 
 /// The parts that get the text, if it takes more than each of them to tell; `None` = it does not.
@@ -50,7 +50,7 @@ pub(super) fn judged(
     manner: &Manner,
     edits: &EditSet<'_>,
 ) -> Option<Vec<Chosen>> {
-    let asks = manner.place == Place::BelowReply || manner.once != Once::Always;
+    let asks = manner.place == Where::BelowReply || manner.once != Once::Always;
     if manner.removable || manner.which == Which::All || !asks {
         return None;
     }
@@ -69,7 +69,7 @@ pub(super) fn judged(
     // Where all readers have the place, if they have it in the same text.
     let agreed = views.iter().map(View::certain).collect::<Option<Vec<_>>>();
     let agreed =
-        agreed.filter(|_| manner.place == Place::BelowReply && manner.which == Which::Nearest);
+        agreed.filter(|_| manner.place == Where::BelowReply && manner.which == Which::Nearest);
     let text = agreed.as_ref().and_then(|places| {
         let holds_all = |text: &&Vec<PartId>| places.iter().all(|place| text.contains(place));
         texts.iter().find(holds_all)
@@ -168,12 +168,12 @@ impl View {
         (place.confidence == Confidence::High).then_some(*part)
     }
 
-    fn reply(&self, part: PartId, is_agreed: bool) -> Result<reply_marks::Place, Nowhere> {
+    fn reply(&self, part: PartId, is_agreed: bool) -> Result<reply_marks::Seam, Nowhere> {
         let (at, place) = self.found?;
         Ok(match at == part && is_agreed {
             true => place,
             // It is a place, but not in the part that gets the text.
-            false => reply_marks::Place {
+            false => reply_marks::Seam {
                 confidence: Confidence::Low,
                 ..place
             },

@@ -15,7 +15,12 @@
 use std::ops::Range;
 
 use super::super::html::{self, Dress, Token};
-use super::{SALT, is_one_of, shown, with_lf};
+use super::shown;
+use super::words::{is_one_of, with_lf};
+use crate::shared::text_end::TextEnd;
+
+/// Hexadecimal digits of what makes the class a mail's own.
+pub(super) const SALT: usize = 16;
 
 /// Of the page around an element: what would take all of the page out of sight, or ours alone by way of the page.
 macro_rules! page {
@@ -214,7 +219,7 @@ fn is_framed(html: &str, element: &Range<usize>, found: &[Range<usize>]) -> bool
         }
     }
     bare.push_str(html.get(from..).unwrap_or_default());
-    let Ok(spot) = html::place(bare.as_bytes(), html::Place::Top) else {
+    let Ok(spot) = html::place(bare.as_bytes(), TextEnd::Top) else {
         return false;
     };
     let Ok(frame) = html::frame(bare.as_bytes(), spot.at, &DRESS, shown::declarations) else {

@@ -10,15 +10,16 @@
 //!
 //! Longer than 600 lines: the place above a line is right only by what the table of elements says of each tag.
 
-use super::Nowhere;
-use super::judge::{Judge, Level, Line, Verdict};
+use super::judge::Judge;
+use super::line::{Finding, Level, ShownLine};
+use super::seam::Nowhere;
 use super::text::{REACH, head, is_blank, unquoted};
 use crate::shared::html::{
     Event, Nest, Reading, Scan, Tag, Token, conditional, decoded, is_space, name_of,
 };
 
 /// The lines to the judge, in whose eyes the page begins at `start`; a verdict if one of them settles the matter.
-pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Verdict> {
+pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Finding> {
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut reader = Reader {
         html,
@@ -67,7 +68,7 @@ struct Reader<'a> {
     /// What the judge's places are counted from.
     start: usize,
     judge: &'a mut Judge,
-    verdict: Option<Verdict>,
+    verdict: Option<Finding>,
     gap: Gap,
     /// Depth of Outlook's conditionals.
     hidden: usize,
@@ -114,11 +115,11 @@ struct Element {
     name: usize,
     level: u32,
     /// What it and those around it make of a line.
-    state: State,
+    state: Context,
 }
 
 #[derive(Clone, Copy, Default)]
-struct State {
+struct Context {
     level: Level,
     introduction: bool,
     signature: bool,
@@ -128,8 +129,8 @@ struct State {
     unpassed: bool,
 }
 
-impl State {
-    fn within(mut self, kind: Kind) -> State {
+impl Context {
+    fn within(mut self, kind: Kind) -> Context {
         let sure = match kind {
             Kind::Rest(mark) | Kind::Quote(mark) => Some(mark),
             Kind::Frame { mark, passed } => {
@@ -260,7 +261,7 @@ impl Reader<'_> {
         });
     }
 
-    fn state(&self) -> State {
+    fn state(&self) -> Context {
         self.quotes
             .last()
             .map(|element| element.state)
@@ -288,7 +289,7 @@ impl Reader<'_> {
             Level::Own if unquoted.is_some() && !rule => Level::Marked,
             level => level,
         };
-        let verdict = self.judge.line(&Line {
+        let verdict = self.judge.line(&ShownLine {
             text: unquoted.unwrap_or(&self.text).trim(),
             whole: self.whole,
             place: opened.place.map(|place| place.saturating_add(self.start)),
@@ -376,7 +377,7 @@ impl Reader<'_> {
         let level = *count;
         let mut kind = kind_of(name, scan.attributes_of(token));
         if name.eq_ignore_ascii_case(b"blockquote") {
-            let State {
+            let Context {
                 frame, unpassed, ..
             } = self.state();
             if unpassed {

@@ -10,47 +10,13 @@
 //!
 //! Must never keep more than a few lines: the text may be as long as a mail.
 
+use super::line::{Finding, Level, ShownLine};
 use super::phrases::{self, Lead, Shape, Traits};
-use super::{Confidence, Nowhere, Place};
+use super::seam::{Confidence, Nowhere};
 
 mod state;
 
 use state::{Announced, Block, Cap, Kept, Own, Quote, Run, Shapes, Standing, Tail};
-
-/// A line that shows something.
-#[derive(Clone, Copy, Debug, Default)]
-pub(super) struct Line<'a> {
-    /// Without quote marks.
-    pub text: &'a str,
-    /// False if `text` is but its beginning.
-    pub whole: bool,
-    /// Where a block of ours would stand directly above it; `None` if it would not be seen there.
-    pub place: Option<usize>,
-    pub level: Level,
-    pub blank_before: bool,
-    /// The first line in an element below which all is quoted.
-    pub opens: Option<&'static str>,
-    /// In an element that mail programs make for an introduction.
-    pub introduction: bool,
-    /// In an element that mail programs make for a signature.
-    pub signature: bool,
-    /// A line across the page.
-    pub rule: bool,
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Level {
-    #[default]
-    Own,
-    /// Behind `>`.
-    Marked,
-    /// In a blockquote that may be anybody's.
-    Loose,
-    /// In an element that mail programs make for a quote.
-    Sure(&'static str),
-}
-
-pub(super) type Verdict = Result<Place, Nowhere>;
 
 #[derive(Debug, Default)]
 pub(super) struct Judge {
@@ -91,7 +57,7 @@ const REMNANT: usize = 40;
 
 impl Judge {
     /// The next line; a verdict if it settles the matter.
-    pub(super) fn line(&mut self, line: &Line<'_>) -> Option<Verdict> {
+    pub(super) fn line(&mut self, line: &ShownLine<'_>) -> Option<Finding> {
         if let Some(mark) = line.opens {
             let (place, own) = match (self.announced, self.lead) {
                 (Some(announced), _) => (announced.place, announced.own),
@@ -109,7 +75,7 @@ impl Judge {
         }
     }
 
-    pub(super) fn end(self) -> Verdict {
+    pub(super) fn end(self) -> Finding {
         let quote = match self.quote {
             Some(quote) if self.own.count == 0 => quote,
             Some(quote) if matches!(self.own.tail, Tail::Signature(_)) => Quote {
@@ -131,7 +97,7 @@ impl Judge {
     }
 
     /// All from `place` on is quoted; `own` lines of the writer's stand between the last quote and it.
-    fn rest(&self, place: Option<usize>, own: usize, mark: &'static str) -> Verdict {
+    fn rest(&self, place: Option<usize>, own: usize, mark: &'static str) -> Finding {
         let quote = match self.quote {
             Some(quote) if own == 0 => quote,
             _ => Quote {
@@ -180,7 +146,7 @@ impl Judge {
         });
     }
 
-    fn own_line(&mut self, line: &Line<'_>) -> Option<Verdict> {
+    fn own_line(&mut self, line: &ShownLine<'_>) -> Option<Finding> {
         if let Some(run) = self.run.take().filter(|run| !run.declined) {
             self.own.below_full_line = run.last >= FULL;
         }
@@ -207,7 +173,7 @@ impl Judge {
     }
 
     /// Dividers and header lines.
-    fn heading(&mut self, line: &Line<'_>, above: usize) -> Option<Verdict> {
+    fn heading(&mut self, line: &ShownLine<'_>, above: usize) -> Option<Finding> {
         let standing = self.lead.take();
         let lead = if line.rule {
             Some(Lead::Rule)
@@ -263,7 +229,13 @@ impl Judge {
         verdict
     }
 
-    fn divider(&mut self, lead: Lead, standing: Option<Standing>, line: &Line<'_>, above: usize) {
+    fn divider(
+        &mut self,
+        lead: Lead,
+        standing: Option<Standing>,
+        line: &ShownLine<'_>,
+        above: usize,
+    ) {
         self.block = None;
         self.shapes = None;
         let upper = standing.filter(|upper| upper.lead == Lead::Rule && lead != Lead::Rule);
@@ -278,7 +250,7 @@ impl Judge {
     }
 
     /// Header lines by their shape alone.
-    fn shape(&mut self, standing: Option<Standing>, line: &Line<'_>, above: usize) {
+    fn shape(&mut self, standing: Option<Standing>, line: &ShownLine<'_>, above: usize) {
         let Some(shape) = phrases::shape(line.text) else {
             self.shapes = None;
             return;
@@ -299,9 +271,9 @@ impl Judge {
         }
     }
 
-    fn keep(&mut self, line: &Line<'_>) {
+    fn keep(&mut self, line: &ShownLine<'_>) {
         if self.quote.is_some() {
-            let starts = |line: &Line<'_>| line.signature || phrases::starts_tail(line.text);
+            let starts = |line: &ShownLine<'_>| line.signature || phrases::starts_tail(line.text);
             self.own.tail = match self.own.tail {
                 Tail::None if self.own.count == 0 && starts(line) => Tail::Signature(TAIL),
                 Tail::Signature(left) if line.signature || left > 0 => {
@@ -391,7 +363,7 @@ impl Judge {
         lines.take_while(|kept| kept.introduction).count()
     }
 
-    fn quoted_line(&mut self, line: &Line<'_>) -> Option<Verdict> {
+    fn quoted_line(&mut self, line: &ShownLine<'_>) -> Option<Finding> {
         let standing = self.lead.take();
         self.announced = None;
         self.block = None;
@@ -423,7 +395,7 @@ impl Judge {
     }
 
     /// The first line of a run of quoted lines.
-    fn start(&mut self, line: &Line<'_>) {
+    fn start(&mut self, line: &ShownLine<'_>) {
         let remnant = self.is_remnant(line);
         let divider = match phrases::lead(line.text) {
             Some(lead @ (Lead::Divider(_) | Lead::Begin)) => Some(lead.mark()),
@@ -498,7 +470,7 @@ impl Judge {
     }
 
     /// One line between two quoted ones, cut off the upper one by a program that wraps lines.
-    fn is_remnant(&self, line: &Line<'_>) -> bool {
+    fn is_remnant(&self, line: &ShownLine<'_>) -> bool {
         let [kept] = self.own.recent.as_slice() else {
             return false;
         };
@@ -512,7 +484,7 @@ impl Judge {
     }
 
     /// Any line of a run: its first ones may be the introduction.
-    fn within(&mut self, line: &Line<'_>) {
+    fn within(&mut self, line: &ShownLine<'_>) {
         let Some(run) = &mut self.run else {
             return;
         };
@@ -546,7 +518,7 @@ impl Judge {
                 });
                 self.own = Own::default();
             } else {
-                let own = Line {
+                let own = ShownLine {
                     level: Level::Own,
                     ..*line
                 };

@@ -15,41 +15,12 @@
 
 mod html;
 mod judge;
+mod line;
 mod phrases;
+mod seam;
 mod text;
 
-use thiserror::Error;
-
-/// Where ours goes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
-    /// In octets of the text given. In plain text the start of a line: that of the introduction or of the first quoted
-    /// line. In HTML a place outside of all tags, before the element that holds the introduction or the quote.
-    pub offset: usize,
-    pub confidence: Confidence,
-    /// What was recognised, for the log: `gmail_quote`, `introduction` …
-    pub mark: &'static str,
-}
-
-/// How sure it is that the writer's text ends here.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Confidence {
-    Low,
-    High,
-}
-
-/// Why there is no place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-pub enum Nowhere {
-    #[error("no quoted mail")]
-    NoQuote,
-    /// The newest text is at the bottom, or between quotes.
-    #[error("own text below the quoted mail")]
-    OwnTextBelow,
-    /// The quote begins where readers would hide our block, or tear it out of its place.
-    #[error("no place above the quoted mail")]
-    Unfit,
-}
+pub use seam::{Confidence, Nowhere, Seam};
 
 /// One of the texts that a reader sees one below the other, decoded.
 #[derive(Clone, Copy, Debug)]
@@ -62,7 +33,7 @@ pub struct Body<'a> {
 ///
 /// # Errors
 /// See [`Nowhere`].
-pub fn in_text(text: &str) -> Result<Place, Nowhere> {
+pub fn in_text(text: &str) -> Result<Seam, Nowhere> {
     let is_html = false;
     in_bodies(&[Body { text, is_html }]).map(|(_, place)| place)
 }
@@ -71,7 +42,7 @@ pub fn in_text(text: &str) -> Result<Place, Nowhere> {
 ///
 /// # Errors
 /// See [`Nowhere`].
-pub fn in_html(html: &str) -> Result<Place, Nowhere> {
+pub fn in_html(html: &str) -> Result<Seam, Nowhere> {
     let is_html = true;
     let text = html;
     in_bodies(&[Body { text, is_html }]).map(|(_, place)| place)
@@ -81,7 +52,7 @@ pub fn in_html(html: &str) -> Result<Place, Nowhere> {
 ///
 /// # Errors
 /// See [`Nowhere`].
-pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Place), Nowhere> {
+pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Seam), Nowhere> {
     let mut judge = judge::Judge::default();
     let mut starts = Vec::with_capacity(bodies.len());
     let mut start = 0usize;
@@ -110,7 +81,7 @@ pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Place), Nowhere> {
     if body.is_html && !super::html::shows(body.text.as_bytes(), offset) {
         return Err(Nowhere::Unfit);
     }
-    Ok((index, Place { offset, ..place }))
+    Ok((index, Seam { offset, ..place }))
 }
 
 #[cfg(test)]

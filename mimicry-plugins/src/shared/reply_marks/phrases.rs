@@ -15,6 +15,7 @@ use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub(super) use words::Label;
 use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
 
 /// A line that stands above a quoted mail and is no sentence.
@@ -30,19 +31,6 @@ pub(super) enum Lead {
     Begin,
     /// A line of underscores or dashes alone.
     Rule,
-}
-
-/// What a header line in a quoted mail tells.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Label {
-    From = 1,
-    Sent = 2,
-    To = 4,
-    Subject = 8,
-    /// Cc, Reply-To, Importance …: continues a block and proves nothing.
-    Other = 16,
-    /// A field of a mail's source, as in a mail that came back: begins a block and proves nothing.
-    Source = 32,
 }
 
 /// How much of an introduction (`On DATE, NAME <ADDRESS> wrote:`) a line is.

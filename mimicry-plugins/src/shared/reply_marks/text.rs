@@ -3,14 +3,15 @@
 //! Known limits: only `>` and initials before it (`LC>`) mark a quoted line; a quoted line that a mail program wrapped
 //! counts as quoted only between two others, see `judge`.
 
-use super::judge::{Judge, Level, Line, Verdict};
+use super::judge::Judge;
+use super::line::{Finding, Level, ShownLine};
 use super::phrases;
 
 /// Octets of a line that are looked at.
 pub(super) const REACH: usize = 600;
 
 /// The lines to the judge, in whose eyes the text begins at `start`; a verdict if one of them settles the matter.
-pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Verdict> {
+pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Finding> {
     let mut place = if text.starts_with('\u{FEFF}') {
         '\u{FEFF}'.len_utf8()
     } else {
@@ -26,7 +27,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Verdi
         if shown.trim_matches(is_blank).is_empty() {
             blank = true;
         } else {
-            let line = Line {
+            let line = ShownLine {
                 text: body.unwrap_or(shown),
                 whole: shown.len() == line.trim_end().len(),
                 place: Some(start.saturating_add(place)),
@@ -36,7 +37,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Verdi
                     Level::Own
                 },
                 blank_before: std::mem::take(&mut blank),
-                ..Line::default()
+                ..ShownLine::default()
             };
             let verdict = judge.line(&line);
             if verdict.is_some() {

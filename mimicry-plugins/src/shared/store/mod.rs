@@ -35,7 +35,7 @@ use mimicry_core::plugin::{Effects, Fault, OptionError, Options, Task};
 use disk::{Draft, Error, Folder};
 use known::{Key, Note};
 pub use mboxrd::MBOX;
-use place::{OWN, Place, os};
+use place::{FolderPattern, OWN, os};
 
 /// How long it is noted that a mail was kept: longer than mail servers try (RFC 5321 section 4.5.4.1: at least 4-5 days).
 const DAYS: i64 = 8;
@@ -48,7 +48,7 @@ const DAY: i64 = 86_400;
 /// A directory with folders by facts of the mail.
 #[derive(Debug)]
 pub struct Store {
-    place: Place,
+    place: FolderPattern,
 }
 
 /// What became of it.
@@ -78,7 +78,7 @@ impl Store {
         let Some(pattern) = options.directory(option) else {
             return Ok(None);
         };
-        match Place::parse(pattern) {
+        match FolderPattern::parse(pattern) {
             Ok(place) => Ok(Some(Store { place })),
             Err((message, help)) => Err(OptionError {
                 option,

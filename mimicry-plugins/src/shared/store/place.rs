@@ -56,7 +56,7 @@ enum Piece {
 
 /// A pattern that was understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Place {
+pub struct FolderPattern {
     declared: PathBuf,
     /// Names of folders, the outermost first.
     below: Vec<Vec<Piece>>,
@@ -65,8 +65,8 @@ pub struct Place {
 /// What is wrong with a pattern, and what would be right.
 pub type Wrong = (String, String);
 
-impl Place {
-    pub fn parse(pattern: &Path) -> Result<Place, Wrong> {
+impl FolderPattern {
+    pub fn parse(pattern: &Path) -> Result<FolderPattern, Wrong> {
         let mut declared = PathBuf::new();
         let mut below: Vec<Vec<Piece>> = Vec::new();
         for component in pattern.components() {
@@ -106,7 +106,7 @@ impl Place {
                     .into(),
             ));
         }
-        Ok(Place { declared, below })
+        Ok(FolderPattern { declared, below })
     }
 
     pub fn declared(&self) -> &Path {
@@ -270,7 +270,7 @@ mod tests {
     fn shown(pattern: &str) -> String {
         let (mail, none) = (mail(b"A: b\r\n\r\n"), BTreeMap::new());
         let task = task(&mail, &none);
-        match Place::parse(Path::new(pattern)) {
+        match FolderPattern::parse(Path::new(pattern)) {
             Ok(place) => {
                 let folders = place.folders(&task);
                 let below: Vec<&str> = folders.iter().map(|name| name.to_str().unwrap()).collect();
@@ -356,7 +356,7 @@ mod tests {
             mail.received.unix = unix;
             mail.received.offset = offset;
             let none = BTreeMap::new();
-            let place = Place::parse(Path::new(pattern)).unwrap();
+            let place = FolderPattern::parse(Path::new(pattern)).unwrap();
             prop_assert_eq!(place.declared(), Path::new("/srv"));
             for name in place.folders(&task(&mail, &none)) {
                 let text = name.to_str().unwrap();

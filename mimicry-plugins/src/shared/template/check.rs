@@ -9,7 +9,7 @@ use crate::shared::directory::Directory;
 
 use super::facts::{Date, Fields, NAMES};
 use super::source::{self, Kind, Sort, Tag, Token, line_and_column, place_of};
-use super::{BadTemplate, Form, Known, breaks_a_line};
+use super::terms::{BadTemplate, Form, Known, breaks_a_line};
 
 /// The filters, in the order of the manual.
 const FILTERS: &[&str] = &[

@@ -17,6 +17,7 @@
 mod check;
 mod facts;
 mod source;
+mod terms;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -42,6 +43,8 @@ use check::Check;
 pub use facts::Facts;
 use facts::{Date, Table};
 use source::line_and_column;
+use terms::breaks_a_line;
+pub use terms::{BadTemplate, Form, Known};
 
 /// Octets of a rendered text.
 pub const LONGEST: usize = 256 * 1024;
@@ -53,64 +56,6 @@ const FUEL: u64 = 100_000;
 const MISSING: char = '\u{1}';
 /// Stands for a line break within a value.
 const BREAK: char = '\u{2}';
-
-/// What the text is for, which says how values are made safe.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
-    Text,
-    /// Values are escaped.
-    Html,
-    /// One line: a value's line breaks and control characters become blanks.
-    Line,
-}
-
-/// What is known at load.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Known<'k> {
-    /// `None` = unknown, and any may be named.
-    pub variables: Option<&'k BTreeMap<String, String>>,
-    /// `None` = there is none, and `person` may not be named.
-    pub directory: Option<&'k Directory>,
-    /// Names of the plugin's own; see [`Facts::with`].
-    pub extra: &'static [&'static str],
-}
-
-impl<'k> Known<'k> {
-    pub fn of(options: &'k Options, directory: Option<&'k Directory>) -> Known<'k> {
-        Known {
-            variables: options.variables(),
-            directory,
-            extra: &[],
-        }
-    }
-}
-
-/// A mistake in a template.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BadTemplate {
-    /// Counted from 1.
-    pub line: usize,
-    /// In characters, counted from 1.
-    pub column: usize,
-    pub message: String,
-    pub help: Option<String>,
-}
-
-impl BadTemplate {
-    /// The mistake as one of the option that the template came from.
-    pub fn of_option(self, option: &'static str, options: &Options) -> OptionError {
-        let BadTemplate { line, column, .. } = self;
-        let place = match options.path(option) {
-            Some(path) => format!("{path}:{line}:{column}"),
-            None => format!("line {line}, column {column} of the text"),
-        };
-        OptionError {
-            option,
-            message: format!("{place}: {}", self.message),
-            help: self.help,
-        }
-    }
-}
 
 /// Reads the directory that an option names, a mistake in it being one of the option.
 pub fn directory(
@@ -289,10 +234,6 @@ fn settle(text: String, form: Form) -> String {
         .filter(|line| !line.contains(MISSING))
         .collect::<String>()
         .replace(BREAK, "\n")
-}
-
-fn breaks_a_line(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
 }
 
 fn engine(form: Form) -> Environment<'static> {

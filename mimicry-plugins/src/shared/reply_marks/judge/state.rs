@@ -2,9 +2,9 @@
 //!
 //! Must never: decide anything but whether header lines are enough of a header.
 
+use super::super::line::{Finding, Level};
 use super::super::phrases::{self, Label, Lead, Shape};
-use super::super::{Confidence, Nowhere, Place};
-use super::{Level, Verdict};
+use super::super::seam::{Confidence, Nowhere, Seam};
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Quote {
@@ -117,8 +117,8 @@ pub(super) enum Tail {
 }
 
 impl Quote {
-    pub(super) fn verdict(self) -> Verdict {
-        Ok(Place {
+    pub(super) fn verdict(self) -> Finding {
+        Ok(Seam {
             offset: self.place.ok_or(Nowhere::Unfit)?,
             confidence: self.confidence,
             mark: self.mark,

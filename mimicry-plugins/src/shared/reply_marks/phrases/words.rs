@@ -8,7 +8,18 @@
 //!
 //! Longer than 600 lines by its words.
 
-use super::Label;
+/// What a header line in a quoted mail tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shared::reply_marks) enum Label {
+    From = 1,
+    Sent = 2,
+    To = 4,
+    Subject = 8,
+    /// Cc, Reply-To, Importance …: continues a block and proves nothing.
+    Other = 16,
+    /// A field of a mail's source, as in a mail that came back: begins a block and proves nothing.
+    Source = 32,
+}
 
 /// The first words of introductions, in small letters.
 pub(super) const OPENERS: &[&str] = &[

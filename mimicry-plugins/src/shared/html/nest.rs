@@ -1,0 +1,254 @@
+//! The elements that matter for a spot, and how they are nested there.
+//!
+//! Must never: build a tree; a few octets of nesting are all that is kept.
+
+/// Why there is no safe spot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoPlace {
+    /// The page is a set of frames: it has no body that could show text.
+    Frameset,
+    /// The text ends inside a comment or another `<!`, `<?` construct.
+    Comment,
+    /// The text ends inside a tag, most often in a quoted attribute.
+    Tag,
+    /// The text ends inside a textarea, title, script, style or another element without markup.
+    RawText,
+    /// The text ends inside a conditional of Outlook (`<![if !mso]>`), which would not show it.
+    Conditional,
+    /// Readers disagree on what is markup (`<noscript>` with and without scripts, raw text and CDATA in SVG or MathML).
+    Ambiguous,
+    /// Tables and the like are nested deeper than browsers follow.
+    TooDeep,
+}
+
+/// The elements the scanner or the choice of a spot must tell apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::shared) enum Tag {
+    Html,
+    Head,
+    Body,
+    Frameset,
+    /// meta, link, base: belongs into a head and shows nothing.
+    Meta,
+    Title,
+    Script,
+    Style,
+    Textarea,
+    Xmp,
+    Iframe,
+    Noembed,
+    Noframes,
+    Noscript,
+    Plaintext,
+    Template,
+    Select,
+    Object,
+    Applet,
+    Video,
+    Audio,
+    Canvas,
+    Svg,
+    Math,
+    Table,
+    /// td, th, caption.
+    Cell,
+    /// tr, tbody, thead, tfoot, colgroup, col.
+    Row,
+    /// An element of HTML whose start tag ends SVG and MathML ("in foreign content" of the HTML standard).
+    Breakout,
+    Other,
+}
+
+impl Tag {
+    pub(super) fn new(name: &[u8]) -> Self {
+        const fn key(name: &[u8]) -> u64 {
+            let mut key = 0;
+            let mut rest = name;
+            while let [first, tail @ ..] = rest {
+                key = key << 8 | first.to_ascii_lowercase() as u64;
+                rest = tail;
+            }
+            key
+        }
+        macro_rules! table {
+            ($key:ident: $($($name:literal)+ => $tag:ident),+ $(,)?) => {
+                match $key {
+                    $($(k if k == const { key($name) } => Self::$tag,)+)+
+                    _ => Self::Other,
+                }
+            };
+        }
+        if name.len() > 8 {
+            return match name.len() {
+                9 if name.eq_ignore_ascii_case(b"plaintext") => Self::Plaintext,
+                10 if name.eq_ignore_ascii_case(b"blockquote") => Self::Breakout,
+                _ => Self::Other,
+            };
+        }
+        let key = key(name);
+        table! { key:
+            b"td" b"th" b"caption" => Cell,
+            b"tr" b"tbody" b"thead" b"tfoot" b"col" b"colgroup" => Row,
+            b"table" => Table,
+            b"html" => Html, b"head" => Head, b"body" => Body, b"frameset" => Frameset,
+            b"meta" b"link" b"base" => Meta,
+            b"title" => Title, b"script" => Script, b"style" => Style, b"textarea" => Textarea, b"xmp" => Xmp,
+            b"iframe" => Iframe, b"noembed" => Noembed, b"noframes" => Noframes, b"noscript" => Noscript,
+            b"template" => Template, b"select" => Select, b"object" => Object, b"applet" => Applet,
+            b"video" => Video, b"audio" => Audio, b"canvas" => Canvas, b"svg" => Svg, b"math" => Math,
+            b"p" b"div" b"span" b"br" b"b" b"i" b"u" b"s" b"em" b"strong" b"img" b"li" b"ul" b"ol" b"hr" b"h1" b"h2"
+            b"h3" b"h4" b"h5" b"h6" b"big" b"center" b"code" b"dd" b"dl" b"dt" b"embed" b"listing" b"menu" b"nobr"
+            b"pre" b"ruby" b"small" b"strike" b"sub" b"sup" b"tt" b"var" => Breakout,
+        }
+    }
+
+    /// The name of an element without markup inside, as its end tag must repeat it.
+    pub(super) fn raw_name(self) -> Option<&'static [u8]> {
+        Some(match self {
+            Self::Title => b"title",
+            Self::Script => b"script",
+            Self::Style => b"style",
+            Self::Textarea => b"textarea",
+            Self::Xmp => b"xmp",
+            Self::Iframe => b"iframe",
+            Self::Noembed => b"noembed",
+            Self::Noframes => b"noframes",
+            Self::Noscript => b"noscript",
+            Self::Plaintext => b"plaintext",
+            _ => return None,
+        })
+    }
+
+    pub(super) fn is_invisible(self) -> bool {
+        matches!(
+            self,
+            Self::Html
+                | Self::Head
+                | Self::Body
+                | Self::Meta
+                | Self::Title
+                | Self::Script
+                | Self::Style
+                | Self::Template
+        )
+    }
+
+    pub(super) fn breaks_out(self) -> bool {
+        matches!(self, Self::Breakout | Self::Table | Self::Body | Self::Head)
+    }
+}
+
+/// The open elements that hide or displace what is put into them, outermost first.
+#[derive(Default)]
+pub(in crate::shared) struct Nest {
+    open: Vec<Tag>,
+}
+
+impl Nest {
+    /// Browsers stop nesting at 512 elements; the bound also keeps the search for a partner constant.
+    const DEPTH: usize = 512;
+
+    pub(super) fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    pub(in crate::shared) fn start(&mut self, tag: Tag, self_closing: bool) -> Result<(), NoPlace> {
+        if tag.breaks_out() {
+            while matches!(self.open.last(), Some(Tag::Svg | Tag::Math)) {
+                self.open.pop();
+            }
+        }
+        let last = self.open.last().copied();
+        let push = match tag {
+            // A table right in a table, and a select in a select, end the outer one.
+            Tag::Table => last != Some(Tag::Table),
+            Tag::Select if self.open.contains(&Tag::Select) => {
+                self.end(Tag::Select);
+                false
+            }
+            Tag::Cell => last == Some(Tag::Table),
+            Tag::Row => {
+                if last == Some(Tag::Cell) {
+                    self.open.pop();
+                }
+                false
+            }
+            Tag::Svg | Tag::Math => !self_closing,
+            Tag::Template
+            | Tag::Select
+            | Tag::Object
+            | Tag::Applet
+            | Tag::Video
+            | Tag::Audio
+            | Tag::Canvas => true,
+            _ => false,
+        };
+        if push {
+            if self.open.len() >= Self::DEPTH {
+                return Err(NoPlace::TooDeep);
+            }
+            self.open.push(tag);
+        }
+        Ok(())
+    }
+
+    pub(in crate::shared) fn end(&mut self, tag: Tag) {
+        if self.open.is_empty() {
+            return;
+        }
+        match tag {
+            Tag::Row | Tag::Cell => {
+                if self.open.last() == Some(&Tag::Cell) {
+                    self.open.pop();
+                }
+            }
+            _ => {
+                // Nothing inside a template reaches out of it.
+                let found = self
+                    .open
+                    .iter()
+                    .rposition(|&open| open == tag || open == Tag::Template);
+                if let Some(at) = found.filter(|&at| self.open.get(at) == Some(&tag)) {
+                    self.open.truncate(at);
+                }
+            }
+        }
+    }
+
+    /// Not right in a table, from where browsers move what they find above it, nor right in what hides it.
+    pub(in crate::shared) fn is_in_flow(&self) -> bool {
+        matches!(self.open.last(), None | Some(Tag::Cell))
+    }
+
+    /// The end tags that bring what follows into sight when the outer `depth` elements are open. A cell shows what is in
+    /// it; a table outside its cells pushes it above the table.
+    pub(super) fn close(&self, depth: usize) -> String {
+        let open = self.open.get(..depth).unwrap_or(&self.open);
+        let bad = (0..open.len()).find(|&at| match open.get(at) {
+            Some(Tag::Table) => open.get(at.saturating_add(1)) != Some(&Tag::Cell),
+            Some(Tag::Cell) | None => false,
+            Some(_) => true,
+        });
+        let Some(from) = bad else {
+            return String::new();
+        };
+        let hiding = open.get(from..).unwrap_or_default();
+        hiding
+            .iter()
+            .rev()
+            .map(|tag| match tag {
+                Tag::Template => "</template>",
+                Tag::Select => "</select>",
+                Tag::Object => "</object>",
+                Tag::Applet => "</applet>",
+                Tag::Video => "</video>",
+                Tag::Audio => "</audio>",
+                Tag::Canvas => "</canvas>",
+                Tag::Svg => "</svg>",
+                Tag::Math => "</math>",
+                Tag::Table => "</table>",
+                _ => "",
+            })
+            .collect()
+    }
+}
