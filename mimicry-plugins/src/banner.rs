@@ -129,11 +129,6 @@ impl PluginKind for Banner {
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         let mut errors = Vec::new();
-        let error = |option, message: String, help: &str| OptionError {
-            option,
-            message,
-            help: (!help.is_empty()).then(|| help.to_string()),
-        };
         let has_text = TEXTS.iter().any(|option| options.is_set(option));
         if !has_text && !options.is_set("subject_tag") && !options.is_set("header") {
             errors.push(error(
@@ -142,31 +137,7 @@ impl PluginKind for Banner {
                 "give one of: text, html, subject_tag, header",
             ));
         }
-        let mut is_damaged = false;
-        let (words, directory) = if has_text {
-            let words = Words::build(self.name(), "", options);
-            is_damaged = words.is_err();
-            (words.map(Some), None)
-        } else {
-            if options.is_set("images") {
-                errors.push(error(
-                    "images",
-                    "there is no HTML to show them".into(),
-                    "give html or html_file",
-                ));
-            }
-            match template::directory("directory", options) {
-                Ok(directory) => (Ok(None), directory),
-                Err(found) => {
-                    is_damaged = true;
-                    (Err(found), None)
-                }
-            }
-        };
-        let words = words.unwrap_or_else(|found| {
-            errors.extend(found);
-            None
-        });
+        let (words, directory, is_damaged) = words_of(self.name(), options, &mut errors);
         let known = Known::of(
             options,
             (words.as_ref().and_then(Words::directory)).or(directory.as_ref()),
@@ -216,6 +187,41 @@ impl PluginKind for Banner {
                 fallback: Fallback::ladder(options.list("fallback")),
             },
         }))
+    }
+}
+
+fn error(option: &'static str, message: String, help: &str) -> OptionError {
+    OptionError {
+        option,
+        message,
+        help: (!help.is_empty()).then(|| help.to_string()),
+    }
+}
+
+/// The texts, or without a text the table of senders alone; and whether there was a mistake in them.
+fn words_of(
+    plugin: &str,
+    options: &Options,
+    errors: &mut Vec<OptionError>,
+) -> (Option<Words>, Option<Directory>, bool) {
+    let found = if TEXTS.iter().any(|option| options.is_set(option)) {
+        Words::build(plugin, "", options).map(|words| (Some(words), None))
+    } else {
+        if options.is_set("images") {
+            errors.push(error(
+                "images",
+                "there is no HTML to show them".into(),
+                "give html or html_file",
+            ));
+        }
+        template::directory("directory", options).map(|directory| (None, directory))
+    };
+    match found {
+        Ok((words, directory)) => (words, directory, false),
+        Err(found) => {
+            errors.extend(found);
+            (None, None, true)
+        }
     }
 }
 

@@ -8,10 +8,10 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use mimicry_core::config::typed::{Log, LogTarget};
 use mimicry_core::config::{Config, Mistakes};
 use mimicry_core::registry::Registry;
 use mimicry_core::seals::SealKeys;
+use mimicry_core::settings::{Log, LogTarget};
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;

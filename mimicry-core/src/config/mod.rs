@@ -25,10 +25,8 @@ use std::sync::Arc;
 
 use toml::de::{DeTable, DeValue};
 
-pub use crate::near::did_you_mean;
 use crate::policy::{Banks, Layer};
 use crate::registry::Registry;
-pub use crate::settings::endpoint;
 use crate::settings::endpoint::ListenAddress;
 use crate::settings::given::Given;
 use crate::settings::{Daemon, InForce, Listen, Log, LogTarget, Relay};
@@ -300,27 +298,14 @@ fn config(
         general: top.read()?,
         limits: limits.read()?,
     };
-    let (variables, mut variables_are_sound) = variables(reader, &top);
     let rules = reader.tables(tree, "rule");
     let banks = reader.tables(tree, "bank");
-    let mut all_variables = variables.clone();
-    let mut of_banks = Vec::with_capacity(banks.len());
-    for bank in &banks {
-        let (variables, are_sound) = self::variables(reader, bank);
-        let texts = variables.iter();
-        for (name, text) in texts {
-            all_variables
-                .entry(name.clone())
-                .or_insert_with(|| text.clone());
-        }
-        variables_are_sound &= are_sound;
-        of_banks.push(variables);
-    }
+    let (variables, of_banks, all_variables) = all_variables(reader, &top, &banks);
     let around = Surroundings {
         general: &base.general,
         listeners: &listeners,
         listen: &listen,
-        variables: variables_are_sound.then_some(&all_variables),
+        variables: all_variables.as_ref(),
         source,
     };
     let drafts = build::rules(reader, &rules, &around);
@@ -476,6 +461,26 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         list.push(listen);
     }
     (list, names)
+}
+
+/// The variables of the base, those of each bank, and all that a template may use; `None` = there are mistakes in them.
+fn all_variables(
+    reader: &mut Reader<'_>,
+    top: &Section<'_, '_>,
+    banks: &[Section<'_, '_>],
+) -> (Variables, Vec<Variables>, Option<Variables>) {
+    let (base, mut are_all_sound) = variables(reader, top);
+    let mut all = base.clone();
+    let mut of_banks = Vec::with_capacity(banks.len());
+    for bank in banks {
+        let (own, are_sound) = variables(reader, bank);
+        for (name, text) in &own {
+            all.entry(name.clone()).or_insert_with(|| text.clone());
+        }
+        are_all_sound &= are_sound;
+        of_banks.push(own);
+    }
+    (base, of_banks, are_all_sound.then_some(all))
 }
 
 /// The variables, and whether they are all there.

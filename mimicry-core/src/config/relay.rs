@@ -9,7 +9,6 @@
 use toml::de::DeTable;
 
 use crate::settings::endpoint::NextHop;
-pub use crate::settings::fingerprint::Fingerprint;
 use crate::settings::given::Given;
 use crate::settings::words::Tls;
 use crate::settings::{Listen, Relay};
@@ -147,6 +146,7 @@ fn tls_fits(reader: &mut Reader<'_>, table: &Section<'_, '_>, relay: &Relay) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::fingerprint::Fingerprint;
     use crate::settings::{Login, Timeouts};
 
     // T190: every way to reach a next hop, with each word of `tls`, with and without a pin

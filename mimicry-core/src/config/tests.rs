@@ -6,9 +6,7 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
-use super::endpoint::{ListenAddress, NextHop, Protocol};
 use super::files::Given;
-use super::typed::{Facility, LogTarget, Tls, Workers};
 use super::{Config, Mistakes, load, parse, sound_defaults};
 use crate::extension::Extension;
 use crate::plugin::{
@@ -19,6 +17,9 @@ use crate::reason::{OnDkim, OnSealed};
 use crate::registry::Registry;
 use crate::rule::Mode;
 use crate::rule::filter::Level as FilterLevel;
+use crate::settings::endpoint::{ListenAddress, NextHop, Protocol};
+use crate::settings::words::{Facility, Tls};
+use crate::settings::{LogTarget, Workers};
 
 mod landing;
 

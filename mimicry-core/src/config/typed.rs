@@ -8,12 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::policy::{Banks, Effective, Policy};
-pub use crate::settings::words::{
-    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, Profile, SyslogFormat, Tls,
-};
-pub use crate::settings::{
-    Daemon, Limits, Listen, ListenTls, Log, LogTarget, Login, Relay, Timeouts, Workers,
-};
+use crate::settings::{Daemon, Listen, Log, Relay};
 
 use super::diag::Mistakes;
 

@@ -65,7 +65,7 @@ impl NewPart {
         content: &[u8],
         newline: Newline,
     ) -> NewPart {
-        NewPart::file(media_type, filename, "attachment", "", content, newline)
+        NewPart::file((media_type, filename), ("attachment", ""), content, newline)
     }
 
     /// A picture in base64 that HTML shows by `cid:ID`; see [`content_id`].
@@ -77,15 +77,13 @@ impl NewPart {
         newline: Newline,
     ) -> NewPart {
         let id = format!("Content-ID: <{id}>{}", newline.as_str());
-        NewPart::file(media_type, filename, "inline", &id, content, newline)
+        NewPart::file((media_type, filename), ("inline", &id), content, newline)
     }
 
     /// `fields`: more complete fields.
     fn file(
-        media_type: &str,
-        filename: &str,
-        disposition: &str,
-        fields: &str,
+        (media_type, filename): (&str, &str),
+        (disposition, fields): (&str, &str),
         content: &[u8],
         newline: Newline,
     ) -> NewPart {

@@ -16,8 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use mimicry_core::message::compose::{self, NewPart};
 use mimicry_core::message::edit::{Around, Content, EditSet, Refused};
 use mimicry_core::message::text::{self, NewBody, NotEditable, TextBody, Unmappable};
-use mimicry_core::message::{Message, Part, PartId, place};
-use mimicry_core::plugin::{Fault, Finish, OnError, Task};
+use mimicry_core::message::{Message, Part, PartId};
+use mimicry_core::plugin::{Fault, Finish, Task};
 use mimicry_core::reason::Reason;
 
 use super::html::{self, Why};
@@ -29,6 +29,7 @@ use super::words::Rendered;
 
 mod choose;
 mod manner;
+mod otherwise;
 mod seen;
 mod whole;
 
@@ -60,24 +61,12 @@ pub fn insert(
         return insertion.beside_seals(edits);
     }
     let message = &task.mail.message;
-    let chosen = match manner.removable {
-        true => match for_everybody(task, manner, edits) {
-            Ok(chosen) => chosen.into_iter().map(Chosen::alone).collect(),
-            Err(part) => return insertion.fall_back(Reason::NoBody, part, edits),
-        },
-        false => whole::judged(message, task.parts, manner, edits).unwrap_or_else(|| {
-            let chosen = choose(message, task.parts, manner);
-            chosen.into_iter().map(Chosen::alone).collect()
-        }),
+    let chosen = match chosen(task, manner, edits) {
+        Ok(chosen) => chosen,
+        Err(part) => return insertion.fall_back(Reason::NoBody, part, edits),
     };
     if chosen.is_empty() {
-        let reason = why_none(task);
-        // What was not looked into, a reader may show as text.
-        let may_be_read = task.by_default && message.root().is_opaque();
-        return match may_be_read || is_required(task, reason) {
-            true => insertion.fall_back(reason, PartId::ROOT, edits),
-            false => Ok(unchanged(reason, Vec::new())),
-        };
+        return insertion.has_no_body(edits);
     }
     let mut bodies = Vec::with_capacity(chosen.len());
     let mut has_it = Vec::new();
@@ -121,6 +110,17 @@ pub fn insert(
     let parts: Vec<PartId> = chosen.iter().map(|chosen| chosen.part).collect();
     finish.notes.extend(unread_variants(message, &parts));
     Ok(finish)
+}
+
+/// The texts that get ours; the part of one that everybody must see and that cannot have it.
+fn chosen(task: &Task<'_>, manner: &Manner, edits: &EditSet<'_>) -> Result<Vec<Chosen>, PartId> {
+    let message = &task.mail.message;
+    let alone = |chosen: Vec<PartId>| chosen.into_iter().map(Chosen::alone).collect();
+    if manner.removable {
+        return for_everybody(task, manner, edits).map(alone);
+    }
+    let judged = whole::judged(message, task.parts, manner, edits);
+    Ok(judged.unwrap_or_else(|| alone(choose(message, task.parts, manner))))
 }
 
 /// Variants of the texts chosen that did not get ours and that some reader may show: AMP, text/enriched, a second text.
@@ -359,7 +359,7 @@ impl Insertion<'_> {
         let block = |place, old: &[u8]| {
             let (text, separator) = (&self.words.text, &self.manner.separator);
             // The line was short enough at load; stuffing, or a value, made it too long.
-            plain::block(place, old, text, separator, newline, flowed).map_err(|_| Reason::Limit)
+            plain::block((place, old), text, separator, newline, flowed).map_err(|_| Reason::Limit)
         };
         if let Some(spot) = self.below_reply(reply)
             && let text::At::Text(at) = spot.at
@@ -464,138 +464,6 @@ impl Insertion<'_> {
         let mut text = self.words.text.trim_end().to_string();
         text.push('\n');
         NewPart::text("plain", &text, message.newline())
-    }
-
-    /// What is sealed stays as it is; ours stands before or behind it.
-    fn beside_seals(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        let message = edits.message();
-        if self.manner.removable && self.manner.place == Where::Top {
-            // Above all of the mail, whatever else it holds beside what is sealed.
-            let new = self.part(message);
-            return match edits.attach_above(new) {
-                Ok(()) => Ok(Finish {
-                    edited: vec![PartId::ROOT],
-                    notes: vec!["a text part on top, above what is sealed".into()],
-                    ..Finish::default()
-                }),
-                Err(Refused::Opaque | Refused::Limit) => {
-                    self.fall_back(Reason::Malformed, PartId::ROOT, edits)
-                }
-                Err(refused) => Err(refused.into()),
-            };
-        }
-        // Where the rule does not say what becomes of it, it is a part like others that cannot take the text.
-        let may_attach = self.manner.fallback.first() == Some(&Fallback::Attach);
-        if self.task.on_sealed.is_none() && !may_attach {
-            return self.fall_back(Reason::Sealed, PartId::ROOT, edits);
-        }
-        let beside = match self.manner.place.end() {
-            TextEnd::Top => self.task.beside.first(),
-            TextEnd::Bottom => self.task.beside.last(),
-        };
-        let Some(sealed) = beside.and_then(|id| message.part(*id)) else {
-            return Ok(unchanged(Reason::Sealed, Vec::new()));
-        };
-        let (at, is_part) = beside_of(sealed);
-        let new = self.part(message);
-        let top = self.manner.place == Where::Top;
-        let done = match (is_part, top) {
-            (true, true) => edits.insert_before(at, new),
-            (true, false) => edits.insert_after(at, new),
-            (false, true) => edits.wrap(at, Around::Mixed, vec![new], vec![]),
-            (false, false) => edits.wrap(at, Around::Mixed, vec![], vec![new]),
-        };
-        match done {
-            Ok(()) => Ok(Finish {
-                edited: vec![at],
-                notes: vec![format!(
-                    "a text part {} {}, which is sealed",
-                    if top { "above" } else { "below" },
-                    sealed.section_text()
-                )],
-                ..Finish::default()
-            }),
-            Err(Refused::Opaque | Refused::Limit) => {
-                self.fall_back(Reason::Malformed, sealed.id(), edits)
-            }
-            Err(refused) => Err(refused.into()),
-        }
-    }
-
-    /// A part cannot take the text: the ladder decides.
-    fn fall_back(
-        &self,
-        reason: Reason,
-        part: PartId,
-        edits: &mut EditSet<'_>,
-    ) -> Result<Finish, Fault> {
-        for step in &self.manner.fallback {
-            match step {
-                Fallback::Attach => {
-                    let new = self.part(edits.message());
-                    let top = self.manner.place == Where::Top;
-                    let done = match top {
-                        true => edits.attach_above(new),
-                        false => edits.attach(new),
-                    };
-                    if done.is_ok() {
-                        let place = if top { "on top" } else { "at the end" };
-                        return Ok(Finish {
-                            edited: vec![PartId::ROOT],
-                            notes: vec![format!("a text part {place}, because of: {reason}")],
-                            ..Finish::default()
-                        });
-                    }
-                }
-                Fallback::Skip => break,
-                Fallback::Defer | Fallback::Reject => {
-                    return Err(Fault::Asked {
-                        reject: *step == Fallback::Reject,
-                        text: format!("the text could not be put into the mail: {reason}"),
-                    });
-                }
-            }
-        }
-        let is_skipped = self.manner.fallback.contains(&Fallback::Skip);
-        match self.task.on_failure {
-            OnError::Defer | OnError::Reject if !is_skipped => Err(Fault::Asked {
-                reject: self.task.on_failure == OnError::Reject,
-                text: format!("the text could not be put into the mail: {reason}"),
-            }),
-            _ => {
-                let note = format!("{} cannot take the text", section_of(edits.message(), part));
-                Ok(unchanged(reason, vec![note]))
-            }
-        }
-    }
-}
-
-/// Why no part of the mail can take the text.
-fn why_none(task: &Task<'_>) -> Reason {
-    if let Some((_, reason)) = task.left.first() {
-        return *reason;
-    }
-    // What was not looked into may hold a text that readers see.
-    let mut parts = task.mail.message.parts();
-    let hides = |part: Part<'_>| part.is_opaque() && part.media_type().starts_with("multipart/");
-    match parts.any(hides) {
-        true => Reason::Malformed,
-        false => Reason::NoBody,
-    }
-}
-
-/// Must a mail without room for the text have it all the same: what is sealed only if the rule does not say itself what becomes
-/// of it.
-fn is_required(task: &Task<'_>, reason: Reason) -> bool {
-    let is_answered = reason == Reason::Sealed && task.on_sealed.is_some();
-    task.on_failure != OnError::Pass && !is_answered
-}
-
-/// The part beside which a new one is shown before or behind the sealed one; else the root, which must be wrapped first (false).
-fn beside_of(sealed: Part<'_>) -> (PartId, bool) {
-    match place::of(sealed) {
-        place::Place::Beside(at) => (at, true),
-        place::Place::End => (PartId::ROOT, false),
     }
 }
 

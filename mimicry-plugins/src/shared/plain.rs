@@ -53,7 +53,7 @@ pub fn place(text: &[u8], place: TextEnd) -> usize {
 
 /// The text to insert at [`place`].
 ///
-/// `old` is the whole old text, `text` ours with any line ends, `separator` lines between ours and the old text (empty:
+/// `place` is the end of the old text that ours goes to, `old` the whole old text, `text` ours with any line ends, `separator` lines between ours and the old text (empty:
 /// none), `newline` what ends each line of ours, `flowed` the DelSp of a format=flowed part.
 ///
 /// There is one blank line between ours and the old text, unless the old text has blank lines there already, and none
@@ -63,8 +63,7 @@ pub fn place(text: &[u8], place: TextEnd) -> usize {
 /// # Errors
 /// A line of ours over [`MAX_LINE`] octets.
 pub fn block(
-    place: TextEnd,
-    old: &[u8],
+    (place, old): (TextEnd, &[u8]),
     text: &str,
     separator: &str,
     newline: &str,
@@ -289,7 +288,7 @@ mod tests {
             (" ", "\n\nx\n"),
         ] {
             assert_eq!(
-                block(TextEnd::Bottom, old.as_bytes(), "x", "", "\n", None).as_deref(),
+                block((TextEnd::Bottom, old.as_bytes()), "x", "", "\n", None).as_deref(),
                 Ok(ours),
                 "{old:?}"
             );
@@ -310,7 +309,7 @@ mod tests {
             (" ", "x\n\n"),
         ] {
             assert_eq!(
-                block(TextEnd::Top, old.as_bytes(), "x", "", "\n", None).as_deref(),
+                block((TextEnd::Top, old.as_bytes()), "x", "", "\n", None).as_deref(),
                 Ok(ours),
                 "{old:?}"
             );
@@ -338,7 +337,7 @@ mod tests {
             ("", "", TextEnd::Bottom, ""),
         ] {
             assert_eq!(
-                block(place, b"", text, separator, "\r\n", None).as_deref(),
+                block((place, b""), text, separator, "\r\n", None).as_deref(),
                 Ok(ours),
                 "{text:?}"
             );
@@ -348,31 +347,34 @@ mod tests {
     #[test]
     fn long_lines_are_refused_or_flowed() {
         let word = "é".repeat(499);
-        assert!(block(TextEnd::Bottom, b"", &word, "", "\r\n", None).is_ok());
+        assert!(block((TextEnd::Bottom, b""), &word, "", "\r\n", None).is_ok());
         let text = format!("a\r\nb\n{word}x");
         let fault = Err(LineTooLong {
             line: 3,
             octets: 999,
         });
-        assert_eq!(block(TextEnd::Bottom, b"", &text, "", "\r\n", None), fault);
         assert_eq!(
-            block(TextEnd::Bottom, b"", &text, "", "\r\n", Some(DelSp::Yes)),
+            block((TextEnd::Bottom, b""), &text, "", "\r\n", None),
+            fault
+        );
+        assert_eq!(
+            block((TextEnd::Bottom, b""), &text, "", "\r\n", Some(DelSp::Yes)),
             fault
         );
         // The blank of the stuffing counts.
         let stuffed = format!(">{}", "x".repeat(997));
-        assert!(block(TextEnd::Bottom, b"", &stuffed, "", "\n", None).is_ok());
+        assert!(block((TextEnd::Bottom, b""), &stuffed, "", "\n", None).is_ok());
         let fault = Err(LineTooLong {
             line: 1,
             octets: 999,
         });
         assert_eq!(
-            block(TextEnd::Bottom, b"", &stuffed, "", "\n", Some(DelSp::No)),
+            block((TextEnd::Bottom, b""), &stuffed, "", "\n", Some(DelSp::No)),
             fault
         );
         let words = "word ".repeat(400);
-        assert!(block(TextEnd::Bottom, b"", &words, "", "\n", None).is_err());
-        assert!(block(TextEnd::Bottom, b"", &words, "", "\n", Some(DelSp::No)).is_ok());
+        assert!(block((TextEnd::Bottom, b""), &words, "", "\n", None).is_err());
+        assert!(block((TextEnd::Bottom, b""), &words, "", "\n", Some(DelSp::No)).is_ok());
     }
 
     #[test]
@@ -414,7 +416,7 @@ mod tests {
             ),
         ] {
             assert_eq!(
-                block(TextEnd::Bottom, b"", text, "", "\n", Some(delsp)),
+                block((TextEnd::Bottom, b""), text, "", "\n", Some(delsp)),
                 Ok(ours),
                 "{text:?}"
             );
@@ -433,8 +435,7 @@ mod tests {
             ("-- \r\n", DelSp::No),
         ] {
             let ours = block(
-                TextEnd::Bottom,
-                old.as_bytes(),
+                (TextEnd::Bottom, old.as_bytes()),
                 "Ours",
                 "",
                 "\r\n",
@@ -455,7 +456,7 @@ mod tests {
             yes: bool,
         ) {
             let delsp = if yes { DelSp::Yes } else { DelSp::No };
-            let ours = block(TextEnd::Bottom, old.as_bytes(), &text, "", "\r\n", Some(delsp)).unwrap();
+            let ours = block((TextEnd::Bottom, old.as_bytes()), &text, "", "\r\n", Some(delsp)).unwrap();
             prop_assert!(ours.is_empty() || ours.ends_with("\r\n"));
             let body = ours.trim_start_matches("\r\n");
             let read: Vec<_> = unflow(body, yes).into_iter().map(|(depth, line)| {
@@ -482,7 +483,7 @@ mod tests {
         #[test]
         fn one_blank_line(old in "([ab]|\r\n){0,10}", top: bool) {
             let end = if top { TextEnd::Top } else { TextEnd::Bottom };
-            let ours = block(end, old.as_bytes(), "OURS", "", "\r\n", None).unwrap();
+            let ours = block((end, old.as_bytes()), "OURS", "", "\r\n", None).unwrap();
             let at = place(old.as_bytes(), end);
             let all = format!("{}{ours}{}", &old[..at], &old[at..]);
             let lines: Vec<_> = all.split("\r\n").collect();

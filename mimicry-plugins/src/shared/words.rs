@@ -117,45 +117,10 @@ impl Words {
             None
         });
         let known = Known::of(options, directory.as_ref());
-        let mut form = |inline: &'static str, file: &'static str, form: Form| {
-            let (text, content) = (options.text(inline), options.text(file));
-            if text.is_some() && content.is_some() {
-                errors.push(OptionError {
-                    option: file,
-                    message: format!("{inline} and {file} exclude each other"),
-                    help: None,
-                });
-            }
-            let option = if text.is_some() { inline } else { file };
-            let text = text.or(content)?;
-            if text.trim().is_empty() {
-                errors.push(OptionError {
-                    option,
-                    message: "the text is empty".into(),
-                    help: None,
-                });
-            }
-            let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-            let compiled = Template::compile(text, form, &known);
-            // A document is told apart from a fragment only if the template is one.
-            let body = match (&compiled, form) {
-                (Ok(_), Form::Html) => html::whole::body_of(text),
-                _ => None,
-            };
-            let compiled = match &body {
-                Some(body) => Template::compile(body, form, &known),
-                None => compiled,
-            };
-            match compiled {
-                Ok(template) => Some((template, option)),
-                Err(bad) => {
-                    errors.extend(bad.into_iter().map(|bad| bad.of_option(option, options)));
-                    None
-                }
-            }
-        };
-        let text = form("text", "text_file", Form::Text);
-        let html = form("html", "html_file", Form::Html);
+        let mut form =
+            |options_of, form| template_of(options, options_of, (form, &known), &mut errors);
+        let text = form(("text", "text_file"), Form::Text);
+        let html = form(("html", "html_file"), Form::Html);
         let is_given = ["text", "text_file", "html", "html_file"]
             .iter()
             .any(|option| options.is_set(option));
@@ -190,7 +155,7 @@ impl Words {
             None => derived.as_deref(),
         };
         if let Some(text) = constant
-            && let Err(line) = plain::block(TextEnd::Bottom, b"", text, separator, "\r\n", None)
+            && let Err(line) = plain::block((TextEnd::Bottom, b""), text, separator, "\r\n", None)
         {
             errors.push(OptionError {
                 option,
@@ -205,27 +170,7 @@ impl Words {
         }
         let shown = html.as_ref().map_or("", |html| html.source());
         let images = images(options, shown, &mut errors);
-        let mut doubts = Vec::new();
-        for option in ["html", "html_file"] {
-            let Some(source) = options.text(option) else {
-                continue;
-            };
-            let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
-            for flaw in html::whole::flaws(source, &names, plugin == "banner") {
-                let error = OptionError {
-                    option,
-                    message: match options.path(option) {
-                        Some(path) => format!("{path}, line {}: {}", flaw.line, flaw.message),
-                        None => format!("line {} of the HTML: {}", flaw.line, flaw.message),
-                    },
-                    help: Some(flaw.help.into()),
-                };
-                match flaw.breaks {
-                    true => errors.push(error),
-                    false => doubts.push(error),
-                }
-            }
-        }
+        let doubts = doubts(plugin, options, &images, &mut errors);
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -303,6 +248,81 @@ impl Words {
             images: &self.images,
         })
     }
+}
+
+/// The template of the options `inline` or `file`, and which of them holds it.
+fn template_of(
+    options: &Options,
+    (inline, file): (&'static str, &'static str),
+    (form, known): (Form, &Known<'_>),
+    errors: &mut Vec<OptionError>,
+) -> Option<(Template, &'static str)> {
+    let (text, content) = (options.text(inline), options.text(file));
+    if text.is_some() && content.is_some() {
+        errors.push(OptionError {
+            option: file,
+            message: format!("{inline} and {file} exclude each other"),
+            help: None,
+        });
+    }
+    let option = if text.is_some() { inline } else { file };
+    let text = text.or(content)?;
+    if text.trim().is_empty() {
+        errors.push(OptionError {
+            option,
+            message: "the text is empty".into(),
+            help: None,
+        });
+    }
+    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+    let compiled = Template::compile(text, form, known);
+    // A document is told apart from a fragment only if the template is one.
+    let body = match (&compiled, form) {
+        (Ok(_), Form::Html) => html::whole::body_of(text),
+        _ => None,
+    };
+    let compiled = match &body {
+        Some(body) => Template::compile(body, form, known),
+        None => compiled,
+    };
+    match compiled {
+        Ok(template) => Some((template, option)),
+        Err(bad) => {
+            errors.extend(bad.into_iter().map(|bad| bad.of_option(option, options)));
+            None
+        }
+    }
+}
+
+/// What the administrator should know of the HTML; what breaks it is an error.
+fn doubts(
+    plugin: &str,
+    options: &Options,
+    images: &[Image],
+    errors: &mut Vec<OptionError>,
+) -> Vec<OptionError> {
+    let mut doubts = Vec::new();
+    for option in ["html", "html_file"] {
+        let Some(source) = options.text(option) else {
+            continue;
+        };
+        let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
+        for flaw in html::whole::flaws(source, &names, plugin == "banner") {
+            let error = OptionError {
+                option,
+                message: match options.path(option) {
+                    Some(path) => format!("{path}, line {}: {}", flaw.line, flaw.message),
+                    None => format!("line {} of the HTML: {}", flaw.line, flaw.message),
+                },
+                help: Some(flaw.help.into()),
+            };
+            match flaw.breaks {
+                true => errors.push(error),
+                false => doubts.push(error),
+            }
+        }
+    }
+    doubts
 }
 
 /// Pictures and their octets in one mail, at most: each mail carries them.

@@ -7,8 +7,8 @@
 
 use std::time::Duration;
 
-use mimicry_core::config::typed::LogFormat;
 use mimicry_core::reply::By;
+use mimicry_core::settings::words::LogFormat;
 
 use super::sheet::{Head, Sheet, json};
 

@@ -11,8 +11,8 @@
 
 use std::fmt::Write;
 
-use mimicry_core::config::typed::LogFormat;
 use mimicry_core::printable::{Printable, Quoted, is_unprintable};
+use mimicry_core::settings::words::LogFormat;
 
 /// No line may have to be shorter: all fields of one value must find room in the first.
 pub const LEAST: usize = 960;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use log::Level;
-use mimicry_core::config::typed;
+use mimicry_core::settings::{self, words};
 use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, Severity};
 
 /// The socket of the system.
@@ -43,18 +43,18 @@ enum Formatter {
 }
 
 impl Syslog {
-    pub fn new(path: Option<&Path>, config: &typed::Log) -> Syslog {
+    pub fn new(path: Option<&Path>, config: &settings::Log) -> Syslog {
         let facility = facility(config.facility.number());
         let process = "mimicryd".to_string();
         let pid = std::process::id();
         let formatter = match config.syslog_format {
-            typed::SyslogFormat::Rfc3164 => Formatter::Rfc3164(Formatter3164 {
+            words::SyslogFormat::Rfc3164 => Formatter::Rfc3164(Formatter3164 {
                 facility,
                 hostname: None,
                 process,
                 pid,
             }),
-            typed::SyslogFormat::Rfc5424 => Formatter::Rfc5424(Formatter5424 {
+            words::SyslogFormat::Rfc5424 => Formatter::Rfc5424(Formatter5424 {
                 facility,
                 hostname: nix::unistd::gethostname()
                     .ok()
@@ -182,12 +182,12 @@ fn facility(number: u8) -> Facility {
 mod tests {
     use super::*;
 
-    fn config(format: typed::SyslogFormat) -> typed::Log {
-        typed::Log {
-            target: typed::LogTarget::Syslog(None),
-            format: typed::LogFormat::Text,
-            facility: typed::Facility::Mail,
-            level: typed::LogLevel::Info,
+    fn config(format: words::SyslogFormat) -> settings::Log {
+        settings::Log {
+            target: settings::LogTarget::Syslog(None),
+            format: words::LogFormat::Text,
+            facility: words::Facility::Mail,
+            level: words::LogLevel::Info,
             syslog_format: format,
         }
     }
@@ -206,7 +206,7 @@ mod tests {
     fn a_restarted_syslogd_is_found_again_and_an_absent_one_is_not_waited_for() {
         let path = path("log-socket");
         let _ = std::fs::remove_file(&path);
-        let mut syslog = Syslog::new(Some(&path), &config(typed::SyslogFormat::Rfc3164));
+        let mut syslog = Syslog::new(Some(&path), &config(words::SyslogFormat::Rfc3164));
         assert!(syslog.send(Level::Info, "nobody listens").is_err());
         syslog.retry_at = None;
         let first = UnixDatagram::bind(&path).unwrap();
@@ -227,7 +227,7 @@ mod tests {
         let path = path("stuck-socket");
         let _ = std::fs::remove_file(&path);
         let socket = UnixDatagram::bind(&path).unwrap();
-        let mut syslog = Syslog::new(Some(&path), &config(typed::SyslogFormat::Rfc5424));
+        let mut syslog = Syslog::new(Some(&path), &config(words::SyslogFormat::Rfc5424));
         // Its queue holds a limited number of datagrams; then sending says so instead of waiting.
         let refused = (0..100_000).any(|_| syslog.send(Level::Info, "line").is_err());
         assert!(refused);

@@ -1,6 +1,6 @@
 //! What a reader of the log gets back: all of it, whatever it was, from lines that nobody but us could have begun.
 
-use mimicry_core::config::typed::LogFormat::{Json, Text};
+use mimicry_core::settings::words::LogFormat::{Json, Text};
 use proptest::prelude::*;
 
 use super::line::{MailLine, RuleWord, Times};
@@ -12,7 +12,7 @@ mod logged;
 use logged::{Fields, unescaped};
 
 /// The sentence less the time and the process id.
-fn composed(format: typed::LogFormat, level: Level, text: &str) -> Vec<String> {
+fn composed(format: words::LogFormat, level: Level, text: &str) -> Vec<String> {
     compose(format, level, "mimicryd", text, MAX_LINE)
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::Config;
-use mimicry_core::config::typed::{Daemon, Workers};
+use mimicry_core::settings::{Daemon, Workers};
 use nix::sys::signal::Signal;
 
 use crate::prefork::contract::{Program, ServeFactory};

@@ -24,7 +24,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::Config;
-use mimicry_core::config::typed::LogTarget;
+use mimicry_core::settings::LogTarget;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;

@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::typed::Workers;
+use mimicry_core::settings::Workers;
 
 /// So many workers in a row may die before finishing a mail without consequences.
 pub const EARLY_DEATHS: u32 = 5;

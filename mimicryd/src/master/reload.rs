@@ -11,7 +11,7 @@
 
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::typed::Daemon;
+use mimicry_core::settings::Daemon;
 use sd_notify::NotifyState;
 
 use crate::prefork::contract::Refused;

@@ -2,7 +2,7 @@
 //!
 //! Must never: take another user for one that is named. `nobody` serves only where no user is named.
 
-use mimicry_core::config::typed::Daemon;
+use mimicry_core::settings::Daemon;
 use nix::unistd::{Gid, Group, Uid};
 
 use crate::sys::privileges::{self, Identity};

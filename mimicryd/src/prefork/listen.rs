@@ -20,8 +20,8 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::ListenAddress;
-use mimicry_core::config::typed::Listen;
+use mimicry_core::settings::Listen;
+use mimicry_core::settings::endpoint::ListenAddress;
 use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fchmod};
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -375,8 +375,8 @@ mod tests {
     use std::net::TcpStream;
     use std::os::unix::fs::MetadataExt;
 
-    use mimicry_core::config::endpoint::Protocol;
-    use mimicry_core::config::typed::Profile;
+    use mimicry_core::settings::endpoint::Protocol;
+    use mimicry_core::settings::words::Profile;
 
     use super::*;
 

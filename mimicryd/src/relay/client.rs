@@ -14,8 +14,8 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::Timeouts;
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::Timeouts;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;

@@ -5,9 +5,10 @@
 
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint;
-use mimicry_core::config::typed::{Timeouts, Tls};
 use mimicry_core::envelope::Path;
+use mimicry_core::settings::Timeouts;
+use mimicry_core::settings::endpoint;
+use mimicry_core::settings::words::Tls;
 
 use super::scripted::{Act, ENDLESS, Script, Scripted, Stage, one_act};
 use super::{Answer, NextHop, Route, Watch};

@@ -12,8 +12,9 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use mimicry_core::config::endpoint::{self, Address, Protocol};
 use mimicry_core::reply::Own;
+use mimicry_core::settings::endpoint;
+use mimicry_core::settings::endpoint::{Address, Protocol};
 use rustls::pki_types::ServerName;
 
 use super::answer::{Answer, Cause};

@@ -12,9 +12,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use data_encoding::BASE64;
-use mimicry_core::config::relay::Fingerprint;
-use mimicry_core::config::typed::{Login, Relay};
 use mimicry_core::reply::Reply;
+use mimicry_core::settings::fingerprint::Fingerprint;
+use mimicry_core::settings::{Login, Relay};
 use rustls::ClientConfig;
 
 use crate::files::{self, Access};

@@ -15,11 +15,12 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::{self, Address};
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Quoted;
+use mimicry_core::settings::endpoint;
+use mimicry_core::settings::endpoint::Address;
 
 use super::answer::{Answer, Cause};
 use super::connect::connect;

@@ -4,9 +4,10 @@
 
 use std::path::PathBuf;
 
-use mimicry_core::config::endpoint::{Address, NextHop, Protocol};
-use mimicry_core::config::relay::Fingerprint;
-use mimicry_core::config::typed::{LmtpPartial, Login, Relay, Timeouts, Tls};
+use mimicry_core::settings::endpoint::{Address, NextHop, Protocol};
+use mimicry_core::settings::fingerprint::Fingerprint;
+use mimicry_core::settings::words::{LmtpPartial, Tls};
+use mimicry_core::settings::{Login, Relay, Timeouts};
 
 /// Where a mail goes, and on what terms.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -39,9 +39,9 @@ use std::time::{Duration, Instant};
 use lettre::transport::smtp::client::SmtpConnection;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::Response;
-use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::Timeouts;
 use mimicry_core::reply::Reply;
+use mimicry_core::settings::Timeouts;
+use mimicry_core::settings::endpoint::Protocol;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
 use super::answer::{Answer, Cause};

@@ -18,8 +18,8 @@ use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::Timeouts;
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::Timeouts;
 use mimicry_core::extension::Extension;
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};

@@ -11,8 +11,8 @@
 use std::fmt;
 
 use memchr::memchr2;
-use mimicry_core::config::typed::BareNewline;
 use mimicry_core::reply::{Own, Reply};
+use mimicry_core::settings::words::BareNewline;
 
 /// Reads one message from whatever chunks it comes in.
 pub struct DataReader {

@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path};
 use mimicry_core::extension::{Extension, Extensions, Parameter};
 use mimicry_core::origin::Origin;

@@ -16,8 +16,8 @@
 
 use std::collections::VecDeque;
 
-use mimicry_core::config::endpoint::Protocol;
-use mimicry_core::config::typed::BareNewline;
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::words::BareNewline;
 use mimicry_core::envelope::{Envelope, Path};
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;

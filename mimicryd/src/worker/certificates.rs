@@ -6,7 +6,7 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use mimicry_core::config::typed::{Listen, ListenTls};
+use mimicry_core::settings::{Listen, ListenTls};
 use rustls::ServerConfig;
 use rustls::crypto::ring;
 use rustls::pki_types::pem::PemObject;

@@ -11,7 +11,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
@@ -20,6 +19,7 @@ use mimicry_core::origin::Origin;
 use mimicry_core::policy::select::Signature;
 use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
 use mimicry_core::reply::Own;
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::terms::route;
 use crate::relay::params::GROWTH;

@@ -2,7 +2,7 @@
 //!
 //! Must never: act.
 
-use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Banks, Memo};
 use mimicry_core::seals::SealKeys;

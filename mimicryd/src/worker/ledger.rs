@@ -19,10 +19,10 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
 use data_encoding::HEXLOWER;
-use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::Path as Address;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::digest::Digest as MailDigest;
+use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
 use crate::sys::entry::Entry;

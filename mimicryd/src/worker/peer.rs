@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use ipnet::IpNet;
-use mimicry_core::config::typed::Listen;
+use mimicry_core::settings::Listen;
 
 use super::link::{Heard, Link};
 use crate::prefork::listen::Peer;

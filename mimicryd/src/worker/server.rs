@@ -8,7 +8,8 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Instant;
 
-use mimicry_core::config::typed::{Config, Profile};
+use mimicry_core::config::typed::Config;
+use mimicry_core::settings::words::Profile;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;

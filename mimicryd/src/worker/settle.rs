@@ -7,7 +7,7 @@
 //!
 //! Must never: say 2xx for somebody who has not got the mail, or 5xx while somebody may still get it.
 
-use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::envelope::Recipient;
 use mimicry_core::reply::{Meaning, Own, Reply};
 

@@ -6,7 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::engine::{Judged, Report};
 use mimicry_core::mail::Mail;
 use mimicry_core::origin::Origin;
@@ -14,6 +13,7 @@ use mimicry_core::printable::Printable;
 use mimicry_core::reason::Reason;
 use mimicry_core::reply::Reply;
 use mimicry_core::rule::plan::Decision;
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::delivery::Class;
 use super::incoming::Incoming;

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::extension::Extensions;
 use mimicry_core::policy::Effective;
 

@@ -8,7 +8,7 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mimicry_core::config::endpoint::Protocol;
+use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};

@@ -17,7 +17,7 @@ fuzz_target!(|page: &[u8]| {
                 assert!(place == Place::Top || !inside.contains(&next.at), "{next:?} is inside of ours");
             }
         }
-        if let Ok(block) = plain::block(place, page, "ours", "", "\r\n", None) {
+        if let Ok(block) = plain::block((place, page), "ours", "", "\r\n", None) {
             assert_eq!(block.matches("ours").count(), 1);
         }
         assert!(plain::place(page, place) <= page.len());

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 
 use libfuzzer_sys::fuzz_target;
-use mimicry_core::config::typed::LogFormat;
+use mimicry_core::settings::words::LogFormat;
 use mimicryd::logging::line::{MailLine, RuleWord, Times};
 
 #[path = "../../harness/logged.rs"]

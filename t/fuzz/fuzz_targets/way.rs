@@ -9,7 +9,7 @@ use std::path::Path;
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use mimicry_core::config::typed::BareNewline;
+use mimicry_core::settings::words::BareNewline;
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine;
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};

@@ -70,16 +70,8 @@ impl<'e, 'm> Proof<'e, 'm> {
             )?;
             Ok(found)
         };
-        let made = |planned: &NewPart, found: Part<'_>| {
-            same(
-                old,
-                line_end_behind(found) == Some(self.line_end_after(found)),
-                "the line end behind a new part is wrong",
-            )?;
-            new_part(old, planned, found)
-        };
         for planned in &wrap.before {
-            made(planned, child()?)?;
+            self.made(old, planned, child()?)?;
         }
         let found = child()?;
         self.line_end(old, None, found)?;
@@ -91,9 +83,19 @@ impl<'e, 'm> Proof<'e, 'm> {
         };
         self.wrapped(old, inner, found)?;
         for planned in &wrap.after {
-            made(planned, child()?)?;
+            self.made(old, planned, child()?)?;
         }
         same(old, children.next().is_none(), "there is a part too many")
+    }
+
+    /// A new part within a new multipart.
+    fn made(&self, old: Part<'_>, planned: &NewPart, found: Part<'_>) -> Result<(), Mismatch> {
+        same(
+            old,
+            line_end_behind(found) == Some(self.line_end_after(found)),
+            "the line end behind a new part is wrong",
+        )?;
+        new_part(old, planned, found)
     }
 
     /// The field that says what a new multipart is.

@@ -146,7 +146,7 @@ pub(in crate::shared) struct Nest {
 
 impl Nest {
     /// Browsers stop nesting at 512 elements; the bound also keeps the search for a partner constant.
-    const DEPTH: usize = 512;
+    pub(super) const DEPTH: usize = 512;
 
     pub(super) fn depth(&self) -> usize {
         self.open.len()

@@ -262,6 +262,6 @@ fn bottom(scan: &mut Scan<'_>) -> Result<Spot, NoPlace> {
     })
 }
 
-fn is_blank(text: &[u8]) -> bool {
+pub(super) fn is_blank(text: &[u8]) -> bool {
     text.iter().all(|&b| is_space(b) || b == 0)
 }

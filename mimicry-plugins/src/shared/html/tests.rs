@@ -2,11 +2,16 @@
 //!
 //! Longer than 600 lines: tables.
 
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use html5gum::{DefaultEmitter, Token as Gum, Tokenizer};
+use proptest::prelude::*;
+
+use super::place::is_blank;
+use super::text::PIECE;
 use super::*;
 use crate::shared::text_end::TextEnd;
-use html5gum::DefaultEmitter;
-use proptest::prelude::*;
-use std::collections::BTreeMap;
 
 /// `^` in `marked` is where the spot must be.
 fn spot(marked: &str, end: TextEnd) -> Result<Spot, NoPlace> {

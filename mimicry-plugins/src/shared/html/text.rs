@@ -182,7 +182,7 @@ fn push_escaped(out: &mut String, c: char) {
 }
 
 /// Octets of a text that are decoded at a time, and held before they are given away.
-const PIECE: usize = 16 * 1024;
+pub(super) const PIECE: usize = 16 * 1024;
 
 /// Octets of an entity.
 const ENTITY: usize = 64;

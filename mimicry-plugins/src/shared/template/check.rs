@@ -2,8 +2,8 @@
 //!
 //! Must never: stop at a mistake.
 
-use mimicry_core::config::did_you_mean;
 use mimicry_core::mail::Moment;
+use mimicry_core::near::did_you_mean;
 
 use crate::shared::directory::Directory;
 

@@ -4,11 +4,12 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use mimicry_core::config::relay::Fingerprint;
-use mimicry_core::config::typed::{Login, Tls as Setting};
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
+use mimicry_core::settings::Login;
+use mimicry_core::settings::fingerprint::Fingerprint;
+use mimicry_core::settings::words::Tls as Setting;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
 use rustls::crypto::ring;
 use rustls::pki_types::{PrivateKeyDer, PrivatePkcs8KeyDer};
