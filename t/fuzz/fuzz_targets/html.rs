@@ -2,11 +2,12 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use mimicry_plugins::shared::html::{self, Place};
+use mimicry_plugins::shared::html;
 use mimicry_plugins::shared::plain;
+use mimicry_plugins::shared::text_end::TextEnd;
 
 fuzz_target!(|page: &[u8]| {
-    for place in [Place::Top, Place::Bottom] {
+    for place in [TextEnd::Top, TextEnd::Bottom] {
         if let Ok(spot) = html::place(page, place) {
             let (before, after) = page.split_at_checked(spot.at).expect("a place within the page");
             let ours = format!("{}\n<p>ours</p>\n", spot.close);
@@ -14,7 +15,7 @@ fuzz_target!(|page: &[u8]| {
             // The text is there now: the next place is beside ours or beyond, never inside of it.
             if let Ok(next) = html::place(&new, place) {
                 let inside = spot.at + 1..spot.at + ours.trim_end().len();
-                assert!(place == Place::Top || !inside.contains(&next.at), "{next:?} is inside of ours");
+                assert!(place == TextEnd::Top || !inside.contains(&next.at), "{next:?} is inside of ours");
             }
         }
         if let Ok(block) = plain::block((place, page), "ours", "", "\r\n", None) {

@@ -16,7 +16,7 @@ use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, OnError, Task};
 use mimicry_core::reason::OnDkim;
 use mimicry_core::seals::SealKeys;
-use mimicry_plugins::shared::store::place::Place;
+use mimicry_plugins::shared::store::place::FolderPattern;
 use mimicryd::worker::ledger::Key;
 
 fuzz_target!(|input: &[u8]| {
@@ -62,7 +62,7 @@ fuzz_target!(|input: &[u8]| {
         if pattern.chars().any(char::is_control) {
             continue;
         }
-        let Ok(place) = Place::parse(Path::new(pattern)) else { continue };
+        let Ok(place) = FolderPattern::parse(Path::new(pattern)) else { continue };
         for folder in place.folders(&task) {
             let name = folder.as_bytes();
             assert!(!name.is_empty() && name.len() <= 255, "{folder:?}");

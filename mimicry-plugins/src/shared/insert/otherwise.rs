@@ -2,12 +2,12 @@
 //!
 //! Must never: leave the text out of a mail that must have it.
 
-use super::manner::{Fallback, Where};
 use mimicry_core::message::edit::{Around, EditSet, Refused};
 use mimicry_core::message::{Part, PartId, place};
 use mimicry_core::plugin::{Fault, Finish, OnError, Task};
 use mimicry_core::reason::Reason;
 
+use super::manner::{Fallback, Where};
 use super::{Insertion, section_of, unchanged};
 use crate::shared::text_end::TextEnd;
 

@@ -1,3 +1,7 @@
+//! What templates make of mails, and which of them are refused.
+//!
+//! Longer than 600 lines: tables.
+
 use proptest::prelude::*;
 
 use super::*;
