@@ -562,3 +562,19 @@ pub struct OptionError {
     /// What would be right.
     pub help: Option<String>,
 }
+
+impl OptionError {
+    /// An empty `help` is none.
+    pub fn new(
+        option: &'static str,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) -> OptionError {
+        let help = help.into();
+        OptionError {
+            option,
+            message: message.into(),
+            help: (!help.is_empty()).then_some(help),
+        }
+    }
+}

@@ -101,11 +101,7 @@ impl PluginKind for Archive {
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         let mut errors = Vec::new();
         let mut wrong = |option: &'static str, message: &str, help: &str| {
-            errors.push(OptionError {
-                option,
-                message: message.into(),
-                help: Some(help.into()),
-            });
+            errors.push(OptionError::new(option, message, help));
         };
         let layout = match options.text("layout") {
             Some("files") => Layout::Files,

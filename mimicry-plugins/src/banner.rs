@@ -131,9 +131,9 @@ impl PluginKind for Banner {
         let mut errors = Vec::new();
         let has_text = TEXTS.iter().any(|option| options.is_set(option));
         if !has_text && !options.is_set("subject_tag") && !options.is_set("header") {
-            errors.push(error(
+            errors.push(OptionError::new(
                 "",
-                "banner has nothing to do".into(),
+                "banner has nothing to do",
                 "give one of: text, html, subject_tag, header",
             ));
         }
@@ -144,12 +144,12 @@ impl PluginKind for Banner {
         );
         let tag = options.text("subject_tag").map(str::trim);
         if tag.is_some_and(str::is_empty) {
-            errors.push(error("subject_tag", "the tag is empty".into(), ""));
+            errors.push(OptionError::new("subject_tag", "the tag is empty", ""));
         }
         if tag.is_some_and(|tag| tag.contains("{{") || tag.contains("{%")) {
-            errors.push(error(
+            errors.push(OptionError::new(
                 "subject_tag",
-                "the tag is no template".into(),
+                "the tag is no template",
                 "it must be the same for all mails, to be found again in replies",
             ));
         }
@@ -190,14 +190,6 @@ impl PluginKind for Banner {
     }
 }
 
-fn error(option: &'static str, message: String, help: &str) -> OptionError {
-    OptionError {
-        option,
-        message,
-        help: (!help.is_empty()).then(|| help.to_string()),
-    }
-}
-
 /// The texts, or without a text the table of senders alone; and whether there was a mistake in them.
 fn words_of(
     plugin: &str,
@@ -208,9 +200,9 @@ fn words_of(
         Words::build(plugin, "", options).map(|words| (Some(words), None))
     } else {
         if options.is_set("images") {
-            errors.push(error(
+            errors.push(OptionError::new(
                 "images",
-                "there is no HTML to show them".into(),
+                "there is no HTML to show them",
                 "give html or html_file",
             ));
         }
@@ -232,13 +224,7 @@ fn field(
     options: &Options,
 ) -> Result<(String, Template), Vec<OptionError>> {
     const OPTION: &str = "header";
-    let error = |message: String, help: &str| {
-        vec![OptionError {
-            option: OPTION,
-            message,
-            help: Some(help.to_string()),
-        }]
-    };
+    let error = |message: String, help: &str| vec![OptionError::new(OPTION, message, help)];
     let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_name(name)) else {
         return Err(error(
             "that is no header field".into(),
@@ -288,13 +274,12 @@ impl Plugin for BannerPlugin {
     fn warnings(&self) -> Vec<OptionError> {
         let missing = self.words.as_ref().map(Words::warnings).unwrap_or_default();
         let is_forgeable = self.outside.is_forgeable();
-        let forgeable = is_forgeable.then(|| OptionError {
-            option: "own_domains",
-            message: "anybody outside can write a sender of an own domain, and gets no banner"
-                .into(),
-            help: Some(
-                "give internal_clients as well; [] if all mail from inside is authenticated".into(),
-            ),
+        let forgeable = is_forgeable.then(|| {
+            OptionError::new(
+                "own_domains",
+                "anybody outside can write a sender of an own domain, and gets no banner",
+                "give internal_clients as well; [] if all mail from inside is authenticated",
+            )
         });
         let ladder = Fallback::warning(&self.manner.fallback);
         missing.into_iter().chain(forgeable).chain(ladder).collect()

@@ -127,11 +127,11 @@ impl PluginKind for Header {
             "append_subject",
         ];
         if !given.iter().any(|name| options.is_set(name)) {
-            errors.push(OptionError {
-                option: "",
-                message: "header has nothing to do".into(),
-                help: Some(format!("give one of: {}", given.join(", "))),
-            });
+            errors.push(OptionError::new(
+                "",
+                "header has nothing to do",
+                format!("give one of: {}", given.join(", ")),
+            ));
         }
         if !errors.is_empty() {
             return Err(errors);
@@ -161,11 +161,7 @@ struct Reading<'o> {
 
 impl Reading<'_> {
     fn error(&mut self, option: &'static str, message: String, help: &str) {
-        self.errors.push(OptionError {
-            option,
-            message,
-            help: (!help.is_empty()).then(|| help.to_string()),
-        });
+        self.errors.push(OptionError::new(option, message, help));
     }
 
     fn deletions(&mut self) -> Vec<Names> {

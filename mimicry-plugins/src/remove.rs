@@ -161,11 +161,11 @@ impl PluginKind for Remove {
             Form::Line,
         );
         if options.is_set("text") && options.is_set("text_file") {
-            errors.push(OptionError {
-                option: "text_file",
-                message: "text and text_file exclude each other".into(),
-                help: None,
-            });
+            errors.push(OptionError::new(
+                "text_file",
+                "text and text_file exclude each other",
+                "",
+            ));
         }
         let keep = Store::build("keep", options).unwrap_or_else(|error| {
             errors.push(error);

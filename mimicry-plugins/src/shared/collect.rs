@@ -112,11 +112,11 @@ impl Collect {
         for word in options.list("exclude") {
             match Exclude::parse(word) {
                 Some(one) => exclude.push(one),
-                None => errors.push(OptionError {
-                    option: "exclude",
-                    message: format!("\"{word}\" is neither a media type nor an extension"),
-                    help: Some("write \"image/*\", \"application/pdf\" or \".pdf\"".into()),
-                }),
+                None => errors.push(OptionError::new(
+                    "exclude",
+                    format!("\"{word}\" is neither a media type nor an extension"),
+                    "write \"image/*\", \"application/pdf\" or \".pdf\"",
+                )),
             }
         }
         let number = |name: &str| {
@@ -127,11 +127,11 @@ impl Collect {
         };
         let min_saving = number("min_saving");
         if container.is_secret() && min_saving > 0 {
-            errors.push(OptionError {
-                option: "min_saving",
-                message: "with a password the archive is made whatever it saves".into(),
-                help: Some("take this option out".into()),
-            });
+            errors.push(OptionError::new(
+                "min_saving",
+                "with a password the archive is made whatever it saves",
+                "take this option out",
+            ));
         }
         let (Some(name), Some(note), true) = (name, note, errors.is_empty()) else {
             return Err(errors);
@@ -152,10 +152,8 @@ impl Collect {
     }
 
     pub fn warnings(&self) -> Vec<OptionError> {
-        let unused = self.note_is_unused.then(|| OptionError {
-            option: "note_text",
-            message: "the note is not made".into(),
-            help: Some("write note = \"text\"".into()),
+        let unused = self.note_is_unused.then(|| {
+            OptionError::new("note_text", "the note is not made", "write note = \"text\"")
         });
         unused.into_iter().chain(self.odd_name()).collect()
     }
@@ -168,11 +166,11 @@ impl Collect {
         }
         let usual = self.container.extensions().first()?;
         let help = format!("write \"{name}.{usual}\"");
-        Some(OptionError {
-            option: "name",
-            message: format!("\"{name}\" does not end as the name of such an archive does"),
-            help: Some(help),
-        })
+        Some(OptionError::new(
+            "name",
+            format!("\"{name}\" does not end as the name of such an archive does"),
+            help,
+        ))
     }
 
     fn has_own_extension(&self, name: &str) -> bool {

@@ -10,6 +10,8 @@
 //! Known limits: a lone CR does not end a line of the old text (RFC 5321 section 2.3.8 allows none); a block on top
 //! whose separator is `-- ` makes a signature of the whole old text, which is the configuration's to avoid.
 
+use mimicry_core::message::codec::RAW_LINE_MAX;
+
 use super::text_end::TextEnd;
 
 mod search;
@@ -18,7 +20,7 @@ pub use search::{Search, already_there};
 pub(super) use search::{targets, words};
 
 /// Octets of a line without its line end, at most (RFC 5322 section 2.1.1).
-pub const MAX_LINE: usize = 998;
+pub const MAX_LINE: usize = RAW_LINE_MAX;
 
 /// Characters of a flowed line with its trailing blank, at most (RFC 3676 section 4.2).
 const FLOW_WIDTH: usize = 78;

@@ -125,13 +125,11 @@ impl Words {
             .iter()
             .any(|option| options.is_set(option));
         if !is_given {
-            errors.push(OptionError {
-                option: "",
-                message: format!("{plugin} needs a text"),
-                help: Some(
-                    "give text or text_file, html or html_file, or better one of each".into(),
-                ),
-            });
+            errors.push(OptionError::new(
+                "",
+                format!("{plugin} needs a text"),
+                "give text or text_file, html or html_file, or better one of each",
+            ));
         }
         let missing = match (&text, &html) {
             (None, Some((_, option))) => Some((*option, "text")),
@@ -157,16 +155,16 @@ impl Words {
         if let Some(text) = constant
             && let Err(line) = plain::block((TextEnd::Bottom, b""), text, separator, "\r\n", None)
         {
-            errors.push(OptionError {
+            errors.push(OptionError::new(
                 option,
-                message: format!(
+                format!(
                     "line {} has {} octets; a line of a mail has at most {}",
                     line.line,
                     line.octets,
                     plain::MAX_LINE
                 ),
-                help: Some("break it".into()),
-            });
+                "break it",
+            ));
         }
         let shown = html.as_ref().map_or("", |html| html.source());
         let images = images(options, shown, &mut errors);
@@ -187,12 +185,12 @@ impl Words {
 
     /// That a form is derived, and what readers may not see as it was meant.
     pub fn warnings(&self) -> Vec<OptionError> {
-        let missing = self.missing.map(|(option, form)| OptionError {
-            option,
-            message: format!("there is no {form} variant; it is derived from this one"),
-            help: Some(format!(
-                "give {form} or {form}_file to choose the words yourself"
-            )),
+        let missing = self.missing.map(|(option, form)| {
+            OptionError::new(
+                option,
+                format!("there is no {form} variant; it is derived from this one"),
+                format!("give {form} or {form}_file to choose the words yourself"),
+            )
         });
         missing
             .into_iter()
@@ -259,20 +257,16 @@ fn template_of(
 ) -> Option<(Template, &'static str)> {
     let (text, content) = (options.text(inline), options.text(file));
     if text.is_some() && content.is_some() {
-        errors.push(OptionError {
-            option: file,
-            message: format!("{inline} and {file} exclude each other"),
-            help: None,
-        });
+        errors.push(OptionError::new(
+            file,
+            format!("{inline} and {file} exclude each other"),
+            "",
+        ));
     }
     let option = if text.is_some() { inline } else { file };
     let text = text.or(content)?;
     if text.trim().is_empty() {
-        errors.push(OptionError {
-            option,
-            message: "the text is empty".into(),
-            help: None,
-        });
+        errors.push(OptionError::new(option, "the text is empty", ""));
     }
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
     let compiled = Template::compile(text, form, known);
@@ -308,14 +302,14 @@ fn doubts(
         };
         let names: Vec<&str> = images.iter().map(|image| image.name.as_str()).collect();
         for flaw in html::whole::flaws(source, &names, plugin == "banner") {
-            let error = OptionError {
+            let error = OptionError::new(
                 option,
-                message: match options.path(option) {
+                match options.path(option) {
                     Some(path) => format!("{path}, line {}: {}", flaw.line, flaw.message),
                     None => format!("line {} of the HTML: {}", flaw.line, flaw.message),
                 },
-                help: Some(flaw.help.into()),
-            };
+                flaw.help,
+            );
             match flaw.breaks {
                 true => errors.push(error),
                 false => doubts.push(error),
@@ -331,11 +325,7 @@ const MAX_OCTETS: usize = 1024 * 1024;
 
 fn images(options: &Options, html: &str, errors: &mut Vec<OptionError>) -> Vec<Image> {
     let mut error = |message: String, help: &str| {
-        errors.push(OptionError {
-            option: "images",
-            message,
-            help: Some(help.into()),
-        });
+        errors.push(OptionError::new("images", message, help));
     };
     let files = options.files("images");
     let octets: usize = files.iter().map(|(_, content)| content.len()).sum();

@@ -114,10 +114,12 @@ impl Fallback {
     pub fn warning(ladder: &[Fallback]) -> Option<OptionError> {
         let end = ladder.iter().position(|step| *step != Fallback::Attach)?;
         let steps = ladder.len();
-        (end.saturating_add(1) < steps).then(|| OptionError {
-            option: "fallback",
-            message: "what stands behind skip, defer or reject is never tried".into(),
-            help: Some("leave it out, or put it before".into()),
+        (end.saturating_add(1) < steps).then(|| {
+            OptionError::new(
+                "fallback",
+                "what stands behind skip, defer or reject is never tried",
+                "leave it out, or put it before",
+            )
         })
     }
 }

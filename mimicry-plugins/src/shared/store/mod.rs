@@ -80,11 +80,7 @@ impl Store {
         };
         match FolderPattern::parse(pattern) {
             Ok(place) => Ok(Some(Store { place })),
-            Err((message, help)) => Err(OptionError {
-                option,
-                message,
-                help: Some(help),
-            }),
+            Err((message, help)) => Err(OptionError::new(option, message, help)),
         }
     }
 
