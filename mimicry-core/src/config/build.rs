@@ -1,4 +1,4 @@
-//! Rules from their tables: filters, options, the plugin's instance, and what only shows when rules stand side by side.
+//! Rules from their tables, and what a rule says that means nothing.
 //!
 //! Must never: stop at a mistake, or name a concrete plugin.
 

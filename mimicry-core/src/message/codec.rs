@@ -1,5 +1,7 @@
 //! Content-Transfer-Encodings: decoding strictly, encoding, and inserting octets into an encoded body or cutting them out.
 //!
+//! `encoding`: their names · `base64`, `qp`: one coding each · `splice`: changes at a place · `sink`: where decoded octets go
+//!
 //! Our own code, because mailparse 0.18 takes `base64 ` for 7bit and, through quoted_printable, drops
 //! 8-bit octets and trailing blanks, turns LF into CRLF and leaves `From ` and a lone `.` unprotected:
 //! nothing could be written back from that. What decodes here loses no content when it is encoded again.

@@ -1,7 +1,8 @@
 //! Edits: the only way to change a message.
 //!
 //! An [`EditSet`] holds what shall be different, part by part; [`super::render`] makes the octets, [`super::verify`]
-//! proves them. Sealed content refuses here, so that no plugin can forget it.
+//! proves them. Edits of bodies stand here, those of header fields in `fields`, those of the tree in `parts`; `content` shows a part
+//! as the edits leave it. Sealed content refuses here, so that no plugin can forget it.
 //!
 //! Must never: change the message it belongs to, or accept an edit whose result a reader could take for another
 //! part's.

@@ -5,6 +5,8 @@
 //! delimiter, preamble, epilogue and body. What mimicry made is checked against the standards besides. Comparing the
 //! octets themselves is stricter than a list of hashes and, both messages being in memory, cheaper.
 //!
+//! `header`: what a header should be · `wrapped`: new multiparts · `made`: what mimicry made · `places`: the octets around a part
+//!
 //! Besides, the octets as a whole: whatever made it, no edit brings a CR or LF that is not of a CRLF into a message that has none.
 //!
 //! Known limits: where a multipart stands below another with the same boundary, or with the other's close delimiter as

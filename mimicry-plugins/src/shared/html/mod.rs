@@ -1,6 +1,9 @@
 //! Where a block of ours may go in an HTML text, and how an HTML and a plain variant of our own text are derived from
 //! each other.
 //!
+//! `scan`: tags, texts and comments · `nest`: what is open at a place · `place`: the choice of a spot · `text`: HTML and plain text from each
+//! other · `frame`: what the page around ours must have · [`whole`]: pages instead of fragments
+//!
 //! Must never re-serialise: [`place`] returns an offset, the old octets stay as they are. Must never name an offset
 //! inside a comment, an attribute, a raw text element or a template, nor one at which some mail reader hides the text
 //! (Outlook's conditionals); where no such offset exists it says so, and the caller falls back to a separate part.
