@@ -18,11 +18,11 @@ use std::io::{ErrorKind, IoSlice};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::Timeouts;
 use mimicry_core::extension::Extension;
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
+use mimicry_core::settings::Timeouts;
+use mimicry_core::settings::endpoint::Protocol;
 use rustls::pki_types::ServerName;
 use rustls::{CertificateError, ClientConfig, OtherError};
 

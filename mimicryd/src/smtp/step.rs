@@ -2,11 +2,11 @@
 //!
 //! Must never: decide anything.
 
-use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::words::BareNewline;
 use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::words::BareNewline;
 
 use super::data::DataReader;
 

@@ -16,12 +16,12 @@
 
 use std::collections::VecDeque;
 
-use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::words::BareNewline;
 use mimicry_core::envelope::{Envelope, Path};
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::words::BareNewline;
 use mimicry_core::words::Word as _;
 
 use super::data::DataReader;

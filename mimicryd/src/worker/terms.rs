@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::extension::Extensions;
 use mimicry_core::policy::Effective;
+use mimicry_core::settings::endpoint::Protocol;
 
 use crate::relay::{Pool, Route};
 use crate::smtp::step::Terms;
