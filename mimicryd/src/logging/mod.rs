@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
-use mimicry_core::config::typed;
 use mimicry_core::printable::is_unprintable;
+use mimicry_core::settings::{self, words};
 use nix::fcntl::OFlag;
 use nix::unistd::{Gid, Uid};
 
@@ -56,7 +56,7 @@ pub fn start() {
 }
 
 /// Takes over what the configuration says. On an error the log stays as it was.
-pub fn configure(config: &typed::Log) -> io::Result<()> {
+pub fn configure(config: &settings::Log) -> io::Result<()> {
     let sink = Sink::open(&config.target, config)?;
     with_writer(|writer| {
         writer.sink = sink;
@@ -67,7 +67,7 @@ pub fn configure(config: &typed::Log) -> io::Result<()> {
 }
 
 /// Whether [`configure`] could take over what this configuration says.
-pub fn can_open(config: &typed::Log) -> io::Result<()> {
+pub fn can_open(config: &settings::Log) -> io::Result<()> {
     Sink::open(&config.target, config).map(drop)
 }
 
@@ -81,11 +81,11 @@ pub fn event(line: &EventLine) {
     write(|format, room| line.compose(format, room));
 }
 
-fn write(compose: impl FnOnce(typed::LogFormat, usize) -> Vec<String>) {
+fn write(compose: impl FnOnce(words::LogFormat, usize) -> Vec<String>) {
     if !log::log_enabled!(target: MAIL, Level::Info) {
         return;
     }
-    let mut form = (typed::LogFormat::Text, MAX_LINE);
+    let mut form = (words::LogFormat::Text, MAX_LINE);
     with_writer(|writer| form = (writer.format, writer.sink.room()));
     let (format, room) = form;
     for text in compose(format, room) {
@@ -123,7 +123,7 @@ struct Logger(Mutex<Writer>);
 
 struct Writer {
     sink: Sink,
-    format: typed::LogFormat,
+    format: words::LogFormat,
     /// Records that could not be written since the last one that could.
     dropped: u64,
 }
@@ -143,7 +143,7 @@ impl Writer {
     fn stderr() -> Writer {
         Writer {
             sink: Sink::stderr(),
-            format: typed::LogFormat::Text,
+            format: words::LogFormat::Text,
             dropped: 0,
         }
     }
@@ -155,8 +155,8 @@ impl Writer {
         let mut lost = 0u64;
         for line in compose(self.format, level, target, text, self.sink.room()) {
             let line = match self.format {
-                typed::LogFormat::Text => self.sink.prefix() + &line,
-                typed::LogFormat::Json => line,
+                words::LogFormat::Text => self.sink.prefix() + &line,
+                words::LogFormat::Json => line,
             };
             if self.sink.write(level, &line).is_err() {
                 lost = lost.saturating_add(1);
@@ -200,7 +200,7 @@ impl Log for Logger {
 
 /// What is said, as lines without their ends, none of which is longer than `room` and what the sink puts before it.
 fn compose(
-    format: typed::LogFormat,
+    format: words::LogFormat,
     level: Level,
     target: &str,
     text: &str,
@@ -226,8 +226,8 @@ fn compose(
         _ => format!("{CONTINUED}{piece}"),
     });
     let line = |piece: String| match format {
-        typed::LogFormat::Text => format!("{head}{piece}"),
-        typed::LogFormat::Json => {
+        words::LogFormat::Text => format!("{head}{piece}"),
+        words::LogFormat::Json => {
             let message = json(&piece);
             format!("{{\"time\":\"{time}\",\"level\":\"{word}\",\"message\":{message}}}")
         }
@@ -248,11 +248,11 @@ fn shown(text: &str) -> Cow<'_, str> {
 }
 
 /// Pieces that take at most so many octets, at least a character each. There is one, if only the empty one.
-fn pieces(text: &str, room: usize, format: typed::LogFormat) -> Vec<&str> {
+fn pieces(text: &str, room: usize, format: words::LogFormat) -> Vec<&str> {
     let mut pieces = Vec::new();
     let (mut begin, mut taken) = (0, 0usize);
     for (at, char) in text.char_indices() {
-        let is_escaped = format == typed::LogFormat::Json && matches!(char, '"' | '\\');
+        let is_escaped = format == words::LogFormat::Json && matches!(char, '"' | '\\');
         let cost = char.len_utf8().saturating_add(usize::from(is_escaped));
         if at > begin && taken.saturating_add(cost) > room {
             pieces.extend(text.get(begin..at));
@@ -265,14 +265,14 @@ fn pieces(text: &str, room: usize, format: typed::LogFormat) -> Vec<&str> {
 }
 
 impl Sink {
-    fn open(target: &typed::LogTarget, config: &typed::Log) -> io::Result<Sink> {
+    fn open(target: &settings::LogTarget, config: &settings::Log) -> io::Result<Sink> {
         Ok(match target {
-            typed::LogTarget::Stderr => Sink::stderr(),
-            typed::LogTarget::File(path) => Sink::File {
+            settings::LogTarget::Stderr => Sink::stderr(),
+            settings::LogTarget::File(path) => Sink::File {
                 path: path.clone(),
                 file: open_file(path)?,
             },
-            typed::LogTarget::Syslog(path) => {
+            settings::LogTarget::Syslog(path) => {
                 Sink::Syslog(syslog::Syslog::new(path.as_deref(), config))
             }
         })

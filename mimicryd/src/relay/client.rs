@@ -14,12 +14,12 @@
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
-use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::Timeouts;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Meaning, Own, Reply};
+use mimicry_core::settings::Timeouts;
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::answer::{Answer, Answers, Cause};
 use super::body::Body;

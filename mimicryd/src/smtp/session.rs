@@ -15,11 +15,11 @@
 
 use std::fmt;
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path};
 use mimicry_core::extension::{Extension, Extensions, Parameter};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Meaning, Own, Reply};
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::command::{Command, Greeting, MailCommand};
 use super::data::Refusal;

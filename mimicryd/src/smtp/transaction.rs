@@ -2,10 +2,10 @@
 //!
 //! Must never: know which session it is of.
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::extension::{Extensions, Parameter};
 use mimicry_core::reply::{Meaning, Own, Reply};
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::command::RcptCommand;
 use super::parameters::Given;

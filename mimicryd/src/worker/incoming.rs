@@ -2,10 +2,10 @@
 //!
 //! Must never: act.
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Banks, Memo};
 use mimicry_core::seals::SealKeys;
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::ledger::Ledger;
 use crate::smtp::data::Received;

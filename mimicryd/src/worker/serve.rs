@@ -16,7 +16,6 @@ use mimicry_core::policy::{Effective, Memo};
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{By, Own, Reply};
 use mimicry_core::seals::SealKeys;
-use mimicry_core::settings::words::Profile;
 use rustls::ServerConfig;
 
 use super::delivery::{Announced, Delivery, Ways};

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use mimicry_core::config::typed::Config;
-use mimicry_core::settings::words::Profile;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Known, Memo};
 use mimicry_core::seals::SealKeys;
+use mimicry_core::settings::words::Profile;
 
 use super::certificates::Certificates;
 use super::delivery::Delivery;

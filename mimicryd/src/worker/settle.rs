@@ -7,9 +7,9 @@
 //!
 //! Must never: say 2xx for somebody who has not got the mail, or 5xx while somebody may still get it.
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::envelope::Recipient;
 use mimicry_core::reply::{Meaning, Own, Reply};
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::delivery::Again;
 use crate::relay::Answers;

@@ -8,13 +8,13 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::Instant;
 
-use mimicry_core::settings::endpoint::Protocol;
 use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::ClassOf;
 use mimicry_core::reply::{Own, Reply};
+use mimicry_core::settings::endpoint::Protocol;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
 use super::incoming::{Incoming, Rules};
