@@ -431,8 +431,8 @@ fn the_commands_say_what_the_daemon_does() {
     }
 }
 
-// man: mimicryd(8) "A rule that is not in force is named too"
-// man: mimicryd(8) "and a rule whose mode is off with the mode that makes it so."
+// man: mimicryd(8) "Rules that are not in force are listed too"
+// man: mimicryd(8) "rules whose mode is off, with the mode that switches them off."
 #[test]
 fn explain_names_the_rules_that_are_out_of_force() {
     const FILE: &str = "rules = [\"a\", \"b\", \"c\"]

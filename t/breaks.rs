@@ -229,7 +229,7 @@ fn world(how: &str, errors: &[&str]) -> World {
 }
 
 // T192
-// man: mimicryd(8) "The master sees it at once, binds the address anew, and replaces all workers;"
+// man: mimicryd(8) "The master notices at once, binds the address again, and replaces all workers;"
 fn a_listener_that_a_worker_shut_is_bound_anew() {
     let (_directory, path) = open_directory();
     let socket = path.join("smtp.sock");

@@ -98,8 +98,7 @@ fn a_sound_configuration_is_summed_up() {
     assert!(ran.err.contains("m.toml:4:"), "{}", ran.err);
 }
 
-// man: mimicryd(8) "A mistake in the configuration is shown with its place, the line that it is in, and what would
-// be right."
+// man: mimicryd(8) "A mistake in the configuration is shown with its place, its line, and what would be right."
 // man: mimicryd(8) "78 The configuration does not load."
 #[test]
 fn every_mistake_is_shown_in_one_run() {
@@ -296,7 +295,8 @@ fn the_configurations_that_are_shipped_load_without_a_complaint() {
     }
 }
 
-// man: mimicryd(8) "a mail for which no rule acts is identical, and in a changed mail every untouched part is."
+// man: mimicryd(8) "A mail for which no rule acts leaves identical, and so does every untouched part of a changed
+// mail."
 #[test]
 fn a_mail_that_nothing_changes_is_the_same_octets() {
     for config in [EMPTY, IGNORE] {
@@ -318,7 +318,7 @@ fn a_mail_that_nothing_changes_is_the_same_octets() {
     );
 }
 
-// man: mimicryd(8) "A mail whose lines end in LF leaves with lines that end in LF."
+// man: mimicryd(8) "If the lines of the mail end in LF, the lines of the result do too."
 #[test]
 fn a_mail_with_lf_stays_one() {
     let config = format!("{FOOTER}{ZIP}");
@@ -376,7 +376,7 @@ fn filter_changes_the_mail_and_says_so() {
     assert!(out.contains("all.zip") && !out.contains("prices-2024-05.csv"));
 }
 
-// man: mimicryd(8) "75 The mail is deferred: a rule failed, or asked for it, or"
+// man: mimicryd(8) "75 The mail is deferred: a rule failed, or a rule asked for it, or"
 // man: mimicryd(8) "77 The mail is rejected by a rule;"
 #[test]
 fn a_mail_that_is_stopped_is_not_written() {
@@ -414,8 +414,8 @@ fn a_mail_that_is_stopped_is_not_written() {
     }
 }
 
-// man: mimicryd(8) "then nothing is written, the classes of recipients go to standard error, and the exit status
-// is 64."
+// man: mimicryd(8) "In that case nothing is written, the classes of recipients go to standard error, and the exit
+// status is 64."
 #[test]
 fn recipients_of_several_classes_are_told_apart() {
     let args = [
@@ -591,8 +591,8 @@ fn what_cannot_be_read_or_written() {
     assert_eq!(run_with(input(), Stdio::piped()).code, 0);
 }
 
-// man: mimicryd(8) "A reader of standard output that has seen enough is no failure, but for filter, whose result
-// must arrive."
+// man: mimicryd(8) "If the reader of standard output stops early, that is no failure, except for filter, whose
+// result must arrive."
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let directory = Directory::new();
@@ -670,7 +670,8 @@ fn explain_tells_all() {
     );
 }
 
-// man: mimicryd(8) "the sender from Return-Path or else From, the recipients from To and Cc. The output says so."
+// man: mimicryd(8) "If no option gives the sender, it is taken from Return-Path, or else from From. If no option
+// gives recipients, they are taken from To and Cc. The output says so."
 #[test]
 fn explain_takes_the_envelope_from_the_mail() {
     let header = "Return-Path: <bounce@x.org>\r\nFrom: Anna <anna@x.org>\r\nTo: bob@x.org\r\nCc: Carl <carl@x.org>\r\n\r\n";

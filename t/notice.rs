@@ -146,7 +146,7 @@ fn variants_without_the_text_are_named() {
     }
 }
 
-// man: mimicryd(8) "What a mail has in common with others of its reason code is not all: the sentence says which cause it was"
+// man: mimicryd(8) "Where one reason code has several causes, the sentence says which one it was."
 #[test]
 fn explain_names_the_cause() {
     const BANNER: &str = "plugin = \"banner\"\noptions = { text = \"CAUTION: this mail came from outside\", html = \"<p>CAUTION: this mail came from outside</p>\", internal_clients = [\"10.0.0.0/8\"], trusted = [\"friend.example\"]";
@@ -239,8 +239,8 @@ fn explain_names_the_cause() {
     }
 }
 
-// man: mimicryd(8) "A line of the head names what is not known of the client"
-// man: mimicryd(8) "An option that holds several addresses is refused"
+// man: mimicryd(8) "One line of the head names what is not known of the client."
+// man: mimicryd(8) "An option with several addresses is refused."
 #[test]
 fn explain_says_what_it_was_not_told() {
     let config = notice("", "");

@@ -185,7 +185,7 @@ fn recipients_of_too_many_classes_come_again() {
 }
 
 // T86, T87
-// man: mimicryd(8) "rules says of each rule that had to do with the mail what it did, or its reason code;"
+// man: mimicryd(8) "rules says what each rule that had to do with the mail did, or gives its reason code."
 #[test]
 fn sealed_mail_passes_untouched_and_the_log_says_why() {
     let mut world = with(&both());

@@ -211,7 +211,7 @@ fn a_next_hop_that_knows_only_helo() {
 }
 
 // T70
-// man: mimicryd(8) "A next hop that offers XFORWARD is told where each mail comes from"
+// man: mimicryd(8) "A next hop that offers XFORWARD is told the origin of each mail"
 #[test]
 fn a_next_hop_that_offers_xforward_is_told_the_origin() {
     let world = World::new(Setup::default());
@@ -266,7 +266,8 @@ fn eight_bit_content_for_a_next_hop_that_takes_seven() {
 }
 
 // T66, T68
-// man: mimicryd(8) "Parameters of DSN are dropped for a next hop without DSN, and SMTPUTF8 is a 553 for one without it"
+// man: mimicryd(8) "Parameters of DSN are dropped for a next hop without DSN. SMTPUTF8 is refused with a 553 if the
+// next hop lacks it."
 #[test]
 fn extensions_that_the_next_hop_lost() {
     let world = World::new(Setup::default());
@@ -439,7 +440,8 @@ fn without_a_spool_an_lmtp_next_hop_gets_recipients_one_by_one() {
     assert_eq!(recipients(&hop), THREE);
 }
 
-// man: mimicryd(8) "A recipient that is named more than once in a transaction, letter for letter, gets the mail once, whatever the way out."
+// man: mimicryd(8) "If a transaction names a recipient more than once, letter for letter, it gets the mail once, by
+// whatever transport."
 #[test]
 fn a_recipient_that_is_named_three_times_gets_the_mail_once() {
     let maildir = open_directory();
