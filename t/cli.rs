@@ -158,11 +158,11 @@ m.toml: 3 mistakes
     );
 }
 
-// man: mimicry.toml(5) "A user that is named and does not exist is a mistake of the configuration."
-// man: mimicry.toml(5) "Its directory must be there."
-// man: mimicry.toml(5) "A listener of the same file is refused, because mail would go in a circle."
-// man: mimicry.toml(5) "A rule whose clients no listener can know is warned of: behind an MTA on the same machine, each client is
-// that machine, unless xforward_clients names the MTA."
+// man: mimicry.toml(5) "If the named user does not exist, that is a mistake in the configuration."
+// man: mimicry.toml(5) "Its directory must exist."
+// man: mimicry.toml(5) "A listener of the same file is refused, because mail would go round in a loop."
+// man: mimicry.toml(5) "A rule whose clients no listener can know is a warning: after an MTA on the same machine,
+// each client is that machine, unless xforward_clients names the MTA."
 // man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; one that does not end
 // as such an archive's does is warned of."
 #[test]

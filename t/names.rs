@@ -32,7 +32,7 @@ fn is_removed(ran: &Ran) -> bool {
 }
 
 // T179
-// man: mimicry.toml(5) "A rule takes a part when one of its names matches."
+// man: mimicry.toml(5) "A rule takes a part if one of its names matches."
 #[test]
 fn a_program_under_any_of_its_names_is_removed() {
     for name in [
@@ -110,7 +110,7 @@ fn a_name_that_cannot_be_read_may_match() {
 }
 
 // T179
-// man: mimicry.toml(5) "takes it as one that may match, and the log and mimicryd explain say so;"
+// man: mimicry.toml(5) "takes the part as one that may match, and the log and mimicryd explain say so;"
 #[test]
 fn the_log_says_why_a_part_was_taken() {
     let mut world = World::new(Setup {

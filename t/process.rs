@@ -409,7 +409,7 @@ fn deadlines_do_not_depend_on_the_clock_that_can_be_set() {
 }
 
 // T141
-// man: mimicry.toml(5) "Mails after which a worker is replaced; 0 is never."
+// man: mimicry.toml(5) "Mails after which a worker is replaced; 0 means never."
 #[test]
 fn a_worker_retires_without_cutting_a_mail() {
     let mut world = World::new(Setup {

@@ -34,7 +34,7 @@ fn new_workers_log_as_the_new_configuration_says() {
 }
 
 // T134
-// man: mimicry.toml(5) "A reload with a log that cannot be opened is refused."
+// man: mimicry.toml(5) "If the new log cannot be opened, the reload is refused."
 #[test]
 fn a_log_that_cannot_be_opened_is_refused() {
     let mut world = World::new(Setup {

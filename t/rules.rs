@@ -137,8 +137,8 @@ fn a_refusal_of_all_classes_is_the_clients() {
 }
 
 // T65
-// man: mimicry.toml(5) "Classes of recipients in a transaction; recipients of more get 452 4.5.3, and the client brings them
-// again."
+// man: mimicry.toml(5) "Classes of recipients in a transaction; recipients of further classes get 452 4.5.3, and the
+// client sends them again."
 #[test]
 fn recipients_of_too_many_classes_come_again() {
     let mut rules = String::new();
@@ -215,7 +215,7 @@ fn sealed_mail_passes_untouched_and_the_log_says_why() {
     );
 }
 
-// man: mimicry.toml(5) "Adds a Received field to each mail that goes through the service."
+// man: mimicry.toml(5) "Adds a Received field to each mail that passes through the daemon."
 #[test]
 fn without_trace_nothing_is_added() {
     let world = World::new(Setup {
@@ -304,7 +304,7 @@ fn a_maildir_is_a_next_hop() {
 }
 
 // T125, T8: a plugin that fails for good, as its on_error says
-// man: mimicry.toml(5) "What becomes of the mail when the rule fails for good"
+// man: mimicry.toml(5) "What happens to the mail if the rule fails permanently."
 #[test]
 fn a_rule_that_must_not_fail_stops_the_mail() {
     for (fallback, code) in [("defer", 4), ("reject", 5)] {
@@ -471,7 +471,7 @@ fn to_two_classes(rule: &str, expected: &[(&str, &str)]) {
 
 // T182
 // man: mimicry-plugins(7) "Recipients of other classes are in no text, and neither is anybody whom only the envelope names"
-// man: mimicry.toml(5) "Whether texts that name the recipients name those as well whom no field of the header names"
+// man: mimicry.toml(5) "Whether texts that name the recipients also name recipients whom no header field names"
 #[test]
 fn a_text_that_names_recipients_names_none_of_another_class_and_nobody_in_secret() {
     let (first, second) = ("bob@example.net carl@example.net", "in@inside.example");

@@ -423,8 +423,8 @@ fn a_second_daemon_refuses_to_start() {
 }
 
 // T148
-// man: mimicry.toml(5) "A listener that other machines can reach must say who may, because it is an open door to the next
-// hop."
+// man: mimicry.toml(5) "A listener that other machines can reach must have this setting, because it is an open door
+// to the next hop."
 #[test]
 fn a_listener_that_others_reach_needs_clients() {
     let hop = Hop::new();

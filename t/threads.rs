@@ -296,7 +296,7 @@ fn a_tag_behind_a_turkish_mark_is_not_put_on_again() {
     assert!(ran.out == before, "{}", ran.text());
 }
 
-// man: mimicry.toml(5) "A regex is matched against an address in each of its spellings"
+// man: mimicry.toml(5) "A regex is matched against each spelling of an address"
 #[test]
 fn a_domain_is_one_in_unicode_and_in_ascii() {
     let footer = |filter: &str| {

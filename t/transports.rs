@@ -289,7 +289,7 @@ fn extensions_that_the_next_hop_lost() {
     assert!(client.mail(FROM, &["bob@example.net"], PLAIN).is_done());
 }
 
-// man: mimicry.toml(5) "It is read by the master, at the start and on reload"
+// man: mimicry.toml(5) "The master reads it, at the start and on reload"
 #[test]
 fn the_daemon_logs_in() {
     let hop = Hop::new();
@@ -354,7 +354,8 @@ fn answer_each(hop: &Hop, answers: &'static [(&'static str, &'static str)]) {
 }
 
 // T74
-// man: mimicry.toml(5) "the client hears a 4xx if the others may still get it, and its retry brings the mail to them alone; or a 5xx that names who is refused"
+// man: mimicry.toml(5) "The client gets a 4xx if the others may still get the mail, and its retry brings the mail to
+// them alone. Otherwise it gets a 5xx that names who is refused"
 #[test]
 fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
     for (answers, heard, retried) in [
@@ -408,7 +409,8 @@ fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
     }
 }
 
-// man: mimicry.toml(5) "Recipients are of one class if they have the same next hop, and if the same rules and banks hold for them; how many they are does not matter."
+// man: mimicry.toml(5) "Recipients belong to one class if they have the same next hop, and if the same rules and
+// banks hold for them; their number does not matter."
 #[test]
 fn a_hundred_recipients_in_one_lmtp_transaction() {
     let (hop, daemon, _socket) = world("next_hop = \"lmtp://SOCKET\"");

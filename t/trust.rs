@@ -268,8 +268,8 @@ fn what_is_made_is_for_nobody_else_whatever_the_umask_was() {
 // T189
 // man: mimicryd(8) "Neither the master nor a worker leaves a core file, and other processes of its user cannot look
 // into it, because its memory holds mail, passwords and keys."
-// man: mimicry.toml(5) "Lets master and workers leave core files, as far as the limit of core files that the service was started
-// with allows it, and lets other processes of their user look into them."
+// man: mimicry.toml(5) "Lets master and workers leave core files, within the limit on core files that the daemon was
+// started with, and lets other processes of their user look into them."
 #[test]
 fn no_process_can_be_dumped_unless_a_setting_says_so() {
     let mut world = World::new(Setup {
