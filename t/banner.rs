@@ -71,7 +71,7 @@ fn key(days: u64, letter: char) -> String {
 }
 
 // T184
-// man: mimicry-plugins(7) "Without a valid seal nothing is taken out."
+// man: mimicry-plugins(7) "Without a valid seal nothing is removed."
 #[test]
 fn words_of_an_outsider_stay_however_they_are_marked() {
     let world = world();

@@ -163,8 +163,8 @@ m.toml: 3 mistakes
 // man: mimicry.toml(5) "A listener of the same file is refused, because mail would go round in a loop."
 // man: mimicry.toml(5) "A rule whose clients no listener can know is a warning: after an MTA on the same machine,
 // each client is that machine, unless xforward_clients names the MTA."
-// man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; one that does not end
-// as such an archive's does is warned of."
+// man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; if it
+// does not have the ending of such an archive, there is a warning."
 #[test]
 fn what_would_break_every_mail_is_found() {
     const LISTEN: &str = "[[listen]]\nname = \"in\"\naddress = \"127.0.0.1:10025\"\n";

@@ -187,7 +187,7 @@ const ENCLOSED: &str = "From: x@example.com\r\nMIME-Version: 1.0\r\nContent-Type
                         --i\r\n\r\ntext\r\n--i\r\nContent-Disposition: attachment; filename=setup.exe\r\n\r\nTHE-PROGRAM\r\n--i--\r\n";
 
 // T179
-// man: mimicry-plugins(7) "an enclosed message that holds a part which they take is removed whole."
+// man: mimicry-plugins(7) "An enclosed message with a part that the filters match is removed whole."
 #[test]
 fn programs_in_enclosed_messages_are_removed_whole() {
     let inside = format!("{PROGRAMS}options = {{ inside = 'message' }}\n");
@@ -364,7 +364,8 @@ fn hidden() -> Vec<Vec<u8>> {
 }
 
 // T179
-// man: mimicry-plugins(7) "where that is the whole mail, the mail is rejected."
+// man: mimicry-plugins(7) "If it is the whole mail, the rule leaves it, but a rule with malformed = true rejects
+// such a mail."
 #[test]
 fn the_companion_rules_see_what_only_some_programs_find() {
     let sample =
@@ -392,7 +393,7 @@ fn the_companion_rules_see_what_only_some_programs_find() {
 }
 
 // T179
-// man: mimicry-plugins(7) "mimicryd check warns of those that are missing"
+// man: mimicry-plugins(7) "mimicryd check warns if one is missing"
 #[test]
 fn check_warns_of_missing_companions() {
     let warns = |config: &str| {

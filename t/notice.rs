@@ -23,8 +23,8 @@ fn notice(settings: &str, fallback: &str) -> String {
     )
 }
 
-// man: mimicry-plugins(7) "a mail that has no body, as a scan, a picture, a calendar or what cannot be read, gets the text by attach,
-// or does not leave"
+// man: mimicry-plugins(7) "a mail without a body, such as a scan, a picture, a calendar or something that cannot be
+// read, gets the text by attach, or does not leave"
 #[test]
 fn a_scan_has_its_notice() {
     let scan = mail("mixed-scan-without-text.eml");
@@ -73,7 +73,7 @@ fn subject(mail: &[u8]) -> String {
     field.map(|(_, line)| line).collect()
 }
 
-// man: mimicry-plugins(7) "What the subject was stays as it is, octet for octet, whether anybody can read it or not"
+// man: mimicry-plugins(7) "The old subject stays as it is, octet for octet, whether anybody can read it or not"
 #[test]
 fn a_tag_leaves_the_subject_as_it_is() {
     for rule in [
@@ -101,7 +101,7 @@ fn a_tag_leaves_the_subject_as_it_is() {
     }
 }
 
-// man: mimicry-plugins(7) "A Content-MD5 or Content-Length that an edit makes false goes"
+// man: mimicry-plugins(7) "A Content-MD5 or Content-Length field that an edit makes false is removed."
 #[test]
 fn no_false_digest_leaves() {
     let ran = with(
@@ -124,7 +124,8 @@ fn no_false_digest_leaves() {
     );
 }
 
-// man: mimicry-plugins(7) "A variant of another type (AMP, text/enriched) cannot have it; the notes of explain name it"
+// man: mimicry-plugins(7) "A variant of another type (AMP, text/enriched) cannot have our text; the notes of explain
+// name it."
 #[test]
 fn variants_without_the_text_are_named() {
     for (name, variant) in [
@@ -275,8 +276,8 @@ fn explain_says_what_it_was_not_told() {
     }
 }
 
-// man: mimicry-plugins(7) "The HTML must be whole in itself, or the configuration does not load"
-// man: mimicry-plugins(7) "Of a whole document only what stands in its body is taken, with a warning."
+// man: mimicry-plugins(7) "The HTML must be complete in itself, or the configuration does not load."
+// man: mimicry-plugins(7) "From a whole document only the content of its body is used, with a warning."
 #[test]
 fn html_of_the_configuration_is_whole() {
     let check = |html: &str| {

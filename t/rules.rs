@@ -246,8 +246,8 @@ fn shadow_changes_nothing() {
     world.daemon().logs("legal footer:shadow");
 }
 
-// man: mimicry-plugins(7) "ignore_mail passes the whole mail with no octet changed and ends rule processing, for the
-// recipients that the rule matched."
+// man: mimicry-plugins(7) "ignore_mail passes the whole mail without changing an octet and ends rule processing, for
+// the recipients for whom the rule matched."
 #[test]
 fn ignored_mail_passes_as_it_came() {
     let ignore = "[[rule]]\nname = \"partners\"\nplugin = \"ignore_mail\"\nmatch = { recipient = '^bob@' }\n";
@@ -322,7 +322,8 @@ fn a_rule_that_must_not_fail_stops_the_mail() {
     }
 }
 
-// man: mimicry-plugins(7) "From HTML of a mail from inside every such element is taken out, octet for octet, at any depth of quoting"
+// man: mimicry-plugins(7) "In the HTML of a mail from inside every such element is removed, octet for octet, at any
+// depth of quoting"
 #[test]
 fn a_banner_comes_on_the_way_in_and_goes_on_the_way_out() {
     const BANNER: &str = r#"
@@ -470,7 +471,7 @@ fn to_two_classes(rule: &str, expected: &[(&str, &str)]) {
 }
 
 // T182
-// man: mimicry-plugins(7) "Recipients of other classes are in no text, and neither is anybody whom only the envelope names"
+// man: mimicry-plugins(7) "No text names recipients of other classes, or anybody whom only the envelope names"
 // man: mimicry.toml(5) "Whether texts that name the recipients also name recipients whom no header field names"
 #[test]
 fn a_text_that_names_recipients_names_none_of_another_class_and_nobody_in_secret() {

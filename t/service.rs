@@ -367,7 +367,7 @@ fn a_second_term_is_quick() {
 }
 
 // T135
-// man: mimicry.toml(5) "How long mails in hand may take when the service stops."
+// man: mimicry.toml(5) "How long mails in hand may take when the daemon stops."
 #[test]
 fn the_drain_has_a_deadline() {
     let mut world = World::new(Setup {
