@@ -197,19 +197,19 @@ fn what_would_break_every_mail_is_found() {
         (
             rule("plugin = \"zip\"\noptions.name = \".zip\"\n"),
             78,
-            "error: \".zip\" is no file name that is safe everywhere\n",
+            "error: \".zip\" is not a file name that is safe everywhere\n",
             "help: write \"zip.zip\"",
         ),
         (
             rule("plugin = \"tar_gzip\"\noptions.name = \"a/b.zip\"\n"),
             78,
-            "error: \"a/b.zip\" is no file name that is safe everywhere\n",
+            "error: \"a/b.zip\" is not a file name that is safe everywhere\n",
             "help: write \"b.zip.tar.gz\"",
         ),
         (
             format!("{LISTEN}[relay]\nnext_hop = \"smtp://localhost:10025\"\n"),
             78,
-            "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go in a circle\n --> m.toml:5:12\n",
+            "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go round in a loop\n --> m.toml:5:12\n",
             "name the address where the MTA takes mail back",
         ),
         (
@@ -223,25 +223,25 @@ fn what_would_break_every_mail_is_found() {
                 "plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [\"10.0.0.0/8\"] }\n",
             ),
             0,
-            "warning: no mail is known to be from inside: no such client is known\n",
+            "warning: no mail can count as from inside: no such client is known\n",
             "xforward_clients = [\"127.0.0.1\"]",
         ),
         (
             rule("plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [] }\n"),
             0,
-            "warning: no mail is known to be from inside: no such client is known\n",
+            "warning: no mail can count as from inside: no such client is known\n",
             "AUTH= is believed of the `auth_clients`",
         ),
         (
             rule("plugin = \"zip\"\noptions.name = \"attachments\"\n"),
             0,
-            "warning: \"attachments\" does not end as the name of such an archive does\n",
+            "warning: \"attachments\" does not have the ending of such an archive\n",
             "write \"attachments.zip\"\n",
         ),
         (
             rule("plugin = \"tar_gzip\"\noptions.name = \"a.gz\"\n"),
             0,
-            "warning: \"a.gz\" does not end as the name of such an archive does\n",
+            "warning: \"a.gz\" does not have the ending of such an archive\n",
             "write \"a.gz.tar.gz\"\n",
         ),
     ] {
@@ -936,7 +936,7 @@ fn every_rule_has_its_reason() {
     }
     // A rule above decides.
     for (above, line) in [
-        ("ignore_mail", "behind \"above\", which ended the walk"),
+        ("ignore_mail", "after \"above\", which ended the walk"),
         (
             "keep",
             "not edited, kept: a keep rule above protects the parts, or a rule above took or removed them",

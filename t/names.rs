@@ -120,8 +120,7 @@ fn the_log_says_why_a_part_was_taken() {
     world.pass(&with_attachment(
         "Content-Disposition: attachment; filename*=x-none''a.txt",
     ));
-    let why =
-        "no programs: 2 may match: octets that are no text in their charset, or an unknown charset";
+    let why = "no programs: 2 may match: octets that are not valid in their charset, or an unknown charset";
     let line = world.daemon().logs(" status=sent");
     assert!(
         line.contains(why) && line.contains("no programs:edited"),
@@ -382,7 +381,7 @@ fn the_companion_rules_see_what_only_some_programs_find() {
     assert_eq!(ran.code, 77);
     assert!(
         ran.err
-            .contains("part 0: delimiters that only some programs take for such"),
+            .contains("part 0: lines that only some programs take for delimiters"),
         "{}",
         ran.err
     );
@@ -420,6 +419,6 @@ fn check_warns_of_missing_companions() {
         .replace("match", "unsure = 'take'\nmatch")
         .replace("filename", "disposition");
     assert!(
-        warns(&useless).contains("`unsure` means nothing without the filter `filename` or `type`")
+        warns(&useless).contains("`unsure` has no effect without the filter `filename` or `type`")
     );
 }

@@ -206,7 +206,7 @@ fn explain_names_the_cause() {
             "plugin = \"disclaim\"\non_dkim = \"skip\"\noptions = { text = \"x\", html = \"x\" }",
             &[],
             &dkim,
-            "not edited, dkim: the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+            "not edited, dkim: the mail has a DKIM signature and the rule says on_dkim = \"skip\"",
             "covers",
         ),
         (

@@ -119,7 +119,7 @@ fn a_next_hop_that_is_down() {
     let line = world.daemon().logs("event=data-refused ");
     assert!(line.contains(&format!(" reply=\"{reply}\"")), "{line}");
     client.quit();
-    // Down only when the message is in.
+    // Down only when the message has arrived.
     world.hop.up();
     let mut client = world.client();
     client.envelope("anna@example.org", &["bob@example.net"]);

@@ -48,7 +48,7 @@ impl fmt::Debug for SealKeys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeys {
     #[error(
-        "line {0} is no key; a key is a time in seconds since 1970, a blank, and 64 hexadecimal digits"
+        "line {0} is no key; a key is a time in seconds since 1970, a space, and 64 hexadecimal digits"
     )]
     Line(usize),
     #[error("there is no key in it")]

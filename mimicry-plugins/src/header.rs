@@ -48,13 +48,13 @@ impl PluginKind for Header {
                     "delete",
                     ValueKind::Lines,
                     None,
-                    "Names of fields that go, all of the name; a * at the end stands for any rest.",
+                    "Names of fields to remove, all fields of each name; a * at the end stands for any rest.",
                 ),
                 option(
                     "replace",
                     ValueKind::Table,
                     None,
-                    "Fields that get another value in their place, or are added at the end; others of the name go.",
+                    "Fields that get another value in their place, or are added at the end; other fields of that name are removed.",
                 ),
                 option(
                     "add",
@@ -78,7 +78,7 @@ impl PluginKind for Header {
                     "append_subject",
                     ValueKind::Line,
                     None,
-                    "The tag behind the subject, once.",
+                    "The tag after the subject, once.",
                 ),
                 DIRECTORY,
                 option(
@@ -259,7 +259,7 @@ impl Reading<'_> {
             self.error(
                 option,
                 format!("`{name}` says what the body is"),
-                "it changes with the body only",
+                "it changes only with the body",
             );
         } else if PROTECTED.contains(&key.as_str()) && !self.force {
             self.error(

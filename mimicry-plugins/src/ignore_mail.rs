@@ -16,7 +16,7 @@ impl PluginKind for IgnoreMail {
     }
 
     fn summary(&self) -> &'static str {
-        "passes the whole mail with no octet changed and ends rule processing"
+        "passes the whole mail without changing an octet and ends rule processing"
     }
 
     fn scope(&self) -> Scope {

@@ -70,7 +70,7 @@ impl PluginKind for Remove {
                     "note",
                     ValueKind::Word(&["text", "none"]),
                     Some("\"text\""),
-                    "A text part where the part stood, or none where the mail can do without.",
+                    "A text part in the place of the part, or none if the mail can do without.",
                 ),
                 option(
                     "text",
@@ -100,7 +100,7 @@ impl PluginKind for Remove {
                     "keep",
                     ValueKind::Directory,
                     None,
-                    "Where what is removed is kept: a directory that is there, and folders below it as for archive.",
+                    "Where removed parts are kept: a directory that exists, and folders below it as for archive.",
                 ),
             ]
         }
@@ -432,11 +432,8 @@ impl RemoveJob<'_> {
             return Ok(());
         }
         self.put_aside(store, gone).map_err(|error| {
-            log::error!(
-                "{}: what is removed cannot be kept: {error}",
-                self.task.rule
-            );
-            store::fault("what is removed", &error)
+            log::error!("{}: a removed part cannot be kept: {error}", self.task.rule);
+            store::fault("a removed part", &error)
         })
     }
 

@@ -130,7 +130,7 @@ fn judge(path: &Path, user: Uid) -> Result<(), Wrong> {
         return Err((format!("{shown} is no directory"), make));
     }
     if let Some(closed) = closed_above(path, user) {
-        let what = format!("{shown} is out of reach for {name}, whom the workers run as");
+        let what = format!("{shown} cannot be reached by {name}, the user of the workers");
         return Err((what, format!("chmod a+x {}", closed.display())));
     }
     if let Some(wrong) = wrong(&facts, user, &name) {
@@ -165,7 +165,7 @@ fn wrong(facts: &Metadata, user: Uid, name: &str) -> Option<String> {
     }
     if facts.uid() != user.as_raw() || facts.mode() & 0o700 != 0o700 {
         return Some(format!(
-            "cannot be written to by {name}, whom the workers run as"
+            "cannot be written to by {name}, the user of the workers"
         ));
     }
     None

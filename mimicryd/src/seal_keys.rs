@@ -52,7 +52,7 @@ pub fn prepare(config: &Config, now: i64, kept: &SealKeys) -> Result<SealKeys, S
         Err(error) => {
             let what = fault(&error);
             log::warn!(
-                "the keys of banners cannot be kept in {what}; after a restart nobody knows the banners of today, and they are not taken off answers"
+                "the keys of banners cannot be kept in {what}; after a restart, banners made before it are not known and stay in answers"
             );
             match kept.is_empty() {
                 true => random(now).map_err(|error| fault(&error)),

@@ -15,10 +15,10 @@ use super::build::{Said, Surroundings};
 use super::read::Reader;
 
 /// What is to be done where a filter asks for a user and nobody's AUTH= is believed.
-const NO_AUTH: &str = "AUTH= is believed of the `auth_clients` of a listener only: name an MTA there that writes it itself";
+const NO_AUTH: &str = "AUTH= is believed only from the `auth_clients` of a listener: name an MTA there that writes it itself";
 
 /// The same where a filter asks for a client that may not connect.
-const NO_CLIENT: &str = "by `clients` of the listeners none of these may connect, and nobody's XFORWARD or PROXY is believed";
+const NO_CLIENT: &str = "`clients` of the listeners lets none of these connect, and nobody's XFORWARD or PROXY is believed";
 
 /// The same where nobody but programs of this machine may connect.
 const ALL_LOCAL: &str = "only programs of this machine may connect; write xforward_clients = [\"127.0.0.1\"] below the listener, and let the MTA say who its client is (Postfix: smtp_send_xforward_command = yes)";
@@ -86,7 +86,7 @@ pub(super) fn of_plugin(
     };
     reader.complaints.warning(
         span.clone(),
-        "no mail is known to be from inside: no such client is known",
+        "no mail can count as from inside: no such client is known",
         help,
     );
 }

@@ -96,7 +96,7 @@ pub(super) fn tree<'c>(syntax: &'c Syntax, complaints: &mut Complaints) -> DeTab
             "duplicate key" => complaints.error(
                 span,
                 format!("`{text}` is there twice"),
-                "a key stands once in its table, and a table once in the file",
+                "a key may appear once in its table, and a table once in the file",
             ),
             message => complaints.error(span, message, ""),
         }
@@ -117,7 +117,7 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         return Some((
             open.at..end,
             format!("this {name} is never closed"),
-            format!("write {close} behind its last value"),
+            format!("write {close} after its last value"),
         ));
     }
     let (_, errors) = DeTable::parse_recoverable(text);
@@ -138,7 +138,7 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         return Some((
             span,
             "the value is missing".into(),
-            "write it behind the =".into(),
+            "write it after the =".into(),
         ));
     }
     let help = match word.to_ascii_lowercase().as_str() {
@@ -159,22 +159,22 @@ const ODD: &[(&str, Option<char>, &str)] = &[
     (
         "“”„‟«»″＂",
         Some('"'),
-        "typographic quotation marks are none to TOML",
+        "TOML does not know typographic quotation marks",
     ),
     (
         "‘’‚‛‹›′＇",
         Some('\''),
-        "typographic quotation marks are none to TOML",
+        "TOML does not know typographic quotation marks",
     ),
     (
         "\u{a0}\u{202f}\u{2007}\u{3000}",
         Some(' '),
-        "this blank is none to TOML",
+        "TOML does not know this kind of space",
     ),
     (
         "\u{200b}\u{feff}\u{2060}\u{ad}",
         None,
-        "a character that cannot be seen is none to TOML",
+        "TOML does not allow an invisible character",
     ),
 ];
 
@@ -196,7 +196,7 @@ fn odd_character(text: &str) -> Option<(Range<usize>, String, String)> {
     let mended = mend(text.get(span.clone())?);
     let help = match mended.as_str() {
         "" => "delete it".to_string(),
-        " " => "write a plain blank".to_string(),
+        " " => "write an ordinary space".to_string(),
         mended => format!("write {mended}"),
     };
     let (_, _, message) = odd(first)?;

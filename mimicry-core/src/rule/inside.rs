@@ -53,7 +53,7 @@ fn is_in_doubt(part: &PartFacts<'_>, part_of: Part<'_>) -> Option<&'static str> 
     let first = codings.next();
     codings
         .any(|coding| Some(coding) != first)
-        .then_some("an enclosed message of two codings")
+        .then_some("an enclosed message with two transfer encodings")
 }
 
 /// What programs take for the message: the decoded octets, and the others where these are text, too (RFC 2046 section 5.2.1 allows no coding).
@@ -78,7 +78,7 @@ pub fn look(
             is_unsure: true,
         })
     };
-    const BROKEN: &str = "an enclosed message whose coding is broken";
+    const BROKEN: &str = "an enclosed message whose transfer encoding is broken";
     let mut doubt = is_in_doubt(&outer, part).and_then(unsure);
     let Some(octets) = octets_of(part) else {
         return unsure(BROKEN);
@@ -88,7 +88,7 @@ pub fn look(
     while let Some((octets, depth)) = work.pop() {
         seen = seen.saturating_add(1);
         if depth > DEPTH || seen > MESSAGES {
-            doubt = doubt.or_else(|| unsure("messages within messages beyond what is looked into"));
+            doubt = doubt.or_else(|| unsure("messages within messages, too deep to look into"));
             break;
         }
         let inner = Mail {

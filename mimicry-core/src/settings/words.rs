@@ -23,7 +23,7 @@ words! {
 }
 
 words! {
-    /// The least severity that is logged.
+    /// The lowest severity that is logged.
     LogLevel {
         Error = "error",
         Warn = "warn",

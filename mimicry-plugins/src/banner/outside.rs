@@ -64,7 +64,7 @@ impl Outside {
                             false => format!("`{text}` is no domain"),
                         },
                         help: Some(
-                            "a domain is written as \"example.org\" and stands for all below it too"
+                            "a domain is written as \"example.org\" and includes its subdomains"
                                 .into(),
                         ),
                     });

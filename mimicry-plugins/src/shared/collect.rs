@@ -129,7 +129,7 @@ impl Collect {
         if container.is_secret() && min_saving > 0 {
             errors.push(OptionError {
                 option: "min_saving",
-                message: "with a password the archive is made whatever it saves".into(),
+                message: "with a password the archive is made even if it saves nothing".into(),
                 help: Some("take this option out".into()),
             });
         }
@@ -170,7 +170,7 @@ impl Collect {
         let help = format!("write \"{name}.{usual}\"");
         Some(OptionError {
             option: "name",
-            message: format!("\"{name}\" does not end as the name of such an archive does"),
+            message: format!("\"{name}\" does not have the ending of such an archive"),
             help: Some(help),
         })
     }
@@ -234,7 +234,7 @@ fn unsafe_name(name: &str, extensions: &[&str]) -> Option<OptionError> {
     }
     Some(OptionError {
         option: "name",
-        message: format!("\"{name}\" is no file name that is safe everywhere"),
+        message: format!("\"{name}\" is not a file name that is safe everywhere"),
         help: safe.map(|safe| match extensions.first() {
             Some(usual) if !ends_in(&safe, extensions) => format!("write \"{safe}.{usual}\""),
             _ => format!("write \"{safe}\""),

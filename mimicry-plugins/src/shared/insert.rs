@@ -474,7 +474,7 @@ impl Insertion<'_> {
             return match edits.attach_above(new) {
                 Ok(()) => Ok(Finish {
                     edited: vec![PartId::ROOT],
-                    notes: vec!["a text part on top, above what is sealed".into()],
+                    notes: vec!["a text part on top, above the sealed content".into()],
                     ..Finish::default()
                 }),
                 Err(Refused::Opaque | Refused::Limit) => {
@@ -660,9 +660,9 @@ fn describe(why: Why) -> &'static str {
         Why::BeforeHtmlEnd => "before </html>",
         Why::End => "at the end",
         Why::AfterBodyStart => "behind <body>",
-        Why::AfterHead => "behind the head",
+        Why::AfterHead => "after the head",
         Why::AfterHtmlStart => "behind <html>",
-        Why::AfterDoctype => "behind the doctype",
+        Why::AfterDoctype => "after the doctype",
         Why::Start => "at the start",
     }
 }

@@ -340,7 +340,7 @@ fn images(options: &Options, html: &str, errors: &mut Vec<OptionError>) -> Vec<I
         let is_safe = |octet: u8| octet.is_ascii_alphanumeric() || b".-_".contains(&octet);
         if !name.bytes().all(is_safe) {
             error(
-                format!("{name:?} cannot stand behind cid:"),
+                format!("{name:?} cannot be used after cid:"),
                 "name it with letters, digits, dots, hyphens and underscores",
             );
         } else if !html.contains(&format!("cid:{name}")) {

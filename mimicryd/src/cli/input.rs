@@ -134,7 +134,7 @@ pub struct Transaction {
     /// The name that the client gave in HELO or EHLO
     #[arg(long, value_name = "NAME")]
     pub helo: Option<OsString>,
-    /// The listener of the configuration by which the mail came in
+    /// The listener of the configuration that received the mail
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
     /// The user of a trusted client's AUTH= parameter

@@ -178,7 +178,7 @@ impl RuleAccount {
             Outcome::Off => format!("off{detail}"),
             Outcome::NotInForce => format!("not in force{detail}"),
             Outcome::Behind => format!(
-                "behind \"{}\", which ended the walk",
+                "after \"{}\", which ended the walk",
                 short(self.by.as_deref().unwrap_or_default(), 40)
             ),
             Outcome::NoMatch => format!("no match, {filter} does not hold{detail}"),
@@ -395,7 +395,7 @@ impl Course<'_> {
             (Reason::Exempt, BulkExemption::Reports) => format!("a delivery report, {UNLESS}"),
             (Reason::Exempt, _) => format!("bulk mail, {UNLESS}"),
             (Reason::Dkim, _) => {
-                "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"".into()
+                "the mail has a DKIM signature and the rule says on_dkim = \"skip\"".into()
             }
             _ => meaning(reason),
         }

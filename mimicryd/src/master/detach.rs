@@ -49,7 +49,7 @@ pub fn detach() -> io::Result<Detached> {
                         process::wait(child).map_or("vanished".into(), process::Death::describe);
                     Ended {
                         status: Exit::Software,
-                        message: Some(format!("the daemon {death} before it accepted")),
+                        message: Some(format!("the daemon {death} before it accepted connections")),
                     }
                 }
             };

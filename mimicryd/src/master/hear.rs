@@ -20,7 +20,7 @@ impl Master {
             if survived(|| self.hear(client, request, now)).is_none() {
                 let answer = Answer {
                     status: Exit::Software,
-                    text: "mimicryd broke over this request, and goes on as it was\n".into(),
+                    text: "mimicryd failed at this request, and goes on as before\n".into(),
                 };
                 self.control.answer(client, &answer);
             }

@@ -56,7 +56,7 @@ impl Master {
                 if is_said.is_none_or(|age| age >= COMPLAINING) {
                     self.mending.complained = Some(now);
                     log::error!(
-                        "listener {} on {place} was shut down, and cannot be bound anew: {error}; trying again",
+                        "listener {} on {place} was shut down, and cannot be bound again: {error}; trying again",
                         dead.name()
                     );
                 }
@@ -64,8 +64,7 @@ impl Master {
             }
         };
         log::error!(
-            "listener {} on {place} was shut down from outside the master, as a worker could do that others have taken over; \
-             it is bound anew, and all workers are replaced",
+            "listener {} on {place} was shut down from outside the master, as a worker that an attacker has taken over could do; it is bound again, and all workers are replaced",
             dead.name()
         );
         self.mending.complained = None;

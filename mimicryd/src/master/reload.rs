@@ -241,7 +241,7 @@ impl Trial {
 }
 
 fn broke() -> Refused {
-    let why = "mimicryd broke while it loaded the configuration, which is a mistake in mimicryd";
+    let why = "mimicryd failed while it loaded the configuration, which is a bug in mimicryd";
     Refused {
         line: why.into(),
         text: why.into(),

@@ -57,7 +57,7 @@ pub struct Again {
 pub struct Class {
     /// Its banks, and the truth of the rules that depend on the recipient.
     signature: Signature,
-    /// At first those of RCPT; when the message is in, those of the banks that its header selects as well.
+    /// At first those of RCPT; when the message has arrived, those of the banks that its header selects as well.
     pub settings: Arc<Effective>,
     pub route: Rc<Route>,
     /// Places in the envelope.

@@ -258,7 +258,7 @@ mod tests {
     fn an_smtp_client_hears_what_is_true_of_all() {
         for (said, expected) in [
             ("250 2.0.0 one|250 2.0.0 two", "250 2.0.0 one"),
-            ("had|had", "250 2.0.0 the mail is there already"),
+            ("had|had", "250 2.0.0 the mail has been delivered already"),
             ("250 2.0.0 one|451 4.0.0 no", "451 4.0.0 no"),
             ("had|451 4.0.0 no", "451 4.0.0 no"),
             ("550 5.7.1 no|451 4.0.0 wait|250 2.0.0 ok", "451 4.0.0 wait"),
@@ -324,7 +324,7 @@ mod tests {
             (
                 "had|had",
                 "sent",
-                "250 2.0.0 the mail is there already",
+                "250 2.0.0 the mail has been delivered already",
                 2,
                 0,
                 0,
@@ -332,7 +332,7 @@ mod tests {
             (
                 "had|250 2.0.0 b",
                 "sent",
-                "250 2.0.0 the mail is there already",
+                "250 2.0.0 the mail has been delivered already",
                 1,
                 1,
                 0,

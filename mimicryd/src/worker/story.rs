@@ -226,7 +226,7 @@ impl Story {
         notes.extend(chapter.judged.map_or_else(Vec::new, remarks));
         for (at, reply) in chapter.end.without.iter().take(NAMED) {
             let path = self.to.get(*at).map_or(&b""[..], Vec::as_slice);
-            notes.push(format!("<{}> has it not: {reply}", Printable(path)));
+            notes.push(format!("<{}> does not have it: {reply}", Printable(path)));
         }
         if let Some(reply) = &chapter.end.with {
             notes.push(format!("others of the class have it: {reply}"));

@@ -13,7 +13,7 @@ pub const ONCE: OptionSpec = option(
     "once",
     ValueKind::Word(Once::WORDS),
     Some("\"always\""),
-    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
+    "Whether a mail that already has the text gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
 );
 
 /// How a text goes into a mail: fixed by the rule.
@@ -116,7 +116,7 @@ impl Fallback {
         let steps = ladder.len();
         (end.saturating_add(1) < steps).then(|| OptionError {
             option: "fallback",
-            message: "what stands behind skip, defer or reject is never tried".into(),
+            message: "what comes after skip, defer or reject is never tried".into(),
             help: Some("leave it out, or put it before".into()),
         })
     }

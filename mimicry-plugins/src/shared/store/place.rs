@@ -76,7 +76,7 @@ impl Place {
                     continue;
                 }
                 return Err((
-                    "`..` behind a token".into(),
+                    "`..` after a token".into(),
                     "write the directory without it".into(),
                 ));
             };
@@ -102,7 +102,7 @@ impl Place {
         {
             return Err((
                 "the directory begins with a token".into(),
-                "begin with the name of a directory that is there, such as /srv/archive/{{ year }}"
+                "begin with the name of a directory that exists, such as /srv/archive/{{ year }}"
                     .into(),
             ));
         }
@@ -301,7 +301,7 @@ mod tests {
             ("a/b/../{{ year }}", "a/b/.. | 2026"),
             ("{{ year }}/x", "the directory begins with a token"),
             ("/{{ year }}", "the directory begins with a token"),
-            ("/srv/{{ year }}/../x", "`..` behind a token"),
+            ("/srv/{{ year }}/../x", "`..` after a token"),
             ("/srv/{{ year }}/.mimicry", ".mimicry is taken"),
             ("/srv/{{ subject }}", "unknown token `subject`"),
             ("/srv/{{ year | upper }}", "unknown token `year | upper`"),

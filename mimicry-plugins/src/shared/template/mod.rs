@@ -479,7 +479,7 @@ fn bad(error: &Error, source: &str) -> BadTemplate {
     };
     let help = match error.kind() {
         ErrorKind::SyntaxError => Some(
-            "a text that shall hold {{, {% or {# itself stands between {% raw %} and {% endraw %}"
+            "put a text that contains {{, {% or {# itself between {% raw %} and {% endraw %}"
                 .into(),
         ),
         _ => None,
@@ -501,7 +501,7 @@ fn broken(source: &str, tags: &[source::Tag<'_>]) -> BadTemplate {
     BadTemplate {
         line,
         column,
-        message: "a mistake that far to the right in a line cannot be named".into(),
+        message: "this mistake is too far to the right in its line to be shown".into(),
         help: Some("break the line before it, then its place is shown".into()),
     }
 }
