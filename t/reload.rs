@@ -147,7 +147,8 @@ fn may_say_quit(client: &mut Client) {
 }
 
 // T134
-// man: mimicryd(8) "After a mail the client has 1 second to say QUIT, and hears 221; anything else it says is answered by 421."
+// man: mimicryd(8) "After a mail the client has 1 second to say QUIT, and hears 221; any other command is answered
+// with 421."
 #[test]
 fn a_client_that_says_quit_after_its_mail_does_not_hear_421() {
     let mut world = World::new(Setup {

@@ -386,7 +386,7 @@ fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
         assert!(line.contains(&format!(" reply=\"{heard}\"")), "{line}");
         for (piece, said) in answers {
             let said = said.trim_end();
-            let note = format!("<{piece}example.net> has it not: {said}");
+            let note = format!("<{piece}example.net> does not have it: {said}");
             assert!(line.contains(&note), "{note} is not in {line}");
         }
         hop.mails();

@@ -409,7 +409,7 @@ mod tests {
             ("<img src=https://x.example/a.png>", ""),
             ("<img src=\"cid:logo.png\">", ""),
             ("<img src='{{ person.photo }}'>", ""),
-            ("<img src='cid:other.png'>", "cid:other.png is none of the pictures"),
+            ("<img src='cid:other.png'>", "cid:other.png is not among the pictures"),
             ("<img src=http://x.example/a.png>", "a picture that mail programs do not show"),
             ("<img src='data:image/png;base64,x'>", "a picture that mail programs do not show"),
             ("<img src=logo.png>", "a picture that mail programs do not show"),
