@@ -230,7 +230,7 @@ fn what_would_break_every_mail_is_found() {
             rule("plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [] }\n"),
             0,
             "warning: no mail can count as from inside: no such client is known\n",
-            "AUTH= is believed of the `auth_clients`",
+            "AUTH= is believed only from the `auth_clients`",
         ),
         (
             rule("plugin = \"zip\"\noptions.name = \"attachments\"\n"),

@@ -296,11 +296,11 @@ fn html_of_the_configuration_is_whole() {
             "a comment that never ends",
         ),
         ("<div>\n<b>x</div>\n", 78, "line 2: <b> that is not ended"),
-        ("x</div>\n", 78, "</div> that ends nothing"),
+        ("x</div>\n", 78, "</div> without a start tag"),
         (
             "<!DOCTYPE html>\n<html><body bgcolor=\"#ffeeee\"><p>OURS</p></body></html>\n",
             0,
-            "a document where a fragment is wanted",
+            "a document where a fragment is needed",
         ),
         (
             "<p style=\"color:#888\">x</p>\n",
