@@ -1,6 +1,6 @@
 //! The envelope: who sends, who receives, and the ESMTP parameters, octet for octet as they came (RFC 5321).
 //!
-//! Must never rewrite an address: a path is carried, compared and printed, not parsed into something nicer.
+//! Must never rewrite an address: a path is handed on, compared and printed, never normalised.
 
 use std::fmt;
 

@@ -1,7 +1,7 @@
 //! SMTP replies (RFC 5321 section 4.2, enhanced codes RFC 3463): ours, and those of the next hop handed on.
 //!
-//! Each reply of our own is one row of one table, [`Own`]: so the text of each 451 is found in one place, and with it by whom
-//! it comes.
+//! Each reply of our own is one row of one table, [`Own`]: so the text of each 451 is found in one place, together with
+//! whose decision it is.
 //!
 //! Must never: hold an octet that could end a line or start a second reply. Text from outside is made clean here.
 

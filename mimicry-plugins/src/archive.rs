@@ -1,6 +1,6 @@
 //! Archive: keeps a copy of the mail as it came, before anything is edited and before the next hop has it.
 //!
-//! How it gets to disk is `shared/store`; here are the options, the layouts and the sidecar.
+//! `shared/store` writes it to disk; this file has the options, the layouts and the sidecar.
 //!
 //! Must never: let a mail pass that a required rule could not keep; write anything for a mail that is only looked at.
 

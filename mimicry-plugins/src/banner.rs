@@ -1,10 +1,10 @@
-//! Banner: marks mail from outside by a text above its own, a tag of the subject and a header field, and takes banner and tag
-//! off again where mail from inside quotes them.
+//! Banner: marks mail from outside by a text above its own text, a tag of the subject and a header field, and removes
+//! banner and tag again if mail from inside quotes them.
 //!
-//! How a text gets into a mail is `shared/insert.rs`, how it is found again `shared/marked.rs`, what is from outside
-//! `outside.rs`; here are the options, the tag and the field.
+//! `shared/insert.rs` puts a text into a mail, `shared/marked.rs` finds it again, `outside.rs` says what is from
+//! outside; this file has the options, the tag and the field.
 //!
-//! Must never: take anything off a mail from outside, or take off what is not certainly ours.
+//! Must never: remove anything from a mail from outside, or remove text that is not certainly ours.
 
 mod outside;
 

@@ -1,6 +1,6 @@
 //! Disclaim: puts a text below or above the mail's own text, in every variant that a reader may see.
 //!
-//! How a text gets into a mail is `shared/insert.rs`; here are the options, and what is wrong with them.
+//! `shared/insert.rs` puts a text into a mail; this file has the options, and what can be wrong with them.
 //!
 //! Must never: edit a mail by itself.
 

@@ -1,11 +1,11 @@
 //! Header: adds, replaces and deletes fields of the mail's own header, and tags its Subject.
 //!
-//! What others rely on is protected: trace fields and From always, and every field that a DKIM signature of the mail covers;
-//! `force` lifts that. The fields that say what the body is belong to the core, which refuses them.
+//! Fields that others rely on are protected: trace fields and From always, and every field that a DKIM signature of the
+//! mail covers; `force` turns that off. The fields that say what the body is belong to the core, which refuses them.
 //!
 //! Must never: make a second field or line out of a value; touch a field that no option names; look into a part.
 //!
-//! Known limits: a value from the mail within a field of addresses may hold a comma, which makes two addresses of it.
+//! Known limits: a value from the mail in a field of addresses may contain a comma, which turns it into two addresses.
 
 use std::collections::BTreeSet;
 

@@ -1,4 +1,4 @@
-//! IgnoreMail: the whole mail passes with no octet changed; rule processing ends.
+//! IgnoreMail: the whole mail passes without a changed octet, and rule processing ends.
 //!
 //! The planner does it all, because it also cancels the edits of rules above. Must never: touch a mail.
 

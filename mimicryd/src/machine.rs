@@ -1,9 +1,10 @@
-//! What the configuration names on this machine: the users that workers run as, the directory of the log, the directories that rules
-//! write to, and the files that only the daemon opens. They are looked at when the daemon starts, when it loads its configuration
-//! anew, and by `mimicryd check`.
+//! The things on this machine that the configuration names: the users that workers run as, the directory of the log,
+//! the directories that rules write to, and the files that only the daemon opens. They are looked at when the daemon
+//! starts, when it loads its configuration again, and by `mimicryd check`.
 //!
-//! An administrator who names a user or a directory means that very one, so nothing is made, given away or opened up here: what is
-//! missing or wrong is a mistake in the configuration, with the command that mends it.
+//! An administrator who names a user or a directory means exactly that one, so nothing is created, given away or opened
+//! up here: if something is missing or wrong, that is a mistake in the configuration, shown with the command that
+//! corrects it.
 //!
 //! Must never: change anything on disk.
 

@@ -1,4 +1,5 @@
-//! Policy banks from their tables: what selects each, what it sets, and what only shows when banks stand side by side.
+//! Policy banks from their tables: what selects each, what it sets, and what can only be seen when banks are compared
+//! with each other.
 //!
 //! Must never: stop at a mistake.
 

@@ -5,7 +5,7 @@
 //!
 //! Must never: print or exit (only the command line does), or quote more of the file than the line at fault.
 //!
-//! Known limit: of a place that spans several lines the first is marked.
+//! Known limit: if a place spans several lines, only the first is marked.
 
 use std::fmt;
 use std::ops::Range;

@@ -1,6 +1,7 @@
-//! How the files that a configuration consists of are read, by somebody who may look at the disk.
+//! How the files of a configuration are read, by code that may look at the disk.
 //!
-//! Must never: read itself. Whoever loads a configuration decides which files are trusted and how much of one is read.
+//! Must never: read a file itself. The caller that loads a configuration decides which files are trusted and how much
+//! of one is read.
 
 use std::cell::RefCell;
 use std::io;

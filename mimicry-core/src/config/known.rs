@@ -1,6 +1,6 @@
-//! What the listeners can know of a mail's origin: filters and options that ask for more hold for no mail.
+//! What the listeners can know of a mail's origin: filters and options that need more hold for no mail.
 //!
-//! Must never: complain where nothing is known of who may come, because there is no listener, or one of them is wrong.
+//! Must never: complain if it is not known who may connect, because there is no listener or one of them is wrong.
 
 use std::ops::Range;
 

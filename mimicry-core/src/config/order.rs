@@ -1,4 +1,4 @@
-//! Which rules are in force, and what only shows when rules stand side by side.
+//! Which rules are in force, and what can only be seen when rules are compared with each other.
 //!
 //! Must never: stop at a mistake.
 

@@ -1,10 +1,11 @@
-//! The table `relay`: who gets the mail, on what terms, and who may be told the password.
+//! The table `relay`: who gets the mail, on what terms, and who may get the password.
 //!
 //! A password goes over a network only to a next hop that proves to be the one meant: by a certificate that is valid
-//! (`tls = "verify"`, or `smtps://` without a weaker word) or that is named (`tls_fingerprint`). Anything else is a mistake at load, for the
-//! next hop of the base and for that of each bank, because all of them are told the same password (T190).
+//! (`tls = "verify"`, or `smtps://` without a weaker word) or that is named (`tls_fingerprint`). Anything else is a
+//! mistake at load, for the next hop of the base and for that of each bank, because all of them get the same password
+//! (T190).
 //!
-//! Must never: read a file, or let a password go to whoever answers.
+//! Must never: read a file, or let a password go to an unproved next hop.
 
 use toml::de::DeTable;
 

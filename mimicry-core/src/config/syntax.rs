@@ -1,13 +1,14 @@
 //! The syntax of a configuration: all its mistakes at once, and a text that is free of them.
 //!
-//! toml recovers from a mistake, but its tree ends at a key without a value, and a bracket that is not closed makes a mistake
-//! of every line below it. So the file is cut into statements first (a header, or a key with its value), each is
-//! parsed alone, and those that are wrong are blanked out. What is left is a whole document with all places as
-//! they were, and its meaning can be checked in the same run.
+//! toml recovers from a mistake, but its tree ends at a key without a value, and a bracket that is not closed makes a
+//! mistake of every line below it. So the file is cut into statements first (a header, or a key with its value), each
+//! is parsed alone, and those that are wrong are blanked out. The rest is a complete document with all places as they
+//! were, so its meaning can be checked in the same run.
 //!
 //! Must never: judge what a key means.
 //!
-//! Known limit: an inline table of several lines that is not closed takes the statements below it with it, up to the next header.
+//! Known limit: an inline table of several lines that is not closed swallows the statements below it, up to the next
+//! header.
 
 use std::ops::Range;
 

@@ -1,4 +1,4 @@
-//! Values of the file against their kinds: what is right is typed, what is wrong is taken down with its place.
+//! Values of the file against their kinds: a right value becomes typed, a wrong one becomes a mistake with its place.
 //!
 //! Must never: stop at a mistake. A list with three wrong elements has three mistakes.
 

@@ -1,17 +1,19 @@
-//! Where other programs may find other parts than the scanner does, or read another header.
+//! Where other programs may find parts that the scanner does not find, or read a different header.
 //!
-//! The scanner reads a message in one way; mail programs differ. Some take up a multipart again after its close delimiter (libmime,
-//! c-client); some take a line that only begins with a boundary for a delimiter, as RFC 2046 section 5.1.1 has it (Dovecot); Python ends
-//! lines at a lone CR; most pass over a line that is no header field, take a parameter without a blank in front for one, or pass over blank lines before a
-//! header, where the scanner ends it; of two fields or parameters some take the last; some decode a boundary, or take quotes and comments off. Each such
-//! part bears a doubt, so that a rule that removes or rejects can take it for what it may hide.
+//! The scanner reads a message in one way; mail programs differ. Some take up a multipart again after its close
+//! delimiter (libmime, c-client); some take a line that only begins with a boundary for a delimiter, as RFC 2046
+//! section 5.1.1 has it (Dovecot); Python ends lines at a lone CR; most pass over a line that is no header field, take
+//! a parameter without a blank in front for one, or pass over blank lines before a header, where the scanner ends it;
+//! of two fields or parameters some take the last; some decode a boundary, or take quotes and comments off. Each such
+//! part has a doubt, so that a rule that removes or rejects can treat it as what it may hide.
 //!
-//! A doubt is where the octets give another program something to find: a second boundary of which no line tells anything hides nothing.
+//! A doubt is set only if the octets give another program something to find: a second boundary that no line begins with
+//! hides nothing.
 //!
-//! Must never: be set by what ordinary programs write, choose a reading, or take longer than linear time.
+//! Must never: set a doubt because of what ordinary programs write, choose a reading, or take longer than linear time.
 //!
-//! Known limits: programs that guess the boundary of a multipart without one are covered, as such a multipart is not split; those
-//! that look for a uuencoded file in a text are not.
+//! Known limits: programs that guess the boundary of a multipart without one are covered, because such a multipart is
+//! not split; programs that look for a uuencoded file in a text are not covered.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,5 +1,5 @@
-//! The filters on parts, asked within an enclosed message: message/rfc822 and its like are leaves, and no rule edits within them, but
-//! one that says so may take them for what they hold.
+//! The filters on parts, applied within an enclosed message. message/rfc822 and the like are leaves, and no rule edits
+//! within them, but a rule may say that it takes such a leaf because of the parts in it.
 //!
 //! Must never: recurse (what is nested is a list of work), or hold more than the octets of the enclosed messages once.
 //!

@@ -1,6 +1,6 @@
-//! Where mimicry listens and whom it speaks to, parsed once from the text of the configuration.
+//! Where mimicry listens and which next hops it uses, parsed once from the text of the configuration.
 //!
-//! Must never resolve a name: that is the daemon's, at a worker's birth.
+//! Must never resolve a name: the daemon does that when a worker starts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};

@@ -1,4 +1,4 @@
-//! The kinds of values that settings take, and how they are named to people.
+//! The kinds of values that settings take, and their names for people.
 //!
 //! Must never: read a value; `config::value` does.
 

@@ -1,7 +1,7 @@
 //! Which mail is from outside.
 //!
-//! Must never: take a mail for one from inside because of what a sender outside can write, unless the configuration has
-//! nothing better to go by, which is warned of at load.
+//! Must never: take a mail for one from inside because of what a sender outside can write, unless the configuration
+//! gives nothing better; that is a warning at load.
 
 use ipnet::IpNet;
 use mimicry_core::domain::Names;

@@ -1,10 +1,10 @@
 //! Many parts → one archive part: the job that Zip and its relatives have in common beside the container.
 //!
 //! A job first looks (thresholds, exclusions, broken codings), then streams each part through its decoder into the
-//! bundle, so that no more than one part's chunk is held decoded. Nothing is changed unless the mail becomes smaller
-//! on the wire by what `min_saving` asks; a secret container alone is worth its octets.
+//! bundle, so that no more than one part's chunk is held decoded. Nothing is changed unless the mail becomes smaller on
+//! the wire by what `min_saving` asks; only a secret container may cost octets.
 //!
-//! Must never: move a part that does not decode, or leave a mail larger than it was for no secret.
+//! Must never: move a part that does not decode, or make a mail larger without a secret container.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

@@ -1,9 +1,10 @@
-//! A text of ours put into the text of a mail: into every variant that a reader may see, in the charset and coding of each
-//! part, or into a part of its own where that is impossible or not allowed.
+//! Puts a text of ours into the text of a mail: into every variant that a reader may see, in the charset and transfer
+//! encoding of each part, or into a separate part if that is impossible or not allowed.
 //!
-//! If one variant cannot take it, none is edited and the `fallback` ladder decides, so that no reader sees the text twice and
-//! none sees it broken. A text that everybody must see ([`Manner::removable`]) goes to whatever is on the screen first
-//! (`seen.rs`); where that is no body, as a text with a name or a forwarded mail, the ladder decides as well.
+//! If one variant cannot take it, none is edited and the `fallback` ladder decides, so that no reader sees the text
+//! twice and none sees it broken. A text that everybody must see ([`Manner::removable`]) goes to the texts that are
+//! first on the screen (`seen.rs`); if such a text is not a body but, for example, a text with a name or a forwarded
+//! mail, the ladder decides as well.
 //!
 //! Must never: put text into a named or attached part beside a body (but where a rule names it and wants all parts),
 //! re-serialise HTML, write octets that are not of the part's charset, or touch what is sealed.

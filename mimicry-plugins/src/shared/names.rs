@@ -1,9 +1,9 @@
 //! Member names for archives: safe on every common file system, and unique within one archive.
 //!
-//! A file name in a mail is the sender's text. What leaves here is a base name that no unpacker can
-//! take for a path, a device, a hidden file or a name that shows other than it is. Must never hand out
-//! a separator, a control or bidirectional character, more than 200 octets, or the same name twice;
-//! "the same" is meant as case-insensitive, normalising file systems mean it.
+//! A file name in a mail is the sender's text. The result is a base name that no unpacker can take for a path, a
+//! device, a hidden file or a name that looks different from what it is. Must never hand out a separator, a control or
+//! bidirectional character, more than 200 octets, or the same name twice; "the same" has the meaning of
+//! case-insensitive, normalising file systems.
 //!
 //! Limits: look-alike letters of different scripts stay as they are, and the cut at 200 octets may
 //! fall between a letter and its combining marks.

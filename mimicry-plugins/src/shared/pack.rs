@@ -1,6 +1,7 @@
-//! What Zip and the Tar plugins are besides their containers: one kind of plugin, of which each is a description.
+//! What Zip and the Tar plugins have in common apart from their containers: one kind of plugin; each of them is a
+//! description of it.
 //!
-//! Must never: know one of them.
+//! Must never: know any one of them.
 
 use std::fmt;
 

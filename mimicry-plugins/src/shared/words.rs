@@ -1,6 +1,6 @@
-//! What a rule has to say: a text and its HTML, as templates, and the pictures that the HTML shows.
+//! The texts of a rule: a text and its HTML, as templates, and the pictures that the HTML shows.
 //!
-//! A form that the rule does not give is derived from the other, for each mail anew where that has values of the mail.
+//! A form that the rule does not give is derived from the other one, anew for each mail if that has values of the mail.
 //!
 //! Must never: know where the text goes.
 

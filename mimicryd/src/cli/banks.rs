@@ -1,6 +1,6 @@
-//! `mimicryd banks`: which policy banks apply to a mail, and what is then in force.
+//! `mimicryd banks`: which policy banks apply to a mail, and the settings that are then in force.
 //!
-//! Must never: judge a bank otherwise than the daemon does.
+//! Must never: judge a bank differently from the daemon.
 
 use std::ffi::OsString;
 use std::net::IpAddr;

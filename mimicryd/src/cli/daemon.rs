@@ -1,4 +1,4 @@
-//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and how it is spoken to.
+//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;

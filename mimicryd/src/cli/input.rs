@@ -1,6 +1,6 @@
 //! What commands are given: the configuration, the mail, and the facts of the transaction that brought it.
 //!
-//! Must never: guess silently. What is taken from the mail because no option says it is named in the output.
+//! Must never: guess silently. The output names each fact that was taken from the mail because no option gave it.
 
 use std::ffi::OsString;
 use std::fs::File;

@@ -1,9 +1,9 @@
 //! One rule and one mail: what the rule did, or why it did nothing.
 //!
-//! The plan names the filter that decided; what the mail has in that place is added here, because it is what an
-//! administrator asks next.
+//! The plan names the filter that decided; this file adds the value in the mail, because an administrator asks for that
+//! next.
 //!
-//! Must never: judge a filter otherwise than the plan did.
+//! Must never: judge a filter differently from the plan.
 
 use mimicry_core::engine::{Report, Stopped};
 use mimicry_core::message::PartId;

@@ -1,4 +1,4 @@
-//! Going into the background: the parent waits until the daemon accepts, or says why it does not.
+//! Going into the background: the parent waits until the daemon accepts connections, or says why it does not.
 
 #![forbid(unsafe_code)]
 

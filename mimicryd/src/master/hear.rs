@@ -1,6 +1,6 @@
-//! What is asked over the control socket, and the answers that the master has at once.
+//! Requests over the control socket, and the answers that the master can give at once.
 //!
-//! Must never: end the master. Whatever breaks here, the daemon goes on as it was.
+//! Must never: end the master. Whatever fails here, the daemon goes on as before.
 
 #![forbid(unsafe_code)]
 

@@ -1,4 +1,4 @@
-//! For tests: mails of random octets, most of them such as end lines, and what must come of them whatever way out they take.
+//! For tests: mails of random octets, most of them line ends, and the result that every transport must have.
 
 use mimicry_core::envelope::Path;
 use proptest::prelude::*;

@@ -1,6 +1,6 @@
-//! Who is in a group, by all that the system knows.
+//! Who is in a group, from all sources that the system has.
 //!
-//! Must never: be asked by a worker; a directory service may take its time.
+//! Must never: be used by a worker; a directory service may be slow.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};

@@ -1,6 +1,7 @@
-//! Becoming an unprivileged user, for good, and what else a process gives up that reads what strangers sent.
+//! Becomes an unprivileged user, for good, and gives up everything else that a process must not have if it reads input
+//! of strangers.
 //!
-//! Must never leave a process half privileged: whoever gets an error from here has to end.
+//! Must never leave a process half privileged: a caller that gets an error from here must end.
 
 use std::ffi::CString;
 use std::io;

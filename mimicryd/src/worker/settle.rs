@@ -1,11 +1,12 @@
-//! How a mail ended: the end of each of its recipients, and the one verdict that the client, the log and the ledger have of
-//! them. Pure.
+//! How a mail ended: the outcome for each of its recipients, and the one verdict that the client, the log and the
+//! ledger get. Pure.
 //!
-//! An LMTP client hears of each recipient and needs nothing remembered. An SMTP client hears one reply: 2xx if all have the mail,
-//! 4xx if any may still get it, and 5xx only if nobody may any more; then the text says who is refused and that the others have
-//! it, because the client makes a report of it for its user. Who had the mail from an earlier attempt has it.
+//! An LMTP client gets a reply for each recipient, so nothing must be remembered for it. An SMTP client hears one
+//! reply: 2xx if all have the mail, 4xx if any recipient may still get it, and 5xx only if no further recipient can;
+//! then the text says who is refused and that the others have it, because the client turns it into a report for its
+//! user. A recipient who had the mail from an earlier attempt has it.
 //!
-//! Must never: say 2xx for somebody who has not got the mail, or 5xx while somebody may still get it.
+//! Must never: say 2xx for somebody who does not have the mail, or 5xx while somebody may still get it.
 
 use mimicry_core::config::endpoint::Protocol;
 use mimicry_core::envelope::Recipient;

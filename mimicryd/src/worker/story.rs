@@ -1,4 +1,4 @@
-//! What is told of a mail: the line of each class of its recipients.
+//! What the log says of a mail: one line for each class of its recipients.
 //!
 //! Written when it is known whether the client got its reply.
 //!

@@ -1,7 +1,7 @@
 //! UTF-7 (RFC 2152), read octet by octet; encoding_rs has no such charset.
 //!
-//! Each octet is looked at once and yields at most two characters, and what is kept between two octets is a few bits: time and
-//! memory are bounded whatever the octets are.
+//! Each octet is looked at once and yields at most two characters, and only a few bits are kept between two octets:
+//! time and memory are bounded whatever the octets are.
 //!
 //! Must never: write UTF-7, or take something broken for text without saying so.
 

@@ -1,7 +1,7 @@
 //! Parameters as simple programs read them: split at semicolons, cut at the first `=`, one quote taken off at each end.
 //!
-//! Python's email package, PHP scripts and old programs do so; their readings of a broken field are others than those of a
-//! reader that follows the grammar.
+//! Python's email package, PHP scripts and old programs do so; they read a broken field differently from a reader that
+//! follows the grammar.
 //!
 //! Must never: be believed alone. Nothing is chosen here.
 

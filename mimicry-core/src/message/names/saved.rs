@@ -1,7 +1,7 @@
 //! The name under which a program saves a file, from the name that it read.
 //!
-//! Programs and file systems drop what cannot be seen, cut at a NUL or a colon, take trailing dots and blanks away, and keep the last
-//! element of a path. What is left is the name that the file is opened by, and so the one that a pattern must see.
+//! Programs and file systems drop what cannot be seen, cut at a NUL or a colon, take trailing dots and blanks away, and
+//! keep the last element of a path. The result is the name by which the file is opened, so a pattern must see it.
 //!
 //! Must never: hand out a safe name; the forms are for judging only.
 

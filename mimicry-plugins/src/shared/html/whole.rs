@@ -1,7 +1,7 @@
-//! HTML of the administrator, judged by itself when the configuration is loaded: does it end what it opens, is it a fragment, and
-//! can readers see it. What does not would take the rest of every mail with it.
+//! HTML of the administrator, checked by itself when the configuration is loaded: does it end what it opens, is it a
+//! fragment, and can readers see it? HTML that does not end what it opens would swallow the rest of every mail.
 //!
-//! Must never: judge HTML of a mail; it is as it is.
+//! Must never: judge the HTML of a mail.
 //!
 //! Known limits: where a template chooses between pieces of markup, elements are not counted.
 

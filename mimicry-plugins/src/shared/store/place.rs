@@ -1,4 +1,4 @@
-//! Where things are kept: a fixed directory, and below it folders whose names may hold facts of the mail.
+//! Where things are kept: a fixed directory, and below it folders whose names may contain facts of the mail.
 //!
 //! A pattern is a path with tokens: `/srv/archive/{{ year }}-{{ month }}/{{ sender.domain }}`. What stands before the first
 //! component with a token is the declared directory.

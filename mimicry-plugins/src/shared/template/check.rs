@@ -1,4 +1,4 @@
-//! Mistakes that the engine would find only at work, for the mail that comes by them, or not at all.
+//! Mistakes that the engine would find only when a mail reaches them, or not at all.
 //!
 //! Must never: stop at a mistake.
 

@@ -1,4 +1,5 @@
-//! The source of a template taken apart into its tags, to find what the engine finds only at work, and to say where it is.
+//! Splits the source of a template into its tags, to find mistakes that the engine would find only when the template is
+//! used, and to say where they are.
 //!
 //! Must never: decide what a template means (the engine does). Where this reading and the engine's could differ, as in an
 //! unclosed tag, it stops, and the engine's own error is what is shown.
