@@ -43,7 +43,7 @@ impl fmt::Debug for Path {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     pub path: Path,
-    /// The parameters behind the path, verbatim (`NOTIFY=NEVER ORCPT=rfc822;a@example.org`); empty = none.
+    /// The parameters after the path, verbatim (`NOTIFY=NEVER ORCPT=rfc822;a@example.org`); empty = none.
     pub params: Vec<u8>,
 }
 

@@ -27,7 +27,7 @@ pub struct Reply {
 /// By whom a mail or a session has the reply that it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
-    /// The next hop said so, or could not be spoken to.
+    /// The next hop said so, or could not be reached.
     NextHop,
     /// A rule stopped the mail.
     Rule,

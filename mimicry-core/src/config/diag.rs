@@ -241,7 +241,7 @@ impl Complaints {
         self.push(Level::Error, None, message.into(), help.into());
     }
 
-    /// An empty help is none.
+    /// An empty help counts as none.
     fn push(&mut self, level: Level, span: Option<Range<usize>>, message: String, help: String) {
         let warnings = self.list.len().saturating_sub(self.errors);
         let (shown, more) = match level {

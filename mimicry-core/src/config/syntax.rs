@@ -204,7 +204,7 @@ fn odd_character(text: &str) -> Option<(Range<usize>, String, String)> {
     Some((span, (*message).to_string(), help))
 }
 
-/// A header, or a key with its value, and the line end behind it.
+/// A header, or a key with its value, and the line end after it.
 struct Statement {
     span: Range<usize>,
     is_header: bool,

@@ -126,7 +126,7 @@ impl WordCharset {
     }
 }
 
-/// What stands for octets that are no text.
+/// Stands for octets that are not valid in the charset.
 pub const LOST: char = '\u{fffd}';
 
 /// The number of a code page in one of its many names: `cp1251`, `ms932`, `windows1251`, `win-1251`, `ibm00858`.

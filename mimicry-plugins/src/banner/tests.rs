@@ -39,7 +39,7 @@ fn load(options: &str) -> Result<Config, Vec<String>> {
         .map_err(|mistakes| mistakes.list.into_iter().map(|one| one.message).collect())
 }
 
-/// The origin is a client, or a user behind an `@`; nothing = unknown.
+/// The origin is a client, or a user after an `@`; nothing = unknown.
 fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>, Report) {
     let config = load(options).unwrap_or_else(|found| panic!("{options}: {found:?}"));
     let mail = Mail {

@@ -20,7 +20,7 @@ pub const MAX_OCTETS: usize = 200;
 /// does not change what is left of the name (see `Names::number`).
 const NUMBER_OCTETS: usize = 13;
 
-/// The longest extension, in octets, that survives a cut and stays behind a number.
+/// The longest extension, in octets, that survives a cut and stays after a number.
 const MAX_EXTENSION: usize = 16;
 
 /// Hands out the member names of one archive.
@@ -262,7 +262,7 @@ fn cut(text: &str, octets: usize) -> &str {
     kept.trim_end_matches(is_dot_or_blank)
 }
 
-/// Stem and extension, the latter with its dot and empty when there is none. `.tar.gz` and its kin are
+/// Stem and extension, the latter with its dot; empty if there is none. `.tar.gz` and its kin are
 /// one extension; a sentence after a full stop is none.
 fn split_extension(name: &str) -> (&str, &str) {
     let Some(at) = name.rfind('.') else {

@@ -65,7 +65,7 @@ pub const SHARED: &[OptionSpec] = &[
         "What that part says: a template."),
 ];
 
-/// A kind's own options with [`SHARED`] behind them.
+/// A kind's own options with [`SHARED`] after them.
 pub const fn with_shared<const N: usize>(own: &[OptionSpec]) -> [OptionSpec; N] {
     assert!(own.len() + SHARED.len() == N);
     let mut all = [SHARED[0]; N];

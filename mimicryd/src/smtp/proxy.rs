@@ -21,7 +21,7 @@ const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The octets of version 2 that say how long the rest is.
 const V2_FIXED: usize = 16;
 
-/// What stands at the start of a connection.
+/// What a connection begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Not enough to tell.

@@ -91,7 +91,7 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// Whether this process may leave a core file and be looked into by other processes of its user: both show mail and secrets. To be
-/// called after a change of user, which sets it anew.
+/// called after a change of user, which sets it again.
 pub fn allow_dumps(allow: bool) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
     // The hard limit stays, so that a reload can allow it; there is no core of what is not dumpable in any case.

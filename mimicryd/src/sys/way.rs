@@ -28,7 +28,7 @@ pub const DIRECTORY: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// What becomes of a link at the end of the way.
+/// What happens to a link at the end of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
     Followed,

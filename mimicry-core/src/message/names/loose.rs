@@ -118,7 +118,7 @@ pub(super) fn find_name(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// A value with each fold gone, the blanks behind it included; `None` = it has no fold.
+/// A value with each fold gone, the blanks after it included; `None` = it has no fold.
 pub(super) fn without_folds(value: &[u8]) -> Option<Vec<u8>> {
     memchr(b'\n', value)?;
     let mut lines = value.split(|octet| *octet == b'\n');

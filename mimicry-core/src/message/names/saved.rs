@@ -68,7 +68,7 @@ fn bare(name: &str) -> &str {
         .trim_end_matches(trail)
 }
 
-/// What stands behind the last separator that is followed by a name.
+/// What stands after the last separator that is followed by a name.
 fn last_element(path: &str) -> &str {
     let path = path.trim_end_matches(|c: char| matches!(c, '/' | '\\' | '.') || c.is_whitespace());
     path.rsplit(['/', '\\']).next().unwrap_or_default()

@@ -110,7 +110,7 @@ struct Reader {
     held: String,
 }
 
-/// Octets of a target, at most: what is longer is none.
+/// The most octets of a target; anything longer is not one.
 const TARGET: usize = 4096;
 
 /// What begins a target, in small letters.

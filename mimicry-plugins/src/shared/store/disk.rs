@@ -277,7 +277,7 @@ impl Folder {
         is_old && File::from(fd).try_lock().is_ok()
     }
 
-    /// Only its user may write to it, who is us or whoever owns all of this.
+    /// Only its user may write to it, who is this process's user or the owner of the whole store.
     fn ours(&self, name: &OsStr, facts: &FileStat) -> Result<(), Error> {
         if facts.st_mode & 0o022 != 0 {
             return Err(self.fail(name, Why::Refused("others than its owner may write to it")));

@@ -26,7 +26,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 
 use crate::shared::directory::Directory;
 
-/// What stands behind a name and a dot.
+/// What stands after a name and a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fields {
     /// The name is a text.
