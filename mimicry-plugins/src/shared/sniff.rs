@@ -204,7 +204,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(4_000))]
 
-        /// The detectors after `infer` slice and add lengths from the content: none may panic.
+        /// The detectors behind `infer` slice and add lengths from the content: none may panic.
         #[test]
         fn no_head_is_a_panic(
             magic in prop::sample::select(vec![
