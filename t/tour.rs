@@ -241,9 +241,12 @@ fn text_of(place: &str) -> String {
         .replace("\\-", "-")
 }
 
+/// A place, and what stands there for a thing of this name.
+type Form<'f> = (&'f str, &'f dyn Fn(&str) -> String);
+
 /// Asserts that each place of the row holds each thing in its form there. Folders and files with no form are for the test that
 /// asks; a place that has a form and is not in the row is a mistake.
-fn holds_all(row: &Stop, things: &[String], forms: &[(&str, &dyn Fn(&str) -> String)]) {
+fn holds_all(row: &Stop, things: &[String], forms: &[Form<'_>]) {
     assert!(!things.is_empty(), "{}: there are none", row.name);
     let mut missing = Vec::new();
     for (place, form) in forms {
