@@ -171,7 +171,7 @@ impl Generation {
             let why = self
                 .complaint
                 .clone()
-                .unwrap_or_else(|| "each one dies before it accepts".into());
+                .unwrap_or_else(|| "each one dies before it accepts connections".into());
             return Progress::Failed(format!("no worker can start: {why}"));
         }
         Progress::Open
