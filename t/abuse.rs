@@ -49,8 +49,8 @@ fn smuggled(end: &str) -> Vec<u8> {
 }
 
 // T16, T17, T18, T19, T20, T21, T22, T23, T24, T25, T26, T27
-// man: mimicry.toml(5) "What becomes of a CR or LF in a mail that is not part of CRLF: normalize makes CRLF of LF and a
-// blank of a lone CR, reject refuses the mail with 550 5.6.11. It never passes on."
+// man: mimicry.toml(5) "What happens to a CR or LF in a mail that is not part of a CRLF: normalize turns an LF into
+// CRLF and a lone CR into a space, reject refuses the mail with 550 5.6.11. Such an octet is never passed on."
 #[test]
 fn no_second_mail_is_smuggled_in() {
     for policy in ["normalize", "reject"] {
@@ -383,7 +383,8 @@ fn an_early_talker_is_served_or_refused() {
 }
 
 // T47, T186
-// man: mimicry.toml(5) "Errors of a client before it is sent away with 421: commands that are unknown, ill-formed or out of place, and every 4xx and 5xx of mimicryd's own to MAIL and RCPT."
+// man: mimicry.toml(5) "Errors of a client before its session ends with 421: commands that are unknown, ill-formed
+// or out of place, and every 4xx and 5xx of mimicryd's own to MAIL and RCPT."
 // man: mimicry.toml(5) "NOOP, VRFY, HELP and RSET between two mails before they count as errors."
 #[test]
 fn junk_ends_with_421() {
@@ -450,7 +451,7 @@ fn bdat_was_not_offered_and_its_payload_is_not_run() {
 }
 
 // T57
-// man: mimicry.toml(5) "Octets of a mail. The service offers it as SIZE if the next hop does not offer less."
+// man: mimicry.toml(5) "Octets of a mail. The daemon offers it as SIZE if the next hop does not offer less."
 #[test]
 fn too_large_is_552() {
     let world = World::new(Setup {
@@ -514,7 +515,7 @@ fn parameters_that_make_no_sense() {
 }
 
 // T60
-// man: mimicry.toml(5) "Recipients of a transaction; more get 452 4.5.3, and the client brings them again."
+// man: mimicry.toml(5) "Recipients of a transaction; further ones get 452 4.5.3, and the client sends them again."
 #[test]
 fn recipients_beyond_the_limit_come_again() {
     let world = world();

@@ -80,7 +80,7 @@ fn unfinished(archive: &Path) -> usize {
 }
 
 // T158
-// man: mimicry-plugins(7) "The copy is on disk before the next hop is given the mail."
+// man: mimicry-plugins(7) "The copy is on disk before the next hop gets the mail."
 #[test]
 fn a_copy_is_on_disk_before_the_next_hop_has_the_mail() {
     let (_directory, archive) = place();
@@ -100,7 +100,7 @@ fn a_copy_is_on_disk_before_the_next_hop_has_the_mail() {
 }
 
 // T159, T180
-// man: mimicry-plugins(7) "A mail that its client brings again is kept once"
+// man: mimicry-plugins(7) "If the client sends a mail again, it is kept once, for 8 days"
 #[test]
 fn a_mail_that_comes_again_or_splits_is_kept_once() {
     for options in [
@@ -208,7 +208,7 @@ fn the_same_words_in_another_envelope_are_kept_too() {
 }
 
 // T180
-// man: mimicry-plugins(7) "What other fields it has on top then is kept as well"
+// man: mimicry-plugins(7) "Other fields that a retry has on top are kept as well"
 #[test]
 fn words_in_trace_fields_are_kept() {
     for options in [
@@ -340,7 +340,7 @@ fn a_planted_link_is_refused() {
 }
 
 // T156
-// man: mimicry-plugins(7) "It must be there, belong to the user that the workers run as, and be writable by nobody else"
+// man: mimicry-plugins(7) "It must exist, belong to the user of the workers, and be writable by nobody else"
 #[test]
 fn a_directory_that_others_may_write_to_is_a_mistake() {
     let (_directory, archive) = place();

@@ -56,7 +56,7 @@ fn logged(world: &mut World, mails: usize) -> Vec<String> {
     found
 }
 
-// man: mimicry.toml(5) "A selection by recipient is made for each recipient by itself."
+// man: mimicry.toml(5) "Each recipient is selected separately."
 #[test]
 fn recipients_of_different_banks_get_their_mails_by_their_next_hops() {
     let other = Hop::new();
@@ -146,7 +146,7 @@ fn a_next_hop_that_refuses_a_recipient_is_heard() {
     client.quit();
 }
 
-// man: mimicry.toml(5) "A bank that is selected by header_sender is laid when the message is in."
+// man: mimicry.toml(5) "A bank that header_sender selects is applied when the whole message has arrived."
 #[test]
 fn a_bank_by_header_applies_behind_data() {
     let mut world = world(
@@ -297,7 +297,8 @@ fn nothing_of_a_mail_is_left_for_the_next() {
     }
 }
 
-// man: mimicry.toml(5) "What is needed when a client connects is chosen by listener and client."
+// man: mimicry.toml(5) "Settings that are needed when a client connects can only be selected by listener and
+// client:"
 #[test]
 fn what_is_offered_follows_the_banks_of_the_connection() {
     let world = world(
@@ -328,7 +329,7 @@ hide_extensions = "PIPELINING"
     client.says("NONSENSE", 421);
 }
 
-// man: mimicry.toml(5) "SIZE offers what the largest mail of this client may have."
+// man: mimicry.toml(5) "SIZE offers the largest size that any mail of this client may have."
 #[test]
 fn limits_follow_the_sender() {
     let world = World::new(Setup {
@@ -431,8 +432,8 @@ fn the_commands_say_what_the_daemon_does() {
     }
 }
 
-// man: mimicryd(8) "A rule that is not in force is named too"
-// man: mimicryd(8) "and a rule whose mode is off with the mode that makes it so."
+// man: mimicryd(8) "Rules that are not in force are listed too"
+// man: mimicryd(8) "rules whose mode is off, with the mode that switches them off."
 #[test]
 fn explain_names_the_rules_that_are_out_of_force() {
     const FILE: &str = "rules = [\"a\", \"b\", \"c\"]

@@ -71,7 +71,7 @@ fn key(days: u64, letter: char) -> String {
 }
 
 // T184
-// man: mimicry-plugins(7) "Without a valid seal nothing is taken out."
+// man: mimicry-plugins(7) "Without a valid seal nothing is removed."
 #[test]
 fn words_of_an_outsider_stay_however_they_are_marked() {
     let world = world();
@@ -122,7 +122,7 @@ fn words_of_an_outsider_stay_however_they_are_marked() {
 }
 
 // T184
-// man: mimicryd(8) "Start and reload use the key that is there;"
+// man: mimicryd(8) "Start and reload use the existing key."
 #[test]
 fn the_key_outlives_reload_and_restart() {
     let mut world = world();
@@ -175,7 +175,7 @@ fn the_key_outlives_reload_and_restart() {
 }
 
 // T184
-// man: mimicryd(8) "An old key makes no seal any more and is honoured for 90 days after the new one"
+// man: mimicryd(8) "The old key then makes no more seals, but is accepted for another 90 days"
 #[test]
 fn old_keys_are_honoured_for_a_while() {
     let shell = format!("umask 077; echo '{}' > shared; {OWN_SOCKET}", key(200, 'a'));

@@ -229,7 +229,7 @@ fn world(how: &str, errors: &[&str]) -> World {
 }
 
 // T192
-// man: mimicryd(8) "The master sees it at once, binds the address anew, and replaces all workers;"
+// man: mimicryd(8) "The master notices at once, binds the address again, and replaces all workers;"
 fn a_listener_that_a_worker_shut_is_bound_anew() {
     let (_directory, path) = open_directory();
     let socket = path.join("smtp.sock");
@@ -258,7 +258,7 @@ fn a_listener_that_a_worker_shut_is_bound_anew() {
             drop(client);
             let _ = world.hop.mails();
             let daemon = world.daemon();
-            let said = format!("bound anew after somebody shut it down: {round}");
+            let said = format!("bound again after somebody shut it down: {round}");
             let are_back = || daemon.command(&["status"]).text().matches(&said).count() == 2;
             assert!(eventually(are_back), "{}", daemon.said());
             for name in ["t", "u"] {
@@ -345,7 +345,7 @@ fn what_breaks_while_it_is_loaded_is_a_refusal() {
         before = how;
         daemon.signal(Signal::SIGHUP);
         daemon.logs("configuration refused, the old one stays in force");
-        let said = "mimicryd broke while it loaded this, which is a mistake in mimicryd";
+        let said = "mimicryd failed while it loaded this, which is a bug in mimicryd";
         let refused = eventually(|| {
             daemon.log().matches(said).count() == 1 + usize::from(how != "when loaded")
         });

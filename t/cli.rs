@@ -98,8 +98,7 @@ fn a_sound_configuration_is_summed_up() {
     assert!(ran.err.contains("m.toml:4:"), "{}", ran.err);
 }
 
-// man: mimicryd(8) "A mistake in the configuration is shown with its place, the line that it is in, and what would
-// be right."
+// man: mimicryd(8) "A mistake in the configuration is shown with its place, its line, and what would be right."
 // man: mimicryd(8) "78 The configuration does not load."
 #[test]
 fn every_mistake_is_shown_in_one_run() {
@@ -159,13 +158,13 @@ m.toml: 3 mistakes
     );
 }
 
-// man: mimicry.toml(5) "A user that is named and does not exist is a mistake of the configuration."
-// man: mimicry.toml(5) "Its directory must be there."
-// man: mimicry.toml(5) "A listener of the same file is refused, because mail would go in a circle."
-// man: mimicry.toml(5) "A rule whose clients no listener can know is warned of: behind an MTA on the same machine, each client is
-// that machine, unless xforward_clients names the MTA."
-// man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; one that does not end
-// as such an archive's does is warned of."
+// man: mimicry.toml(5) "If the named user does not exist, that is a mistake in the configuration."
+// man: mimicry.toml(5) "Its directory must exist."
+// man: mimicry.toml(5) "A listener of the same file is refused, because mail would go round in a loop."
+// man: mimicry.toml(5) "A rule whose clients no listener can know is a warning: after an MTA on the same machine,
+// each client is that machine, unless xforward_clients names the MTA."
+// man: mimicry-plugins(7) "A name without values must be safe everywhere, or the configuration does not load; if it
+// does not have the ending of such an archive, there is a warning."
 #[test]
 fn what_would_break_every_mail_is_found() {
     const LISTEN: &str = "[[listen]]\nname = \"in\"\naddress = \"127.0.0.1:10025\"\n";
@@ -198,19 +197,19 @@ fn what_would_break_every_mail_is_found() {
         (
             rule("plugin = \"zip\"\noptions.name = \".zip\"\n"),
             78,
-            "error: \".zip\" is no file name that is safe everywhere\n",
+            "error: \".zip\" is not a file name that is safe everywhere\n",
             "help: write \"zip.zip\"",
         ),
         (
             rule("plugin = \"tar_gzip\"\noptions.name = \"a/b.zip\"\n"),
             78,
-            "error: \"a/b.zip\" is no file name that is safe everywhere\n",
+            "error: \"a/b.zip\" is not a file name that is safe everywhere\n",
             "help: write \"b.zip.tar.gz\"",
         ),
         (
             format!("{LISTEN}[relay]\nnext_hop = \"smtp://localhost:10025\"\n"),
             78,
-            "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go in a circle\n --> m.toml:5:12\n",
+            "error: smtp://localhost:10025 is the listener \"in\" of this file: mail would go round in a loop\n --> m.toml:5:12\n",
             "name the address where the MTA takes mail back",
         ),
         (
@@ -224,25 +223,25 @@ fn what_would_break_every_mail_is_found() {
                 "plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [\"10.0.0.0/8\"] }\n",
             ),
             0,
-            "warning: no mail is known to be from inside: no such client is known\n",
+            "warning: no mail can count as from inside: no such client is known\n",
             "xforward_clients = [\"127.0.0.1\"]",
         ),
         (
             rule("plugin = \"banner\"\noptions = { text = \"x\", internal_clients = [] }\n"),
             0,
-            "warning: no mail is known to be from inside: no such client is known\n",
-            "AUTH= is believed of the `auth_clients`",
+            "warning: no mail can count as from inside: no such client is known\n",
+            "AUTH= is believed only from the `auth_clients`",
         ),
         (
             rule("plugin = \"zip\"\noptions.name = \"attachments\"\n"),
             0,
-            "warning: \"attachments\" does not end as the name of such an archive does\n",
+            "warning: \"attachments\" does not have the ending of such an archive\n",
             "write \"attachments.zip\"\n",
         ),
         (
             rule("plugin = \"tar_gzip\"\noptions.name = \"a.gz\"\n"),
             0,
-            "warning: \"a.gz\" does not end as the name of such an archive does\n",
+            "warning: \"a.gz\" does not have the ending of such an archive\n",
             "write \"a.gz.tar.gz\"\n",
         ),
     ] {
@@ -296,7 +295,8 @@ fn the_configurations_that_are_shipped_load_without_a_complaint() {
     }
 }
 
-// man: mimicryd(8) "a mail for which no rule acts is identical, and in a changed mail every untouched part is."
+// man: mimicryd(8) "A mail for which no rule acts leaves identical, and so does every untouched part of a changed
+// mail."
 #[test]
 fn a_mail_that_nothing_changes_is_the_same_octets() {
     for config in [EMPTY, IGNORE] {
@@ -318,7 +318,7 @@ fn a_mail_that_nothing_changes_is_the_same_octets() {
     );
 }
 
-// man: mimicryd(8) "A mail whose lines end in LF leaves with lines that end in LF."
+// man: mimicryd(8) "If the lines of the mail end in LF, the lines of the result do too."
 #[test]
 fn a_mail_with_lf_stays_one() {
     let config = format!("{FOOTER}{ZIP}");
@@ -376,7 +376,7 @@ fn filter_changes_the_mail_and_says_so() {
     assert!(out.contains("all.zip") && !out.contains("prices-2024-05.csv"));
 }
 
-// man: mimicryd(8) "75 The mail is deferred: a rule failed, or asked for it, or"
+// man: mimicryd(8) "75 The mail is deferred: a rule failed, or a rule asked for it, or"
 // man: mimicryd(8) "77 The mail is rejected by a rule;"
 #[test]
 fn a_mail_that_is_stopped_is_not_written() {
@@ -414,8 +414,8 @@ fn a_mail_that_is_stopped_is_not_written() {
     }
 }
 
-// man: mimicryd(8) "then nothing is written, the classes of recipients go to standard error, and the exit status
-// is 64."
+// man: mimicryd(8) "In that case nothing is written, the classes of recipients go to standard error, and the exit
+// status is 64."
 #[test]
 fn recipients_of_several_classes_are_told_apart() {
     let args = [
@@ -591,8 +591,8 @@ fn what_cannot_be_read_or_written() {
     assert_eq!(run_with(input(), Stdio::piped()).code, 0);
 }
 
-// man: mimicryd(8) "A reader of standard output that has seen enough is no failure, but for filter, whose result
-// must arrive."
+// man: mimicryd(8) "If the reader of standard output stops early, that is no failure, except for filter, whose
+// result must arrive."
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
     let directory = Directory::new();
@@ -670,7 +670,8 @@ fn explain_tells_all() {
     );
 }
 
-// man: mimicryd(8) "the sender from Return-Path or else From, the recipients from To and Cc. The output says so."
+// man: mimicryd(8) "If no option gives the sender, it is taken from Return-Path, or else from From. If no option
+// gives recipients, they are taken from To and Cc. The output says so."
 #[test]
 fn explain_takes_the_envelope_from_the_mail() {
     let header = "Return-Path: <bounce@x.org>\r\nFrom: Anna <anna@x.org>\r\nTo: bob@x.org\r\nCc: Carl <carl@x.org>\r\n\r\n";
@@ -935,7 +936,7 @@ fn every_rule_has_its_reason() {
     }
     // A rule above decides.
     for (above, line) in [
-        ("ignore_mail", "behind \"above\", which ended the walk"),
+        ("ignore_mail", "after \"above\", which ended the walk"),
         (
             "keep",
             "not edited, kept: a keep rule above protects the parts, or a rule above took or removed them",

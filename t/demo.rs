@@ -63,8 +63,8 @@ fn delivered(place: &Directory) -> Vec<Vec<u8>> {
     entries.flatten().map(read).collect()
 }
 
-// man: mimicryd(8) "sends five mails to it by SMTP, and shows of each the parts before and after, what each rule did, how
-// long it took, and the file that was delivered."
+// man: mimicryd(8) "sends five mails to it by SMTP. For each mail it shows the parts before and after, what each
+// rule did, how long it took, and the file that was delivered."
 #[test]
 fn five_mails_pass_and_the_daemon_stops() {
     let place = place();

@@ -27,7 +27,8 @@ fn world() -> World {
 }
 
 // T181
-// man: mimicryd(8) "What is longer or later is a 4xx to the client, the connection is cut, and the worker goes on."
+// man: mimicryd(8) "A reply that is longer or later is a 4xx to the client, the connection is closed, and the worker
+// goes on."
 #[test]
 fn a_reply_without_end_fills_no_worker() {
     let mut world = world();

@@ -39,7 +39,7 @@ fn version_2(command: u8, family: u8, addresses: &[u8]) -> Vec<u8> {
 const FROM_192_0_2_7: &[u8] = &[192, 0, 2, 7, 192, 0, 2, 1, 0x30, 0x39, 0, 25];
 
 // T72
-// man: mimicry.toml(5) "The address that the header names is the client from there on"
+// man: mimicry.toml(5) "From then on the address in the header is the client"
 #[test]
 fn the_client_behind_a_load_balancer_is_the_one_that_it_names() {
     let rule = "[[rule]]\nname = \"there\"\nplugin = \"disclaim\"\nmatch = { client = \"192.0.2.7\" }\noptions = { text = \"from there\", html = \"from there\" }\n";
@@ -75,7 +75,7 @@ fn the_client_behind_a_load_balancer_is_the_one_that_it_names() {
 }
 
 // T72
-// man: mimicry.toml(5) "A connection of the balancer itself (LOCAL, such as a check of health) is always welcome."
+// man: mimicry.toml(5) "A connection of the balancer itself (LOCAL, such as a health check) is always accepted."
 #[test]
 fn a_load_balancer_may_look_whether_we_are_well() {
     let world = with(BALANCED, "");
@@ -83,7 +83,8 @@ fn a_load_balancer_may_look_whether_we_are_well() {
 }
 
 // T72
-// man: mimicry.toml(5) "A connection whose header is missing, malformed, longer than 536 octets or not there within 5 seconds is closed without a word."
+// man: mimicry.toml(5) "A connection whose header is missing, malformed, longer than 536 octets or not complete
+// within 5 seconds is closed without a reply."
 #[test]
 fn who_must_name_the_client_and_does_not_is_sent_away() {
     let mut world = with(BALANCED, "");
@@ -128,7 +129,7 @@ fn a_header_of_the_proxy_protocol_that_nobody_asked_for_is_junk() {
 }
 
 // T70
-// man: mimicry.toml(5) "then judge that, for this one mail, and the next hop is told if it offers XFORWARD."
+// man: mimicry.toml(5) "then judge that client, for this one mail, and the next hop is told if it offers XFORWARD."
 #[test]
 fn whom_a_trusted_client_had_the_mail_from_is_judged_for_one_mail() {
     let rule = "[[rule]]\nname = \"there\"\nplugin = \"disclaim\"\nmatch = { client = \"192.0.2.0/24\", helo = '^spike$' }\noptions = { text = \"from there\", html = \"from there\" }\n";
@@ -184,8 +185,8 @@ fn whom_a_trusted_client_had_the_mail_from_is_judged_for_one_mail() {
 }
 
 // T70
-// man: mimicry.toml(5) "From any other client XFORWARD is a 550."
-// man: mimicry.toml(5) "from any other client AUTH= is a 555."
+// man: mimicry.toml(5) "From any other client XFORWARD is refused with a 550."
+// man: mimicry.toml(5) "from any other client it is refused with a 555."
 #[test]
 fn nobody_else_is_believed() {
     let world = with("xforward_clients = [\"192.0.2.0/24\"]", "");
@@ -198,7 +199,7 @@ fn nobody_else_is_believed() {
 
 // T176
 // man: mimicry.toml(5) "AUTH= in MAIL of such a client is the filter auth_user; AUTH=<> is nobody."
-// man: mimicry.toml(5) "From a client that has xforward_clients alone it is taken and counts as AUTH=<>"
+// man: mimicry.toml(5) "From a client that is only in xforward_clients, AUTH= is accepted and counts as AUTH=<>"
 #[test]
 fn who_submitted_a_mail_is_what_the_clients_say_who_are_named_for_it() {
     let rules = "[[rule]]\nname = \"anna\"\nplugin = \"disclaim\"\nmatch = { auth_user = '^anna\\+x@' }\noptions = { text = \"by anna\", html = \"by anna\" }\n\
@@ -296,7 +297,7 @@ fn an_lmtp_client_hears_what_became_of_each_recipient() {
 }
 
 // T48
-// man: mimicry.toml(5) "Certificate and key are read by the master, at the start and on reload."
+// man: mimicry.toml(5) "The master reads certificate and key, at the start and on reload."
 #[test]
 fn starttls() {
     let made = rcgen::generate_simple_self_signed(vec!["mx.example.org".into()]).expect("a key");

@@ -263,7 +263,7 @@ fn drip(client: &mut Client, octet: u8) -> Duration {
 
 // T54
 // man: mimicry.toml(5) "How long a session may last."
-// man: mimicry.toml(5) "Octets per second that a client must send on average during DATA; 0 is any."
+// man: mimicry.toml(5) "Octets per second that a client must send on average during DATA; 0 means any rate."
 #[test]
 fn a_slow_loris_is_sent_away() {
     let world = World::new(Setup {
@@ -348,7 +348,7 @@ fn flooded(world: &World, first: &str, again: &str, limit: Duration) -> Duration
 }
 
 // T186
-// man: mimicry.toml(5) "It is looked at before each command and during DATA, whatever the client sends."
+// man: mimicry.toml(5) "It is checked before each command and during DATA, whatever the client sends."
 #[test]
 fn a_session_ends_whatever_the_client_sends() {
     let world = World::new(Setup {

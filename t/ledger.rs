@@ -64,7 +64,7 @@ fn at_dot(world: &World, nth: usize, line: &'static str) {
 }
 
 // T65
-// man: mimicryd(8) "Who has the mail by then stands in the ledger, and the retry delivers only what is missing"
+// man: mimicryd(8) "The ledger remembers who has the mail by then, and the retry delivers only what is missing"
 #[test]
 fn a_retry_delivers_only_what_is_missing() {
     for failing in 1..=3 {
@@ -132,7 +132,7 @@ fn a_class_may_be_missing_one_recipient_only() {
 }
 
 // T65
-// man: mimicryd(8) "else a 5xx whose text names who is refused and says that all others have it"
+// man: mimicryd(8) "Otherwise it is a 5xx whose text names who is refused and says that all others have the mail."
 #[test]
 fn a_refusal_behind_a_success_names_who_is_refused() {
     let mut world = world(Setup::default());
@@ -168,7 +168,7 @@ fn a_refusal_behind_a_success_names_who_is_refused() {
 }
 
 // T51
-// man: mimicryd(8) "when the next hop has said 250 and the client was gone before it could be told"
+// man: mimicryd(8) "the next hop has said 250 and the client has disconnected before it could be told."
 #[test]
 fn a_client_that_was_gone_before_it_could_be_told_does_not_double_the_mail() {
     let mut world = World::new(Setup::default());
@@ -198,7 +198,8 @@ fn a_mail_without_a_message_id_is_not_remembered() {
     assert_eq!(copies(&world)["bob@example.net"], 2);
 }
 
-// man: mimicryd(8) "Without a spool that the workers can write the log says so at the start, and a mail that comes again goes to all of its recipients."
+// man: mimicryd(8) "If the workers cannot write to the spool, the log says so at the start, and a retry goes to all
+// recipients."
 #[test]
 fn without_a_spool_all_get_it_again() {
     let mut world = world(Setup {

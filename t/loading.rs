@@ -59,8 +59,8 @@ fn deep_templates() -> Vec<(&'static str, String)> {
 }
 
 // T183
-// man: mimicryd(8) "A template may hold 200 statements within each other and 600 words and signs that hang together in one
-// expression, and a number 38 digits."
+// man: mimicryd(8) "A template may nest 200 statements, one expression may have 600 words and signs, and a number 38
+// digits."
 #[test]
 fn a_deep_template_is_a_mistake() {
     let directory = Directory::new();
@@ -72,8 +72,8 @@ fn a_deep_template_is_a_mistake() {
 }
 
 // T183
-// man: mimicryd(8) "check, filter, explain and banks also take /dev/stdin and the /dev/fd of a shell as the configuration; a file
-// that it names is then relative to that directory."
+// man: mimicryd(8) "check, filter, explain and banks also take /dev/stdin and the /dev/fd of a shell as the
+// configuration; file names in it are then relative to that directory."
 #[test]
 fn a_command_takes_a_configuration_that_it_was_given_open() {
     let directory = Directory::new();
@@ -154,7 +154,8 @@ fn thousands_of_tables_are_looked_at_in_time() {
 }
 
 // T183
-// man: mimicryd(8) "A file that is not UTF-8 is a mistake that names line and column of the first octet that is none."
+// man: mimicryd(8) "A file that is not UTF-8 is a mistake; the message names line and column of the first wrong
+// octet."
 #[test]
 fn a_file_that_is_not_utf8_is_a_mistake() {
     let directory = Directory::new();
@@ -187,8 +188,10 @@ fn a_file_that_is_not_utf8_is_a_mistake() {
 }
 
 // T183
-// man: mimicryd(8) "A file is read only if it is a regular file of at most 16 MB; all of them together have at most 64 MB."
-// man: mimicryd(8) "A FIFO, a device, a directory or a file below /proc that never ends is a mistake and not waited for."
+// man: mimicryd(8) "A file is read only if it is a regular file of at most 16 MB; together the files may have 64
+// MB."
+// man: mimicryd(8) "A FIFO, a device, a directory or a file below /proc that never ends is a mistake, and the child
+// does not wait for it."
 #[test]
 fn what_is_no_file_of_a_decent_size_is_a_mistake() {
     let directory = Directory::new();
@@ -328,8 +331,8 @@ fn put(path: &Path, content: &str) {
 }
 
 // T183
-// man: mimicryd(8) "What comes to one of these limits is a mistake in the configuration like any other: the command exits 78, and a
-// running daemon keeps its old configuration and serves meanwhile."
+// man: mimicryd(8) "A configuration that reaches one of these limits is a mistake like any other: the command exits
+// 78, and a running daemon keeps its old configuration and goes on serving."
 #[test]
 fn a_reload_of_what_kills_or_hangs_changes_nothing() {
     let mut world = World::new(Setup {

@@ -101,7 +101,8 @@ fn said(log: &str) -> Vec<&str> {
 }
 
 // T187
-// man: mimicryd(8) "No line is cut: what does not fit stands on further lines, which begin with the same id and class, and with part,"
+// man: mimicryd(8) "No line is cut: what does not fit goes into further lines. They begin with the same id and
+// class, and with part,"
 #[test]
 fn no_recipient_forges_cuts_or_breaks_a_line() {
     let (from, to) = forgers();
@@ -172,7 +173,8 @@ fn no_recipient_forges_cuts_or_breaks_a_line() {
 }
 
 // T187
-// man: mimicryd(8) "1024 octets in a message of rfc3164, 2048 in one of rfc5424, 8192 elsewhere."
+// man: mimicryd(8) "A line has at most 1024 octets in a message of rfc3164, 2048 in one of rfc5424, and 8192
+// elsewhere."
 #[test]
 fn no_message_to_syslog_is_longer_than_it_may_be() {
     let (from, to) = forgers();
@@ -220,7 +222,7 @@ fn no_message_to_syslog_is_longer_than_it_may_be() {
 }
 
 // T136
-// man: mimicryd(8) "Open the log file anew."
+// man: mimicryd(8) "Reopen the log file."
 #[test]
 fn usr1_opens_the_log_anew() {
     let mut world = World::new(Setup {

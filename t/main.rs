@@ -18,7 +18,7 @@
 //! - [`names`]: names of files that a sender wrote so that programs read them differently
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`notice`]: a text that must be in every mail; what stays of a field that is edited; what explain says of both
-//! - [`manual`]: the manual and the samples against the code
+//! - [`manual`]: the manual and the samples against the code · [`tour`]: what mimicry-internals(7) says of the source
 //! - [`dependencies`]: where they come from, and that CI looks at them
 //! - [`settings`]: that each setting has an effect
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom · [`circles`]: nobody whom they use
@@ -67,5 +67,6 @@ mod settings;
 mod smuggle;
 mod soak;
 mod threads;
+mod tour;
 mod transports;
 mod trust;

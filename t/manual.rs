@@ -25,7 +25,7 @@ use mimicry_plugins::REGISTRY;
 use crate::harness::{self, Directory, files, root};
 use mdoc::{Item, blocks, headings, items, page, section, subsection, unescape};
 
-mod mdoc;
+pub mod mdoc;
 
 const FORMAT: &str = "man/mimicry.toml.5";
 const PLUGINS: &str = "man/mimicry-plugins.7";

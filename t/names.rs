@@ -32,7 +32,7 @@ fn is_removed(ran: &Ran) -> bool {
 }
 
 // T179
-// man: mimicry.toml(5) "A rule takes a part when one of its names matches."
+// man: mimicry.toml(5) "A rule takes a part if one of its names matches."
 #[test]
 fn a_program_under_any_of_its_names_is_removed() {
     for name in [
@@ -110,7 +110,7 @@ fn a_name_that_cannot_be_read_may_match() {
 }
 
 // T179
-// man: mimicry.toml(5) "takes it as one that may match, and the log and mimicryd explain say so;"
+// man: mimicry.toml(5) "takes the part as one that may match, and the log and mimicryd explain say so;"
 #[test]
 fn the_log_says_why_a_part_was_taken() {
     let mut world = World::new(Setup {
@@ -120,8 +120,7 @@ fn the_log_says_why_a_part_was_taken() {
     world.pass(&with_attachment(
         "Content-Disposition: attachment; filename*=x-none''a.txt",
     ));
-    let why =
-        "no programs: 2 may match: octets that are no text in their charset, or an unknown charset";
+    let why = "no programs: 2 may match: octets that are not valid in their charset, or an unknown charset";
     let line = world.daemon().logs(" status=sent");
     assert!(
         line.contains(why) && line.contains("no programs:edited"),
@@ -187,7 +186,7 @@ const ENCLOSED: &str = "From: x@example.com\r\nMIME-Version: 1.0\r\nContent-Type
                         --i\r\n\r\ntext\r\n--i\r\nContent-Disposition: attachment; filename=setup.exe\r\n\r\nTHE-PROGRAM\r\n--i--\r\n";
 
 // T179
-// man: mimicry-plugins(7) "an enclosed message that holds a part which they take is removed whole."
+// man: mimicry-plugins(7) "An enclosed message with a part that the filters match is removed whole."
 #[test]
 fn programs_in_enclosed_messages_are_removed_whole() {
     let inside = format!("{PROGRAMS}options = {{ inside = 'message' }}\n");
@@ -364,7 +363,8 @@ fn hidden() -> Vec<Vec<u8>> {
 }
 
 // T179
-// man: mimicry-plugins(7) "where that is the whole mail, the mail is rejected."
+// man: mimicry-plugins(7) "If it is the whole mail, the rule leaves it, but a rule with malformed = true rejects
+// such a mail."
 #[test]
 fn the_companion_rules_see_what_only_some_programs_find() {
     let sample =
@@ -381,7 +381,7 @@ fn the_companion_rules_see_what_only_some_programs_find() {
     assert_eq!(ran.code, 77);
     assert!(
         ran.err
-            .contains("part 0: delimiters that only some programs take for such"),
+            .contains("part 0: lines that only some programs take for delimiters"),
         "{}",
         ran.err
     );
@@ -392,7 +392,7 @@ fn the_companion_rules_see_what_only_some_programs_find() {
 }
 
 // T179
-// man: mimicry-plugins(7) "mimicryd check warns of those that are missing"
+// man: mimicry-plugins(7) "mimicryd check warns if one is missing"
 #[test]
 fn check_warns_of_missing_companions() {
     let warns = |config: &str| {
@@ -419,6 +419,6 @@ fn check_warns_of_missing_companions() {
         .replace("match", "unsure = 'take'\nmatch")
         .replace("filename", "disposition");
     assert!(
-        warns(&useless).contains("`unsure` means nothing without the filter `filename` or `type`")
+        warns(&useless).contains("`unsure` has no effect without the filter `filename` or `type`")
     );
 }

@@ -23,8 +23,8 @@ fn notice(settings: &str, fallback: &str) -> String {
     )
 }
 
-// man: mimicry-plugins(7) "a mail that has no body, as a scan, a picture, a calendar or what cannot be read, gets the text by attach,
-// or does not leave"
+// man: mimicry-plugins(7) "a mail without a body, such as a scan, a picture, a calendar or something that cannot be
+// read, gets the text by attach, or does not leave"
 #[test]
 fn a_scan_has_its_notice() {
     let scan = mail("mixed-scan-without-text.eml");
@@ -73,7 +73,7 @@ fn subject(mail: &[u8]) -> String {
     field.map(|(_, line)| line).collect()
 }
 
-// man: mimicry-plugins(7) "What the subject was stays as it is, octet for octet, whether anybody can read it or not"
+// man: mimicry-plugins(7) "The old subject stays as it is, octet for octet, whether anybody can read it or not"
 #[test]
 fn a_tag_leaves_the_subject_as_it_is() {
     for rule in [
@@ -101,7 +101,7 @@ fn a_tag_leaves_the_subject_as_it_is() {
     }
 }
 
-// man: mimicry-plugins(7) "A Content-MD5 or Content-Length that an edit makes false goes"
+// man: mimicry-plugins(7) "A Content-MD5 or Content-Length field that an edit makes false is removed."
 #[test]
 fn no_false_digest_leaves() {
     let ran = with(
@@ -124,7 +124,8 @@ fn no_false_digest_leaves() {
     );
 }
 
-// man: mimicry-plugins(7) "A variant of another type (AMP, text/enriched) cannot have it; the notes of explain name it"
+// man: mimicry-plugins(7) "A variant of another type (AMP, text/enriched) cannot have our text; the notes of explain
+// name it."
 #[test]
 fn variants_without_the_text_are_named() {
     for (name, variant) in [
@@ -146,7 +147,7 @@ fn variants_without_the_text_are_named() {
     }
 }
 
-// man: mimicryd(8) "What a mail has in common with others of its reason code is not all: the sentence says which cause it was"
+// man: mimicryd(8) "Where one reason code has several causes, the sentence says which one it was."
 #[test]
 fn explain_names_the_cause() {
     const BANNER: &str = "plugin = \"banner\"\noptions = { text = \"CAUTION: this mail came from outside\", html = \"<p>CAUTION: this mail came from outside</p>\", internal_clients = [\"10.0.0.0/8\"], trusted = [\"friend.example\"]";
@@ -205,7 +206,7 @@ fn explain_names_the_cause() {
             "plugin = \"disclaim\"\non_dkim = \"skip\"\noptions = { text = \"x\", html = \"x\" }",
             &[],
             &dkim,
-            "not edited, dkim: the mail bears a DKIM signature and the rule says on_dkim = \"skip\"",
+            "not edited, dkim: the mail has a DKIM signature and the rule says on_dkim = \"skip\"",
             "covers",
         ),
         (
@@ -239,8 +240,8 @@ fn explain_names_the_cause() {
     }
 }
 
-// man: mimicryd(8) "A line of the head names what is not known of the client"
-// man: mimicryd(8) "An option that holds several addresses is refused"
+// man: mimicryd(8) "One line of the head names what is not known of the client."
+// man: mimicryd(8) "An option with several addresses is refused."
 #[test]
 fn explain_says_what_it_was_not_told() {
     let config = notice("", "");
@@ -275,8 +276,8 @@ fn explain_says_what_it_was_not_told() {
     }
 }
 
-// man: mimicry-plugins(7) "The HTML must be whole in itself, or the configuration does not load"
-// man: mimicry-plugins(7) "Of a whole document only what stands in its body is taken, with a warning."
+// man: mimicry-plugins(7) "The HTML must be complete in itself, or the configuration does not load."
+// man: mimicry-plugins(7) "From a whole document only the content of its body is used, with a warning."
 #[test]
 fn html_of_the_configuration_is_whole() {
     let check = |html: &str| {
@@ -295,11 +296,11 @@ fn html_of_the_configuration_is_whole() {
             "a comment that never ends",
         ),
         ("<div>\n<b>x</div>\n", 78, "line 2: <b> that is not ended"),
-        ("x</div>\n", 78, "</div> that ends nothing"),
+        ("x</div>\n", 78, "</div> without a start tag"),
         (
             "<!DOCTYPE html>\n<html><body bgcolor=\"#ffeeee\"><p>OURS</p></body></html>\n",
             0,
-            "a document where a fragment is wanted",
+            "a document where a fragment is needed",
         ),
         (
             "<p style=\"color:#888\">x</p>\n",

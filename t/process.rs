@@ -57,8 +57,8 @@ fn ticks(pid: Pid) -> u64 {
 }
 
 // T124, T126
-// man: mimicryd(8) "The client is told 250 after the message only when the next hop has said so to this very message;
-// whatever else the next hop does is a 4xx to the client, which keeps the mail."
+// man: mimicryd(8) "After the message the client is told 250 only when the next hop has said 250 to this very
+// message. Whatever else the next hop does is a 4xx to the client, which keeps the mail."
 #[test]
 fn a_worker_that_is_killed_loses_nothing() {
     let mut world = World::new(Setup {
@@ -117,8 +117,8 @@ fn a_worker_that_is_killed_loses_nothing() {
 }
 
 // T127, T129
-// man: mimicryd(8) "A worker that dies is replaced at once; only after five in a row that died before finishing a mail their
-// successors wait, 0.1 s at first and 10 s at most."
+// man: mimicryd(8) "A worker that dies is replaced at once. Only after five workers in a row have died before they
+// finished a mail, the master waits before it starts the next ones, 0.1 s at first and 10 s at most."
 #[test]
 fn all_workers_killed_again_and_again() {
     let mut world = World::new(Setup {
@@ -210,7 +210,7 @@ fn workers_grow_with_the_sessions() {
     assert!(waiting.mail(FROM, TO, PLAIN).is_done());
 }
 
-// man: mimicryd(8) "One worker more, one less, at least."
+// man: mimicryd(8) "Raise or lower the least number of workers by one."
 #[test]
 fn ttin_and_ttou_count() {
     let mut world = World::new(Setup {
@@ -409,7 +409,7 @@ fn deadlines_do_not_depend_on_the_clock_that_can_be_set() {
 }
 
 // T141
-// man: mimicry.toml(5) "Mails after which a worker is replaced; 0 is never."
+// man: mimicry.toml(5) "Mails after which a worker is replaced; 0 means never."
 #[test]
 fn a_worker_retires_without_cutting_a_mail() {
     let mut world = World::new(Setup {
@@ -471,7 +471,7 @@ fn a_worker_retires_without_cutting_a_mail() {
 }
 
 // T151, T152
-// man: mimicryd(8) "Each worker becomes the user of the configuration at birth"
+// man: mimicryd(8) "Each worker becomes the user of the configuration when it is started"
 #[test]
 fn a_worker_has_no_rights() {
     let mut world = World::new(Setup::default());

@@ -42,7 +42,7 @@ fn the_harness_passes_its_own_tests() {
 }
 
 // T1
-// man: mimicry.toml(5) "Adds a Received field to each mail that goes through the service."
+// man: mimicry.toml(5) "Adds a Received field to each mail that passes through the daemon."
 #[test]
 fn a_plain_mail_arrives_once_and_unchanged() {
     let world = World::relay();

@@ -34,7 +34,7 @@ fn new_workers_log_as_the_new_configuration_says() {
 }
 
 // T134
-// man: mimicry.toml(5) "A reload with a log that cannot be opened is refused."
+// man: mimicry.toml(5) "If the new log cannot be opened, the reload is refused."
 #[test]
 fn a_log_that_cannot_be_opened_is_refused() {
     let mut world = World::new(Setup {
@@ -89,7 +89,8 @@ fn is_sent_away(client: &mut Client) {
 }
 
 // T134
-// man: mimicryd(8) "A session that is open then finishes the mail in hand under the old rules and ends with 421 4.3.2, an idle one at once."
+// man: mimicryd(8) "An open session finishes the mail in hand under the old rules and then ends with 421 4.3.2; an
+// idle one ends at once."
 #[test]
 fn an_open_session_finishes_its_mail_and_ends() {
     let mut world = World::new(Setup {
@@ -146,7 +147,8 @@ fn may_say_quit(client: &mut Client) {
 }
 
 // T134
-// man: mimicryd(8) "After a mail the client has 1 second to say QUIT, and hears 221; anything else it says is answered by 421."
+// man: mimicryd(8) "After a mail the client has 1 second to say QUIT, and hears 221; any other command is answered
+// with 421."
 #[test]
 fn a_client_that_says_quit_after_its_mail_does_not_hear_421() {
     let mut world = World::new(Setup {
@@ -295,8 +297,9 @@ fn the_generation_is_a_hash_of_all_that_was_loaded() {
 }
 
 // T134
-// man: mimicryd(8) "At most four may wait at a time;"
-// man: mimicryd(8) "With -wait it returns only when the last worker of an older configuration is gone, and says how long that took"
+// man: mimicryd(8) "At most four commands may wait at a time;"
+// man: mimicryd(8) "With -wait it returns only when the last worker with an older configuration has ended, and says
+// how long that took."
 #[test]
 fn reload_waits_for_the_last_old_worker() {
     let mut world = World::new(Setup {

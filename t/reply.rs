@@ -69,9 +69,10 @@ fn fails(world: &World, stage: Stage, act: Act, message: &[u8]) -> Reply {
 }
 
 // T96, T97, T98, T99, T100, T101, T102, T103, T104, T105, T106, T107, T108, T109, T110, T111
-// man: mimicryd(8) "A recipient is given to the next hop as it comes, and the next hop's own answer is the client's."
-// man: mimicryd(8) "The client is told 250 after the message only when the next hop has said so to this very message;
-// whatever else the next hop does is a 4xx to the client, which keeps the mail."
+// man: mimicryd(8) "gives each recipient to the next hop as soon as the client names it, and the client gets the
+// next hop's own reply."
+// man: mimicryd(8) "After the message the client is told 250 only when the next hop has said 250 to this very
+// message. Whatever else the next hop does is a 4xx to the client, which keeps the mail."
 #[test]
 fn every_command_answered_in_every_way() {
     let world = World::new(IMPATIENT);
@@ -129,8 +130,8 @@ fn every_command_answered_in_every_way() {
 }
 
 // T112
-// man: mimicryd(8) "The client is told 250 after the message only when the next hop has said so to this very message;
-// whatever else the next hop does is a 4xx to the client, which keeps the mail."
+// man: mimicryd(8) "After the message the client is told 250 only when the next hop has said 250 to this very
+// message. Whatever else the next hop does is a 4xx to the client, which keeps the mail."
 #[test]
 fn what_is_not_one_complete_reply_is_a_4xx() {
     let world = World::new(IMPATIENT);
@@ -274,7 +275,8 @@ fn a_surplus_reply_never_answers_the_next_command() {
 }
 
 // T62, T63
-// man: mimicryd(8) "A recipient is given to the next hop as it comes, and the next hop's own answer is the client's."
+// man: mimicryd(8) "gives each recipient to the next hop as soon as the client names it, and the client gets the
+// next hop's own reply."
 #[test]
 fn refused_recipients_are_refused_at_rcpt() {
     let world = World::new(IMPATIENT);

@@ -137,8 +137,8 @@ fn a_refusal_of_all_classes_is_the_clients() {
 }
 
 // T65
-// man: mimicry.toml(5) "Classes of recipients in a transaction; recipients of more get 452 4.5.3, and the client brings them
-// again."
+// man: mimicry.toml(5) "Classes of recipients in a transaction; recipients of further classes get 452 4.5.3, and the
+// client sends them again."
 #[test]
 fn recipients_of_too_many_classes_come_again() {
     let mut rules = String::new();
@@ -185,7 +185,7 @@ fn recipients_of_too_many_classes_come_again() {
 }
 
 // T86, T87
-// man: mimicryd(8) "rules says of each rule that had to do with the mail what it did, or its reason code;"
+// man: mimicryd(8) "rules says what each rule that had to do with the mail did, or gives its reason code."
 #[test]
 fn sealed_mail_passes_untouched_and_the_log_says_why() {
     let mut world = with(&both());
@@ -215,7 +215,7 @@ fn sealed_mail_passes_untouched_and_the_log_says_why() {
     );
 }
 
-// man: mimicry.toml(5) "Adds a Received field to each mail that goes through the service."
+// man: mimicry.toml(5) "Adds a Received field to each mail that passes through the daemon."
 #[test]
 fn without_trace_nothing_is_added() {
     let world = World::new(Setup {
@@ -246,8 +246,8 @@ fn shadow_changes_nothing() {
     world.daemon().logs("legal footer:shadow");
 }
 
-// man: mimicry-plugins(7) "ignore_mail passes the whole mail with no octet changed and ends rule processing, for the
-// recipients that the rule matched."
+// man: mimicry-plugins(7) "ignore_mail passes the whole mail without changing an octet and ends rule processing, for
+// the recipients for whom the rule matched."
 #[test]
 fn ignored_mail_passes_as_it_came() {
     let ignore = "[[rule]]\nname = \"partners\"\nplugin = \"ignore_mail\"\nmatch = { recipient = '^bob@' }\n";
@@ -304,7 +304,7 @@ fn a_maildir_is_a_next_hop() {
 }
 
 // T125, T8: a plugin that fails for good, as its on_error says
-// man: mimicry.toml(5) "What becomes of the mail when the rule fails for good"
+// man: mimicry.toml(5) "What happens to the mail if the rule fails permanently."
 #[test]
 fn a_rule_that_must_not_fail_stops_the_mail() {
     for (fallback, code) in [("defer", 4), ("reject", 5)] {
@@ -322,7 +322,8 @@ fn a_rule_that_must_not_fail_stops_the_mail() {
     }
 }
 
-// man: mimicry-plugins(7) "From HTML of a mail from inside every such element is taken out, octet for octet, at any depth of quoting"
+// man: mimicry-plugins(7) "In the HTML of a mail from inside every such element is removed, octet for octet, at any
+// depth of quoting"
 #[test]
 fn a_banner_comes_on_the_way_in_and_goes_on_the_way_out() {
     const BANNER: &str = r#"
@@ -470,8 +471,8 @@ fn to_two_classes(rule: &str, expected: &[(&str, &str)]) {
 }
 
 // T182
-// man: mimicry-plugins(7) "Recipients of other classes are in no text, and neither is anybody whom only the envelope names"
-// man: mimicry.toml(5) "Whether texts that name the recipients name those as well whom no field of the header names"
+// man: mimicry-plugins(7) "No text names recipients of other classes, or anybody whom only the envelope names"
+// man: mimicry.toml(5) "Whether texts that name the recipients also name recipients whom no header field names"
 #[test]
 fn a_text_that_names_recipients_names_none_of_another_class_and_nobody_in_secret() {
     let (first, second) = ("bob@example.net carl@example.net", "in@inside.example");

@@ -57,8 +57,10 @@ fn impatient() -> Setup<'static> {
     }
 }
 
-// man: mimicryd(8) "Whatever ends a mail or a session otherwise than the client asked has a line at level info"
-// man: mimicryd(8) "and the same reply is in its log, with who said so as by, whatever it was that refused the mail"
+// man: mimicryd(8) "Every refusal, and everything else that ends a mail or a session otherwise than the client
+// asked, has a line at level info"
+// man: mimicryd(8) "The log has the same reply, and by says whose decision it was, whatever it was that refused the
+// mail"
 #[test]
 fn refusals_of_the_next_hop() {
     // At MAIL, which goes out at the first RCPT, and at RCPT.
@@ -103,7 +105,7 @@ fn refusals_of_the_next_hop() {
     }
 }
 
-// man: mimicryd(8) "because it could not be spoken to"
+// man: mimicryd(8) "could not speak to the next hop"
 #[test]
 fn a_next_hop_that_is_down() {
     let mut world = World::new(impatient());
@@ -117,7 +119,7 @@ fn a_next_hop_that_is_down() {
     let line = world.daemon().logs("event=data-refused ");
     assert!(line.contains(&format!(" reply=\"{reply}\"")), "{line}");
     client.quit();
-    // Down only when the message is in.
+    // Down only when the message has arrived.
     world.hop.up();
     let mut client = world.client();
     client.envelope("anna@example.org", &["bob@example.net"]);

@@ -64,7 +64,8 @@ fn a_daemon_that_cannot_start_says_so() {
     assert!(ran.err.contains("mimicry.toml:1:1"), "{}", ran.err);
 }
 
-// man: mimicryd(8) "it goes into the background, and the command that started it exits 0 only when workers accept."
+// man: mimicryd(8) "it goes into the background, and the command that started it exits 0 only when the workers
+// accept connections."
 #[test]
 fn in_the_background_it_is_ready_when_the_command_ends() {
     let hop = Hop::new();
@@ -108,9 +109,9 @@ fn in_the_background_it_is_ready_when_the_command_ends() {
     assert!(!directory.path().join("pid").exists());
 }
 
-// man: mimicryd(8) "Shows what the daemon and each of its workers are doing: state and for how long, sessions, mails,
-// octets, and rates;"
-// man: mimicryd(8) "Has the daemon finish the mails in hand and stop; returns when it has."
+// man: mimicryd(8) "Shows the state of the daemon and of each worker: what it is doing and for how long, its
+// sessions, mails, octets and rates."
+// man: mimicryd(8) "Tells the daemon to finish the mails in hand and to stop; returns when it has stopped."
 #[test]
 fn the_control_socket_answers() {
     let mut world = World::new(Setup {
@@ -199,7 +200,8 @@ fn it_listens_on_every_kind_of_socket() {
 }
 
 // T134
-// man: mimicryd(8) "New workers must accept before the old ones go; no connection is refused meanwhile."
+// man: mimicryd(8) "New workers must accept connections before the old ones end; no connection is refused
+// meanwhile."
 #[test]
 fn a_good_configuration_comes_into_force() {
     let rule = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\noptions = { text = \"old words\", html = \"old words\" }\n";
@@ -261,8 +263,8 @@ fn a_good_configuration_comes_into_force() {
 }
 
 // T134
-// man: mimicryd(8) "With a mistake in the file every mistake is shown, the exit status is 78, and the old configuration
-// stays in force."
+// man: mimicryd(8) "If the file has mistakes, each is shown, the exit status is 78, and the old configuration stays
+// in force."
 #[test]
 fn a_bad_configuration_changes_nothing() {
     let rule = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\noptions = { text = \"old words\", html = \"old words\" }\n";
@@ -306,7 +308,7 @@ fn a_bad_configuration_changes_nothing() {
 }
 
 // T135
-// man: mimicryd(8) "Accept no more, finish the mails in hand, exit 0."
+// man: mimicryd(8) "Accept no more connections, finish the mails in hand, exit 0."
 #[test]
 fn term_lets_the_mail_in_hand_end() {
     for signal in [Signal::SIGTERM, Signal::SIGINT] {
@@ -341,7 +343,7 @@ fn term_lets_the_mail_in_hand_end() {
 }
 
 // T135
-// man: mimicryd(8) "or at a second signal, what is left is ended: 421, and the client keeps the mail."
+// man: mimicryd(8) "or at a second signal, the remaining sessions end with 421, and the client keeps the mail."
 #[test]
 fn a_second_term_is_quick() {
     let mut world = World::new(Setup {
@@ -365,7 +367,7 @@ fn a_second_term_is_quick() {
 }
 
 // T135
-// man: mimicry.toml(5) "How long mails in hand may take when the service stops."
+// man: mimicry.toml(5) "How long mails in hand may take when the daemon stops."
 #[test]
 fn the_drain_has_a_deadline() {
     let mut world = World::new(Setup {
@@ -421,8 +423,8 @@ fn a_second_daemon_refuses_to_start() {
 }
 
 // T148
-// man: mimicry.toml(5) "A listener that other machines can reach must say who may, because it is an open door to the next
-// hop."
+// man: mimicry.toml(5) "A listener that other machines can reach must have this setting, because it is an open door
+// to the next hop."
 #[test]
 fn a_listener_that_others_reach_needs_clients() {
     let hop = Hop::new();

@@ -104,7 +104,7 @@ const RULES: [(&str, &str); 6] = [
 
 // T175
 // man: mimicryd(8) "In SMTP a line ends in CRLF and nowhere else."
-// man: mimicry-plugins(7) "a part in UTF-16 that is edited is written in base64, whatever its transfer encoding was"
+// man: mimicry-plugins(7) "an edited part in UTF-16 is written in base64, whatever its transfer encoding was"
 #[test]
 fn t175_a_text_in_utf_16_gives_the_next_hop_no_second_envelope() {
     let mut edited = 0;

@@ -46,7 +46,8 @@ fn stands_above(ran: &Ran, line: &str) {
 
 const BELOW: &str = "place = 'below-reply'\n";
 
-// man: mimicry-plugins(7) "What may be the beginning of a quoted mail and is not certain"
+// man: mimicry-plugins(7) "If such a line stands above a certain beginning, our text goes above the uncertain line
+// or to the bottom, never between the two."
 #[test]
 fn ours_never_stands_between_two_marks() {
     for (name, line) in [
@@ -94,7 +95,8 @@ const QUOTE: &str =
 const TEXT: &str = "text/plain";
 const HTML: &str = "text/html";
 
-// man: mimicry-plugins(7) "A text in several parts, as Apple Mail writes it around attachments, is judged as the one text that it is"
+// man: mimicry-plugins(7) "A text in several parts, as Apple Mail writes it around attachments, is judged as one
+// text"
 #[test]
 fn a_text_in_several_parts_is_one_text() {
     stands_above(
@@ -199,7 +201,8 @@ fn both_readers_see_ours_in_the_same_text() {
     }
 }
 
-// man: mimicry-plugins(7) "its words, whatever the line breaks, the quote marks and the marks of bold type, links and pictures between them"
+// man: mimicry-plugins(7) "its words, whatever line breaks, quote marks and marks of bold type, links and pictures
+// stand between them"
 #[test]
 fn ours_is_seen_in_any_part_and_in_any_dress() {
     let thread = "once = 'per-thread'\n";
@@ -296,7 +299,7 @@ fn a_tag_behind_a_turkish_mark_is_not_put_on_again() {
     assert!(ran.out == before, "{}", ran.text());
 }
 
-// man: mimicry.toml(5) "A regex is matched against an address in each of its spellings"
+// man: mimicry.toml(5) "A regex is matched against each spelling of an address"
 #[test]
 fn a_domain_is_one_in_unicode_and_in_ascii() {
     let footer = |filter: &str| {

@@ -211,7 +211,7 @@ fn a_next_hop_that_knows_only_helo() {
 }
 
 // T70
-// man: mimicryd(8) "A next hop that offers XFORWARD is told where each mail comes from"
+// man: mimicryd(8) "A next hop that offers XFORWARD is told the origin of each mail"
 #[test]
 fn a_next_hop_that_offers_xforward_is_told_the_origin() {
     let world = World::new(Setup::default());
@@ -266,7 +266,8 @@ fn eight_bit_content_for_a_next_hop_that_takes_seven() {
 }
 
 // T66, T68
-// man: mimicryd(8) "Parameters of DSN are dropped for a next hop without DSN, and SMTPUTF8 is a 553 for one without it"
+// man: mimicryd(8) "Parameters of DSN are dropped for a next hop without DSN. SMTPUTF8 is refused with a 553 if the
+// next hop lacks it."
 #[test]
 fn extensions_that_the_next_hop_lost() {
     let world = World::new(Setup::default());
@@ -288,7 +289,7 @@ fn extensions_that_the_next_hop_lost() {
     assert!(client.mail(FROM, &["bob@example.net"], PLAIN).is_done());
 }
 
-// man: mimicry.toml(5) "It is read by the master, at the start and on reload"
+// man: mimicry.toml(5) "The master reads it, at the start and on reload"
 #[test]
 fn the_daemon_logs_in() {
     let hop = Hop::new();
@@ -353,7 +354,8 @@ fn answer_each(hop: &Hop, answers: &'static [(&'static str, &'static str)]) {
 }
 
 // T74
-// man: mimicry.toml(5) "the client hears a 4xx if the others may still get it, and its retry brings the mail to them alone; or a 5xx that names who is refused"
+// man: mimicry.toml(5) "The client gets a 4xx if the others may still get the mail, and its retry brings the mail to
+// them alone. Otherwise it gets a 5xx that names who is refused"
 #[test]
 fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
     for (answers, heard, retried) in [
@@ -384,7 +386,7 @@ fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
         assert!(line.contains(&format!(" reply=\"{heard}\"")), "{line}");
         for (piece, said) in answers {
             let said = said.trim_end();
-            let note = format!("<{piece}example.net> has it not: {said}");
+            let note = format!("<{piece}example.net> does not have it: {said}");
             assert!(line.contains(&note), "{note} is not in {line}");
         }
         hop.mails();
@@ -407,7 +409,8 @@ fn a_class_that_an_lmtp_next_hop_takes_for_some_only() {
     }
 }
 
-// man: mimicry.toml(5) "Recipients are of one class if they have the same next hop, and if the same rules and banks hold for them; how many they are does not matter."
+// man: mimicry.toml(5) "Recipients belong to one class if they have the same next hop, and if the same rules and
+// banks hold for them; their number does not matter."
 #[test]
 fn a_hundred_recipients_in_one_lmtp_transaction() {
     let (hop, daemon, _socket) = world("next_hop = \"lmtp://SOCKET\"");
@@ -439,7 +442,8 @@ fn without_a_spool_an_lmtp_next_hop_gets_recipients_one_by_one() {
     assert_eq!(recipients(&hop), THREE);
 }
 
-// man: mimicryd(8) "A recipient that is named more than once in a transaction, letter for letter, gets the mail once, whatever the way out."
+// man: mimicryd(8) "If a transaction names a recipient more than once, letter for letter, it gets the mail once, by
+// whatever transport."
 #[test]
 fn a_recipient_that_is_named_three_times_gets_the_mail_once() {
     let maildir = open_directory();

@@ -37,9 +37,10 @@ fn checked(directory: &Directory, modes: &[(&str, u32)]) -> String {
 }
 
 // T189
-// man: mimicryd(8) "So it is read only if it belongs to root or to the user who starts the daemon, and if nobody else may write to
-// it; likewise every file that it names: texts, tables, domain lists, certificates, keys, passwords."
-// man: mimicryd(8) "check asks the same of the user who runs it: everybody can check files of his own."
+// man: mimicryd(8) "So a configuration is read only if it belongs to root or to the user who starts the daemon, and
+// if nobody else may write to it. The same holds for every file that it names: texts, tables, domain lists,
+// certificates, keys, passwords."
+// man: mimicryd(8) "check applies the same rules for the user who runs it: everybody can check files of his own."
 #[test]
 fn a_file_that_others_can_write_is_refused_and_a_secret_that_others_can_read() {
     let directory = Directory::new();
@@ -105,8 +106,8 @@ fn a_file_that_others_can_write_is_refused_and_a_secret_that_others_can_read() {
 }
 
 // T189
-// man: mimicryd(8) "check asks the same of the files that only the daemon opens, without reading them: certificates, keys and the
-// password of the relay."
+// man: mimicryd(8) "It also looks at the files that only the daemon opens, without reading them: certificates, keys
+// and the password of the relay."
 #[test]
 fn check_looks_at_the_files_that_only_the_daemon_opens() {
     let directory = Directory::new();
@@ -211,7 +212,7 @@ fn field(pid: Pid, file: &str, name: &str) -> Vec<String> {
 }
 
 // T189
-// man: mimicryd(8) "The umask of the master is 027, that of a worker 077, whatever they were started with."
+// man: mimicryd(8) "The umask of the master is 027, that of a worker 077, whatever the umask was at the start."
 // man: mimicryd(8) "The log file has mode 0640, the pid file 0644, a directory that is made 0755, the ledger 0700, the control
 // socket 0600, a listener's socket 0660."
 #[test]
@@ -265,10 +266,10 @@ fn what_is_made_is_for_nobody_else_whatever_the_umask_was() {
 }
 
 // T189
-// man: mimicryd(8) "Neither the master nor a worker leaves a core file or can be looked into by other processes of its user, because
-// its memory holds mail, passwords and keys."
-// man: mimicry.toml(5) "Lets master and workers leave core files, as far as the limit of core files that the service was started
-// with allows it, and lets other processes of their user look into them."
+// man: mimicryd(8) "Neither the master nor a worker leaves a core file, and other processes of its user cannot look
+// into it, because its memory holds mail, passwords and keys."
+// man: mimicry.toml(5) "Lets master and workers leave core files, within the limit on core files that the daemon was
+// started with, and lets other processes of their user look into them."
 #[test]
 fn no_process_can_be_dumped_unless_a_setting_says_so() {
     let mut world = World::new(Setup {
@@ -328,8 +329,9 @@ fn swap(directory: &Path, targets: &[&Path], stop: &AtomicBool) -> usize {
 }
 
 // T188
-// man: mimicryd(8) "So the master opens what is there by the directory that it holds, follows no link in the place of a log file, a pid
-// file, a socket or a spool, takes no file with a second name, and gives to the user of the workers only what it has open."
+// man: mimicryd(8) "So the master opens files through the directory that it holds open. It follows no link in the
+// place of a log file, a pid file, a socket or a spool, accepts no file with a second name, and gives to the user of
+// the workers only files that it has open."
 #[test]
 fn a_thousand_signals_against_links_that_come_and_go_change_nothing_outside() {
     let outside = Directory::new();
@@ -408,8 +410,8 @@ fn a_thousand_signals_against_links_that_come_and_go_change_nothing_outside() {
 }
 
 // T188
-// man: mimicryd(8) "The directory of pid_file and of control must belong to root or to the user who started the daemon, and nobody
-// else may write to it, unless it is sticky as /tmp is: the daemon does not start otherwise."
+// man: mimicryd(8) "The directory of pid_file and of control must belong to root or to the user who started the
+// daemon, and nobody else may write to it, unless it is sticky as /tmp is; otherwise the daemon does not start."
 #[test]
 fn a_directory_where_others_can_replace_pid_file_or_control_is_refused() {
     for (setting, mode, starts) in [

@@ -1,11 +1,13 @@
-//! Domains as they are compared: in ASCII, as the DNS has them (A-labels, RFC 5890), whatever they were written in.
+//! Domains in the form in which they are compared: in ASCII, as in the DNS (A-labels, RFC 5890), however they were
+//! written.
 //!
 //! `bücher.example` and `xn--bcher-kva.example` are one domain. A regex cannot know that, so it is matched against an address in
 //! each of its spellings.
 //!
-//! Must never: change how an address is carried on, or refuse one that is no domain: it is compared as it stands, in small letters.
+//! Must never: change an address that is handed on, or refuse a text that is not a domain: it is compared as it is, in
+//! lower case.
 //!
-//! Known limits: what stands before the `@` has one spelling.
+//! Known limits: the part before the `@` has only one spelling.
 
 /// Octets of a name in the DNS are at most 255; in Unicode it may be longer. What is longer than this is no domain.
 const LONGEST: usize = 1024;

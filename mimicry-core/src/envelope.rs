@@ -1,6 +1,6 @@
 //! The envelope: who sends, who receives, and the ESMTP parameters, octet for octet as they came (RFC 5321).
 //!
-//! Must never rewrite an address: a path is carried, compared and printed, not parsed into something nicer.
+//! Must never rewrite an address: a path is handed on, compared and printed, never normalised.
 
 use std::fmt;
 
@@ -43,7 +43,7 @@ impl fmt::Debug for Path {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Recipient {
     pub path: Path,
-    /// The parameters behind the path, verbatim (`NOTIFY=NEVER ORCPT=rfc822;a@example.org`); empty = none.
+    /// The parameters after the path, verbatim (`NOTIFY=NEVER ORCPT=rfc822;a@example.org`); empty = none.
     pub params: Vec<u8>,
 }
 

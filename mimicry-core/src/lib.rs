@@ -1,8 +1,8 @@
 //! The pure half of mimicry: octets in, decisions and octets out.
 //!
-//! A mail comes as [`mail::Mail`] (origin, envelope, message). [`policy::Memo::classes`] says which recipients get the same mail,
-//! and [`engine::judge`] what the rules make of it for each class: the plan, and the mail that comes of it. Rules come from
-//! [`config::load`], plugins from outside through a [`registry::Registry`].
+//! A mail comes as [`mail::Mail`] (origin, envelope, message). [`policy::Memo::classes`] says which recipients get the
+//! same mail, and [`engine::judge`] what the rules do with it for each class: the plan, and the resulting mail. Rules
+//! come from [`config::load`], plugins from outside through a [`registry::Registry`].
 //!
 //! Must never: open a socket, fork, read the environment or the clock, or end the process.
 

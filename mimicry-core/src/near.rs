@@ -1,4 +1,4 @@
-//! What a misspelt word was meant to be.
+//! The word that a misspelt word was probably meant to be.
 //!
 //! Must never: suggest what is as far from the word as anything else.
 

@@ -1,4 +1,4 @@
-//! Where a mail came from: facts of the connection, after what a trusted client said of the one before it.
+//! Where a mail came from: the facts of the connection, or what a trusted client said about the client before it.
 //!
 //! Must never hold anything of the envelope or the message.
 

@@ -1,6 +1,7 @@
-//! What others wrote, made fit for one line of a log or a terminal.
+//! Text of others, made safe for one line of a log or a terminal.
 //!
-//! Must never: let a character through that moves the cursor, ends the line, or shows other than it reads.
+//! Must never: let a character through that moves the cursor, ends the line, or makes text look different from what it
+//! is.
 
 use std::fmt::{self, Write};
 

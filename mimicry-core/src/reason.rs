@@ -56,11 +56,11 @@ impl Reason {
         ),
         (
             Reason::Charset,
-            "the part's charset is unknown, wrongly labelled or cannot be written",
+            "the part's charset is unknown or wrongly labelled, or the text cannot be written in it",
         ),
         (
             Reason::NoBody,
-            "there is no text that a reader sees as the mail's text, or no place in it",
+            "the mail has no text that a reader sees as its own text, or no place in it",
         ),
         (
             Reason::BelowThreshold,
@@ -82,7 +82,7 @@ impl Reason {
         ),
         (
             Reason::Dkim,
-            "the mail bears a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
+            "the mail has a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
         ),
         (
             Reason::Kept,

@@ -1,7 +1,7 @@
 //! SMTP replies (RFC 5321 section 4.2, enhanced codes RFC 3463): ours, and those of the next hop handed on.
 //!
-//! Each reply of our own is one row of one table, [`Own`]: so the text of each 451 is found in one place, and with it by whom
-//! it comes.
+//! Each reply of our own is one row of one table, [`Own`]: so the text of each 451 is found in one place, together with
+//! whose decision it is.
 //!
 //! Must never: hold an octet that could end a line or start a second reply. Text from outside is made clean here.
 
@@ -27,7 +27,7 @@ pub struct Reply {
 /// By whom a mail or a session has the reply that it has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum By {
-    /// The next hop said so, or could not be spoken to.
+    /// The next hop said so, or could not be reached.
     NextHop,
     /// A rule stopped the mail.
     Rule,
@@ -103,7 +103,7 @@ own_replies! {
     Bye: 221 "2.0.0" Mimicry "bye",
     // Sessions that end.
     NotWelcome: 554 "5.7.1" Limit "this client may not send mail here",
-    Idle: 421 "4.4.2" Limit "time-out: nothing came",
+    Idle: 421 "4.4.2" Limit "time-out: nothing was received",
     TooLong: 421 "4.4.2" Limit "time-out: this took too long",
     TooManyErrors: 421 "4.7.0" Limit "too many errors",
     TooMuchJunk: 421 "4.7.0" Limit "too many commands without a mail",
@@ -117,10 +117,10 @@ own_replies! {
     EndlessLine: 500 "5.5.2" Client "line has no end",
     // Commands that are not obeyed.
     LineTooLong: 500 "5.5.2" Client "line is too long",
-    UncleanLine: 500 "5.5.2" Client "a command has no NUL and no lone CR in it",
+    UncleanLine: 500 "5.5.2" Client "a command must not contain a NUL or a lone CR",
     UnknownCommand: 500 "5.5.2" Client "command is not known",
-    NotSpoken: 502 "5.5.1" Client "command is not spoken here",
-    XclientNotSpoken: 550 "5.7.1" Client "XCLIENT is not spoken here",
+    NotSpoken: 502 "5.5.1" Client "command is not supported here",
+    XclientNotSpoken: 550 "5.7.1" Client "XCLIENT is not supported here",
     MayOnlyQuit: 503 "5.5.1" Client "this client may only quit",
     SayEhlo: 500 "5.5.1" Client "this is SMTP: say EHLO",
     SayLhlo: 500 "5.5.1" Client "this is LMTP: say LHLO",
@@ -128,19 +128,19 @@ own_replies! {
     SayMailFirst: 503 "5.5.1" Client "say MAIL first",
     SayRcptFirst: 503 "5.5.1" Client "say RCPT first",
     OpenAlready: 503 "5.5.1" Client "a mail is open already",
-    TlsAlready: 503 "5.5.1" Client "TLS is spoken already",
+    TlsAlready: 503 "5.5.1" Client "TLS is active already",
     StartTlsNotOffered: 502 "5.5.1" Client "STARTTLS was not offered",
     XforwardNotBelieved: 550 "5.7.1" Limit "XFORWARD is not believed from this client",
     XforwardIllFormed: 501 "5.5.4" Client "the arguments are ill-formed",
     BadArgument: 501 "5.5.4" Client "{}",
     BadSender: 501 "5.1.7" Client "the sender's address is ill-formed",
     BadRecipient: 501 "5.1.3" Client "the recipient's address is ill-formed",
-    BadParameter: 501 "5.5.4" Client "a parameter is ill-formed or there twice",
+    BadParameter: 501 "5.5.4" Client "a parameter is ill-formed or given twice",
     UnknownParameter: 555 "5.5.4" Client "a parameter is not known here",
     ParameterNotOffered: 555 "5.5.4" Client "{} was not offered",
     Utf8NotOffered: 553 "5.6.7" Client "SMTPUTF8 was not offered",
     NeedsUtf8: 553 "5.6.7" Client "the address needs SMTPUTF8",
-    UnfitForCommand: 501 "5.5.4" Client "an address or a parameter holds an octet that cannot be handed on",
+    UnfitForCommand: 501 "5.5.4" Client "an address or a parameter has an octet that cannot be handed on",
     // Mails and recipients that are not taken.
     TooLarge: 552 "5.3.4" Limit "message is too large",
     BareNewline: 550 "5.6.11" Client "message has a CR or LF that is not part of a CRLF",
@@ -158,8 +158,8 @@ own_replies! {
     Panic: 451 "4.3.0" Mimicry "something went wrong here; try again",
     NotHandedOn: 451 "4.3.0" Mimicry "not handed on",
     Unanswered: 451 "4.3.0" Mimicry "no answer for this recipient",
-    ThereAlready: 250 "2.0.0" Mimicry "the mail is there already",
-    LoneOctet: 451 "4.3.0" Mimicry "a CR or LF stands alone at octet {} of the mail, which is not handed on so",
+    ThereAlready: 250 "2.0.0" Mimicry "the mail has been delivered already",
+    LoneOctet: 451 "4.3.0" Mimicry "a CR or LF stands alone at octet {} of the mail, which is not handed on like this",
     // The next hop.
     CannotConnect: 451 "4.4.1" NextHop "cannot connect to the next hop ({})",
     LostNextHop: 451 "4.4.2" NextHop "lost the connection to the next hop ({})",
@@ -172,10 +172,10 @@ own_replies! {
     CannotHandOn: 451 "4.3.0" Mimicry "the mail cannot be handed on ({})",
     NoStartTls: 451 "4.7.5" NextHop "the next hop does not offer STARTTLS",
     StartTlsRefused: 451 "4.7.5" NextHop "the next hop refuses STARTTLS: {}",
-    BadCertificate: 451 "4.7.5" NextHop "the next hop's certificate does not hold: {}",
+    BadCertificate: 451 "4.7.5" NextHop "the next hop's certificate is not valid: {}",
     NoTls: 451 "4.7.5" NextHop "no TLS with the next hop: {}",
-    TlsSilent: 451 "4.7.5" NextHop "the next hop falls silent as TLS begins",
-    TlsBroken: 451 "4.7.5" NextHop "the next hop breaks off as TLS begins",
+    TlsSilent: 451 "4.7.5" NextHop "the next hop stops answering when TLS begins",
+    TlsBroken: 451 "4.7.5" NextHop "the next hop closes the connection when TLS begins",
     PasswordUnread: 451 "4.3.5" Mimicry "the password for the next hop was not read",
     PasswordUnsafe: 451 "4.7.0" Mimicry "the password is not sent to whoever answers; see tls in mimicry.toml(5)",
     NoAuth: 451 "4.7.0" NextHop "the next hop offers neither AUTH PLAIN nor AUTH LOGIN",

@@ -1,9 +1,9 @@
-//! The keys of our seals: with them text of ours is known for ours when it comes back, and nobody else can make such a seal.
+//! The keys of our seals: with them we recognise our own text when it comes back, and nobody else can make such a seal.
 //!
-//! A seal is the first half of HMAC-SHA-256 (RFC 2104). Keys have the second in which they were made. The newest one that is not
-//! of the future makes the seals; one that another has followed is honoured for [`HONOURED`] more, so that mail under way
-//! outlives a change of keys. A key of the future waits: so machines that share a file can all have it before the first of them
-//! seals with it.
+//! A seal is the first half of HMAC-SHA-256 (RFC 2104). Keys have the second in which they were made. The newest one
+//! that is not of the future makes the seals; one that has a successor is accepted for another [`HONOURED`], so that
+//! seals in mail under way survive a change of keys. A key of the future makes no seal yet, so machines that share a
+//! file can all have it before the first of them seals with it.
 //!
 //! Must never: read a file, a clock or random numbers, which come in from outside; or show a key, in `Debug`, an error or a log.
 
@@ -48,7 +48,7 @@ impl fmt::Debug for SealKeys {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadKeys {
     #[error(
-        "line {0} is no key; a key is a time in seconds since 1970, a blank, and 64 hexadecimal digits"
+        "line {0} is no key; a key is a time in seconds since 1970, a space, and 64 hexadecimal digits"
     )]
     Line(usize),
     #[error("there is no key in it")]

@@ -1,6 +1,6 @@
 //! Sizes and times as an administrator writes them: `"10M"`, `"5m"`.
 //!
-//! Must never guess: what is not wholly understood is an error that says what would be right.
+//! Must never guess: a text that is not fully understood is an error that says what would be right.
 
 /// Names of units in lower case, and what each is worth.
 type Units = &'static [(&'static [&'static str], u64)];

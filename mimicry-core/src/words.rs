@@ -1,6 +1,6 @@
 //! Closed lists of words of the configuration: an enum and the word of each of its values, written once.
 //!
-//! Must never: hold such a list itself; each stands beside what it is about.
+//! Must never: hold such a list itself; each list stands beside the code that it is about.
 
 /// A value that has a word in the configuration; made by [`words!`](crate::words!).
 pub trait Word: Copy + Sized + 'static {

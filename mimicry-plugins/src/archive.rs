@@ -1,6 +1,6 @@
 //! Archive: keeps a copy of the mail as it came, before anything is edited and before the next hop has it.
 //!
-//! How it gets to disk is `shared/store`; here are the options, the layouts and the sidecar.
+//! `shared/store` writes it to disk; this file has the options, the layouts and the sidecar.
 //!
 //! Must never: let a mail pass that a required rule could not keep; write anything for a mail that is only looked at.
 
@@ -50,7 +50,7 @@ impl PluginKind for Archive {
                     "dir",
                     ValueKind::Directory,
                     None,
-                    "Where copies are kept: a directory that is there, and folders below it that may have tokens in their names.",
+                    "Where copies are kept: a directory that exists, and folders below it that may have tokens in their names.",
                 ),
                 option(
                     "layout",
@@ -74,13 +74,13 @@ impl PluginKind for Archive {
                     "sidecar",
                     ValueKind::Bool,
                     Some("false"),
-                    "Keeps a JSON file with the envelope, the origin, the rules and the SHA-256 as well.",
+                    "Also keeps a JSON file with the envelope, the origin, the rules and the SHA-256.",
                 ),
                 option(
                     "required",
                     ValueKind::Bool,
                     Some("true"),
-                    "A mail that cannot be kept is deferred; false lets it pass with an error in the log.",
+                    "Defers a mail that cannot be kept; with false it passes, with an error in the log.",
                 ),
             ]
         }
@@ -132,7 +132,7 @@ impl PluginKind for Archive {
         let store = match Store::build("dir", options) {
             Ok(Some(store)) => Some(store),
             Ok(None) => {
-                let help = "write dir = \"/srv/archive\", the name of a directory that is there";
+                let help = "write dir = \"/srv/archive\", the name of a directory that exists";
                 wrong("", "archive needs a directory", help);
                 None
             }

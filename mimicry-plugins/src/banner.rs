@@ -61,7 +61,7 @@ impl PluginKind for Banner {
                     "preheader",
                     ValueKind::Bool,
                     Some("true"),
-                    "Puts a hidden line above the HTML that holds the mail's own first words, for lists of mails to show.",
+                    "Puts a hidden line with the mail's own first words above the HTML, for lists of mails to show.",
                 ),
                 option(
                     "subject_tag",
@@ -73,7 +73,7 @@ impl PluginKind for Banner {
                     "header",
                     ValueKind::Line,
                     None,
-                    "A header field, name and value, instead of all that the mail has of that name; the value is a template.",
+                    "A header field, name and value, that replaces all fields of that name; the value is a template.",
                 ),
                 option(
                     "internal_clients",
@@ -85,7 +85,7 @@ impl PluginKind for Banner {
                     "own_domains",
                     ValueKind::Lines,
                     None,
-                    "Domains, with all below them, whose mail is from inside if internal_clients is not given.",
+                    "Domains, with their subdomains, whose mail is from inside if internal_clients is not given.",
                 ),
                 option(
                     "trusted",
@@ -97,14 +97,14 @@ impl PluginKind for Banner {
                     "remove",
                     ValueKind::Bool,
                     Some("true"),
-                    "Takes banner and tag off mail from inside that quotes them.",
+                    "Removes banner and tag from mail from inside that quotes them.",
                 ),
                 insert::ONCE,
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
                     Some("[\"attach\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own on top, leave the text out, answer 4xx, answer 5xx; then what on_error says.",
+                    "What to try, in this order, if a part cannot take the text: a separate text part on top, leave the text out, answer 4xx, answer 5xx; then on_error decides.",
                 ),
             ]
         }
@@ -149,7 +149,7 @@ impl PluginKind for Banner {
         if tag.is_some_and(|tag| tag.contains("{{") || tag.contains("{%")) {
             errors.push(OptionError::new(
                 "subject_tag",
-                "the tag is no template",
+                "the tag is not a template",
                 "it must be the same for all mails, to be found again in replies",
             ));
         }
@@ -227,7 +227,7 @@ fn field(
     let error = |message: String, help: &str| vec![OptionError::new(OPTION, message, help)];
     let Some((name, value)) = line.split_once(':').filter(|(name, _)| is_name(name)) else {
         return Err(error(
-            "that is no header field".into(),
+            "this is not a header field".into(),
             "a field is written as \"X-External: yes\"",
         ));
     };
@@ -277,7 +277,7 @@ impl Plugin for BannerPlugin {
         let forgeable = is_forgeable.then(|| {
             OptionError::new(
                 "own_domains",
-                "anybody outside can write a sender of an own domain, and gets no banner",
+                "anybody outside can write a sender in an own domain, and gets no banner",
                 "give internal_clients as well; [] if all mail from inside is authenticated",
             )
         });
@@ -329,7 +329,7 @@ impl Job for BannerJob<'_> {
             Side::Outside { says_own } => {
                 let mut finish = self.mark(edits)?;
                 if says_own {
-                    let note = "from outside, although its sender says an own domain";
+                    let note = "from outside, although its sender names an own domain";
                     finish.notes.insert(0, note.into());
                 }
                 Ok(finish)
@@ -413,7 +413,7 @@ impl BannerJob<'_> {
                 _ => edits.set_field(PartId::ROOT, SUBJECT, &left)?,
             }
             finish.edited.push(PartId::ROOT);
-            finish.notes.push("the tag taken off the subject".into());
+            finish.notes.push("the tag removed from the subject".into());
         }
         Ok(finish)
     }
@@ -463,7 +463,7 @@ impl BannerJob<'_> {
             if !is_html {
                 count = ranges.len();
             }
-            let note = format!("{count} taken out of {}", content.part().section_text());
+            let note = format!("{count} removed from {}", content.part().section_text());
             match edits.replace_body(*id, new) {
                 Ok(()) => {
                     finish.edited.push(*id);
@@ -484,7 +484,7 @@ fn unproved(found: &Found, sealer: &Sealer<'_>, section: &str) -> Option<String>
         true => "there is no key to check its seal with",
         false => "its seal does not hold",
     };
-    (found.unproved > 0).then(|| format!("{} in {section} not taken out: {why}", found.unproved))
+    (found.unproved > 0).then(|| format!("{} in {section} not removed: {why}", found.unproved))
 }
 
 const SUBJECT: &str = "Subject";

@@ -1,6 +1,6 @@
 //! Disclaim: puts a text below or above the mail's own text, in every variant that a reader may see.
 //!
-//! How a text gets into a mail is `shared/insert.rs`; here are the options, and what is wrong with them.
+//! `shared/insert.rs` puts a text into a mail; this file has the options, and what can be wrong with them.
 //!
 //! Must never: edit a mail by itself.
 
@@ -42,7 +42,7 @@ impl PluginKind for Disclaim {
                     "place",
                     ValueKind::Word(Where::WORDS),
                     Some("\"bottom\""),
-                    "Below or above the mail's own text, or below it and above the mail that it answers.",
+                    "Below or above the mail's own text, or below it but above the mail that it answers.",
                 ),
                 option(
                     "separator",
@@ -57,13 +57,13 @@ impl PluginKind for Disclaim {
                     "parts",
                     ValueKind::Word(Which::WORDS),
                     Some("\"body\""),
-                    "Which of several body texts: the one nearest to the place, the first, or all of them; of alternatives each.",
+                    "Which of several body texts: the one nearest to the place, the first, or all of them; each alternative gets it.",
                 ),
                 option(
                     "fallback",
                     ValueKind::Words(Fallback::WORDS),
                     Some("[\"attach\"]"),
-                    "What to try, in this order, when a part cannot take the text: a text part of its own at the end (with place = top on top), leave the mail alone, answer 4xx, answer 5xx; then what on_error says.",
+                    "What to try, in this order, if a part cannot take the text: a separate text part at the end (at the top with place = top), leave the mail alone, answer 4xx, answer 5xx; then on_error decides.",
                 ),
             ]
         }

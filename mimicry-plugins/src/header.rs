@@ -1,11 +1,11 @@
 //! Header: adds, replaces and deletes fields of the mail's own header, and tags its Subject.
 //!
-//! What others rely on is protected: trace fields and From always, and every field that a DKIM signature of the mail covers;
-//! `force` lifts that. The fields that say what the body is belong to the core, which refuses them.
+//! Fields that others rely on are protected: trace fields and From always, and every field that a DKIM signature of the
+//! mail covers; `force` turns that off. The fields that say what the body is belong to the core, which refuses them.
 //!
 //! Must never: make a second field or line out of a value; touch a field that no option names; look into a part.
 //!
-//! Known limits: a value from the mail within a field of addresses may hold a comma, which makes two addresses of it.
+//! Known limits: a value from the mail in a field of addresses may contain a comma, which turns it into two addresses.
 
 use std::collections::BTreeSet;
 
@@ -48,13 +48,13 @@ impl PluginKind for Header {
                     "delete",
                     ValueKind::Lines,
                     None,
-                    "Names of fields that go, all of the name; a * at the end stands for any rest.",
+                    "Names of fields to remove, all fields of each name; a * at the end stands for any rest.",
                 ),
                 option(
                     "replace",
                     ValueKind::Table,
                     None,
-                    "Fields that get another value in their place, or are added at the end; others of the name go.",
+                    "Fields that get another value in their place, or are added at the end; other fields of that name are removed.",
                 ),
                 option(
                     "add",
@@ -78,7 +78,7 @@ impl PluginKind for Header {
                     "append_subject",
                     ValueKind::Line,
                     None,
-                    "The tag behind the subject, once.",
+                    "The tag after the subject, once.",
                 ),
                 DIRECTORY,
                 option(
@@ -255,7 +255,7 @@ impl Reading<'_> {
             self.error(
                 option,
                 format!("`{name}` says what the body is"),
-                "it changes with the body only",
+                "it changes only with the body",
             );
         } else if PROTECTED.contains(&key.as_str()) && !self.force {
             self.error(

@@ -1,4 +1,4 @@
-//! IgnoreMail: the whole mail passes with no octet changed; rule processing ends.
+//! IgnoreMail: the whole mail passes without a changed octet, and rule processing ends.
 //!
 //! The planner does it all, because it also cancels the edits of rules above. Must never: touch a mail.
 
@@ -16,7 +16,7 @@ impl PluginKind for IgnoreMail {
     }
 
     fn summary(&self) -> &'static str {
-        "passes the whole mail with no octet changed and ends rule processing"
+        "passes the whole mail without changing an octet and ends rule processing"
     }
 
     fn scope(&self) -> Scope {

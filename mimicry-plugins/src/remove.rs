@@ -1,9 +1,9 @@
-//! Remove: takes parts out of the mail, and says so where they stood.
+//! Remove: takes parts out of the mail, and leaves a note in their place.
 //!
-//! A note stands in the place of the part where every reader shows it (`message/place.rs`): never within a multipart/alternative
-//! or a multipart/related, of which readers show one part only, but beside it, or at the end of the mail. A part without
-//! which a multipart would be empty leaves a note in any case, and the multipart goes. So does a multipart/related without its
-//! root, for what it shows is nothing by itself.
+//! A note stands in the place of the part where every reader shows it (`message/place.rs`): never within a
+//! multipart/alternative or a multipart/related, of which readers show one part only, but beside it, or at the end of
+//! the mail. If a multipart would be empty without a part, the part always leaves a note, and the multipart is removed.
+//! A multipart/related without its root is removed, too, because its other parts mean nothing by themselves.
 //!
 //! Must never: leave a multipart without a child or a multipart/related without its root; remove what `keep` could
 //! not keep; let a part that it was given stay because of others that it was not given.
@@ -70,7 +70,7 @@ impl PluginKind for Remove {
                     "note",
                     ValueKind::Word(&["text", "none"]),
                     Some("\"text\""),
-                    "A text part where the part stood, or none where the mail can do without.",
+                    "A text part in the place of the part, or none if the mail can do without.",
                 ),
                 option(
                     "text",
@@ -100,7 +100,7 @@ impl PluginKind for Remove {
                     "keep",
                     ValueKind::Directory,
                     None,
-                    "Where what is removed is kept: a directory that is there, and folders below it as for archive.",
+                    "Where removed parts are kept: a directory that exists, and folders below it as for archive.",
                 ),
             ]
         }
@@ -432,11 +432,8 @@ impl RemoveJob<'_> {
             return Ok(());
         }
         self.put_aside(store, gone).map_err(|error| {
-            log::error!(
-                "{}: what is removed cannot be kept: {error}",
-                self.task.rule
-            );
-            store::fault("what is removed", &error)
+            log::error!("{}: a removed part cannot be kept: {error}", self.task.rule);
+            store::fault("a removed part", &error)
         })
     }
 

@@ -23,7 +23,7 @@ const OPTIONS: [OptionSpec; 3 + pack::SHARED.len()] = pack::with_shared(&[
         "password_file",
         ValueKind::SecretFile,
         None,
-        "The file that holds the password by which the members are encrypted with AES-256.",
+        "The file with the password; the members are encrypted with AES-256.",
     ),
 ]);
 

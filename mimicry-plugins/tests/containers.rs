@@ -518,10 +518,10 @@ fn the_password_is_shown_nowhere() {
 #[rustfmt::skip]
 fn mistakes_are_found_at_load() {
     for (kind, options, expected) in [
-        ("zip", "name = ''", "\"\" is no file name that is safe everywhere"),
-        ("zip", "name = 'a/b.zip'", "\"a/b.zip\" is no file name that is safe everywhere"),
-        ("zip", "name = '..'", "\"..\" is no file name that is safe everywhere"),
-        ("tar_gzip", "name = 'CON.tar.gz'", "\"CON.tar.gz\" is no file name that is safe everywhere"),
+        ("zip", "name = ''", "\"\" is not a file name that is safe everywhere"),
+        ("zip", "name = 'a/b.zip'", "\"a/b.zip\" is not a file name that is safe everywhere"),
+        ("zip", "name = '..'", "\"..\" is not a file name that is safe everywhere"),
+        ("tar_gzip", "name = 'CON.tar.gz'", "\"CON.tar.gz\" is not a file name that is safe everywhere"),
         ("zip", "name = '{{ slog }}.zip'", "line 1, column 4 of the text: unknown name `slog`"),
         ("zip", "name = '{{ slug'", "line 1, column 4 of the text: syntax error"),
         ("zip", "name = '{{ archive }}'", "line 1, column 4 of the text: unknown name `archive`"),
@@ -532,7 +532,7 @@ fn mistakes_are_found_at_load() {
         ("zip", "level = 10", "out of range"),
         ("tar_gzip", "level = 0", ""),
         ("tar_bzip2", "level = 0", "out of range"),
-        ("zip", "password_file = 'password'\nmin_saving = 1", "with a password the archive is made whatever it saves"),
+        ("zip", "password_file = 'password'\nmin_saving = 1", "with a password the archive is made even if it saves nothing"),
         ("zip", "password_file = 'nothing'", "cannot read nothing: "),
         ("zip", "password_file = 'two lines'", "two lines is not one line of UTF-8"),
         ("zip", "password_file = 'empty'", "empty is not one line of UTF-8"),

@@ -1,7 +1,6 @@
-//! A connected socket that never blocks, in the clear or inside TLS: what the side of the clients and the side of the next hops
-//! have in common.
+//! A connected socket that never blocks, with or without TLS, for connections to clients and to next hops.
 //!
-//! Must never: wait, but in [`Channel::secure`], which has a deadline; go on in the clear once TLS was begun.
+//! Must never: wait, except in [`Channel::secure`], which has a deadline; go on without TLS once TLS was begun.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

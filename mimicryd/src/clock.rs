@@ -1,4 +1,4 @@
-//! The clock that can be set: for what people read. Deadlines have another.
+//! The clock that can be set: for times that people read. Deadlines use another clock.
 //!
 //! Must never: be what a wait or a time-out depends on.
 

@@ -71,7 +71,7 @@ impl Program for Daemon {
         let owner = identity::owner(&config.daemon);
         if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
             log::warn!(
-                "no ledger below {}: {error}; a mail that only some recipients got is doubled when it comes again",
+                "no ledger below {}: {error}; a retry of a mail that only some recipients got goes to all of them",
                 config.daemon.spool.display()
             );
         }
@@ -103,7 +103,7 @@ impl Program for Daemon {
     fn reopen_log(&self) {
         // The master is the first: a worker finds the file there, and may open it.
         if let Err(error) = logging::reopen() {
-            log::error!("cannot open the log anew: {error}");
+            log::error!("cannot reopen the log: {error}");
         }
         self.give_log();
     }
@@ -117,7 +117,7 @@ impl Program for Daemon {
         if self.background
             && let Err(error) = process::silence(self.log_facts.get().is_stderr)
         {
-            log::warn!("cannot let go of standard input and output: {error}");
+            log::warn!("cannot close standard input and output: {error}");
         }
     }
 }

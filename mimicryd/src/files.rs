@@ -1,9 +1,9 @@
-//! Files that are read when a configuration is loaded: only those that nobody else can have written, and secrets only if nobody
-//! else may have read them.
+//! Files that are read when a configuration is loaded: only files that nobody else can have written, and secrets only
+//! if nobody else may have read them.
 //!
-//! Whoever can change the configuration, a text or a table that it names, or the directory that one of them stands in, decides what
-//! becomes of mail. So each of them belongs to root or to the user of this process, and nobody else may write to it. That a file system is
-//! mounted read-only says nothing: it may be so for this process alone.
+//! Whoever can change the configuration, a text or a table that it names, or the directory that one of them stands in,
+//! decides what happens to mail. So each of them belongs to root or to the user of this process, and nobody else may
+//! write to it. That a file system is mounted read-only says nothing: it may be so for this process alone.
 //!
 //! Must never: show what is in a secret, wait (for the other end of a FIFO, for a device), or read without end.
 

@@ -1,9 +1,10 @@
-//! A configuration is loaded by a child first, which may neither kill nor hold up nor fill the process that wants it.
+//! A child process loads a configuration first, so that loading can neither kill nor block nor fill the process that
+//! needs it.
 //!
-//! The child reads the files, makes a configuration of them, and answers over a pipe: with all that is wrong, or with the octets that it
-//! has read. Only then the parent makes the configuration, of those very octets, so that what it does is what the child has done
-//! already with half the stack. A child that takes too long, too much memory or too much stack is the end of that child, and a mistake in
-//! the configuration.
+//! The child reads the files, builds a configuration from them, and answers over a pipe: with all mistakes, or with the
+//! octets that it has read. Only then the parent builds the configuration, from exactly those octets, so it repeats
+//! what the child has already done with half the stack. If loading takes too long, too much memory or too much stack,
+//! only the child ends, and that is a mistake in the configuration.
 //!
 //! Must never: read a file in the parent, or wait for the child without a deadline.
 

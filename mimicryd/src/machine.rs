@@ -1,9 +1,10 @@
-//! What the configuration names on this machine: the users that workers run as, the directory of the log, the directories that rules
-//! write to, and the files that only the daemon opens. They are looked at when the daemon starts, when it loads its configuration
-//! anew, and by `mimicryd check`.
+//! The things on this machine that the configuration names: the users that workers run as, the directory of the log,
+//! the directories that rules write to, and the files that only the daemon opens. They are looked at when the daemon
+//! starts, when it loads its configuration again, and by `mimicryd check`.
 //!
-//! An administrator who names a user or a directory means that very one, so nothing is made, given away or opened up here: what is
-//! missing or wrong is a mistake in the configuration, with the command that mends it.
+//! An administrator who names a user or a directory means exactly that one, so nothing is created, given away or opened
+//! up here: if something is missing or wrong, that is a mistake in the configuration, shown with the command that
+//! corrects it.
 //!
 //! Must never: change anything on disk.
 
@@ -130,7 +131,7 @@ fn judge(path: &Path, user: Uid) -> Result<(), Wrong> {
         return Err((format!("{shown} is no directory"), make));
     }
     if let Some(closed) = closed_above(path, user) {
-        let what = format!("{shown} is out of reach for {name}, whom the workers run as");
+        let what = format!("{shown} cannot be reached by {name}, the user of the workers");
         return Err((what, format!("chmod a+x {}", closed.display())));
     }
     if let Some(wrong) = wrong(&facts, user, &name) {
@@ -165,7 +166,7 @@ fn wrong(facts: &Metadata, user: Uid, name: &str) -> Option<String> {
     }
     if facts.uid() != user.as_raw() || facts.mode() & 0o700 != 0o700 {
         return Some(format!(
-            "cannot be written to by {name}, whom the workers run as"
+            "cannot be written to by {name}, the user of the workers"
         ));
     }
     None

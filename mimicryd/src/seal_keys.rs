@@ -1,8 +1,8 @@
 //! The keys of our seals on disk: made once, renewed by age, read before workers are forked.
 //!
-//! They stand in the spool (`seal.keys`), where the master makes them; or in a file that several machines share, which is the
-//! administrator's: it is read and never written. A key of our own older than [`RENEWED`] gets a successor at the next start or
-//! reload; the old one is honoured for a while ([`mimicry_core::seals`]).
+//! They stand in the spool (`seal.keys`), where the master makes them; or in a file that several machines share, which
+//! is the administrator's: it is read and never written. A key of our own older than [`RENEWED`] gets a successor at
+//! the next start or reload; the old one is accepted for a while ([`mimicry_core::seals`]).
 //!
 //! The workers' user may own the spool, so nothing in it is believed for its name alone: a link is not followed, and a file that
 //! is not ours, or that others may read, is not taken.
@@ -52,7 +52,7 @@ pub fn prepare(config: &Config, now: i64, kept: &SealKeys) -> Result<SealKeys, S
         Err(error) => {
             let what = fault(&error);
             log::warn!(
-                "the keys of banners cannot be kept in {what}; after a restart nobody knows the banners of today, and they are not taken off answers"
+                "the keys of banners cannot be kept in {what}; after a restart, banners made before it are not known and stay in answers"
             );
             match kept.is_empty() {
                 true => random(now).map_err(|error| fault(&error)),

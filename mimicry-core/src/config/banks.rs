@@ -1,4 +1,5 @@
-//! Policy banks from their tables: what selects each, what it sets, and what only shows when banks stand side by side.
+//! Policy banks from their tables: what selects each, what it sets, and what can only be seen when banks are compared
+//! with each other.
 //!
 //! Must never: stop at a mistake.
 
@@ -116,8 +117,8 @@ fn name(
             let twin = known.index.twin(&name, place);
             twin.and_then(|twin| sections.get(twin)).map(|twin| {
                 let line = line_number(around.source, twin.span("name").start);
-                let help = format!("the first is on line {line}; give each bank a name of its own");
-                ("there is a bank of this name already", help)
+                let help = format!("the first is on line {line}; give each bank a different name");
+                ("there is already a bank with this name", help)
             })
         }
     };
@@ -148,7 +149,7 @@ fn lay(
                 .collect();
             let names = names.join("\" includes \"");
             let message = format!("this bank includes itself: \"{names}\"");
-            let help = "put what they share into a bank of its own";
+            let help = "put what they share into a separate bank";
             reader
                 .complaints
                 .error(section.key_span("include"), message, help);
@@ -243,7 +244,7 @@ fn applies(
         reader.complaints.warning(
             section.key_span("name"),
             "this bank sets nothing",
-            "all that it does is to stand in the log",
+            "its only effect is its name in the log",
         );
     }
 }
@@ -285,11 +286,11 @@ fn in_time(
                 latest.key
             );
             let help = match setting.phase {
-                Phase::Connect => "a bank that sets it is selected by listener and client alone",
+                Phase::Connect => "only listener and client can select a bank that sets it",
                 Phase::Mail => {
-                    "a bank that sets it is selected by listener, client, auth_user and sender"
+                    "only listener, client, auth_user and sender can select a bank that sets it"
                 }
-                _ => "a bank that sets it is not selected by header_sender",
+                _ => "header_sender cannot select a bank that sets it",
             };
             reader.complaints.error(span, message, help);
         }
@@ -312,7 +313,7 @@ fn moment(phase: Phase) -> &'static str {
         Phase::Connect => "when a client connects",
         Phase::Mail => "at MAIL",
         Phase::Rcpt => "at RCPT",
-        Phase::Data => "when the message is in",
+        Phase::Data => "when the message has arrived",
     }
 }
 

@@ -50,12 +50,12 @@ pub(super) fn rules<'s>(
         let twin = by_name.twin(&name, place).filter(|_| !name.is_empty());
         if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
-                "the first is on line {}; give each rule a name of its own",
+                "the first is on line {}; give each rule a different name",
                 line_number(around.source, twin.span("name").start)
             );
             reader.complaints.error(
                 section.span("name"),
-                "there is a rule of this name already",
+                "there is already a rule with this name",
                 help,
             );
         }
@@ -214,7 +214,7 @@ fn means_nothing(
         for setting in ["on_sealed", "on_dkim", "show_bcc"] {
             if section.is_given(setting) {
                 let name = kind.name();
-                let message = format!("{name} does not edit, so `{setting}` means nothing here");
+                let message = format!("{name} does not edit, so `{setting}` has no effect here");
                 wrong(setting, message, "leave it out");
             }
         }
@@ -225,7 +225,7 @@ fn means_nothing(
         wrong("on_sealed", message, "write skip or reject");
     }
     if conduct.show_bcc && plugin.is_some_and(|plugin| !plugin.reads_recipients()) {
-        let message = "no text of this rule names the recipients, so `show_bcc` means nothing here";
+        let message = "no text of this rule names the recipients, so `show_bcc` has no effect here";
         wrong("show_bcc", message.into(), "leave it out");
     }
 }
@@ -240,7 +240,7 @@ fn unsure_has_an_effect(reader: &mut Reader<'_>, section: &Section<'_, '_>, rule
     {
         reader.complaints.error(
             section.key_span("unsure"),
-            "`unsure` means nothing without the filter `filename` or `type` in `match`",
+            "`unsure` has no effect without the filter `filename` or `type` in `match`",
             "leave it out, or name files or types",
         );
     }

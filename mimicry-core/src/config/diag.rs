@@ -5,7 +5,7 @@
 //!
 //! Must never: print or exit (only the command line does), or quote more of the file than the line at fault.
 //!
-//! Known limit: of a place that spans several lines the first is marked.
+//! Known limit: if a place spans several lines, only the first is marked.
 
 use std::fmt;
 use std::ops::Range;
@@ -241,7 +241,7 @@ impl Complaints {
         self.push(Level::Error, None, message.into(), help.into());
     }
 
-    /// An empty help is none.
+    /// An empty help counts as none.
     fn push(&mut self, level: Level, span: Option<Range<usize>>, message: String, help: String) {
         let warnings = self.list.len().saturating_sub(self.errors);
         let (shown, more) = match level {

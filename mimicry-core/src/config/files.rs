@@ -1,6 +1,7 @@
-//! How the files that a configuration consists of are read, by somebody who may look at the disk.
+//! How the files of a configuration are read, by code that may look at the disk.
 //!
-//! Must never: read itself. Whoever loads a configuration decides which files are trusted and how much of one is read.
+//! Must never: read a file itself. The caller that loads a configuration decides which files are trusted and how much
+//! of one is read.
 
 use std::cell::RefCell;
 use std::io;
@@ -11,7 +12,7 @@ use sha2::{Digest, Sha256};
 /// What a file is for, which says how well it must be guarded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Use {
-    /// The configuration, or a file that it names: whoever can write it decides what becomes of mail.
+    /// The configuration, or a file that it names: whoever can write it decides what happens to mail.
     Configuration,
     /// A file that nobody else may read either.
     Secret,
@@ -58,7 +59,7 @@ impl Files for Given<'_> {
     }
 }
 
-/// Where the octets are no text in UTF-8 any more. A NUL is none: it comes of UTF-16 without a byte order mark.
+/// Where the octets are no longer text in UTF-8. A NUL counts as no text: it comes from UTF-16 without a byte order mark.
 pub(super) fn text_ends(octets: &[u8]) -> Option<usize> {
     let valid = std::str::from_utf8(octets)
         .err()
@@ -67,7 +68,7 @@ pub(super) fn text_ends(octets: &[u8]) -> Option<usize> {
     valid.into_iter().chain(nul).min()
 }
 
-/// Files by which a configuration is known again: what is read of them goes into a hash, but not what is secret, for whoever sees the
+/// Files by which a configuration is recognised: their octets go into a hash, except secrets, because whoever sees the
 /// hash could try out what a password is.
 pub(super) struct Hashed<'f> {
     files: &'f dyn Files,

@@ -141,7 +141,7 @@ fn refused(
             "a character such as ( [ . + that means itself has a backslash before it".into()
         }
         (Operand::Patterns, None) => {
-            "the name of a header field has neither blanks nor colons".into()
+            "the name of a header field has neither spaces nor colons".into()
         }
         _ => String::new(),
     });
@@ -180,7 +180,7 @@ fn filter_keys<'t, 'i>(
             _ => reader.complaints.error(
                 key.span(),
                 "which header field?",
-                "write the name behind it, such as header.Subject",
+                "write the name after it, such as header.Subject",
             ),
         }
     }

@@ -1,4 +1,5 @@
-//! Where in a list a name stands first, without a walk of the list for each name: a file may have very many.
+//! The first place of a name in a list, without a search through the list for each name: a file may have very many
+//! names.
 //!
 //! Must never: complain.
 

@@ -1,6 +1,6 @@
-//! What the listeners can know of a mail's origin: filters and options that ask for more hold for no mail.
+//! What the listeners can know of a mail's origin: filters and options that need more hold for no mail.
 //!
-//! Must never: complain where nothing is known of who may come, because there is no listener, or one of them is wrong.
+//! Must never: complain if it is not known who may connect, because there is no listener or one of them is wrong.
 
 use std::ops::Range;
 
@@ -16,10 +16,10 @@ use super::filters::Said;
 use super::read::Reader;
 
 /// What is to be done where a filter asks for a user and nobody's AUTH= is believed.
-const NO_AUTH: &str = "AUTH= is believed of the `auth_clients` of a listener only: name an MTA there that writes it itself";
+const NO_AUTH: &str = "AUTH= is believed only from the `auth_clients` of a listener: name an MTA there that writes it itself";
 
 /// The same where a filter asks for a client that may not connect.
-const NO_CLIENT: &str = "by `clients` of the listeners none of these may connect, and nobody's XFORWARD or PROXY is believed";
+const NO_CLIENT: &str = "`clients` of the listeners lets none of these connect, and nobody's XFORWARD or PROXY is believed";
 
 /// The same where nobody but programs of this machine may connect.
 const ALL_LOCAL: &str = "only programs of this machine may connect; write xforward_clients = [\"127.0.0.1\"] below the listener, and let the MTA say who its client is (Postfix: smtp_send_xforward_command = yes)";
@@ -87,7 +87,7 @@ pub(super) fn of_plugin(
     };
     reader.complaints.warning(
         span.clone(),
-        "no mail is known to be from inside: no such client is known",
+        "no mail can count as from inside: no such client is known",
         help,
     );
 }

@@ -83,7 +83,7 @@ pub(super) fn remedy(key: &str, pattern: &str) -> Option<Advice> {
         return Some(Advice {
             message: format!("there is no look-around, so no `{at}…)`"),
             help: format!(
-                "what must not hold stands in `unless`, such as unless = {{ {key} = '…' }}"
+                "put what must not hold into `unless`, such as unless = {{ {key} = '…' }}"
             ),
             instead: None,
         });
@@ -97,8 +97,8 @@ pub(super) fn remedy(key: &str, pattern: &str) -> Option<Advice> {
     }
     if pattern.contains("\\1") || pattern.contains("(?P=") {
         return Some(Advice {
-            message: "there are no references to what a group has found".into(),
-            help: "write out what may stand there".into(),
+            message: "there are no back-references to a group".into(),
+            help: "write out the possible texts".into(),
             instead: None,
         });
     }
@@ -236,7 +236,7 @@ fn blanks(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
         return None;
     }
     instead(
-        "this regex can never hold as it is meant: there is a blank at its end or beside an anchor",
+        "this regex can never hold as it is meant: there is a space at its end or beside an anchor",
         regex,
     )
 }
@@ -417,8 +417,8 @@ fn by_tree(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     let hir = tree(pattern)?;
     if never(&hir) {
         return Some(Advice {
-            message: "this regex can never hold: it asks for something before `^` or after `$`, or for a character that there is not".into(),
-            help: "`^` stands at the beginning and `$` at the end; what may be one or the other stands in (a|b)".into(),
+            message: "this regex can never hold: it asks for something before `^` or after `$`, or for a character that does not exist".into(),
+            help: "`^` belongs at the beginning and `$` at the end; put alternatives into (a|b)".into(),
             instead: None,
         });
     }
@@ -442,7 +442,7 @@ fn by_tree(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     }
     Some(Advice {
         message,
-        help: "all of it may be missing; ask for at least one character, with + instead of *"
+        help: "every part of it is optional; ask for at least one character, with + instead of *"
             .into(),
         instead: None,
     })

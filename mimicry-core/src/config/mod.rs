@@ -409,12 +409,12 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         let twin = by_name.twin(&name, index).filter(|_| !name.is_empty());
         if let Some(twin) = twin.and_then(|twin| sections.get(twin)) {
             let help = format!(
-                "the first is on line {}; give each listener a name of its own",
+                "the first is on line {}; give each listener a different name",
                 line_number(source, twin.span("name").start)
             );
             reader.complaints.error(
                 table.span("name"),
-                "there is a listener of this name already",
+                "there is already a listener with this name",
                 help,
             );
         }

@@ -1,4 +1,4 @@
-//! Which rules are in force, and what only shows when rules stand side by side.
+//! Which rules are in force, and what can only be seen when rules are compared with each other.
 //!
 //! Must never: stop at a mistake.
 
@@ -59,7 +59,7 @@ pub(super) fn named(
     if !places.is_sorted() {
         reader.complaints.warning(
             section.key_span(key),
-            "rules are walked in the order of the file, which is another than this",
+            "rules are applied in the order of the file, which differs from this one",
             "change the order of the [[rule]] tables, or of the names here",
         );
     }
@@ -135,7 +135,7 @@ pub(super) fn order(
             reader.complaints.warning(
                 draft.section.key_span("name"),
                 "this rule is in force for no mail",
-                "neither `rules` above all tables nor a bank names it; a rule that shall rest has mode = \"off\"",
+                "neither `rules` above all tables nor a bank names it; a rule that should not act has mode = \"off\"",
             );
         }
         // Behind another bank's `rules` it may stand without what is said of it here.
@@ -207,7 +207,7 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, has_companion: bool) {
     if !has_companion {
         missing(
             "broken mails",
-            "a rule of its own with match = { malformed = true }",
+            "a separate rule with match = { malformed = true }",
         );
     }
     if rule.on_sealed != Some(OnSealed::Reject) {

@@ -1,10 +1,11 @@
-//! The table `relay`: who gets the mail, on what terms, and who may be told the password.
+//! The table `relay`: who gets the mail, on what terms, and who may get the password.
 //!
 //! A password goes over a network only to a next hop that proves to be the one meant: by a certificate that is valid
-//! (`tls = "verify"`, or `smtps://` without a weaker word) or that is named (`tls_fingerprint`). Anything else is a mistake at load, for the
-//! next hop of the base and for that of each bank, because all of them are told the same password (T190).
+//! (`tls = "verify"`, or `smtps://` without a weaker word) or that is named (`tls_fingerprint`). Anything else is a
+//! mistake at load, for the next hop of the base and for that of each bank, because all of them get the same password
+//! (T190).
 //!
-//! Must never: read a file, or let a password go to whoever answers.
+//! Must never: read a file, or let a password go to an unproved next hop.
 
 use toml::de::DeTable;
 
@@ -17,7 +18,7 @@ use super::read::Reader;
 use super::section::Section;
 use super::tables::together;
 
-/// The table, and whether it is known from it who would be told the password: where one of its words is wrong, it is not.
+/// The table, and whether it is known from it who would get the password: where one of its words is wrong, it is not.
 pub(super) fn relay(
     reader: &mut Reader<'_>,
     tree: &DeTable<'_>,
@@ -43,7 +44,7 @@ pub(super) fn relay(
     Some((relay, is_known))
 }
 
-/// Complains of each bank whose next hop would be told the password of `relay` without having proved who it is.
+/// Complains of each bank whose next hop would get the password of `relay` without having proved who it is.
 pub(super) fn keep_the_password(reader: &mut Reader<'_>, relay: &Relay, banks: &[Section<'_, '_>]) {
     for bank in banks {
         if let Some(Given::NextHop(next_hop)) = bank.get("next_hop")
@@ -65,7 +66,7 @@ pub(super) fn no_circle(reader: &mut Reader<'_>, section: &Section<'_, '_>, list
     if let Some(own) = own {
         reader.complaints.error(
             section.span("next_hop"),
-            format!("{next_hop} is the listener \"{}\" of this file: mail would go in a circle", own.name),
+            format!("{next_hop} is the listener \"{}\" of this file: mail would go round in a loop", own.name),
             "name the address where the MTA takes mail back, such as next_hop = \"smtp://127.0.0.1:10026\"",
         );
     }
@@ -95,7 +96,7 @@ fn complain_of_password(
 ) {
     reader.complaints.error(
         place,
-        format!("whoever answers at {next_hop} would be told the password"),
+        format!("whoever answers at {next_hop} would get the password"),
         "write tls = \"verify\"; if its certificate cannot be verified, tls = \"encrypt\" and its SHA-256 in tls_fingerprint",
     );
 }
@@ -120,14 +121,14 @@ fn tls_fits(reader: &mut Reader<'_>, table: &Section<'_, '_>, relay: &Relay) {
             if table.is_given("ca_file") && tls == Tls::None {
                 complaints.warning(
                     table.key_span("ca_file"),
-                    "`ca_file` means nothing without TLS",
+                    "`ca_file` has no effect without TLS",
                     "write tls = \"verify\"",
                 );
             }
             if is_pinned && matches!(tls, Tls::None | Tls::May) {
                 complaints.warning(
                     table.key_span("tls_fingerprint"),
-                    "`tls_fingerprint` means nothing where mail may go without TLS",
+                    "`tls_fingerprint` has no effect if mail may go without TLS",
                     "write tls = \"encrypt\"",
                 );
             }
@@ -137,8 +138,8 @@ fn tls_fits(reader: &mut Reader<'_>, table: &Section<'_, '_>, relay: &Relay) {
     if is_pinned && table.is_given("ca_file") {
         complaints.warning(
             table.key_span("ca_file"),
-            "`ca_file` means nothing beside `tls_fingerprint`",
-            "the certificate that is named counts, whoever signed it; leave one of them out",
+            "`ca_file` has no effect beside `tls_fingerprint`",
+            "the named certificate counts, whoever signed it; leave one of them out",
         );
     }
 }

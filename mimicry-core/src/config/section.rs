@@ -1,6 +1,6 @@
-//! One table of the file after its values were checked, asked by the names of its settings.
+//! One table of the file after its values were checked; values are found by the names of their settings.
 //!
-//! Must never: complain; whoever asks gets the default, or nothing, for what was wrong.
+//! Must never: complain; for a wrong value the caller gets the default, or nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, Range};

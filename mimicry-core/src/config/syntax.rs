@@ -1,13 +1,14 @@
 //! The syntax of a configuration: all its mistakes at once, and a text that is free of them.
 //!
-//! toml recovers from a mistake, but its tree ends at a key without a value, and a bracket that is not closed makes a mistake
-//! of every line below it. So the file is cut into statements first (a header, or a key with its value), each is
-//! parsed alone, and those that are wrong are blanked out. What is left is a whole document with all places as
-//! they were, and its meaning can be checked in the same run.
+//! toml recovers from a mistake, but its tree ends at a key without a value, and a bracket that is not closed makes a
+//! mistake of every line below it. So the file is cut into statements first (a header, or a key with its value), each
+//! is parsed alone, and those that are wrong are blanked out. The rest is a complete document with all places as they
+//! were, so its meaning can be checked in the same run.
 //!
 //! Must never: judge what a key means.
 //!
-//! Known limit: an inline table of several lines that is not closed takes the statements below it with it, up to the next header.
+//! Known limit: an inline table of several lines that is not closed swallows the statements below it, up to the next
+//! header.
 
 use std::ops::Range;
 
@@ -96,7 +97,7 @@ pub(super) fn tree<'c>(syntax: &'c Syntax, complaints: &mut Complaints) -> DeTab
             "duplicate key" => complaints.error(
                 span,
                 format!("`{text}` is there twice"),
-                "a key stands once in its table, and a table once in the file",
+                "a key may appear once in its table, and a table once in the file",
             ),
             message => complaints.error(span, message, ""),
         }
@@ -117,7 +118,7 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         return Some((
             open.at..end,
             format!("this {name} is never closed"),
-            format!("write {close} behind its last value"),
+            format!("write {close} after its last value"),
         ));
     }
     let (_, errors) = DeTable::parse_recoverable(text);
@@ -138,7 +139,7 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         return Some((
             span,
             "the value is missing".into(),
-            "write it behind the =".into(),
+            "write it after the =".into(),
         ));
     }
     let help = match word.to_ascii_lowercase().as_str() {
@@ -159,22 +160,22 @@ const ODD: &[(&str, Option<char>, &str)] = &[
     (
         "“”„‟«»″＂",
         Some('"'),
-        "typographic quotation marks are none to TOML",
+        "TOML does not know typographic quotation marks",
     ),
     (
         "‘’‚‛‹›′＇",
         Some('\''),
-        "typographic quotation marks are none to TOML",
+        "TOML does not know typographic quotation marks",
     ),
     (
         "\u{a0}\u{202f}\u{2007}\u{3000}",
         Some(' '),
-        "this blank is none to TOML",
+        "TOML does not know this kind of space",
     ),
     (
         "\u{200b}\u{feff}\u{2060}\u{ad}",
         None,
-        "a character that cannot be seen is none to TOML",
+        "TOML does not allow an invisible character",
     ),
 ];
 
@@ -196,14 +197,14 @@ fn odd_character(text: &str) -> Option<(Range<usize>, String, String)> {
     let mended = mend(text.get(span.clone())?);
     let help = match mended.as_str() {
         "" => "delete it".to_string(),
-        " " => "write a plain blank".to_string(),
+        " " => "write an ordinary space".to_string(),
         mended => format!("write {mended}"),
     };
     let (_, _, message) = odd(first)?;
     Some((span, (*message).to_string(), help))
 }
 
-/// A header, or a key with its value, and the line end behind it.
+/// A header, or a key with its value, and the line end after it.
 struct Statement {
     span: Range<usize>,
     is_header: bool,

@@ -36,7 +36,7 @@ impl Reader<'_> {
             DeValue::Array(array) => {
                 self.complaints.error(
                     node.span(),
-                    format!("`{name}` stands once"),
+                    format!("there is only one `{name}`"),
                     format!("write [{name}], in single brackets"),
                 );
                 let first = array
@@ -214,7 +214,7 @@ impl Reader<'_> {
         if table == "rule" {
             if FILTERS.iter().any(|filter| filter.name == key) {
                 return format!(
-                    "`{key}` is a filter: it stands in `match` or `unless`, such as match = {{ {key} = … }}"
+                    "`{key}` is a filter: put it into `match` or `unless`, such as match = {{ {key} = … }}"
                 );
             }
             if let Some(kind) = self
@@ -223,22 +223,24 @@ impl Reader<'_> {
                 .find(|kind| kind.options().iter().any(|option| option.name == key))
             {
                 return format!(
-                    "`{key}` is an option of {}: it stands in `options`, such as options = {{ {key} = … }}",
+                    "`{key}` is an option of {}: put it into `options`, such as options = {{ {key} = … }}",
                     kind.name()
                 );
             }
         }
         if table == "bank" && SELECTORS.contains(&key) {
-            return format!("`{key}` selects: it stands in `when`, such as when = {{ {key} = … }}");
+            return format!(
+                "`{key}` selects a bank: put it into `when`, such as when = {{ {key} = … }}"
+            );
         }
         let elsewhere = SETTINGS
             .iter()
             .find(|setting| setting.name == key && setting.table != table && prefix.is_empty());
         if let (Some(setting), false) = (elsewhere, wants_table) {
             return match setting.table {
-                "" => format!("`{key}` stands above all tables, at the head of the file"),
-                list if LISTS.contains(&list) => format!("`{key}` stands in [[{list}]]"),
-                other => format!("`{key}` stands in [{other}]"),
+                "" => format!("`{key}` belongs above all tables, at the start of the file"),
+                list if LISTS.contains(&list) => format!("`{key}` belongs in [[{list}]]"),
+                other => format!("`{key}` belongs in [{other}]"),
             };
         }
         did_you_mean(key, &known, "known here")
@@ -254,8 +256,7 @@ fn holds_tables(value: &Node<'_>) -> bool {
     }
 }
 
-const NO_INCLUDE: &str = "there are no include files: one file holds all rules, and texts, tables and lists stand in files that it \
-    names; where several files are wanted, join them, such as cat conf.d/*.toml >mimicry.toml";
+const NO_INCLUDE: &str = "there are no include files: one file has all rules, and it names the files of texts, tables and lists; to use several files, join them, such as cat conf.d/*.toml >mimicry.toml";
 
 /// The header of the table that was meant, or all of them.
 fn unknown_table_help(name: &str) -> String {

@@ -518,7 +518,7 @@ fn a_table_keeps_the_order_of_the_file() {
         (
             r#"{ a = "x\ny", b = [1], c = true }"#,
             vec![
-                "a line break may not stand here",
+                "a line break is not allowed here",
                 "expected a text, found an integer",
                 "expected a text or a list of texts, found a boolean",
             ],

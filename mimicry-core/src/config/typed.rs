@@ -1,6 +1,6 @@
 //! The configuration as the program needs it: every value typed, every default filled in.
 //!
-//! Must never hold a text that still has to be understood.
+//! Must never hold a text that still has to be parsed.
 
 use std::collections::BTreeMap;
 use std::ops::Range;

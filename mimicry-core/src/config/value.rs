@@ -1,4 +1,4 @@
-//! Values of the file against their kinds: what is right is typed, what is wrong is taken down with its place.
+//! Values of the file against their kinds: a right value becomes typed, a wrong one becomes a mistake with its place.
 //!
 //! Must never: stop at a mistake. A list with three wrong elements has three mistakes.
 
@@ -249,7 +249,7 @@ impl Reader<'_> {
         // A control character is a mistake of its own.
         self.lines(node, value_help(ValueKind::Lines))?;
         let found = self.each(node, "", |text| {
-            let help = "64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them behind the =";
+            let help = "64 hexadecimal digits, as `openssl x509 -noout -fingerprint -sha256 -in FILE` shows them after the =";
             Fingerprint::parse(text).ok_or(("not the SHA-256 of a certificate", help.into()))
         })?;
         if found.is_empty() {
@@ -529,9 +529,9 @@ fn is_host_name(text: &str) -> bool {
 /// Why a text is no line.
 pub(super) fn no_line(text: &str) -> Option<&'static str> {
     if text.contains(['\n', '\r']) {
-        Some("a line break may not stand here")
+        Some("a line break is not allowed here")
     } else if text.chars().any(char::is_control) {
-        Some("a control character may not stand here")
+        Some("a control character is not allowed here")
     } else {
         None
     }

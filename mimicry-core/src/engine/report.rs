@@ -1,4 +1,4 @@
-//! What came of a plan: the new message and what each rule did, or why the mail may not pass.
+//! The result of a plan: the new message and what each rule did, or why the mail may not pass.
 //!
 //! Must never: hold more of the mail than the result.
 

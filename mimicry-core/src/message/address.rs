@@ -1,8 +1,8 @@
 //! Addresses of From, Sender, To and Cc, decoded, as filters see them.
 //!
-//! mailparse's `addrparse_header` does the grammar (groups, comments, quoted pairs, words decoded after
-//! the list was taken apart; never `addrparse` on a decoded value, where an encoded comma becomes a
-//! separator). What it refuses as a whole because of one odd address, a scan of our own reads.
+//! mailparse's `addrparse_header` does the grammar (groups, comments, quoted pairs, words decoded after the list was
+//! taken apart; never `addrparse` on a decoded value, where an encoded comma becomes a separator). If it refuses a
+//! whole field because of one odd address, a scan of our own reads the field.
 //!
 //! Must never: hand mailparse a value on which it is slow (see [`AFFORDABLE`]); leave out a
 //! `local@domain` that stands outside of names and comments, since a filter would miss it.

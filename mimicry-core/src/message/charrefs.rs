@@ -1,4 +1,4 @@
-//! Character references of HTML (`&amp;`, `&#64;`), as far as they stand for what is written in addresses and in armour.
+//! Character references of HTML (`&amp;`, `&#64;`), as far as they are used for characters of addresses and of armour.
 //!
 //! Must never: be used for octets that leave, or take longer than linear time.
 //!

@@ -1,4 +1,4 @@
-//! New parts: header and body made together, so that the one is always true of the other.
+//! New parts: header and body are made together, so that the header is always true of the body.
 //!
 //! Must never: hold an octet of a mail that was not decoded first, or use a random number (the same mail gives the
 //! same octets).

@@ -1,7 +1,7 @@
-//! The digest of a mail: the same when the mail comes again.
+//! The digest of a mail: it is the same when the mail is sent again.
 //!
-//! SHA-256 of the octets below the leading trace block. A client that tries again may put another Received line on top, and
-//! the servers before it other results of their checks, so what such fields say is not part of what a mail is.
+//! SHA-256 of the octets below the leading trace block. A client that tries again may put another Received line on top,
+//! and the servers before it may add other results of their checks, so these fields do not count as part of the mail.
 //!
 //! Must never: depend on anything but the octets of the mail. Two mails have one digest only if they are the same below
 //! their trace.

@@ -200,7 +200,7 @@ pub enum End {
     Back,
 }
 
-/// A field with text put before or behind its value, of which every octet stays as it is, whether anybody can read it or not.
+/// A field with text put before or after its value, of which every octet stays as it is, whether anybody can read it or not.
 /// `None` for a field without a value.
 ///
 /// A blank between two encoded words is not shown (RFC 2047 section 6.2), so beside one an encoded word of ours holds the blank.
@@ -268,7 +268,7 @@ fn one_line(text: &str) -> String {
         .replace(['\r', '\n', '\0'], " ")
 }
 
-/// Writes what stands from this column on, folded at blanks where it becomes too long. Returns the column behind it.
+/// Writes what stands from this column on, folded at blanks where it becomes too long. Returns the column after it.
 fn fold(out: &mut Vec<u8>, mut column: usize, body: &str, newline: &[u8]) -> usize {
     for piece in pieces(body) {
         if column + piece.len() > FOLD_AT && piece.starts_with([' ', '\t']) {

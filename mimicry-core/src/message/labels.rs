@@ -1,9 +1,9 @@
 //! Charset labels beyond the web's list, for file names and encoded words: what mail programs write that encoding_rs does
 //! not know by that name (cp932, utf8, latin-1), and what it does not know at all (the code pages of DOS, ISO-2022-KR, HZ).
 //!
-//! Bodies are not read by it: an edit would have to write under such a label what other programs then read.
+//! Bodies are not read with it: an edit would have to write text under such a label, and other programs would read it.
 //!
-//! Must never: say that octets are text which they are not. The tables are those of Python's codecs.
+//! Must never: say that octets are text if they are not. The tables are those of Python's codecs.
 //!
 //! Known limits: EBCDIC, UTF-32 and ISO-2022-CN are unknown labels.
 
@@ -126,7 +126,7 @@ impl WordCharset {
     }
 }
 
-/// What stands for octets that are no text.
+/// Stands for octets that are not valid in the charset.
 pub const LOST: char = '\u{fffd}';
 
 /// The number of a code page in one of its many names: `cp1251`, `ms932`, `windows1251`, `win-1251`, `ibm00858`.

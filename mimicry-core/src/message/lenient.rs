@@ -1,4 +1,4 @@
-//! Bodies as a tolerant reader sees them: what does not decode is passed over, not refused.
+//! Bodies as a tolerant reader sees them: octets that do not decode are skipped, not refused.
 //!
 //! For questions only (is this part shown, is this text sealed): a wrong answer from a damaged coding would hide what a reader
 //! sees. Must never: be used for octets that leave.

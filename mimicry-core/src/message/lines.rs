@@ -1,9 +1,9 @@
 //! A CR without its LF and an LF without its CR: octets that no client of SMTP may send (RFC 5321 section 2.3.8).
 //!
-//! One server ends a line at a lone LF, another at a lone CR, a third at neither. Where two of them differ, what is text to the
-//! one is the end of the mail and a second envelope to the other.
+//! One server ends a line at a lone LF, another at a lone CR, a third at neither. If two servers differ, one sees text
+//! where the other sees the end of the mail and a second envelope.
 //!
-//! Must never: depend on what the octets are. It looks at all of them, at the same speed whatever they are.
+//! Must never: be slower for some octets than for others. It looks at all of them.
 
 /// Octets that are looked at before it is asked whether one was lone.
 const CHUNK: usize = 4096;

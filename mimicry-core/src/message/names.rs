@@ -74,7 +74,7 @@ impl fmt::Display for Unread {
             Unread::Sections => "a name in more than 64 sections",
             Unread::Parameters => "more parameters than limits.params",
             Unread::Length => "a name of more than 64 KiB",
-            Unread::Charset => "octets that are no text in their charset, or an unknown charset",
+            Unread::Charset => "octets that are not valid in their charset, or an unknown charset",
             Unread::Percent => "a broken percent-encoding",
             Unread::Readings => "more than 64 readings of its name",
         })

@@ -4,7 +4,7 @@
 //! undecoded beside `filename`, is quadratic in the number of RFC 2231 sections and tells no positions,
 //! without which a parameter cannot be changed with every other octet kept.
 //!
-//! [`read`] finds the parameters, [`write`] changes one and makes new ones; here is what they mean.
+//! [`read`] finds the parameters, [`write`] changes one and makes new ones; this file says what they mean.
 //!
 //! Must never: change an octet outside the parameter it was asked to change.
 //!

@@ -1,4 +1,4 @@
-//! One part as a reader sees it: its types, names and octets, worked out when asked.
+//! One part as a reader sees it: its types, names and octets, each worked out when it is asked for.
 //!
 //! Must never: decide anything that the scanner has decided, or return text for octets without saying how it decoded.
 

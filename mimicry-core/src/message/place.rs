@@ -1,8 +1,8 @@
-//! Where new parts may stand: one law for archives, notes and texts of ours that have a part of their own.
+//! Where new parts may stand: one rule for archives, notes and texts of ours that are separate parts.
 //!
-//! Of a multipart/related and a multipart/alternative a reader shows one part and hides the others; what is signed, a report, a digest
-//! or a file in two forks is a whole that a part more would break. So a new part stands in a multipart/mixed around which
-//! there are only others such, or in a new one around the mail.
+//! A reader shows one part of a multipart/related or a multipart/alternative and hides the others; a further part would
+//! break a signed multipart, a report, a digest or a file in two forks. So a new part goes into a multipart/mixed that
+//! has only multipart/mixed around it, or into a new one around the mail.
 //!
 //! Must never: know what the new part is.
 

@@ -1,4 +1,4 @@
-//! Octets out: what no edit touches is copied as it stands, what edits make is put in its place.
+//! Octets out: everything that no edit touches is copied as it is, and the results of edits are put in their places.
 //!
 //! A subtree without an edit is one copy. Delimiter lines, preambles and epilogues are never written anew; only the
 //! delimiters of what we add are ours, and we close only what we opened.

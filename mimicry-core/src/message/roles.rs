@@ -1,8 +1,8 @@
-//! What each leaf is to a reader: the mail's text, an attachment, or something shown within.
+//! The role of each leaf for a reader: the mail's text, an attachment, or something shown within it.
 //!
-//! Every leaf has exactly one role, decided from the part and its siblings. A reader's mail program decides such things by habit;
-//! the habits that differ are resolved so that the mail's own text is never taken for a file because it bears a name, and a picture that
-//! is shown is never taken for one that is attached.
+//! Every leaf has exactly one role, decided from the part and its siblings. A reader's mail program decides such things
+//! by habit; where habits differ, the mail's own text is never taken for a file because of its name, and a picture that
+//! is shown is never taken for an attached one.
 //!
 //! Must never: look into message/rfc822.
 

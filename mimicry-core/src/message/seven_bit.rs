@@ -6,9 +6,10 @@
 //!
 //! Must never: touch what is signed or encrypted, guess the charset of a header, or hand out a message with an 8-bit octet.
 //!
-//! Known limits: no other header is mended, nor an 8-bit boundary, preamble or epilogue, nor text that is not of its charset, nor a
-//! message inside the message, which may have no encoding (RFC 2046 section 5.2.1). A multipart that is labelled 8bit keeps its label, which allows for 7 bits. A
-//! DKIM signature over what is encoded anew does not hold any more.
+//! Known limits: not encoded are other header fields, an 8-bit boundary, preamble or epilogue, text that is not valid
+//! in its charset, and a message inside the message, which may have no encoding (RFC 2046 section 5.2.1). A multipart
+//! that is labelled 8bit keeps its label, which allows for 7 bits. A DKIM signature over content that is encoded anew
+//! no longer holds.
 
 use thiserror::Error;
 

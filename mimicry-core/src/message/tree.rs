@@ -130,11 +130,11 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Doubt::Unsplit => {
-                "it is not looked into, as a limit is reached or its framing is broken"
+                "it is not looked into, because a limit is reached or its framing is broken"
             }
             Doubt::Header => "header fields that only some programs read",
             Doubt::Type => "a multipart for some programs only",
-            Doubt::Delimiter => "delimiters that only some programs take for such",
+            Doubt::Delimiter => "lines that only some programs take for delimiters",
         })
     }
 }

@@ -1,4 +1,4 @@
-//! The settings in force as people ask for them: name, value, and which bank it came from.
+//! The settings in force, in the form in which people ask for them: name, value, and the bank that set it.
 //!
 //! Must never: hold a setting that no bank can change.
 

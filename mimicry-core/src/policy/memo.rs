@@ -1,7 +1,9 @@
-//! What banks amount to, worked out once per list of banks, so that a mail costs no rebuilding.
+//! The settings that a list of banks results in, worked out once per list, so that they are not built again for each
+//! mail.
 //!
-//! Each worker has its own. A configuration with many banks has more lists than will ever occur, so they are worked out when
-//! first asked for; and because senders choose what occurs, the memory is bounded: when it is full it begins anew.
+//! Each worker has its own. A configuration with many banks has more lists than will ever occur, so each is worked out
+//! when it is first asked for. Senders choose which lists occur, so the memory is bounded: when it is full, it is
+//! emptied.
 //!
 //! Must never: depend on anything but the banks and the list.
 

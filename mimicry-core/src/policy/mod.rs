@@ -1,8 +1,9 @@
-//! What is done with mail: the rules in force, the texts they may use, and every other setting that policy banks may change.
+//! What is done with mail: the rules in force, the texts that they may use, and every other setting that policy banks
+//! may change.
 //!
 //! - [`Banks`]: the base settings and the banks of a configuration, and how they lie over each other
 //! - [`select`]: which banks a transaction, a recipient, a mail has, and the class of a recipient
-//! - [`memo`]: what was worked out once
+//! - [`memo`]: results that are kept
 //! - [`account`]: where each setting in force came from
 //!
 //! Built once when the configuration is loaded, read-only from then on, shared by all workers. Selection and overlay are

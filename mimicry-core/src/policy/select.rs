@@ -1,4 +1,4 @@
-//! Which banks apply, as far as it is known, and who is in a class with whom.
+//! Which banks apply, as far as is known, and which recipients are in one class.
 //!
 //! A bank is judged as soon as all that its `when` names is known; before that it is pending, unless something that is
 //! known already speaks against it. So the settings needed at a moment are final at that moment: that a bank sets nothing

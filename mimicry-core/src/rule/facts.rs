@@ -1,4 +1,4 @@
-//! What filters ask about a mail: each answer is worked out when first asked, and once.
+//! What filters ask about a mail: each answer is worked out once, when it is first asked for.
 //!
 //! Must never: know which rule asks, or change anything.
 

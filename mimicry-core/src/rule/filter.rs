@@ -173,13 +173,13 @@ pub const FILTERS: &[FilterSpec] = &[
         "listener",
         Level::Origin,
         Operand::Names,
-        "The name of the listener that the mail came in by.",
+        "The name of the listener that received the mail.",
     ),
     spec(
         "helo",
         Level::Origin,
         Operand::Patterns,
-        "The name the client gave in HELO, EHLO or LHLO.",
+        "The name that the client gave in HELO, EHLO or LHLO.",
     ),
     spec(
         "auth_user",

@@ -1,7 +1,8 @@
-//! What goes only together. The two forks of a file (multipart/appledouble, RFC 1740) are one thing: a rule that moves one takes
-//! both. A multipart/related goes with its root.
+//! Parts that belong together. The two forks of a file (multipart/appledouble, RFC 1740) are one thing: a rule that
+//! moves one takes both. A multipart/related is removed with its root.
 //!
-//! Must never: leave a fork whose other one goes, or let a fork that a rule does not take keep one that it takes.
+//! Must never: leave one fork when the other is removed, or let a fork that a rule does not take protect the one that
+//! it takes.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! The filters on parts, asked within an enclosed message: message/rfc822 and its like are leaves, and no rule edits within them, but
-//! one that says so may take them for what they hold.
+//! The filters on parts, applied within an enclosed message. message/rfc822 and the like are leaves, and no rule edits
+//! within them, but a rule may say that it takes such a leaf because of the parts in it.
 //!
 //! Must never: recurse (what is nested is a list of work), or hold more than the octets of the enclosed messages once.
 //!
@@ -63,7 +63,7 @@ fn is_in_doubt(part: &PartFacts<'_>, part_of: Part<'_>) -> Option<&'static str> 
     let first = codings.next();
     codings
         .any(|coding| Some(coding) != first)
-        .then_some("an enclosed message of two codings")
+        .then_some("an enclosed message with two transfer encodings")
 }
 
 /// What programs take for the message: the decoded octets, and the others where these are text, too (RFC 2046 section 5.2.1 allows no coding).
@@ -88,7 +88,7 @@ fn look(
             is_unsure: true,
         })
     };
-    const BROKEN: &str = "an enclosed message whose coding is broken";
+    const BROKEN: &str = "an enclosed message whose transfer encoding is broken";
     let mut doubt = is_in_doubt(&outer, part).and_then(unsure);
     let Some(octets) = octets_of(part) else {
         return unsure(BROKEN);
@@ -98,7 +98,7 @@ fn look(
     while let Some((octets, depth)) = work.pop() {
         seen = seen.saturating_add(1);
         if depth > DEPTH || seen > MESSAGES {
-            doubt = doubt.or_else(|| unsure("messages within messages beyond what is looked into"));
+            doubt = doubt.or_else(|| unsure("messages within messages, too deep to look into"));
             break;
         }
         let inner = Mail {

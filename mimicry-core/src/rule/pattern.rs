@@ -1,6 +1,6 @@
 //! Patterns: regexes that run in linear time, in one set per filter, so that a list of a thousand domains costs one pass.
 //!
-//! Must never run a pattern over more than [`HAYSTACK`] octets of one value: a header of a megabyte is cut before.
+//! Must never run a pattern over more than [`HAYSTACK`] octets of one value: a header of a megabyte is cut first.
 
 use regex::{RegexSet, RegexSetBuilder, bytes};
 

@@ -1,7 +1,7 @@
 //! The plan: for one class of recipients, which rule takes which part, and why every other rule does not.
 //!
-//! Pure: the same policy and mail give the same plan, and nothing is changed by making it. Filters judge the mail as
-//! it came; what an edit does to later rules (a part that is gone) is the engine's business.
+//! Pure: the same policy and mail give the same plan, and nothing is changed by making it. Filters judge the mail as it
+//! came; what an edit does to later rules (a part that is gone) is the engine's task.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
-//! Where mimicry listens and whom it speaks to, parsed once from the text of the configuration.
+//! Where mimicry listens and which next hops it uses, parsed once from the text of the configuration.
 //!
-//! Must never resolve a name: that is the daemon's, at a worker's birth.
+//! Must never resolve a name: the daemon does that when a worker starts.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -87,10 +87,7 @@ impl NextHop {
         };
         if rest.starts_with('/') {
             if implicit_tls {
-                return fail(
-                    "TLS is not spoken on a unix socket",
-                    format!("write smtp://{rest}"),
-                );
+                return fail("a unix socket has no TLS", format!("write smtp://{rest}"));
             }
             return Ok(NextHop::Server {
                 protocol,
@@ -100,7 +97,7 @@ impl NextHop {
         }
         if rest.contains('@') {
             return fail(
-                "a user does not belong into the URL",
+                "a user does not belong in the URL",
                 "write the user into `user` and put the password into the file that `password_file` names",
             );
         }
@@ -244,7 +241,7 @@ fn host_and_port(text: &str, default: Option<u16>) -> Result<(String, u16), Endp
         if host.parse::<Ipv6Addr>().is_err() {
             return fail(
                 format!("{host} is no IPv6 address"),
-                "only an IPv6 address stands in brackets: \"[::1]:25\"",
+                "only an IPv6 address is written in brackets: \"[::1]:25\"",
             );
         }
         match port.strip_prefix(':') {
@@ -255,7 +252,7 @@ fn host_and_port(text: &str, default: Option<u16>) -> Result<(String, u16), Endp
     } else {
         if text.parse::<Ipv6Addr>().is_ok() {
             return fail(
-                "an IPv6 address stands in brackets",
+                "an IPv6 address is written in brackets",
                 format!("write \"[{text}]:25\""),
             );
         }
@@ -362,18 +359,15 @@ mod tests {
             ("smtp://a:+25", Err("\"+25\" is no port")),
             ("smtp://a:", Err("\"\" is no port")),
             ("smtp://127.0.0.300", Err("127.0.0.300 is no IPv4 address")),
-            ("smtp://::1", Err("an IPv6 address stands in brackets")),
+            ("smtp://::1", Err("an IPv6 address is written in brackets")),
             ("smtp://[::1", Err("the bracket is not closed")),
             ("smtp://[1.2.3.4]:25", Err("1.2.3.4 is no IPv6 address")),
             ("smtp://[::1]x", Err("only a port may follow the bracket")),
             (
                 "smtp://user:secret@host",
-                Err("a user does not belong into the URL"),
+                Err("a user does not belong in the URL"),
             ),
-            (
-                "smtps:///run/smtp.sock",
-                Err("TLS is not spoken on a unix socket"),
-            ),
+            ("smtps:///run/smtp.sock", Err("a unix socket has no TLS")),
             ("maildir://host/path", Err("a Maildir has no host")),
             ("maildir:///a\0b", Err("not the name of a directory")),
             (
@@ -452,7 +446,7 @@ mod tests {
                 Err("a listener needs an address, not a name"),
             ),
             ("127.0.0.1", Err("the port is missing")),
-            ("::1", Err("an IPv6 address stands in brackets")),
+            ("::1", Err("an IPv6 address is written in brackets")),
             ("127.0.0.1:smtp", Err("\"smtp\" is no port")),
             ("", Err("\"\" is no host")),
         ] {

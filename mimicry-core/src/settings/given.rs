@@ -1,4 +1,4 @@
-//! Checked values of settings, and what fields make of them.
+//! Checked values of settings, on their way into typed fields.
 //!
 //! Values stand under the names of their settings only while a file is loaded; the fields that they are put into are typed.
 //!

@@ -1,4 +1,4 @@
-//! The kinds of values that settings take, and how they are named to people.
+//! The kinds of values that settings take, and their names for people.
 //!
 //! Must never: read a value; `config::value` does.
 
@@ -105,10 +105,10 @@ pub(crate) fn value_help(kind: ValueKind) -> &'static str {
             "write the name of a file in quotes; a relative one is relative to the configuration file"
         }
         ValueKind::Word(_) => "write one of the words, in quotes",
-        ValueKind::Words(_) => "write words in quotes; several stand in brackets",
-        ValueKind::Lines => "write texts in quotes; several stand in brackets",
+        ValueKind::Words(_) => "write words in quotes, several in brackets",
+        ValueKind::Lines => "write texts in quotes, several in brackets",
         ValueKind::Table => {
-            "write texts in a table, such as { X-Company = \"Example\" }; several of one name stand in brackets"
+            "write texts in a table, such as { X-Company = \"Example\" }; write several of one name in brackets"
         }
         ValueKind::Directory => {
             "write the name of a directory in quotes; a relative one is relative to the configuration file"

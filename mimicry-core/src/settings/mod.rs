@@ -1,6 +1,6 @@
-//! The settings: what the configuration may hold, and what the program has of it when it is loaded.
+//! The settings: what a configuration may contain, and what the program holds once it is loaded.
 //!
-//! - [`table`]: one row for each setting; nothing else has to be said of one
+//! - [`table`]: one row for each setting; a setting needs nothing else
 //! - [`declare`]: the macro that makes fields of the rows
 //! - [`row`]: what a row holds · [`kind`]: the kinds of values · [`words`]: closed lists of words
 //! - [`endpoint`]: listeners' addresses and next hops · [`log_target`]: where the log goes · [`fingerprint`]: certificates

@@ -54,29 +54,29 @@ const fn word(words: &'static [&'static str]) -> Kind {
 settings! {
     /// What stands above all tables.
     [""] pub struct General, over GeneralOver {
-        hostname: Option<String> = Kind::Host, -, Connect, "The name that mimicry greets with and writes into Received; default: the name of the machine.";
+        hostname: Option<String> = Kind::Host, -, Connect, "The name that mimicry uses in its greeting and in Received fields; default: the name of the machine.";
         trace: bool = BOOL, "true", Data, "Adds a Received field to each mail.";
-        bare_newline: BareNewline = word(BareNewline::WORDS), "\"normalize\"", Mail, "What becomes of a bare CR or LF in a mail: made into what it stands for, or refused with 550 5.6.11.";
+        bare_newline: BareNewline = word(BareNewline::WORDS), "\"normalize\"", Mail, "What happens to a bare CR or LF in a mail: it is normalized, or the mail is refused with 550 5.6.11.";
         hide_extensions: Vec<Extension> = Kind::Plain(ValueKind::Words(Extension::WORDS)), "[]", Connect, "ESMTP extensions that are not offered to clients.";
         mode: Mode = word(Mode::WORDS), "\"enforce\"", Data, "How far rules may go: a rule's own mode applies, but never beyond this one (off, shadow, enforce).";
-        on_error: Option<OnError> = word(OnError::WORDS), -, Data, "What becomes of a mail when a rule that names no on_error fails for good; default: as the plugin says.";
+        on_error: Option<OnError> = word(OnError::WORDS), -, Data, "What happens to a mail if a rule without on_error fails permanently; default: as the plugin says.";
     }
 }
 
 settings! {
     /// The table `daemon`.
     ["daemon"] pub struct Daemon {
-        user: Option<String> = LINE, -, Load, "The user that workers run as when started as root; default: mimicry if that user exists, else nobody.";
+        user: Option<String> = LINE, -, Load, "The user that workers run as if root starts the daemon; default: mimicry if that user exists, else nobody.";
         group: Option<String> = LINE, -, Load, "The group that workers run as; default: the user's.";
         pid_file: PathBuf = Kind::File, "\"/run/mimicry/mimicryd.pid\"", Load, "Holds the master's process id and is locked while it runs.";
         control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload and stop reach the master.";
-        spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for what must outlive a process.";
+        spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for data that must outlive a process.";
         seal_key_file: Option<PathBuf> = Kind::File, -, Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews.";
         workers: Workers;
-        mails_per_worker: u64 = integer(0, 1_000_000_000), "1000", Load, "Mails after which a worker is replaced; 0 = never.";
+        mails_per_worker: u64 = integer(0, 1_000_000_000), "1000", Load, "Mails after which a worker is replaced; 0 means never.";
         mail_timeout: Duration = time("1s", "1h"), "\"60s\"", Load, "How long the rules may work on one mail.";
         drain_timeout: Duration = time("0s", "1h"), "\"60s\"", Load, "How long mails in hand may take when the daemon stops.";
-        poison_limit: u32 = integer(0, 1000), "3", Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 = any number.";
+        poison_limit: u32 = integer(0, 1000), "3", Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 means any number.";
         on_poison: OnError = word(OnError::WORDS), "\"defer\"", Load, "The answer to a mail that killed workers: defer, reject, or pass it unchanged.";
         core_dumps: bool = BOOL, "false", Load, "Lets master and workers leave core files, which hold mail and secrets.";
     }
@@ -87,7 +87,7 @@ settings! {
     #[derive(Copy)]
     ["daemon"] pub struct Workers {
         min as "workers.min": usize = integer(1, 1000), "4", Load, "Workers that always run.";
-        max as "workers.max": usize = integer(1, 1000), "32", Load, "Workers at most, and with it the sessions at a time.";
+        max as "workers.max": usize = integer(1, 1000), "32", Load, "The largest number of workers, and so of sessions at a time.";
         spare as "workers.spare": usize = integer(0, 1000), "2", Load, "Idle workers kept ready.";
     }
 }
@@ -98,7 +98,7 @@ settings! {
         target: LogTarget = Kind::LogTarget, "\"syslog\"", Load, "Where the log goes: syslog (or syslog: and the path of its socket), stderr, or file: and a path.";
         format: LogFormat = word(LogFormat::WORDS), "\"text\"", Load, "How a line of the log is written.";
         facility: Facility = word(Facility::WORDS), "\"mail\"", Load, "The facility of syslog.";
-        level: LogLevel = word(LogLevel::WORDS), "\"info\"", Load, "The least severity that is logged.";
+        level: LogLevel = word(LogLevel::WORDS), "\"info\"", Load, "The lowest severity that is logged.";
         syslog_format: SyslogFormat = word(SyslogFormat::WORDS), "\"rfc3164\"", Load, "The form of a syslog message.";
     }
 }
@@ -107,13 +107,13 @@ settings! {
     /// One `[[listen]]`: its name is unique; its networks are not asked on a unix socket, whose file permissions decide.
     ["listen"] pub struct Listen {
         name: String = LINE, required, Load, "The listener's name in the log and for the filter listener.";
-        address: ListenAddress = Kind::Address, required, Load, "Where it listens: address:port, [v6]:port or unix:/path; port 0 is any free one.";
+        address: ListenAddress = Kind::Address, required, Load, "Where it listens: address:port, [v6]:port or unix:/path; port 0 means any free port.";
         protocol: Protocol = word(Protocol::WORDS), "\"smtp\"", Load, "What it speaks.";
-        clients: Vec<IpNet> = Kind::Networks, "[\"127.0.0.0/8\", \"::1\"]", Load, "Networks that may connect; a listener that others can reach must say.";
+        clients: Vec<IpNet> = Kind::Networks, "[\"127.0.0.0/8\", \"::1\"]", Load, "Networks that may connect; a listener that other machines can reach must have it.";
         xforward_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks whose XFORWARD is believed.";
-        auth_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks whose AUTH= is believed: only of an MTA that writes it itself.";
+        auth_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks whose AUTH= is believed: name only an MTA that writes it itself.";
         proxy_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks that must speak the PROXY protocol first.";
-        profile: Profile = word(Profile::WORDS), "\"after-queue\"", Load, "Where it stands: before-queue caps a whole transaction at 90 seconds.";
+        profile: Profile = word(Profile::WORDS), "\"after-queue\"", Load, "Its place: with before-queue a whole transaction ends after 90 seconds at most.";
         tls: Option<ListenTls>;
     }
 }
@@ -130,9 +130,9 @@ settings! {
     /// The table `relay`. There is no next hop only in a configuration that is not [`ready_to_run`](crate::config::Config::ready_to_run).
     ["relay"] pub struct Relay {
         next_hop: Option<NextHop> = Kind::NextHop, -, Rcpt, "Who gets the mail next: smtp://host:port, smtps://host, lmtp://host:port, lmtp:///path, smtp:///path or maildir:///path.";
-        tls: Tls = word(Tls::WORDS), "\"none\"", Load, "STARTTLS to the next hop: never, if offered and in order, always, or always and with a valid certificate; smtps:// has TLS in any case.";
-        ca_file: Option<PathBuf> = Kind::File, -, Load, "Certificates that the next hop's must descend from, PEM; default: those of the system.";
-        tls_fingerprint: Option<Vec<Fingerprint>> = Kind::Fingerprints, -, Load, "SHA-256 of the certificates that the next hop may show, in place of what ca_file and its name prove.";
+        tls: Tls = word(Tls::WORDS), "\"none\"", Load, "STARTTLS to the next hop: never, if offered and if it works, always, or always and with a valid certificate; smtps:// has TLS in any case.";
+        ca_file: Option<PathBuf> = Kind::File, -, Load, "Authorities that the next hop's certificate must come from, PEM; default: those of the system.";
+        tls_fingerprint: Option<Vec<Fingerprint>> = Kind::Fingerprints, -, Load, "SHA-256 of the certificates that the next hop may show, instead of a check by ca_file and name.";
         login: Option<Login>;
         lmtp_partial: Option<LmtpPartial> = word(LmtpPartial::WORDS), -, Load, "Recipients per transaction to an LMTP next hop when the client speaks SMTP: one, or a whole class.";
         helo_name: Option<String> = Kind::Host, -, Load, "The name given in EHLO; default: hostname.";
@@ -144,7 +144,7 @@ settings! {
     /// Who mimicry is to the next hop.
     #[derive(Hash)]
     ["relay"] pub struct Login {
-        user: String = LINE, -, Load, "The user to authenticate as.";
+        user: String = LINE, -, Load, "The user for authentication.";
         password_file: PathBuf = Kind::File, -, Load, "The file whose first line is the user's password; nobody but its owner may read it.";
     }
 }
@@ -159,8 +159,8 @@ settings! {
         rcpt as "rcpt_timeout": Duration = TIMEOUT, "\"300s\"", Load, "How long the reply to RCPT may take.";
         data as "data_timeout": Duration = TIMEOUT, "\"120s\"", Load, "How long the reply to DATA may take.";
         data_block as "data_block_timeout": Duration = TIMEOUT, "\"180s\"", Load, "How long a block of the message may take to be written.";
-        dot as "dot_timeout": Duration = TIMEOUT, "\"540s\"", Load, "How long the reply to the final dot may take; below Postfix's 600 seconds, so that the answer still finds the client.";
-        quit as "quit_timeout": Duration = TIMEOUT, "\"5s\"", Load, "How long the reply to QUIT may take; nothing depends on it, and the worker waits.";
+        dot as "dot_timeout": Duration = TIMEOUT, "\"540s\"", Load, "How long the reply to the final dot may take; less than Postfix's 600 seconds, so that the client still hears the reply.";
+        quit as "quit_timeout": Duration = TIMEOUT, "\"5s\"", Load, "How long the reply to QUIT may take; nothing depends on that reply, and the worker waits for it.";
         rset as "rset_timeout": Duration = TIMEOUT, "\"20s\"", Load, "How long the reply to RSET may take.";
     }
 }
@@ -170,14 +170,14 @@ settings! {
     ["limits"] pub struct Limits, over LimitsOver {
         mail: usize = size("1K", "1G"), "\"100M\"", Mail, "Octets of a mail; offered as SIZE if the next hop does not offer less.";
         message: MessageLimits;
-        recipients: usize = integer(1, 1_000_000), "1000", Mail, "Recipients of a transaction; more get 452 4.5.3 and come again.";
-        max_classes: usize = integer(1, 1000), "32", Mail, "Classes of recipients in a transaction; recipients of more get 452 4.5.3 and come again.";
+        recipients: usize = integer(1, 1_000_000), "1000", Mail, "Recipients of a transaction; further ones get 452 4.5.3, and the client sends them again.";
+        max_classes: usize = integer(1, 1000), "32", Mail, "Classes of recipients in a transaction; recipients of further classes get 452 4.5.3, and the client sends them again.";
         idle_timeout: Duration = TIMEOUT, "\"300s\"", Connect, "How long a client may be silent.";
         session_timeout: Duration = time("1s", "7d"), "\"1h\"", Connect, "How long a session may last.";
-        errors: u32 = integer(1, 1_000_000), "20", Connect, "Errors of a client before it is sent away with 421.";
+        errors: u32 = integer(1, 1_000_000), "20", Connect, "Errors of a client before its session ends with 421.";
         junk_commands: u32 = integer(1, 1_000_000), "100", Connect, "NOOP, VRFY, HELP and RSET between two mails before they count as errors.";
         line: usize = integer(512, 1_000_000), "2048", Connect, "Octets of a command line.";
-        data_rate: u64 = integer(0, 1_000_000_000), "500", Connect, "Octets per second that a client must send on average during DATA; 0 = any.";
+        data_rate: u64 = integer(0, 1_000_000_000), "500", Connect, "Octets per second that a client must send on average during DATA; 0 means any rate.";
         hops: usize = integer(1, 1000), "50", Mail, "Received fields of a mail before it is refused as a loop.";
     }
 }
@@ -196,12 +196,12 @@ settings! {
 settings! {
     /// How a rule acts: the settings of a `[[rule]]` that are understood by themselves.
     ["rule"] pub struct Conduct {
-        is_final as "final": bool = BOOL, "false", Load, "Ends the walk of the rules where this one matched.";
-        mode: Mode = word(Mode::WORDS), "\"enforce\"", Load, "Whether the rule acts, only logs what it would have done, or is out of force.";
-        on_error: Option<OnError> = word(OnError::WORDS), -, Load, "What becomes of the mail when the rule fails for good; default: the setting above all tables, else as the plugin says.";
-        on_sealed: Option<OnSealed> = word(OnSealed::WORDS), -, Load, "What becomes of signed or encrypted content that the rule would edit.";
-        on_dkim: OnDkim = word(OnDkim::WORDS), "\"edit\"", Load, "What becomes of mail with a DKIM signature: edited all the same, skipped, or edited and stripped of the signature.";
-        show_bcc: bool = BOOL, "false", Load, "Whether texts that name the recipients name those as well whom no field of the header names.";
+        is_final as "final": bool = BOOL, "false", Load, "Applies no later rule where this one matched.";
+        mode: Mode = word(Mode::WORDS), "\"enforce\"", Load, "Whether the rule acts, only logs what it would have done, or is switched off.";
+        on_error: Option<OnError> = word(OnError::WORDS), -, Load, "What happens to the mail if the rule fails permanently; default: the setting above all tables, or else that of the plugin.";
+        on_sealed: Option<OnSealed> = word(OnSealed::WORDS), -, Load, "What happens to signed or encrypted content that the rule would edit.";
+        on_dkim: OnDkim = word(OnDkim::WORDS), "\"edit\"", Load, "What happens to mail with a DKIM signature: edited all the same, skipped, or edited and stripped of the signature.";
+        show_bcc: bool = BOOL, "false", Load, "Whether texts that name the recipients also name recipients whom no header field names.";
         unsure: Option<Unsure> = word(Unsure::WORDS), -, Load, "Whether the rule takes a part as one that may match, because its file name cannot be read to its end or other programs may find other parts in it; default: take for remove, pass for all others.";
     }
 }
@@ -213,13 +213,13 @@ const APART: &[Setting] = &[
     settings!(@setting "", (variables "variables"), Kind::Texts, -, Data, "Texts that templates may use, under names of your own."),
     settings!(@setting "rule", (name "name"), LINE, required, Load, "The rule's name in the log, unique."),
     settings!(@setting "rule", (plugin "plugin"), Kind::Plugin, required, Load, "What the rule does."),
-    settings!(@setting "rule", (match "match"), Kind::Filters, -, Load, "Filters that must all hold; none = every mail."),
+    settings!(@setting "rule", (match "match"), Kind::Filters, -, Load, "Filters that must all hold; without any, every mail."),
     settings!(@setting "rule", (unless "unless"), Kind::Filters, -, Load, "Filters of which none may hold."),
     settings!(@setting "rule", (options "options"), Kind::Options, -, Load, "The plugin's options."),
-    settings!(@setting "bank", (name "name"), LINE, required, Load, "The bank's name in the log and for include, unique; not base, and without /."),
+    settings!(@setting "bank", (name "name"), LINE, required, Load, "The bank's name in the log and for include; unique, not base, and without /."),
     settings!(@setting "bank", (when "when"), Kind::Filters, -, Load, "What selects the bank; without it, the bank is there for others to include."),
     settings!(@setting "bank", (include "include"), Kind::Banks, -, Load, "Banks whose settings lie below this one's own."),
-    settings!(@setting "bank", (rules_add "rules_add"), Kind::Rules, -, Data, "Rules in force besides the others."),
+    settings!(@setting "bank", (rules_add "rules_add"), Kind::Rules, -, Data, "Rules in force in addition to the others."),
 ];
 
 /// All rows, those of a table together: first the fields, then the rows apart; but rules and banks begin with their names. Last come

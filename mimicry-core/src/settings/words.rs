@@ -5,7 +5,7 @@
 use crate::words;
 
 words! {
-    /// What becomes of a bare CR or LF.
+    /// What happens to a bare CR or LF.
     BareNewline {
         /// LF becomes CRLF, a lone CR a space.
         Normalize = "normalize",
@@ -23,7 +23,7 @@ words! {
 }
 
 words! {
-    /// The least severity that is logged.
+    /// The lowest severity that is logged.
     LogLevel {
         Error = "error",
         Warn = "warn",
@@ -41,7 +41,7 @@ words! {
 }
 
 words! {
-    /// Where a listener stands.
+    /// The place of a listener.
     Profile {
         AfterQueue = "after-queue",
         /// The client waits for the final reply, so the whole transaction is capped at 90 s.

@@ -45,29 +45,31 @@ impl Outside {
                 )),
             }
         }
-        let mut read =
-            |option: &'static str, addresses: bool| {
-                let mut list = Vec::new();
-                for text in options.list(option) {
-                    let name = text.trim().trim_end_matches('.').to_lowercase();
-                    let domain = match name.rsplit_once('@') {
-                        Some((local, domain)) if addresses && !local.is_empty() => domain,
-                        _ => &name,
-                    };
-                    let is_domain = !domain.is_empty()
-                        && !domain.starts_with('.')
-                        && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace());
-                    if !is_domain {
-                        errors.push(OptionError::new(option, match addresses {
+        let mut read = |option: &'static str, addresses: bool| {
+            let mut list = Vec::new();
+            for text in options.list(option) {
+                let name = text.trim().trim_end_matches('.').to_lowercase();
+                let domain = match name.rsplit_once('@') {
+                    Some((local, domain)) if addresses && !local.is_empty() => domain,
+                    _ => &name,
+                };
+                let is_domain = !domain.is_empty()
+                    && !domain.starts_with('.')
+                    && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace());
+                if !is_domain {
+                    errors.push(OptionError::new(
+                        option,
+                        match addresses {
                             true => format!("`{text}` is no address and no domain"),
                             false => format!("`{text}` is no domain"),
-                        }, "a domain is written as \"example.org\" and stands for all below it too"
-                                ));
-                    }
-                    list.push(name);
+                        },
+                        "a domain is written as \"example.org\" and includes its subdomains",
+                    ));
                 }
-                list
-            };
+                list.push(name);
+            }
+            list
+        };
         let (own, trusted) = (read("own_domains", false), read("trusted", true));
         if !errors.is_empty() {
             return Err(errors);

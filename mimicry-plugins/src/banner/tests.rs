@@ -39,7 +39,7 @@ fn load(options: &str) -> Result<Config, Vec<String>> {
         .map_err(|mistakes| mistakes.list.into_iter().map(|one| one.message).collect())
 }
 
-/// The origin is a client, or a user behind an `@`; nothing = unknown.
+/// The origin is a client, or a user after an `@`; nothing = unknown.
 fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>, Report) {
     let config = load(options).unwrap_or_else(|found| panic!("{options}: {found:?}"));
     let mail = Mail {
@@ -136,7 +136,7 @@ fn from_outside_or_not() {
         let message = format!("{header}\r\nSubject: s\r\n\r\nbody\r\n");
         let (raw, report) = apply(&options, origin, sender, message.as_bytes());
         let found = match &report {
-            Report::Edited { notes, .. } if notes[0].contains("says an own domain") => "outside own",
+            Report::Edited { notes, .. } if notes[0].contains("names an own domain") => "outside own",
             Report::Edited { .. } => "outside",
             Report::Unchanged { reason: Reason::Exempt, notes } if notes[0] == "from inside" => "inside",
             Report::Unchanged { reason: Reason::Exempt, .. } => "trusted",
@@ -464,9 +464,9 @@ fn mistakes_are_found_at_load() {
         ("options.own_domains = 'example.com'", "banner has nothing to do"),
         ("options.text = ' '", "the text is empty"),
         ("options.subject_tag = ' '", "the tag is empty"),
-        ("options.subject_tag = '[{{ client }}]'", "the tag is no template"),
-        ("options.header = 'X-External'", "that is no header field"),
-        ("options.header = 'X External: yes'", "that is no header field"),
+        ("options.subject_tag = '[{{ client }}]'", "the tag is not a template"),
+        ("options.header = 'X-External'", "this is not a header field"),
+        ("options.header = 'X External: yes'", "this is not a header field"),
         ("options.header = 'X-External: '", "`X-External` has no value"),
         ("options.header = 'From: x'", "`From` is a field of the mail itself"),
         ("options.header = 'content-foo: x'", "`content-foo` is a field of the mail itself"),

@@ -170,7 +170,7 @@ fn mistakes_are_found_at_load() {
         ("options.replace = { X = ['1', '2'] }", "`X` can have one value only"),
         ("options.add = { Subject = '1', subject = '2' }", "`subject` can have one value only"),
         ("options.add = { X = '{{ var.firm }}' }", "X: line 1, column 4 of the text: there is no `var.firm`"),
-        ("options.add = { X = \"a\\r\\nBcc: x\" }", "a line break may not stand here"),
+        ("options.add = { X = \"a\\r\\nBcc: x\" }", "a line break is not allowed here"),
         ("options.prefix_subject = ' '", "the tag is empty"),
         ("options.prefix_subject = '{{ person.phone }}'", "line 1, column 4 of the text: there is no directory of persons"),
         ("options.prefix_subject = '{{ person.phone }}'\noptions.directory = 'p.txt'", "p.txt:1: the name of a directory ends in .toml or .csv"),

@@ -129,7 +129,7 @@ impl Collect {
         if container.is_secret() && min_saving > 0 {
             errors.push(OptionError::new(
                 "min_saving",
-                "with a password the archive is made whatever it saves",
+                "with a password the archive is made even if it saves nothing",
                 "take this option out",
             ));
         }
@@ -168,7 +168,7 @@ impl Collect {
         let help = format!("write \"{name}.{usual}\"");
         Some(OptionError::new(
             "name",
-            format!("\"{name}\" does not end as the name of such an archive does"),
+            format!("\"{name}\" does not have the ending of such an archive"),
             help,
         ))
     }
@@ -232,7 +232,7 @@ fn unsafe_name(name: &str, extensions: &[&str]) -> Option<OptionError> {
     }
     Some(OptionError {
         option: "name",
-        message: format!("\"{name}\" is no file name that is safe everywhere"),
+        message: format!("\"{name}\" is not a file name that is safe everywhere"),
         help: safe.map(|safe| match extensions.first() {
             Some(usual) if !ends_in(&safe, extensions) => format!("write \"{safe}.{usual}\""),
             _ => format!("write \"{safe}\""),

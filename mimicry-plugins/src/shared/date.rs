@@ -1,4 +1,4 @@
-//! Dates as mail programs read them: RFC 5322 first, and where that fails what is plainly meant.
+//! Dates as mail programs read them: by RFC 5322 first, and if that fails by what is plainly meant.
 //!
 //! A wrong day of the week, an hour of one digit, no zone (taken for UTC), no comma, and the form of asctime (RFC 9110 section 5.6.7).
 //!

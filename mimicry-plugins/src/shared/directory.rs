@@ -1,10 +1,10 @@
-//! The directory: what is known of each sender, from a TOML or CSV file read at load.
+//! The directory: the data of each sender, from a TOML or CSV file read at load.
 //!
 //! Rows are laid over each other, and a column that is empty in one shows the one below: the defaults, the row of the
-//! domain, the row of the person. Addresses are compared without regard to case or to whether the domain is written in Unicode or in
-//! ASCII (nobody gives two people addresses that differ
-//! only in it); one with a subaddress (`anna+list@example.org`) is looked up as it is first and without it then. An alias
-//! domain has the people of the domain it stands for.
+//! domain, the row of the person. Addresses are compared without regard to case or to whether the domain is written in
+//! Unicode or in ASCII (nobody gives two people addresses that differ only in it); one with a subaddress
+//! (`anna+list@example.org`) is looked up as it is first and without it then. An alias domain has the people of another
+//! domain.
 //!
 //! Must never: stop at a mistake, or be looked up by anything but an address.
 

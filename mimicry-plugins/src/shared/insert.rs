@@ -529,9 +529,9 @@ fn describe(why: Why) -> &'static str {
         Why::BeforeHtmlEnd => "before </html>",
         Why::End => "at the end",
         Why::AfterBodyStart => "behind <body>",
-        Why::AfterHead => "behind the head",
+        Why::AfterHead => "after the head",
         Why::AfterHtmlStart => "behind <html>",
-        Why::AfterDoctype => "behind the doctype",
+        Why::AfterDoctype => "after the doctype",
         Why::Start => "at the start",
     }
 }

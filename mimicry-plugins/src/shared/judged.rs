@@ -1,4 +1,4 @@
-//! What the rules of a configuration make of a mail, for the tests of plugins.
+//! The result of a configuration's rules for a mail, for the tests of plugins.
 
 use std::rc::Rc;
 

@@ -4,7 +4,7 @@
 //! They are known by type and, where the type says nothing, by name. A part that some program could take for something
 //! else is not left alone.
 //!
-//! Must never: leave alone what bears one harmless name among others.
+//! Must never: leave a part alone because only one of its names is harmless.
 
 use mimicry_core::message::Part;
 

@@ -1,4 +1,4 @@
-//! Text of ours that can be found again in a mail that quotes it, and taken out.
+//! Text of ours that can be found again in a mail that quotes it, and removed.
 //!
 //! In HTML an element of ours bears a class that is a seal ([`mimicry_core::seals`]) of what stands in it, made with a key that
 //! nobody outside has. Mail programs put letters before classes (`m_123k…` in Gmail, `x_k…` in Outlook on the web), rewrite

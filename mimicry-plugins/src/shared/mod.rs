@@ -1,4 +1,4 @@
-//! What several plugins need. Must never know one of them.
+//! What several plugins need. Must never know any of them.
 
 pub mod bundle;
 pub mod collect;

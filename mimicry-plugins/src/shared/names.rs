@@ -1,9 +1,9 @@
 //! Member names for archives: safe on every common file system, and unique within one archive.
 //!
-//! A file name in a mail is the sender's text. What leaves here is a base name that no unpacker can
-//! take for a path, a device, a hidden file or a name that shows other than it is. Must never hand out
-//! a separator, a control or bidirectional character, more than 200 octets, or the same name twice;
-//! "the same" is meant as case-insensitive, normalising file systems mean it.
+//! A file name in a mail is the sender's text. The result is a base name that no unpacker can take for a path, a
+//! device, a hidden file or a name that looks different from what it is. Must never hand out a separator, a control or
+//! bidirectional character, more than 200 octets, or the same name twice; "the same" has the meaning of
+//! case-insensitive, normalising file systems.
 //!
 //! Limits: look-alike letters of different scripts stay as they are, and the cut at 200 octets may
 //! fall between a letter and its combining marks.
@@ -20,7 +20,7 @@ pub const MAX_OCTETS: usize = 200;
 /// does not change what is left of the name (see `Names::number`).
 const NUMBER_OCTETS: usize = 13;
 
-/// The longest extension, in octets, that survives a cut and stays behind a number.
+/// The longest extension, in octets, that survives a cut and stays after a number.
 const MAX_EXTENSION: usize = 16;
 
 /// Hands out the member names of one archive.
@@ -262,7 +262,7 @@ fn cut(text: &str, octets: usize) -> &str {
     kept.trim_end_matches(is_dot_or_blank)
 }
 
-/// Stem and extension, the latter with its dot and empty when there is none. `.tar.gz` and its kin are
+/// Stem and extension, the latter with its dot; empty if there is none. `.tar.gz` and its kin are
 /// one extension; a sentence after a full stop is none.
 fn split_extension(name: &str) -> (&str, &str) {
     let Some(at) = name.rfind('.') else {

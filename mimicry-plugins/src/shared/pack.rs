@@ -1,6 +1,7 @@
-//! What Zip and the Tar plugins are besides their containers: one kind of plugin, of which each is a description.
+//! What Zip and the Tar plugins have in common apart from their containers: one kind of plugin; each of them is a
+//! description of it.
 //!
-//! Must never: know one of them.
+//! Must never: know any one of them.
 
 use std::fmt;
 
@@ -51,11 +52,11 @@ pub const SHARED: &[OptionSpec] = &[
     option("min_part", ValueKind::Size, Some("\"0\""),
         "Parts of a smaller decoded size are not taken."),
     option("min_saving", ValueKind::Integer(0, 100), Some("0"),
-        "By how many percent the parts must become smaller on the wire, transfer encodings included; with 0 they only must not become larger."),
+        "By how many percent the parts must become smaller on the wire, transfer encodings included; with 0 they must only not become larger."),
     option("exclude", ValueKind::Lines, None,
         "Media types (\"image/*\", \"application/pdf\") and file name extensions (\".pdf\") that are not taken."),
     option("skip_compressed", ValueKind::Bool, Some("true"),
-        "Content that is compressed already, by its first octets or else by its name, is not compressed again."),
+        "Content that is compressed already, judged by its first octets or else by its name, is not compressed again."),
     option("placement", ValueKind::Word(&["first", "end"]), Some("\"first\""),
         "Where the archive goes: where the first of the parts stood, or at the end of the mail."),
     option("note", ValueKind::Word(&["none", "text"]), Some("\"none\""),
@@ -64,7 +65,7 @@ pub const SHARED: &[OptionSpec] = &[
         "What that part says: a template."),
 ];
 
-/// A kind's own options with [`SHARED`] behind them.
+/// A kind's own options with [`SHARED`] after them.
 pub const fn with_shared<const N: usize>(own: &[OptionSpec]) -> [OptionSpec; N] {
     assert!(own.len() + SHARED.len() == N);
     let mut all = [SHARED[0]; N];

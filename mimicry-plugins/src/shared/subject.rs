@@ -1,4 +1,4 @@
-//! Tags of the subject, which are not stacked on replies and can be taken off again.
+//! Tags of the subject, which are not repeated on replies and can be removed again.
 //!
 //! Must never: know what a tag is for.
 

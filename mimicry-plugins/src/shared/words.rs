@@ -1,6 +1,6 @@
-//! What a rule has to say: a text and its HTML, as templates, and the pictures that the HTML shows.
+//! The texts of a rule: a text and its HTML, as templates, and the pictures that the HTML shows.
 //!
-//! A form that the rule does not give is derived from the other, for each mail anew where that has values of the mail.
+//! A form that the rule does not give is derived from the other one, anew for each mail if that has values of the mail.
 //!
 //! Must never: know where the text goes.
 
@@ -351,7 +351,7 @@ fn images(options: &Options, html: &str, errors: &mut Vec<OptionError>) -> Vec<I
         let is_safe = |octet: u8| octet.is_ascii_alphanumeric() || b".-_".contains(&octet);
         if !name.bytes().all(is_safe) {
             error(
-                format!("{name:?} cannot stand behind cid:"),
+                format!("{name:?} cannot be used after cid:"),
                 "name it with letters, digits, dots, hyphens and underscores",
             );
         } else if !html.contains(&format!("cid:{name}")) {

@@ -58,7 +58,7 @@ pub struct Lines {
     pub crlf: u64,
     /// Without CR before it.
     pub lf: u64,
-    /// Without LF behind it.
+    /// Without LF after it.
     pub cr: u64,
 }
 
@@ -112,7 +112,7 @@ pub struct SettingAccount {
     pub is_of_bank: bool,
 }
 
-/// What is in force behind these banks.
+/// What is in force with these banks.
 pub fn settings(banks: &Banks, applied: &[usize]) -> Vec<SettingAccount> {
     let shown = banks.account(applied).into_iter();
     let account = shown.map(|shown| SettingAccount {

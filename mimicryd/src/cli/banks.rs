@@ -1,6 +1,6 @@
-//! `mimicryd banks`: which policy banks apply to a mail, and what is then in force.
+//! `mimicryd banks`: which policy banks apply to a mail, and the settings that are then in force.
 //!
-//! Must never: judge a bank otherwise than the daemon does.
+//! Must never: judge a bank differently from the daemon.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -23,7 +23,7 @@ use super::show::{Paint, escape, pad};
 pub struct Args {
     #[command(flatten)]
     config: ConfigArg,
-    /// The listener of the configuration by which the mail came in
+    /// The listener of the configuration that received the mail
     #[arg(long, value_name = "NAME")]
     listener: Option<String>,
     /// The address of the client
@@ -35,7 +35,7 @@ pub struct Args {
     /// The envelope sender; '' or '<>' is the null return path
     #[arg(long, value_name = "PATH")]
     from: Option<OsString>,
-    /// The address in the field From
+    /// The address in the From field
     #[arg(long, value_name = "ADDRESS")]
     header_from: Option<OsString>,
     /// An envelope recipient; give the option once for each

@@ -1,4 +1,4 @@
-//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and how it is spoken to.
+//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(600);
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Stay in the foreground, as systemd wants it
+    /// Stay in the foreground, as a service manager needs it
     #[arg(long)]
     foreground: bool,
 }
@@ -45,7 +45,7 @@ pub struct StatusArgs {
 pub struct ReloadArgs {
     #[command(flatten)]
     config: ConfigArg,
-    /// Return only when the last worker of an older configuration is gone
+    /// Return only when the last worker with an older configuration has ended
     #[arg(long)]
     wait: bool,
 }

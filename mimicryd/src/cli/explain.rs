@@ -1,4 +1,4 @@
-//! `mimicryd explain`: what the rules do to a mail, and why the others do nothing.
+//! `mimicryd explain`: what the rules do to a mail, and why the other rules do nothing.
 //!
 //! Must never: change, keep or send anything.
 

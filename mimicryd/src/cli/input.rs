@@ -1,6 +1,6 @@
 //! What commands are given: the configuration, the mail, and the facts of the transaction that brought it.
 //!
-//! Must never: guess silently. What is taken from the mail because no option says it is named in the output.
+//! Must never: guess silently. The output names each fact that was taken from the mail because no option gave it.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -134,7 +134,7 @@ pub struct Transaction {
     /// The name that the client gave in HELO or EHLO
     #[arg(long, value_name = "NAME")]
     pub helo: Option<OsString>,
-    /// The listener of the configuration by which the mail came in
+    /// The listener of the configuration that received the mail
     #[arg(long, value_name = "NAME")]
     pub listener: Option<String>,
     /// The user of a trusted client's AUTH= parameter

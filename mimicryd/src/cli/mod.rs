@@ -60,7 +60,7 @@ struct Cli {
 enum Command {
     /// Load a configuration and show every mistake in it
     Check(check::Args),
-    /// Show what the rules do to a mail, and why the others do nothing
+    /// Show what the rules do to a mail, and why the other rules do nothing
     Explain(explain::Args),
     /// Show which policy banks apply, and the settings that are then in force
     Banks(banks::Args),
@@ -68,15 +68,15 @@ enum Command {
     Filter(filter::Args),
     /// List the plugins, or one of them with its options
     Plugins(plugins::Args),
-    /// Show the daemon at work: five mails through it, and what became of them
+    /// Show the daemon at work: send five mails through it and show the results
     Demo(demo::Args),
     /// Run the daemon
     Run(daemon::RunArgs),
     /// Show what the daemon and its workers are doing
     Status(daemon::StatusArgs),
-    /// Have the daemon load its configuration again, and say whether it did
+    /// Tell the daemon to load its configuration again, and say whether it did
     Reload(daemon::ReloadArgs),
-    /// Have the daemon finish the mails in hand and stop
+    /// Tell the daemon to finish the mails in hand and stop
     Stop(daemon::AskArgs),
 }
 

@@ -1,4 +1,4 @@
-//! How text is shown: colours, columns, and what others wrote made harmless.
+//! How text is shown: colours, columns, and text of others made harmless.
 //!
 //! Must never: let a control character of a mail through, which could move the cursor or hide a line.
 

@@ -1,9 +1,9 @@
 //! One rule and one mail: what the rule did, or why it did nothing.
 //!
-//! The plan names the filter that decided; what the mail has in that place is added here, because it is what an
-//! administrator asks next.
+//! The plan names the filter that decided; this file adds the value in the mail, because an administrator asks for that
+//! next.
 //!
-//! Must never: judge a filter otherwise than the plan did.
+//! Must never: judge a filter differently from the plan.
 
 use mimicry_core::engine::{Report, Stopped};
 use mimicry_core::message::PartId;
@@ -179,7 +179,7 @@ impl RuleAccount {
             Outcome::Off => format!("off{detail}"),
             Outcome::NotInForce => format!("not in force{detail}"),
             Outcome::Behind => format!(
-                "behind \"{}\", which ended the walk",
+                "after \"{}\", which ended the walk",
                 short(self.by.as_deref().unwrap_or_default(), 40)
             ),
             Outcome::NoMatch => format!("no match, {filter} does not hold{detail}"),
@@ -396,7 +396,7 @@ impl Course<'_> {
             (Reason::Exempt, BulkExemption::Reports) => format!("a delivery report, {UNLESS}"),
             (Reason::Exempt, _) => format!("bulk mail, {UNLESS}"),
             (Reason::Dkim, _) => {
-                "the mail bears a DKIM signature and the rule says on_dkim = \"skip\"".into()
+                "the mail has a DKIM signature and the rule says on_dkim = \"skip\"".into()
             }
             _ => meaning(reason),
         }

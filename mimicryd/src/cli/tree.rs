@@ -1,7 +1,7 @@
 //! The tree of a message for people: drawn, and compared with the tree that it was before.
 //!
-//! The comparison knows nothing of what was edited: it looks at the two messages, so that what it says can be held
-//! against what the rules say they did.
+//! The comparison knows nothing of what was edited: it looks at the two messages, so it can be used to check what the
+//! rules say they did.
 //!
 //! Must never: show content.
 //!

@@ -51,7 +51,7 @@ impl Rejected {
     pub fn broken(path: &Path) -> Rejected {
         Rejected::because(
             path,
-            "mimicryd broke while it loaded this, which is a mistake in mimicryd",
+            "mimicryd failed while it loaded this, which is a bug in mimicryd",
         )
     }
 }

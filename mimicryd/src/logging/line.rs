@@ -1,7 +1,7 @@
 //! The lines of a mail: all that an administrator asks about one mail, in one line if it fits ([`super::sheet`]).
 //!
-//! What matters most stands first: what became of it and why, from whom, to how many; then where it came from and went; the
-//! lists last.
+//! The most important facts come first: the outcome and its reason, the sender, the number of recipients; then where it
+//! came from and went; the lists come last.
 //!
 //! Must never: hold content of the mail.
 

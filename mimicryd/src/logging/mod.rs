@@ -1,10 +1,11 @@
-//! The log: to syslog, to stderr or to a file. A mail has a line ([`line`]), or several where one cannot hold all ([`sheet`]);
-//! a refusal, and whatever else ends a mail or a session otherwise than asked, has one as well; everything else is sentences. The
-//! line of a mail begins with `id=`, that of a refusal with `event=`; a sentence begins with neither.
-//! No line is longer than whoever takes it can bear: what does not fit is said in several.
+//! The log: to syslog, to stderr or to a file. A mail has a line ([`line`]), or several if one cannot hold everything
+//! ([`sheet`]). A refusal, and everything else that ends a mail or a session otherwise than the client asked, has a
+//! line, too. All other lines are sentences. The line of a mail begins with `id=`, that of a refusal with `event=`; a
+//! sentence begins with neither. No line is longer than its receiver allows: what does not fit is spread over several
+//! lines.
 //!
-//! A log that cannot be written never holds up a mail: what does not go out at once is dropped and counted, and the
-//! count is the first thing said when the log is back.
+//! A log that cannot be written never holds up a mail: a line that does not go out at once is dropped and counted, and
+//! the count is logged first when the log works again.
 //!
 //! Must never: let a control character of a mail into a line, cut one, wait, or fail.
 

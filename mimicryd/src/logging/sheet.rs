@@ -1,10 +1,10 @@
 //! The form of a mail's lines: fields in their order, quoted, and spread over as many lines as they need.
 //!
-//! The first line has every field that is one value, then the lists. What does not fit stands on further lines of the same
-//! id and class, numbered by `part`: the rest of a value as `key+=`, and more of a list as `key=`. The first line says by
-//! `more` how many they are. No line is longer than asked for, and nothing is cut away.
+//! The first line has every field that is one value, then the lists. What does not fit goes into further lines with the
+//! same id and class, numbered by `part`: the rest of a value as `key+=`, and more of a list as `key=`. In the first
+//! line `more` says how many there are. No line is longer than asked for, and nothing is cut away.
 //!
-//! As text a value is a word, or quoted where it is empty or holds a blank, `=`, `,`, `"` or `\`, or what cannot be shown.
+//! As text a value is a word, or quoted if it is empty or holds a space, `=`, `,`, `"` or `\`, or what cannot be shown.
 //! In JSON it is a string of the same text, less the quotes.
 //!
 //! Must never: let what a peer wrote end a value, a line or a JSON string.

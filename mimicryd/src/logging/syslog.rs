@@ -1,5 +1,5 @@
-//! syslog over its unix socket. The syslog crate knows the formats; the socket is handled here, because the crate
-//! never connects again once the daemon behind it was restarted, and because it would wait for one that is stuck.
+//! syslog over its unix socket. The syslog crate knows the formats; the socket is handled here, because the crate never
+//! connects again after a restart of the syslog daemon, and because it would wait for a daemon that is stuck.
 //!
 //! Must never: wait.
 

@@ -1,4 +1,4 @@
-//! Going into the background: the parent waits until the daemon accepts, or says why it does not.
+//! Going into the background: the parent waits until the daemon accepts connections, or says why it does not.
 
 #![forbid(unsafe_code)]
 
@@ -49,7 +49,7 @@ pub fn detach() -> io::Result<Detached> {
                         process::wait(child).map_or("vanished".into(), process::Death::describe);
                     Ended {
                         status: Exit::Software,
-                        message: Some(format!("the daemon {death} before it accepted")),
+                        message: Some(format!("the daemon {death} before it accepted connections")),
                     }
                 }
             };

@@ -1,4 +1,4 @@
-//! A generation: the workers of one configuration, with all that they are born with.
+//! A generation: the workers of one configuration, with everything that they get at birth.
 //!
 //! Must never reach into another generation: what they share (listeners) is handed over when one is made.
 
@@ -171,7 +171,7 @@ impl Generation {
             let why = self
                 .complaint
                 .clone()
-                .unwrap_or_else(|| "each one dies before it accepts".into());
+                .unwrap_or_else(|| "each one dies before it accepts connections".into());
             return Progress::Failed(format!("no worker can start: {why}"));
         }
         Progress::Open

@@ -1,6 +1,6 @@
-//! What is asked over the control socket, and the answers that the master has at once.
+//! Requests over the control socket, and the answers that the master can give at once.
 //!
-//! Must never: end the master. Whatever breaks here, the daemon goes on as it was.
+//! Must never: end the master. Whatever fails here, the daemon goes on as before.
 
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ impl Master {
             if survived(|| self.hear(client, request, now)).is_none() {
                 let answer = Answer {
                     status: Exit::Software,
-                    text: "mimicryd broke over this request, and goes on as it was\n".into(),
+                    text: "mimicryd failed at this request, and goes on as before\n".into(),
                 };
                 self.control.answer(client, &answer);
             }

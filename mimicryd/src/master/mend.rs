@@ -1,10 +1,10 @@
-//! Listeners that somebody shut down are bound anew.
+//! Listeners that somebody shut down are bound again.
 //!
-//! All workers have the listeners, and a worker that others have taken over can end the listening for all of them:
-//! shutdown(2) acts on the socket, not on a descriptor. The master sees it at once, because it waits for it among all else. The
-//! new socket is one that no old worker has, so all of them are replaced.
+//! All workers have the listeners, and a worker that an attacker has taken over can shut them down for all: shutdown(2)
+//! acts on the socket, not on a descriptor. The master notices at once, because this is one of the events that it waits
+//! for. The new socket is one that no old worker has, so all of them are replaced.
 //!
-//! Must never bind in a circle: whoever can do it once can do it again.
+//! Must never bind in an endless loop: whoever can do it once can do it again.
 
 #![forbid(unsafe_code)]
 
@@ -56,7 +56,7 @@ impl Master {
                 if is_said.is_none_or(|age| age >= COMPLAINING) {
                     self.mending.complained = Some(now);
                     log::error!(
-                        "listener {} on {place} was shut down, and cannot be bound anew: {error}; trying again",
+                        "listener {} on {place} was shut down, and cannot be bound again: {error}; trying again",
                         dead.name()
                     );
                 }
@@ -64,8 +64,7 @@ impl Master {
             }
         };
         log::error!(
-            "listener {} on {place} was shut down from outside the master, as a worker could do that others have taken over; \
-             it is bound anew, and all workers are replaced",
+            "listener {} on {place} was shut down from outside the master, as a worker that an attacker has taken over could do; it is bound again, and all workers are replaced",
             dead.name()
         );
         self.mending.complained = None;

@@ -261,7 +261,7 @@ impl Master {
                     for generation in self.generations() {
                         generation.signal_all(Signal::SIGUSR1);
                     }
-                    log::info!("log opened anew");
+                    log::info!("log reopened");
                 }
                 Signal::SIGTTIN => self.adjust(true),
                 Signal::SIGTTOU => self.adjust(false),
@@ -343,7 +343,7 @@ impl Master {
         if is_background {
             let keep_stderr = self.current.config.log.target == LogTarget::Stderr;
             if let Err(error) = process::silence(keep_stderr) {
-                log::warn!("cannot let go of standard input and output: {error}");
+                log::warn!("cannot close standard input and output: {error}");
             }
         }
         self.report.accepts();

@@ -41,7 +41,7 @@ impl PidFile {
                 .open_or_make(OFlag::O_RDWR, 0o644)
                 .map_err(PidFileError::Io)?;
             if !file.metadata().map_err(PidFileError::Io)?.is_file() {
-                let error = io::Error::other("there stands something that is no file");
+                let error = io::Error::other("there is something that is not a file");
                 return Err(PidFileError::Io(error));
             }
             match file.try_lock() {

@@ -1,4 +1,4 @@
-//! Death of a worker: collecting it, counting what it had counted, and saying so.
+//! Death of a worker: collects it, adds its counters, and logs it.
 //!
 //! Must never wait for a process, or write a line per death once they come in a row.
 

@@ -1,9 +1,10 @@
 //! How a new generation takes over from an old one.
 //!
-//! A child loads the configuration first, so that nothing in it can kill or hold up the master; meanwhile the master goes on.
-//! A new generation is put on trial beside the one in force: its listeners are open and its workers are forked, and only
-//! when as many of them accept as the configuration asks for is the old one retired. If anything before that fails, the
-//! old generation has not noticed. Sockets that both have are the same, so no connection is refused meanwhile.
+//! A child loads the configuration first, so that nothing in it can kill or hold up the master; meanwhile the master
+//! continues. A new generation is put on trial beside the one in force: its listeners are open and its workers are
+//! forked, and only when as many of them accept as the configuration asks for is the old one retired. If anything fails
+//! before that, the old generation is not affected. Sockets that both have are the same, so no connection is refused
+//! meanwhile.
 //!
 //! Must never touch the generation in force before the new one works.
 
@@ -241,7 +242,7 @@ impl Trial {
 }
 
 fn broke() -> Refused {
-    let why = "mimicryd broke while it loaded the configuration, which is a mistake in mimicryd";
+    let why = "mimicryd failed while it loaded the configuration, which is a bug in mimicryd";
     Refused {
         line: why.into(),
         text: why.into(),

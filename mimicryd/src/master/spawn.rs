@@ -1,4 +1,4 @@
-//! Birth of a worker: the fork, and what the child takes along.
+//! Birth of a worker: the fork, and what the child gets.
 //!
 //! The child gets a [`Birth`] and nothing else. Everything that belongs to the master alone is owned by the master and is
 //! closed when the child drops it.

@@ -120,7 +120,7 @@ impl Status {
         for listener in &self.listeners {
             let anew = match listener.rebound {
                 0 => String::new(),
-                times => format!(", bound anew after somebody shut it down: {times}"),
+                times => format!(", bound again after somebody shut it down: {times}"),
             };
             writeln!(
                 text,
@@ -321,7 +321,7 @@ mod tests {
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
             "configuration /etc/mimicry/mimicry.toml, generation 2, hash 5f0c1a9e\n",
             "listening on 127.0.0.1:10025 (in)\n",
-            "listening on 127.0.0.1:10024 (lan), bound anew after somebody shut it down: 2\n",
+            "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
             "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
             "      43    2 idle            1.5 s",

@@ -1,13 +1,13 @@
-//! A line to a server of SMTP (RFC 5321) or LMTP (RFC 2033): what is said on it, and what an answer is worth.
+//! A connection to an SMTP (RFC 5321) or LMTP (RFC 2033) server: the commands, and how each reply is judged.
 //!
 //! How octets come and go is a [`Link`]: lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
 //!
 //! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
-//! - what is no complete and well-formed reply ends the line and is a 4xx;
+//! - anything other than a complete and well-formed reply ends the connection and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
-//! - a reply has 32 KB at the most, and those of a transaction have 4 KB each and 256 KB beyond that together;
-//! - the final dot is given when all of the message is written and the client is still there;
-//! - over LMTP each recipient that was accepted has a reply of its own behind the dot, and all of them share one deadline.
+//! - a reply has at most 32 KB; the replies of a transaction have 4 KB each, and 256 KB together beyond that;
+//! - the final dot is sent only when the whole message is written and the client is still there;
+//! - over LMTP each accepted recipient has its own reply after the dot, and all of them share one deadline.
 //!
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
 

@@ -1,7 +1,7 @@
-//! The command lines that go out, octet for octet.
+//! The command lines that we send, octet for octet.
 //!
-//! lettre's own types for addresses and parameters are not used: they refuse addresses that exist and encode a second time what is
-//! encoded already. A line is checked when it is made, because lettre writes whatever it is given.
+//! lettre's own types for addresses and parameters are not used: they refuse addresses that exist, and encode text that
+//! is encoded already a second time. A line is checked when it is made, because lettre writes whatever it is given.
 //!
 //! Must never: hold a control octet, so that one line can never be two.
 

@@ -1,4 +1,4 @@
-//! From a route to a line that can take mail: which client speaks to it, over which address, and who we are to it.
+//! From a route to a connection that can take mail: which client is used, at which address, and how we log in.
 //!
 //! | next hop | client |
 //! |---|---|

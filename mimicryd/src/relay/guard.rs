@@ -103,7 +103,7 @@ mod tests {
                 assert!(!answer.is_doubtful);
                 answer.reply.to_string()
             });
-            let expected = at.map(|at| format!("451 4.3.0 a CR or LF stands alone at octet {at} of the mail, which is not handed on so"));
+            let expected = at.map(|at| format!("451 4.3.0 a CR or LF stands alone at octet {at} of the mail, which is not handed on like this"));
             assert_eq!(said, expected, "{above:?} {message:?}");
         }
     }

@@ -1,4 +1,4 @@
-//! For tests: mails of random octets, most of them such as end lines, and what must come of them whatever way out they take.
+//! For tests: mails of random octets, most of them line ends, and the result that every transport must have.
 
 use mimicry_core::envelope::Path;
 use proptest::prelude::*;
@@ -139,7 +139,7 @@ pub fn only_clean_mail_leaves(subject: &dyn Subject) {
     assert!(clean > 20 && dirty > 20, "{clean} clean, {dirty} not");
 }
 
-/// What a strict server makes of the octets behind DATA.
+/// What a strict server makes of the octets after DATA.
 fn read(wire: &[u8]) -> Vec<u8> {
     let wire = wire.strip_suffix(b".\r\n").expect("a final dot");
     let mut message = Vec::new();

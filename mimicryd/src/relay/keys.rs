@@ -1,4 +1,4 @@
-//! What a worker needs to be let in by its next hops and must not read itself: passwords, and the certificates it trusts.
+//! What a worker needs for its next hops but must not read itself: passwords, and the certificates that it trusts.
 //!
 //! Made in the master, with its privileges, at the start and on reload; workers inherit it. So a password file belongs to root
 //! alone, a wrong file refuses the configuration, and no file is read while a mail is in hand.

@@ -1,8 +1,8 @@
 //! `maildir:///path`: each transaction becomes one file, however many recipients it has.
 //!
-//! The file holds the message octet for octet, with its CRLFs and nothing added: no Return-Path, no Delivered-To. It is the
-//! place to see what mimicry makes of mail, and to hand it to programs that read Maildir; a mailbox of several
-//! users is the work of a delivery agent behind `lmtp://`.
+//! The file holds the message octet for octet, with its CRLFs and nothing added: no Return-Path, no Delivered-To. It is
+//! a place to see what mimicry does to mail, and to give mail to programs that read a Maildir; for mailboxes of several
+//! users, use a delivery agent by `lmtp://`.
 //!
 //! A message is written to `tmp`, forced to disk, renamed into `new`, and the directory forced to disk; only then is it taken
 //! (2xx). Names are unique without looking: time, process, 64 random bits, host. Directories are made when they are missing.

@@ -1,13 +1,13 @@
-//! The lines that a worker keeps to its next hops.
+//! The connections (lines) that a worker keeps to its next hops.
 //!
-//! A line is taken for one transaction and given back behind it; several to the same next hop can be out at once, one per class.
-//! It is looked at before it is used again, and where that look came too early (the next hop closed it just then) MAIL
-//! goes out once more on another line, so that the client never notices a line that died while it was idle.
+//! A line is taken for one transaction and given back after it; several lines to the same next hop can be in use at
+//! once, one per class. A line is checked before it is reused. If the next hop closes it just after that check, MAIL is
+//! sent once more on another line, so the client never notices a line that died while it was idle.
 //!
-//! Names are resolved by [`Pool::resolve`], at the worker's birth and on reload, and in [`Pool::tidy`] where that had failed:
-//! between mails, because a resolver may take as long as it likes.
+//! Names are resolved by [`Pool::resolve`] when the worker starts, and in [`Pool::tidy`] if that had failed: between
+//! mails, because a resolver may take any time.
 //!
-//! Must never: be carried over a fork with lines in it, or give out a line that is inside a transaction.
+//! Must never: be kept across a fork with lines in it, or give out a line that is inside a transaction.
 
 use std::collections::HashMap;
 use std::io;

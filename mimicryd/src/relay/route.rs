@@ -1,4 +1,4 @@
-//! A next hop together with how it is spoken to. Two that differ in anything have lines of their own.
+//! A next hop together with the terms of its connections. Two routes that differ in anything have separate connections.
 //!
 //! Must never: hold a secret; it names the files that do ([`super::keys`]).
 

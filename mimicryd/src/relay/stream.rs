@@ -1,7 +1,7 @@
-//! A stream to a next hop, over TCP or a unix socket, in the clear or inside TLS. It never blocks: whoever has to wait does so
-//! in [`Stream::wait`].
+//! A stream to a next hop, over TCP or a unix socket, with or without TLS. It never blocks: callers wait in
+//! [`Stream::wait`].
 //!
-//! Must never: wait, but in `connect` and `wait`, which have deadlines; speak on in the clear once TLS was begun.
+//! Must never: wait, except in `connect` and `wait`, which have deadlines; go on without TLS once TLS was begun.
 
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::net::{Shutdown, SocketAddr};

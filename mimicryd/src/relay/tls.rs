@@ -1,8 +1,8 @@
-//! TLS as a client: which certificates will do.
+//! TLS as a client: which certificates are accepted.
 //!
 //! rustls with ring: TLS 1.2 and 1.3, nothing older. No session is kept for the next connection: a line carries many mails.
 //!
-//! Must never: take a certificate that does not hold where a valid one is asked for.
+//! Must never: accept an invalid certificate where a valid one is required.
 
 use std::fmt;
 use std::path::Path;

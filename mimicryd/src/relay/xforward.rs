@@ -1,11 +1,11 @@
-//! XFORWARD: the origin of a mail, told to a next hop that asks for it (Postfix, XFORWARD_README), so that it logs and judges the
-//! client and not us.
+//! XFORWARD: tells the origin of a mail to a next hop that asks for it (Postfix, XFORWARD_README), so that it logs and
+//! judges the client and not us.
 //!
 //! Each transaction has its own, before MAIL. Only attributes that the next hop listed go out, each of them, in as many
 //! lines as they need; what is not known is `[UNAVAILABLE]`. Values are xtext (RFC 3461 section 4): any octet can stand
 //! in them, and none can end the line.
 //!
-//! Must never: send an attribute that was not listed, or cut a value: what is too long is not available.
+//! Must never: send an attribute that was not listed, or cut a value: a value that is too long is sent as unavailable.
 
 use mimicry_core::origin::{Origin, Source};
 

@@ -1,10 +1,12 @@
-//! The message behind DATA, read up to its end (RFC 5321 section 4.1.1.4).
+//! The message after DATA, read up to its end (RFC 5321 section 4.1.1.4).
 //!
-//! A line ends at CRLF and nowhere else, and the message ends at the line that is a dot. A lone CR or LF is made into what
-//! it hardly fails to mean, a blank and a CRLF, or the mail is refused: each reader of mail has its own idea of where such a line
-//! ends, and that difference is what smuggles a second mail in. A dot behind a lone LF is no stuffing and stays.
+//! A line ends at CRLF and nowhere else, and the message ends at the line that is a dot. A lone CR becomes a space and
+//! a lone LF becomes a CRLF, which is most likely what they mean, or the mail is refused: readers of mail differ on
+//! where such a line ends, and this difference lets somebody smuggle in a second mail. A dot after a lone LF is not
+//! dot-stuffing and stays.
 //!
-//! What is too large, or to be refused, is read to its end and thrown away, so that the client reads the answer.
+//! A message that is too large, or will be refused, is read to its end and thrown away, so that the client reads the
+//! reply.
 //!
 //! Must never: hand out a message whose end was not seen, or one with a lone CR or LF in it.
 

@@ -1,9 +1,9 @@
 //! The header that a load balancer puts before a connection: the PROXY protocol, version 1 and 2 (HAProxy,
 //! doc/proxy-protocol.txt).
 //!
-//! The fields are read by the crate ppp; here are the bounds, and what an octet too many or too few means.
+//! The crate ppp reads the fields; this file sets the bounds, and says what an octet too many or too few means.
 //!
-//! Must never: take an octet behind the header, or wait for more of what cannot become one.
+//! Must never: take an octet after the header, or wait for more octets if they cannot become a header.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -21,7 +21,7 @@ const V2: &[u8] = b"\r\n\r\n\0\r\nQUIT\n";
 /// The octets of version 2 that say how long the rest is.
 const V2_FIXED: usize = 16;
 
-/// What stands at the start of a connection.
+/// What a connection begins with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Start {
     /// Not enough to tell.

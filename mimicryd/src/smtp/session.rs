@@ -8,8 +8,8 @@
 //! refusal by the next hop is none: a list with many dead addresses is no attack. Nor is one that only puts a recipient off,
 //! as long as there are not more of them in a transaction than it may have recipients (RFC 5321 section 4.5.3.1.10).
 //!
-//! What a mail is judged by is the connection, until a trusted client says by XFORWARD and AUTH= where it had the mail from; that
-//! holds for one transaction.
+//! A mail is judged by its connection, unless a trusted client says by XFORWARD and AUTH= where it had the mail from;
+//! that holds for one transaction.
 //!
 //! Must never: do I/O, ask the time, say 2xx to a mail of its own accord, or let a parameter through that was not offered.
 

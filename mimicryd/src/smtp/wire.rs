@@ -1,4 +1,4 @@
-//! What came from the client and what goes to it: one buffer each way, both bounded and reused.
+//! What the client sent and what is sent to it: one buffer for each direction, both bounded and reused.
 //!
 //! Only CRLF ends a command line. A lone LF ends the session: no MTA sends one, and to guess on which side of it the
 //! command ends is how commands are smuggled. An over-long line is skipped to its end and never run, neither whole nor in part.

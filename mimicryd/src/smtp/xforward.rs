@@ -1,6 +1,7 @@
-//! The arguments of XFORWARD: what a trusted client says of the one that it had the mail from (Postfix, XFORWARD_README).
+//! The arguments of XFORWARD: what a trusted client says about the client that sent it the mail (Postfix,
+//! XFORWARD_README).
 //!
-//! Must never: take half of a command, or a value with a control octet in it.
+//! Must never: accept half of a command, or a value with a control octet.
 
 use std::net::{IpAddr, Ipv6Addr};
 

@@ -1,6 +1,6 @@
-//! Who is in a group, by all that the system knows.
+//! Who is in a group, from all sources that the system has.
 //!
-//! Must never: be asked by a worker; a directory service may take its time.
+//! Must never: be used by a worker; a directory service may be slow.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};
@@ -52,13 +52,13 @@ fn own_group_of(group: Gid) -> io::Result<Vec<Option<u32>>> {
     result
 }
 
-/// The name of a group, or the number where there is none.
+/// The name of a group, or its number if it has no name.
 pub fn group_name(group: u32) -> String {
     let found = Group::from_gid(Gid::from_raw(group)).ok().flatten();
     found.map_or_else(|| group.to_string(), |group| group.name)
 }
 
-/// The name of a user, or the number where there is none.
+/// The name of a user, or its number if it has no name.
 pub fn user_name(user: u32) -> String {
     let found = User::from_uid(nix::unistd::Uid::from_raw(user))
         .ok()

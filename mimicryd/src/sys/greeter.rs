@@ -1,10 +1,11 @@
-//! A listener on loopback whose visitor is spoken to while this very thread waits for the words: for a library that connects and
-//! waits for a greeting in one call, in a process that has one thread and forks no child for it.
+//! A listener on loopback that greets its client while the same thread waits for the greeting: for a library that
+//! connects and waits for a greeting in one call, in a process with one thread that forks no child for it.
 //!
-//! The kernel signals the connection (SIGIO, fcntl(2) F_SETOWN_EX) to the thread that made the greeter, and the handler accepts,
-//! writes and closes what was there before: calls that signal-safety(7) allows. Whoever else connects to that port meanwhile reads the same words.
+//! The kernel signals the connection (SIGIO, fcntl(2) F_SETOWN_EX) to the thread that made the greeter, and the handler
+//! accepts the connection, writes the prepared greeting and closes: calls that signal-safety(7) allows. Anybody else
+//! who connects to that port meanwhile reads the same greeting.
 //!
-//! Must never: do more in the handler, or listen longer than a [`Greeter`] lives.
+//! Must never: do more in the handler, or listen for longer than a [`Greeter`] lives.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

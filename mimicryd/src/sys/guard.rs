@@ -1,6 +1,6 @@
-//! Who but root and the user of this process may change a file.
+//! Who may change a file, apart from root and the user of this process.
 //!
-//! Must never: look at a path; what is judged is what a descriptor holds, or what stands in a directory that is held.
+//! Must never: look at a path; only an open descriptor is judged, or a name in an open directory.
 
 #![forbid(unsafe_code)]
 

@@ -1,6 +1,6 @@
-//! Memory that is not needed any more.
+//! Gives memory that is no longer needed back to the system.
 //!
-//! Known limits: only glibc's allocator can be asked; others keep what they keep.
+//! Known limits: only glibc's allocator can be told to do so.
 
 /// Gives what the allocator keeps free back to the system: malloc_trim(3). Costs time in proportion to it.
 pub fn give_back() {

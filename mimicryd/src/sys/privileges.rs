@@ -1,6 +1,7 @@
-//! Becoming an unprivileged user, for good, and what else a process gives up that reads what strangers sent.
+//! Becomes an unprivileged user, for good, and gives up everything else that a process must not have if it reads input
+//! of strangers.
 //!
-//! Must never leave a process half privileged: whoever gets an error from here has to end.
+//! Must never leave a process half privileged: a caller that gets an error from here must end.
 
 use std::ffi::CString;
 use std::io;
@@ -90,7 +91,7 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// Whether this process may leave a core file and be looked into by other processes of its user: both show mail and secrets. To be
-/// called after a change of user, which sets it anew.
+/// called after a change of user, which sets it again.
 pub fn allow_dumps(allow: bool) -> io::Result<()> {
     let (_, hard) = getrlimit(Resource::RLIMIT_CORE)?;
     // The hard limit stays, so that a reload can allow it; there is no core of what is not dumpable in any case.

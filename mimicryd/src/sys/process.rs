@@ -108,7 +108,7 @@ pub struct Limits {
 }
 
 /// Puts a child under limits: beyond one of them the kernel ends it, without a word and without a core file. It ends with its parent,
-/// too, and is heard by nobody but whoever has the other end of a pipe of its own.
+/// too, and is heard only by the process at the other end of its own pipe.
 pub fn confine(limits: &Limits) -> io::Result<()> {
     prctl::set_pdeathsig(Signal::SIGKILL)?;
     silence(false)?;
@@ -148,7 +148,7 @@ pub fn exit_now(status: u8) -> ! {
     unsafe { libc::_exit(i32::from(status)) }
 }
 
-/// Makes this process the leader of a session of its own, without a terminal.
+/// Makes this process the leader of a new session, without a terminal.
 pub fn new_session() -> io::Result<()> {
     unistd::setsid()?;
     Ok(())
@@ -165,7 +165,7 @@ pub fn silence(keep_stderr: bool) -> io::Result<()> {
     Ok(())
 }
 
-/// The fields of /proc/self/stat behind the command's name, starting with the state, which is field 3 of proc(5).
+/// The fields of /proc/self/stat after the command's name, starting with the state, which is field 3 of proc(5).
 /// `None` = /proc is not there.
 pub(super) fn stat_fields() -> Option<Vec<String>> {
     let stat = fs::read_to_string("/proc/self/stat").ok()?;

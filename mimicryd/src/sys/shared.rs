@@ -1,7 +1,7 @@
-//! Memory that a process and the children it forks share: rows of counters.
+//! Memory that a process shares with the children that it forks: rows of counters.
 //!
-//! It holds atomic numbers and nothing else. A pointer would mean something else in each process, and a lock would stay
-//! locked when its holder is killed.
+//! It holds atomic numbers and nothing else. A pointer would mean a different thing in each process, and a lock would
+//! stay locked if its holder is killed.
 
 use std::io;
 use std::num::NonZeroUsize;

@@ -1,4 +1,4 @@
-//! Signals as something to poll: the handler notes which signal came and writes one octet into a socket pair.
+//! Signals as a descriptor to poll: the handler notes which signal came and writes one octet into a socket pair.
 //!
 //! A forked child inherits the handlers together with the parent's socket pair, so that a signal to the child would
 //! wake the parent. Around a fork all signals are therefore blocked; the child drops the parent's [`Signals`], makes its
@@ -6,7 +6,7 @@
 //!
 //! Must never do more in a handler than set a flag and write an octet.
 //!
-//! Known limit: several signals of one kind between two looks are one.
+//! Known limit: several signals of one kind between two checks count as one.
 
 use std::io::{self, Read};
 use std::os::fd::{AsFd, BorrowedFd};

@@ -1,7 +1,7 @@
-//! What ps shows of this process: the memory of its arguments, written over.
+//! What ps shows of this process: the memory of its arguments is overwritten.
 //!
-//! Known limits: a title has the room of the arguments that the program was started with and is cut there; and
-//! `std::env::args` gives the title afterwards, so arguments have to be read before.
+//! Known limits: a title is cut to the length of the arguments that the program was started with; and `std::env::args`
+//! returns the title afterwards, so arguments must be read before.
 
 use std::fs;
 use std::ptr;

@@ -1,9 +1,9 @@
 //! The way to a file, directory by directory: each one is held open and judged while the next name is looked for in it.
 //!
-//! Whoever can replace one directory of a path decides what stands at its end, however well that is guarded. So every
-//! directory from / on counts, also those that a link leads through, and the links themselves.
+//! Whoever can replace one directory of a path decides which file is at its end, however well that file is protected.
+//! So every directory from / on counts, also those that a link leads through, and the links themselves.
 //!
-//! Must never: go on by a path that was judged before; what is opened is what was judged.
+//! Must never: use a path again after it was judged; the object that is opened is the one that was judged.
 
 #![forbid(unsafe_code)]
 
@@ -28,7 +28,7 @@ pub const DIRECTORY: OFlag = OFlag::O_PATH
     .union(OFlag::O_NOFOLLOW)
     .union(OFlag::O_CLOEXEC);
 
-/// What becomes of a link at the end of the way.
+/// What happens to a link at the end of the way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Last {
     Followed,

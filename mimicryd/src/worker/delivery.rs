@@ -1,10 +1,11 @@
 //! The delivery of one mail: the classes of its recipients, and the transaction that each class has with its next hop, from
 //! the first RCPT to the last reply.
 //!
-//! A transaction is opened at the first recipient of its class, and each recipient is told to the next hop as it comes. A path
-//! that is named again, letter for letter, gets the mail once.
+//! A transaction is opened at the first recipient of its class, and each recipient is passed to the next hop at once. A
+//! path that is named again, letter for letter, gets the mail once.
 //!
-//! Must never: tell a next hop of a recipient twice, wait longer than the limits of the relay, or make a 2xx of its own.
+//! Must never: pass a recipient to a next hop twice, wait longer than the limits of the relay, or make a 2xx of its
+//! own.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -57,7 +58,7 @@ pub struct Again {
 pub struct Class {
     /// Its banks, and the truth of the rules that depend on the recipient.
     signature: Signature,
-    /// At first those of RCPT; when the message is in, those of the banks that its header selects as well.
+    /// At first those of RCPT; when the message has arrived, those of the banks that its header selects as well.
     pub settings: Arc<Effective>,
     pub route: Rc<Route>,
     /// Places in the envelope.

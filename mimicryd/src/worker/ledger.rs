@@ -1,16 +1,16 @@
-//! The ledger: who already has a mail that its client will bring again.
+//! The ledger: who already has a mail that its client will send again.
 //!
-//! When the classes of a mail end differently, or the client cannot be told that its mail was taken, the client keeps the mail
-//! and retries. What a recipient has by then is written down here, durably and before the next class's final dot, so that the
-//! retry delivers only what is missing. An entry is an empty file: its name is the hash of return path, recipient and the
-//! digest of the mail, its time the moment of delivery. All workers share the directory; an entry is made and unmade by one
-//! system call, and nothing else is ever changed.
+//! When the classes of a mail end differently, or the client cannot be told that its mail was accepted, the client
+//! keeps the mail and retries. The ledger records durably, before the next class's final dot, which recipients have it
+//! by then, so that the retry delivers only what is missing. An entry is an empty file: its name is the hash of return
+//! path, recipient and the digest of the mail, its time the moment of delivery. All workers share the directory; an
+//! entry is made and removed by one system call each, and nothing else is ever changed.
 //!
-//! Must never: say that somebody has a mail because of an error (rather twice than not at all), hold an address in clear, or
-//! touch a file that is not an entry.
+//! Must never: say because of an error that somebody has a mail (twice is better than not at all), hold an address in
+//! clear text, or touch a file that is not an entry.
 //!
-//! Known limits: entries are of this machine alone, so a retry that another one takes doubles the mail. Above [`ENTRIES`]
-//! nothing is written any more, until old ones have expired.
+//! Known limits: the entries belong to this machine, so a retry that comes to another machine doubles the mail. Above
+//! [`ENTRIES`] nothing is written until old entries have expired.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -1,6 +1,6 @@
-//! The connection to a client: the channel, what was read and what is to be written, and the waiting in between.
+//! The connection to a client: the channel, its buffers, and the waiting in between.
 //!
-//! Must never: wait without a deadline, unless there is none to give; or read on in the clear once TLS was begun.
+//! Must never: wait without a deadline, unless the caller has none; or read on without TLS once TLS was begun.
 
 use std::io::{self, ErrorKind, IoSlice, Read};
 use std::os::fd::AsFd;

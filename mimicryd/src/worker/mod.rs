@@ -1,4 +1,4 @@
-//! A worker: gives up its privileges, accepts one connection after the other, has each served, and retires.
+//! A worker: gives up its privileges, accepts one connection after the other, has each one served, and retires.
 //!
 //! How a connection is served is a [`Serve`]. When to stop is a [`Life`], which serving asks and polls too.
 //!

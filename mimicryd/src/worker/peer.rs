@@ -1,6 +1,6 @@
 //! Who is at the other end of a connection, and what the listener lets it do.
 //!
-//! Must never: believe a PROXY header of anybody but those whom the listener names.
+//! Must never: believe a PROXY header, except from the clients that the listener names.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};

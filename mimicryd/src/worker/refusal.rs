@@ -1,8 +1,9 @@
-//! Refusals, and whatever else ends a mail or a session otherwise than asked: what each is called in the log and in `status`. Pure.
+//! Refusals, and everything else that ends a mail or a session otherwise than the client asked: their names in the log
+//! and in `status`. Pure.
 //!
 //! The end of a mail that was received is not among them: it has its own line ([`super::story`]).
 //!
-//! Must never: call a refusal what the client asked for, such as the reply to QUIT.
+//! Must never: count as a refusal what the client asked for, such as the reply to QUIT.
 
 use mimicry_core::reply::Reply;
 

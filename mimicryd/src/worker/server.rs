@@ -81,7 +81,7 @@ impl Server {
         // That there is none the master has said.
         if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
             log::warn!(
-                "the ledger below {} cannot be written: {error}; a mail that only some recipients got is doubled when it comes again",
+                "the ledger below {} cannot be written: {error}; a retry of a mail that only some recipients got goes to all of them",
                 config.daemon.spool.display()
             );
         }

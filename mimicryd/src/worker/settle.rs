@@ -1,11 +1,12 @@
-//! How a mail ended: the end of each of its recipients, and the one verdict that the client, the log and the ledger have of
-//! them. Pure.
+//! How a mail ended: the outcome for each of its recipients, and the one verdict that the client, the log and the
+//! ledger get. Pure.
 //!
-//! An LMTP client hears of each recipient and needs nothing remembered. An SMTP client hears one reply: 2xx if all have the mail,
-//! 4xx if any may still get it, and 5xx only if nobody may any more; then the text says who is refused and that the others have
-//! it, because the client makes a report of it for its user. Who had the mail from an earlier attempt has it.
+//! An LMTP client gets a reply for each recipient, so nothing must be remembered for it. An SMTP client hears one
+//! reply: 2xx if all have the mail, 4xx if any recipient may still get it, and 5xx only if no further recipient can;
+//! then the text says who is refused and that the others have it, because the client turns it into a report for its
+//! user. A recipient who had the mail from an earlier attempt has it.
 //!
-//! Must never: say 2xx for somebody who has not got the mail, or 5xx while somebody may still get it.
+//! Must never: say 2xx for somebody who does not have the mail, or 5xx while somebody may still get it.
 
 use mimicry_core::envelope::Recipient;
 use mimicry_core::reply::{Meaning, Own, Reply};
@@ -258,7 +259,7 @@ mod tests {
     fn an_smtp_client_hears_what_is_true_of_all() {
         for (said, expected) in [
             ("250 2.0.0 one|250 2.0.0 two", "250 2.0.0 one"),
-            ("had|had", "250 2.0.0 the mail is there already"),
+            ("had|had", "250 2.0.0 the mail has been delivered already"),
             ("250 2.0.0 one|451 4.0.0 no", "451 4.0.0 no"),
             ("had|451 4.0.0 no", "451 4.0.0 no"),
             ("550 5.7.1 no|451 4.0.0 wait|250 2.0.0 ok", "451 4.0.0 wait"),
@@ -324,7 +325,7 @@ mod tests {
             (
                 "had|had",
                 "sent",
-                "250 2.0.0 the mail is there already",
+                "250 2.0.0 the mail has been delivered already",
                 2,
                 0,
                 0,
@@ -332,7 +333,7 @@ mod tests {
             (
                 "had|250 2.0.0 b",
                 "sent",
-                "250 2.0.0 the mail is there already",
+                "250 2.0.0 the mail has been delivered already",
                 1,
                 1,
                 0,

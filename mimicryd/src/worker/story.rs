@@ -1,4 +1,4 @@
-//! What is told of a mail: the line of each class of its recipients.
+//! What the log says of a mail: one line for each class of its recipients.
 //!
 //! Written when it is known whether the client got its reply.
 //!
@@ -226,7 +226,7 @@ impl Story {
         notes.extend(chapter.judged.map_or_else(Vec::new, remarks));
         for (at, reply) in chapter.end.without.iter().take(NAMED) {
             let path = self.to.get(*at).map_or(&b""[..], Vec::as_slice);
-            notes.push(format!("<{}> has it not: {reply}", Printable(path)));
+            notes.push(format!("<{}> does not have it: {reply}", Printable(path)));
         }
         if let Some(reply) = &chapter.end.with {
             notes.push(format!("others of the class have it: {reply}"));

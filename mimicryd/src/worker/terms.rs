@@ -1,6 +1,7 @@
-//! What the settings of a connection come to: the session's terms, what is offered, and the way to the next hop.
+//! What the settings mean for one connection: the terms of the session, the extensions that are offered, and the way to
+//! the next hop.
 //!
-//! Must never: ask anybody but the next hop for what it can do.
+//! Must never: ask anything but the next hop what it can do.
 
 use std::rc::Rc;
 

@@ -1,6 +1,6 @@
-//! The trace field of a mail: `Received:`, put above all that came.
+//! The trace field of a mail: `Received:`, put on top of the message.
 //!
-//! Must never: hold an octet of the client's that could end the line or begin a comment.
+//! Must never: contain an octet from the client that could end the line or begin a comment.
 
 use mimicry_core::message::Message;
 use mimicry_core::origin::Origin;

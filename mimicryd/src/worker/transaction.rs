@@ -1,6 +1,6 @@
-//! One mail: judged by the rules, edited, handed to the next hop of each class of its recipients.
+//! One mail: it is judged by the rules, edited, and handed to the next hop of each class of its recipients.
 //!
-//! The only place that catches a panic: a mail that breaks a plugin is answered by 451 and stays with its client.
+//! The only place that catches a panic: a mail that makes a plugin panic is answered with 451, and its client keeps it.
 //!
 //! Must never: say 2xx before the next hop has, or hand on a mail that a rule stopped.
 

@@ -1,10 +1,10 @@
-//! Octets of a charset read strictly and piece by piece: is it text, and does it read as that text. A large body is judged
-//! without a second copy of it.
+//! Reads octets of a charset strictly and piece by piece: are they text, and do they read as this text? So a large body
+//! is judged without a second copy.
 //!
-//! Must never: judge otherwise than [`Charset::decode`], or hold more than a few octets and a buffer.
+//! Must never: judge differently from [`Charset::decode`], or hold more than a few octets and a buffer.
 //!
-//! encoding_rs decodes into a buffer of fixed size here: into a `String` it would fill the room that is left each time it is
-//! called, which takes quadratic time.
+//! encoding_rs decodes into a buffer of fixed size here: into a `String` it would fill the remaining room at each call,
+//! which takes quadratic time.
 
 use encoding_rs::{Decoder, DecoderResult};
 

@@ -1,11 +1,11 @@
 //! UTF-7 (RFC 2152), read octet by octet; encoding_rs has no such charset.
 //!
-//! Each octet is looked at once and yields at most two characters, and what is kept between two octets is a few bits: time and
-//! memory are bounded whatever the octets are.
+//! Each octet is looked at once and yields at most two characters, and only a few bits are kept between two octets:
+//! time and memory are bounded whatever the octets are.
 //!
 //! Must never: write UTF-7, or take something broken for text without saying so.
 
-/// What stands for octets that are no text.
+/// Stands for octets that are not valid in the charset.
 const BROKEN: char = char::REPLACEMENT_CHARACTER;
 
 /// A reader between two octets.
@@ -13,7 +13,7 @@ const BROKEN: char = char::REPLACEMENT_CHARACTER;
 pub(super) struct Utf7 {
     /// Behind a plus sign.
     shifted: bool,
-    /// Nothing stands behind the plus sign so far.
+    /// Nothing stands after the plus sign so far.
     empty: bool,
     /// The last `held` bits that make no unit of UTF-16 yet.
     bits: u32,
@@ -49,7 +49,7 @@ impl Utf7 {
         is_whole & (octet == b'-' || self.direct(octet, out))
     }
 
-    /// The end of the text, or of what stands behind a plus sign; false if something is missing.
+    /// The end of the text, or of what stands after a plus sign; false if something is missing.
     pub(super) fn end(&mut self, out: &mut impl FnMut(char)) -> bool {
         let Utf7 {
             shifted,

@@ -1,7 +1,7 @@
-//! Where the fields of each name stand in a large header block, so that an edit of one name looks at its fields only: edits of
-//! ten thousand names must not look at ten thousand fields each.
+//! An index of the fields of a large header block by name, so that an edit of one name looks only at the fields of that
+//! name: edits of ten thousand names must not look at ten thousand fields each.
 //!
-//! Must never: take a field for another than [`Field::is`] says.
+//! Must never: find a field under a name that [`Field::is`] does not accept.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Are two readings one name: written twice, or the true name and its fallback in ASCII for programs that know no other.
+//! Do two readings mean one name: the name written twice, or the true name and its ASCII fallback for programs that
+//! know no other form?
 //!
 //! A fallback has the same extension. Of the rest, what is a letter or digit of ASCII in the true name stands in it too, in its order; what is not
 //! ASCII became anything at all (`_`, `?`, `ue`, `%C3%BC`, or nothing); and it may have been cut, when [`CUT`] characters are

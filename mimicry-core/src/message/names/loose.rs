@@ -1,7 +1,7 @@
 //! Parameters as simple programs read them: split at semicolons, cut at the first `=`, one quote taken off at each end.
 //!
-//! Python's email package, PHP scripts and old programs do so; their readings of a broken field are others than those of a
-//! reader that follows the grammar.
+//! Python's email package, PHP scripts and old programs do so; they read a broken field differently from a reader that
+//! follows the grammar.
 //!
 //! Must never: be believed alone. Nothing is chosen here.
 
@@ -118,7 +118,7 @@ pub(super) fn find_name(text: &[u8]) -> Option<usize> {
     }
 }
 
-/// A value with each fold gone, the blanks behind it included; `None` = it has no fold.
+/// A value with each fold gone, the blanks after it included; `None` = it has no fold.
 pub(super) fn without_folds(value: &[u8]) -> Option<Vec<u8>> {
     memchr(b'\n', value)?;
     let mut lines = value.split(|octet| *octet == b'\n');

@@ -1,7 +1,7 @@
 //! The name under which a program saves a file, from the name that it read.
 //!
-//! Programs and file systems drop what cannot be seen, cut at a NUL or a colon, take trailing dots and blanks away, and keep the last
-//! element of a path. What is left is the name that the file is opened by, and so the one that a pattern must see.
+//! Programs and file systems drop what cannot be seen, cut at a NUL or a colon, take trailing dots and blanks away, and
+//! keep the last element of a path. The result is the name by which the file is opened, so a pattern must see it.
 //!
 //! Must never: hand out a safe name; the forms are for judging only.
 
@@ -68,7 +68,7 @@ fn bare(name: &str) -> &str {
         .trim_end_matches(trail)
 }
 
-/// What stands behind the last separator that is followed by a name.
+/// What stands after the last separator that is followed by a name.
 fn last_element(path: &str) -> &str {
     let path = path.trim_end_matches(|c: char| matches!(c, '/' | '\\' | '.') || c.is_whitespace());
     path.rsplit(['/', '\\']).next().unwrap_or_default()

@@ -73,7 +73,7 @@ pub fn set(value: &[u8], name: &str, new: &str) -> Vec<u8> {
 /// `attr="…"` in ASCII and, where that is not the whole truth, RFC 2231 sections below it: each with
 /// its semicolon and fold (CRLF) before it, on a line of its own of at most 76 columns.
 ///
-/// To be written directly behind `attachment`. CR, LF and NUL become blanks; what does not fit in 64
+/// To be written directly after `attachment`. CR, LF and NUL become blanks; what does not fit in 64
 /// sections (about 3 000 octets) is cut.
 pub fn encode_filename_params(attr: &str, name: &str) -> String {
     let name = name.replace(['\r', '\n', '\0'], " ");

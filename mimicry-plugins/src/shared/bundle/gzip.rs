@@ -1,7 +1,7 @@
-//! Gzip (RFC 1952) with a switch: what is compressed already passes as stored blocks within the same stream.
+//! Gzip (RFC 1952) with a switch: content that is compressed already is written as stored blocks in the same stream.
 //!
-//! flate2's own writer cannot change its level on the way. Here a compressor is flushed to an octet's end and another
-//! one goes on behind it; to a reader it is one deflate stream.
+//! flate2's own writer cannot change its level on the way. Here a compressor is flushed to the end of an octet and
+//! another one continues after it; for a reader it is one deflate stream.
 //!
 //! Must never: write a name, a time or a comment into the header.
 

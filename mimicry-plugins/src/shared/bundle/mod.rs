@@ -1,8 +1,8 @@
 //! One archive out of many parts, whatever the container.
 //!
-//! `Bundle` is what the Zip and Tar plugins share: members go in one after the other, each streamed
-//! through the compressor as it is decoded, and one `Vec<u8>` comes out. What differs between the
-//! containers stands behind `Container`, one short file each: `zip`, `tar` (over `gzip` or bzip2).
+//! `Bundle` is what the Zip and Tar plugins share: members go in one after the other, each streamed through the
+//! compressor as it is decoded, and one `Vec<u8>` comes out. What differs between the containers is behind the trait
+//! `Container`, one short file each: `zip`, `tar` (over `gzip` or bzip2).
 //!
 //! The same members give the same octets, unless there is a password. Must never hold a decoded member
 //! whole, let the output outgrow its limit, or hand out an archive of which a member is not complete. It

@@ -3,7 +3,7 @@
 //! A name of ASCII with at most 100 octets stands in the ustar header, any other in a PAX record. Owner 0 without a
 //! name, mode 0644. Bzip2 cannot store, so there every member is compressed.
 //!
-//! Must never: write what depends on this machine: its users, its clock, its umask.
+//! Must never: write anything that depends on this machine: its users, its clock, its umask.
 
 use std::io::{self, Write};
 

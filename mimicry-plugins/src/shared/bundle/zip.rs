@@ -1,7 +1,7 @@
 //! Zip: UTF-8 names, mode 0644, sizes in the local header, zip64 only for what needs it.
 //!
 //! With a password the content of each member is encrypted by AES-256 (WinZip's AE-1, and AE-2 below 20 octets). Names,
-//! sizes, times and, in AE-1, the checksums stay readable, and the salts make every archive another one.
+//! sizes, times and, in AE-1, the checksums stay readable, and the salts make every archive different.
 //!
 //! Must never: encrypt with the old cipher of zip, or show the password.
 

@@ -1,11 +1,12 @@
 //! The page around a block of ours: what must stand in its `<html>` and `<body>`, and in a style sheet before all others, so that
 //! no style of the mail takes the whole page, or ours by way of the page, out of sight.
 //!
-//! Style in the tags themselves goes before every style sheet, so it is put there: as one more attribute, right after the
-//! tag's name, because of two of one name readers take the first. What the mail's own `style` attribute says that can hide
-//! nothing is repeated in it. A page without such a tag gets one in front of ours, which readers take as part of its own.
+//! Style in the tags themselves overrides every style sheet, so it is put there: as one more attribute, right after the
+//! tag's name, because readers take the first of two attributes with the same name. Declarations of the mail's own
+//! `style` attribute that can hide nothing are repeated in it. A page without such a tag gets one before our text,
+//! which readers treat as its own.
 //!
-//! Must never: change an octet of the mail's; all of this is put in between.
+//! Must never: change an octet of the mail; all of this is inserted.
 
 use super::nest::{NoPlace, Tag};
 use super::scan::{Event, Reading, Scan, Token, is_space, name_of};

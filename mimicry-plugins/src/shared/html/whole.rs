@@ -1,7 +1,7 @@
-//! HTML of the administrator, judged by itself when the configuration is loaded: does it end what it opens, is it a fragment, and
-//! can readers see it. What does not would take the rest of every mail with it.
+//! HTML of the administrator, checked by itself when the configuration is loaded: does it end what it opens, is it a
+//! fragment, and can readers see it? HTML that does not end what it opens would swallow the rest of every mail.
 //!
-//! Must never: judge HTML of a mail; it is as it is.
+//! Must never: judge the HTML of a mail.
 //!
 //! Known limits: where a template chooses between pieces of markup, elements are not counted.
 
@@ -142,9 +142,9 @@ pub fn body_of(source: &str) -> Option<String> {
     is_document.then(|| out.trim().to_string())
 }
 
-const END_IT: &str = "all that stands behind it in a mail would be lost; end it";
+const END_IT: &str = "everything after it in a mail would be lost; end it";
 const SKELETON: &str =
-    "a document where a fragment is wanted: only what stands in its body is taken";
+    "a document where a fragment is needed: only the content of its body is used";
 const BODY_ONLY: &str =
     "leave out <!doctype>, <html>, <head> and <body>, and write styles into style attributes";
 
@@ -267,7 +267,7 @@ impl Judge<'_> {
             Some(name) if self.images.iter().any(|image| image.eq_ignore_ascii_case(name)) => {}
             Some(name) => self.warns(
                 at,
-                format!("cid:{name} is none of the pictures"),
+                format!("cid:{name} is not among the pictures"),
                 "name its file in images",
             ),
             None => self.warns(
@@ -298,7 +298,7 @@ impl Judge<'_> {
             }
             None => self.breaks(
                 at,
-                format!("</{name}> that ends nothing of this HTML"),
+                format!("</{name}> without a start tag in this HTML"),
                 "it would end an element of the mail; leave it out",
             ),
         }
@@ -313,7 +313,7 @@ impl Judge<'_> {
             self.breaks(
                 at,
                 format!("<{name}> that is not ended"),
-                "what stands behind it in a mail would be taken into it; end it",
+                "everything after it in a mail would become part of it; end it",
             );
         }
     }
@@ -385,8 +385,8 @@ mod tests {
             ("<p style='color:#000;background:#fff'>x", "! <p> that is not ended"),
             ("<ul><li>x<li>y</ul>", ""),
             ("<li value=2>x", "! <li> that is not ended"),
-            ("<p class=x>x</body>", "a document where a fragment is wanted: only what stands in its body is taken; ! <p> that is not ended"),
-            ("</body>", "a document where a fragment is wanted: only what stands in its body is taken"),
+            ("<p class=x>x</body>", "a document where a fragment is needed: only the content of its body is used; ! <p> that is not ended"),
+            ("</body>", "a document where a fragment is needed: only the content of its body is used"),
             ("<style>p{}</style>x", "<style> in a fragment: it holds for the whole mail, or is dropped"),
             ("<script>x</script>x", "<script> in a fragment: it holds for the whole mail, or is dropped"),
             ("<meta charset=utf-8>x", "<meta> in a fragment: it holds for the whole mail, or is dropped"),
@@ -399,18 +399,18 @@ mod tests {
             ("<p class=\"x>y</p>", "! a tag or a quote that never ends"),
             ("<a href=\"x>y</a><a href=\"z\">w</a>", "! a quote in <a> that is not closed"),
             ("<style>p{}", "<style> in a fragment: it holds for the whole mail, or is dropped; ! an element that never ends"),
-            ("<html><head><title>x</title></head><body>x</body></html>", "a document where a fragment is wanted: only what stands in its body is taken"),
+            ("<html><head><title>x</title></head><body>x</body></html>", "a document where a fragment is needed: only the content of its body is used"),
             ("<div>x", "! <div> that is not ended"),
             ("<div><b>x</div>", "! <b> that is not ended"),
-            ("x</div>", "! </div> that ends nothing of this HTML"),
+            ("x</div>", "! </div> without a start tag in this HTML"),
             ("<div/>x", "! <div> that is not ended"),
             ("<svg><path d=x /></svg>", ""),
             ("<table><tr><td>x</table>", ""),
-            ("<!DOCTYPE html><html><body>x</body></html>", "a document where a fragment is wanted: only what stands in its body is taken"),
+            ("<!DOCTYPE html><html><body>x</body></html>", "a document where a fragment is needed: only the content of its body is used"),
             ("<img src=https://x.example/a.png>", ""),
             ("<img src=\"cid:logo.png\">", ""),
             ("<img src='{{ person.photo }}'>", ""),
-            ("<img src='cid:other.png'>", "cid:other.png is none of the pictures"),
+            ("<img src='cid:other.png'>", "cid:other.png is not among the pictures"),
             ("<img src=http://x.example/a.png>", "a picture that mail programs do not show"),
             ("<img src='data:image/png;base64,x'>", "a picture that mail programs do not show"),
             ("<img src=logo.png>", "a picture that mail programs do not show"),

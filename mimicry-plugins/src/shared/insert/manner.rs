@@ -13,7 +13,7 @@ pub const ONCE: OptionSpec = option(
     "once",
     ValueKind::Word(Once::WORDS),
     Some("\"always\""),
-    "Whether a mail that holds the text already gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
+    "Whether a mail that already has the text gets it again: always, not if the writer's own text has it, not if the quoted mail has it either.",
 );
 
 /// How a text goes into a mail: fixed by the rule.
@@ -117,7 +117,7 @@ impl Fallback {
         (end.saturating_add(1) < steps).then(|| {
             OptionError::new(
                 "fallback",
-                "what stands behind skip, defer or reject is never tried",
+                "what comes after skip, defer or reject is never tried",
                 "leave it out, or put it before",
             )
         })

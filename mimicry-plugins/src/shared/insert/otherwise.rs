@@ -32,7 +32,7 @@ impl Insertion<'_> {
             return match edits.attach_above(new) {
                 Ok(()) => Ok(Finish {
                     edited: vec![PartId::ROOT],
-                    notes: vec!["a text part on top, above what is sealed".into()],
+                    notes: vec!["a text part on top, above the sealed content".into()],
                     ..Finish::default()
                 }),
                 Err(Refused::Opaque | Refused::Limit) => {

@@ -1,10 +1,11 @@
-//! The texts that readers of a mail see first, one for each way of reading it: where a text stands that everybody must see.
+//! The texts that readers of a mail see first, one for each way of reading it: the place for a text that everybody must
+//! see.
 //!
-//! A mail says of its own parts what they are, and readers believe it in different ways: a name makes a text an attachment to
-//! one program and not to the next, one shows the last variant of an alternative and another the first, one knows the `start` of
-//! a related and another takes its first part. So this asks nothing but what may be on the screen.
+//! A mail says what its parts are, and readers interpret it in different ways: a name makes a text an attachment for
+//! one program but not for another, one shows the last variant of an alternative and another the first, one knows the
+//! `start` of a related and another takes its first part. So this file only asks what may be on the screen.
 //!
-//! Must never: look into message/rfc822; what a reader sees there no text of ours can stand in.
+//! Must never: look into message/rfc822; our text cannot go there.
 
 use mimicry_core::message::roles::related_root;
 use mimicry_core::message::{Message, Part, PartId};

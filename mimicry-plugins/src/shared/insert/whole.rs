@@ -1,8 +1,9 @@
-//! A text in several parts, as Apple Mail writes it around each attachment, judged as the one text that its reader sees.
+//! A text in several parts, as Apple Mail writes it around each attachment, is judged as the one text that its reader
+//! sees.
 //!
-//! A reader sees the mail in one of two ways, as text or as HTML; in either the parts stand one below the other. The quoted mail is
-//! where any of them has it, and words of ours are there if any of them has them. Ours goes into the same text of the mail for
-//! both readers, or none of them would see it once.
+//! A reader sees the mail in one of two ways, as text or as HTML; in either the parts stand one below the other. The
+//! quoted mail begins in the first part that has it, and our words are there if any of them has them. Our text goes
+//! into the same place for both readers; otherwise neither would see it exactly once.
 //!
 //! Must never: judge a part by itself where it is not all that its reader sees.
 

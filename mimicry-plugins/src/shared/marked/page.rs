@@ -1,4 +1,4 @@
-//! What goes into a page along with an element of ours, and how it is known again.
+//! What is put into a page together with an element of ours, and how it is recognised later.
 //!
 //! Style in a tag reaches neither the generated boxes of an element (`::before`), nor its first line and letter, nor what a
 //! mail program puts around the page. So a page that has style of its own gets a style sheet of ours as well, before any of its
@@ -10,7 +10,7 @@
 //! root of its body: ours stands first, all others in a stacking context of their own below it. Since an element has one shadow
 //! root, and ours comes first, the mail cannot give the body another one. Readers that do not know it show all as it stands.
 //!
-//! Must never: be more than a mail program may drop without harm.
+//! Must never: add anything that a mail program cannot drop without harm.
 
 use std::ops::Range;
 

@@ -4,7 +4,7 @@
 //! here. All that can show something by itself counts: pictures, backgrounds, form fields, SVG, styles with text of their own,
 //! comments that Outlook shows. So two pieces of HTML that say the same hold the same words, and neither holds a picture more.
 //!
-//! Must never: call two texts the same of which one tells a reader something that the other does not.
+//! Must never: call two texts the same if one tells a reader something that the other does not.
 //!
 //! Known limits: a picture is counted, not looked at; blanks between words do not count.
 

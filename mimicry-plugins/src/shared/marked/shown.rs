@@ -1,18 +1,19 @@
-//! HTML of ours dressed so that no style of the mail around it can hide it.
+//! HTML of ours, written so that no style of the mail around it can hide it.
 //!
-//! What stands in a `style` attribute and is `!important` goes before everything that a page's own style sheets can say (CSS
-//! Cascade 5, section 6.1). So each element of ours says there, for itself, all by which it could be made invisible: first
-//! `all`, which takes back what browsers know of; then one by one what mail programs keep that do not know `all`. What the
-//! administrator's HTML says in its own `style` attributes comes last, and counts. Attributes such as `bgcolor`, which `all`
-//! would take back, are said again as style.
+//! What stands in a `style` attribute and is `!important` overrides everything that a page's own style sheets can say
+//! (CSS Cascade 5, section 6.1). So each element of ours sets there every property by which it could be made invisible:
+//! first `all`, which resets what browsers know; then, one by one, the properties that are kept by mail programs
+//! without `all`. What the administrator's HTML says in its own `style` attributes comes last, and counts. Attributes
+//! such as `bgcolor`, which `all` would take back, are said again as style.
 //!
-//! Lines are ended here and there, because one that is too long for mail would have the whole text coded anew.
+//! Line breaks are added here and there, because with a line that is too long for mail the whole text would have to be
+//! encoded anew.
 //!
 //! Must never: see HTML of the mail.
 //!
-//! Fonts are generic ones, because any other a mail can define anew (`@font-face`).
+//! Fonts are generic ones, because a mail can redefine any other font (`@font-face`).
 //!
-//! What style in a tag cannot reach is the concern of `page.rs`.
+//! `page.rs` deals with everything that style in a tag cannot reach.
 
 use super::html::{Event, Reading, Scan, is_space, name_of};
 

@@ -1,12 +1,12 @@
-//! Whether a text holds words of ours, whatever mail programs made of them when they quoted it.
+//! Whether a text contains our words, however mail programs have rewritten them in a quote.
 //!
-//! A program that quotes makes its own text of HTML that it was shown: Gmail writes `*bold*`, `text <link>` and `[image: Logo]`,
-//! Outlook `text<link>` and `[cid:logo.png]`; bullets, lines across and cells of tables become what each likes. So only words
-//! are compared, without the marks around them, without the targets of links and without the places of pictures.
+//! A program that quotes turns HTML into text in its own way: Gmail writes `*bold*`, `text <link>` and `[image: Logo]`,
+//! Outlook `text<link>` and `[cid:logo.png]`; bullets, rules and table cells differ from program to program. So only
+//! words are compared, without the marks around them, without the targets of links and without the places of pictures.
 //!
 //! Must never: hold more of a text than a few times the words that are looked for, or take more than one pass.
 //!
-//! Known limits: a picture without a name is nothing here; a target broken over two lines counts as words.
+//! Known limits: a picture without a name is ignored; a link target broken over two lines counts as words.
 
 use memchr::memmem;
 
@@ -110,7 +110,7 @@ struct Reader {
     held: String,
 }
 
-/// Octets of a target, at most: what is longer is none.
+/// The most octets of a target; anything longer is not one.
 const TARGET: usize = 4096;
 
 /// What begins a target, in small letters.

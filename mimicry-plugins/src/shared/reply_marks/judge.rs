@@ -1,12 +1,12 @@
 //! Decides, line by line, where the quoted mail of a reply begins.
 //!
-//! There are quotes whose end can be seen (lines behind `>`, a blockquote) and quotes that run to the end of the mail
+//! There are quotes whose end can be seen (lines after `>`, a blockquote) and quotes that run to the end of the mail
 //! (everything below a header block, a divider, or an element that a mail program puts below the answer). One of the
 //! second kind settles the matter at once. One of the first kind is forgotten as soon as the writer's own text follows.
 //!
-//! What may be a mark and is not certain (an introduction without a quote, a divider without header lines, header lines of a tongue
-//! that nobody knows) caps every certain mark below it: ours goes above the upper one, or there is no certain place at all, but
-//! it never stands between the two.
+//! A mark may be uncertain: an introduction without a quote, a divider without header lines, header lines in an unknown
+//! language. If it stands above a certain mark, our text goes above the uncertain one, or there is no certain place at
+//! all; it never goes between the two.
 //!
 //! Must never keep more than a few lines: the text may be as long as a mail.
 

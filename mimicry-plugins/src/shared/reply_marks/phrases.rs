@@ -3,8 +3,8 @@
 //! Must never allocate more than a few copies of the line it is given (the callers bound it), nor take longer than a
 //! fixed number of passes over it. Must never say that a mail is quoted: that takes the lines around, see `judge`.
 //!
-//! Known limits: in tongues that are not among the words, only what has the shape of an introduction or of header lines is seen,
-//! and it is never certain.
+//! Known limits: in languages that are not among the words, only the shape of an introduction or of header lines is
+//! recognised, and it is never certain.
 
 mod words;
 

@@ -1,9 +1,9 @@
-//! The disk, by descriptors of directories only: no name with a slash in it is ever opened below the declared directory, and no
-//! symbolic link is followed there.
+//! The disk, accessed only by descriptors of directories: no name with a slash is ever opened below the declared
+//! directory, and no symbolic link is followed there.
 //!
-//! A file is written under a name of its own in one directory for unfinished work, forced to disk, renamed to its place, and
-//! the directory of that place forced to disk. Who writes holds a lock on the unfinished file, so whatever has none belongs to
-//! a process that is gone, and is swept.
+//! A file is written under a name of its own in one directory for unfinished work, forced to disk, renamed to its
+//! place, and the directory of that place forced to disk. The writer holds a lock on the unfinished file, so a file
+//! without a lock belongs to a process that is gone, and is removed.
 //!
 //! Must never: show a file under its final name before it is whole and on disk; follow a link; give anybody but the user
 //! of this process access to what it makes.
@@ -277,7 +277,7 @@ impl Folder {
         is_old && File::from(fd).try_lock().is_ok()
     }
 
-    /// Only its user may write to it, who is us or whoever owns all of this.
+    /// Only its user may write to it, who is this process's user or the owner of the whole store.
     fn ours(&self, name: &OsStr, facts: &FileStat) -> Result<(), Error> {
         if facts.st_mode & 0o022 != 0 {
             return Err(self.fail(name, Why::Refused("others than its owner may write to it")));

@@ -1,10 +1,10 @@
-//! By what a mail is known that comes again, and what is noted of one that was kept.
+//! How a mail is recognised when it is sent again, and what is noted of a mail that was kept.
 //!
 //! Three hashes: of the octets below the leading trace block (the digest), of the envelope, and of that block. The same words to
 //! other people are another mail. The same words to the same people are the same mail; but as anybody may write trace fields,
 //! a block that is not the one kept is kept too.
 //!
-//! Must never: take two mails for one of which an octet, the sender or a recipient would then be kept nowhere.
+//! Must never: take two mails for one if an octet, the sender or a recipient would then be kept nowhere.
 //!
 //! Known limit: two mails that differ in ESMTP parameters, or in the order of their recipients, are one.
 

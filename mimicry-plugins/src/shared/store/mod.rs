@@ -1,5 +1,5 @@
-//! What plugins keep on disk: the only place below the plugins with effects, and only in directories that the configuration
-//! names.
+//! What plugins keep on disk: the only place in the plugins with effects, and only in directories that the
+//! configuration names.
 //!
 //! - [`place`]: patterns of directories · [`disk`]: files that are whole or not there · `mboxrd`: a file that grows ·
 //!   [`sidecar`]: what a copy cannot tell about itself · [`known`]: by what a mail is known that comes again

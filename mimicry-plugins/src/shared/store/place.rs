@@ -1,4 +1,4 @@
-//! Where things are kept: a fixed directory, and below it folders whose names may hold facts of the mail.
+//! Where things are kept: a fixed directory, and below it folders whose names may contain facts of the mail.
 //!
 //! A pattern is a path with tokens: `/srv/archive/{{ year }}-{{ month }}/{{ sender.domain }}`. What stands before the first
 //! component with a token is the declared directory.
@@ -76,7 +76,7 @@ impl FolderPattern {
                     continue;
                 }
                 return Err((
-                    "`..` behind a token".into(),
+                    "`..` after a token".into(),
                     "write the directory without it".into(),
                 ));
             };
@@ -102,7 +102,7 @@ impl FolderPattern {
         {
             return Err((
                 "the directory begins with a token".into(),
-                "begin with the name of a directory that is there, such as /srv/archive/{{ year }}"
+                "begin with the name of a directory that exists, such as /srv/archive/{{ year }}"
                     .into(),
             ));
         }
@@ -301,7 +301,7 @@ mod tests {
             ("a/b/../{{ year }}", "a/b/.. | 2026"),
             ("{{ year }}/x", "the directory begins with a token"),
             ("/{{ year }}", "the directory begins with a token"),
-            ("/srv/{{ year }}/../x", "`..` behind a token"),
+            ("/srv/{{ year }}/../x", "`..` after a token"),
             ("/srv/{{ year }}/.mimicry", ".mimicry is taken"),
             ("/srv/{{ subject }}", "unknown token `subject`"),
             ("/srv/{{ year | upper }}", "unknown token `year | upper`"),

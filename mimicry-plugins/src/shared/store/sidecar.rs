@@ -1,4 +1,4 @@
-//! The sidecar: what a copy cannot tell about itself, as one JSON object.
+//! The sidecar: the facts that a copy does not contain, as one JSON object.
 //!
 //! Its keys are listed in mimicry-plugins(7): renaming one breaks what others have built on it. Addresses are shown as in
 //! the log. Must never: say anything that is not a fact of this transaction.

@@ -1,4 +1,4 @@
-//! Mistakes that the engine would find only at work, for the mail that comes by them, or not at all.
+//! Mistakes that the engine would find only when a mail reaches them, or not at all.
 //!
 //! Must never: stop at a mistake.
 
@@ -65,7 +65,7 @@ impl<'c> Check<'c> {
     }
 
     pub(super) fn too_deep(&mut self, at: usize) {
-        let help = "set a part of it as a value of its own before: {% set part = … %}";
+        let help = "first set a part of it as a separate value: {% set part = … %}";
         self.bad(at, "the template is nested too deeply here", help);
     }
 
@@ -92,7 +92,7 @@ impl<'c> Check<'c> {
             }
         };
         if let Some(at) = self.source.find(wrong) {
-            self.bad(at, "a control character may not stand here", "");
+            self.bad(at, "a control character is not allowed here", "");
         }
     }
 
@@ -119,7 +119,7 @@ impl<'c> Check<'c> {
             if token.is_number() && token.text.len() > LONGEST_NUMBER {
                 self.bad(
                     token.at,
-                    "a number of so many digits is none",
+                    "this number has too many digits",
                     format!("a number has at most {LONGEST_NUMBER} digits; write a text in quotes"),
                 );
             } else if is_name && after("|") {

@@ -1,7 +1,7 @@
-//! What templates may say of a mail: the names, and their values for one job.
+//! What templates can use of a mail: the names, and their values for one job.
 //!
-//! A value is made when the first template of the job asks for it, and once. An empty value is a missing one, but for
-//! variables, which somebody wrote so.
+//! A value is made when the first template of the job asks for it, and once. An empty value counts as missing, except
+//! for variables, because somebody wrote them like that.
 //!
 //! Must never: hand out anything of a recipient that is not of the job's class, or, unless the rule says `show_bcc`, of one
 //! whom only the envelope names: that is what Bcc is (RFC 5322 section 3.6.3).
@@ -26,7 +26,7 @@ use minijinja::value::{Enumerator, Object, ObjectRepr};
 
 use crate::shared::directory::Directory;
 
-/// What stands behind a name and a dot.
+/// What stands after a name and a dot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fields {
     /// The name is a text.

@@ -4,15 +4,16 @@
 //! and the filters of `check`. A text without any tag is constant and stays as it is, octet for octet. A line that holds
 //! nothing but statements and comments leaves no line behind.
 //!
-//! A missing value drops the line it stands on: the line of the template, once for each time a loop comes by (a line break
-//! within a value begins none). In [`Form::Line`] that is the whole text, which is then empty. `default` gives a missing value
+//! A missing value drops its line: the line of the template, once for each pass of a loop (a line break within a value
+//! begins no line). In [`Form::Line`] that is the whole text, which is then empty. `default` gives a missing value
 //! another; every other filter passes it on. In `~` it is the empty text.
 //!
 //! Must never: read a value as a template; let a value of [`Form::Html`] become markup, or one of [`Form::Line`] become
 //! a second line; let a mail or a template use more than its fuel.
 //!
-//! Known limits: in HTML a value may stand in text and in quoted attributes only, where escaping holds; inside `<script>`, in an
-//! unquoted attribute, or as the whole of an `href` it is the administrator's risk. Names of days and months are English.
+//! Known limits: in HTML a value may stand in text and in quoted attributes only, where escaping holds; inside
+//! `<script>`, in an unquoted attribute, or as the whole of an `href` that is the administrator's risk. Names of days
+//! and months are English.
 
 mod check;
 mod facts;
@@ -420,7 +421,7 @@ fn bad(error: &Error, source: &str) -> BadTemplate {
     };
     let help = match error.kind() {
         ErrorKind::SyntaxError => Some(
-            "a text that shall hold {{, {% or {# itself stands between {% raw %} and {% endraw %}"
+            "put a text that contains {{, {% or {# itself between {% raw %} and {% endraw %}"
                 .into(),
         ),
         _ => None,
@@ -442,7 +443,7 @@ fn broken(source: &str, tags: &[source::Tag<'_>]) -> BadTemplate {
     BadTemplate {
         line,
         column,
-        message: "a mistake that far to the right in a line cannot be named".into(),
+        message: "this mistake is too far to the right in its line to be shown".into(),
         help: Some("break the line before it, then its place is shown".into()),
     }
 }

@@ -1,4 +1,5 @@
-//! The source of a template taken apart into its tags, to find what the engine finds only at work, and to say where it is.
+//! Splits the source of a template into its tags, to find mistakes that the engine would find only when the template is
+//! used, and to say where they are.
 //!
 //! Must never: decide what a template means (the engine does). Where this reading and the engine's could differ, as in an
 //! unclosed tag, it stops, and the engine's own error is what is shown.
@@ -10,7 +11,7 @@ pub(super) enum Kind {
     Value,
     /// `{% … %}`
     Statement,
-    /// `{% raw %}`: what stands behind it up to `{% endraw %}` has no tags.
+    /// `{% raw %}`: what stands after it up to `{% endraw %}` has no tags.
     Raw,
     /// `{# … #}`
     Comment,
@@ -44,7 +45,7 @@ pub(super) struct Token<'s> {
 }
 
 impl Tag<'_> {
-    /// The offset behind it.
+    /// The offset after it.
     pub(super) fn end(&self) -> usize {
         self.end
     }
@@ -330,7 +331,7 @@ fn name_len(text: &str) -> usize {
         .unwrap_or(text.len())
 }
 
-/// The offset behind `{% endraw %}`.
+/// The offset after `{% endraw %}`.
 fn end_of_raw(source: &str, from: usize) -> Option<usize> {
     let mut at = from;
     loop {
@@ -347,7 +348,7 @@ fn tags_from<'t, 's>(tags: &'t [Tag<'s>], first: &Tag<'_>) -> &'t [Tag<'s>] {
     tags.get(index..).unwrap_or_default()
 }
 
-/// The statements and comments that fill the line of the first, and the offset behind its line end.
+/// The statements and comments that fill the line of the first, and the offset after its line end.
 fn group<'t, 's>(
     source: &str,
     tags: &'t [Tag<'s>],

@@ -96,22 +96,22 @@ fn a_text_that_the_engine_breaks_on_has_a_place() {
         (
             format!("a\n{{{{ {} }}}}", "9".repeat(66_000)),
             (2, 4),
-            "so many digits",
+            "too many digits",
         ),
         (
             format!("{{{{ 0x{} }}}}", "f".repeat(66_000)),
             (1, 4),
-            "so many digits",
+            "too many digits",
         ),
         (
             format!("{{{{ 0.{} }}}}", "1".repeat(66_000)),
             (1, 6),
-            "so many digits",
+            "too many digits",
         ),
         (
             format!("a\n{far}{{{{ subject ? }}}}"),
             (2, 66_016),
-            "that far to the right",
+            "too far to the right",
         ),
         (format!("{far}{{{{ '\\u12' }}}}"), (1, 66_013), ""),
     ] {
@@ -479,7 +479,7 @@ fn every_mistake_has_its_place() {
         (
             "a\u{7}{{ sender }}",
             (1, 2),
-            "a control character may not stand here",
+            "a control character is not allowed here",
             "",
         ),
     ] {

@@ -4,7 +4,7 @@
 //! between. It ends with this process, even one that is killed, unless it is to be kept; and it is stopped when
 //! its [`Running`] goes out of scope.
 //!
-//! Must never: leave the daemon running but by [`Running::release`].
+//! Must never: leave the daemon running, except by [`Running::release`].
 //!
 //! Known limit: when it is to be kept and this process is killed by SIGKILL before the end, the daemon stays.
 

@@ -1,4 +1,4 @@
-//! What the judge keeps between two lines.
+//! The state that the judge keeps between two lines.
 //!
 //! Must never: decide anything but whether header lines are enough of a header.
 

@@ -1,10 +1,10 @@
 //! The words by which mail programs introduce a quoted mail, and the programs that write them.
 //!
-//! Taken from what the programs write and from what readers of mail (Thunderbird's own texts in all its tongues, talon, Crisp's
-//! parsers of replies and of forwarded mails) have found. All are in the form that `small` makes: small letters, no dot above
-//! apart from its letter.
+//! Taken from what the programs write and from what readers of mail (Thunderbird's own texts in all its languages,
+//! talon, Crisp's parsers of replies and of forwarded mails) have found. All are in the form that `small` makes: small
+//! letters, no dot above apart from its letter.
 //!
-//! Must never: hold a word that is no word of a mail program.
+//! Must never: hold a word that no mail program writes.
 //!
 //! Longer than 600 lines by its words.
 
