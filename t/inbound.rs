@@ -402,3 +402,81 @@ fn listeners_on_unix_sockets() {
     assert_eq!(world.hop.mails().len(), 2);
     world.daemon().logs(" client=unix listener=l ");
 }
+
+/// Who may open the socket is whom the permissions of its file let in: the listener can name them.
+// T204
+// man: mimicry.toml(5) "unix in the list stands for the clients of a unix socket. They have no address; the permissions of
+// the socket's file decide who they are."
+#[test]
+fn the_clients_of_a_unix_socket_can_be_believed() {
+    let (_directory, path) = open_directory();
+    let listeners = format!(
+        "[[listen]]\nname = \"u\"\naddress = \"unix:{0}/smtp\"\nxforward_clients = [\"unix\"]\nauth_clients = \"unix\"\n\n\
+         [[listen]]\nname = \"p\"\naddress = \"unix:{0}/proxied\"\nclients = [\"192.0.2.0/24\"]\nproxy_clients = [\"unix\"]\n\n\
+         [[listen]]\nname = \"n\"\naddress = \"unix:{0}/nobody\"\nxforward_clients = [\"0.0.0.0/0\", \"::/0\"]\n\n\
+         [[rule]]\nname = \"there\"\nplugin = \"disclaim\"\nmatch = {{ client = \"192.0.2.0/24\" }}\noptions = {{ text = \"from there\", html = \"from there\" }}\n",
+        path.display()
+    );
+    let mut world = World::new(Setup {
+        rules: &listeners,
+        shell: OWN_SOCKET,
+        ..Setup::default()
+    });
+    let mut client = Client::connect_unix(&path.join("smtp")).greeted();
+    client.says("XFORWARD NAME=spike ADDR=IPv6:fe80::1%eth0", 250);
+    client.says("XFORWARD ADDR=192.0.2.7", 250);
+    client.says("MAIL FROM:<anna@example.org> AUTH=anna", 250);
+    client.says("RCPT TO:<bob@example.net>", 250);
+    assert!(client.data(PLAIN).is_done());
+    client.quit();
+    assert!(contains(&world.hop.only_mail().message(), b"from there"));
+    world.daemon().logs(" client=192.0.2.7 listener=u ");
+    let mut client = Client::connect_unix(&path.join("proxied"));
+    client.send(b"PROXY TCP4 192.0.2.8 192.0.2.1 12345 25\r\n");
+    let mut client = client.greeted();
+    assert!(
+        client
+            .mail("anna@example.org", &["bob@example.net"], PLAIN)
+            .is_done()
+    );
+    client.quit();
+    assert!(contains(&world.hop.only_mail().message(), b"from there"));
+    world.daemon().logs(" client=192.0.2.8 listener=p ");
+    // Networks name no client of a unix socket.
+    let mut client = Client::connect_unix(&path.join("nobody")).greeted();
+    client.says("XFORWARD ADDR=192.0.2.7", 550);
+    client.says("MAIL FROM:<anna@example.org> AUTH=anna", 555);
+    client.quit();
+}
+
+// T204
+// man: mimicryd(8) "Commands are read as Postfix reads them: a TAB is a blank, a path may stand without its brackets, and ENVID,
+// ORCPT and XFORWARD may be as long as the line. What goes on to the next hop has brackets and blanks."
+#[test]
+fn commands_are_taken_as_postfix_takes_them() {
+    let world = with("xforward_clients = [\"127.0.0.1\"]", "");
+    let long = "x".repeat(250);
+    let envid = "e".repeat(300);
+    let mut client = world.client();
+    client.says(
+        format!("XFORWARD NAME={long} HELO={long} IDENT={long}"),
+        250,
+    );
+    client.says(
+        format!("MAIL\tFROM:anna@example.org\tRET=HDRS \tENVID={envid}"),
+        250,
+    );
+    client.says("RCPT TO: bob@example.net\tNOTIFY=NEVER", 250);
+    client.says("RCPT TO:carol@example.net", 250);
+    assert!(client.data(PLAIN).is_done());
+    client.quit();
+    let taken = world.hop.only_mail();
+    assert_eq!(
+        taken.from,
+        format!("<anna@example.org> RET=HDRS ENVID={envid}")
+    );
+    assert_eq!(
+        taken.to,
+        ["<bob@example.net> NOTIFY=NEVER", "<carol@example.net>"]
+    );
+}

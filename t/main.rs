@@ -3,6 +3,7 @@
 //! - [`cli`]: the command line, as an administrator uses it · [`demo`]: its first command
 //! - [`relay`]: mail through the daemon when all is well · [`reply`]: what the next hop says, and what the client hears of it
 //! - [`transports`]: next hops by LMTP, over unix sockets, with a login, and those that lack an extension
+//! - [`onward`]: what the next hop would mend, refuse or misread
 //! - [`rules`]: rules at work · [`banks`]: policy banks · [`hostile`]: MIME that is an attack
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
@@ -55,6 +56,7 @@ mod manual;
 mod memory;
 mod names;
 mod notice;
+mod onward;
 mod process;
 mod quotes;
 mod relay;

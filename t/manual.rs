@@ -92,7 +92,6 @@ fn every_extension_that_is_offered_is_described_and_can_be_hidden() {
             (Offered::ByListener, _) => "As the listener says: ",
             (Offered::Always, NextHopMust::Nothing) => "Always.",
             (Offered::Always, NextHopMust::NotLackIt) => "Unless the next hop is known to lack it.",
-            (Offered::Always, NextHopMust::HaveIt) => "If the next hop is known to have it.",
         };
         let found = described.iter().find(|(keyword, _)| keyword == row.keyword);
         let (_, text) = found.unwrap_or_else(|| panic!("{} is not described", row.keyword));

@@ -59,6 +59,13 @@ fn the_daemon_edits_as_filter_does() {
                 b"\r\n"
             })
             .unwrap_or(&arrived);
+        // A line of an mbox is a matter of SMTP: filter leaves it to pipe(8) (T201).
+        let arrived = match message.starts_with(b"From ") {
+            true => arrived
+                .strip_prefix(b"X-Mailbox-Line: ")
+                .unwrap_or_default(),
+            false => arrived,
+        };
         assert!(
             arrived == filtered.out,
             "{name}\n--- daemon\n{}\n--- filter\n{}",

@@ -161,7 +161,7 @@ fn a_refused_recipient_has_the_id_of_its_mail() {
 #[test]
 fn refusals_of_our_own() {
     type Act = fn(&World) -> Reply;
-    let rows: [(&str, &str, &str, &str, Act); 8] = [
+    let rows: [(&str, &str, &str, &str, Act); 9] = [
         ("", "", "client-refused", "limit", |world| {
             world.connect().expect(554)
         }),
@@ -169,7 +169,7 @@ fn refusals_of_our_own() {
             world.client().says("MAIL FROM:<a@b> SIZE=2000", 552)
         }),
         ("", "", "mail-refused", "client", |world| {
-            world.client().says("MAIL FROM:a@b", 501)
+            world.client().says("MAIL FROM:<a@b", 501)
         }),
         ("", "recipients = 1", "rcpt-refused", "limit", |world| {
             let mut client = begun(world);
@@ -208,6 +208,20 @@ fn refusals_of_our_own() {
                 let mut client = begun(world);
                 client.says("RCPT TO:<one@example.net>", 250);
                 let reply = client.data(b"Subject: x\n\r\ny\r\n");
+                client.quit();
+                reply
+            },
+        ),
+        (
+            "mbox_line = \"reject\"",
+            "",
+            "data-refused",
+            "client",
+            |world| {
+                let mut client = begun(world);
+                client.says("RCPT TO:<one@example.net>", 250);
+                let reply =
+                    client.data(b"From a@b Mon Jan  1 00:00:00 2024\r\nSubject: x\r\n\r\ny\r\n");
                 client.quit();
                 reply
             },

@@ -213,8 +213,8 @@ fn field(pid: Pid, file: &str, name: &str) -> Vec<String> {
 
 // T189
 // man: mimicryd(8) "The umask of the master is 027, that of a worker 077, whatever the umask was at the start."
-// man: mimicryd(8) "The log file has mode 0640, the pid file 0644, a directory that is made 0755, the ledger 0700, the control
-// socket 0600, a listener's socket 0660."
+// man: mimicryd(8) "The log file has mode 0640, the pid file 0644, a directory that is made 0755, the ledger and next-hops 0700, the
+// control socket 0600, a listener's socket 0660."
 #[test]
 fn what_is_made_is_for_nobody_else_whatever_the_umask_was() {
     for mask in ["000", "077"] {

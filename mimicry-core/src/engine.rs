@@ -63,7 +63,10 @@ pub fn judge(
         .iter()
         .map(|class| {
             let (choice, settings) = settled(banks, memo, &facts, class);
-            let plan = plan_class(&settings.policy, &facts, class.recipients.clone());
+            let plan = Plan {
+                room: class.room,
+                ..plan_class(&settings.policy, &facts, class.recipients.clone())
+            };
             (choice, settings, plan)
         })
         .collect();

@@ -53,16 +53,14 @@ pub enum NextHopMust {
     Nothing,
     /// It is not known to lack it.
     NotLackIt,
-    /// It is known to have it.
-    HaveIt,
 }
 
 /// What becomes of the parameters of an extension that the next hop lacks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lacking {
     Dropped,
-    /// The transaction is refused with this reply: without them it would be another.
-    Refused(Own),
+    /// Dropped where the mail does not need it; one that does is refused with this reply.
+    NeededOrDropped(Own),
 }
 
 /// The command that a parameter stands in.
@@ -157,13 +155,13 @@ extensions! {
     }
     /// Addresses and header fields in UTF-8 (RFC 6531), which cannot be written otherwise.
     SmtpUtf8 = "SMTPUTF8" {
-        says: Says::Nothing, offered: Always, next_hop: HaveIt, lacking: Lacking::Refused(Own::NoUtf8),
+        says: Says::Nothing, offered: Always, next_hop: NotLackIt, lacking: Lacking::NeededOrDropped(Own::NoUtf8),
         mail: [SmtpUtf8 = "SMTPUTF8"],
         rcpt: [],
     }
     /// What reports of the delivery are wanted (RFC 3461); section 5.2.2 lets a relay drop that.
     Dsn = "DSN" {
-        says: Says::Nothing, offered: Always, next_hop: HaveIt, lacking: Lacking::Dropped,
+        says: Says::Nothing, offered: Always, next_hop: NotLackIt, lacking: Lacking::Dropped,
         mail: [Ret = "RET", Envid = "ENVID"],
         rcpt: [Notify = "NOTIFY", Orcpt = "ORCPT"],
     }
@@ -374,7 +372,8 @@ impl Extensions {
         self
     }
 
-    /// As far as the next hop has what it takes; `None` = what it can do is not known.
+    /// As far as the next hop has what it takes; `None` = what it can do is not known. Then nothing is left out: a client that
+    /// is not offered what its mail needs returns it, and a mail that is deferred costs a moment.
     #[must_use]
     pub fn through(mut self, next_hop: Option<&Extensions>) -> Extensions {
         self.0.retain(|extension, _| {
@@ -382,7 +381,6 @@ impl Extensions {
             match extension.row().next_hop {
                 NextHopMust::Nothing => true,
                 NextHopMust::NotLackIt => has.unwrap_or(true),
-                NextHopMust::HaveIt => has.unwrap_or(false),
             }
         });
         let own = self.size();
@@ -499,7 +497,7 @@ mod tests {
         let ours = Extensions::ours(1000);
         assert_eq!(written(&ours), format!("mx|{all}"));
         for (next_hop, taken_out, size) in [
-            (None, vec!["SMTPUTF8|", "DSN|"], "1000"),
+            (None, vec![], "1000"),
             (Some("mx"), vec!["8BITMIME|", "SMTPUTF8|", "DSN|"], "1000"),
             (Some("mx|DSN|SIZE 10"), vec!["8BITMIME|", "SMTPUTF8|"], "10"),
             (Some("mx|8BITMIME|SMTPUTF8|DSN|SIZE 5000"), vec![], "1000"),

@@ -320,12 +320,26 @@ pub enum Fault {
     /// Will not pass: the rule's `on_error` decides.
     #[error("{0}")]
     Permanent(String),
+    /// The mail would be larger than the next hop takes: as above, with the reason `limit`.
+    #[error("{0}")]
+    TooLarge(String),
     /// The rule cannot apply to this mail; the mail goes on, with the reason in the log.
     #[error("not applicable: {0}")]
     NotApplicable(Reason),
     /// The rule itself asked that such a mail be deferred or rejected.
     #[error("{text}")]
     Asked { reject: bool, text: String },
+}
+
+impl Fault {
+    /// The code in the log for a rule that failed and let the mail pass.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Fault::NotApplicable(reason) => *reason,
+            Fault::TooLarge(_) => Reason::Limit,
+            _ => Reason::Fault,
+        }
+    }
 }
 
 impl From<Refused> for Fault {

@@ -144,6 +144,7 @@ own_replies! {
     // Mails and recipients that are not taken.
     TooLarge: 552 "5.3.4" Limit "message is too large",
     BareNewline: 550 "5.6.11" Client "message has a CR or LF that is not part of a CRLF",
+    MboxLine: 550 "5.6.0" Client "message begins with a line From of an mbox",
     TooManyRecipients: 452 "4.5.3" Limit "too many recipients; send the others again",
     TooManyClasses: 452 "4.5.3" Limit "too many recipients that need different mails; send to the others separately",
     NoneAcceptedYet: 451 "4.5.1" Client "no recipient was accepted yet",
@@ -181,6 +182,7 @@ own_replies! {
     NoAuth: 451 "4.7.0" NextHop "the next hop offers neither AUTH PLAIN nor AUTH LOGIN",
     LoginRefused: 451 "4.7.8" NextHop "the next hop refuses our login: {}",
     NoUtf8: 553 "5.6.7" NextHop "the next hop takes no internationalized addresses",
+    NoUtf8Now: 450 "4.6.7" NextHop "the next hop takes no internationalized addresses, which was not known; try again",
     NoEightBit: 554 "5.6.3" NextHop "the next hop takes no 8-bit content, and {}",
     // A directory as next hop.
     MailFirst: 503 "5.5.1" NextHop "MAIL comes first",

@@ -20,7 +20,7 @@ use crate::logging;
 use crate::machine;
 use crate::prefork::contract::{Program, Refused, ServeFactory};
 use crate::prefork::identity;
-use crate::relay::Keys;
+use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
@@ -72,6 +72,12 @@ impl Program for Daemon {
         if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
             log::warn!(
                 "no ledger below {}: {error}; a retry of a mail that only some recipients got goes to all of them",
+                config.daemon.spool.display()
+            );
+        }
+        if let Err(error) = Remembered::prepare(&config.daemon.spool, owner) {
+            log::warn!(
+                "what next hops can do is not kept below {}: {error}; each worker knows what it heard itself",
                 config.daemon.spool.display()
             );
         }

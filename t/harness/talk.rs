@@ -446,9 +446,11 @@ fn near(octets: &[u8], at: usize) -> String {
 }
 
 /// One complete line with a code of success.
+/// With or without a text.
 fn is_whole_2xx(octets: &[u8]) -> bool {
     matches!(
         octets,
         [b'2', b'0'..=b'9', b'0'..=b'9', b' ', .., b'\r', b'\n']
+            | [b'2', b'0'..=b'9', b'0'..=b'9', b'\r', b'\n']
     )
 }

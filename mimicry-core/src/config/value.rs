@@ -15,6 +15,7 @@ use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
 use crate::settings::fingerprint::Fingerprint;
 use crate::settings::given::Given;
 use crate::settings::kind::value_help;
+use crate::settings::trusted::{self, Entry};
 use crate::settings::{Kind, LogTarget, Setting};
 use crate::units::{parse_size, parse_time};
 
@@ -67,6 +68,14 @@ impl Reader<'_> {
                     parse_network(text).map_err(|help| ("not a network", help))
                 })
                 .map(Given::Networks),
+            Kind::Trusted => self
+                .each(node, setting.kind.help(), |text| match text.trim() {
+                    trusted::UNIX => Ok(Entry::Unix),
+                    _ => parse_network(text)
+                        .map(Entry::Network)
+                        .map_err(|help| ("not a network", format!("{help}, or \"unix\""))),
+                })
+                .map(|entries| Given::Trusted(entries.into_iter().collect())),
             Kind::Fingerprints => self.fingerprints(node).map(Given::Fingerprints),
             Kind::NextHop => {
                 let text = self.text(node, || format!("write {}", setting.kind.help()))?;

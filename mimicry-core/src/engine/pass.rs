@@ -73,14 +73,15 @@ impl<'p> Pass<'p> {
         run: &Run,
     ) -> Result<Report, Stopped> {
         let before = self.edits.clone();
-        let report = match self.job(index, rule, run) {
+        let done = self.job(index, rule, run);
+        let report = match done.and_then(|report| self.fit(report)) {
             Ok(report) => report.with_remarks(&run.remarks),
             Err(Fault::NotApplicable(reason)) if run.shadow => Report::Unchanged {
                 reason,
                 notes: Vec::new(),
             },
             Err(fault) if run.shadow => Report::Unchanged {
-                reason: Reason::Fault,
+                reason: fault.reason(),
                 notes: vec![fault.to_string()],
             },
             Err(fault) => answer(index, rule, fault)?,
@@ -97,6 +98,25 @@ impl<'p> Pass<'p> {
         } else {
             report
         })
+    }
+
+    /// A rule whose edit makes the mail larger than its next hop takes fails. A mail that came larger is for the next hop to judge.
+    fn fit(&self, report: Report) -> Result<Report, Fault> {
+        let came = self.course.mail.message.raw().len();
+        let room = self.plan.room.filter(|room| came <= *room);
+        let (Some(room), Report::Edited { .. }) = (room, &report) else {
+            return Ok(report);
+        };
+        if self.edits.octets_due() <= room {
+            return Ok(report);
+        }
+        let octets = render(&self.edits).len();
+        match octets <= room {
+            true => Ok(report),
+            false => Err(Fault::TooLarge(format!(
+                "the mail would have {octets} octets, and the next hop takes {room}"
+            ))),
+        }
     }
 
     /// Runs one job to its end; on a fault the edits made so far are the caller's to discard.
@@ -344,13 +364,16 @@ fn answer(index: usize, rule: &Rule, fault: Fault) -> Result<Report, Stopped> {
             reason,
             notes: Vec::new(),
         }),
-        Fault::Permanent(text) => match rule.on_failure() {
-            OnError::Defer => Err(stop(Stop::Defer, text)),
-            OnError::Reject => Err(stop(Stop::Reject, text)),
-            OnError::Pass => Ok(Report::Unchanged {
-                reason: Reason::Fault,
-                notes: vec![text],
-            }),
-        },
+        Fault::Permanent(_) | Fault::TooLarge(_) => {
+            let (reason, text) = (fault.reason(), fault.to_string());
+            match rule.on_failure() {
+                OnError::Defer => Err(stop(Stop::Defer, text)),
+                OnError::Reject => Err(stop(Stop::Reject, text)),
+                OnError::Pass => Ok(Report::Unchanged {
+                    reason,
+                    notes: vec![text],
+                }),
+            }
+        }
     }
 }

@@ -286,7 +286,7 @@ impl<'m> EditSet<'m> {
     }
 
     /// About how many octets the message will have, for a buffer that must not grow: growing copies a large mail.
-    pub(super) fn octets_due(&self) -> usize {
+    pub(crate) fn octets_due(&self) -> usize {
         let mut due = self.message.raw().len().saturating_add(4096);
         let sum = |parts: &[Arc<NewPart>]| -> usize {
             parts

@@ -18,7 +18,7 @@ use crate::extension::Extension;
 use crate::plugin::OnError;
 use crate::rule::{Filters, Mode, Rule};
 use crate::settings::endpoint::NextHop;
-use crate::settings::words::BareNewline;
+use crate::settings::words::{BareNewline, MboxLine};
 use crate::settings::{General, InForce, Limits, Overlay};
 
 pub mod account;
@@ -43,6 +43,7 @@ pub struct Effective {
     /// Adds a Received field.
     pub trace: bool,
     pub bare_newline: BareNewline,
+    pub mbox_line: MboxLine,
     /// Those that are not offered.
     pub hide_extensions: Vec<Extension>,
     /// `None` = the name of the machine.
@@ -147,6 +148,7 @@ impl Banks {
             hostname,
             trace,
             bare_newline,
+            mbox_line,
             hide_extensions,
             mode,
             on_error,
@@ -163,6 +165,7 @@ impl Banks {
             limits,
             trace,
             bare_newline,
+            mbox_line,
             hide_extensions,
             hostname,
         }

@@ -55,6 +55,8 @@ pub struct ClassOf {
     pub recipients: Vec<usize>,
     /// The banks as they are known at RCPT.
     pub choice: Choice,
+    /// Octets of the message at most that its next hop takes; `None` = any number, or nobody knows.
+    pub room: Option<usize>,
 }
 
 /// The class of a recipient: its banks, and the truth of the rules that depend on the recipient and may come to act.
@@ -183,6 +185,7 @@ impl Memo {
                     let class = ClassOf {
                         recipients: vec![index],
                         choice: signature.choice.clone(),
+                        room: None,
                     };
                     classes.push((signature, class));
                 }

@@ -28,6 +28,8 @@ pub struct Plan {
     pub recipients: Vec<usize>,
     /// One per rule of the policy, in its order.
     pub steps: Vec<Decision>,
+    /// Octets of the message at most that the next hop of the class takes, as far as that is known.
+    pub room: Option<usize>,
 }
 
 /// What becomes of one rule.
@@ -74,7 +76,7 @@ pub struct Run {
 }
 
 impl Plan {
-    /// Do the same jobs run on the same parts for two classes, with the same parts kept from them. What else kept other rules
+    /// Do the same jobs run on the same parts for two classes, with the same parts kept from them and the same room. What else kept other rules
     /// from running may differ. Whether the classes get the same octets, the engine says.
     pub fn same_effect(&self, other: &Plan) -> bool {
         let effect = |step: &Decision| {
@@ -87,7 +89,8 @@ impl Plan {
                     | Decision::Keep(_)
             )
         };
-        self.steps.len() == other.steps.len()
+        self.room == other.room
+            && self.steps.len() == other.steps.len()
             && self
                 .steps
                 .iter()
@@ -132,7 +135,11 @@ pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) ->
         walk.rule(index, rule, policy);
     }
     let steps = walk.steps;
-    Plan { recipients, steps }
+    Plan {
+        recipients,
+        steps,
+        room: None,
+    }
 }
 
 struct Walk<'w> {

@@ -18,6 +18,7 @@ use super::endpoint::{ListenAddress, NextHop};
 use super::fingerprint::Fingerprint;
 use super::kind::Kind;
 use super::log_target::LogTarget;
+use super::trusted::Trusted;
 
 /// A checked value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,6 +26,7 @@ pub(crate) enum Given {
     Plain(Value),
     File(PathBuf),
     Networks(Vec<IpNet>),
+    Trusted(Trusted),
     NextHop(NextHop),
     Address(ListenAddress),
     LogTarget(LogTarget),
@@ -150,6 +152,7 @@ held! {
     String: Given::Plain(Value::Text(text)) => text.clone();
     PathBuf: Given::File(path) => path.clone();
     Vec<IpNet>: Given::Networks(networks) => networks.clone();
+    Trusted: Given::Trusted(trusted) => trusted.clone();
     NextHop: Given::NextHop(next_hop) => next_hop.clone();
     ListenAddress: Given::Address(address) => address.clone();
     LogTarget: Given::LogTarget(target) => target.clone();

@@ -20,6 +20,8 @@ pub enum Kind {
     Host,
     /// Networks in CIDR notation.
     Networks,
+    /// Networks, and `unix`.
+    Trusted,
     NextHop,
     Address,
     LogTarget,
@@ -50,6 +52,7 @@ impl Kind {
             Kind::Host => "line".into(),
             Kind::Fingerprints => "list".into(),
             Kind::Networks => "list of networks".into(),
+            Kind::Trusted => "list of networks | unix".into(),
             Kind::NextHop => "URL".into(),
             Kind::Address => "address".into(),
             Kind::LogTarget => "syslog | syslog:PATH | stderr | file:PATH".into(),
@@ -75,6 +78,9 @@ impl Kind {
             Kind::Fingerprints => value_help(ValueKind::Lines),
             Kind::Networks => {
                 "write networks in quotes, such as [\"192.0.2.0/24\", \"2001:db8::/32\"]"
+            }
+            Kind::Trusted => {
+                "write networks in quotes, such as [\"192.0.2.0/24\"], or \"unix\" for the clients of a unix socket"
             }
             Kind::NextHop => NextHop::FORMS,
             Kind::Address => ListenAddress::FORMS,

@@ -4,6 +4,7 @@
 //! - [`declare`]: the macro that makes fields of the rows
 //! - [`row`]: what a row holds · [`kind`]: the kinds of values · [`words`]: closed lists of words
 //! - [`endpoint`]: listeners' addresses and next hops · [`log_target`]: where the log goes · [`fingerprint`]: certificates
+//! - [`trusted`]: whom a listener believes
 //! - `given`: checked values on their way from the file into fields
 //!
 //! The reader of the file is driven by the rows, and the manual page and the sample configuration are tested against them, so
@@ -21,6 +22,7 @@ pub mod kind;
 pub mod log_target;
 pub mod row;
 pub mod table;
+pub mod trusted;
 pub mod words;
 
 pub use kind::Kind;

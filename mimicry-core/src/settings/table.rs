@@ -27,8 +27,9 @@ use super::given::{Field, Given, Show, Shown, Values};
 use super::kind::Kind;
 use super::log_target::LogTarget;
 use super::row::{Phase, Setting};
+use super::trusted::Trusted;
 use super::words::{
-    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, Profile, SyslogFormat, Tls,
+    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, MboxLine, Profile, SyslogFormat, Tls,
 };
 
 const BOOL: Kind = Kind::Plain(ValueKind::Bool);
@@ -57,6 +58,7 @@ settings! {
         hostname: Option<String> = Kind::Host, -, Connect, "The name that mimicry uses in its greeting and in Received fields; default: the name of the machine.";
         trace: bool = BOOL, "true", Data, "Adds a Received field to each mail.";
         bare_newline: BareNewline = word(BareNewline::WORDS), "\"normalize\"", Mail, "What happens to a bare CR or LF in a mail: it is normalized, or the mail is refused with 550 5.6.11.";
+        mbox_line: MboxLine = word(MboxLine::WORDS), "\"normalize\"", Mail, "What happens to a line From of an mbox at the head of a mail: it becomes a field X-Mailbox-Line, as with Postfix, or the mail is refused with 550 5.6.0.";
         hide_extensions: Vec<Extension> = Kind::Plain(ValueKind::Words(Extension::WORDS)), "[]", Connect, "ESMTP extensions that are not offered to clients.";
         mode: Mode = word(Mode::WORDS), "\"enforce\"", Data, "How far rules may go: a rule's own mode applies, but never beyond this one (off, shadow, enforce).";
         on_error: Option<OnError> = word(OnError::WORDS), -, Data, "What happens to a mail if a rule without on_error fails permanently; default: as the plugin says.";
@@ -110,9 +112,9 @@ settings! {
         address: ListenAddress = Kind::Address, required, Load, "Where it listens: address:port, [v6]:port or unix:/path; port 0 means any free port.";
         protocol: Protocol = word(Protocol::WORDS), "\"smtp\"", Load, "What it speaks.";
         clients: Vec<IpNet> = Kind::Networks, "[\"127.0.0.0/8\", \"::1\"]", Load, "Networks that may connect; a listener that other machines can reach must have it.";
-        xforward_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks whose XFORWARD is believed.";
-        auth_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks whose AUTH= is believed: name only an MTA that writes it itself.";
-        proxy_clients: Vec<IpNet> = Kind::Networks, "[]", Load, "Networks that must speak the PROXY protocol first.";
+        xforward_clients: Trusted = Kind::Trusted, "[]", Load, "Networks whose XFORWARD is believed; \"unix\" stands for the clients of a unix socket.";
+        auth_clients: Trusted = Kind::Trusted, "[]", Load, "Networks, or \"unix\", whose AUTH= is believed: name only an MTA that writes it itself.";
+        proxy_clients: Trusted = Kind::Trusted, "[]", Load, "Networks, or \"unix\", that must speak the PROXY protocol first.";
         profile: Profile = word(Profile::WORDS), "\"after-queue\"", Load, "Its place: with before-queue a whole transaction ends after 90 seconds at most.";
         tls: Option<ListenTls>;
     }

@@ -15,6 +15,16 @@ words! {
 }
 
 words! {
+    /// What becomes of an mbox line at the head of a mail.
+    MboxLine {
+        /// It becomes the field X-Mailbox-Line, as Postfix's server makes of it.
+        Normalize = "normalize",
+        /// 550 5.6.0.
+        Reject = "reject",
+    }
+}
+
+words! {
     /// How a line of the log is written.
     LogFormat {
         Text = "text",

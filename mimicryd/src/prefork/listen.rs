@@ -12,7 +12,7 @@
 
 use std::fmt;
 use std::io;
-use std::net::{Shutdown, SocketAddr};
+use std::net::{IpAddr, Shutdown, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -92,7 +92,10 @@ pub fn open(
         }
         let result = match take_inherited(listen, inherited) {
             Some(descriptor) => adopt(listen, descriptor),
-            None => bind_patiently(listen, owner, deadline),
+            None => match on_the_same_port(listen, inherited) {
+                Some(other) => Err(elsewhere(listen, other)),
+                None => bind_patiently(listen, owner, deadline),
+            },
         };
         match result {
             Ok(listener) => {
@@ -216,13 +219,52 @@ fn take_inherited(listen: &Listen, inherited: &mut Vec<(OwnedFd, String)>) -> Op
     Some(inherited.swap_remove(index).0)
 }
 
+/// A socket that was handed over for the port of a listener and listens on another address: the port is taken, and what was meant
+/// cannot be known.
+fn on_the_same_port(listen: &Listen, inherited: &[(OwnedFd, String)]) -> Option<SocketAddr> {
+    let ListenAddress::Tcp(wanted) = listen.address else {
+        return None;
+    };
+    let mut places = inherited.iter().filter_map(|(descriptor, _)| {
+        let socket = socket2::SockRef::from(descriptor);
+        let address = socket.local_addr().ok()?.as_socket()?;
+        Some((address, socket.only_v6().unwrap_or(false)))
+    });
+    let found = places.find(|(place, only_v6)| {
+        wanted.port() != 0
+            && place.port() == wanted.port()
+            && keeps_from(place.ip(), *only_v6, wanted.ip())
+    });
+    found.map(|(place, _)| place)
+}
+
+/// Does a socket on the one address keep another from the other, on the same port?
+fn keeps_from(there: IpAddr, only_v6: bool, wanted: IpAddr) -> bool {
+    match (there, wanted) {
+        (IpAddr::V6(there), IpAddr::V4(_)) => there.is_unspecified() && !only_v6,
+        (IpAddr::V4(_), IpAddr::V6(_)) => false,
+        _ => there.is_unspecified() || wanted.is_unspecified(),
+    }
+}
+
+fn elsewhere(listen: &Listen, other: SocketAddr) -> io::Error {
+    io::Error::other(format!(
+        "the service manager handed over a socket that listens on {other}: write that address here, or {} there, or give the socket the name {}",
+        listen.address, listen.name
+    ))
+}
+
 fn listens_on(descriptor: &OwnedFd, address: &ListenAddress) -> bool {
     let socket = socket2::SockRef::from(descriptor);
     let Ok(bound) = socket.local_addr() else {
         return false;
     };
     match address {
-        ListenAddress::Tcp(address) => bound.as_socket() == Some(*address),
+        ListenAddress::Tcp(address) => bound.as_socket().is_some_and(|bound| {
+            // ::ffff:127.0.0.1 is 127.0.0.1 in another form.
+            bound.port() == address.port()
+                && bound.ip().to_canonical() == address.ip().to_canonical()
+        }),
         ListenAddress::Unix(path) => bound.as_pathname() == Some(path.as_path()),
     }
 }
@@ -376,6 +418,7 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
 
     use mimicry_core::settings::endpoint::Protocol;
+    use mimicry_core::settings::trusted::Trusted;
     use mimicry_core::settings::words::Profile;
 
     use super::*;
@@ -386,9 +429,9 @@ mod tests {
             address: ListenAddress::parse(address).unwrap(),
             protocol: Protocol::Smtp,
             clients: Vec::new(),
-            xforward_clients: Vec::new(),
-            auth_clients: Vec::new(),
-            proxy_clients: Vec::new(),
+            xforward_clients: Trusted::default(),
+            auth_clients: Trusted::default(),
+            proxy_clients: Trusted::default(),
             profile: Profile::AfterQueue,
             tls: None,
         }
@@ -448,6 +491,44 @@ mod tests {
         let plain = fs::File::open("/dev/null").unwrap();
         let mut inherited = vec![(OwnedFd::from(plain), "a".to_string())];
         assert!(open_all(&[listen("a", "127.0.0.1:0")], Vec::new(), &mut inherited).is_err());
+    }
+
+    #[test]
+    fn t204_a_socket_for_the_same_port_elsewhere_is_refused_in_words() {
+        for (theirs, ours, is_refused) in [
+            ("0.0.0.0", "127.0.0.1", true),
+            ("127.0.0.1", "0.0.0.0", true),
+            ("127.0.0.1", "127.0.0.1", false),
+            // Both can be.
+            ("127.0.0.2", "127.0.0.1", false),
+        ] {
+            let theirs = std::net::TcpListener::bind((theirs, 0)).unwrap();
+            let place = theirs.local_addr().unwrap();
+            let wanted = [listen("ours", &format!("{ours}:{}", place.port()))];
+            let mut inherited = vec![(OwnedFd::from(theirs), "theirs".to_string())];
+            let opened = open_all(&wanted, Vec::new(), &mut inherited);
+            assert_eq!(opened.is_err(), is_refused, "{place} {ours}");
+            if let Err(error) = opened {
+                let words = format!(
+                    "handed over a socket that listens on {place}: write that address here"
+                );
+                assert!(error.contains(&words), "{error}");
+            }
+        }
+        for (there, only_v6, wanted, expected) in [
+            ("::", false, "127.0.0.1", true),
+            ("::", true, "127.0.0.1", false),
+            ("::1", false, "127.0.0.1", false),
+            ("0.0.0.0", false, "::1", false),
+            ("::", true, "::1", true),
+        ] {
+            let (there, wanted) = (there.parse().unwrap(), wanted.parse().unwrap());
+            assert_eq!(
+                keeps_from(there, only_v6, wanted),
+                expected,
+                "{there} {wanted}"
+            );
+        }
     }
 
     #[test]

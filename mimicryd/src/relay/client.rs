@@ -44,8 +44,6 @@ pub struct Taken {
     pub reply: Reply,
     /// How long it was on the line.
     pub octets: usize,
-    /// It is known where the next reply begins. Otherwise the reply stands, and the line is not used again.
-    pub is_in_order: bool,
 }
 
 /// A connection, as octets.
@@ -266,9 +264,7 @@ impl<L: Link> Client<L> {
                     return Err(self.fail(Cause::NotUnderstood, stage));
                 };
                 self.allowance = left;
-                if taken.is_in_order {
-                    self.broken = None;
-                }
+                self.broken = None;
                 Ok(taken.reply)
             }
             Err(cause) => Err(self.fail(cause, stage)),

@@ -22,11 +22,6 @@ pub trait Subject: Sync {
     /// A next hop of this kind, and how the client gets a line to it.
     fn meet(&self, script: Script) -> (Scripted, Result<Box<dyn NextHop>, Answer>);
 
-    /// Is its grammar narrower than the world's? The outcome is the same then, but the line is not used again.
-    fn is_narrow(&self) -> bool {
-        false
-    }
-
     /// Does it say HELO where EHLO is not known?
     fn says_helo(&self) -> bool {
         false
@@ -127,11 +122,7 @@ fn one_row(row: &Row, subject: &dyn Subject) -> Option<String> {
         std::thread::sleep(LATE);
     }
     let usable = hop.is_some_and(|mut hop| hop.is_usable());
-    let must_be_usable = match row.usable {
-        Usable::Yes => true,
-        Usable::Wide => !subject.is_narrow(),
-        Usable::No => false,
-    };
+    let must_be_usable = row.usable == Usable::Yes;
     let text = answer.reply.to_string();
     let mut wrong = Vec::new();
     if at != row.at {

@@ -8,7 +8,7 @@
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
-//! - [`params`]: the parameters that fit what a next hop can do
+//! - [`params`]: the parameters that fit what a next hop can do; [`remembered`]: what it last said of that
 //! - [`answer`]: the outcome of a command
 //!
 //! Whatever happens, the outcome of a command is a reply that can be given to the client: the next hop's own words, or a
@@ -30,6 +30,7 @@ mod next_hop;
 pub mod params;
 pub mod pool;
 pub mod reader;
+pub mod remembered;
 pub mod route;
 pub mod smtp;
 mod stream;
@@ -50,4 +51,5 @@ pub use keys::Keys;
 pub use next_hop::{NextHop, Watch};
 pub use params::{Size, outgoing_mail_params, outgoing_rcpt_params};
 pub use pool::{Line, Opening, Pool};
+pub use remembered::Remembered;
 pub use route::Route;

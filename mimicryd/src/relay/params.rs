@@ -1,5 +1,8 @@
 //! The parameters of MAIL and RCPT, made fit for what a next hop can do (its reply to EHLO). What becomes of those of an extension
-//! that it lacks is a column of the table in core (`extension.rs`). Two are more than that:
+//! that it lacks is a column of the table in core (`extension.rs`). Three are more than that:
+//!
+//! **SMTPUTF8.** Without it the next hop takes no mail with an address or a header field in UTF-8; a mail that has none is any other
+//! mail, whatever its client asked for. The sender is looked at here, the others where they are known.
 //!
 //! **BODY.** A next hop without 8BITMIME takes 7 bits only, whatever the client said of the message: the caller is told so.
 //!
@@ -13,6 +16,7 @@
 //!
 //! Must never: change a parameter that the next hop knows, other than SIZE.
 
+use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Bearer, Extension, Extensions, Lacking, Parameter};
 use mimicry_core::reply::Reply;
 
@@ -23,6 +27,8 @@ pub struct MailParams {
     pub params: Vec<u8>,
     /// The next hop takes 7 bits only.
     pub needs_7bit: bool,
+    /// SMTPUTF8 was asked for and is not there: the header must do without, too.
+    pub needs_ascii_header: bool,
 }
 
 /// What is known of a mail's size when MAIL goes out.
@@ -55,16 +61,19 @@ impl Size {
     }
 }
 
-/// The parameters of MAIL as they came, made fit for a next hop.
+/// The parameters of MAIL as they came, made fit for a next hop. `sender` = the path that they come with.
 pub fn outgoing_mail_params(
     incoming: &[u8],
+    sender: &Path,
     capabilities: &Extensions,
     size: Size,
 ) -> Result<MailParams, Reply> {
     let mut outgoing = MailParams {
         params: Vec::new(),
         needs_7bit: !capabilities.contains(Extension::EightBitMime),
+        needs_ascii_header: false,
     };
+    let is_needed = !sender.as_bytes().is_ascii();
     let mut size = size;
     for word in words(incoming) {
         let (keyword, value) = keyword_and_value(word);
@@ -79,8 +88,12 @@ pub fn outgoing_mail_params(
                 known => known,
             };
         }
-        if parameter != Some(Parameter::Size) && passes(parameter, capabilities)? {
-            push(&mut outgoing.params, word);
+        if parameter != Some(Parameter::Size) {
+            let passes = passes(parameter, capabilities, is_needed)?;
+            outgoing.needs_ascii_header |= !passes && parameter == Some(Parameter::SmtpUtf8);
+            if passes {
+                push(&mut outgoing.params, word);
+            }
         }
     }
     if let Some(size) = size.to_declare(capabilities) {
@@ -94,7 +107,11 @@ pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Extensions) -> Resul
     let mut params = Vec::with_capacity(incoming.len());
     for word in words(incoming) {
         let (keyword, _) = keyword_and_value(word);
-        if passes(Parameter::from_keyword(Bearer::Rcpt, keyword), capabilities)? {
+        if passes(
+            Parameter::from_keyword(Bearer::Rcpt, keyword),
+            capabilities,
+            false,
+        )? {
             push(&mut params, word);
         }
     }
@@ -102,14 +119,18 @@ pub fn outgoing_rcpt_params(incoming: &[u8], capabilities: &Extensions) -> Resul
 }
 
 /// Does a parameter go out? `Err` is what the transaction is refused with. One that we do not know does: nobody asked us about it.
-fn passes(parameter: Option<Parameter>, capabilities: &Extensions) -> Result<bool, Reply> {
+fn passes(
+    parameter: Option<Parameter>,
+    capabilities: &Extensions,
+    is_needed: bool,
+) -> Result<bool, Reply> {
     let Some(extension) = parameter.map(Parameter::extension) else {
         return Ok(true);
     };
     match (capabilities.contains(extension), extension.row().lacking) {
         (true, _) => Ok(true),
-        (false, Lacking::Dropped) => Ok(false),
-        (false, Lacking::Refused(own)) => Err(own.reply()),
+        (false, Lacking::NeededOrDropped(own)) if is_needed => Err(own.reply()),
+        (false, _) => Ok(false),
     }
 }
 
@@ -137,6 +158,8 @@ fn push(params: &mut Vec<u8>, word: &[u8]) {
 
 #[cfg(test)]
 mod tests {
+    use mimicry_core::reply::Own;
+
     use super::*;
 
     fn offered(text: &str) -> Extensions {
@@ -148,7 +171,7 @@ mod tests {
         let full = "mx|SIZE 1000|8BITMIME|SMTPUTF8|DSN|AUTH PLAIN";
         let verbatim = "body=8bitmime SMTPUTF8 RET=HDRS ENVID=a+2Bb AUTH=<>";
         for (offer, incoming, size, expected) in [
-            (full, verbatim, None, Ok((verbatim, false))),
+            (full, verbatim, None, Ok::<_, &str>((verbatim, false))),
             (full, "SIZE=5", None, Ok(("", false))),
             (full, "SIZE=5", Some(9), Ok(("SIZE=9", false))),
             (
@@ -170,7 +193,8 @@ mod tests {
             ("mx|SIZE", "BODY=8BITMIME", Some(9), Ok(("SIZE=9", true))),
             ("mx", "BODY=7bit", None, Ok(("", true))),
             ("mx|8BITMIME", "BODY=7BIT", None, Ok(("BODY=7BIT", false))),
-            ("mx|8BITMIME", "SMTPUTF8", None, Err("553 5.6.7")),
+            // T197: the sender decides.
+            ("mx|8BITMIME", "SMTPUTF8", None, Ok(("", false))),
             (
                 "mx|8BITMIME",
                 "AUTHX=1 RETURN=2",
@@ -179,7 +203,9 @@ mod tests {
             ),
         ] {
             let size = size.map_or(Size::Unknown, Size::Exact);
-            let outgoing = outgoing_mail_params(incoming.as_bytes(), &offered(offer), size);
+            let sender = Path::new("a@b");
+            let outgoing =
+                outgoing_mail_params(incoming.as_bytes(), &sender, &offered(offer), size);
             match (outgoing, expected) {
                 (Ok(outgoing), Ok((params, needs_7bit))) => {
                     assert_eq!(
@@ -197,6 +223,31 @@ mod tests {
         }
     }
 
+    /// T197: SMTPUTF8 is needed by an address in UTF-8, and by a header that nobody knows yet.
+    #[test]
+    fn t197_smtputf8_for_a_next_hop_that_lacks_it() {
+        for (offer, sender, expected) in [
+            ("mx|SMTPUTF8", "ä@b", Ok(("SMTPUTF8", false))),
+            ("mx|SMTPUTF8", "a@b", Ok(("SMTPUTF8", false))),
+            ("mx", "a@b", Ok(("", true))),
+            ("mx", "", Ok(("", true))),
+            ("mx", "ä@b", Err(Own::NoUtf8.reply())),
+        ] {
+            let capabilities = offered(offer);
+            let outgoing = outgoing_mail_params(
+                b"SMTPUTF8",
+                &Path::new(sender),
+                &capabilities,
+                Size::Unknown,
+            );
+            let found = outgoing.map(|outgoing| (outgoing.params, outgoing.needs_ascii_header));
+            let expected = expected.map(|(params, needs)| (params.as_bytes().to_vec(), needs));
+            assert_eq!(found, expected, "{offer} {sender}");
+        }
+        let plain = outgoing_mail_params(b"", &Path::new("a@b"), &offered("mx"), Size::Unknown);
+        assert!(!plain.unwrap().needs_ascii_header);
+    }
+
     /// The client's size is not that of a mail that must be converted.
     #[test]
     fn t67_a_mail_that_will_grow_declares_no_size() {
@@ -205,8 +256,12 @@ mod tests {
             ("BODY=7BIT", "SIZE=600"),
             ("", "SIZE=600"),
         ] {
-            let outgoing =
-                outgoing_mail_params(incoming.as_bytes(), &offered("mx|SIZE"), declared(500));
+            let outgoing = outgoing_mail_params(
+                incoming.as_bytes(),
+                &Path::new("a@b"),
+                &offered("mx|SIZE"),
+                declared(500),
+            );
             assert_eq!(outgoing.unwrap().params, expected.as_bytes(), "{incoming}");
         }
     }

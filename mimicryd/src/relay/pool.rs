@@ -19,6 +19,7 @@ use mimicry_core::envelope::Path;
 use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Quoted;
+use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint;
 use mimicry_core::settings::endpoint::Address;
 
@@ -27,6 +28,7 @@ use super::connect::connect;
 use super::keys::Keys;
 use super::next_hop::NextHop;
 use super::params::{Size, outgoing_mail_params};
+use super::remembered::Remembered;
 use super::route::Route;
 
 /// Longer than that no line is kept without work: Postfix's server closes after 300 s, some after 60.
@@ -57,6 +59,7 @@ const COMPLAINING: Duration = Duration::from_secs(60);
 pub struct Pool {
     keys: Arc<Keys>,
     hops: HashMap<Route, Hop>,
+    remembered: Remembered,
 }
 
 /// A line in use. Dropped, it is cut.
@@ -67,6 +70,9 @@ pub struct Line {
     idle_since: Instant,
     /// The message must be made 7-bit before it may go out on this line.
     pub needs_7bit: bool,
+    /// SMTPUTF8 was asked for, and this next hop lacks it.
+    pub needs_ascii_header: bool,
+    is_promised: bool,
 }
 
 /// What begins a transaction.
@@ -78,6 +84,8 @@ pub struct Opening<'a> {
     /// The parameters of MAIL as the client gave them.
     pub params: &'a [u8],
     pub size: Size,
+    /// The client was offered what this next hop was taken to have.
+    pub is_promised: bool,
     /// The end of the whole transaction.
     pub limit: Option<Instant>,
 }
@@ -93,11 +101,12 @@ struct Hop {
 }
 
 impl Pool {
-    /// `keys` = what the routes need.
-    pub fn new(keys: Arc<Keys>) -> Pool {
+    /// `keys` = what the routes need; `remembered` = what next hops can do that cannot be asked.
+    pub fn new(keys: Arc<Keys>, remembered: Remembered) -> Pool {
         Pool {
             keys,
             hops: HashMap::new(),
+            remembered,
         }
     }
 
@@ -113,16 +122,23 @@ impl Pool {
     pub fn begin(&mut self, route: &Route, opening: &Opening<'_>) -> Result<Line, Answer> {
         loop {
             let (mut line, was_idle) = self.take(route, opening.limit)?;
-            let outgoing =
-                outgoing_mail_params(opening.params, line.hop.capabilities(), opening.size);
+            line.is_promised = opening.is_promised;
+            let outgoing = outgoing_mail_params(
+                opening.params,
+                opening.sender,
+                line.hop.capabilities(),
+                opening.size,
+            );
             let outgoing = match outgoing {
                 Ok(outgoing) => outgoing,
                 Err(reply) => {
+                    let reply = line.lacks(reply);
                     self.give(line);
                     return Err(Answer::said(reply));
                 }
             };
             line.needs_7bit = outgoing.needs_7bit;
+            line.needs_ascii_header = outgoing.needs_ascii_header;
             let introduced = line.hop.introduce(opening.origin);
             // A refusal of that changes no mail; a line that broke at it has no MAIL any more.
             let answer = match introduced.is_done() || line.hop.is_usable() {
@@ -148,6 +164,7 @@ impl Pool {
     pub fn give(&mut self, mut line: Line) {
         line.hop.limit(None);
         line.needs_7bit = false;
+        line.needs_ascii_header = false;
         if line.hop.is_in_transaction() && line.hop.is_usable() {
             line.hop.reset();
         }
@@ -164,9 +181,14 @@ impl Pool {
         }
     }
 
-    /// What the next hop can do, if it has said so within the last minute or says so now; it is asked on the line that the
-    /// mail will take. `None`: it is down, or too slow to wait for.
+    /// What the next hop can do: what it has said within the last minute or says now, else, if it is down or too slow to wait for, what
+    /// it last said within a day. It is asked on the line that the mail will take.
     pub fn last_known(&mut self, route: &Route) -> Option<Extensions> {
+        let asked = self.asked(route);
+        asked.or_else(|| self.remembered.last(&route.next_hop))
+    }
+
+    fn asked(&mut self, route: &Route) -> Option<Extensions> {
         if let Some((at, known)) = self.hops.get(route).and_then(|hop| hop.known.as_ref()) {
             let lasts = if known.is_some() { KNOWN } else { UNKNOWN };
             if at.elapsed() < lasts {
@@ -227,6 +249,9 @@ impl Pool {
         let hop = self.hops.entry(route.clone()).or_default();
         let opened = connect(route, &hop.addresses, &self.keys, limit);
         let capabilities = opened.as_ref().ok().map(|hop| hop.capabilities().clone());
+        if let Some(capabilities) = &capabilities {
+            self.remembered.note(&route.next_hop, capabilities);
+        }
         hop.known = Some((Instant::now(), capabilities));
         match opened {
             Ok(mut opened) => {
@@ -237,6 +262,8 @@ impl Pool {
                     mails: 0,
                     idle_since: Instant::now(),
                     needs_7bit: false,
+                    needs_ascii_header: false,
+                    is_promised: false,
                 })
             }
             Err(answer) => {
@@ -269,6 +296,19 @@ impl Pool {
 impl Line {
     pub fn next_hop(&self) -> &endpoint::NextHop {
         &self.route.next_hop
+    }
+
+    /// This next hop takes no SMTPUTF8, and the mail needs it.
+    pub fn no_utf8(&self) -> Answer {
+        Answer::said(self.lacks(Own::NoUtf8.reply()))
+    }
+
+    /// A refusal for want of an extension. One that was promised to the client is not there yet, or no more: the client is to ask again.
+    fn lacks(&self, refusal: Reply) -> Reply {
+        match self.is_promised && refusal == Own::NoUtf8.reply() {
+            true => Own::NoUtf8Now.reply(),
+            false => refusal,
+        }
     }
 }
 
@@ -319,7 +359,7 @@ mod tests {
 
     fn pool_to(next_hop: &str) -> (Pool, Route) {
         let route = route(next_hop);
-        let mut pool = Pool::new(Arc::default());
+        let mut pool = Pool::new(Arc::default(), Remembered::default());
         pool.resolve(&route).unwrap();
         (pool, route)
     }
@@ -330,6 +370,7 @@ mod tests {
             sender: &Path::new("a@b"),
             params: params.as_bytes(),
             size: Size::Unknown,
+            is_promised: false,
             limit: None,
         };
         pool.begin(next_hop, &opening)
@@ -484,6 +525,7 @@ mod tests {
             sender: &sender,
             params,
             size,
+            is_promised: false,
             limit: None,
         };
         let declared = Size::Declared {
@@ -495,14 +537,30 @@ mod tests {
             .unwrap();
         assert!(line.needs_7bit);
         pool.give(line);
-        let refusal = pool
+        // T197: only what needs it is refused.
+        let line = pool
             .begin(&name, &opening(b"SMTPUTF8", Size::Unknown))
-            .err()
             .unwrap();
-        assert!(refusal.reply.to_string().starts_with("553 5.6.7 "));
+        assert!(line.needs_ascii_header);
+        pool.give(line);
+        let utf8 = Path::new("\u{e4}@b");
+        for (is_promised, expected) in [(false, "553 5.6.7 "), (true, "450 4.6.7 ")] {
+            let opening = Opening {
+                sender: &utf8,
+                is_promised,
+                ..opening(b"SMTPUTF8", Size::Unknown)
+            };
+            let refusal = pool.begin(&name, &opening).err().unwrap().reply;
+            assert!(refusal.to_string().starts_with(expected), "{refusal}");
+        }
         assert_eq!(
             next_hop.seen().commands[1..],
-            ["MAIL FROM:<a@b> SIZE=600\r\n", "RSET\r\n"]
+            [
+                "MAIL FROM:<a@b> SIZE=600\r\n",
+                "RSET\r\n",
+                "MAIL FROM:<a@b>\r\n",
+                "RSET\r\n"
+            ]
         );
     }
 

@@ -22,7 +22,7 @@
 //!     of the message is written and the client is still there.
 //!
 //! The reply is judged by our reader, and lettre has to find the same code. Where its grammar is narrower (a text that is no UTF-8,
-//! a code without text, a line of 2 KB), ours holds and the line is not used again.
+//! a code without text, a line of 2 KB), it has lost its place: from then on our connection serves this line alone.
 //!
 //! Known limits: those of `wire.rs`.
 //!
@@ -60,7 +60,8 @@ pub type SmtpHop = Client<Lettre>;
 /// Our connection, and lettre's beside it.
 pub struct Lettre {
     wire: Wire,
-    codec: Codec,
+    /// `None` = lettre has met a reply that it cannot read.
+    codec: Option<Codec>,
 }
 
 impl SmtpHop {
@@ -79,7 +80,10 @@ impl SmtpHop {
     /// Gives a line that has said EHLO to lettre. It comes back with the reason if this machine gives lettre no connection.
     pub fn over(hop: WireHop) -> Result<SmtpHop, Box<(WireHop, io::Error)>> {
         match Codec::new() {
-            Ok(codec) => Ok(hop.map(|wire| Lettre { wire, codec })),
+            Ok(codec) => Ok(hop.map(|wire| Lettre {
+                wire,
+                codec: Some(codec),
+            })),
             Err(error) => Err(Box::new((hop, error))),
         }
     }
@@ -91,26 +95,25 @@ impl Link for Lettre {
     }
 
     fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause> {
-        self.codec.command(line)?;
+        if let Some(codec) = &mut self.codec {
+            codec.command(line)?;
+        }
         self.wire.give(line, deadline)
     }
 
     fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
-        let mut read = None;
-        let codec = &mut self.codec;
+        let (codec, mut read) = (&mut self.codec, None);
         let taken = self.wire.take_octets(deadline, &mut |octets, lines| {
             look(lines);
-            read = codec.reply(octets);
+            read = codec.as_mut().and_then(|codec| codec.reply(octets));
         })?;
         match read {
-            Some(code) if code != taken.reply.code() => Err(Cause::OutOfStep),
+            Some(code) if code != taken.reply.code() => return Err(Cause::OutOfStep),
+            Some(_) => {}
             // The reply stands, but lettre does not know where it ends.
-            None => Ok(Taken {
-                is_in_order: false,
-                ..taken
-            }),
-            Some(_) => Ok(taken),
+            None => self.codec = None,
         }
+        Ok(taken)
     }
 
     fn early_reply(&mut self) -> Option<Reply> {

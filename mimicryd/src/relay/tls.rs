@@ -98,6 +98,62 @@ fn of_system() -> Result<RootCertStore, String> {
     Ok(roots)
 }
 
+/// What is wrong with a certificate, for somebody who has to mend it.
+pub fn in_words(why: &CertificateError) -> String {
+    let text = match why {
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => "it has expired",
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "it is not valid yet: is the clock right?"
+        }
+        CertificateError::UnknownIssuer => {
+            "no authority that is trusted here has signed it (see ca_file in mimicry.toml(5))"
+        }
+        CertificateError::BadSignature => {
+            "its signature is not that of the authority that it names (see ca_file in mimicry.toml(5))"
+        }
+        CertificateError::NotValidForName => "it is for another name",
+        CertificateError::NotValidForNameContext {
+            expected,
+            presented,
+        } => {
+            let names = match presented.as_slice() {
+                [] => "no name at all".to_string(),
+                // As DnsName("mx.example.org").
+                names => {
+                    let bare = |name: &String| name.split('"').nth(1).unwrap_or(name).to_string();
+                    names.iter().map(bare).collect::<Vec<_>>().join(", ")
+                }
+            };
+            return format!("it is for {names} and not for {}", expected.to_str());
+        }
+        CertificateError::Revoked => "it was revoked",
+        CertificateError::BadEncoding => "it cannot be read",
+        CertificateError::InvalidPurpose | CertificateError::InvalidPurposeContext { .. } => {
+            "it is not one for servers"
+        }
+        CertificateError::UnhandledCriticalExtension => {
+            "it bears an extension that must be understood and is not known here"
+        }
+        CertificateError::Other(OtherError(why)) => return other_in_words(&why.to_string()),
+        other => return other.to_string(),
+    };
+    text.to_string()
+}
+
+/// What the reader of certificates calls by a name of its own.
+fn other_in_words(why: &str) -> String {
+    match why {
+        "CaUsedAsEndEntity" => "it is one of an authority, and not one of a server".to_string(),
+        "EndEntityUsedAsCa" => {
+            "one of its chain is that of a server, and not of an authority".to_string()
+        }
+        "UnsupportedCertVersion" => {
+            "it is of an old version (X.509 version 3 is needed)".to_string()
+        }
+        other => other.to_string(),
+    }
+}
+
 /// Looks at no name, date or descent.
 #[derive(Debug)]
 struct Verifier {

@@ -23,8 +23,8 @@ use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::Timeouts;
 use mimicry_core::settings::endpoint::Protocol;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
-use rustls::{CertificateError, ClientConfig, OtherError};
 
 use super::answer::{Answer, Cause};
 use super::client::{Client, Link, LinkState, Taken, deadline};
@@ -32,6 +32,7 @@ use super::command::CommandLine;
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
 use super::stream::{Heard, ServerAddress, Stream};
+use super::tls::in_words;
 use crate::channel::NoTls;
 
 /// A line to a server of SMTP or LMTP.
@@ -162,11 +163,8 @@ impl WireHop {
         begun.map_err(|fault| {
             self.abort_for(Cause::Tls);
             match fault {
-                NoTls::Refused(rustls::Error::InvalidCertificate(CertificateError::Other(
-                    OtherError(why),
-                ))) => no_tls(Own::BadCertificate.with(&why.to_string())),
                 NoTls::Refused(rustls::Error::InvalidCertificate(why)) => {
-                    no_tls(Own::BadCertificate.with(&why.to_string()))
+                    no_tls(Own::BadCertificate.with(&in_words(&why)))
                 }
                 NoTls::Refused(why) => no_tls(Own::NoTls.with(&why.to_string())),
                 NoTls::TimedOut => no_tls(Own::TlsSilent.reply()),
@@ -206,7 +204,6 @@ impl Wire {
                     return Ok(Taken {
                         reply,
                         octets: length,
-                        is_in_order: true,
                     });
                 }
                 Reading::Malformed => return Err(Cause::NotUnderstood),

@@ -1,12 +1,13 @@
 //! One command line understood (RFC 5321 section 4.1.1); its path is read in `path.rs`, its parameters in `parameters.rs`.
 //!
-//! Paths and parameters are lent as they came and handed on verbatim. Blanks after `FROM:` and `TO:` are tolerated.
+//! Paths and parameters are lent as they came and handed on verbatim. Blanks after `FROM:` and `TO:` are tolerated,
+//! TABs as blanks, and a path without its brackets, as Postfix does.
 //!
 //! Must never: lend a path or a parameter with a control octet in it, plain or in xtext.
 
 use mimicry_core::extension::{Bearer, Parameter};
 
-use super::blanks::{split_once, trim_blanks, trim_blanks_end};
+use super::blanks::{is_blank, split_at_blank, trim_blanks, trim_blanks_end};
 use super::mistake::Mistake;
 use super::parameters::{self, Given, octets};
 use super::path::path;
@@ -58,7 +59,7 @@ pub enum Greeting {
 pub struct MailCommand<'a> {
     /// Without its brackets; empty is the null return path.
     pub path: &'a [u8],
-    /// Verbatim; empty = none.
+    /// As they came; empty = none.
     pub params: &'a [u8],
     pub given: Given,
     /// SIZE, in octets.
@@ -72,7 +73,7 @@ pub struct MailCommand<'a> {
 pub struct RcptCommand<'a> {
     /// Without its brackets; never empty.
     pub path: &'a [u8],
-    /// Verbatim; empty = none.
+    /// As they came; empty = none.
     pub params: &'a [u8],
     pub given: Given,
 }
@@ -133,7 +134,7 @@ enum Verb {
 impl<'a> Command<'a> {
     /// `line` is without its CRLF.
     pub fn parse(line: &'a [u8]) -> Result<Command<'a>, Mistake> {
-        let (verb, argument) = split_once(line, b' ').unwrap_or((line, b""));
+        let (verb, argument) = split_at_blank(line).unwrap_or((line, b""));
         let argument = trim_blanks_end(argument);
         let found = VERBS
             .iter()
@@ -237,5 +238,6 @@ fn after_keyword<'a>(argument: &'a [u8], keyword: &[u8]) -> Option<&'a [u8]> {
 
 /// What follows a path: nothing, or a blank and parameters, which are returned without blanks around them.
 fn parameters_of(rest: &[u8]) -> Option<&[u8]> {
-    (rest.is_empty() || rest.starts_with(b" ")).then(|| trim_blanks(rest))
+    let ends = rest.first().is_none_or(|octet| is_blank(*octet));
+    ends.then(|| trim_blanks(rest))
 }

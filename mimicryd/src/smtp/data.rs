@@ -5,6 +5,9 @@
 //! where such a line ends, and this difference lets somebody smuggle in a second mail. A dot after a lone LF is not
 //! dot-stuffing and stays.
 //!
+//! A line `From ` of an mbox at the head of a message is not a field. Below our Received it would end the header for whoever
+//! comes next, so it becomes a field that holds it, as with Postfix's server (smtpd), or the mail is refused.
+//!
 //! A message that is too large, or will be refused, is read to its end and thrown away, so that the client reads the
 //! reply.
 //!
@@ -14,7 +17,7 @@ use std::fmt;
 
 use memchr::memchr2;
 use mimicry_core::reply::{Own, Reply};
-use mimicry_core::settings::words::BareNewline;
+use mimicry_core::settings::words::{BareNewline, MboxLine};
 
 /// Reads one message from whatever chunks it comes in.
 pub struct DataReader {
@@ -22,6 +25,7 @@ pub struct DataReader {
     /// Octets of the message at most.
     limit: usize,
     bare_newline: BareNewline,
+    mbox_line: MboxLine,
     place: At,
     too_large: bool,
     changed: Changed,
@@ -43,13 +47,15 @@ pub struct Received {
     pub changed: Changed,
 }
 
-/// How many octets were made into something else.
+/// How many octets or lines were made into something else.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
     /// Lone LFs, each now a CRLF.
     pub lone_lf: usize,
     /// Lone CRs, each now a blank.
     pub lone_cr: usize,
+    /// Lines From of an mbox, each now a field.
+    pub mbox_lines: usize,
 }
 
 /// Why a message is not taken; it was read to its end.
@@ -57,6 +63,7 @@ pub struct Changed {
 pub enum Refusal {
     TooLarge,
     BareNewline,
+    MboxLine,
 }
 
 /// What stands before the next octet.
@@ -86,10 +93,18 @@ impl DataReader {
             message: Vec::with_capacity(expected.min(limit)),
             limit,
             bare_newline,
+            mbox_line: MboxLine::Normalize,
             place: At::LineStart,
             too_large: false,
             changed: Changed::default(),
         }
+    }
+
+    /// What becomes of mbox lines at the head; unsaid, they are normalised.
+    #[must_use]
+    pub fn with_mbox_line(mut self, mbox_line: MboxLine) -> DataReader {
+        self.mbox_line = mbox_line;
+        self
     }
 
     /// Takes octets up to the end of the message, or all.
@@ -194,18 +209,58 @@ impl DataReader {
 
     fn end(&mut self) -> Result<Received, Refusal> {
         self.place = At::End;
-        let message = std::mem::take(&mut self.message);
+        let mut message = std::mem::take(&mut self.message);
         if self.too_large {
             return Err(Refusal::TooLarge);
         }
         if self.bare_newline == BareNewline::Reject && !self.changed.is_nothing() {
             return Err(Refusal::BareNewline);
         }
+        let head = mbox_head(&message);
+        if !head.is_empty() {
+            if self.mbox_line == MboxLine::Reject {
+                return Err(Refusal::MboxLine);
+            }
+            let fields = as_fields(head);
+            let more = fields.len().saturating_sub(head.len());
+            if message.len().saturating_add(more) > self.limit {
+                return Err(Refusal::TooLarge);
+            }
+            self.changed.mbox_lines = lines(head).count();
+            let end = head.len();
+            message.splice(..end, fields);
+        }
         Ok(Received {
             message,
             changed: self.changed,
         })
     }
+}
+
+/// Before an mbox line that becomes a field.
+const MBOX_FIELD: &[u8] = b"X-Mailbox-Line: ";
+
+/// The mbox lines that a message begins with: `From ` with any number of `>` before it.
+fn mbox_head(message: &[u8]) -> &[u8] {
+    let is_mbox = |line: &&[u8]| {
+        let quotes = line.iter().take_while(|octet| **octet == b'>').count();
+        line.get(quotes..)
+            .is_some_and(|rest| rest.starts_with(b"From "))
+    };
+    let head = lines(message).take_while(is_mbox);
+    let octets = head.fold(0, |octets: usize, line| octets.saturating_add(line.len()));
+    message.get(..octets).unwrap_or_default()
+}
+
+fn as_fields(head: &[u8]) -> Vec<u8> {
+    lines(head)
+        .flat_map(|line| [MBOX_FIELD, line].concat())
+        .collect()
+}
+
+/// With their line ends.
+fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
+    octets.split_inclusive(|octet| *octet == b'\n')
 }
 
 impl Changed {
@@ -219,6 +274,7 @@ impl Refusal {
         match self {
             Refusal::TooLarge => Own::TooLarge.reply(),
             Refusal::BareNewline => Own::BareNewline.reply(),
+            Refusal::MboxLine => Own::MboxLine.reply(),
         }
     }
 }
@@ -369,7 +425,11 @@ mod tests {
     #[test]
     fn messages_end_at_a_dot_between_two_crlf_only() {
         for (input, message, lone_lf, lone_cr) in MESSAGES.iter().copied() {
-            let changed = Changed { lone_lf, lone_cr };
+            let changed = Changed {
+                lone_lf,
+                lone_cr,
+                mbox_lines: 0,
+            };
             let input = format!("{input}RCPT TO:<x@y>\r\n.\r\n");
             for cuts in cuts(input.len()) {
                 let (ended, behind) =
@@ -383,6 +443,62 @@ mod tests {
                 assert_eq!(received.changed, changed, "{input:?} {cuts:?}");
                 assert_eq!(behind, b"RCPT TO:<x@y>\r\n.\r\n", "{input:?} {cuts:?}");
             }
+        }
+    }
+
+    /// T201: as Postfix's smtpd does it, for the lines at the head and no others.
+    #[test]
+    fn t201_mbox_lines_at_the_head_become_fields() {
+        for (message, expected, lines) in [
+            (
+                "From a b\r\nS: x\r\n\r\n",
+                "X-Mailbox-Line: From a b\r\nS: x\r\n\r\n",
+                1,
+            ),
+            (
+                ">From a\r\nS: x\r\n",
+                "X-Mailbox-Line: >From a\r\nS: x\r\n",
+                1,
+            ),
+            (
+                "From a\r\n>>From b\r\nS: x\r\nFrom c\r\n",
+                "X-Mailbox-Line: From a\r\nX-Mailbox-Line: >>From b\r\nS: x\r\nFrom c\r\n",
+                2,
+            ),
+            ("From a\nS: x\r\n", "X-Mailbox-Line: From a\r\nS: x\r\n", 1),
+            ("From \r\n", "X-Mailbox-Line: From \r\n", 1),
+            ("From: a\r\nFrom a\r\n", "From: a\r\nFrom a\r\n", 0),
+            ("From\ta\r\n", "From\ta\r\n", 0),
+            ("from a\r\n", "from a\r\n", 0),
+            (" From a\r\n", " From a\r\n", 0),
+            ("\r\nFrom a\r\n", "\r\nFrom a\r\n", 0),
+            (">\r\n", ">\r\n", 0),
+        ] {
+            let input = format!("{message}.\r\n").into_bytes();
+            for cuts in cuts(input.len()) {
+                let (read, _) = read(&input, LIMIT, BareNewline::Normalize, &cuts).unwrap();
+                let read = read.unwrap();
+                assert_eq!(
+                    read.message.escape_ascii().to_string(),
+                    expected.as_bytes().escape_ascii().to_string()
+                );
+                assert_eq!(read.changed.mbox_lines, lines, "{message}");
+            }
+            let mut reader = DataReader::new(LIMIT, BareNewline::Normalize, None)
+                .with_mbox_line(MboxLine::Reject);
+            let ended = reader.feed(&input).ended.unwrap();
+            assert_eq!(
+                ended.err(),
+                (lines > 0).then_some(Refusal::MboxLine),
+                "{message}"
+            );
+        }
+        // What they become may not pass the limit either.
+        let input = b"From \r\n".repeat(10);
+        let input = [&input[..], b".\r\n"].concat();
+        for (limit, is_taken) in [(229, false), (230, true)] {
+            let (read, _) = read(&input, limit, BareNewline::Normalize, &[]).unwrap();
+            assert_eq!(read.is_ok(), is_taken, "{limit}");
         }
     }
 

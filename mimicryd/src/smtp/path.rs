@@ -9,29 +9,48 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-/// A path (RFC 5321 section 4.1.2) at the start of `input`, without its brackets, and what follows.
+/// A path (RFC 5321 section 4.1.2) at the start of `input`, without its brackets, and what follows. Postfix takes a mailbox without
+/// brackets, and so do we; with one bracket alone it may be half of a path.
 pub fn path(input: &[u8]) -> Option<(&[u8], &[u8])> {
-    let inner = input.strip_prefix(b"<")?;
-    let mut cursor = Cursor(inner);
-    if cursor.peek() != Some(b'>') {
+    let Some(inner) = input.strip_prefix(b"<") else {
+        return bounded(input, mailbox);
+    };
+    let (path, rest) = bounded(inner, |cursor| {
+        if cursor.peek() == Some(b'>') {
+            return Some(());
+        }
         if cursor.peek() == Some(b'@') {
-            source_route(&mut cursor)?;
+            source_route(cursor)?;
         }
-        local_part(&mut cursor)?;
-        if cursor.eat(b'@') {
-            if cursor.eat(b'[') {
-                address_literal(&mut cursor)?;
-            } else {
-                domain(&mut cursor)?;
-            }
-        }
+        mailbox(cursor)
+    })?;
+    Some((path, rest.strip_prefix(b">")?))
+}
+
+fn mailbox(cursor: &mut Cursor<'_>) -> Option<()> {
+    local_part(cursor)?;
+    if !cursor.eat(b'@') {
+        return Some(());
     }
+    match cursor.eat(b'[') {
+        true => address_literal(cursor),
+        false => domain(cursor),
+    }
+}
+
+/// What is read, and what follows.
+fn bounded(
+    inner: &[u8],
+    read: impl FnOnce(&mut Cursor<'_>) -> Option<()>,
+) -> Option<(&[u8], &[u8])> {
+    let mut cursor = Cursor(inner);
+    read(&mut cursor)?;
     let (path, rest) = inner.split_at_checked(inner.len().checked_sub(cursor.0.len())?)?;
     let text = std::str::from_utf8(path).ok()?;
     if text.chars().any(char::is_control) {
         return None;
     }
-    Some((path, rest.strip_prefix(b">")?))
+    Some((path, rest))
 }
 
 /// `@one,@two:`

@@ -21,6 +21,7 @@ use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Meaning, Own, Reply};
 use mimicry_core::settings::endpoint::Protocol;
 
+use super::blanks::without_tabs;
 use super::command::{Command, Greeting, MailCommand};
 use super::data::Refusal;
 use super::mistake::Mistake;
@@ -372,7 +373,7 @@ impl<'t> Session<'t> {
     }
 
     fn mail(&mut self, mail: &MailCommand<'_>) -> Result<Step, No> {
-        let mut sender_params = mail.params.to_vec();
+        let mut sender_params = without_tabs(mail.params);
         if let Some(given) = mail.auth {
             let user = xtext(given).and_then(|user| String::from_utf8(user).ok());
             let user = user.filter(|user| !matches!(user.as_str(), "" | "<>"));
@@ -388,6 +389,7 @@ impl<'t> Session<'t> {
                 mail: self.terms.mail,
                 recipients: self.terms.recipients,
                 bare_newline: self.terms.bare_newline,
+                mbox_line: self.terms.mbox_line,
             },
         };
         if mail
@@ -430,6 +432,7 @@ impl<'t> Session<'t> {
             ),
             limit: transaction.terms.mail.min(offered.unwrap_or(usize::MAX)),
             bare_newline: transaction.terms.bare_newline,
+            mbox_line: transaction.terms.mbox_line,
         };
         self.phase = Phase::Receiving(plan.envelope.recipients.len());
         Ok(Step::Receive(plan))

@@ -6,7 +6,7 @@ use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
 use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::words::BareNewline;
+use mimicry_core::settings::words::{BareNewline, MboxLine};
 
 use super::data::DataReader;
 
@@ -24,6 +24,7 @@ pub struct Terms {
     /// Commands between two mails that bring no mail forward; each further one counts as an error.
     pub junk_commands: u32,
     pub bare_newline: BareNewline,
+    pub mbox_line: MboxLine,
 }
 
 /// Those of the terms that each mail may have other ones of.
@@ -34,6 +35,7 @@ pub struct MailTerms {
     /// Accepted recipients.
     pub recipients: usize,
     pub bare_newline: BareNewline,
+    pub mbox_line: MboxLine,
 }
 
 /// Finds the terms of a mail at MAIL.
@@ -76,6 +78,7 @@ pub struct DataPlan {
     /// Octets of the message.
     pub limit: usize,
     pub bare_newline: BareNewline,
+    pub mbox_line: MboxLine,
 }
 
 /// Why a session ends that the client did not end.
@@ -105,6 +108,7 @@ pub enum Whose {
 impl DataPlan {
     pub fn reader(&self) -> DataReader {
         DataReader::new(self.limit, self.bare_newline, self.envelope.declared_size)
+            .with_mbox_line(self.mbox_line)
     }
 }
 

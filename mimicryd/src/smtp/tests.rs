@@ -21,7 +21,7 @@ use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
 use mimicry_core::settings::endpoint::Protocol;
-use mimicry_core::settings::words::BareNewline;
+use mimicry_core::settings::words::{BareNewline, MboxLine};
 use mimicry_core::words::Word as _;
 
 use super::data::DataReader;
@@ -215,6 +215,7 @@ impl Script {
                 errors: 5,
                 junk_commands: 10,
                 bare_newline: BareNewline::Normalize,
+                mbox_line: MboxLine::Normalize,
             },
             offer: for_everybody(1000),
             believes_auth: false,

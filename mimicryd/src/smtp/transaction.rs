@@ -7,6 +7,7 @@ use mimicry_core::extension::{Extensions, Parameter};
 use mimicry_core::reply::{Meaning, Own, Reply};
 use mimicry_core::settings::endpoint::Protocol;
 
+use super::blanks::without_tabs;
 use super::command::RcptCommand;
 use super::parameters::Given;
 use super::step::{MailTerms, Step};
@@ -50,7 +51,7 @@ impl Transaction {
     pub fn ask(&mut self, rcpt: &RcptCommand<'_>) -> Step {
         let recipient = Recipient {
             path: Path::new(rcpt.path),
-            params: rcpt.params.to_vec(),
+            params: without_tabs(rcpt.params),
         };
         self.asked = Some(recipient.clone());
         Step::Forward(recipient)

@@ -7,22 +7,20 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use mimicry_core::origin::{Origin, Source};
 
+use super::blanks::is_blank;
 use super::xtext::xtext;
-
-/// Octets of the arguments; with the verb the line has 512.
-const MAX_ARGUMENTS: usize = 501;
 
 /// Octets of a value.
 const MAX_VALUE: usize = 255;
 
 /// Puts the attributes into `origin`. `None` = the arguments are ill-formed, and nothing was changed.
 pub fn apply(arguments: &[u8], origin: &mut Origin) -> Option<()> {
-    if arguments.is_empty() || arguments.len() > MAX_ARGUMENTS {
+    if arguments.is_empty() {
         return None;
     }
     let mut told = origin.clone();
     for attribute in arguments
-        .split(|octet| *octet == b' ')
+        .split(|octet| is_blank(*octet))
         .filter(|attribute| !attribute.is_empty())
     {
         let equals = memchr::memchr(b'=', attribute)?;
@@ -81,7 +79,12 @@ fn parsed<T>(value: Option<Vec<u8>>, parse: impl Fn(&str) -> Option<T>) -> Optio
     parse(std::str::from_utf8(&value).ok()?).map(Some)
 }
 
+/// What stands behind `%` names an interface of the client's machine (RFC 4007 section 11): nothing to us.
 fn address(text: &str) -> Option<IpAddr> {
+    let text = match text.split_once('%') {
+        Some((address, zone)) if !zone.is_empty() && address.contains(':') => address,
+        _ => text,
+    };
     match text.split_at_checked(5) {
         Some((tag, address)) if tag.eq_ignore_ascii_case("IPv6:") => {
             address.parse::<Ipv6Addr>().ok().map(IpAddr::V6)
@@ -157,7 +160,34 @@ mod tests {
                 }),
             ),
             (&format!("NAME={}", "x".repeat(256)), None),
-            (&format!("NAME={0} HELO={0}", "x".repeat(250)), None),
+            // T204: longer than a line of 512 octets.
+            (
+                &format!("NAME={0} HELO={0} IDENT={0}", "x".repeat(250)),
+                Some(Origin {
+                    name: text(&"x".repeat(250)),
+                    helo: text(&"x".repeat(250)),
+                    ident: text(&"x".repeat(250)),
+                    ..nobody.clone()
+                }),
+            ),
+            // T204: link-local addresses have a zone.
+            (
+                "ADDR=IPv6:fe80::1%eth0",
+                Some(Origin {
+                    client: "fe80::1".parse().ok(),
+                    ..nobody.clone()
+                }),
+            ),
+            (
+                "ADDR=fe80::1%eth0\tPORT=25",
+                Some(Origin {
+                    client: "fe80::1".parse().ok(),
+                    port: Some(25),
+                    ..nobody.clone()
+                }),
+            ),
+            ("ADDR=192.0.2.7%eth0", None),
+            ("ADDR=fe80::1%", None),
         ] {
             let mut origin = nobody.clone();
             let done = apply(arguments.as_bytes(), &mut origin);

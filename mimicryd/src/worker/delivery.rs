@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::envelope::{Envelope, Path, Recipient};
+use mimicry_core::extension::Extension;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
@@ -73,6 +74,8 @@ pub struct Ways<'w> {
     pub banks: &'w Banks,
     pub memo: &'w Memo,
     pub routes: &'w [Rc<Route>],
+    /// The way whose next hop the client was offered the extensions of.
+    pub offered: Option<&'w Rc<Route>>,
     /// What the client speaks.
     pub client: Protocol,
     /// Is there a ledger, so that a retry can bring a mail to those alone who have not got it?
@@ -169,7 +172,11 @@ impl Delivery {
                         growth: GROWTH,
                     },
                 };
-                let line = pool.begin(route, &opening(mail, size, self.limit))?;
+                let opening = Opening {
+                    is_promised: ways.offered.is_some_and(|offered| offered == route),
+                    ..opening(mail, size, self.limit)
+                };
+                let line = pool.begin(route, &opening)?;
                 self.classes.push(Class {
                     signature,
                     settings: Arc::clone(settings),
@@ -216,11 +223,19 @@ impl Delivery {
 }
 
 impl Class {
-    /// For the engine, that judges the mail for it.
-    pub fn as_known(&self) -> ClassOf {
+    /// For the engine, that judges the mail for it. So many octets at most stand above the message when it goes out.
+    pub fn as_known(&self, above: usize) -> ClassOf {
+        let limit = self
+            .line
+            .as_ref()
+            .and_then(|line| line.capabilities().size());
+        // 0 = no limit.
+        let limit = limit.filter(|limit| *limit > 0);
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok());
         ClassOf {
             recipients: self.recipients.clone(),
             choice: self.signature.choice.clone(),
+            room: limit.map(|limit| limit.saturating_sub(above)),
         }
     }
 
@@ -312,12 +327,17 @@ fn opening(mail: Announced<'_>, size: Size, limit: Option<Instant>) -> Opening<'
         sender: &mail.envelope.sender,
         params: &mail.envelope.sender_params,
         size,
+        is_promised: false,
         limit,
     }
 }
 
 /// Tells a next hop of a recipient.
 fn address(line: &mut Line, recipient: &Recipient) -> Answer {
+    let is_ascii = recipient.path.as_bytes().is_ascii() && recipient.params.is_ascii();
+    if !is_ascii && !line.capabilities().contains(Extension::SmtpUtf8) {
+        return line.no_utf8();
+    }
     match outgoing_rcpt_params(&recipient.params, line.capabilities()) {
         Ok(params) => line.rcpt(&recipient.path, &params),
         Err(reply) => Answer::own(reply),
@@ -327,6 +347,9 @@ fn address(line: &mut Line, recipient: &Recipient) -> Answer {
 /// Gives a message to a next hop, in 7 bits if it takes no others.
 fn send(line: &mut Line, parcel: Parcel<'_>, hand: &mut Hand<'_>) -> Answers {
     let outgoing = parcel.outgoing;
+    if line.needs_ascii_header && parcel.message.parts().any(|part| !part.header().is_ascii()) {
+        return Answers::All(line.no_utf8());
+    }
     if !line.needs_7bit || outgoing.is_ascii() {
         return line.data(outgoing, hand.watch);
     }

@@ -18,7 +18,7 @@ const PROXY: Duration = Duration::from_secs(5);
 /// Whose connection it is, where a load balancer stands before the listener; and whether it is the balancer's own. `None` = it
 /// did not say.
 pub fn behind_balancer(link: &mut Link<'_>, listen: &Listen, peer: Peer) -> Option<(Peer, bool)> {
-    if is_among(&listen.proxy_clients, &peer) != Some(true) {
+    if !listen.proxy_clients.contains(client(&peer)) {
         return Some((peer, false));
     }
     let deadline = Instant::now().checked_add(PROXY);
@@ -56,7 +56,7 @@ pub fn port(peer: &Peer) -> Option<u16> {
     }
 }
 
-/// `None` = it came by a unix socket, which is guarded by its file's permissions.
+/// May it send at all? `None` = it came by a unix socket, which is guarded by its file's permissions.
 pub fn is_among(networks: &[IpNet], peer: &Peer) -> Option<bool> {
     let address = client(peer)?;
     Some(networks.iter().any(|network| network.contains(&address)))

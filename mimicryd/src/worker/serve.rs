@@ -260,6 +260,7 @@ impl Conversation<'_> {
             banks: &self.config.banks,
             memo: self.memo,
             routes: self.routes,
+            offered: route(self.routes, &self.settings),
             client: self.session.protocol(),
             has_ledger: self.ledger.is_there(),
             is_before_queue: self.is_before_queue,

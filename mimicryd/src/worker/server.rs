@@ -28,7 +28,7 @@ use crate::machine;
 use crate::prefork::contract::{Accepted, Serve, SessionEnd};
 use crate::prefork::life::Life;
 use crate::prefork::scoreboard::Slot;
-use crate::relay::{Keys, Pool, Route};
+use crate::relay::{Keys, Pool, Remembered, Route};
 use crate::smtp::session::Session;
 use crate::smtp::step::MailTerms;
 use crate::smtp::wire::Wire;
@@ -68,7 +68,7 @@ impl Server {
         }
         // The master looked at them as root, who may go everywhere.
         machine::reach(&config);
-        let mut pool = Pool::new(keys);
+        let mut pool = Pool::new(keys, Remembered::below(&config.daemon.spool));
         for route in &routes {
             if let Err(error) = pool.resolve(route) {
                 let hop = &route.next_hop;
@@ -138,8 +138,8 @@ impl Serve for Server {
         let tls = self.certificates.of(connection.listener);
         // A sender may have more than others who come by this listener.
         let mut offer = Extensions::ours(banks.largest_mail(&choice));
-        let tells_origin = is_among(&listen.xforward_clients, &peer).unwrap_or(false);
-        let believes_auth = is_among(&listen.auth_clients, &peer).unwrap_or(false);
+        let tells_origin = listen.xforward_clients.contains(client(&peer));
+        let believes_auth = listen.auth_clients.contains(client(&peer));
         if believes_auth || tells_origin {
             offer.add(Extension::Auth);
         }
@@ -153,6 +153,7 @@ impl Serve for Server {
                 mail: settings.limits.mail,
                 recipients: settings.limits.recipients,
                 bare_newline: settings.bare_newline,
+                mbox_line: settings.mbox_line,
             }
         };
         let mut conversation = Conversation {

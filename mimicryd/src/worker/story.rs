@@ -107,6 +107,11 @@ impl Story {
             let note = format!("bare newlines normalised: {lf} LF, {cr} CR");
             line.notes.push(note);
         }
+        let mbox_lines = incoming.received.changed.mbox_lines;
+        if mbox_lines > 0 {
+            let note = format!("mbox lines made fields: {mbox_lines}");
+            line.notes.push(note);
+        }
         let to = envelope.recipients.iter();
         Story {
             client: incoming.client,

@@ -30,6 +30,7 @@ pub fn terms(settings: &Effective, protocol: Protocol, machine: &str) -> Terms {
         errors: settings.limits.errors,
         junk_commands: settings.limits.junk_commands,
         bare_newline: settings.bare_newline,
+        mbox_line: settings.mbox_line,
     }
 }
 

@@ -39,6 +39,11 @@ pub fn above(trace: Option<&[u8]>, message: &Message) -> Vec<u8> {
     [trace, blank].concat()
 }
 
+/// Octets of [`above`] at most.
+pub fn most_above(trace: &[u8]) -> usize {
+    trace.len().saturating_add(2)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

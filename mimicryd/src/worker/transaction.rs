@@ -53,13 +53,21 @@ pub fn run(
     let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
     let hops = first.map_or(0, |class| class.settings.limits.hops);
     let judging = Instant::now();
+    let now = clock::now();
+    let trace = trace::field(
+        &connection,
+        hostname,
+        with,
+        story.id(),
+        &clock::date_time(now),
+    );
     let scan = || Mail {
         origin,
         envelope,
         message: Message::scan(received.message, &limits),
-        received: clock::now(),
+        received: now,
     };
-    let judged = rules.judge(scan, classes);
+    let judged = rules.judge(scan, classes, trace::most_above(&trace));
     story.judged_in(judging.elapsed());
     let Some((mut mail, judged)) = judged else {
         let id = story.id();
@@ -81,8 +89,6 @@ pub fn run(
     if is_done_with {
         mail.message = mail.message.header_alone();
     }
-    let date = clock::date_time(mail.received);
-    let trace = trace::field(&connection, hostname, with, story.id(), &date);
     let hand = Hand {
         pool,
         mail: &mail,
@@ -117,15 +123,21 @@ pub fn run(
 }
 
 impl Rules<'_> {
-    /// `None` = something panicked.
-    fn judge(self, scan: impl FnOnce() -> Mail, classes: &[Class]) -> Option<(Mail, Vec<Judged>)> {
+    /// `above` = octets at most that stand above the message when it goes out. `None` = something panicked.
+    fn judge(
+        self,
+        scan: impl FnOnce() -> Mail,
+        classes: &[Class],
+        above: usize,
+    ) -> Option<(Mail, Vec<Judged>)> {
         let judge = || {
             let mail = scan();
             let means = Means {
                 effects: Effects::Real,
                 seal_keys: self.seal_keys,
             };
-            let classes: Vec<ClassOf> = classes.iter().map(Class::as_known).collect();
+            let known = classes.iter().map(|class| class.as_known(above));
+            let classes: Vec<ClassOf> = known.collect();
             let judged = engine::judge(self.banks, self.memo, &mail, &classes, means);
             (mail, judged)
         };

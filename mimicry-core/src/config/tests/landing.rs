@@ -120,6 +120,7 @@ fn candidates(setting: &Setting) -> Vec<String> {
         Kind::File => one("\"/another\""),
         Kind::Host => one("\"another.example\""),
         Kind::Networks => one("\"192.0.2.0/24\""),
+        Kind::Trusted => vec![quoted(&"192.0.2.0/24"), quoted(&"unix")],
         Kind::NextHop => one("\"smtp://127.0.0.1:29\""),
         Kind::Address => one("\"127.0.0.1:27\""),
         Kind::LogTarget => one("\"stderr\""),

@@ -34,8 +34,6 @@ pub struct Row {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Usable {
     No,
-    /// Only a client whose grammar is not narrow knows where the reply ended.
-    Wide,
     Yes,
 }
 
@@ -208,11 +206,11 @@ pub fn commands() -> Vec<Row> {
                 "550 5.7.1 and out",
                 Usable::No,
             ),
-            (say("550\r\n"), "550 ", Usable::Wide),
+            (say("550\r\n"), "550 ", Usable::Yes),
             (
                 octets(b"550 5.7.1 pr\xe4t\r\n"),
                 "550 5.7.1 pr?t",
-                Usable::Wide,
+                Usable::Yes,
             ),
             (octets(b"550 5.7.1 n\0l\r\n"), "550 5.7.1 n?l", Usable::Yes),
             (
@@ -369,17 +367,17 @@ pub fn successes() -> Vec<Row> {
         ),
         (say("251 forwarded\r\n"), "251 forwarded", Usable::Yes),
         (say("250 \r\n"), "250 ", Usable::Yes),
-        (say("250\r\n"), "250 ", Usable::Wide),
-        (say("269 odd\r\n"), "269 odd", Usable::Wide),
+        (say("250\r\n"), "250 ", Usable::Yes),
+        (say("269 odd\r\n"), "269 odd", Usable::Yes),
         (
             octets(b"250 2.0.0 pr\xe4t\r\n"),
             "250 2.0.0 pr?t",
-            Usable::Wide,
+            Usable::Yes,
         ),
         (
             octets(&[b"250 2.0.0 ", &b"x".repeat(2000)[..], b"\r\n"].concat()),
             "250 2.0.0 xxx",
-            Usable::Wide,
+            Usable::Yes,
         ),
         (octets(b"250 2.0.0 a\rb\r\n"), "250 2.0.0 a?b", Usable::Yes),
         (

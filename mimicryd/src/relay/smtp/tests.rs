@@ -61,10 +61,6 @@ impl Subject for Lettres {
         (next_hop, hop)
     }
 
-    fn is_narrow(&self) -> bool {
-        true
-    }
-
     fn says_helo(&self) -> bool {
         true
     }
@@ -378,14 +374,32 @@ fn shim_9_lettre_finds_one_reply_and_no_more() {
     let next_hop = Scripted::that_works();
     let mut hop = connect(next_hop.address);
     assert!(hop.mail(&Path::new("a@b"), b"").is_done());
-    hop.link
-        .codec
-        .end
-        .write_all(b"250 2.0.0 too many\r\n")
-        .unwrap();
+    let codec = hop.link.codec.as_mut().unwrap();
+    codec.end.write_all(b"250 2.0.0 too many\r\n").unwrap();
     assert_eq!(hop.rcpt(&Path::new("c@d"), b"").cause, Cause::OutOfStep);
     assert!(!hop.is_usable());
     assert_eq!(next_hop.seen().commands.len(), 2);
+}
+
+/// T203: lettre loses its place at a reply that is wider than its grammar, and our connection goes on alone: no line is lost by it.
+#[test]
+fn t203_a_reply_that_lettre_cannot_read_ends_lettre_and_not_the_line() {
+    let long = format!("250 2.0.0 {}\r\n", "x".repeat(2000));
+    for text in ["250\r\n", "269 odd\r\n", "250-\r\n250\r\n", &long] {
+        for stage in [Stage::Mail, Stage::Rcpt, Stage::Dot] {
+            let next_hop = Scripted::that(stage, say(text));
+            let mut hop = connect(next_hop.address);
+            for _ in 0..2 {
+                assert!(deliver(&mut hop, b"x\r\n").is_done(), "{stage:?} {text}");
+            }
+            assert!(hop.is_usable(), "{stage:?} {text}");
+            let seen = next_hop.seen();
+            assert_eq!((seen.connections, seen.dots), (1, 2), "{stage:?} {text}");
+        }
+    }
+    let next_hop = Scripted::that(Stage::Data, say("354\r\n"));
+    let mut hop = connect(next_hop.address);
+    assert!(deliver(&mut hop, b"x\r\n").is_done());
 }
 
 /// T181: whatever lettre reads was put there by us. Its descriptor is no socket of the network.

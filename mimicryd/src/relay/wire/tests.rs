@@ -113,7 +113,7 @@ fn config_of(certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<rustls::Ser
 fn pool(route: &Route) -> Pool {
     let mut keys = Keys::default();
     keys.add(route).unwrap();
-    let mut pool = Pool::new(Arc::new(keys));
+    let mut pool = Pool::new(Arc::new(keys), Default::default());
     pool.resolve(route).unwrap();
     pool
 }
@@ -124,6 +124,7 @@ fn opening<'o>(origin: &'o Origin, sender: &'o Path) -> Opening<'o> {
         sender,
         params: b"",
         size: Size::Unknown,
+        is_promised: false,
         limit: None,
     }
 }

@@ -497,7 +497,7 @@ pub const DIALOGUES: &[(&str, &str)] = &[
         S: 220
         C: HELO c
         S: 250
-        C: MAIL FROM:a@b
+        C: MAIL FROM:a@b>
         S: 501 5.1.7
         C: MAIL FROM:<a@b
         S: 501 5.1.7

@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// T118: what each setting makes of each server.
+/// T118, T204: what each setting makes of each server, in words.
 #[test]
 fn t118_certificates() {
     let pki = Pki::new();
@@ -16,19 +16,23 @@ fn t118_certificates() {
         (
             "expired",
             pki.server("127.0.0.1", false, long_ago),
-            Some("expired"),
+            Some("is not valid: it has expired"),
         ),
         (
             "of another name",
             pki.server("mx.example.org", false, |_| {}),
-            Some("not valid for name"),
+            Some("is not valid: it is for mx.example.org and not for 127.0.0.1"),
         ),
         (
             "self-signed",
             pki.server("127.0.0.1", true, |_| {}),
-            Some(""),
+            Some("(see ca_file in mimicry.toml(5))"),
         ),
-        ("of another authority", other.good(), Some("BadSignature")),
+        (
+            "of another authority",
+            other.good(),
+            Some("is not valid: its signature is not that of the authority that it names"),
+        ),
     ] {
         for (scheme, tls) in [
             ("smtp", Tls::Offered(Arc::clone(&server))),
