@@ -389,6 +389,40 @@ fn the_drain_has_a_deadline() {
     }
 }
 
+/// It has begun a mail, and nothing comes of it.
+// T198
+// man: mimicryd(8) "When the service stops, a client that has begun a mail and sends nothing for 5 seconds gets a 421."
+#[test]
+fn a_client_that_dawdles_in_a_mail_does_not_hold_up_the_end() {
+    let mut world = World::new(Setup {
+        daemon: "drain_timeout = \"60s\"",
+        ..Setup::default()
+    });
+    let mut begun = world.client();
+    begun.says("MAIL FROM:<anna@example.org>", 250);
+    let mut named = world.client();
+    named.says("MAIL FROM:<anna@example.org>", 250);
+    named.says("RCPT TO:<bob@example.net>", 250);
+    // Who goes on may finish.
+    let mut active = world.client();
+    active.says("MAIL FROM:<anna@example.org>", 250);
+    world.daemon().signal(Signal::SIGTERM);
+    world.daemon().logs("stopping");
+    let start = Instant::now();
+    active.says("RCPT TO:<carol@example.net>", 250);
+    assert!(active.data(PLAIN).is_done());
+    for client in [&mut begun, &mut named] {
+        client.expect(421);
+    }
+    world.daemon().ends();
+    assert!(
+        start.elapsed() < Duration::from_secs(20),
+        "the end took {:?}",
+        start.elapsed()
+    );
+    assert_eq!(world.hop.only_mail().recipients(), ["carol@example.net"]);
+}
+
 // T142
 // man: mimicryd(8) "Or the daemon runs already"
 #[test]

@@ -115,7 +115,7 @@ settings! {
         xforward_clients: Trusted = Kind::Trusted, "[]", Load, "Networks whose XFORWARD is believed; \"unix\" stands for the clients of a unix socket.";
         auth_clients: Trusted = Kind::Trusted, "[]", Load, "Networks, or \"unix\", whose AUTH= is believed: name only an MTA that writes it itself.";
         proxy_clients: Trusted = Kind::Trusted, "[]", Load, "Networks, or \"unix\", that must speak the PROXY protocol first.";
-        profile: Profile = word(Profile::WORDS), "\"after-queue\"", Load, "Its place: with before-queue a whole transaction ends after 90 seconds at most.";
+        profile: Profile = word(Profile::WORDS), "\"after-queue\"", Load, "Its place: with before-queue each reply comes within 90 seconds.";
         tls: Option<ListenTls>;
     }
 }

@@ -54,7 +54,7 @@ words! {
     /// The place of a listener.
     Profile {
         AfterQueue = "after-queue",
-        /// The client waits for the final reply, so the whole transaction is capped at 90 s.
+        /// The client waits for the reply, so each reply comes within 90 s.
         BeforeQueue = "before-queue",
     }
 }

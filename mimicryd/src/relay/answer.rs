@@ -26,6 +26,8 @@ pub enum Cause {
     /// The connection ended.
     Lost,
     TimedOut,
+    /// What there was of time for the whole mail had gone before it was asked.
+    OutOfTime,
     /// The next hop said more than it was asked: from now on nobody knows which command it answers.
     OutOfStep,
     /// Not a reply, or none that fits the command.
@@ -114,6 +116,7 @@ impl Answer {
             Cause::Unreachable => Own::CannotConnect,
             Cause::Lost => Own::LostNextHop,
             Cause::TimedOut => Own::NextHopTimedOut,
+            Cause::OutOfTime => Own::OutOfTime,
             Cause::OutOfStep => Own::OutOfStep,
             Cause::NotUnderstood | Cause::Said => Own::NotUnderstood,
             Cause::Login => Own::NotLetIn,

@@ -227,7 +227,7 @@ impl<L: Link> Client<L> {
         self.ready(stage)?;
         let deadline = self.deadline(patience);
         if remaining(deadline).is_none() {
-            return Err(self.fail(Cause::TimedOut, stage));
+            return Err(self.fail(Cause::OutOfTime, stage));
         }
         // Should anything unwind from here on, nobody may go on with this line.
         self.broken = Some(Cause::OutOfStep);

@@ -152,7 +152,8 @@ impl Pool {
                 return Ok(line);
             }
             // Closed between our look and MAIL. A new line has no such excuse, and one that kept us waiting is not tried twice.
-            let died = !line.hop.is_usable() && answer.cause != Cause::TimedOut;
+            let is_late = matches!(answer.cause, Cause::TimedOut | Cause::OutOfTime);
+            let died = !line.hop.is_usable() && !is_late;
             self.give(line);
             if !(was_idle && died) {
                 return Err(answer);

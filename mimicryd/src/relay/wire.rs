@@ -27,7 +27,7 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::answer::{Answer, Cause};
-use super::client::{Client, Link, LinkState, Taken, deadline};
+use super::client::{Client, Link, LinkState, Taken, deadline, remaining};
 use super::command::CommandLine;
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
@@ -98,6 +98,9 @@ impl WireHop {
         limit: Option<Instant>,
     ) -> Result<WireHop, Answer> {
         let until = deadline(timeouts.connect, limit);
+        if remaining(until).is_none() {
+            return Err(Answer::failed(Cause::OutOfTime, "connect"));
+        }
         let stream =
             Stream::connect(place, until).map_err(|cause| Answer::failed(cause, "connect"))?;
         let link = Wire {

@@ -198,6 +198,7 @@ impl<'t> Session<'t> {
         self.close(match why {
             Leave::Idle => Own::Idle.reply(),
             Leave::TooLong => Own::TooLong.reply(),
+            Leave::TooSlow => Own::TooSlow.reply(),
             Leave::Stopping => Own::Stopping.reply(),
             Leave::Retiring => Own::Retiring.reply(),
             Leave::Broken => Own::SessionBroken.reply(),

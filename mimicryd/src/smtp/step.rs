@@ -86,8 +86,10 @@ pub struct DataPlan {
 pub enum Leave {
     /// The client was silent for too long.
     Idle,
-    /// The session, or what it sent, lasted too long.
+    /// The session lasted too long.
     TooLong,
+    /// It sends its message too slowly.
+    TooSlow,
     /// The daemon stops.
     Stopping,
     /// The worker retires, and others take connections.

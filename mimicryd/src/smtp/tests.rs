@@ -104,6 +104,7 @@ fn last_words() {
     for (why, start) in [
         (Leave::Idle, "421 4.4.2 "),
         (Leave::TooLong, "421 4.4.2 "),
+        (Leave::TooSlow, "421 4.4.2 "),
         (Leave::Stopping, "421 4.3.2 "),
         (Leave::Retiring, "421 4.3.2 "),
         (Leave::Broken, "421 4.3.0 "),

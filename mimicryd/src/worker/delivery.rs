@@ -29,14 +29,15 @@ use crate::relay::{
     Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
 };
 
-/// The whole transaction of a listener before the queue: Postfix gives up on its proxy after 100 s.
+/// For a listener before the queue: from a command of the client, or the end of its message, to our reply. Postfix gives up on its
+/// proxy after 100 s. How long the client takes to send is the client's time.
 const BEFORE_QUEUE: Duration = Duration::from_secs(90);
 
 /// What belongs to the transaction that is open.
 #[derive(Default)]
 pub struct Delivery {
     began: Option<Instant>,
-    /// For a listener before the queue: the end of it all.
+    /// For a listener before the queue: until when the reply must be there.
     limit: Option<Instant>,
     classes: Vec<Class>,
     /// None of their recipients was accepted, so they have no part in the mail.
@@ -117,13 +118,8 @@ impl Delivery {
         mail: Announced<'_>,
         recipient: &Recipient,
     ) -> Answer {
-        if self.began.is_none() {
-            self.began = Some(Instant::now());
-            self.limit = match ways.is_before_queue {
-                true => Instant::now().checked_add(BEFORE_QUEUE),
-                false => None,
-            };
-        }
+        self.began.get_or_insert_with(Instant::now);
+        self.restart(ways.is_before_queue);
         let at = mail.envelope.recipients.len();
         if let Some(first) = self.named.get(&recipient.path).copied() {
             self.again.push(Again { at, first });
@@ -137,6 +133,18 @@ impl Delivery {
             self.named.insert(recipient.path.clone(), at);
         }
         answer
+    }
+
+    /// The client has said something that it now waits for the reply to.
+    pub fn restart(&mut self, is_before_queue: bool) {
+        self.limit = match is_before_queue {
+            true => Instant::now().checked_add(BEFORE_QUEUE),
+            false => None,
+        };
+        let lines = self.classes.iter_mut().chain(&mut self.unused);
+        for line in lines.filter_map(|class| class.line.as_mut()) {
+            line.limit(self.limit);
+        }
     }
 
     /// The class that a recipient joins, with an open transaction.
@@ -365,5 +373,24 @@ fn send(line: &mut Line, parcel: Parcel<'_>, hand: &mut Hand<'_>) -> Answers {
             let why = outcome.err().unwrap_or(Unfit::Header);
             Answers::All(Answer::own(Own::NoEightBit.with(&why.to_string())))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// T198: what the client took to send is not taken from the next hop's time.
+    #[test]
+    fn t198_the_clock_begins_anew_with_what_the_client_says() {
+        let mut delivery = Delivery::default();
+        delivery.restart(false);
+        assert_eq!(delivery.limit(), None);
+        delivery.restart(true);
+        let first = delivery.limit().unwrap();
+        assert!(first > Instant::now() + BEFORE_QUEUE / 2);
+        std::thread::sleep(Duration::from_millis(2));
+        delivery.restart(true);
+        assert!(delivery.limit().unwrap() > first);
     }
 }

@@ -291,6 +291,8 @@ impl Conversation<'_> {
                 return Ok(Some(step));
             }
         };
+        // How slowly the client sent it is not to be made up for by the next hop.
+        self.delivery.restart(self.is_before_queue);
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
         self.slot.enter(State::Rules);
@@ -384,8 +386,11 @@ impl Conversation<'_> {
             if let Some(ended) = ended {
                 return Ok(ended);
             }
-            if self.is_late() || self.is_too_slow(began, octets) {
+            if self.is_late() {
                 return self.give_up(Leave::TooLong);
+            }
+            if self.is_too_slow(began, octets) {
+                return self.give_up(Leave::TooSlow);
             }
             let deadline = self.idle_deadline();
             match self.link.read(deadline)? {
@@ -422,14 +427,19 @@ impl Conversation<'_> {
                 return self.leave(Leave::Stopping);
             }
             let ending = self.ending();
-            let deadline = match ending {
-                Some(why) => self.patience(why),
-                None => self.idle_deadline(),
+            let dawdling = (self.link.wish() >= Wish::Drain).then_some(Leave::Stopping);
+            let deadline = match (ending, dawdling) {
+                (Some(why), _) => self.patience(why),
+                // A mail is begun, and nothing comes of it.
+                (None, Some(_)) => {
+                    (Instant::now().checked_add(ABOUT_TO_SEND)).min(self.idle_deadline())
+                }
+                (None, None) => self.idle_deadline(),
             };
             match self.link.read(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
-                Heard::Nothing => return self.leave(ending.unwrap_or(self.silence())),
+                Heard::Nothing => return self.leave(ending.or(dawdling).unwrap_or(self.silence())),
                 Heard::Wish => {}
             }
         }
