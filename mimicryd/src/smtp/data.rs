@@ -19,6 +19,8 @@ use memchr::memchr2;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::words::{BareNewline, MboxLine};
 
+use super::mbox::{as_fields, mbox_head, number_of};
+
 /// Reads one message from whatever chunks it comes in.
 pub struct DataReader {
     message: Vec<u8>,
@@ -226,7 +228,7 @@ impl DataReader {
             if message.len().saturating_add(more) > self.limit {
                 return Err(Refusal::TooLarge);
             }
-            self.changed.mbox_lines = lines(head).count();
+            self.changed.mbox_lines = number_of(head);
             let end = head.len();
             message.splice(..end, fields);
         }
@@ -235,32 +237,6 @@ impl DataReader {
             changed: self.changed,
         })
     }
-}
-
-/// Before an mbox line that becomes a field.
-const MBOX_FIELD: &[u8] = b"X-Mailbox-Line: ";
-
-/// The mbox lines that a message begins with: `From ` with any number of `>` before it.
-fn mbox_head(message: &[u8]) -> &[u8] {
-    let is_mbox = |line: &&[u8]| {
-        let quotes = line.iter().take_while(|octet| **octet == b'>').count();
-        line.get(quotes..)
-            .is_some_and(|rest| rest.starts_with(b"From "))
-    };
-    let head = lines(message).take_while(is_mbox);
-    let octets = head.fold(0, |octets: usize, line| octets.saturating_add(line.len()));
-    message.get(..octets).unwrap_or_default()
-}
-
-fn as_fields(head: &[u8]) -> Vec<u8> {
-    lines(head)
-        .flat_map(|line| [MBOX_FIELD, line].concat())
-        .collect()
-}
-
-/// With their line ends.
-fn lines(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
-    octets.split_inclusive(|octet| *octet == b'\n')
 }
 
 impl Changed {
@@ -443,62 +419,6 @@ mod tests {
                 assert_eq!(received.changed, changed, "{input:?} {cuts:?}");
                 assert_eq!(behind, b"RCPT TO:<x@y>\r\n.\r\n", "{input:?} {cuts:?}");
             }
-        }
-    }
-
-    /// T201: as Postfix's smtpd does it, for the lines at the head and no others.
-    #[test]
-    fn t201_mbox_lines_at_the_head_become_fields() {
-        for (message, expected, lines) in [
-            (
-                "From a b\r\nS: x\r\n\r\n",
-                "X-Mailbox-Line: From a b\r\nS: x\r\n\r\n",
-                1,
-            ),
-            (
-                ">From a\r\nS: x\r\n",
-                "X-Mailbox-Line: >From a\r\nS: x\r\n",
-                1,
-            ),
-            (
-                "From a\r\n>>From b\r\nS: x\r\nFrom c\r\n",
-                "X-Mailbox-Line: From a\r\nX-Mailbox-Line: >>From b\r\nS: x\r\nFrom c\r\n",
-                2,
-            ),
-            ("From a\nS: x\r\n", "X-Mailbox-Line: From a\r\nS: x\r\n", 1),
-            ("From \r\n", "X-Mailbox-Line: From \r\n", 1),
-            ("From: a\r\nFrom a\r\n", "From: a\r\nFrom a\r\n", 0),
-            ("From\ta\r\n", "From\ta\r\n", 0),
-            ("from a\r\n", "from a\r\n", 0),
-            (" From a\r\n", " From a\r\n", 0),
-            ("\r\nFrom a\r\n", "\r\nFrom a\r\n", 0),
-            (">\r\n", ">\r\n", 0),
-        ] {
-            let input = format!("{message}.\r\n").into_bytes();
-            for cuts in cuts(input.len()) {
-                let (read, _) = read(&input, LIMIT, BareNewline::Normalize, &cuts).unwrap();
-                let read = read.unwrap();
-                assert_eq!(
-                    read.message.escape_ascii().to_string(),
-                    expected.as_bytes().escape_ascii().to_string()
-                );
-                assert_eq!(read.changed.mbox_lines, lines, "{message}");
-            }
-            let mut reader = DataReader::new(LIMIT, BareNewline::Normalize, None)
-                .with_mbox_line(MboxLine::Reject);
-            let ended = reader.feed(&input).ended.unwrap();
-            assert_eq!(
-                ended.err(),
-                (lines > 0).then_some(Refusal::MboxLine),
-                "{message}"
-            );
-        }
-        // What they become may not pass the limit either.
-        let input = b"From \r\n".repeat(10);
-        let input = [&input[..], b".\r\n"].concat();
-        for (limit, is_taken) in [(229, false), (230, true)] {
-            let (read, _) = read(&input, limit, BareNewline::Normalize, &[]).unwrap();
-            assert_eq!(read.is_ok(), is_taken, "{limit}");
         }
     }
 

@@ -16,6 +16,7 @@
 mod blanks;
 pub mod command;
 pub mod data;
+mod mbox;
 mod mistake;
 mod parameters;
 mod path;
