@@ -12,112 +12,14 @@ use std::path::Path;
 
 use super::layering::{root, sources};
 
-/// Imports that close a circle and stay for now.
-struct Known {
-    krate: &'static str,
-    why: &'static str,
-    /// Which module imports from which.
-    imports: &'static [(&'static str, &'static str)],
-}
-
-const KNOWN: &[Known] = &[
-    Known {
-        krate: "mimicry-core",
-        why: "the parent defines what its child needs; it belongs into a file below both",
-        imports: &[
-            ("config::relay", "config"),
-            ("message::doubt", "message"),
-            ("message::part", "message"),
-            ("message::sealed", "message"),
-            ("message::params::read", "message::params"),
-            ("policy::select", "policy"),
-        ],
-    },
-    Known {
-        krate: "mimicry-core",
-        why: "each holds a part of what the other needs; that belongs into a file below both",
-        imports: &[
-            ("config::known", "config::build"),
-            ("config::value", "config::read"),
-            ("message::part", "message::doubt"),
-            ("message::place", "message::edit"),
-            ("message::part", "message::names"),
-            ("message::sealed", "message::part"),
-            ("rule", "plugin"),
-            ("policy::select", "policy::memo"),
-            ("rule::filter", "rule::facts"),
-            ("rule::inside", "rule::facts"),
-        ],
-    },
-    Known {
-        krate: "mimicry-plugins",
-        why: "the parent defines what its child needs; it belongs into a file below both",
-        imports: &[
-            ("shared::html::frame", "shared::html"),
-            ("shared::marked::page", "shared::marked"),
-            ("shared::reply_marks::html", "shared::reply_marks"),
-            ("shared::reply_marks::judge", "shared::reply_marks"),
-            (
-                "shared::reply_marks::phrases::words",
-                "shared::reply_marks::phrases",
-            ),
-            ("shared::template::check", "shared::template"),
-        ],
-    },
-    Known {
-        krate: "mimicry-plugins",
-        why: "each holds a part of what the other needs; that belongs into a file below both",
-        imports: &[("shared::plain", "shared::html")],
-    },
-    Known {
-        krate: "mimicry-plugins",
-        why: "the child defines what the parent shows; it belongs beside",
-        imports: &[(
-            "shared::reply_marks::judge",
-            "shared::reply_marks::judge::state",
-        )],
-    },
-];
-
 const CRATES: [&str; 3] = ["mimicry-core", "mimicry-plugins", "mimicryd"];
 
 #[test]
 fn no_module_imports_from_one_that_imports_from_it() {
     let mut found = Vec::new();
     for krate in CRATES {
-        let mut graph = Sources::read(&root().join(krate).join("src")).graph();
-        let known = KNOWN.iter().filter(|known| known.krate == krate);
-        for (from, to) in known.flat_map(|known| known.imports) {
-            if let Some(imports) = graph.get_mut(*from) {
-                imports.remove(*to);
-            }
-        }
-        found.extend(circles(&graph).map(|circle| format!("{krate}: {}", circle.join(" -> "))));
-    }
-    assert!(found.is_empty(), "\n{}", found.join("\n"));
-}
-
-/// What is listed above must be what it says it is.
-#[test]
-fn every_known_circle_is_one() {
-    let mut found = Vec::new();
-    for Known {
-        krate,
-        why,
-        imports,
-    } in KNOWN
-    {
         let graph = Sources::read(&root().join(krate).join("src")).graph();
-        for (from, to) in *imports {
-            let is_there = graph
-                .get(*from)
-                .is_some_and(|imports| imports.contains(*to));
-            if !is_there || way(&graph, to, from).is_none() {
-                found.push(format!(
-                    "{krate}: {from} -> {to} closes no circle any more: {why}"
-                ));
-            }
-        }
+        found.extend(circles(&graph).map(|circle| format!("{krate}: {}", circle.join(" -> "))));
     }
     assert!(found.is_empty(), "\n{}", found.join("\n"));
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use super::base64::{rewrite_base64, splice_base64};
 use super::encoding::{Encoding, Malformed};
 use super::qp::{cut_qp, splice_qp};
-use super::{decode, decoded_len, encode_exact};
+use super::whole::{decode, decoded_len, encode_exact};
 
 /// `insert` put into the content before its octet number `at`, every raw octet before that place kept.
 ///

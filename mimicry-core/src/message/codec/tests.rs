@@ -1,9 +1,15 @@
 //! The codings against examples, against mailparse and against themselves.
 
+use std::borrow::Cow;
+
+use memchr::memrchr;
+use proptest::prelude::*;
+
+use super::base64::write_base64;
 use super::encoding::LINE_MAX;
 use super::qp::{last_character, qp_place};
+use super::whole::count;
 use super::*;
-use proptest::prelude::*;
 
 const QP: Encoding = Encoding::QuotedPrintable;
 const B64: Encoding = Encoding::Base64;

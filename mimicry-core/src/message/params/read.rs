@@ -10,7 +10,8 @@ use std::ops::Range;
 
 use memchr::{memchr, memchr2, memchr3};
 
-use super::{Form, Param, Params, blank, token_char, words};
+use super::super::words;
+use super::value::{Form, Param, Params, blank, token_char};
 
 impl<'a> Params<'a> {
     /// Reads a raw field value (folds and all). Parameters after the first `max_params` are not read.

@@ -4,7 +4,8 @@
 
 use std::ops::Range;
 
-use super::{MAX_SECTIONS, Params, attribute_char, blank, token_char, words};
+use super::super::words;
+use super::value::{MAX_SECTIONS, Params, attribute_char, blank, token_char};
 
 /// Columns of a line that we write.
 pub(super) const LINE_MAX: usize = 76;
