@@ -173,6 +173,7 @@ impl Daemon {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the daemon");
         let address = listener.local_addr().expect("an address");
         let directory = prepared(setup, address, hop);
+        heard::forget(directory.path());
         let notices = notification_socket(directory.path());
         // The shell hands over its standard input as descriptor 3 and becomes the daemon, so that LISTEN_PID is right.
         let script = format!(

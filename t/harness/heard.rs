@@ -58,13 +58,25 @@ fn one_line(reply: &Reply) -> String {
     format!("{} {}", reply.code, lines.collect::<Vec<_>>().join(" / "))
 }
 
-/// What is wrong between what was heard of the daemon of this directory, and its log. To be called when it has ended.
-pub fn wrong(directory: &Path) -> Vec<String> {
-    let config = fs::read_to_string(directory.join("mimicry.toml")).unwrap_or_default();
+/// What was heard at the addresses of a daemon that begins now was heard of others, which had the same port before.
+pub fn forget(directory: &Path) {
+    let _ = take(&configuration(directory));
+}
+
+fn configuration(directory: &Path) -> String {
+    fs::read_to_string(directory.join("mimicry.toml")).unwrap_or_default()
+}
+
+fn take(config: &str) -> Vec<Heard> {
     let mut all = HEARD.lock().unwrap_or_else(PoisonError::into_inner);
     let is_ours = |heard: &mut Heard| config.contains(heard.server.as_str());
-    let heard: Vec<Heard> = all.extract_if(.., is_ours).collect();
-    drop(all);
+    all.extract_if(.., is_ours).collect()
+}
+
+/// What is wrong between what was heard of the daemon of this directory, and its log. To be called when it has ended.
+pub fn wrong(directory: &Path) -> Vec<String> {
+    let config = configuration(directory);
+    let heard = take(&config);
     let Some(log) = log(directory, &config) else {
         return Vec::new();
     };

@@ -46,7 +46,7 @@ fuzz_target!(|input: &[u8]| {
     let sealed: Vec<Vec<u8>> = message
         .parts()
         .filter(|part| part.is_seal_root() && !edits.is_gone(part.id()))
-        .map(|part| part.body().to_vec())
+        .map(|part| bare(part.body()).to_vec())
         .collect();
     let rendered = render(&edits);
     if edits.is_empty() {
@@ -55,10 +55,16 @@ fuzz_target!(|input: &[u8]| {
     match verify(&edits, rendered, &Limits::default()) {
         Ok(after) => {
             for body in sealed {
-                let replaced = message.parts().any(|part| part.body() == body && edits.is_replaced(part.id()));
-                assert!(replaced || after.parts().any(|part| part.body() == body), "a seal was broken");
+                let replaced = message.parts().any(|part| bare(part.body()) == body && edits.is_replaced(part.id()));
+                assert!(replaced || after.parts().any(|part| bare(part.body()) == body), "a seal was broken");
             }
         }
         Err(mismatch) => assert!(message.malformed(), "a sound message was not proved: {mismatch}"),
     }
 });
+
+/// A mail that ends within a header block has no line end there. The one before a delimiter of ours belongs to that header then.
+fn bare(body: &[u8]) -> &[u8] {
+    let body = body.strip_suffix(b"\n").unwrap_or(body);
+    body.strip_suffix(b"\r").unwrap_or(body)
+}

@@ -624,3 +624,59 @@ proptest! {
         }
     }
 }
+
+// T191
+// man: mimicry-plugins(7) "Of a text in a charset other than UTF-8 only the first megabyte is searched, for the quoted mail and for our text."
+#[test]
+fn t191_a_large_text_that_must_be_converted_is_searched_in_its_beginning() {
+    let line = b"gr\xfc\xdfe\r\n";
+    for (label, count, whole_lines) in [
+        ("iso-8859-1", 10, 10),
+        (
+            "iso-8859-1",
+            SEARCHED / line.len() + 9,
+            SEARCHED / line.len(),
+        ),
+        (
+            "iso-8859-1",
+            SEARCHED * 3 / line.len(),
+            SEARCHED / line.len(),
+        ),
+    ] {
+        let raw = line.repeat(count);
+        let body = read(&raw, label, Encoding::EightBit).unwrap();
+        let searched = body.searched().to_owned();
+        assert_eq!(searched.lines().count(), whole_lines, "{count}");
+        assert!(body.text().starts_with(&searched), "{count}");
+        // A place in it is the same place in the text, and nothing else of the text moves.
+        let at = searched.len() / 2 / "grüße\r\n".len() * "grüße\r\n".len();
+        let body = read(&raw, label, Encoding::EightBit).unwrap();
+        let new = body
+            .insert(At::Text(at), "ours\n", Unmappable::Raise)
+            .unwrap();
+        let lines = at / "grüße\r\n".len();
+        let wanted = [
+            &line.repeat(lines)[..],
+            b"ours\r\n",
+            &line.repeat(count - lines),
+        ]
+        .concat();
+        assert_eq!((new.raw == wanted, new.charset), (true, None), "{count}");
+    }
+    // One line that goes on for ever is not searched, and UTF-8 is searched to its end.
+    let raw = b"\xfc".repeat(SEARCHED + 1);
+    assert_eq!(
+        read(&raw, "iso-8859-1", Encoding::Binary)
+            .unwrap()
+            .searched(),
+        ""
+    );
+    let raw = b"x\r\n".repeat(SEARCHED);
+    assert_eq!(
+        read(&raw, "utf-8", Encoding::SevenBit)
+            .unwrap()
+            .searched()
+            .len(),
+        raw.len()
+    );
+}
