@@ -18,7 +18,7 @@ use crate::clock;
 use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
 use crate::machine;
-use crate::prefork::contract::{Program, Refused, ServeFactory};
+use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
@@ -97,6 +97,10 @@ impl Program for Daemon {
     }
 
     fn adopt(&self, config: &Config) {
+        // At the start the log is still standard error, and at a reload it is the log before.
+        if let Some(missing) = logging::missing(&config.log) {
+            log::warn!("{missing}");
+        }
         if let Err(error) = privileges::allow_dumps(config.daemon.core_dumps) {
             log::warn!("cannot set whether there are core files: {error}");
         }
@@ -112,6 +116,10 @@ impl Program for Daemon {
             log::error!("cannot reopen the log: {error}");
         }
         self.give_log();
+    }
+
+    fn log_state(&self) -> LogState {
+        logging::state()
     }
 
     fn born(&self, config: &Config) {
