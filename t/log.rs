@@ -177,8 +177,8 @@ fn no_recipient_forges_cuts_or_breaks_a_line() {
 }
 
 // T187
-// man: mimicryd(8) "A line has at most 1024 octets in a message of rfc3164, 2048 in one of rfc5424, and 8192
-// elsewhere."
+// man: mimicryd(8) "A line has at most 1024 octets in a message of rfc3164, 2048 in one of rfc5424, 4096 on
+// a pipe and 8192 elsewhere."
 #[test]
 fn no_message_to_syslog_is_longer_than_it_may_be() {
     let (from, to) = forgers();
@@ -398,11 +398,6 @@ fn mail_goes_on_when_nobody_reads_standard_error() {
         assert_eq!(line.matches(" mimicryd[").count(), 1, "{line}");
         assert!(line.len() < 4096, "{line}");
     }
-    logged::mails(
-        said(&heard)
-            .into_iter()
-            .filter(|line| line.contains(" class=1/1 ") && line.contains("alive@")),
-    );
 }
 
 // T199: a disk that has room again
@@ -471,13 +466,13 @@ fn a_syslog_that_is_not_there_is_said() {
     let said = status(daemon, &[]);
     assert!(said.contains(&missing), "{said}");
     // Once it is there, nobody complains any more.
-    let _syslog = listen(&socket);
+    let syslog = listen(&socket);
     let said = daemon.command(&["check"]);
     assert!(!said.err.contains("no syslog"), "{said:?}");
     let said = status(daemon, &[]);
     assert!(!said.contains("no syslog"), "{said}");
     // A socket that nobody listens on any more, and one of another kind.
-    drop(_syslog);
+    drop(syslog);
     let said = status(daemon, &[]);
     assert!(said.contains("Connection refused"), "{said}");
     fs::remove_file(&socket).expect("the socket");
