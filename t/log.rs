@@ -271,7 +271,7 @@ fn usr1_opens_the_log_anew() {
     );
 }
 
-// T147
+// T147, T199
 #[test]
 fn mail_goes_on_without_a_log() {
     // A disk that is full.

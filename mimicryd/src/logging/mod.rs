@@ -25,7 +25,7 @@ use crate::sys::entry;
 use backlog::{Backlog, Losses};
 use line::{EventLine, MailLine};
 use sheet::json;
-use sink::{MAX_LINE, Sink};
+use sink::{MAX_LINE, Owner, Sink};
 
 mod backlog;
 pub mod line;
@@ -57,8 +57,8 @@ pub fn start() {
 }
 
 /// Takes over what the configuration says. On an error the log stays as it was.
-pub fn configure(config: &settings::Log) -> io::Result<()> {
-    let sink = Sink::open(&config.target, config)?;
+pub fn configure(config: &settings::Log, owner: Owner) -> io::Result<()> {
+    let sink = Sink::open(config, owner)?;
     with_writer(|writer| {
         // What waits has the form of the log before.
         writer.close();
@@ -104,8 +104,8 @@ pub fn close() {
 }
 
 /// Whether [`configure`] could take over what this configuration says.
-pub fn can_open(config: &settings::Log) -> io::Result<()> {
-    Sink::open(&config.target, config).map(drop)
+pub fn can_open(config: &settings::Log, owner: Owner) -> io::Result<()> {
+    Sink::open(config, owner).map(drop)
 }
 
 /// Writes the lines of a mail.

@@ -9,9 +9,11 @@ use std::path::{Path, PathBuf};
 use log::Level;
 use mimicry_core::settings;
 use nix::fcntl::OFlag;
+use nix::unistd::{Gid, Uid};
 
 use crate::sys::entry::Entry;
 use crate::sys::outlet::{ATOMIC, Outlet};
+use crate::sys::privileges;
 
 use super::line;
 use super::syslog::{self, Syslog};
@@ -22,6 +24,9 @@ pub const MAX_LINE: usize = 8192;
 /// Octets that the time, the process and the end of the line take at most.
 const AROUND: usize = 96;
 
+/// Whom a file belongs to that root makes.
+pub type Owner = Option<(Uid, Gid)>;
+
 pub enum Sink {
     /// With `<N>` before each line, the severity as journald reads it.
     Journal(Outlet<Stderr>),
@@ -29,17 +34,19 @@ pub enum Sink {
     File {
         path: PathBuf,
         file: File,
+        owner: Owner,
     },
     Syslog(Syslog),
 }
 
 impl Sink {
-    pub fn open(target: &settings::LogTarget, config: &settings::Log) -> io::Result<Sink> {
-        Ok(match target {
+    pub fn open(config: &settings::Log, owner: Owner) -> io::Result<Sink> {
+        Ok(match &config.target {
             settings::LogTarget::Stderr => Sink::stderr(),
             settings::LogTarget::File(path) => Sink::File {
                 path: path.clone(),
-                file: open_file(path)?,
+                file: open_file(path, owner)?,
+                owner,
             },
             settings::LogTarget::Syslog(path) => Sink::Syslog(Syslog::new(path.as_deref(), config)),
         })
@@ -57,8 +64,8 @@ impl Sink {
 
     /// Opens a file anew.
     pub fn reopen(&mut self) -> io::Result<()> {
-        if let Sink::File { path, file } = self {
-            *file = open_file(path)?;
+        if let Sink::File { path, file, owner } = self {
+            *file = open_file(path, *owner)?;
         }
         Ok(())
     }
@@ -120,6 +127,8 @@ impl Sink {
 }
 
 /// The directory may be the workers', who could put a link there.
-fn open_file(path: &Path) -> io::Result<File> {
-    Entry::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
+fn open_file(path: &Path, owner: Owner) -> io::Result<File> {
+    privileges::or_in_the_name_of(owner, || {
+        Entry::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
+    })
 }

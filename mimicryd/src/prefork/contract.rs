@@ -87,8 +87,8 @@ pub trait Program {
     /// anything else.
     fn adopt(&self, config: &Config);
 
-    /// Opens the log anew. Called in master and workers.
-    fn reopen_log(&self);
+    /// Opens the log anew. Called in master and workers; false = this worker may not, but one that is born now has the master's.
+    fn reopen_log(&self) -> bool;
 
     /// How the log does. Called in the master.
     fn log_state(&self) -> LogState;
