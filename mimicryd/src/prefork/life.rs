@@ -105,11 +105,7 @@ impl Life {
                 Signal::SIGHUP => self.raise(Wish::Retire),
                 Signal::SIGTERM => self.raise(Wish::Drain),
                 Signal::SIGQUIT => self.raise(Wish::Quit),
-                Signal::SIGUSR1 => {
-                    if !(self.reopen_log)() {
-                        self.raise(Wish::Retire);
-                    }
-                }
+                Signal::SIGUSR1 if !(self.reopen_log)() => self.raise(Wish::Retire),
                 _ => {}
             }
         }
