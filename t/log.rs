@@ -1,13 +1,17 @@
 //! The log: what it says of a mail, where it goes, and that mail does not wait for it.
 
 use std::fs;
+use std::io::Read;
+use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 
-use crate::harness::daemon::{PLAIN, Setup, World, eventually, open_directory, open_to_all};
+use crate::harness::daemon::{
+    Daemon, PLAIN, Setup, World, eventually, open_directory, open_to_all,
+};
 use crate::harness::hop::{Act, Stage};
 use crate::harness::{FOOTER, ZIP, contains, logged};
 
@@ -173,8 +177,8 @@ fn no_recipient_forges_cuts_or_breaks_a_line() {
 }
 
 // T187
-// man: mimicryd(8) "A line has at most 1024 octets in a message of rfc3164, 2048 in one of rfc5424, and 8192
-// elsewhere."
+// man: mimicryd(8) "A line has at most 1024 octets in a message of rfc3164, 2048 in one of rfc5424, 4096 on
+// a pipe and 8192 elsewhere."
 #[test]
 fn no_message_to_syslog_is_longer_than_it_may_be() {
     let (from, to) = forgers();
@@ -267,7 +271,7 @@ fn usr1_opens_the_log_anew() {
     );
 }
 
-// T147
+// T147, T199
 #[test]
 fn mail_goes_on_without_a_log() {
     // A disk that is full.
@@ -319,6 +323,166 @@ fn mail_goes_on_without_a_log() {
         start.elapsed() < Duration::from_secs(20),
         "a stuck syslog holds up the mail: {:?}",
         start.elapsed()
+    );
+}
+
+/// A daemon whose standard error is a FIFO that the test may read, as the log.
+fn on_a_fifo(rules: &'static str) -> World {
+    World::new(Setup {
+        daemon: "workers = { min = 2, max = 2, spare = 0 }\nmails_per_worker = 0",
+        log: "target = \"stderr\"",
+        shell: "mkfifo out; exec 2<>out",
+        rules,
+        ..Setup::default()
+    })
+}
+
+/// What `status` says.
+fn status(daemon: &Daemon, args: &[&str]) -> String {
+    let ran = daemon.command(&[&["status"], args].concat());
+    String::from_utf8(ran.out).expect("text")
+}
+
+/// What it says of lost lines.
+fn lost(daemon: &Daemon) -> u64 {
+    let status: serde_json::Value =
+        serde_json::from_str(&status(daemon, &["--json"])).expect("JSON");
+    status["log"]["lost"].as_u64().expect("a number")
+}
+
+// T199
+// man: mimicryd(8) "Mail never waits for the reader of the log."
+// man: mimicryd(8) "what does not fit either is lost and counted."
+#[test]
+fn mail_goes_on_when_nobody_reads_standard_error() {
+    let mut world = on_a_fifo("");
+    let (from, to) = forgers();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    // More than the pipe and the memory of both workers hold.
+    for _ in 0..16 {
+        let reply = world.client().mail(&from, &to, PLAIN);
+        assert!(reply.is_done(), "{reply}");
+    }
+    let daemon = world.daemon();
+    assert!(lost(daemon) > 0, "{}", status(daemon, &[]));
+    let text = status(daemon, &[]);
+    assert!(text.contains(" lines of it were lost"), "{text}");
+    // Somebody reads again: what was kept comes, then how many were lost, then all that is new.
+    let mut pipe = fs::File::options()
+        .read(true)
+        .custom_flags(nix::libc::O_NONBLOCK)
+        .open(daemon.directory.path().join("out"))
+        .expect("the FIFO");
+    let mut heard = Vec::new();
+    let mut read = |heard: &mut Vec<u8>| {
+        let mut piece = [0; 65536];
+        while let Ok(octets @ 1..) = pipe.read(&mut piece) {
+            heard.extend_from_slice(&piece[..octets]);
+        }
+    };
+    let is_told = eventually(|| {
+        read(&mut heard);
+        world.alive();
+        contains(&heard, b" lines of the log were lost")
+    });
+    assert!(is_told, "{}", heard.escape_ascii());
+    let is_new = eventually(|| {
+        world.alive();
+        read(&mut heard);
+        contains(&heard, b"from=<alive@client.test>")
+    });
+    assert!(is_new, "{}", heard.escape_ascii());
+    // No line is cut, or mixed with that of another process.
+    let heard = String::from_utf8(heard).expect("text");
+    for line in heard.lines() {
+        assert_eq!(line.matches(" mimicryd[").count(), 1, "{line}");
+        assert!(line.len() < 4096, "{line}");
+    }
+}
+
+// T199: a disk that has room again
+// man: mimicryd(8) "The log says how many lines were lost as soon as it can be written again, and"
+#[test]
+fn a_log_that_could_not_be_written_says_how_much_is_missing() {
+    let (_directory, path) = open_directory();
+    let socket = path.join("log");
+    let target = format!("target = \"syslog:{}\"", socket.display());
+    let (from, to) = forgers();
+    let to: Vec<&str> = to.iter().map(String::as_str).collect();
+    let mut world = World::new(Setup {
+        daemon: "workers = { min = 1, max = 1, spare = 0 }\nmails_per_worker = 0",
+        log: &target,
+        ..Setup::default()
+    });
+    for _ in 0..8 {
+        assert!(world.client().mail(&from, &to, PLAIN).is_done());
+    }
+    assert!(lost(world.daemon()) > 0);
+    let syslog = listen(&socket);
+    syslog
+        .set_read_timeout(Some(Duration::from_millis(50)))
+        .expect("a time-out");
+    let mut buffer = [0; 16384];
+    let mut heard = String::new();
+    let is_told = eventually(|| {
+        world.alive();
+        while let Ok(octets) = syslog.recv(&mut buffer) {
+            heard += &String::from_utf8_lossy(&buffer[..octets]);
+            heard.push('\n');
+        }
+        heard.contains(" lines of the log were lost")
+    });
+    assert!(is_told, "{heard}");
+    // What was kept came before it.
+    let kept = heard.find(" part=2 ").expect("a line that was kept");
+    assert!(
+        kept < heard
+            .find(" lines of the log were lost")
+            .unwrap_or_default()
+    );
+}
+
+// T200
+// man: mimicryd(8) "No syslog at its socket is said on standard error at the start, by"
+#[test]
+fn a_syslog_that_is_not_there_is_said() {
+    let (_directory, path) = open_directory();
+    let socket = path.join("log");
+    let target = format!("target = \"syslog:{}\"", socket.display());
+    let mut world = World::new(Setup {
+        log: &target,
+        ..Setup::default()
+    });
+    let missing = format!(
+        "no syslog takes the log at {}: No such file or directory",
+        socket.display()
+    );
+    let daemon = world.daemon();
+    let stderr = fs::read_to_string(daemon.directory.path().join("stderr")).expect("a file");
+    assert!(stderr.contains(&missing), "{stderr}");
+    let said = daemon.command(&["check"]);
+    assert_eq!(said.code, 0, "{said:?}");
+    assert!(said.err.contains(&missing), "{said:?}");
+    let said = status(daemon, &[]);
+    assert!(said.contains(&missing), "{said}");
+    // Once it is there, nobody complains any more.
+    let syslog = listen(&socket);
+    let said = daemon.command(&["check"]);
+    assert!(!said.err.contains("no syslog"), "{said:?}");
+    let said = status(daemon, &[]);
+    assert!(!said.contains("no syslog"), "{said}");
+    // A socket that nobody listens on any more, and one of another kind.
+    drop(syslog);
+    let said = status(daemon, &[]);
+    assert!(said.contains("Connection refused"), "{said}");
+    fs::remove_file(&socket).expect("the socket");
+    let _stream = std::os::unix::net::UnixListener::bind(&socket).expect("a socket");
+    open_to_all(&socket);
+    let said = daemon.command(&["check"]);
+    assert!(
+        said.err
+            .contains("it is a stream socket, not one for datagrams"),
+        "{said:?}"
     );
 }
 

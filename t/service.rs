@@ -5,6 +5,7 @@
 use std::fs;
 use std::io::Read;
 use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::MetadataExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -509,4 +510,58 @@ fn no_recipient_chooses_where_the_mail_goes() {
             .is_err()
     );
     client.quit();
+}
+
+// T200
+// man: mimicryd(8) "A master that is root without the right to give files away"
+#[test]
+fn a_root_that_may_give_nothing_away_serves_all_the_same() {
+    if !geteuid().is_root() {
+        return;
+    }
+    let (_directory, path) = open_directory();
+    let socket = path.join("in");
+    let rules = format!(
+        "[[listen]]\nname = \"u\"\naddress = \"unix:{}\"\n",
+        socket.display()
+    );
+    let mut world = World::new(Setup {
+        daemon: "user = \"nobody\"\nmails_per_worker = 0\nworkers = { min = 2, max = 2, spare = 0 }",
+        // As etc/systemd/mimicryd.service has it.
+        shell: "RUN='setpriv --bounding-set -all,+setuid,+setgid,+kill --inh-caps -all'",
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.alive();
+    let here = world.daemon().directory.path().to_path_buf();
+    let nobody = nix::unistd::User::from_name("nobody")
+        .expect("users")
+        .expect("nobody");
+    // The socket is open to the group, and the ledger is the workers'.
+    let facts = fs::metadata(&socket).expect("the socket");
+    assert_eq!(facts.gid(), nobody.gid.as_raw());
+    assert_eq!(facts.mode() & 0o777, 0o660);
+    let ledger = fs::metadata(here.join("spool/ledger")).expect("the ledger");
+    assert_eq!(ledger.uid(), nobody.uid.as_raw());
+    let log = world.daemon().log();
+    assert!(!log.contains("warn: "), "{log}");
+    // After a rotation the workers are those that have the new file.
+    let daemon = world.daemon();
+    fs::rename(here.join("log"), here.join("log.1")).expect("the log is moved");
+    daemon.signal(Signal::SIGUSR1);
+    daemon.logs("log reopened");
+    let is_new = eventually(|| {
+        world.alive();
+        world.daemon().log().contains(" status=sent")
+    });
+    assert!(is_new, "{}", world.daemon().said());
+    let old = || fs::read(here.join("log.1")).expect("the old log").len();
+    let is_left = eventually(|| {
+        let before = old();
+        for _ in 0..5 {
+            world.alive();
+        }
+        old() == before
+    });
+    assert!(is_left, "a worker still writes into the old log");
 }

@@ -18,7 +18,7 @@ use crate::clock;
 use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
 use crate::machine;
-use crate::prefork::contract::{Program, Refused, ServeFactory};
+use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
@@ -64,7 +64,8 @@ impl Program for Daemon {
     fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
         if !self.logs_so(config) {
             // Not first in the new workers, which would say so where nobody looks any more.
-            logging::can_open(&config.log).map_err(|error| cannot_log(&error))?;
+            logging::can_open(&config.log, identity::owner(&config.daemon))
+                .map_err(|error| cannot_log(&error))?;
         }
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load(&config.relays())?);
@@ -97,6 +98,10 @@ impl Program for Daemon {
     }
 
     fn adopt(&self, config: &Config) {
+        // At the start the log is still standard error, and at a reload it is the log before.
+        if let Some(missing) = logging::missing(&config.log) {
+            log::warn!("{missing}");
+        }
         if let Err(error) = privileges::allow_dumps(config.daemon.core_dumps) {
             log::warn!("cannot set whether there are core files: {error}");
         }
@@ -106,12 +111,21 @@ impl Program for Daemon {
         }
     }
 
-    fn reopen_log(&self) {
-        // The master is the first: a worker finds the file there, and may open it.
-        if let Err(error) = logging::reopen() {
-            log::error!("cannot reopen the log: {error}");
+    fn reopen_log(&self) -> bool {
+        // The master is the first: a worker finds the file there, and may open it if it could be given to its user.
+        match logging::reopen() {
+            Ok(()) => {}
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied && self.is_a_worker() => {
+                return false;
+            }
+            Err(error) => log::error!("cannot reopen the log: {error}"),
         }
         self.give_log();
+        true
+    }
+
+    fn log_state(&self) -> LogState {
+        logging::state()
     }
 
     fn born(&self, config: &Config) {
@@ -138,6 +152,11 @@ impl Daemon {
         }
     }
 
+    /// Has this process become the user of the workers.
+    fn is_a_worker(&self) -> bool {
+        self.log_facts.get().owner.is_some() && !privileges::is_root()
+    }
+
     /// Does the log go where this configuration says.
     fn logs_so(&self, config: &Config) -> bool {
         self.log.borrow().as_ref() == Some(&config.log)
@@ -145,13 +164,14 @@ impl Daemon {
 
     /// From here on it does.
     fn log_so(&self, config: &Config) {
-        if let Err(error) = logging::configure(&config.log) {
+        let owner = identity::owner(&config.daemon);
+        if let Err(error) = logging::configure(&config.log, owner) {
             log::error!("{}", cannot_log(&error));
         }
         self.log.replace(Some(config.log.clone()));
         self.log_facts.set(LogFacts {
             is_stderr: config.log.target == LogTarget::Stderr,
-            owner: identity::owner(&config.daemon),
+            owner,
         });
         self.give_log();
     }
@@ -159,7 +179,10 @@ impl Daemon {
     /// A log file that root made belongs to the user that the workers run as.
     fn give_log(&self) {
         if let Some((user, group)) = self.log_facts.get().owner
+            && privileges::is_root()
             && let Err(error) = logging::give(user, group)
+            // Without CAP_CHOWN it stays root's, and workers are replaced when it is opened anew.
+            && error.kind() != io::ErrorKind::PermissionDenied
         {
             log::warn!("cannot give the log to the workers' user: {error}");
         }

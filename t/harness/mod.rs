@@ -97,6 +97,13 @@ impl Ran {
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.out).expect("the output is text")
     }
+
+    /// What it says on standard error, less that this machine may have no syslog.
+    pub fn complaints(&self) -> String {
+        let is_its = |line: &&str| !line.contains("no syslog takes the log at /dev/log");
+        let lines = self.err.lines().filter(is_its);
+        lines.map(|line| format!("{line}\n")).collect()
+    }
 }
 
 /// The program, with nothing of the environment of the tests.

@@ -2,6 +2,7 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use crate::logging;
 use crate::machine;
 
 use super::input::{ConfigArg, SealKeysAtHand, show_mistakes};
@@ -37,5 +38,11 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
         output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));
     }
     output.err.push_str(&keys.note());
+    if let Some(missing) = logging::missing(&config.log) {
+        let missing = escape(missing.as_bytes());
+        output.err.push_str(&format!(
+            "mimicryd: {missing}: lines of the log are lost until there is one\n"
+        ));
+    }
     Ok(output)
 }

@@ -4,39 +4,39 @@
 //! sentence begins with neither. No line is longer than its receiver allows: what does not fit is spread over several
 //! lines.
 //!
-//! A log that cannot be written never holds up a mail: a line that does not go out at once is dropped and counted, and
-//! the count is logged first when the log works again.
+//! A log that cannot be written never holds up a mail: lines that do not go out at once wait in a [`backlog`] of bounded
+//! size, further ones are dropped and counted, and the count is logged when the log works again.
 //!
 //! Must never: let a control character of a mail into a line, cut one, wait, or fail.
 
 use std::borrow::Cow;
-use std::fs::File;
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::io;
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use log::{Level, LevelFilter, Log, Metadata, Record};
 use mimicry_core::printable::is_unprintable;
 use mimicry_core::settings::{self, words};
-use nix::fcntl::OFlag;
+use nix::errno::Errno;
 use nix::unistd::{Gid, Uid};
 
-use crate::sys::entry::{self, Entry};
+use crate::prefork::contract::LogState;
+use crate::sys::entry;
 
+use backlog::{Backlog, Losses};
 use line::{EventLine, MailLine};
 use sheet::json;
+use sink::{MAX_LINE, Owner, Sink};
 
+mod backlog;
 pub mod line;
 mod sheet;
+mod sink;
 mod syslog;
 #[cfg(test)]
 mod tests;
 
 /// The target of records that are the line of a mail: already in their format.
 pub const MAIL: &str = "mail";
-
-/// Octets of one line at most in a file or on stderr, less the time before it. syslog has limits of its own.
-const MAX_LINE: usize = 8192;
 
 /// What stands before the further lines of a sentence.
 const CONTINUED: &str = "(continued) ";
@@ -57,9 +57,11 @@ pub fn start() {
 }
 
 /// Takes over what the configuration says. On an error the log stays as it was.
-pub fn configure(config: &settings::Log) -> io::Result<()> {
-    let sink = Sink::open(&config.target, config)?;
+pub fn configure(config: &settings::Log, owner: Owner) -> io::Result<()> {
+    let sink = Sink::open(config, owner)?;
     with_writer(|writer| {
+        // What waits has the form of the log before.
+        writer.close();
         writer.sink = sink;
         writer.format = config.format;
     });
@@ -67,9 +69,43 @@ pub fn configure(config: &settings::Log) -> io::Result<()> {
     Ok(())
 }
 
+/// Why nobody takes the log, if it is to go to a syslog that is not there.
+pub fn missing(config: &settings::Log) -> Option<String> {
+    match &config.target {
+        settings::LogTarget::Syslog(path) => syslog::missing(syslog::place(path.as_deref())),
+        settings::LogTarget::Stderr | settings::LogTarget::File(_) => None,
+    }
+}
+
+/// How the log does.
+pub fn state() -> LogState {
+    let mut state = LogState::default();
+    with_writer(|writer| {
+        writer.flush();
+        state = LogState {
+            target: writer.sink.name(),
+            lost: writer.losses.total(),
+            trouble: writer.trouble(),
+        };
+    });
+    state
+}
+
+/// Has this process lines that did not go out.
+pub fn is_behind() -> bool {
+    let mut is_behind = false;
+    with_writer(|writer| is_behind = !writer.backlog.is_empty());
+    is_behind
+}
+
+/// The last act of a process: what still does not go out is lost.
+pub fn close() {
+    with_writer(Writer::close);
+}
+
 /// Whether [`configure`] could take over what this configuration says.
-pub fn can_open(config: &settings::Log) -> io::Result<()> {
-    Sink::open(&config.target, config).map(drop)
+pub fn can_open(config: &settings::Log, owner: Owner) -> io::Result<()> {
+    Sink::open(config, owner).map(drop)
 }
 
 /// Writes the lines of a mail.
@@ -98,12 +134,8 @@ fn write(compose: impl FnOnce(words::LogFormat, usize) -> Vec<String>) {
 pub fn reopen() -> io::Result<()> {
     let mut result = Ok(());
     with_writer(|writer| {
-        if let Sink::File { path, file } = &mut writer.sink {
-            match open_file(path) {
-                Ok(new) => *file = new,
-                Err(error) => result = Err(error),
-            }
-        }
+        writer.flush();
+        result = writer.sink.reopen();
     });
     result
 }
@@ -125,19 +157,10 @@ struct Logger(Mutex<Writer>);
 struct Writer {
     sink: Sink,
     format: words::LogFormat,
-    /// Records that could not be written since the last one that could.
-    dropped: u64,
-}
-
-enum Sink {
-    /// With `<N>` before each line, the severity as journald reads it.
-    Journal,
-    Stderr,
-    File {
-        path: PathBuf,
-        file: File,
-    },
-    Syslog(syslog::Syslog),
+    backlog: Backlog,
+    losses: Losses,
+    /// Why the last line did not go out.
+    error: Option<io::Error>,
 }
 
 impl Writer {
@@ -145,26 +168,121 @@ impl Writer {
         Writer {
             sink: Sink::stderr(),
             format: words::LogFormat::Text,
-            dropped: 0,
+            backlog: Backlog::default(),
+            losses: Losses::new(),
+            error: None,
         }
     }
-}
 
-impl Writer {
-    /// Writes it; returns how many lines could not be written.
-    fn say(&mut self, level: Level, target: &str, text: &str) -> u64 {
-        let mut lost = 0u64;
-        for line in compose(self.format, level, target, text, self.sink.room()) {
+    /// Says it after all that waits.
+    fn say(&mut self, level: Level, target: &str, text: &str) {
+        self.flush();
+        for octets in self.formed(level, target, text) {
+            let Ok(octets) = octets else {
+                self.losses.add(1);
+                continue;
+            };
+            let is_out = self.backlog.is_empty() && self.put(&octets).is_ok();
+            if !is_out && !self.backlog.push(octets) {
+                self.losses.add(1);
+            }
+        }
+    }
+
+    fn formed(&mut self, level: Level, target: &str, text: &str) -> Vec<io::Result<Vec<u8>>> {
+        let lines = compose(self.format, level, target, text, self.sink.room());
+        let form = |line: String| {
             let line = match self.format {
                 words::LogFormat::Text => self.sink.prefix() + &line,
                 words::LogFormat::Json => line,
             };
-            if self.sink.write(level, &line).is_err() {
-                lost = lost.saturating_add(1);
-            }
-        }
-        lost
+            self.sink.form(level, &line)
+        };
+        lines.into_iter().map(form).collect()
     }
+
+    /// Writes what waits, and then how much was lost, as far as it goes out at once.
+    fn flush(&mut self) {
+        self.backlog.settle();
+        while let Some(octets) = self.backlog.first().map(<[u8]>::to_vec) {
+            match self.put(&octets) {
+                Ok(()) => {}
+                // It would never go out.
+                Err(error) if error.raw_os_error() == Some(Errno::EMSGSIZE as i32) => {
+                    self.losses.add(1);
+                }
+                Err(_) => return,
+            }
+            self.backlog.drop_first();
+        }
+        let lost = self.losses.take_unsaid();
+        if lost == 0 {
+            return;
+        }
+        let text = format!("{lost} lines of the log were lost");
+        let lines = self.formed(Level::Warn, "mimicryd", &text);
+        let is_said = lines
+            .into_iter()
+            .all(|octets| octets.and_then(|octets| self.put(&octets)).is_ok());
+        if !is_said {
+            self.losses.put_back(lost);
+        }
+    }
+
+    /// Writes one line, whole or not at all. Where a disk was full amid a line, the next one begins on a line of its own.
+    fn put(&mut self, octets: &[u8]) -> io::Result<()> {
+        let is_torn = self.sink.is_stream() && self.losses.take_torn();
+        let whole = match is_torn {
+            true => Cow::Owned([b"\n", octets].concat()),
+            false => Cow::Borrowed(octets),
+        };
+        let result = match self.sink.write(&whole) {
+            Ok(written) if written == whole.len() => Ok(()),
+            Ok(0) if !is_torn => Err(io::ErrorKind::WriteZero.into()),
+            Ok(_) => {
+                self.losses.tear();
+                Err(io::ErrorKind::WriteZero.into())
+            }
+            Err(error) => {
+                if is_torn {
+                    self.losses.tear();
+                }
+                Err(error)
+            }
+        };
+        self.error = result.as_ref().err().map(again);
+        result
+    }
+
+    fn close(&mut self) {
+        self.flush();
+        let given_up = self.backlog.give_up();
+        self.losses.add(given_up);
+    }
+
+    /// Why lines do not go out at present.
+    fn trouble(&self) -> Option<String> {
+        if let Sink::Syslog(syslog) = &self.sink
+            && let Some(missing) = syslog::missing(syslog.path())
+        {
+            return Some(missing);
+        }
+        let error = self.error.as_ref()?;
+        let why = match error.kind() {
+            io::ErrorKind::WouldBlock => "nobody reads it, or not fast enough".to_string(),
+            _ => error.to_string(),
+        };
+        Some(format!(
+            "cannot write the log to {}: {why}",
+            self.sink.name()
+        ))
+    }
+}
+
+/// The same error once more.
+fn again(error: &io::Error) -> io::Error {
+    let system = error.raw_os_error().map(io::Error::from_raw_os_error);
+    system.unwrap_or_else(|| error.kind().into())
 }
 
 fn with_writer(act: impl FnOnce(&mut Writer)) {
@@ -186,17 +304,15 @@ impl Log for Logger {
             return;
         }
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if writer.dropped > 0 {
-            let text = format!("{} lines of the log were lost", writer.dropped);
-            if writer.say(Level::Warn, "mimicryd", &text) == 0 {
-                writer.dropped = 0;
-            }
-        }
-        let lost = writer.say(record.level(), record.target(), &record.args().to_string());
-        writer.dropped = writer.dropped.saturating_add(lost);
+        writer.say(record.level(), record.target(), &record.args().to_string());
     }
 
-    fn flush(&self) {}
+    fn flush(&self) {
+        self.0
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .flush();
+    }
 }
 
 /// What is said, as lines without their ends, none of which is longer than `room` and what the sink puts before it.
@@ -263,62 +379,4 @@ fn pieces(text: &str, room: usize, format: words::LogFormat) -> Vec<&str> {
     }
     pieces.extend(text.get(begin..));
     pieces
-}
-
-impl Sink {
-    fn open(target: &settings::LogTarget, config: &settings::Log) -> io::Result<Sink> {
-        Ok(match target {
-            settings::LogTarget::Stderr => Sink::stderr(),
-            settings::LogTarget::File(path) => Sink::File {
-                path: path.clone(),
-                file: open_file(path)?,
-            },
-            settings::LogTarget::Syslog(path) => {
-                Sink::Syslog(syslog::Syslog::new(path.as_deref(), config))
-            }
-        })
-    }
-
-    fn stderr() -> Sink {
-        // systemd sets it when stderr is the journal.
-        if std::env::var_os("JOURNAL_STREAM").is_some() {
-            Sink::Journal
-        } else {
-            Sink::Stderr
-        }
-    }
-
-    /// The time, where nobody else writes it.
-    fn prefix(&self) -> String {
-        match self {
-            Sink::Stderr | Sink::File { .. } => {
-                format!("{} mimicryd[{}]: ", line::now(), std::process::id())
-            }
-            Sink::Journal | Sink::Syslog(_) => String::new(),
-        }
-    }
-
-    /// Octets of a line at most, less what the sink puts before it.
-    fn room(&self) -> usize {
-        match self {
-            Sink::Journal | Sink::Stderr | Sink::File { .. } => MAX_LINE,
-            Sink::Syslog(syslog) => syslog.room(),
-        }
-    }
-
-    fn write(&mut self, level: Level, line: &str) -> io::Result<()> {
-        // One write per line, so that lines of several processes do not mix.
-        match self {
-            Sink::Stderr => io::stderr().write_all(format!("{line}\n").as_bytes()),
-            Sink::Journal => io::stderr()
-                .write_all(format!("<{}>{line}\n", syslog::severity(level) as u8).as_bytes()),
-            Sink::File { file, .. } => file.write_all(format!("{line}\n").as_bytes()),
-            Sink::Syslog(syslog) => syslog.send(level, line),
-        }
-    }
-}
-
-/// The directory may be the workers', who could put a link there.
-fn open_file(path: &Path) -> io::Result<File> {
-    Entry::of(path)?.open_or_make(OFlag::O_WRONLY | OFlag::O_APPEND, 0o640)
 }

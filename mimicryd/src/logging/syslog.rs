@@ -10,10 +10,38 @@ use std::time::{Duration, Instant};
 
 use log::Level;
 use mimicry_core::settings::{self, words};
+use nix::errno::Errno;
 use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, Severity};
 
 /// The socket of the system.
 const SYSTEM: &str = "/dev/log";
+
+/// The path of the socket that the configuration means.
+pub fn place(path: Option<&Path>) -> &Path {
+    path.unwrap_or(Path::new(SYSTEM))
+}
+
+/// Why a syslog at this path takes nothing; `None` = one is there, or it lies where this process may not look. A socket for datagrams is
+/// connected at once or not at all.
+pub fn missing(path: &Path) -> Option<String> {
+    let error = connect(path).err()?;
+    let why = match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
+        Errno::EACCES | Errno::EPERM => return None,
+        Errno::EPROTOTYPE => "it is a stream socket, not one for datagrams".to_string(),
+        _ => error.to_string(),
+    };
+    Some(format!(
+        "no syslog takes the log at {}: {why}",
+        path.display()
+    ))
+}
+
+fn connect(path: &Path) -> io::Result<UnixDatagram> {
+    let socket = UnixDatagram::unbound()?;
+    socket.set_nonblocking(true)?;
+    socket.connect(path)?;
+    Ok(socket)
+}
 
 /// How long a connection that failed is left alone.
 const RETRY: Duration = Duration::from_secs(1);
@@ -68,7 +96,7 @@ impl Syslog {
             Formatter::Rfc5424(_) => MAX_5424,
         };
         let mut syslog = Syslog {
-            path: path.unwrap_or(Path::new(SYSTEM)).to_path_buf(),
+            path: place(path).to_path_buf(),
             formatter,
             room: most,
             socket: None,
@@ -81,19 +109,22 @@ impl Syslog {
         syslog
     }
 
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Octets of a line at most.
     pub fn room(&self) -> usize {
         self.room
     }
 
     /// Sends one datagram. A socket that the daemon behind it has left is connected again, once.
-    pub fn send(&mut self, level: Level, line: &str) -> io::Result<()> {
-        let datagram = self.datagram(level, line)?;
+    pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         let again = self.socket.is_some();
-        match self.try_send(&datagram) {
+        match self.try_send(datagram) {
             Err(error) if again && error.kind() != io::ErrorKind::WouldBlock => {
                 self.socket = None;
-                self.try_send(&datagram)
+                self.try_send(datagram)
             }
             done => done,
         }
@@ -106,10 +137,7 @@ impl Syslog {
                 return Err(io::ErrorKind::NotConnected.into());
             }
             self.retry_at = now.checked_add(RETRY);
-            let socket = UnixDatagram::unbound()?;
-            socket.connect(&self.path)?;
-            socket.set_nonblocking(true)?;
-            self.socket = Some(socket);
+            self.socket = Some(connect(&self.path)?);
         }
         match &self.socket {
             Some(socket) => socket.send(datagram).map(|_| ()),
@@ -117,7 +145,8 @@ impl Syslog {
         }
     }
 
-    fn datagram(&mut self, level: Level, line: &str) -> io::Result<Vec<u8>> {
+    /// The message of a line.
+    pub fn datagram(&mut self, level: Level, line: &str) -> io::Result<Vec<u8>> {
         // A worker inherits the formatter, and with it the pid of its master.
         let pid = std::process::id();
         let mut out = Vec::with_capacity(line.len().saturating_add(80));
@@ -192,6 +221,11 @@ mod tests {
         }
     }
 
+    fn send(syslog: &mut Syslog, line: &str) -> io::Result<()> {
+        let datagram = syslog.datagram(Level::Info, line)?;
+        syslog.send(&datagram)
+    }
+
     fn receive(socket: &UnixDatagram) -> String {
         let mut buffer = [0; 1000];
         let length = socket.recv(&mut buffer).unwrap();
@@ -207,17 +241,17 @@ mod tests {
         let path = path("log-socket");
         let _ = std::fs::remove_file(&path);
         let mut syslog = Syslog::new(Some(&path), &config(words::SyslogFormat::Rfc3164));
-        assert!(syslog.send(Level::Info, "nobody listens").is_err());
+        assert!(send(&mut syslog, "nobody listens").is_err());
         syslog.retry_at = None;
         let first = UnixDatagram::bind(&path).unwrap();
-        syslog.send(Level::Info, "one").unwrap();
+        send(&mut syslog, "one").unwrap();
         assert!(receive(&first).ends_with(&format!("mimicryd[{}]: one", std::process::id())));
         drop(first);
         std::fs::remove_file(&path).unwrap();
-        assert!(syslog.send(Level::Info, "gone").is_err());
+        assert!(send(&mut syslog, "gone").is_err());
         syslog.retry_at = None;
         let second = UnixDatagram::bind(&path).unwrap();
-        syslog.send(Level::Info, "two").unwrap();
+        send(&mut syslog, "two").unwrap();
         assert!(receive(&second).ends_with(": two"));
         std::fs::remove_file(&path).unwrap();
     }
@@ -229,7 +263,7 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         let mut syslog = Syslog::new(Some(&path), &config(words::SyslogFormat::Rfc5424));
         // Its queue holds a limited number of datagrams; then sending says so instead of waiting.
-        let refused = (0..100_000).any(|_| syslog.send(Level::Info, "line").is_err());
+        let refused = (0..100_000).any(|_| send(&mut syslog, "line").is_err());
         assert!(refused);
         assert!(receive(&socket).starts_with("<22>1 "));
         std::fs::remove_file(&path).unwrap();

@@ -210,6 +210,7 @@ impl Master {
     fn live(&mut self) -> Outcome {
         loop {
             let now = Instant::now();
+            log::logger().flush();
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);

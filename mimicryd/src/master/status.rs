@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, State, Totals};
 
 use super::child::Told;
@@ -28,6 +29,7 @@ pub struct Status {
     /// "starting", "running", "reloading" or "stopping".
     pub state: &'static str,
     pub listeners: Vec<ListenerStatus>,
+    pub log: LogState,
     pub min: usize,
     pub max: usize,
     pub spare: usize,
@@ -128,6 +130,13 @@ impl Status {
                 listener.address, listener.name
             )?;
         }
+        let lost = match self.log.lost {
+            0 => String::new(),
+            lost => format!("; {lost} lines of it were lost"),
+        };
+        let trouble = self.log.trouble.as_ref();
+        let trouble = trouble.map_or_else(String::new, |trouble| format!("; {trouble}"));
+        writeln!(text, "log {}{trouble}{lost}", self.log.target)?;
         let count = |wanted: fn(&WorkerStatus) -> bool| {
             self.workers.iter().filter(|worker| wanted(worker)).count()
         };
@@ -253,6 +262,7 @@ impl Master {
                     rebound: listener.rebound(),
                 })
                 .collect(),
+            log: self.program.log_state(),
             min: self.current.workers.min,
             max: self.current.workers.max,
             spare: self.current.workers.spare,
@@ -300,6 +310,11 @@ mod tests {
                     rebound,
                 })
                 .to_vec(),
+            log: LogState {
+                target: "stderr".into(),
+                lost: 3,
+                trouble: Some("nobody reads it".into()),
+            },
             min: 4,
             max: 32,
             spare: 2,
@@ -322,6 +337,7 @@ mod tests {
             "configuration /etc/mimicry/mimicry.toml, generation 2, hash 5f0c1a9e\n",
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2\n",
+            "log stderr; nobody reads it; 3 lines of it were lost\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
             "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
             "      43    2 idle            1.5 s",

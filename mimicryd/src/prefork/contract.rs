@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mimicry_core::config::Config;
+use serde::Serialize;
 use socket2::Socket;
 
 use super::life::Life;
@@ -86,12 +87,26 @@ pub trait Program {
     /// anything else.
     fn adopt(&self, config: &Config);
 
-    /// Opens the log anew. Called in master and workers.
-    fn reopen_log(&self);
+    /// Opens the log anew. Called in master and workers; false = this worker may not, but one that is born now has the master's.
+    fn reopen_log(&self) -> bool;
+
+    /// How the log does. Called in the master.
+    fn log_state(&self) -> LogState;
 
     /// This process is a new worker of this configuration, which may not be in force yet: its log goes where the configuration
     /// says. Called before anything else there, with the master's privileges and all signals blocked.
     fn born(&self, config: &Config);
+}
+
+/// How the log does, for `mimicryd status`. The JSON has the names of these fields.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct LogState {
+    /// Where it goes, as the configuration says it.
+    pub target: String,
+    /// Lines that no process of the daemon could write, since the start.
+    pub lost: u64,
+    /// Why lines do not go out at present.
+    pub trouble: Option<String>,
 }
 
 /// Why a configuration is not taken.

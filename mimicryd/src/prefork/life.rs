@@ -38,7 +38,7 @@ pub struct Life {
     ends: Rc<Ends>,
     wish: Cell<Wish>,
     listeners: RefCell<Vec<Rc<Listener>>>,
-    reopen_log: Box<dyn Fn()>,
+    reopen_log: Box<dyn Fn() -> bool>,
 }
 
 const SIGNALS: u64 = 0;
@@ -50,7 +50,7 @@ impl Life {
         signals: Signals,
         ends: Rc<Ends>,
         listeners: Vec<Rc<Listener>>,
-        reopen_log: Box<dyn Fn()>,
+        reopen_log: Box<dyn Fn() -> bool>,
     ) -> io::Result<Life> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         epoll.add(&signals, EpollEvent::new(EpollFlags::EPOLLIN, SIGNALS))?;
@@ -105,7 +105,7 @@ impl Life {
                 Signal::SIGHUP => self.raise(Wish::Retire),
                 Signal::SIGTERM => self.raise(Wish::Drain),
                 Signal::SIGQUIT => self.raise(Wish::Quit),
-                Signal::SIGUSR1 => (self.reopen_log)(),
+                Signal::SIGUSR1 if !(self.reopen_log)() => self.raise(Wish::Retire),
                 _ => {}
             }
         }

@@ -368,10 +368,16 @@ pub fn bind_unix(path: &Path, mode: u32, owner: Option<&Identity>) -> io::Result
     // its path.
     fchmod(&socket, Mode::from_bits_truncate(mode))?;
     let address = SockAddr::unix(place.address())?;
-    privileges::with_exact_modes(|| socket.bind(&address))?;
+    let bind = || privileges::with_exact_modes(|| socket.bind(&address));
     let file = match owner {
-        Some(owner) => place.give_socket(owner.uid, owner.gid)?,
-        None => place.id().ok_or(io::ErrorKind::NotFound)?,
+        Some(owner) => privileges::in_the_name_of(None, owner.gid, || {
+            bind()?;
+            place.give_socket(owner.uid, owner.gid)
+        })?,
+        None => {
+            bind()?;
+            place.id().ok_or(io::ErrorKind::NotFound)?
+        }
     };
     socket.listen(BACKLOG)?;
     Ok((socket, file))

@@ -19,6 +19,7 @@ use mimicry_core::settings::endpoint::NextHop;
 use sha2::{Digest, Sha256};
 
 use crate::sys::entry::Entry;
+use crate::sys::privileges;
 
 /// For so long it holds.
 const LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
@@ -62,7 +63,9 @@ impl Remembered {
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
         for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
-            Entry::of(&directory)?.make_directory(mode, owner)?;
+            privileges::or_in_the_name_of(owner, || {
+                Entry::of(&directory)?.make_directory(mode, owner)
+            })?;
         }
         Ok(())
     }

@@ -188,13 +188,18 @@ impl Entry {
             return Err(self.is("another one's directory"));
         }
         fchmod(&made, Mode::from_bits_truncate(mode))?;
-        if let Some((user, group)) = owner {
-            fchown(&made, Some(user), Some(group))?;
-        }
-        Ok(())
+        let Some((user, group)) = owner.filter(|(user, _)| user.as_raw() != facts.st_uid) else {
+            return Ok(());
+        };
+        fchown(&made, Some(user), Some(group)).map_err(|error| {
+            // Of no use to them, and in the way of one that is.
+            let _ = unlinkat(&self.directory, name, UnlinkatFlags::RemoveDir);
+            error.into()
+        })
     }
 
-    /// Gives the socket there to a user, if it is one that this process has just made.
+    /// Gives the socket there to a user, if it is one that this process has just made. A root that may not give anything away leaves
+    /// it with the group, if the socket has that already.
     pub fn give_socket(&self, user: Uid, group: Gid) -> io::Result<Id> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let socket = openat(&self.directory, self.name.as_os_str(), flags, Mode::empty())?;
@@ -203,7 +208,12 @@ impl Entry {
         if kind(&facts) != SFlag::S_IFSOCK || !ours {
             return Err(self.is("not the socket that was made there"));
         }
-        fchownat(&socket, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH)?;
+        let is_theirs = facts.st_uid == user.as_raw() || facts.st_gid == group.as_raw();
+        match fchownat(&socket, "", Some(user), Some(group), AtFlags::AT_EMPTY_PATH) {
+            Ok(()) => {}
+            Err(Errno::EPERM) if is_theirs => {}
+            Err(error) => return Err(error.into()),
+        }
         Ok((facts.st_dev, facts.st_ino))
     }
 

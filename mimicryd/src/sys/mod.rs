@@ -2,7 +2,7 @@
 //!
 //! - [`process`]: fork, wait, exit
 //! - [`signals`]: signals as something to poll
-//! - [`poll`]: waiting with a monotonic deadline
+//! - [`poll`]: waiting with a monotonic deadline · [`outlet`]: standard error without waiting
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
 //! - [`entry`]: files by the directory that holds them · [`way`]: the directories that lead there
@@ -23,6 +23,7 @@ pub mod entry;
 pub mod greeter;
 pub mod guard;
 pub mod memory;
+pub mod outlet;
 pub mod poll;
 pub mod privileges;
 pub mod process;

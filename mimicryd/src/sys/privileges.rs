@@ -11,8 +11,11 @@ use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Uid, User, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
+    Gid, Uid, User, getegid, geteuid, getresgid, getresuid, initgroups, setegid, seteuid,
+    setresgid, setresuid,
 };
+
+use super::process::exit_now;
 
 /// A user to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,6 +90,46 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
     let before = umask(Mode::empty());
     let result = act();
     umask(before);
+    result
+}
+
+/// Does it as root does it, and, where that is not permitted, once more in the name of this user: a root without CAP_CHOWN gives nothing
+/// away, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
+pub fn or_in_the_name_of<T>(
+    owner: Option<(Uid, Gid)>,
+    mut act: impl FnMut() -> io::Result<T>,
+) -> io::Result<T> {
+    let refusal = match act() {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => error,
+        result => return result,
+    };
+    let Some((uid, gid)) = owner.filter(|_| is_root()) else {
+        return Err(refusal);
+    };
+    match in_the_name_of(Some(uid), gid, act) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Err(refusal),
+        result => result,
+    }
+}
+
+/// Does something whose files belong to this group, and to this user if there is one. For a process of one thread.
+pub fn in_the_name_of<T>(
+    uid: Option<Uid>,
+    gid: Gid,
+    act: impl FnOnce() -> io::Result<T>,
+) -> io::Result<T> {
+    let (own_uid, own_gid) = (geteuid(), getegid());
+    // A change of user or group forbids dumps.
+    let dumps = prctl::get_dumpable()?;
+    let result = setegid(gid)
+        .and_then(|()| uid.map_or(Ok(()), seteuid))
+        .map_err(io::Error::from)
+        .and_then(|()| act());
+    if seteuid(own_uid).and_then(|()| setegid(own_gid)).is_err() {
+        // EX_OSERR.
+        exit_now(71);
+    }
+    prctl::set_dumpable(dumps)?;
     result
 }
 

@@ -27,6 +27,9 @@ pub struct Rows {
     count: usize,
 }
 
+// SAFETY: the mapping belongs to no thread, it holds atomics only, and nobody else unmaps it.
+unsafe impl Send for Rows {}
+
 impl Rows {
     pub fn new(count: usize) -> io::Result<Rows> {
         let octets = size(count).ok_or(io::ErrorKind::OutOfMemory)?;
@@ -91,6 +94,13 @@ impl Row {
         }
     }
 
+    /// What it was; it is zero then.
+    pub fn take(&self, word: usize) -> u64 {
+        self.words
+            .get(word)
+            .map_or(0, |word| word.swap(0, Ordering::AcqRel))
+    }
+
     pub fn clear(&self) {
         for word in &self.words {
             word.store(0, Ordering::Release);
@@ -117,6 +127,8 @@ mod tests {
         assert_eq!(last.get(0), 10);
         assert_eq!(rows.row(1).map(|row| row.get(0)), Some(0));
         assert!(rows.row(3).is_none());
+        assert_eq!((last.take(0), last.take(0), last.take(WORDS)), (10, 0, 0));
+        last.add(0, 1);
         last.clear();
         assert_eq!(last.get(0), 0);
         assert_eq!((size_of::<Row>() % 64, align_of::<Row>()), (0, 64));

@@ -26,6 +26,7 @@ use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
 use crate::sys::entry::Entry;
+use crate::sys::privileges;
 
 /// Longer than clients keep a mail: Postfix gives up after five days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -91,7 +92,9 @@ impl Ledger {
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
         for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
-            Entry::of(&directory)?.make_directory(mode, owner)?;
+            privileges::or_in_the_name_of(owner, || {
+                Entry::of(&directory)?.make_directory(mode, owner)
+            })?;
         }
         Ok(())
     }

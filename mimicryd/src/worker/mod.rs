@@ -28,6 +28,7 @@ use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::logging;
 use crate::prefork::contract::{Accepted, Birth, Serve, SessionEnd};
 use crate::prefork::exit::Exit;
 use crate::prefork::life::{Life, Wish};
@@ -57,7 +58,7 @@ pub fn run(birth: Birth) -> ! {
             failure.status
         }
     };
-    log::logger().flush();
+    logging::close();
     exit_now(status.status())
 }
 
@@ -180,7 +181,7 @@ impl Worker {
         loop {
             self.idle();
             match self.life.look() {
-                Wish::Stay => match self.gate.wait(&self.life, self.rested.next())? {
+                Wish::Stay => match self.gate.wait(&self.life, self.patience())? {
                     Waited::Connection(connection) => {
                         self.rested = Rested::No;
                         if !self.serve(serve, connection) {
@@ -202,6 +203,12 @@ impl Worker {
         }
     }
 
+    /// Who has rested and still has lines for the log tries again now and then.
+    fn patience(&self) -> Option<Duration> {
+        let later = || logging::is_behind().then_some(Duration::from_secs(60));
+        self.rested.next().or_else(later)
+    }
+
     /// The memory of a large mail is of use to the next one, but not while nobody comes; nor are the lines to the next hop.
     fn rest(&mut self, serve: &mut dyn Serve) {
         self.rested = match self.rested {
@@ -217,6 +224,7 @@ impl Worker {
     }
 
     fn idle(&mut self) {
+        log::logger().flush();
         self.slot.enter(State::Idle);
         title::set("mimicryd: worker (idle)");
         if !self.announced {
