@@ -2,7 +2,7 @@
 //!
 //! - [`contract`]: how it is run, and how it ends · `state`: what it has in hand
 //! - [`pool`]: how many workers there should be (pure) · [`child`]: one of them
-//! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
+//! - [`spawn`], [`reap`]: birth and death · [`watchdog`]: which of them is stuck · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
 //!   `waiters`: who waits for the end of the old ones
 //! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
@@ -53,6 +53,7 @@ pub mod spawn;
 mod state;
 pub mod status;
 mod waiters;
+pub mod watchdog;
 
 use child::Told;
 use contract::{Ended, Failure, Options, notify};
@@ -63,6 +64,7 @@ use pidfile::{PidFile, PidFileError};
 use rates::Rates;
 use reload::LOOK;
 use state::{Master, Mending, Phase};
+use watchdog::Watched;
 
 /// After QUIT a worker has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -202,6 +204,8 @@ impl Master {
             stop_askers: Vec::new(),
             past: Totals::default(),
             deaths: 0,
+            stuck: 0,
+            watched: Watched::new(started),
             rates: Rates::default(),
         })
     }
@@ -213,6 +217,7 @@ impl Master {
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);
+            self.watch(now);
             self.mend(now);
             self.progress(now);
             self.answer_waiters(now);
@@ -470,7 +475,7 @@ impl Master {
 
     /// When something is to be done even if nothing happens.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let mut due = vec![self.control.due()];
+        let mut due = vec![self.control.due(), self.watching_due()];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),
             _ => {

@@ -8,12 +8,13 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::prefork::scoreboard::{Counter, State};
+use crate::prefork::scoreboard::Counter;
 use crate::sys::process::{self, Death};
 
 use super::child::{Child, Told};
 use super::generation::Generation;
 use super::pool::{EARLY_DEATHS, Loudness};
+use super::watchdog::deed;
 
 /// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand, and the children that
 /// are no workers.
@@ -52,12 +53,18 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
         log::debug!("worker {} retired after {mails} mails", child.pid);
         return false;
     }
-    if child.told >= Told::Quit {
+    let is_stuck = child.watch.is_stuck();
+    if !is_stuck && child.told >= Told::Quit {
         log::warn!("worker {} was cut off: it {}", child.pid, death.describe());
         return false;
     }
-    if child.told == Told::Nothing {
+    if is_stuck || child.told == Told::Nothing {
         generation.crashed = generation.crashed.saturating_add(1);
+    }
+    if is_stuck {
+        // What it was doing stands in the log already, and it is no sign that workers cannot live.
+        log::info!("worker {}, which was stuck, {}", child.pid, death.describe());
+        return true;
     }
     let epitaph = format!(
         "worker {} {} {}, after {mails} mails in {} sessions",
@@ -75,13 +82,4 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
         Loudness::Silent => {}
     }
     true
-}
-
-/// What it was doing, and for how long.
-fn deed(child: &Child) -> String {
-    let seconds = child.slot.age().as_secs_f32();
-    match child.slot.state() {
-        None | Some(State::Starting) => "before it accepted".into(),
-        Some(state) => format!("in state {} for {seconds:.1} s", state.word()),
-    }
 }

@@ -20,6 +20,7 @@ use super::detach::Report;
 use super::generation::Generation;
 use super::pidfile::PidFile;
 use super::rates::Rates;
+use super::watchdog::Watched;
 
 /// The master, with all that it has.
 pub struct Master {
@@ -49,6 +50,9 @@ pub struct Master {
     /// Of generations that are gone.
     pub past: Totals,
     pub deaths: u64,
+    /// Of these: workers that the watchdog ended.
+    pub stuck: u64,
+    pub watched: Watched,
     pub rates: Rates,
 }
 

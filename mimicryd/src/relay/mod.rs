@@ -8,6 +8,7 @@
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
+//! - `patience`: what the limits of a next hop add up to
 //! - [`params`]: the parameters that fit what a next hop can do; [`remembered`]: what it last said of that
 //! - [`answer`]: the outcome of a command
 //!
@@ -27,6 +28,7 @@ mod guard;
 pub mod keys;
 pub mod maildir;
 mod next_hop;
+mod patience;
 pub mod params;
 pub mod pool;
 pub mod reader;
@@ -49,6 +51,7 @@ pub use answer::{Answer, Answers, Cause};
 pub use guard::Outgoing;
 pub use keys::Keys;
 pub use next_hop::{NextHop, Watch};
+pub use patience::patience;
 pub use params::{Size, outgoing_mail_params, outgoing_rcpt_params};
 pub use pool::{Line, Opening, Pool};
 pub use remembered::Remembered;

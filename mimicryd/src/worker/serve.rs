@@ -295,11 +295,14 @@ impl Conversation<'_> {
         self.delivery.restart(self.is_before_queue);
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
+        let id = self.id.take().unwrap_or_else(story::id);
+        self.slot.take_mail(&id);
         self.slot.enter(State::Rules);
         let rules = Rules {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
+            slot: self.slot,
             generation: &self.config.hash,
         };
         let incoming = Incoming {
@@ -310,20 +313,18 @@ impl Conversation<'_> {
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
-            id: self.id.take().unwrap_or_else(story::id),
+            id,
             plan,
             received,
         };
         let link = &mut self.link;
-        let slot = self.slot;
-        let mut watch = || {
-            slot.enter(State::Relaying);
-            match link.has_gone() {
-                true => Watch::Gone,
-                false => Watch::Stays,
-            }
+        let mut watch = || match link.has_gone() {
+            true => Watch::Gone,
+            false => Watch::Stays,
         };
         let outcome = transaction::run(incoming, &mut self.delivery, self.pool, &mut watch);
+        // How long the client takes for its reply is limited as in the rest of the session.
+        self.slot.enter(State::Session);
         let Outcome {
             replies,
             lines,

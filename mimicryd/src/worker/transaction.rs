@@ -6,7 +6,7 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
@@ -23,8 +23,12 @@ use super::settle::{Ends, settle};
 use super::story::{Ended, Outcome, Sent, Story};
 use super::trace;
 use crate::clock;
-use crate::relay::{Answers, Cause, Outgoing, Pool, Watch};
+use crate::prefork::scoreboard::State;
+use crate::relay::{self, Answers, Cause, Outgoing, Pool, Watch};
 use crate::smtp::step::DataPlan;
+
+/// What is ours of the time that a mail takes after the rules.
+const OWN_TIME: Duration = Duration::from_secs(30);
 
 /// Judges, edits and relays. Longer than 80 lines: the steps of one mail stand in their order.
 pub fn run(
@@ -83,6 +87,7 @@ pub fn run(
     if let Some(reply) = refusal(&mail, hops, &judged) {
         return story.end_all(reply, classes, &judged);
     }
+    rules.slot.enter_for(State::Relaying, Some(patience(&mail, classes, &judged)));
     let is_done_with = is_done_with(classes, &judged);
     let may_be_asked = is_done_with || may_split(classes);
     let memory = Memory::of(ledger, client, &mail, may_be_asked);
@@ -122,6 +127,19 @@ pub fn run(
     }
 }
 
+/// How long the mail may take from the rules to its last reply: what the limits of its next hops add up to, and a while for our own
+/// work between them.
+fn patience(mail: &Mail, classes: &[Class], judged: &[Judged]) -> Duration {
+    let limits = classes.iter().zip(judged).map(|(class, judged)| {
+        let message = judged.message(mail).unwrap_or(&mail.message);
+        // Coded in 7 bits it may grow to three times its size.
+        let octets = message.raw().len().saturating_mul(3);
+        let timeouts = &class.route.timeouts;
+        relay::patience(timeouts, class.recipients.len(), octets)
+    });
+    limits.fold(OWN_TIME, Duration::saturating_add)
+}
+
 impl Rules<'_> {
     /// `above` = octets at most that stand above the message when it goes out. `None` = something panicked.
     fn judge(
@@ -135,6 +153,7 @@ impl Rules<'_> {
             let means = Means {
                 effects: Effects::Real,
                 seal_keys: self.seal_keys,
+                observer: self.slot,
             };
             let known = classes.iter().map(|class| class.as_known(above));
             let classes: Vec<ClassOf> = known.collect();
