@@ -4,6 +4,7 @@
 //! test without the harness of cargo, because that runs each test in a thread, and a process with threads does not fork.
 
 use std::fs;
+use std::io::Read;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,7 +22,7 @@ use mimicryd::master;
 use mimicryd::prefork::contract::Program;
 use mimicryd::worker;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{Shutdown, shutdown};
 
 use harness::client::{Client, Outcome};
@@ -42,9 +43,10 @@ fn main() {
     }
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
+    a_worker_that_is_stuck_in_a_rule_is_killed();
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
-    println!("test result: ok. 4 passed");
+    println!("test result: ok. 5 passed");
 }
 
 /// Runs the daemon in the present directory.
@@ -78,6 +80,9 @@ const WAYS: &[&str] = &[
     "panic at the end",
     "abort",
     "overflow",
+    "loop",
+    "block",
+    "stop",
     "shut",
     "when loaded",
     "when loaded in the master",
@@ -148,6 +153,18 @@ impl Job for Break<'_> {
         match self.how {
             "panic" => panic!("the plugin breaks"),
             "abort" => std::process::abort(),
+            "loop" => loop {
+                std::hint::spin_loop();
+            },
+            "block" => {
+                let (mut reader, _writer) = std::io::pipe().expect("a pipe");
+                let read = reader.read(&mut [0]);
+                Err(Fault::Permanent(format!("it came back: {read:?}")))
+            }
+            "stop" => {
+                raise(Signal::SIGSTOP).expect("a signal");
+                Ok(Verdict::Later)
+            }
             "shut" => {
                 shut_listeners();
                 Ok(Verdict::Keep(Reason::Exempt))
@@ -214,18 +231,63 @@ fn shut_listeners() {
 
 /// A world whose daemon has a rule that breaks for one recipient.
 fn world(how: &str, errors: &[&str]) -> World {
+    world_with(how, "workers = { min = 1, max = 1, spare = 0 }", errors)
+}
+
+fn world_with(how: &str, daemon: &str, errors: &[&str]) -> World {
     let program = std::env::current_exe().expect("this program");
     let shell = format!("exec env {MARK}=1 '{}'", program.display());
     let rules = format!(
         "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"{how}\" }}\n"
     );
     World::new(Setup {
-        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        daemon,
         rules: &rules,
         shell: &shell,
         errors,
         ..Setup::default()
     })
+}
+
+// T138, T140
+// man: mimicryd(8) "A worker that is stuck is killed, and its client, which has no reply, keeps the mail."
+fn a_worker_that_is_stuck_in_a_rule_is_killed() {
+    for (how, said, end) in [
+        ("loop", "is stuck, in state rules for", "SIGABRT"),
+        ("block", "is stuck, in state rules for", "SIGABRT"),
+        // It does not hear ABRT.
+        (
+            "stop",
+            "was stopped by a signal and did not go on, in state rules for",
+            "SIGKILL",
+        ),
+    ] {
+        let settings = "workers = { min = 3, max = 3, spare = 0 }\nmail_timeout = \"1s\"";
+        let mut world = world_with(how, settings, &[said]);
+        let before = world.daemon().workers();
+        // A session that is open while another one's worker is lost.
+        let mut other = world.client();
+        assert_eq!(world.attempt(PLAIN), Outcome::Kept(None), "{how}");
+        let daemon = world.daemon();
+        let line = daemon.logs(said);
+        for part in ["mail ", "in rule \"r\""] {
+            assert!(line.contains(part), "{part:?} is not in {line}");
+        }
+        daemon.logs(&format!("which was stuck, was killed by {end}"));
+        let is_replaced = || daemon.workers().len() == 3;
+        assert!(eventually(is_replaced), "{how}\n{}", daemon.said());
+        let now = daemon.workers();
+        let lost = before.iter().filter(|worker| !now.contains(worker));
+        assert_eq!(lost.count(), 1, "{how}: {before:?} {now:?}");
+        assert_eq!(daemon.log().matches(said).count(), 1, "{how}");
+        let status = daemon.command(&["status"]);
+        let status = status.text();
+        assert!(status.contains("; 1 died, 1 of them stuck\n"), "{status}");
+        assert!(world.hop.mails().is_empty());
+        let reply = other.mail("anna@example.org", &["alive@hop.test"], PLAIN);
+        assert!(reply.is_done(), "{how}: {reply}");
+        world.alive();
+    }
 }
 
 // T192
