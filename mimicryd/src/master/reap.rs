@@ -63,7 +63,11 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
     }
     if is_stuck {
         // What it was doing stands in the log already, and it is no sign that workers cannot live.
-        log::info!("worker {}, which was stuck, {}", child.pid, death.describe());
+        log::info!(
+            "worker {}, which was stuck, {}",
+            child.pid,
+            death.describe()
+        );
         return true;
     }
     let epitaph = format!(

@@ -136,9 +136,12 @@ impl Watch {
 impl Master {
     /// Looks at all workers, where it is time.
     pub(super) fn watch(&mut self, now: Instant) {
-        let is_any_stuck = self
-            .generations()
-            .any(|generation| generation.children.iter().any(|child| child.watch.is_stuck()));
+        let is_any_stuck = self.generations().any(|generation| {
+            generation
+                .children
+                .iter()
+                .any(|child| child.watch.is_stuck())
+        });
         let step = match is_any_stuck {
             true => STEP.0,
             false => step(&self.current.config.daemon),

@@ -26,7 +26,9 @@ pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Durati
         quit,
         rset,
     } = *timeouts;
-    let hello = helo.saturating_mul(4).saturating_add(mail.saturating_mul(3));
+    let hello = helo
+        .saturating_mul(4)
+        .saturating_add(mail.saturating_mul(3));
     let reach = connect.saturating_add(hello).saturating_mul(ADDRESSES);
     let blocks = count(octets / BLOCK).saturating_add(2);
     let times = [
@@ -40,7 +42,9 @@ pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Durati
         quit,
         rset,
     ];
-    let once = times.into_iter().fold(Duration::ZERO, Duration::saturating_add);
+    let once = times
+        .into_iter()
+        .fold(Duration::ZERO, Duration::saturating_add);
     once.saturating_mul(2)
 }
 
@@ -67,6 +71,8 @@ mod tests {
         assert_eq!(of(541, 1, 0) - of(1, 1, 0), 2 * 540);
         assert_eq!(of(1, 1000, 0) - of(1, 1, 0), 2 * 999);
         assert_eq!(of(1, 1, 100 * BLOCK) - of(1, 1, 0), 2 * 100);
-        assert!(patience(&timeouts(u64::MAX), usize::MAX, usize::MAX) >= Duration::from_secs(u64::MAX));
+        assert!(
+            patience(&timeouts(u64::MAX), usize::MAX, usize::MAX) >= Duration::from_secs(u64::MAX)
+        );
     }
 }

@@ -101,10 +101,7 @@ fn wait_for(which: libc::pid_t, flags: libc::c_int) -> Option<(Pid, Death)> {
 pub fn is_stopped(child: Pid) -> bool {
     // It is looked at only: neither its stop nor its end is collected.
     let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
-    matches!(
-        waitid(Id::Pid(child), flags),
-        Ok(WaitStatus::Stopped(..))
-    )
+    matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::Stopped(..)))
 }
 
 /// What a child may take of the machine.

@@ -87,7 +87,9 @@ pub fn run(
     if let Some(reply) = refusal(&mail, hops, &judged) {
         return story.end_all(reply, classes, &judged);
     }
-    rules.slot.enter_for(State::Relaying, Some(patience(&mail, classes, &judged)));
+    rules
+        .slot
+        .enter_for(State::Relaying, Some(patience(&mail, classes, &judged)));
     let is_done_with = is_done_with(classes, &judged);
     let may_be_asked = is_done_with || may_split(classes);
     let memory = Memory::of(ledger, client, &mail, may_be_asked);
