@@ -13,18 +13,25 @@ use crate::sys::process::{self, Death};
 
 use super::child::{Child, Told};
 use super::generation::Generation;
+use super::poison::{Culprit, culprit};
 use super::pool::{EARLY_DEATHS, Loudness};
 use super::watchdog::deed;
 
-/// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand, and the children that
-/// are no workers.
-pub fn reap<'a>(
-    generations: impl Iterator<Item = &'a mut Generation>,
-    now: Instant,
-) -> (u64, Vec<(Pid, Death)>) {
+/// The children that have ended.
+#[derive(Debug, Default)]
+pub struct Reaped {
+    /// Workers that died other than by retiring or by our hand.
+    pub deaths: u64,
+    /// Mails that workers died of.
+    pub culprits: Vec<Culprit>,
+    /// Children that are no workers.
+    pub others: Vec<(Pid, Death)>,
+}
+
+/// Collects all children that have ended.
+pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Instant) -> Reaped {
     let mut generations: Vec<&mut Generation> = generations.collect();
-    let mut deaths: u64 = 0;
-    let mut others = Vec::new();
+    let mut reaped = Reaped::default();
     while let Some((pid, death)) = process::reap() {
         let found = generations.iter_mut().find_map(|generation| {
             let children = &generation.children;
@@ -34,14 +41,15 @@ pub fn reap<'a>(
         match found {
             Some((generation, index)) => {
                 let child = generation.children.swap_remove(index);
+                reaped.culprits.extend(culprit(&child, death));
                 if bury(generation, &child, death, now) {
-                    deaths = deaths.saturating_add(1);
+                    reaped.deaths = reaped.deaths.saturating_add(1);
                 }
             }
-            None => others.push((pid, death)),
+            None => reaped.others.push((pid, death)),
         }
     }
-    (deaths, others)
+    reaped
 }
 
 /// True = it died before its time.

@@ -19,6 +19,7 @@ use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
 use super::pidfile::PidFile;
+use super::poison::Poison;
 use super::rates::Rates;
 use super::watchdog::Watched;
 
@@ -53,6 +54,7 @@ pub struct Master {
     /// Of these: workers that the watchdog ended.
     pub stuck: u64,
     pub watched: Watched,
+    pub poison: Poison,
     pub rates: Rates,
 }
 

@@ -14,8 +14,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use mimicry_core::message::digest::Digest;
 use mimicry_core::plugin::Observer;
 
+use super::poison::{self, Table};
 use crate::sys::shared::{Row, Rows};
 
 /// What a worker does.
@@ -132,6 +134,10 @@ const RULE: Text = Text {
     words: 6,
 };
 
+/// Whether it answers for a mail ([`Held`]), and the digest of that mail.
+const HELD: usize = RULE.end();
+const DIGEST: usize = HELD + 1;
+
 // The word of the master's row, which is the first.
 const NUDGE_BELOW: usize = 0;
 
@@ -143,6 +149,7 @@ pub struct Scoreboard {
     rows: Rc<Rows>,
     /// Moments are counted from here, in milliseconds of the monotonic clock.
     epoch: Instant,
+    poison: Option<Table>,
 }
 
 /// A worker's own slot.
@@ -150,6 +157,14 @@ pub struct Scoreboard {
 pub struct Slot {
     board: Scoreboard,
     row: usize,
+}
+
+/// A mail that a worker answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    InHand,
+    /// It made something panic, and the worker is about to go.
+    Panicked,
 }
 
 /// The sums of all counters.
@@ -161,7 +176,20 @@ impl Scoreboard {
         Ok(Scoreboard {
             rows: Rc::new(Rows::new(slots.saturating_add(1))?),
             epoch,
+            poison: None,
         })
+    }
+
+    /// With the table of mails that killed workers.
+    pub fn knowing(self, poison: &Table) -> Scoreboard {
+        Scoreboard {
+            poison: Some(poison.clone()),
+            ..self
+        }
+    }
+
+    pub fn poison(&self) -> Option<&Table> {
+        self.poison.as_ref()
     }
 
     /// Slots are counted from 0.
@@ -269,6 +297,35 @@ impl Slot {
         State::ALL.get(index).copied()
     }
 
+    /// By the worker, before anything looks into the mail: if the worker dies now, this mail may be why.
+    pub fn hold(&self, digest: &Digest) {
+        if let Some(row) = self.row() {
+            for (word, number) in (DIGEST..).zip(poison::words(digest)) {
+                row.set(word, number);
+            }
+            row.set(HELD, 1);
+        }
+    }
+
+    /// By the worker: the mail came to its end, or made something panic.
+    pub fn let_go(&self, panicked: bool) {
+        if let Some(row) = self.row() {
+            row.set(HELD, if panicked { 2 } else { 0 });
+        }
+    }
+
+    /// The mail that it answers for.
+    pub fn held(&self) -> Option<(Digest, Held)> {
+        let row = self.row()?;
+        let held = match row.get(HELD) {
+            1 => Held::InHand,
+            2 => Held::Panicked,
+            _ => return None,
+        };
+        let words = [0, 1, 2, 3].map(|word: usize| row.get(DIGEST.saturating_add(word)));
+        Some((poison::digest(words), held))
+    }
+
     /// A number that is another one each time that the worker enters a state.
     pub fn mark(&self) -> u64 {
         self.row().map_or(0, |row| row.get(STATE))
@@ -371,7 +428,7 @@ fn word_of(counter: Counter) -> usize {
 }
 
 // Nothing of a row is left out.
-const _: () = assert!(RULE.end() <= crate::sys::shared::WORDS);
+const _: () = assert!(DIGEST + 4 <= crate::sys::shared::WORDS);
 
 #[cfg(test)]
 mod tests {
@@ -428,6 +485,14 @@ mod tests {
         slot.take_mail("y");
         assert_eq!((slot.mail().as_str(), slot.rule().as_str()), ("y", ""));
         assert_eq!(board.slot(1).unwrap().mail(), "");
+        let digest = Digest::of_octets(b"x");
+        assert_eq!(slot.held(), None);
+        slot.hold(&digest);
+        assert_eq!(slot.held(), Some((digest, Held::InHand)));
+        slot.let_go(true);
+        assert_eq!(slot.held(), Some((digest, Held::Panicked)));
+        slot.let_go(false);
+        assert_eq!(slot.held(), None);
         slot.enter_for(State::Relaying, Some(Duration::from_secs(7)));
         assert_eq!(slot.limit(), Some(Duration::from_secs(7)));
         slot.enter(State::Session);

@@ -13,12 +13,14 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::ClassOf;
+use mimicry_core::reason::Reason;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint::Protocol;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
 use super::incoming::{Incoming, Rules};
 use super::ledger::Memory;
+use super::poison::Fate;
 use super::settle::{Ends, settle};
 use super::story::{Ended, Outcome, Sent, Story};
 use super::trace;
@@ -55,6 +57,16 @@ pub fn run(
     // Limits that are for the whole mail are known at MAIL, so all classes have the same.
     let first = classes.first();
     let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
+    let limits = match rules.fate {
+        Fate::Answered(reply) => return story.end_all(reply.clone(), classes, &[]),
+        // What killed workers may be the reading of its structure.
+        Fate::Unjudged => Limits {
+            depth: 1,
+            parts: 1,
+            ..limits
+        },
+        Fate::Judged => limits,
+    };
     let hops = first.map_or(0, |class| class.settings.limits.hops);
     let judging = Instant::now();
     let now = clock::now();
@@ -152,12 +164,17 @@ impl Rules<'_> {
     ) -> Option<(Mail, Vec<Judged>)> {
         let judge = || {
             let mail = scan();
+            let known = classes.iter().map(|class| class.as_known(above));
+            if *self.fate == Fate::Unjudged {
+                let settings = classes.iter().map(|class| Arc::clone(&class.settings));
+                let classes: Vec<_> = known.zip(settings).collect();
+                return (mail, engine::pass_unjudged(&classes, Reason::Poison));
+            }
             let means = Means {
                 effects: Effects::Real,
                 seal_keys: self.seal_keys,
                 observer: self.slot,
             };
-            let known = classes.iter().map(|class| class.as_known(above));
             let classes: Vec<ClassOf> = known.collect();
             let judged = engine::judge(self.banks, self.memo, &mail, &classes, means);
             (mail, judged)
