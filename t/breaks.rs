@@ -4,6 +4,7 @@
 //! test without the harness of cargo, because that runs each test in a thread, and a process with threads does not fork.
 
 use std::fs;
+use std::io::Read;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -21,7 +22,8 @@ use mimicryd::master;
 use mimicryd::prefork::contract::Program;
 use mimicryd::worker;
 
-use nix::sys::signal::Signal;
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{Shutdown, shutdown};
 
 use harness::client::{Client, Outcome};
@@ -42,9 +44,12 @@ fn main() {
     }
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
+    a_worker_that_is_stuck_in_a_rule_is_killed();
+    a_mail_that_killed_too_many_workers_gets_its_answer();
+    a_mail_that_passes_is_forgiven();
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
-    println!("test result: ok. 4 passed");
+    println!("test result: ok. 7 passed");
 }
 
 /// Runs the daemon in the present directory.
@@ -78,7 +83,12 @@ const WAYS: &[&str] = &[
     "panic at the end",
     "abort",
     "overflow",
+    "loop",
+    "block",
+    "stop",
     "shut",
+    "memory",
+    "twice",
     "when loaded",
     "when loaded in the master",
 ];
@@ -148,6 +158,34 @@ impl Job for Break<'_> {
         match self.how {
             "panic" => panic!("the plugin breaks"),
             "abort" => std::process::abort(),
+            "loop" => loop {
+                std::hint::spin_loop();
+            },
+            "block" => {
+                let (mut reader, _writer) = std::io::pipe().expect("a pipe");
+                let read = reader.read(&mut [0]);
+                Err(Fault::Permanent(format!("it came back: {read:?}")))
+            }
+            "stop" => {
+                raise(Signal::SIGSTOP).expect("a signal");
+                Ok(Verdict::Later)
+            }
+            "memory" => {
+                // What an allocator does that is refused: the process ends.
+                let limit = 64 << 20;
+                setrlimit(Resource::RLIMIT_AS, limit, limit).expect("a limit");
+                let octets = vec![1_u8; 1 << 30];
+                Err(Fault::Permanent(octets.len().to_string()))
+            }
+            "twice" => {
+                // Two workers in a row die of it, the third does not.
+                let before = fs::read("before").map_or(0, |before| before.len());
+                fs::write("before", vec![b'x'; before + 1]).expect("a file");
+                match before % 3 {
+                    2 => Ok(Verdict::Later),
+                    _ => std::process::abort(),
+                }
+            }
             "shut" => {
                 shut_listeners();
                 Ok(Verdict::Keep(Reason::Exempt))
@@ -161,7 +199,7 @@ impl Job for Break<'_> {
     }
 
     fn finish(self: Box<Self>, _edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        if self.how == "shut" {
+        if matches!(self.how, "shut" | "twice") {
             return Ok(Finish::default());
         }
         panic!("the plugin breaks at the end");
@@ -214,18 +252,155 @@ fn shut_listeners() {
 
 /// A world whose daemon has a rule that breaks for one recipient.
 fn world(how: &str, errors: &[&str]) -> World {
+    world_with(how, "workers = { min = 1, max = 1, spare = 0 }", errors)
+}
+
+fn world_with(how: &str, daemon: &str, errors: &[&str]) -> World {
     let program = std::env::current_exe().expect("this program");
     let shell = format!("exec env {MARK}=1 '{}'", program.display());
     let rules = format!(
         "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"{how}\" }}\n"
     );
     World::new(Setup {
-        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        daemon,
         rules: &rules,
         shell: &shell,
         errors,
         ..Setup::default()
     })
+}
+
+// T138, T140
+// man: mimicryd(8) "A worker that is stuck is killed, and its client, which has no reply, keeps the mail."
+fn a_worker_that_is_stuck_in_a_rule_is_killed() {
+    for (how, said, end) in [
+        ("loop", "is stuck, in state rules for", "SIGABRT"),
+        ("block", "is stuck, in state rules for", "SIGABRT"),
+        // It does not hear ABRT.
+        (
+            "stop",
+            "was stopped by a signal and did not go on, in state rules for",
+            "SIGKILL",
+        ),
+    ] {
+        let settings = "workers = { min = 3, max = 3, spare = 0 }\nmail_timeout = \"1s\"";
+        let mut world = world_with(how, settings, &[said]);
+        let before = world.daemon().workers();
+        // A session that is open while another one's worker is lost.
+        let mut other = world.client();
+        assert_eq!(world.attempt(PLAIN), Outcome::Kept(None), "{how}");
+        let daemon = world.daemon();
+        let line = daemon.logs(said);
+        for part in ["mail ", "in rule \"r\""] {
+            assert!(line.contains(part), "{part:?} is not in {line}");
+        }
+        daemon.logs(&format!("which was stuck, was killed by {end}"));
+        let is_replaced = || daemon.workers().len() == 3;
+        assert!(eventually(is_replaced), "{how}\n{}", daemon.said());
+        let now = daemon.workers();
+        let lost = before.iter().filter(|worker| !now.contains(worker));
+        assert_eq!(lost.count(), 1, "{how}: {before:?} {now:?}");
+        assert_eq!(daemon.log().matches(said).count(), 1, "{how}");
+        let status = daemon.command(&["status"]);
+        let status = status.text();
+        assert!(status.contains("; 1 died, 1 of them stuck\n"), "{status}");
+        assert!(world.hop.mails().is_empty());
+        let reply = other.mail("anna@example.org", &["alive@hop.test"], PLAIN);
+        assert!(reply.is_done(), "{how}: {reply}");
+        world.alive();
+    }
+}
+
+/// What the list of such mails says.
+fn poison(world: &mut World, action: &str) -> String {
+    let ran = world.daemon().command(&["poison", action]);
+    assert_eq!(ran.code, 0, "{}", ran.text());
+    ran.text().to_string()
+}
+
+// T93
+// man: mimicryd(8) "A mail that has killed poison_limit workers gets the answer of on_poison, and no rule sees it again."
+fn a_mail_that_killed_too_many_workers_gets_its_answer() {
+    for (how, answer, code) in [
+        ("abort", "defer", 451),
+        ("overflow", "reject", 554),
+        ("memory", "pass", 250),
+        ("panic", "reject", 554),
+    ] {
+        let settings = format!(
+            "workers = {{ min = 1, max = 1, spare = 0 }}\nspool = \"spool\"\non_poison = \"{answer}\""
+        );
+        let errors = ["was killed by SIG", "panic", "its answer is"];
+        let mut world = world_with(how, &settings, &errors);
+        assert_eq!(poison(&mut world, "list"), "no mail killed a worker\n");
+        for _ in 0..3 {
+            let outcome = world.attempt(PLAIN);
+            assert!(matches!(outcome, Outcome::Kept(_)), "{how}: {outcome:?}");
+            assert!(world.hop.mails().is_empty());
+        }
+        world
+            .daemon()
+            .logs("which has killed 3 by now: from now on");
+        // It may be brought with another trace on top; the next worker answers, and does not die of it.
+        let again = [b"Received: again\r\n", PLAIN].concat();
+        for round in 0..2 {
+            let reply = world
+                .client()
+                .mail("anna@example.org", &["bob@example.net"], &again);
+            assert_eq!(reply.code, code, "{how}: {reply}");
+            assert_eq!(world.hop.mails().len(), usize::from(code == 250), "{how}");
+            let deaths = world.daemon().log().matches("died of the mail").count();
+            assert_eq!(deaths, 3, "{how}: {round}");
+        }
+        if code == 250 {
+            world.daemon().logs("r:poison");
+        }
+        let list = poison(&mut world, "list");
+        assert!(list.contains(" killed 3, the last one "), "{list}");
+        // Another mail is judged as ever.
+        let other = [PLAIN, b"and more\r\n"].concat();
+        assert!(matches!(world.attempt(&other), Outcome::Kept(_)), "{how}");
+        world.daemon().logs("which has killed 1 by now");
+        assert_eq!(poison(&mut world, "clear"), "forgotten: 2\n");
+        assert_eq!(poison(&mut world, "list"), "no mail killed a worker\n");
+        assert!(matches!(world.attempt(PLAIN), Outcome::Kept(_)), "{how}");
+        world.alive();
+    }
+}
+
+// T93
+// man: mimicryd(8) "If it passes the rules alive, it is forgotten."
+// man: mimicryd(8) "What is known of such mails is kept in the spool, so a restart does not forget it."
+fn a_mail_that_passes_is_forgiven() {
+    let settings = "workers = { min = 1, max = 1, spare = 0 }\nspool = \"spool\"";
+    let program = std::env::current_exe().expect("this program");
+    let shell = format!("{OWN_SOCKET}\nexec env {MARK}=1 '{}'", program.display());
+    let mut world = World::new(Setup {
+        daemon: settings,
+        rules: "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = { recipient = '^bob@' }\noptions = { how = \"twice\" }\n",
+        shell: &shell,
+        errors: &["was killed by SIG"],
+        ..Setup::default()
+    });
+    for round in 0..2 {
+        for deaths in 1..=2 {
+            assert_eq!(world.attempt(PLAIN), Outcome::Kept(None));
+            let said = format!("which has killed {deaths} by now");
+            let is_said = || world.daemon().log().matches(&said).count() == round + 1;
+            assert!(eventually(is_said), "{said}: {round}");
+            if round == 0 {
+                world.daemon().signal(Signal::SIGTERM);
+                world.daemon().ends();
+                world.daemon().start_again();
+            }
+        }
+        assert!(poison(&mut world, "list").contains(" killed 2, "));
+        // It passes, and begins anew.
+        let outcome = world.attempt(PLAIN);
+        assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
+        let _ = world.hop.mails();
+        assert_eq!(poison(&mut world, "list"), "no mail killed a worker\n");
+    }
 }
 
 // T192

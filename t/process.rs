@@ -12,7 +12,7 @@ use nix::unistd::{Pid, geteuid};
 
 use crate::harness::client::{Client, Outcome, stuffed};
 use crate::harness::daemon::{Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually};
-use crate::harness::hop::Stage;
+use crate::harness::hop::{Act, Stage};
 use crate::harness::root;
 
 const FROM: &str = "anna@example.org";
@@ -114,6 +114,56 @@ fn a_worker_that_is_killed_loses_nothing() {
     }
     assert_eq!(world.daemon().pid(), master);
     assert!(world.daemon().log().contains("was killed by SIGSEGV"));
+}
+
+// T140
+// man: mimicryd(8) "So is a worker that somebody has stopped (SIGSTOP) for longer than mail_timeout or 10 s, whichever is less, whatever
+// it was doing."
+#[test]
+fn a_worker_that_was_stopped_is_replaced() {
+    for place in ["idle", "session", "hop's dot"] {
+        let mut world = World::new(Setup {
+            daemon: &format!("{ONE}\nmail_timeout = \"1s\""),
+            errors: &["was stopped by a signal"],
+            ..Setup::default()
+        });
+        let worker = world.daemon().workers()[0];
+        let client = match place {
+            "idle" => None,
+            "session" => Some(world.client()),
+            _ => Some(world.held(Stage::Dot)),
+        };
+        kill(worker, Signal::SIGSTOP).expect("the worker is there");
+        if let Some(mut client) = client {
+            client.end();
+        }
+        world.hop.release();
+        replaced(&mut world, worker);
+        let said = match place {
+            "hop's dot" => "in state relaying for",
+            state => &format!("in state {state} for"),
+        };
+        let line = world.daemon().logs("was stopped by a signal");
+        assert!(line.contains(said), "{place}: {line}");
+        let _ = world.hop.mails();
+        world.alive();
+    }
+}
+
+// T138
+// man: mimicryd(8) "A next hop that is slow has the limits of [relay], and nobody is killed for it."
+#[test]
+fn nobody_is_killed_for_a_slow_next_hop() {
+    let mut world = World::new(Setup {
+        daemon: &format!("{ONE}\nmail_timeout = \"1s\""),
+        ..Setup::default()
+    });
+    let workers = world.daemon().workers();
+    let late = Act::After(Duration::from_secs(3));
+    world.hop.at(Stage::Dot, late);
+    let outcome = world.attempt(PLAIN);
+    assert!(matches!(outcome, Outcome::Accepted(_)), "{outcome:?}");
+    assert_eq!(world.daemon().workers(), workers);
 }
 
 // T127, T129

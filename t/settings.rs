@@ -32,13 +32,9 @@ const HOLDERS: &[(&str, &[&str])] = &[
     ("Conduct", &["rule"]),
 ];
 
-// man: mimicryd(8) "The settings mail_timeout, poison_limit and on_poison have no effect yet."
+// man: mimicryd(8) "The settings poison_limit and on_poison have no effect yet."
 /// Settings that the program does not heed yet.
-const NOT_YET: &[(&str, &str)] = &[
-    ("Daemon", "mail_timeout"),
-    ("Daemon", "poison_limit"),
-    ("Daemon", "on_poison"),
-];
+const NOT_YET: &[(&str, &str)] = &[("Daemon", "poison_limit"), ("Daemon", "on_poison")];
 
 /// Rows without a field: what they name is understood by a function of its own.
 const APART: &[(&str, &[&str])] = &[

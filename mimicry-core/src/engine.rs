@@ -15,9 +15,10 @@ use crate::message::edit::EditSet;
 use crate::message::{Limits, Message};
 use crate::plugin::{Means, Scope};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
-use crate::rule::Rule;
+use crate::reason::Reason;
 use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, plan_class};
+use crate::rule::{Mode, Rule};
 
 use pass::{Course, Pass};
 pub use report::{Applied, Report, Stop, Stopped};
@@ -86,6 +87,34 @@ pub fn judge(
             result,
         })
         .collect()
+}
+
+/// What becomes of a mail that no rule may see, and of which nothing is asked: it passes as it came. For each of these classes, with
+/// the settings that were chosen for it at RCPT.
+pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<Judged> {
+    let pass = |(class, settings): &(ClassOf, Arc<Effective>)| {
+        let rules = settings.policy.rules.iter();
+        let steps: Vec<Decision> = rules
+            .map(|rule| match rule.mode {
+                Mode::Off => Decision::Off,
+                _ => Decision::Skip(why),
+            })
+            .collect();
+        Judged {
+            choice: class.choice.clone(),
+            settings: Arc::clone(settings),
+            result: Rc::new(Ok(Applied {
+                message: None,
+                reports: vec![Report::AsPlanned; steps.len()],
+            })),
+            plan: Plan {
+                recipients: class.recipients.clone(),
+                room: class.room,
+                steps,
+            },
+        }
+    };
+    classes.iter().map(pass).collect()
 }
 
 /// The banks of a class, now that the message is in. Its recipients agree on every bank.

@@ -233,14 +233,27 @@ pub struct Task<'a> {
 pub struct Means<'a> {
     pub effects: Effects,
     pub seal_keys: &'a SealKeys,
+    pub observer: &'a dyn Observer,
+}
+
+/// Is told what is about to be done, before it is, so that whoever watches this process knows where it got stuck or died. `()` watches
+/// nothing.
+pub trait Observer: fmt::Debug {
+    /// From now on this rule is at work; `None` = no rule is.
+    fn at(&self, rule: Option<&str>);
+}
+
+impl Observer for () {
+    fn at(&self, _rule: Option<&str>) {}
 }
 
 impl From<Effects> for Means<'_> {
-    /// Without keys.
+    /// Without keys, and unwatched.
     fn from(effects: Effects) -> Self {
         Means {
             effects,
             seal_keys: SealKeys::NONE,
+            observer: &(),
         }
     }
 }

@@ -73,7 +73,10 @@ impl<'p> Pass<'p> {
         run: &Run,
     ) -> Result<Report, Stopped> {
         let before = self.edits.clone();
+        let observer = self.course.means.observer;
+        observer.at(Some(&rule.name));
         let done = self.job(index, rule, run);
+        observer.at(None);
         let report = match done.and_then(|report| self.fit(report)) {
             Ok(report) => report.with_remarks(&run.remarks),
             Err(Fault::NotApplicable(reason)) if run.shadow => Report::Unchanged {

@@ -11,7 +11,7 @@ use std::fmt;
 use data_encoding::HEXLOWER;
 use sha2::{Digest as _, Sha256};
 
-use super::header::Field;
+use super::header::{Field, fields};
 use super::tree::Message;
 
 /// SHA-256, shown as 64 digits in lower case.
@@ -23,6 +23,24 @@ impl Digest {
     pub fn of(message: &Message) -> Digest {
         let below = trace_block(message).len();
         Digest::of_octets(message.raw().get(below..).unwrap_or_default())
+    }
+
+    /// The same of a mail that nobody has scanned: this looks at the fields that it begins with, and at nothing else.
+    pub fn of_unscanned(mail: &[u8]) -> Digest {
+        let trace = fields(mail).take_while(is_trace).last();
+        let below = trace.map_or(0, |field| field.end());
+        Digest::of_octets(mail.get(below..).unwrap_or_default())
+    }
+
+    /// As [`Digest::as_bytes`] gave it.
+    pub fn from_bytes(octets: [u8; 32]) -> Digest {
+        Digest(octets)
+    }
+
+    /// As it is shown.
+    pub fn parse(text: &str) -> Option<Digest> {
+        let octets = HEXLOWER.decode(text.as_bytes()).ok()?;
+        Some(Digest(octets.try_into().ok()?))
     }
 
     /// Of these octets, all of them.
@@ -95,8 +113,10 @@ mod tests {
             ("Received-By: y\r\n", false),
             ("DKIM-Signature: v=1\r\n", false),
         ] {
-            let other = Digest::of(&scan(&format!("{above}{mail}")));
+            let whole = format!("{above}{mail}");
+            let other = Digest::of(&scan(&whole));
             assert_eq!(digest == other, same, "{above}");
+            assert_eq!(Digest::of_unscanned(whole.as_bytes()), other, "{above}");
         }
         for other in [
             "",
@@ -105,6 +125,10 @@ mod tests {
             "From: a@b\r\nReceived: below\r\n\r\nX\r\n",
         ] {
             assert_ne!(digest, Digest::of(&scan(other)), "{other}");
+            let unscanned = Digest::of_unscanned(other.as_bytes());
+            assert_eq!(unscanned, Digest::of(&scan(other)), "{other}");
+            assert_eq!(Digest::parse(&unscanned.to_string()), Some(unscanned));
+            assert_eq!(Digest::from_bytes(*unscanned.as_bytes()), unscanned);
         }
         // No header, and nothing but trace.
         assert_eq!(Digest::of(&scan("")), Digest::of(&scan("Received: x\r\n")));

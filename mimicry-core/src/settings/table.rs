@@ -76,7 +76,7 @@ settings! {
         seal_key_file: Option<PathBuf> = Kind::File, -, Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews.";
         workers: Workers;
         mails_per_worker: u64 = integer(0, 1_000_000_000), "1000", Load, "Mails after which a worker is replaced; 0 means never.";
-        mail_timeout: Duration = time("1s", "1h"), "\"60s\"", Load, "How long the rules may work on one mail.";
+        mail_timeout: Duration = time("1s", "1h"), "\"60s\"", Load, "How long the rules may work on one mail; a worker that takes longer is killed, and the client keeps the mail.";
         drain_timeout: Duration = time("0s", "1h"), "\"60s\"", Load, "How long mails in hand may take when the daemon stops.";
         poison_limit: u32 = integer(0, 1000), "3", Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 means any number.";
         on_poison: OnError = word(OnError::WORDS), "\"defer\"", Load, "The answer to a mail that killed workers: defer, reject, or pass it unchanged.";

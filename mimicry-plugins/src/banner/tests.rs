@@ -63,6 +63,7 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
     let means = Means {
         effects: Effects::Real,
         seal_keys: &keys,
+        observer: &(),
     };
     let (plan, applied) = judged::only(&config, &mail, means);
     let Applied {

@@ -101,6 +101,7 @@ pub fn judge(config: &Config, mail: &Mail) -> Vec<Judged> {
     let means = Means {
         effects: Effects::Real,
         seal_keys: &keys,
+        observer: &(),
     };
     let memo = Memo::default();
     let classes = memo.classes(&config.banks, mail);

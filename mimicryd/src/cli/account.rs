@@ -149,6 +149,7 @@ impl Account {
         let means = Means {
             effects: Effects::None,
             seal_keys,
+            observer: &(),
         };
         let memo = Memo::default();
         let classes = memo.classes(&config.banks, mail);

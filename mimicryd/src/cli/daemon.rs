@@ -1,4 +1,4 @@
-//! `mimicryd run`, `status`, `reload`, `stop`: the daemon, and the commands that control it.
+//! `mimicryd run`, `status`, `reload`, `poison`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -51,6 +51,20 @@ pub struct ReloadArgs {
 }
 
 #[derive(Debug, clap::Args)]
+pub struct PoisonArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// Show them, or forget them all
+    action: PoisonAction,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum PoisonAction {
+    List,
+    Clear,
+}
+
+#[derive(Debug, clap::Args)]
 pub struct AskArgs {
     #[command(flatten)]
     config: ConfigArg,
@@ -91,6 +105,14 @@ pub fn reload(args: &ReloadArgs, paint: Paint) -> Result<Output, Output> {
         Request::ReloadWait
     } else {
         Request::Reload
+    };
+    request_of(&args.config, request, paint)
+}
+
+pub fn poison(args: &PoisonArgs, paint: Paint) -> Result<Output, Output> {
+    let request = match args.action {
+        PoisonAction::List => Request::PoisonList,
+        PoisonAction::Clear => Request::PoisonClear,
     };
     request_of(&args.config, request, paint)
 }

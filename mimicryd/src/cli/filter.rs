@@ -62,6 +62,7 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
         let means = Means {
             effects,
             seal_keys: &keys.keys,
+            observer: &(),
         };
         engine::judge(&config.banks, &Memo::default(), &mail, classes, means)
     };

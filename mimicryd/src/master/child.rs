@@ -10,6 +10,8 @@ use nix::unistd::Pid;
 
 use crate::prefork::scoreboard::Slot;
 
+use super::watchdog::Watch;
+
 /// A worker, as the master knows it.
 #[derive(Debug)]
 pub struct Child {
@@ -18,6 +20,7 @@ pub struct Child {
     pub index: usize,
     pub slot: Slot,
     pub told: Told,
+    pub watch: Watch,
 }
 
 /// What a worker was told, from the least to the most urgent.
@@ -27,6 +30,8 @@ pub enum Told {
     Retire,
     Drain,
     Quit,
+    /// It is stuck.
+    Abort,
     Kill,
 }
 
@@ -38,6 +43,7 @@ impl Child {
             Told::Retire => Signal::SIGHUP,
             Told::Drain => Signal::SIGTERM,
             Told::Quit => Signal::SIGQUIT,
+            Told::Abort => Signal::SIGABRT,
             Told::Kill => Signal::SIGKILL,
         };
         if what > self.told {

@@ -1,6 +1,6 @@
 //! The control socket: one request a connection, one answer.
 //!
-//! A request is a line: `status`, `status --json`, `reload`, `reload --wait` or `stop`. The answer is a line with the exit status of the
+//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `poison list`, `poison clear` or `stop`. The answer is a line with the exit status of the
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
 //! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
 //! has ended its work.
@@ -48,6 +48,8 @@ pub enum Request {
     Reload,
     /// The same, and to be told when the last old worker is gone.
     ReloadWait,
+    PoisonList,
+    PoisonClear,
     Stop,
 }
 
@@ -58,6 +60,8 @@ impl Request {
             Request::StatusJson => "status --json",
             Request::Reload => "reload",
             Request::ReloadWait => "reload --wait",
+            Request::PoisonList => "poison list",
+            Request::PoisonClear => "poison clear",
             Request::Stop => "stop",
         }
     }
@@ -68,6 +72,8 @@ impl Request {
             Request::StatusJson,
             Request::Reload,
             Request::ReloadWait,
+            Request::PoisonList,
+            Request::PoisonClear,
             Request::Stop,
         ];
         all.into_iter().find(|request| request.line() == line)

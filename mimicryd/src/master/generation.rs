@@ -17,6 +17,7 @@ use crate::prefork::contract::{Program, ServeFactory};
 use crate::prefork::exit::Exit;
 use crate::prefork::identity;
 use crate::prefork::listen::{self, Listener};
+use crate::prefork::poison::Table;
 use crate::prefork::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
 use crate::sys::privileges::{self, Identity};
 
@@ -65,6 +66,8 @@ pub struct Heritage<'a> {
     pub inherited: &'a mut Vec<(OwnedFd, String)>,
     /// How long a listener that is in use is tried again.
     pub patience: Duration,
+    /// Mails that killed workers.
+    pub poison: Table,
     /// From when the scoreboard counts.
     pub epoch: Instant,
 }
@@ -82,7 +85,8 @@ impl Generation {
             .prepare(&config)
             .map_err(|why| Failure::new(Exit::Config, why))?;
         let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
-            .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?;
+            .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?
+            .knowing(&heritage.poison);
         let listeners = listen::open(
             &config.listen,
             heritage.listeners,

@@ -63,6 +63,17 @@ impl Master {
                 log::info!("reload was asked for");
                 self.reload.get_or_insert_default().push(client);
             }
+            Request::PoisonList | Request::PoisonClear => {
+                let text = match request {
+                    Request::PoisonClear => self.poison_clear(now),
+                    _ => self.poison_list(),
+                };
+                let answer = Answer {
+                    status: Exit::Ok,
+                    text,
+                };
+                self.control.answer(client, &answer);
+            }
             Request::Stop => {
                 self.stop_askers.push(client);
                 if !matches!(self.phase, Phase::Stopping { .. }) {

@@ -2,7 +2,7 @@
 //!
 //! - [`contract`]: how it is run, and how it ends · `state`: what it has in hand
 //! - [`pool`]: how many workers there should be (pure) · [`child`]: one of them
-//! - [`spawn`], [`reap`]: birth and death · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
+//! - [`spawn`], [`reap`]: birth and death · [`watchdog`]: which of them is stuck · [`poison`]: which mail they died of · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
 //!   `waiters`: who waits for the end of the old ones
 //! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
@@ -45,6 +45,7 @@ pub mod generation;
 mod hear;
 pub mod mend;
 pub mod pidfile;
+pub mod poison;
 pub mod pool;
 pub mod rates;
 pub mod reap;
@@ -53,6 +54,7 @@ pub mod spawn;
 mod state;
 pub mod status;
 mod waiters;
+pub mod watchdog;
 
 use child::Told;
 use contract::{Ended, Failure, Options, notify};
@@ -60,9 +62,12 @@ use control::{Answer, Control};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Progress};
 use pidfile::{PidFile, PidFileError};
+use poison::Poison;
 use rates::Rates;
+use reap::Reaped;
 use reload::LOOK;
 use state::{Master, Mending, Phase};
+use watchdog::Watched;
 
 /// After QUIT a worker has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
@@ -151,12 +156,15 @@ impl Master {
             let _ = std::env::set_current_dir("/");
         }
         listen::make_directories(&[&config.daemon.pid_file, &config.daemon.control]);
+        let poison = Poison::new()
+            .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?;
         let pid_file = claim(&config)?;
         let started = Instant::now();
         let heritage = Heritage {
             listeners: Vec::new(),
             inherited,
             patience: PATIENCE,
+            poison: poison.table.clone(),
             epoch: started,
         };
         let opened = Generation::open(1, config, program, heritage).and_then(|current| {
@@ -181,7 +189,7 @@ impl Master {
             "mimicryd: master {}",
             current.config.path.display()
         ));
-        Ok(Master {
+        let mut master = Master {
             program: Rc::clone(program),
             started,
             signals,
@@ -202,8 +210,13 @@ impl Master {
             stop_askers: Vec::new(),
             past: Totals::default(),
             deaths: 0,
+            stuck: 0,
+            watched: Watched::new(started),
+            poison,
             rates: Rates::default(),
-        })
+        };
+        master.remember_poison();
+        Ok(master)
     }
 
     /// The loop.
@@ -214,6 +227,8 @@ impl Master {
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);
+            self.tend_poison(now);
+            self.watch(now);
             self.mend(now);
             self.progress(now);
             self.answer_waiters(now);
@@ -233,6 +248,7 @@ impl Master {
     /// After the last worker: takes away what the daemon had put into the file system, and says goodbye; last of all to
     /// those who asked it to stop, for they may start it again at once.
     fn end(mut self) {
+        self.save_poison(Instant::now());
         listen::close(&self.current.listeners, &[]);
         self.control.remove();
         self.pid_file.remove();
@@ -283,8 +299,13 @@ impl Master {
     }
 
     fn reap(&mut self, now: Instant) {
-        let (deaths, others) = reap::reap(self.generations(), now);
+        let Reaped {
+            deaths,
+            culprits,
+            others,
+        } = reap::reap(self.generations(), now);
         self.deaths = self.deaths.saturating_add(deaths);
+        self.blame(&culprits);
         for (pid, death) in others {
             let loader = self.loading.as_mut().map(|loading| &mut loading.child);
             if !loader.is_some_and(|loader| loader.buried(pid, death)) {
@@ -471,7 +492,7 @@ impl Master {
 
     /// When something is to be done even if nothing happens.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let mut due = vec![self.control.due()];
+        let mut due = vec![self.control.due(), self.watching_due(), self.poison_due()];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),
             _ => {

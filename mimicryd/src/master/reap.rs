@@ -8,22 +8,30 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::prefork::scoreboard::{Counter, State};
+use crate::prefork::scoreboard::Counter;
 use crate::sys::process::{self, Death};
 
 use super::child::{Child, Told};
 use super::generation::Generation;
+use super::poison::{Culprit, culprit};
 use super::pool::{EARLY_DEATHS, Loudness};
+use super::watchdog::deed;
 
-/// Collects all children that have ended. Returns how many workers died other than by retiring or by our hand, and the children that
-/// are no workers.
-pub fn reap<'a>(
-    generations: impl Iterator<Item = &'a mut Generation>,
-    now: Instant,
-) -> (u64, Vec<(Pid, Death)>) {
+/// The children that have ended.
+#[derive(Debug, Default)]
+pub struct Reaped {
+    /// Workers that died other than by retiring or by our hand.
+    pub deaths: u64,
+    /// Mails that workers died of.
+    pub culprits: Vec<Culprit>,
+    /// Children that are no workers.
+    pub others: Vec<(Pid, Death)>,
+}
+
+/// Collects all children that have ended.
+pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Instant) -> Reaped {
     let mut generations: Vec<&mut Generation> = generations.collect();
-    let mut deaths: u64 = 0;
-    let mut others = Vec::new();
+    let mut reaped = Reaped::default();
     while let Some((pid, death)) = process::reap() {
         let found = generations.iter_mut().find_map(|generation| {
             let children = &generation.children;
@@ -33,14 +41,15 @@ pub fn reap<'a>(
         match found {
             Some((generation, index)) => {
                 let child = generation.children.swap_remove(index);
+                reaped.culprits.extend(culprit(&child, death));
                 if bury(generation, &child, death, now) {
-                    deaths = deaths.saturating_add(1);
+                    reaped.deaths = reaped.deaths.saturating_add(1);
                 }
             }
-            None => others.push((pid, death)),
+            None => reaped.others.push((pid, death)),
         }
     }
-    (deaths, others)
+    reaped
 }
 
 /// True = it died before its time.
@@ -52,12 +61,22 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
         log::debug!("worker {} retired after {mails} mails", child.pid);
         return false;
     }
-    if child.told >= Told::Quit {
+    let is_stuck = child.watch.is_stuck();
+    if !is_stuck && child.told >= Told::Quit {
         log::warn!("worker {} was cut off: it {}", child.pid, death.describe());
         return false;
     }
-    if child.told == Told::Nothing {
+    if is_stuck || child.told == Told::Nothing {
         generation.crashed = generation.crashed.saturating_add(1);
+    }
+    if is_stuck {
+        // What it was doing stands in the log already, and it is no sign that workers cannot live.
+        log::info!(
+            "worker {}, which was stuck, {}",
+            child.pid,
+            death.describe()
+        );
+        return true;
     }
     let epitaph = format!(
         "worker {} {} {}, after {mails} mails in {} sessions",
@@ -75,13 +94,4 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
         Loudness::Silent => {}
     }
     true
-}
-
-/// What it was doing, and for how long.
-fn deed(child: &Child) -> String {
-    let seconds = child.slot.age().as_secs_f32();
-    match child.slot.state() {
-        None | Some(State::Starting) => "before it accepted".into(),
-        Some(state) => format!("in state {} for {seconds:.1} s", state.word()),
-    }
 }

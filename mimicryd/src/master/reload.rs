@@ -85,6 +85,7 @@ impl Master {
                 listeners: self.current.listeners.clone(),
                 inherited: &mut Vec::new(),
                 patience: Duration::ZERO,
+                poison: self.poison.table.clone(),
                 epoch: self.started,
             };
             let number = self.current.number.saturating_add(1);

@@ -18,6 +18,7 @@ use crate::sys::signals;
 use super::child::{Child, Told};
 use super::generation::Generation;
 use super::pool::{self, Action, Loudness};
+use super::watchdog::Watch;
 
 /// Decides how many workers a generation should have, and sees to it. In a new worker the result is its birth.
 pub fn tend(
@@ -84,6 +85,7 @@ fn spawn(
                 index,
                 slot,
                 told: Told::Nothing,
+                watch: Watch::default(),
             });
             Ok(None)
         }

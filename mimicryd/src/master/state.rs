@@ -19,7 +19,9 @@ use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
 use super::pidfile::PidFile;
+use super::poison::Poison;
 use super::rates::Rates;
+use super::watchdog::Watched;
 
 /// The master, with all that it has.
 pub struct Master {
@@ -49,6 +51,10 @@ pub struct Master {
     /// Of generations that are gone.
     pub past: Totals,
     pub deaths: u64,
+    /// Of these: workers that the watchdog ended.
+    pub stuck: u64,
+    pub watched: Watched,
+    pub poison: Poison,
     pub rates: Rates,
 }
 

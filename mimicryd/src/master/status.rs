@@ -38,6 +38,8 @@ pub struct Status {
     pub mails_per_second: Rate,
     /// Workers that died before their time.
     pub deaths: u64,
+    /// Of these: workers that were stuck, and were killed for it.
+    pub stuck: u64,
     pub workers: Vec<WorkerStatus>,
 }
 
@@ -142,7 +144,7 @@ impl Status {
         };
         writeln!(
             text,
-            "workers {}: {} idle, {} busy, {} starting; {} of them leaving (min {}, max {}, spare {}); {} died",
+            "workers {}: {} idle, {} busy, {} starting; {} of them leaving (min {}, max {}, spare {}); {} died, {} of them stuck",
             self.workers.len(),
             count(|worker| worker.state == "idle"),
             count(|worker| !matches!(worker.state, "idle" | "starting")),
@@ -151,7 +153,8 @@ impl Status {
             self.min,
             self.max,
             self.spare,
-            self.deaths
+            self.deaths,
+            self.stuck
         )?;
         let total = |name: &str| self.totals.get(name).copied().unwrap_or_default();
         writeln!(
@@ -269,6 +272,7 @@ impl Master {
             mails_per_second: self.rates.rate(totals.get(Counter::Mails), now),
             totals: named(&totals),
             deaths: self.deaths,
+            stuck: self.stuck,
             workers,
         }
     }
@@ -321,6 +325,7 @@ mod tests {
             totals: counters.clone(),
             mails_per_second: Rate::default(),
             deaths: 1,
+            stuck: 1,
             workers: vec![WorkerStatus {
                 pid: 43,
                 generation: 2,
@@ -338,7 +343,7 @@ mod tests {
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2\n",
             "log stderr; nobody reads it; 3 lines of it were lost\n",
-            "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died",
+            "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died, 1 of them stuck\n",
             "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
             "      43    2 idle            1.5 s",
         ] {

@@ -3,7 +3,7 @@
 //! - [`contract`]: a worker's birth, what serves its connections, and the program around master and worker
 //! - [`life`]: when a worker is to stop · [`exit`]: how processes end · [`pipes`]: how the two hear of each other
 //! - [`scoreboard`]: what each worker is doing · [`listen`]: the sockets that workers accept on
-//! - [`identity`]: whom workers become
+//! - [`poison`]: mails that killed workers · [`identity`]: whom workers become
 //!
 //! Must never: know the master or the worker.
 
@@ -15,4 +15,5 @@ pub mod identity;
 pub mod life;
 pub mod listen;
 pub mod pipes;
+pub mod poison;
 pub mod scoreboard;

@@ -3,6 +3,9 @@
 //! A slot is written by its worker only, and cleared by the master before it is given to the next one. The row of the
 //! master is written by the master only.
 //!
+//! What a mail and a rule are called is written as octets in numbers, cut to the room that there is: who reads it while it is written
+//! sees a mixture, so it is for people and not for decisions.
+//!
 //! Must never hold anything but numbers: see [`shared`](crate::sys::shared).
 
 #![forbid(unsafe_code)]
@@ -11,6 +14,10 @@ use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use mimicry_core::message::digest::Digest;
+use mimicry_core::plugin::Observer;
+
+use super::poison::{self, Table};
 use crate::sys::shared::{Row, Rows};
 
 /// What a worker does.
@@ -114,6 +121,23 @@ const GENERATION: usize = 1;
 const STATE: usize = 2;
 const FIRST_COUNTER: usize = 8;
 
+/// How long it may be in its state, in milliseconds; 0 = the state has no limit of its own.
+const LIMIT: usize = FIRST_COUNTER + Counter::ALL.len();
+/// The id of the mail in hand.
+const MAIL: Text = Text {
+    first: LIMIT + 1,
+    words: 2,
+};
+/// The rule at work.
+const RULE: Text = Text {
+    first: MAIL.end(),
+    words: 6,
+};
+
+/// Whether it answers for a mail ([`Held`]), and the digest of that mail.
+const HELD: usize = RULE.end();
+const DIGEST: usize = HELD + 1;
+
 // The word of the master's row, which is the first.
 const NUDGE_BELOW: usize = 0;
 
@@ -125,6 +149,7 @@ pub struct Scoreboard {
     rows: Rc<Rows>,
     /// Moments are counted from here, in milliseconds of the monotonic clock.
     epoch: Instant,
+    poison: Option<Table>,
 }
 
 /// A worker's own slot.
@@ -132,6 +157,14 @@ pub struct Scoreboard {
 pub struct Slot {
     board: Scoreboard,
     row: usize,
+}
+
+/// A mail that a worker answers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Held {
+    InHand,
+    /// It made something panic, and the worker is about to go.
+    Panicked,
 }
 
 /// The sums of all counters.
@@ -143,7 +176,20 @@ impl Scoreboard {
         Ok(Scoreboard {
             rows: Rc::new(Rows::new(slots.saturating_add(1))?),
             epoch,
+            poison: None,
         })
+    }
+
+    /// With the table of mails that killed workers.
+    pub fn knowing(self, poison: &Table) -> Scoreboard {
+        Scoreboard {
+            poison: Some(poison.clone()),
+            ..self
+        }
+    }
+
+    pub fn poison(&self) -> Option<&Table> {
+        self.poison.as_ref()
     }
 
     /// Slots are counted from 0.
@@ -204,13 +250,32 @@ impl Slot {
 
     /// By the worker: this is what it does from now on.
     pub fn enter(&self, state: State) {
+        self.enter_for(state, None);
+    }
+
+    /// The same, for so long at most: beyond that it is stuck.
+    pub fn enter_for(&self, state: State, limit: Option<Duration>) {
         let number = State::ALL
             .iter()
             .position(|one| *one == state)
             .map_or(0, |index| (index as u64).saturating_add(1));
         let since = self.board.now() & ((1 << SINCE_BITS) - 1);
+        let limit = limit.map_or(0, |limit| {
+            u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
+        });
         if let Some(row) = self.row() {
+            // Never the new state with an old limit.
+            row.set(LIMIT, 0);
             row.set(STATE, number << SINCE_BITS | since);
+            row.set(LIMIT, limit);
+        }
+    }
+
+    /// By the worker: it has this mail in hand, and no rule is at work.
+    pub fn take_mail(&self, id: &str) {
+        if let Some(row) = self.row() {
+            MAIL.write(row, id);
+            RULE.write(row, "");
         }
     }
 
@@ -230,6 +295,56 @@ impl Slot {
         let number = self.row()?.get(STATE) >> SINCE_BITS;
         let index = usize::try_from(number).ok()?.checked_sub(1)?;
         State::ALL.get(index).copied()
+    }
+
+    /// By the worker, before anything looks into the mail: if the worker dies now, this mail may be why.
+    pub fn hold(&self, digest: &Digest) {
+        if let Some(row) = self.row() {
+            for (word, number) in (DIGEST..).zip(poison::words(digest)) {
+                row.set(word, number);
+            }
+            row.set(HELD, 1);
+        }
+    }
+
+    /// By the worker: the mail came to its end, or made something panic.
+    pub fn let_go(&self, panicked: bool) {
+        if let Some(row) = self.row() {
+            row.set(HELD, if panicked { 2 } else { 0 });
+        }
+    }
+
+    /// The mail that it answers for.
+    pub fn held(&self) -> Option<(Digest, Held)> {
+        let row = self.row()?;
+        let held = match row.get(HELD) {
+            1 => Held::InHand,
+            2 => Held::Panicked,
+            _ => return None,
+        };
+        let words = [0, 1, 2, 3].map(|word: usize| row.get(DIGEST.saturating_add(word)));
+        Some((poison::digest(words), held))
+    }
+
+    /// A number that is another one each time that the worker enters a state.
+    pub fn mark(&self) -> u64 {
+        self.row().map_or(0, |row| row.get(STATE))
+    }
+
+    /// How long it may be in its state.
+    pub fn limit(&self) -> Option<Duration> {
+        let limit = self.row().map_or(0, |row| row.get(LIMIT));
+        (limit > 0).then(|| Duration::from_millis(limit))
+    }
+
+    /// The id of the mail in hand, or of the last one.
+    pub fn mail(&self) -> String {
+        self.row().map_or_else(String::new, |row| MAIL.read(row))
+    }
+
+    /// The rule at work; empty = none is.
+    pub fn rule(&self) -> String {
+        self.row().map_or_else(String::new, |row| RULE.read(row))
     }
 
     /// For how long it has been in its state.
@@ -260,6 +375,42 @@ impl Slot {
     }
 }
 
+impl Observer for Slot {
+    fn at(&self, rule: Option<&str>) {
+        if let Some(row) = self.row() {
+            RULE.write(row, rule.unwrap_or_default());
+        }
+    }
+}
+
+/// A place for a text in a row: eight octets in each of its words.
+struct Text {
+    first: usize,
+    words: usize,
+}
+
+impl Text {
+    const fn end(&self) -> usize {
+        self.first + self.words
+    }
+
+    fn write(&self, row: &Row, text: &str) {
+        let mut octets = text.bytes();
+        for word in self.first..self.end() {
+            let number = [0; 8].map(|_: u8| octets.next().unwrap_or(0));
+            row.set(word, u64::from_ne_bytes(number));
+        }
+    }
+
+    fn read(&self, row: &Row) -> String {
+        let words = self.first..self.end();
+        let octets = words.flat_map(|word| row.get(word).to_ne_bytes());
+        let octets: Vec<u8> = octets.take_while(|octet| *octet != 0).collect();
+        // One that was cut amid a character, or is being written.
+        String::from_utf8_lossy(&octets).into_owned()
+    }
+}
+
 impl Totals {
     pub fn add(&mut self, other: Totals) {
         for (sum, number) in self.0.iter_mut().zip(other.0) {
@@ -277,7 +428,7 @@ fn word_of(counter: Counter) -> usize {
 }
 
 // Nothing of a row is left out.
-const _: () = assert!(FIRST_COUNTER + Counter::ALL.len() <= crate::sys::shared::WORDS);
+const _: () = assert!(DIGEST + 4 <= crate::sys::shared::WORDS);
 
 #[cfg(test)]
 mod tests {
@@ -313,6 +464,39 @@ mod tests {
         slot.clear();
         assert_eq!((slot.state(), slot.pid()), (None, 0));
         assert_eq!(slot.totals(), Totals::default());
+    }
+
+    #[test]
+    fn a_slot_says_what_is_in_hand() {
+        let board = Scoreboard::new(2, Instant::now()).unwrap();
+        let slot = board.slot(0).unwrap();
+        let long = "\u{e4}".repeat(40);
+        assert_eq!((slot.mail(), slot.rule()), (String::new(), String::new()));
+        for (id, rule, shown) in [
+            ("0123456789", Some("a rule"), "a rule"),
+            ("0123456789abcdef", None, ""),
+            ("x", Some(long.as_str()), &long[..48]),
+        ] {
+            slot.take_mail(id);
+            assert_eq!((slot.mail().as_str(), slot.rule().as_str()), (id, ""));
+            slot.at(rule);
+            assert_eq!(slot.rule(), shown);
+        }
+        slot.take_mail("y");
+        assert_eq!((slot.mail().as_str(), slot.rule().as_str()), ("y", ""));
+        assert_eq!(board.slot(1).unwrap().mail(), "");
+        let digest = Digest::of_octets(b"x");
+        assert_eq!(slot.held(), None);
+        slot.hold(&digest);
+        assert_eq!(slot.held(), Some((digest, Held::InHand)));
+        slot.let_go(true);
+        assert_eq!(slot.held(), Some((digest, Held::Panicked)));
+        slot.let_go(false);
+        assert_eq!(slot.held(), None);
+        slot.enter_for(State::Relaying, Some(Duration::from_secs(7)));
+        assert_eq!(slot.limit(), Some(Duration::from_secs(7)));
+        slot.enter(State::Session);
+        assert_eq!(slot.limit(), None);
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
 //! - [`pool`]: which lines a worker keeps, and to whom
+//! - `patience`: what the limits of a next hop add up to
 //! - [`params`]: the parameters that fit what a next hop can do; [`remembered`]: what it last said of that
 //! - [`answer`]: the outcome of a command
 //!
@@ -28,6 +29,7 @@ pub mod keys;
 pub mod maildir;
 mod next_hop;
 pub mod params;
+mod patience;
 pub mod pool;
 pub mod reader;
 pub mod remembered;
@@ -50,6 +52,7 @@ pub use guard::Outgoing;
 pub use keys::Keys;
 pub use next_hop::{NextHop, Watch};
 pub use params::{Size, outgoing_mail_params, outgoing_rcpt_params};
+pub use patience::patience;
 pub use pool::{Line, Opening, Pool};
 pub use remembered::Remembered;
 pub use route::Route;

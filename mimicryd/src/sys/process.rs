@@ -11,6 +11,7 @@ use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::Signal;
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::{self, ForkResult, Pid};
 
 use super::signals;
@@ -94,6 +95,13 @@ fn wait_for(which: libc::pid_t, flags: libc::c_int) -> Option<(Pid, Death)> {
         }
         // Stopped or continued: only told to those who ask for it, but never a reason to give up on the others.
     }
+}
+
+/// Does this child of ours stand still now, because a signal stopped it? One that a debugger holds does not count.
+pub fn is_stopped(child: Pid) -> bool {
+    // It is looked at only: neither its stop nor its end is collected.
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    matches!(waitid(Id::Pid(child), flags), Ok(WaitStatus::Stopped(..)))
 }
 
 /// What a child may take of the machine.

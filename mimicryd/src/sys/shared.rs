@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use nix::sys::mman::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
 /// Numbers in a row.
-pub const WORDS: usize = 32;
+pub const WORDS: usize = 48;
 
 /// One row: it begins at a cache line and shares none with another row.
 #[derive(Debug)]

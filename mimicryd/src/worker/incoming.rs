@@ -8,6 +8,8 @@ use mimicry_core::seals::SealKeys;
 use mimicry_core::settings::endpoint::Protocol;
 
 use super::ledger::Ledger;
+use super::poison::Fate;
+use crate::prefork::scoreboard::Slot;
 use crate::smtp::data::Received;
 use crate::smtp::step::DataPlan;
 
@@ -17,6 +19,9 @@ pub struct Rules<'c> {
     pub banks: &'c Banks,
     pub memo: &'c Memo,
     pub seal_keys: &'c SealKeys,
+    /// Is told where the mail is.
+    pub slot: &'c Slot,
+    pub fate: &'c Fate,
     /// The hash of the configuration.
     pub generation: &'c str,
 }

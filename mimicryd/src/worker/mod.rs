@@ -13,6 +13,7 @@ mod incoming;
 pub mod ledger;
 mod link;
 mod peer;
+mod poison;
 mod refusal;
 mod serve;
 pub mod server;

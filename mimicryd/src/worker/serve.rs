@@ -22,6 +22,7 @@ use super::delivery::{Announced, Delivery, Ways};
 use super::incoming::{Incoming, Rules};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
+use super::poison::Guard;
 use super::refusal::Event;
 use super::story::{self, Outcome};
 use super::terms::{offer, route};
@@ -295,11 +296,17 @@ impl Conversation<'_> {
         self.delivery.restart(self.is_before_queue);
         let octets = received.message.len() as u64;
         self.slot.add(Counter::OctetsIn, octets);
+        let id = self.id.take().unwrap_or_else(story::id);
+        self.slot.take_mail(&id);
         self.slot.enter(State::Rules);
+        let guard = Guard::begin(self.slot, &received.message);
+        let fate = guard.fate(&self.config.daemon);
         let rules = Rules {
             banks: &self.config.banks,
             memo: self.memo,
             seal_keys: self.seal_keys,
+            slot: self.slot,
+            fate: &fate,
             generation: &self.config.hash,
         };
         let incoming = Incoming {
@@ -310,20 +317,19 @@ impl Conversation<'_> {
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
             peer: self.peer.to_string(),
-            id: self.id.take().unwrap_or_else(story::id),
+            id,
             plan,
             received,
         };
         let link = &mut self.link;
-        let slot = self.slot;
-        let mut watch = || {
-            slot.enter(State::Relaying);
-            match link.has_gone() {
-                true => Watch::Gone,
-                false => Watch::Stays,
-            }
+        let mut watch = || match link.has_gone() {
+            true => Watch::Gone,
+            false => Watch::Stays,
         };
         let outcome = transaction::run(incoming, &mut self.delivery, self.pool, &mut watch);
+        guard.end(&fate, outcome.panicked);
+        // How long the client takes for its reply is limited as in the rest of the session.
+        self.slot.enter(State::Session);
         let Outcome {
             replies,
             lines,

@@ -6,25 +6,31 @@
 
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use mimicry_core::engine::{self, Judged, Stopped};
 use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::ClassOf;
+use mimicry_core::reason::Reason;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint::Protocol;
 
 use super::delivery::{Class, Delivery, Hand, Parcel};
 use super::incoming::{Incoming, Rules};
 use super::ledger::Memory;
+use super::poison::Fate;
 use super::settle::{Ends, settle};
 use super::story::{Ended, Outcome, Sent, Story};
 use super::trace;
 use crate::clock;
-use crate::relay::{Answers, Cause, Outgoing, Pool, Watch};
+use crate::prefork::scoreboard::State;
+use crate::relay::{self, Answers, Cause, Outgoing, Pool, Watch};
 use crate::smtp::step::DataPlan;
+
+/// What is ours of the time that a mail takes after the rules.
+const OWN_TIME: Duration = Duration::from_secs(30);
 
 /// Judges, edits and relays. Longer than 80 lines: the steps of one mail stand in their order.
 pub fn run(
@@ -51,6 +57,16 @@ pub fn run(
     // Limits that are for the whole mail are known at MAIL, so all classes have the same.
     let first = classes.first();
     let limits = first.map_or_else(Limits::default, |class| class.settings.limits.message);
+    let limits = match rules.fate {
+        Fate::Answered(reply) => return story.end_all(reply.clone(), classes, &[]),
+        // What killed workers may be the reading of its structure.
+        Fate::Unjudged => Limits {
+            depth: 1,
+            parts: 1,
+            ..limits
+        },
+        Fate::Judged => limits,
+    };
     let hops = first.map_or(0, |class| class.settings.limits.hops);
     let judging = Instant::now();
     let now = clock::now();
@@ -83,6 +99,9 @@ pub fn run(
     if let Some(reply) = refusal(&mail, hops, &judged) {
         return story.end_all(reply, classes, &judged);
     }
+    rules
+        .slot
+        .enter_for(State::Relaying, Some(patience(&mail, classes, &judged)));
     let is_done_with = is_done_with(classes, &judged);
     let may_be_asked = is_done_with || may_split(classes);
     let memory = Memory::of(ledger, client, &mail, may_be_asked);
@@ -122,6 +141,19 @@ pub fn run(
     }
 }
 
+/// How long the mail may take from the rules to its last reply: what the limits of its next hops add up to, and a while for our own
+/// work between them.
+fn patience(mail: &Mail, classes: &[Class], judged: &[Judged]) -> Duration {
+    let limits = classes.iter().zip(judged).map(|(class, judged)| {
+        let message = judged.message(mail).unwrap_or(&mail.message);
+        // Coded in 7 bits it may grow to three times its size.
+        let octets = message.raw().len().saturating_mul(3);
+        let timeouts = &class.route.timeouts;
+        relay::patience(timeouts, class.recipients.len(), octets)
+    });
+    limits.fold(OWN_TIME, Duration::saturating_add)
+}
+
 impl Rules<'_> {
     /// `above` = octets at most that stand above the message when it goes out. `None` = something panicked.
     fn judge(
@@ -132,11 +164,17 @@ impl Rules<'_> {
     ) -> Option<(Mail, Vec<Judged>)> {
         let judge = || {
             let mail = scan();
+            let known = classes.iter().map(|class| class.as_known(above));
+            if *self.fate == Fate::Unjudged {
+                let settings = classes.iter().map(|class| Arc::clone(&class.settings));
+                let classes: Vec<_> = known.zip(settings).collect();
+                return (mail, engine::pass_unjudged(&classes, Reason::Poison));
+            }
             let means = Means {
                 effects: Effects::Real,
                 seal_keys: self.seal_keys,
+                observer: self.slot,
             };
-            let known = classes.iter().map(|class| class.as_known(above));
             let classes: Vec<ClassOf> = known.collect();
             let judged = engine::judge(self.banks, self.memo, &mail, &classes, means);
             (mail, judged)

@@ -1,0 +1,203 @@
+//! Mails that killed workers, and how many each: a table in memory shared by the master and all workers.
+//!
+//! The master writes the entries. A worker looks its mail up before anything reads it, and marks an entry whose mail has passed the
+//! rules alive; the master then forgets it.
+//!
+//! Must never hold anything but numbers: see [`shared`](crate::sys::shared); or grow.
+
+#![forbid(unsafe_code)]
+
+use std::io;
+use std::rc::Rc;
+
+use mimicry_core::message::digest::Digest;
+
+use crate::sys::shared::{Row, Rows};
+
+/// So many mails, and no more: a new one takes the place of the one whose last death is longest ago.
+pub const ENTRIES: usize = 256;
+
+// The words of a row.
+const DEATHS: usize = 0;
+/// In seconds since 1970.
+const LAST: usize = 1;
+const PASSED: usize = 2;
+const DIGEST: usize = 3;
+const DIGEST_WORDS: usize = 4;
+
+/// The table. A clone is the same table.
+#[derive(Clone, Debug)]
+pub struct Table(Rc<Rows>);
+
+/// A mail that killed workers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    pub digest: Digest,
+    pub deaths: u64,
+    /// The last death, in seconds since 1970.
+    pub last: i64,
+}
+
+impl Table {
+    pub fn new() -> io::Result<Table> {
+        Ok(Table(Rc::new(Rows::new(ENTRIES)?)))
+    }
+
+    /// How many workers this mail has killed since it last passed.
+    pub fn deaths(&self, digest: &Digest) -> u64 {
+        let row = self.find(digest);
+        row.map_or(0, |row| row.get(DEATHS))
+    }
+
+    /// By a worker: the mail has passed the rules alive.
+    pub fn passed(&self, digest: &Digest) {
+        if let Some(row) = self.find(digest) {
+            row.set(PASSED, 1);
+        }
+    }
+
+    /// By the master: forgets the mails that have passed, and those whose last death was before `oldest`. True = there were some.
+    pub fn sweep(&self, oldest: i64) -> bool {
+        let is_over =
+            |row: &&Row| row.get(DEATHS) > 0 && (row.get(PASSED) != 0 || last(row) < oldest);
+        let mut swept = false;
+        for row in self.rows().filter(is_over) {
+            row.clear();
+            swept = true;
+        }
+        swept
+    }
+
+    /// By the master: this mail has killed one more worker. The sum of its deaths.
+    pub fn add(&self, digest: &Digest, now: i64) -> u64 {
+        let deaths = self.deaths(digest).saturating_add(1);
+        self.put(&Entry {
+            digest: *digest,
+            deaths,
+            last: now,
+        });
+        deaths
+    }
+
+    /// By the master.
+    pub fn put(&self, entry: &Entry) {
+        let known = self.find(&entry.digest);
+        let free = || self.rows().find(|row| row.get(DEATHS) == 0);
+        let oldest = || self.rows().min_by_key(|row| last(row));
+        let Some(row) = known.or_else(free).or_else(oldest) else {
+            return;
+        };
+        // A row without deaths is no entry, whoever looks meanwhile.
+        row.clear();
+        for (word, number) in (DIGEST..).zip(words(&entry.digest)) {
+            row.set(word, number);
+        }
+        row.set(LAST, u64::try_from(entry.last).unwrap_or_default());
+        row.set(DEATHS, entry.deaths);
+    }
+
+    /// By the master: forgets all. How many there were.
+    pub fn clear(&self) -> usize {
+        let entries = self.rows().filter(|row| row.get(DEATHS) > 0);
+        entries.map(Row::clear).count()
+    }
+
+    /// All entries, the last death first.
+    pub fn entries(&self) -> Vec<Entry> {
+        let rows = self
+            .rows()
+            .filter(|row| row.get(DEATHS) > 0 && row.get(PASSED) == 0);
+        let mut entries: Vec<Entry> = rows
+            .map(|row| Entry {
+                digest: digest(
+                    [0, 1, 2, 3].map(|word: usize| row.get(DIGEST.saturating_add(word))),
+                ),
+                deaths: row.get(DEATHS),
+                last: last(row),
+            })
+            .collect();
+        entries.sort_by_key(|entry| (std::cmp::Reverse(entry.last), entry.digest));
+        entries
+    }
+
+    fn rows(&self) -> impl Iterator<Item = &Row> {
+        (0..self.0.count()).filter_map(|index| self.0.row(index))
+    }
+
+    fn find(&self, digest: &Digest) -> Option<&Row> {
+        let wanted = words(digest);
+        let is_same = |row: &&Row| {
+            let mut words = (DIGEST..).zip(wanted);
+            row.get(DEATHS) > 0
+                && row.get(PASSED) == 0
+                && words.all(|(word, number)| row.get(word) == number)
+        };
+        self.rows().find(is_same)
+    }
+}
+
+fn last(row: &Row) -> i64 {
+    i64::try_from(row.get(LAST)).unwrap_or(i64::MAX)
+}
+
+/// A digest as numbers.
+pub fn words(digest: &Digest) -> [u64; DIGEST_WORDS] {
+    let mut octets = digest.as_bytes().iter().copied();
+    [0; DIGEST_WORDS]
+        .map(|_: u64| u64::from_be_bytes([0; 8].map(|_: u8| octets.next().unwrap_or_default())))
+}
+
+/// The digest that these numbers are.
+pub fn digest(words: [u64; DIGEST_WORDS]) -> Digest {
+    let mut octets = words.into_iter().flat_map(u64::to_be_bytes);
+    Digest::from_bytes([0; 32].map(|_: u8| octets.next().unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(number: usize) -> Digest {
+        Digest::of_octets(&number.to_be_bytes())
+    }
+
+    // T93
+    #[test]
+    fn deaths_are_counted_until_the_mail_passes() {
+        let table = Table::new().unwrap();
+        let other = table.clone();
+        assert_eq!(digest(words(&of(1))), of(1));
+        assert_eq!((table.deaths(&of(1)), table.entries().len()), (0, 0));
+        assert_eq!(table.add(&of(1), 100), 1);
+        assert_eq!(table.add(&of(2), 101), 1);
+        assert_eq!(table.add(&of(1), 102), 2);
+        let entries = [(1, 2, 102), (2, 1, 101)].map(|(number, deaths, last)| Entry {
+            digest: of(number),
+            deaths,
+            last,
+        });
+        assert_eq!(other.entries(), entries);
+        other.passed(&of(3));
+        assert!(!table.sweep(0));
+        other.passed(&of(1));
+        assert_eq!(table.deaths(&of(1)), 0, "at once");
+        assert!(table.sweep(0));
+        assert_eq!(table.entries(), entries[1..]);
+        assert!(!table.sweep(101) && table.sweep(102), "old ones go");
+        table.put(&entries[0]);
+        assert_eq!(
+            (table.deaths(&of(1)), table.clear(), table.clear()),
+            (2, 1, 0)
+        );
+    }
+
+    #[test]
+    fn the_table_is_bounded() {
+        let table = Table::new().unwrap();
+        for number in 0..ENTRIES + 10 {
+            table.add(&of(number), i64::try_from(number).unwrap());
+        }
+        assert_eq!(table.entries().len(), ENTRIES);
+        assert_eq!((table.deaths(&of(9)), table.deaths(&of(10))), (0, 1));
+    }
+}
