@@ -38,6 +38,9 @@ const REGISTRY: Registry = Registry(&[&Breaks]);
 /// Set in the process that is to be the daemon.
 const MARK: &str = "MIMICRY_TEST_DAEMON";
 
+/// Names a file that a worker may write, for what it knows of those before it.
+const BEFORE: &str = "MIMICRY_TEST_BEFORE";
+
 fn main() {
     if std::env::var_os(MARK).is_some() {
         daemon();
@@ -179,8 +182,9 @@ impl Job for Break<'_> {
             }
             "twice" => {
                 // Two workers in a row die of it, the third does not.
-                let before = fs::read("before").map_or(0, |before| before.len());
-                fs::write("before", vec![b'x'; before + 1]).expect("a file");
+                let place = std::env::var_os(BEFORE).expect("a file");
+                let before = fs::read(&place).map_or(0, |before| before.len());
+                fs::write(&place, vec![b'x'; before + 1]).expect("a file");
                 match before % 3 {
                     2 => Ok(Verdict::Later),
                     _ => std::process::abort(),
@@ -374,7 +378,12 @@ fn a_mail_that_killed_too_many_workers_gets_its_answer() {
 fn a_mail_that_passes_is_forgiven() {
     let settings = "workers = { min = 1, max = 1, spare = 0 }\nspool = \"spool\"";
     let program = std::env::current_exe().expect("this program");
-    let shell = format!("{OWN_SOCKET}\nexec env {MARK}=1 '{}'", program.display());
+    let (_directory, path) = open_directory();
+    let shell = format!(
+        "{OWN_SOCKET}\nexec env {MARK}=1 {BEFORE}='{}' '{}'",
+        path.join("before").display(),
+        program.display()
+    );
     let mut world = World::new(Setup {
         daemon: settings,
         rules: "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = { recipient = '^bob@' }\noptions = { how = \"twice\" }\n",

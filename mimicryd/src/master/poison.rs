@@ -8,12 +8,11 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use mimicry_core::message::digest::Digest;
 use nix::sys::signal::Signal;
 
 use crate::poison;
 use crate::prefork::exit::Exit;
-use crate::prefork::poison::Table;
+use crate::prefork::poison::{Digest, Table};
 use crate::prefork::scoreboard::{Held, State};
 use crate::sys::process::Death;
 

@@ -94,7 +94,7 @@ enum Why {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Look {
     Well,
     Abort(Why),
     Kill,
@@ -106,11 +106,11 @@ impl Watch {
         self.aborted.is_some()
     }
 
-    fn look(&mut self, facts: Facts, now: Duration) -> Verdict {
+    fn look(&mut self, facts: Facts, now: Duration) -> Look {
         if let Some(at) = self.aborted {
             return match now.saturating_sub(at) >= GRACE {
-                true => Verdict::Kill,
-                false => Verdict::Well,
+                true => Look::Kill,
+                false => Look::Well,
             };
         }
         if facts.mark != self.mark {
@@ -126,10 +126,10 @@ impl Watch {
         let why = match (is_still, is_long) {
             (true, _) => Why::Stopped,
             (false, true) => Why::TooLong,
-            (false, false) => return Verdict::Well,
+            (false, false) => return Look::Well,
         };
         self.aborted = Some(now);
-        Verdict::Abort(why)
+        Look::Abort(why)
     }
 }
 
@@ -156,13 +156,13 @@ impl Master {
             for child in &mut generation.children {
                 let facts = facts(child, daemon);
                 match child.watch.look(facts, time) {
-                    Verdict::Well => {}
-                    Verdict::Abort(why) => {
+                    Look::Well => {}
+                    Look::Abort(why) => {
                         log::error!("{}", complaint(child, why));
                         stuck = stuck.saturating_add(1);
                         child.tell(Told::Abort);
                     }
-                    Verdict::Kill => child.tell(Told::Kill),
+                    Look::Kill => child.tell(Told::Kill),
                 }
             }
         }
@@ -241,38 +241,38 @@ mod tests {
     #[test]
     fn who_is_stuck() {
         // The moment in seconds, the job, its limit, whether it is stopped.
-        type Look = (u64, u64, Option<u64>, bool, Verdict);
-        let stories: &[&[Look]] = &[
+        type Seen = (u64, u64, Option<u64>, bool, Look);
+        let stories: &[&[Seen]] = &[
             // An endless loop.
             &[
-                (100, 1, Some(60), false, Verdict::Well),
-                (160, 1, Some(60), false, Verdict::Well),
-                (161, 1, Some(60), false, Verdict::Abort(Why::TooLong)),
-                (161, 1, Some(60), false, Verdict::Well),
-                (162, 1, Some(60), false, Verdict::Kill),
+                (100, 1, Some(60), false, Look::Well),
+                (160, 1, Some(60), false, Look::Well),
+                (161, 1, Some(60), false, Look::Abort(Why::TooLong)),
+                (161, 1, Some(60), false, Look::Well),
+                (162, 1, Some(60), false, Look::Kill),
             ],
             // One mail after the other, each in its time.
             &[
-                (0, 1, Some(60), false, Verdict::Well),
-                (50, 2, Some(60), false, Verdict::Well),
-                (110, 3, Some(60), false, Verdict::Well),
-                (170, 3, Some(60), false, Verdict::Well),
+                (0, 1, Some(60), false, Look::Well),
+                (50, 2, Some(60), false, Look::Well),
+                (110, 3, Some(60), false, Look::Well),
+                (170, 3, Some(60), false, Look::Well),
             ],
             // Idle for a year.
             &[
-                (0, 1, None, false, Verdict::Well),
-                (31_536_000, 1, None, false, Verdict::Well),
+                (0, 1, None, false, Look::Well),
+                (31_536_000, 1, None, false, Look::Well),
             ],
             // Stopped while idle; and stopped again and again, but never for long.
             &[
-                (0, 1, None, true, Verdict::Well),
-                (11, 1, None, true, Verdict::Abort(Why::Stopped)),
+                (0, 1, None, true, Look::Well),
+                (11, 1, None, true, Look::Abort(Why::Stopped)),
             ],
             &[
-                (0, 1, None, true, Verdict::Well),
-                (9, 1, None, false, Verdict::Well),
-                (12, 1, None, true, Verdict::Well),
-                (21, 1, None, true, Verdict::Well),
+                (0, 1, None, true, Look::Well),
+                (9, 1, None, false, Look::Well),
+                (12, 1, None, true, Look::Well),
+                (21, 1, None, true, Look::Well),
             ],
         ];
         for story in stories {
@@ -300,8 +300,8 @@ mod tests {
                 _ => step,
             };
             assert!(watched.advance(now, step));
-            let verdict = watch.look(facts(1, Some(60), false), watched.passed);
-            assert_eq!(verdict, Verdict::Well, "{round}");
+            let look = watch.look(facts(1, Some(60), false), watched.passed);
+            assert_eq!(look, Look::Well, "{round}");
         }
         assert_eq!(watched.passed, Duration::from_secs(54) + STEP.0);
         assert!(!watched.advance(now + step / 2, step), "it is not yet time");

@@ -10,7 +10,8 @@
 use std::io;
 use std::rc::Rc;
 
-use mimicry_core::message::digest::Digest;
+/// To the master a number that names a mail.
+pub use mimicry_core::message::digest::Digest;
 
 use crate::sys::shared::{Row, Rows};
 
