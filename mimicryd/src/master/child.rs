@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 
 use crate::prefork::scoreboard::Slot;
 
-use super::watchdog::Watch;
+use super::watch::Watch;
 
 /// A worker, as the master knows it.
 #[derive(Debug)]

@@ -2,8 +2,9 @@
 //!
 //! - [`contract`]: how it is run, and how it ends · `state`: what it has in hand
 //! - [`pool`]: how many workers there should be (pure) · [`child`]: one of them
-//! - [`spawn`], [`reap`]: birth and death · [`watchdog`]: which of them is stuck · [`poison`]: which mail they died of · [`generation`], [`reload`]: the workers of a configuration, and their successors ·
-//!   `waiters`: who waits for the end of the old ones
+//! - [`spawn`], [`reap`]: birth and death · [`watch`], [`watchdog`]: which of them is stuck · [`blame`], [`poison`]: which mail
+//!   they died of · [`generation`], [`reload`]: the workers of a configuration, and their successors · `waiters`: who waits for
+//!   the end of the old ones
 //! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
 //!
@@ -37,6 +38,7 @@ use crate::prefork::scoreboard::{Counter, Totals};
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
 
+pub mod blame;
 pub mod child;
 pub mod contract;
 pub mod control;
@@ -45,7 +47,7 @@ pub mod generation;
 mod hear;
 pub mod mend;
 pub mod pidfile;
-pub mod poison;
+mod poison;
 pub mod pool;
 pub mod rates;
 pub mod reap;
@@ -54,7 +56,8 @@ pub mod spawn;
 mod state;
 pub mod status;
 mod waiters;
-pub mod watchdog;
+pub mod watch;
+mod watchdog;
 
 use child::Told;
 use contract::{Ended, Failure, Options, notify};
@@ -67,7 +70,7 @@ use rates::Rates;
 use reap::Reaped;
 use reload::LOOK;
 use state::{Master, Mending, Phase};
-use watchdog::Watched;
+use watch::Watched;
 
 /// After QUIT a worker has this long before it is killed.
 const GRACE: Duration = Duration::from_secs(1);

@@ -11,9 +11,9 @@ use nix::unistd::Pid;
 use crate::prefork::scoreboard::Counter;
 use crate::sys::process::{self, Death};
 
+use super::blame::{Culprit, culprit};
 use super::child::{Child, Told};
 use super::generation::Generation;
-use super::poison::{Culprit, culprit};
 use super::pool::{EARLY_DEATHS, Loudness};
 use super::watchdog::deed;
 

@@ -18,7 +18,7 @@ use crate::sys::signals;
 use super::child::{Child, Told};
 use super::generation::Generation;
 use super::pool::{self, Action, Loudness};
-use super::watchdog::Watch;
+use super::watch::Watch;
 
 /// Decides how many workers a generation should have, and sees to it. In a new worker the result is its birth.
 pub fn tend(

@@ -21,7 +21,7 @@ use super::generation::Generation;
 use super::pidfile::PidFile;
 use super::poison::Poison;
 use super::rates::Rates;
-use super::watchdog::Watched;
+use super::watch::Watched;
 
 /// The master, with all that it has.
 pub struct Master {
