@@ -31,7 +31,7 @@ pub enum Fate {
 
 impl<'s> Guard<'s> {
     pub fn begin(slot: &'s Slot, message: &[u8]) -> Guard<'s> {
-        let digest = Digest::of_unscanned(message);
+        let digest = Digest::of_samples(message);
         slot.hold(&digest);
         let table = slot.board().poison();
         Guard {
@@ -101,7 +101,7 @@ mod tests {
         let table = Table::new().unwrap();
         let board = Scoreboard::new(1, Instant::now()).unwrap().knowing(&table);
         let slot = board.slot(0).unwrap();
-        let digest = Digest::of_unscanned(b"mail");
+        let digest = Digest::of_samples(b"mail");
         for (fate, panicked, deaths, held) in [
             (Fate::Unjudged, false, 2, None),
             (Fate::Answered(Own::PoisonKept.reply()), false, 2, None),
