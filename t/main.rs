@@ -10,6 +10,7 @@
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
 //! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`said`]: what is refused, by whom, and where it is told
+//! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
@@ -50,6 +51,7 @@ mod inputs;
 mod layering;
 mod leave;
 mod ledger;
+mod load;
 mod loading;
 mod log;
 mod manual;
@@ -66,6 +68,7 @@ mod rules;
 mod said;
 mod service;
 mod settings;
+mod short;
 mod smuggle;
 mod soak;
 mod threads;

@@ -106,6 +106,8 @@ own_replies! {
     Idle: 421 "4.4.2" Limit "time-out: the client said nothing for too long",
     TooLong: 421 "4.4.2" Limit "time-out: this session lasted too long",
     TooSlow: 421 "4.4.2" Limit "time-out: the client sends too slowly",
+    Stress: 421 "4.3.2" Limit "all workers are busy, others wait, and this session brings no mail forward; try again",
+    TooManyConnections: 421 "4.7.0" Limit "too many connections from your network; try again",
     TooManyErrors: 421 "4.7.0" Limit "too many errors",
     TooMuchJunk: 421 "4.7.0" Limit "too many commands without a mail",
     Stopping: 421 "4.3.2" Mimicry "service is going down; try again",

@@ -83,6 +83,12 @@ impl Client {
         Ok(Client::over(Stream::Tcp(stream), address.to_string()))
     }
 
+    /// Over a connection that the test made.
+    pub fn of(stream: TcpStream) -> Client {
+        let server = stream.peer_addr().expect("a connection").to_string();
+        Client::over(Stream::Tcp(stream), server)
+    }
+
     pub fn connect_unix(path: &Path) -> Client {
         let stream = UnixStream::connect(path).expect("somebody listens");
         Client::over(Stream::Unix(stream), path.display().to_string())

@@ -176,6 +176,8 @@ settings! {
         max_classes: usize = integer(1, 1000), "32", Mail, "Classes of recipients in a transaction; recipients of further classes get 452 4.5.3, and the client sends them again.";
         idle_timeout: Duration = TIMEOUT, "\"300s\"", Connect, "How long a client may be silent.";
         session_timeout: Duration = time("1s", "7d"), "\"1h\"", Connect, "How long a session may last.";
+        stress_timeout: Duration = TIMEOUT, "\"10s\"", Connect, "How long a client may go without bringing its mail forward while all workers are busy and another client waits; less if many wait.";
+        connections_per_client: usize = integer(0, 1_000_000), "0", Connect, "Connections that the clients of one network may have at a time, an IPv4 address or an IPv6 /64; further ones get 421 4.7.0; 0 means any number.";
         errors: u32 = integer(1, 1_000_000), "20", Connect, "Errors of a client before its session ends with 421.";
         junk_commands: u32 = integer(1, 1_000_000), "100", Connect, "NOOP, VRFY, HELP and RSET between two mails before they count as errors.";
         line: usize = integer(512, 1_000_000), "2048", Connect, "Octets of a command line.";

@@ -546,7 +546,8 @@ fn own_signals() -> io::Result<Signals> {
         Signal::SIGTTIN,
         Signal::SIGTTOU,
     ])?;
-    signals::ignore(&[Signal::SIGPIPE])?;
+    // A file that reaches the limit of its size is an error of write(2), as a lost client is.
+    signals::ignore(&[Signal::SIGPIPE, Signal::SIGXFSZ])?;
     signals::unblock_all()?;
     Ok(own)
 }

@@ -94,6 +94,11 @@ impl Facts {
         }
     }
 
+    /// No more workers will come than there are.
+    pub fn is_full(&self) -> bool {
+        self.room() == 0 || !self.may_spawn
+    }
+
     fn present(&self) -> usize {
         self.starting
             .saturating_add(self.idle)

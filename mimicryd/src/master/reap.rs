@@ -45,6 +45,8 @@ pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Inst
                 if bury(generation, &child, death, now) {
                     reaped.deaths = reaped.deaths.saturating_add(1);
                 }
+                // A worker that is gone is neither idle nor in a session.
+                child.slot.clear();
             }
             None => reaped.others.push((pid, death)),
         }

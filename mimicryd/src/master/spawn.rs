@@ -53,6 +53,7 @@ pub fn tend(
     }
     let facts = generation.facts(now);
     generation.board.set_nudge_below(facts.nudge_below());
+    generation.board.set_full(facts.is_full());
     None
 }
 

@@ -11,6 +11,8 @@ use serde::Serialize;
 use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, State, Totals};
 
+use crate::sys::queue;
+
 use super::child::Told;
 use super::rates::Rate;
 use super::state::{Master, Phase};
@@ -49,6 +51,8 @@ pub struct ListenerStatus {
     pub address: String,
     /// How often it was bound anew because somebody had shut it down.
     pub rebound: u64,
+    /// Connections that wait for a worker; of a unix socket no more than one is known.
+    pub waiting: usize,
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -89,6 +93,8 @@ fn name(counter: Counter) -> &'static str {
         Counter::DataRefused => "data_refused",
         Counter::SessionEnded => "session_ended",
         Counter::ClientGone => "client_gone",
+        Counter::StressEnded => "stress_ended",
+        Counter::ConnectionRefused => "connection_refused",
     }
 }
 
@@ -126,9 +132,13 @@ impl Status {
                 0 => String::new(),
                 times => format!(", bound again after somebody shut it down: {times}"),
             };
+            let waiting = match listener.waiting {
+                0 => String::new(),
+                number => format!(", connections waiting for a worker: {number}"),
+            };
             writeln!(
                 text,
-                "listening on {} ({}){anew}",
+                "listening on {} ({}){anew}{waiting}",
                 listener.address, listener.name
             )?;
         }
@@ -170,12 +180,14 @@ impl Status {
         )?;
         writeln!(
             text,
-            "refused {} clients, {} MAIL, {} RCPT, {} DATA; sessions ended {}; clients gone {}",
+            "refused {} clients, {} connections, {} MAIL, {} RCPT, {} DATA; sessions ended {}, {} more under stress; clients gone {}",
             total("client_refused"),
+            total("connection_refused"),
             total("mail_refused"),
             total("rcpt_refused"),
             total("data_refused"),
             total("session_ended"),
+            total("stress_ended"),
             total("client_gone")
         )?;
         self.write_workers(text)
@@ -263,6 +275,7 @@ impl Master {
                     name: listen.name.clone(),
                     address: listener.place(),
                     rebound: listener.rebound(),
+                    waiting: queue::waiting(listener.as_fd()),
                 })
                 .collect(),
             log: self.program.log_state(),
@@ -312,6 +325,7 @@ mod tests {
                     name: name.into(),
                     address: format!("127.0.0.1:{port}"),
                     rebound,
+                    waiting: usize::from(rebound > 0) * 7,
                 })
                 .to_vec(),
             log: LogState {
@@ -341,10 +355,10 @@ mod tests {
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
             "configuration /etc/mimicry/mimicry.toml, generation 2, hash 5f0c1a9e\n",
             "listening on 127.0.0.1:10025 (in)\n",
-            "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2\n",
+            "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2, connections waiting for a worker: 7\n",
             "log stderr; nobody reads it; 3 lines of it were lost\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died, 1 of them stuck\n",
-            "refused 0 clients, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0; clients gone 0\n",
+            "refused 0 clients, 0 connections, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0, 0 more under stress; clients gone 0\n",
             "      43    2 idle            1.5 s",
         ] {
             assert!(text.contains(part), "{part:?} is not in\n{text}");

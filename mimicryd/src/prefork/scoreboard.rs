@@ -1,7 +1,7 @@
 //! What each worker is doing: a slot per worker in memory shared with the master.
 //!
-//! A slot is written by its worker only, and cleared by the master before it is given to the next one. The row of the
-//! master is written by the master only.
+//! A slot is written by its worker only, and cleared by the master when its worker has died. The row of the master is written by
+//! the master only, but for the number that each session draws.
 //!
 //! What a mail and a rule are called is written as octets in numbers, cut to the room that there is: who reads it while it is written
 //! sees a mixture, so it is for people and not for decisions.
@@ -9,6 +9,8 @@
 //! Must never hold anything but numbers: see [`shared`](crate::sys::shared).
 
 #![forbid(unsafe_code)]
+
+mod network;
 
 use std::io;
 use std::rc::Rc;
@@ -19,6 +21,8 @@ use mimicry_core::plugin::Observer;
 
 use super::poison::{self, Table};
 use crate::sys::shared::{Row, Rows};
+
+pub use network::Network;
 
 /// What a worker does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,10 +97,14 @@ pub enum Counter {
     SessionEnded,
     /// Clients that went amid a mail.
     ClientGone,
+    /// Sessions that ended because all workers were busy, others waited, and they brought no mail forward.
+    StressEnded,
+    /// Connections beyond those that a network may have.
+    ConnectionRefused,
 }
 
 impl Counter {
-    pub const ALL: [Counter; 14] = [
+    pub const ALL: [Counter; 16] = [
         Counter::Sessions,
         Counter::Mails,
         Counter::Edited,
@@ -111,6 +119,8 @@ impl Counter {
         Counter::DataRefused,
         Counter::SessionEnded,
         Counter::ClientGone,
+        Counter::StressEnded,
+        Counter::ConnectionRefused,
     ];
 }
 
@@ -119,6 +129,7 @@ const PID: usize = 0;
 const GENERATION: usize = 1;
 /// The state in the highest octet, since when in the others, so that both are read at once.
 const STATE: usize = 2;
+// 3 to 5: [`network`].
 const FIRST_COUNTER: usize = 8;
 
 /// How long it may be in its state, in milliseconds; 0 = the state has no limit of its own.
@@ -138,8 +149,11 @@ const RULE: Text = Text {
 const HELD: usize = RULE.end();
 const DIGEST: usize = HELD + 1;
 
-// The word of the master's row, which is the first.
+// The words of the master's row, which is the first.
 const NUDGE_BELOW: usize = 0;
+/// 1 = there will be no more workers than there are.
+const FULL: usize = 1;
+// 2: [`network`].
 
 const SINCE_BITS: u32 = 56;
 
@@ -213,17 +227,32 @@ impl Scoreboard {
         }
     }
 
+    /// Written by the master: will there be more workers if more are busy?
+    pub fn set_full(&self, is_full: bool) {
+        if let Some(row) = self.rows.row(0) {
+            row.set(FULL, u64::from(is_full));
+        }
+    }
+
+    /// Are all workers busy, and will there be no more of them? Costs no system call.
+    pub fn is_full(&self) -> bool {
+        let is_free = |state| matches!(state, Some(State::Idle | State::Starting));
+        self.rows.row(0).is_some_and(|row| row.get(FULL) != 0)
+            && !self.all().any(|slot| is_free(slot.state()))
+    }
+
     /// Asked by a worker that begins a session: are so few idle now that the master should know.
     pub fn is_nudge_due(&self) -> bool {
         let below = self.rows.row(0).map_or(0, |row| row.get(NUDGE_BELOW));
         if below == 0 {
             return false;
         }
-        let idle = (0..self.slots())
-            .filter_map(|index| self.slot(index))
-            .filter(|slot| slot.state() == Some(State::Idle))
-            .count();
-        (idle as u64) < below
+        let idle = self.all().filter(|slot| slot.state() == Some(State::Idle));
+        (idle.count() as u64) < below
+    }
+
+    fn all(&self) -> impl Iterator<Item = Slot> {
+        (0..self.slots()).filter_map(|index| self.slot(index))
     }
 
     fn now(&self) -> u64 {
@@ -232,7 +261,7 @@ impl Scoreboard {
 }
 
 impl Slot {
-    /// By the master, before the fork: the slot is as new.
+    /// By the master, before the fork and after its worker's death: the slot is as new.
     pub fn clear(&self) {
         if let Some(row) = self.row() {
             row.clear();
@@ -521,6 +550,36 @@ mod tests {
         assert!(!board.is_nudge_due());
         board.slot(1).unwrap().enter(State::Relaying);
         assert!(board.is_nudge_due());
+    }
+
+    // T54
+    #[test]
+    fn all_are_busy_when_none_is_idle_and_none_will_come() {
+        let board = Scoreboard::new(3, Instant::now()).unwrap();
+        let slots = [0, 1, 2].map(|index| board.slot(index).unwrap());
+        for (states, is_last, expected) in [
+            ([State::Session, State::Rules, State::Relaying], true, true),
+            (
+                [State::Session, State::Rules, State::Relaying],
+                false,
+                false,
+            ),
+            ([State::Session, State::Idle, State::Relaying], true, false),
+            (
+                [State::Starting, State::Rules, State::Relaying],
+                true,
+                false,
+            ),
+        ] {
+            board.set_full(is_last);
+            for (slot, state) in slots.iter().zip(states) {
+                slot.enter(state);
+            }
+            assert_eq!(board.is_full(), expected, "{states:?} {is_last}");
+        }
+        // A slot that nobody has is no worker.
+        slots[0].clear();
+        assert!(board.is_full());
     }
 
     #[test]

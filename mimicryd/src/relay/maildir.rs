@@ -183,7 +183,9 @@ fn done(own: Own) -> Answer {
 /// The client, which may be far away, is told no paths.
 fn failed(error: &io::Error) -> Answer {
     Answer::own(match error.kind() {
-        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Own::DiskFull.reply(),
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
+            Own::DiskFull.reply()
+        }
         _ => Own::NotStored.with(&error.kind().to_string()),
     })
 }
@@ -343,7 +345,11 @@ mod tests {
             "{}",
             answer.reply
         );
-        for kind in [ErrorKind::StorageFull, ErrorKind::QuotaExceeded] {
+        for kind in [
+            ErrorKind::StorageFull,
+            ErrorKind::QuotaExceeded,
+            ErrorKind::FileTooLarge,
+        ] {
             assert_eq!(failed(&kind.into()).reply.code(), 452);
         }
     }

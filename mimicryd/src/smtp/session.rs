@@ -199,6 +199,8 @@ impl<'t> Session<'t> {
             Leave::Idle => Own::Idle.reply(),
             Leave::TooLong => Own::TooLong.reply(),
             Leave::TooSlow => Own::TooSlow.reply(),
+            Leave::Stress => Own::Stress.reply(),
+            Leave::Crowded => Own::TooManyConnections.reply(),
             Leave::Stopping => Own::Stopping.reply(),
             Leave::Retiring => Own::Retiring.reply(),
             Leave::Broken => Own::SessionBroken.reply(),

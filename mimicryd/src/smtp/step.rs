@@ -90,6 +90,10 @@ pub enum Leave {
     TooLong,
     /// It sends its message too slowly.
     TooSlow,
+    /// It brings no mail forward while others wait for a worker.
+    Stress,
+    /// Its network has as many connections as it may have.
+    Crowded,
     /// The daemon stops.
     Stopping,
     /// The worker retires, and others take connections.

@@ -3,6 +3,7 @@
 //! - [`process`]: fork, wait, exit
 //! - [`signals`]: signals as something to poll
 //! - [`poll`]: waiting with a monotonic deadline · [`outlet`]: standard error without waiting
+//! - [`queue`]: how many connections wait at a listener
 //! - [`shared`]: memory that master and workers share
 //! - [`privileges`]: becoming an unprivileged user for good
 //! - [`entry`]: files by the directory that holds them · [`way`]: the directories that lead there
@@ -27,6 +28,7 @@ pub mod outlet;
 pub mod poll;
 pub mod privileges;
 pub mod process;
+pub mod queue;
 pub mod shared;
 pub mod signals;
 pub mod title;

@@ -94,6 +94,15 @@ impl Row {
         }
     }
 
+    /// A number that nobody else gets from this word: the first one is 1.
+    pub fn next(&self, word: usize) -> u64 {
+        let before = self
+            .words
+            .get(word)
+            .map_or(0, |word| word.fetch_add(1, Ordering::AcqRel));
+        before.wrapping_add(1)
+    }
+
     /// What it was; it is zero then.
     pub fn take(&self, word: usize) -> u64 {
         self.words
@@ -127,6 +136,8 @@ mod tests {
         assert_eq!(last.get(0), 10);
         assert_eq!(rows.row(1).map(|row| row.get(0)), Some(0));
         assert!(rows.row(3).is_none());
+        assert_eq!((last.next(0), last.take(0)), (11, 11));
+        last.set(0, 10);
         assert_eq!((last.take(0), last.take(0), last.take(WORDS)), (10, 0, 0));
         last.add(0, 1);
         last.clear();

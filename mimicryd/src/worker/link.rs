@@ -14,7 +14,7 @@ use socket2::Socket;
 use crate::channel::{Channel, NoTls};
 use crate::prefork::life::{Life, Wish};
 use crate::smtp::wire::Wire;
-use crate::sys::poll;
+use crate::sys::{poll, queue};
 
 /// One connection.
 pub struct Link<'l> {
@@ -47,6 +47,13 @@ impl<'l> Link<'l> {
     /// What the master wants.
     pub fn wish(&self) -> Wish {
         self.life.wish()
+    }
+
+    /// How many clients wait for a worker.
+    pub fn waiting(&self) -> usize {
+        let listeners = self.life.listeners();
+        let queues = listeners.iter().map(|one| queue::waiting(one.as_fd()));
+        queues.fold(0, usize::saturating_add)
     }
 
     /// Waits for octets of the client.

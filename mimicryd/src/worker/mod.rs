@@ -19,6 +19,7 @@ mod serve;
 pub mod server;
 mod settle;
 mod story;
+mod stress;
 mod terms;
 mod trace;
 mod transaction;
@@ -129,8 +130,14 @@ fn own_signals() -> io::Result<Signals> {
     signals::default(&[Signal::SIGCHLD, Signal::SIGTTIN, Signal::SIGTTOU])?;
     // Rust's handler, which would print a line about the stack into nowhere, lets the first one pass that kill(2) sent.
     signals::default(&[Signal::SIGSEGV, Signal::SIGBUS])?;
-    // A terminal sends INT to all; it is the master that decides. A lost client is an error of write(2).
-    signals::ignore(&[Signal::SIGINT, Signal::SIGUSR2, Signal::SIGPIPE])?;
+    // A terminal sends INT to all; it is the master that decides. A lost client is an error of write(2), and so is a file that
+    // reaches the limit of its size.
+    signals::ignore(&[
+        Signal::SIGINT,
+        Signal::SIGUSR2,
+        Signal::SIGPIPE,
+        Signal::SIGXFSZ,
+    ])?;
     signals::unblock_all()?;
     Ok(own)
 }

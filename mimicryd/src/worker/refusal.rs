@@ -8,7 +8,7 @@
 use mimicry_core::reply::Reply;
 
 use crate::prefork::scoreboard::Counter;
-use crate::smtp::step::{Replies, Step};
+use crate::smtp::step::{Leave, Replies, Step};
 use crate::smtp::wire::Input;
 
 /// What happened.
@@ -24,6 +24,10 @@ pub enum Event {
     SessionEnded,
     /// The client went amid a mail.
     ClientGone,
+    /// We ended a session that brought no mail forward, for others who waited.
+    StressEnded,
+    /// A connection beyond those that its network may have.
+    ConnectionRefused,
 }
 
 impl Event {
@@ -36,6 +40,8 @@ impl Event {
             Event::DataRefused => "data-refused",
             Event::SessionEnded => "session-ended",
             Event::ClientGone => "client-gone",
+            Event::StressEnded => "stress-ended",
+            Event::ConnectionRefused => "connection-refused",
         }
     }
 
@@ -47,6 +53,8 @@ impl Event {
             Event::DataRefused => Counter::DataRefused,
             Event::SessionEnded => Counter::SessionEnded,
             Event::ClientGone => Counter::ClientGone,
+            Event::StressEnded => Counter::StressEnded,
+            Event::ConnectionRefused => Counter::ConnectionRefused,
         }
     }
 
@@ -64,6 +72,20 @@ impl Event {
         .into_iter()
         .find(|(word, _)| verb.eq_ignore_ascii_case(word))
         .map(|(_, event)| event)
+    }
+
+    /// What it is that we end a session for this reason.
+    pub fn of_leaving(why: Leave) -> Event {
+        match why {
+            Leave::Stress => Event::StressEnded,
+            Leave::Crowded => Event::ConnectionRefused,
+            Leave::Idle
+            | Leave::TooLong
+            | Leave::TooSlow
+            | Leave::Stopping
+            | Leave::Retiring
+            | Leave::Broken => Event::SessionEnded,
+        }
     }
 
     /// What a step says, if it is an event; `refused` is what a refusal would be.

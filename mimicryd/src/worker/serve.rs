@@ -25,6 +25,7 @@ use super::link::{Heard, Link};
 use super::poison::Guard;
 use super::refusal::Event;
 use super::story::{self, Outcome};
+use super::stress::Pace;
 use super::terms::{offer, route};
 use super::transaction;
 use crate::logging;
@@ -82,7 +83,10 @@ pub struct Conversation<'s> {
     /// something since.
     pub answered: Option<Instant>,
     pub broken: bool,
+    /// Only its last words are left to say.
+    pub is_leaving: bool,
     pub ends_at: Option<Instant>,
+    pub pace: Pace,
 }
 
 /// The session is over.
@@ -159,6 +163,9 @@ impl Conversation<'_> {
                 }
                 Step::Forward(recipient) => {
                     let (reply, whose) = self.forward(&recipient);
+                    if reply.is_done() {
+                        self.pace.took_recipient();
+                    }
                     let step = self.session.forwarded(reply, whose);
                     self.tell(&step, Some(Event::RcptRefused), Some(&recipient));
                     step
@@ -192,7 +199,7 @@ impl Conversation<'_> {
         let Some(config) = self.tls else {
             return Err(Over::Gone);
         };
-        let handshake = Instant::now().checked_add(HANDSHAKE);
+        let handshake = self.handshake_deadline(HANDSHAKE);
         let deadline = [handshake, self.ends_at].into_iter().flatten().min();
         // In the clear nothing may be said any more.
         if let Err(why) = self.link.secure(config, deadline) {
@@ -207,8 +214,16 @@ impl Conversation<'_> {
 
     fn leave(&mut self, why: Leave) -> Result<(), Over> {
         let step = self.session.leave(why);
-        self.tell(&step, None, None);
+        if let Step::Close(reply) = &step {
+            self.note(Event::of_leaving(why), Some(reply), None);
+        }
+        self.is_leaving = true;
         self.act(step)
+    }
+
+    /// Too many connections come from its network.
+    pub fn turn_away(&mut self) -> Result<(), Over> {
+        self.leave(Leave::Crowded)
     }
 
     /// What ends a mail or a session otherwise than asked has a line in the log and is counted. `refused` is what a refusal
@@ -226,7 +241,7 @@ impl Conversation<'_> {
         }
     }
 
-    fn note(&mut self, event: Event, reply: Option<&Reply>, recipient: Option<&Recipient>) {
+    pub fn note(&mut self, event: Event, reply: Option<&Reply>, recipient: Option<&Recipient>) {
         self.slot.add(event.counter(), 1);
         let (origin, connection) = (self.session.origin(), self.session.connection());
         let open = self.session.envelope().map(|envelope| &envelope.sender);
@@ -284,7 +299,10 @@ impl Conversation<'_> {
         self.flush()?;
         self.slot.enter(State::Receiving);
         self.sender = Some(plan.envelope.sender.clone());
-        let received = match self.read_message(&plan)? {
+        let pace = std::mem::replace(&mut self.pace, Pace::of_message());
+        let received = self.read_message(&plan)?;
+        self.pace = pace;
+        let received = match received {
             Ok(received) => received,
             Err(refusal) => {
                 let step = self.session.refused(refusal);
@@ -341,6 +359,9 @@ impl Conversation<'_> {
         let step = self.session.received(replies);
         // The client's reply first; what is left to say to the next hop has time.
         if let Step::Say(replies) = &step {
+            if replies.iter().any(Reply::is_done) {
+                self.pace = Pace::of_commands();
+            }
             self.count(replies, edited, octets_out, panicked);
             self.say(replies);
         }
@@ -389,6 +410,7 @@ impl Conversation<'_> {
             let Fed { taken, ended } = reader.feed(self.link.wire.input());
             self.link.wire.consume(taken);
             octets = octets.saturating_add(taken as u64);
+            self.pace.took_octets(taken, self.settings.limits.data_rate);
             if let Some(ended) = ended {
                 return Ok(ended);
             }
@@ -399,7 +421,7 @@ impl Conversation<'_> {
                 return self.give_up(Leave::TooSlow);
             }
             let deadline = self.idle_deadline();
-            match self.link.read(deadline)? {
+            match self.hear(deadline)? {
                 Heard::Octets => {}
                 Heard::Nothing => return self.give_up(self.silence()),
                 Heard::End => return Err(Over::Gone),
@@ -412,7 +434,7 @@ impl Conversation<'_> {
         }
     }
 
-    fn give_up<T>(&mut self, why: Leave) -> Result<T, Over> {
+    pub fn give_up<T>(&mut self, why: Leave) -> Result<T, Over> {
         self.leave(why)?;
         Err(Over::Said)
     }
@@ -442,7 +464,7 @@ impl Conversation<'_> {
                 }
                 (None, None) => self.idle_deadline(),
             };
-            match self.link.read(deadline)? {
+            match self.hear(deadline)? {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
                 Heard::Nothing => return self.leave(ending.or(dawdling).unwrap_or(self.silence())),
@@ -502,10 +524,12 @@ impl Conversation<'_> {
     }
 
     /// Writes what is to be said. A client that does not read is not waited for longer than one that does not speak; when its
-    /// time is over, a moment, for the answer to a mail that took it.
+    /// time is over, a moment, for the answer to a mail that took it, or to tell it why it must go.
     fn flush(&mut self) -> Result<(), Over> {
         let last_words = Instant::now().checked_add(LAST_WORDS);
-        let deadline = self.idle_deadline().max(last_words);
-        Ok(self.link.flush(deadline)?)
+        if self.is_leaving {
+            return Ok(self.link.flush(last_words)?);
+        }
+        self.write(self.idle_deadline().max(last_words))
     }
 }

@@ -12,7 +12,7 @@ use mimicry_core::config::typed::Config;
 use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
-use mimicry_core::policy::{Known, Memo};
+use mimicry_core::policy::{Effective, Known, Memo};
 use mimicry_core::seals::SealKeys;
 use mimicry_core::settings::words::Profile;
 
@@ -23,11 +23,13 @@ use super::link::Link;
 use super::peer::{behind_balancer, client, is_among, port};
 use super::refusal::Event;
 use super::serve::{Conversation, Over};
+use super::stress::Pace;
 use super::terms::{machine, terms};
 use crate::machine;
 use crate::prefork::contract::{Accepted, Serve, SessionEnd};
 use crate::prefork::life::Life;
-use crate::prefork::scoreboard::Slot;
+use crate::prefork::listen::Peer;
+use crate::prefork::scoreboard::{Network, Slot};
 use crate::relay::{Keys, Pool, Remembered, Route};
 use crate::smtp::session::Session;
 use crate::smtp::step::MailTerms;
@@ -99,6 +101,19 @@ impl Server {
     }
 }
 
+/// Does its network have as many connections as it may have already? If not, this is one of them.
+fn is_crowded(slot: &Slot, peer: &Peer, settings: &Effective) -> bool {
+    let most = settings.limits.connections_per_client;
+    let Some(client) = client(peer).filter(|_| most > 0) else {
+        return false;
+    };
+    let is_crowded = slot.come_from(Network::of(client)) >= most;
+    if is_crowded {
+        slot.leave_network();
+    }
+    is_crowded
+}
+
 impl Serve for Server {
     fn rest(&mut self) {
         self.pool.tidy();
@@ -145,6 +160,9 @@ impl Serve for Server {
         }
         offer.keep(Extension::Xforward, tells_origin);
         offer.keep(Extension::StartTls, tls.is_some());
+        // Who speaks for many, or cannot be told apart from others, has as many connections as it wants.
+        let is_counted = welcome && !is_balancer && !tells_origin && !believes_auth;
+        let is_crowded = is_counted && is_crowded(slot, &peer, &settings);
         let memo = &self.memo;
         let find_terms = |origin: &Origin, sender: &Path| {
             let choice = banks.choose(&Known::at_mail(origin, sender));
@@ -179,10 +197,17 @@ impl Serve for Server {
             sender: None,
             answered: None,
             broken: false,
+            is_leaving: false,
+            pace: Pace::of_commands(),
         };
-        if let Err(Over::Gone) = conversation.run(welcome) {
+        let over = match is_crowded {
+            true => conversation.turn_away(),
+            false => conversation.run(welcome),
+        };
+        if let Err(Over::Gone) = over {
             conversation.gone();
         }
+        slot.leave_network();
         conversation.link.farewell();
         conversation.forget();
         match conversation.broken {
