@@ -3,7 +3,6 @@
 //! Where something needs root to be tried, it is left out for everybody else.
 
 use std::fs;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,6 +13,7 @@ use crate::harness::client::{Client, Outcome, stuffed};
 use crate::harness::daemon::{Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually};
 use crate::harness::hop::{Act, Stage};
 use crate::harness::root;
+use crate::short::{limit_descriptors, other_user};
 
 const FROM: &str = "anna@example.org";
 const TO: &[&str] = &["bob@example.net"];
@@ -322,18 +322,13 @@ fn without_descriptors_it_waits_and_does_not_spin() {
     let mut world = World::new(Setup {
         daemon: "workers = { min = 1, max = 1, spare = 0 }\ncore_dumps = true",
         errors: &["cannot accept on"],
+        shell: &other_user(),
         ..Setup::default()
     });
     world.alive();
     let worker = world.daemon().workers()[0];
-    let used = Daemon::descriptors(worker);
-    let limit = |count: usize| {
-        Command::new("prlimit")
-            .args([&format!("--pid={worker}"), &format!("--nofile={count}:")])
-            .status()
-    };
-    // Limits cannot be set without prlimit(1).
-    if !limit(used).is_ok_and(|status| status.success()) {
+    // Below what it has open. Limits cannot be set without prlimit(1).
+    if !limit_descriptors(worker, 4) {
         return;
     }
     let mut waiting = world.connect();
@@ -343,7 +338,7 @@ fn without_descriptors_it_waits_and_does_not_spin() {
     let busy = ticks(worker) - before;
     // A tick is 10 ms: 5 % of two seconds are ten.
     assert!(busy <= 10, "{busy} ticks in {:?}", start.elapsed());
-    assert!(limit(1024).is_ok_and(|status| status.success()));
+    assert!(limit_descriptors(worker, 1024));
     waiting.expect(220);
     waiting.quit();
     world.alive();

@@ -171,6 +171,7 @@ own_replies! {
     LostNextHop: 451 "4.4.2" NextHop "lost the connection to the next hop ({})",
     NextHopTimedOut: 451 "4.4.2" NextHop "the next hop did not answer in time ({})",
     OutOfTime: 451 "4.3.2" Mimicry "time-out: all the time that mimicry has for a mail was over ({})",
+    Short: 451 "4.3.2" Mimicry "this system is short of descriptors or memory; try again ({})",
     OutOfStep: 451 "4.5.0" NextHop "the next hop is out of step ({})",
     NotUnderstood: 451 "4.5.0" NextHop "the next hop's answer is not understood ({})",
     NotLetIn: 451 "4.7.0" NextHop "the next hop does not let us in ({})",

@@ -23,6 +23,8 @@ pub enum Cause {
     Said,
     /// No connection could be made.
     Unreachable,
+    /// No connection could be made, because this system has nothing left to make one of.
+    Short,
     /// The connection ended.
     Lost,
     TimedOut,
@@ -114,6 +116,7 @@ impl Answer {
     pub fn failed(cause: Cause, stage: &str) -> Answer {
         let own = match cause {
             Cause::Unreachable => Own::CannotConnect,
+            Cause::Short => Own::Short,
             Cause::Lost => Own::LostNextHop,
             Cause::TimedOut => Own::NextHopTimedOut,
             Cause::OutOfTime => Own::OutOfTime,

@@ -21,6 +21,8 @@ use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::reply::Own;
 
+use crate::sys::descriptors;
+
 use super::answer::{Answer, Answers, Cause};
 use super::guard::Clean;
 use super::next_hop::{NextHop, Watch};
@@ -186,6 +188,7 @@ fn failed(error: &io::Error) -> Answer {
         ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => {
             Own::DiskFull.reply()
         }
+        _ if descriptors::is_short(error) => Own::Short.with("directory"),
         _ => Own::NotStored.with(&error.kind().to_string()),
     })
 }
@@ -352,6 +355,17 @@ mod tests {
         ] {
             assert_eq!(failed(&kind.into()).reply.code(), 452);
         }
+    }
+
+    // T131
+    #[test]
+    fn t131_what_is_short_is_said() {
+        let error = io::Error::from_raw_os_error(nix::libc::EMFILE);
+        let reply = failed(&error).reply.to_string();
+        assert!(
+            reply.starts_with("451 4.3.2 this system is short"),
+            "{reply}"
+        );
     }
 
     /// A real full disk, where there is one to be had without writing much.

@@ -49,7 +49,7 @@ use super::client::{Client, Link, LinkState, Taken};
 use super::command::CommandLine;
 use super::stream::ServerAddress;
 use super::wire::{Wire, WireHop};
-use crate::sys::descriptors::{put_under, set_nonblocking};
+use crate::sys::descriptors::{is_short, put_under, set_nonblocking};
 use crate::sys::greeter::{Greeter, Words};
 
 type Said = Result<Response, lettre::transport::smtp::Error>;
@@ -74,7 +74,13 @@ impl SmtpHop {
     ) -> Result<SmtpHop, Answer> {
         let place = ServerAddress::Tcp(address);
         let hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, timeouts, limit)?;
-        SmtpHop::over(hop).map_err(|_| Answer::failed(Cause::Own, "connect"))
+        SmtpHop::over(hop).map_err(|failed| {
+            let cause = match is_short(&failed.1) {
+                true => Cause::Short,
+                false => Cause::Own,
+            };
+            Answer::failed(cause, "connect")
+        })
     }
 
     /// Gives a line that has said EHLO to lettre. It comes back with the reason if this machine gives lettre no connection.

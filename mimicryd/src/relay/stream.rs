@@ -16,7 +16,7 @@ use rustls::{ClientConfig, ClientConnection};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::channel::{Channel, NoTls};
-use crate::sys::poll;
+use crate::sys::{descriptors, poll};
 
 use super::answer::Cause;
 use super::client::remaining;
@@ -69,6 +69,7 @@ impl Stream {
         let socket = opened().map_err(|error: io::Error| match error.kind() {
             // A unix socket whose queue is full does not wait.
             ErrorKind::TimedOut | ErrorKind::WouldBlock => Cause::TimedOut,
+            _ if descriptors::is_short(&error) => Cause::Short,
             _ => Cause::Unreachable,
         })?;
         Ok(Stream {

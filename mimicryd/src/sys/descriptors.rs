@@ -23,6 +23,15 @@ pub fn inherited() -> io::Result<Vec<(OwnedFd, String)>> {
     Ok(named.map(own).collect())
 }
 
+/// Did a call fail because this system, or this process, has no descriptor or no memory left? It goes by.
+pub fn is_short(error: &io::Error) -> bool {
+    let errno = error.raw_os_error().map(Errno::from_raw);
+    matches!(
+        errno,
+        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
+    )
+}
+
 /// Makes a descriptor the one that a program started by exec finds with LISTEN_FDS=1, in the place of whatever had that number.
 ///
 /// For a child of a fork that execs next and uses no other descriptor any more.

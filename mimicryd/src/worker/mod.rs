@@ -38,7 +38,7 @@ use crate::prefork::pipes::Ends;
 use crate::prefork::scoreboard::{Counter, Slot, State};
 use crate::sys::process::exit_now;
 use crate::sys::signals::Signals;
-use crate::sys::{memory, poll, privileges, signals, title};
+use crate::sys::{descriptors, memory, poll, privileges, signals, title};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -386,8 +386,10 @@ enum After {
 
 /// What a failed accept(2) means for the next one.
 fn after(error: &io::Error) -> After {
+    if descriptors::is_short(error) {
+        return After::Pause;
+    }
     match error.raw_os_error().map(Errno::from_raw) {
-        Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM) => After::Pause,
         Some(Errno::EBADF | Errno::ENOTSOCK | Errno::EFAULT | Errno::EOPNOTSUPP) => After::GiveUp,
         Some(Errno::EINVAL) => After::Shut,
         // Another worker was quicker, the client is gone already, or its network is; accept(2) hands over errors of the
