@@ -13,18 +13,21 @@ use super::refusal::Event;
 use super::serve::{Conversation, Over};
 use crate::smtp::step::Leave;
 
-/// However many wait, a session has this before its mail, which is more than a connection around the world takes to say EHLO, MAIL and RCPT
-/// at once.
-const LEAST: Duration = Duration::from_secs(1);
+/// However many wait, a session has this to come to its first recipient: an MTA on the same continent says EHLO, MAIL and RCPT in
+/// less, one by one. With more the MTA in front of us would give up while hundreds of silent clients are before it.
+const LEAST: Duration = Duration::from_millis(250);
 
 /// However many wait, a message may pause for this: a lost packet takes as long.
-const LEAST_IN_DATA: Duration = Duration::from_secs(3);
+const LEAST_IN_DATA: Duration = Duration::from_secs(1);
 
 /// What an accepted recipient is worth.
 const RECIPIENT: Duration = Duration::from_secs(1);
 
-/// How often a worker that waits for such a client looks whether others wait.
-const LOOK: Duration = Duration::from_millis(500);
+/// How often a worker that waits for such a client looks whether others wait, while all are busy.
+const LOOK: Duration = Duration::from_millis(250);
+
+/// The same, while not all are busy.
+const LOOK_AT_LEISURE: Duration = Duration::from_secs(1);
 
 /// How far a client has fallen behind.
 #[derive(Clone, Copy, Debug)]
@@ -75,9 +78,13 @@ impl Pace {
     }
 
     /// How long to wait before looking whether it is too slow.
-    fn look(&self, timeout: Duration) -> Duration {
+    fn look(&self, timeout: Duration, is_full: bool) -> Duration {
         let left = self.least.min(timeout).saturating_sub(self.behind);
-        left.max(LOOK)
+        match is_full {
+            _ if !left.is_zero() => left,
+            true => LOOK,
+            false => LOOK_AT_LEISURE,
+        }
     }
 
     /// So many wait for a worker: is it too slow for them?
@@ -147,7 +154,9 @@ impl Conversation<'_> {
         wait: impl FnOnce(&mut Self, Option<Instant>) -> Result<T, Over>,
     ) -> Result<T, Over> {
         let begin = Instant::now();
-        let look = begin.checked_add(self.pace.look(self.settings.limits.stress_timeout));
+        let timeout = self.settings.limits.stress_timeout;
+        let is_full = self.slot.board().is_full();
+        let look = begin.checked_add(self.pace.look(timeout, is_full));
         let result = wait(self, [deadline, look].into_iter().flatten().min());
         self.pace.waited(begin.elapsed());
         result
@@ -175,8 +184,8 @@ mod tests {
             (10_000, 1000, 4, 1, 10_000),
             (10_000, 1000, 4, 4, 10_000),
             (10_000, 1000, 4, 8, 5000),
+            (10_000, 250, 4, 500, 250),
             (10_000, 1000, 4, 500, 1000),
-            (10_000, 3000, 4, 500, 3000),
             (10_000, 1000, 32, 64, 5000),
             // Who wants it shorter gets it shorter.
             (1000, 3000, 4, 500, 1000),
@@ -196,11 +205,12 @@ mod tests {
         let timeout = Duration::from_secs(10);
         let mut pace = Pace::of_commands();
         let wait = |pace: &mut Pace, seconds| pace.waited(Duration::from_secs(seconds));
-        assert_eq!(pace.look(timeout), LEAST);
+        assert_eq!(pace.look(timeout, false), LEAST);
         wait(&mut pace, 10);
         assert!(pace.is_suspect(timeout) && pace.is_too_slow(timeout, 4, 1));
         assert!(!pace.is_too_slow(timeout, 4, 0), "nobody waits");
-        assert_eq!(pace.look(timeout), LOOK);
+        assert_eq!(pace.look(timeout, true), LOOK);
+        assert_eq!(pace.look(timeout, false), LOOK_AT_LEISURE);
         pace.took_recipient();
         assert!(!pace.is_too_slow(timeout, 4, 1) && pace.is_too_slow(timeout, 4, 8));
         // A message at 500 octets per second keeps pace, however it is cut.
