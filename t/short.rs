@@ -24,7 +24,7 @@ fn large() -> Vec<u8> {
 }
 
 // T147
-// man: mimicryd(8) "A file that reaches the limit of its size"
+// man: mimicryd(8) "A file that reaches the limit of its size (RLIMIT_FSIZE) is like a full disk."
 #[test]
 fn a_log_that_may_not_grow_stops_nobody() {
     // In blocks of 512 octets; the signal that comes with it ends a program that does not ignore it.
@@ -64,7 +64,7 @@ fn a_log_that_may_not_grow_stops_nobody() {
 }
 
 // T144
-// man: mimicryd(8) "A file that reaches the limit of its size"
+// man: mimicryd(8) "A file that reaches the limit of its size (RLIMIT_FSIZE) is like a full disk."
 #[test]
 fn a_maildir_without_room_is_a_452() {
     let directory = Directory::new();
@@ -118,7 +118,7 @@ pub fn limit_descriptors(pid: Pid, count: usize) -> bool {
 }
 
 // T131
-// man: mimicryd(8) "has no descriptor or memory left"
+// man: mimicryd(8) "has no descriptor or memory left, no connection is accepted for half a second"
 #[test]
 fn a_next_hop_is_not_blamed_for_our_descriptors() {
     let mut world = World::new(Setup {

@@ -12,6 +12,7 @@ mod delivery;
 mod incoming;
 pub mod ledger;
 mod link;
+mod pace;
 mod peer;
 mod poison;
 mod refusal;
