@@ -345,7 +345,7 @@ fn mail(number: usize) -> Vec<u8> {
     .into_bytes()
 }
 
-// T130, T191
+// T130
 #[test]
 fn a_worker_holds_no_more_after_many_mails() {
     let mut world = World::new(Setup {
