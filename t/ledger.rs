@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
@@ -89,6 +90,46 @@ fn a_retry_delivers_only_what_is_missing() {
         assert_eq!(copies(&world), once_each());
         world.alive();
     }
+}
+
+// T144, T146
+// man: mimicryd(8) "If that cannot be written, none of them gets the mail"
+#[test]
+fn without_room_in_the_ledger_nobody_gets_a_mail_of_several_classes() {
+    let mut world = world(Setup {
+        errors: &["the ledger cannot be written"],
+        ..Setup::default()
+    });
+    let ledger = world.daemon().directory.path().join("spool/ledger");
+    let mode = |bits| {
+        let mode = fs::Permissions::from_mode(bits);
+        fs::set_permissions(&ledger, mode).expect("our own directory");
+    };
+    mode(0o500);
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    let mut client = world.client();
+    let reply = client.mail("anna@example.org", TO, PLAIN);
+    assert_eq!(
+        (reply.code, reply.enhanced()),
+        (451, Some("4.3.0")),
+        "{reply}"
+    );
+    assert!(
+        world.hop.mails().is_empty(),
+        "some have the mail, and nobody knows who"
+    );
+    world.daemon().logs("by=mimicry");
+    // A mail of one class needs no ledger.
+    world.hop.behave_well();
+    assert!(client.mail("anna@example.org", &TO[..1], PLAIN).is_done());
+    world.hop.mails();
+    mode(0o700);
+    at_dot(&world, 2, "451 4.3.0 not now\r\n");
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_temporary());
+    assert!(client.mail("anna@example.org", TO, PLAIN).is_done());
+    client.quit();
+    assert_eq!(copies(&world), once_each());
+    assert!(eventually(|| entries(&mut world) == 0));
 }
 
 // T65

@@ -162,6 +162,8 @@ own_replies! {
     Panic: 451 "4.3.0" Mimicry "something went wrong here; try again",
     PoisonKept: 451 "4.3.0" Mimicry "this mail killed mimicry's workers before; an administrator must look into it",
     PoisonRefused: 554 "5.6.0" Mimicry "this mail killed mimicry's workers before",
+    LedgerFull: 452 "4.3.1" Mimicry "the disk is full, and who has the mail could not be remembered",
+    LedgerUnwritable: 451 "4.3.0" Mimicry "who has the mail could not be remembered",
     NotHandedOn: 451 "4.3.0" Mimicry "not handed on",
     Unanswered: 451 "4.3.0" Mimicry "no answer for this recipient",
     ThereAlready: 250 "2.0.0" Mimicry "the mail has been delivered already",

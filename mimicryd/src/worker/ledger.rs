@@ -40,6 +40,9 @@ const SWEEPING: Duration = Duration::from_secs(60 * 60);
 /// The directory of the entries below the spool.
 const DIRECTORY: &str = "ledger";
 
+/// What the name of a file ends in that is no entry yet.
+const RESERVED: &str = ".new";
+
 /// What one worker sees of the ledger.
 #[derive(Debug)]
 pub struct Ledger {
@@ -118,6 +121,34 @@ impl Ledger {
             .is_some_and(|directory| fs::symlink_metadata(directory.join(&key.0)).is_ok())
     }
 
+    /// Makes sure that there is room for these before anybody has the mail: a file for each, which [`Ledger::remember`] gives its name.
+    /// On an error there is none. Where there is no ledger, or it has all the entries that it may have, nothing is done.
+    pub fn reserve(&self, keys: &[Key]) -> io::Result<()> {
+        let Some(directory) = &self.directory else {
+            return Ok(());
+        };
+        if count(directory)?.saturating_add(keys.len()) > ENTRIES {
+            return Ok(());
+        }
+        let made = keys
+            .iter()
+            .try_for_each(|key| make(&reserved(directory, key)));
+        if made.is_err() {
+            self.release(keys);
+        }
+        made
+    }
+
+    /// What was reserved and not used.
+    pub fn release(&self, keys: &[Key]) {
+        if let Some(directory) = &self.directory {
+            for key in keys {
+                // Most are not there; one that cannot be removed expires.
+                let _ = fs::remove_file(reserved(directory, key));
+            }
+        }
+    }
+
     /// Writes down that these have the mail; when it returns, a crash of the machine changes nothing about it.
     pub fn remember(&self, keys: &[Key]) -> io::Result<()> {
         let Some(directory) = &self.directory else {
@@ -139,15 +170,10 @@ impl Ledger {
             }
         }
         for key in keys {
-            let made = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(directory.join(&key.0));
-            match made {
-                Ok(_) => {}
-                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+            let entry = directory.join(&key.0);
+            // A name takes no room, where a file takes some.
+            if fs::rename(reserved(directory, key), &entry).is_err() {
+                make(&entry)?;
             }
         }
         // Entries have no content: all there is to them stands in the directory.
@@ -207,6 +233,11 @@ impl<'l> Memory<'l> {
         }
     }
 
+    /// To be called before anybody has the mail, if only some may get it. An error says that it could not be remembered who.
+    pub fn reserve(&self) -> io::Result<()> {
+        self.ledger.reserve(&self.keys)
+    }
+
     /// Those who have the mail already, and those who have not.
     pub fn split(&self, recipients: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let has = |at: &usize| self.had.get(*at).copied().unwrap_or(false);
@@ -221,7 +252,10 @@ impl<'l> Memory<'l> {
 
     /// What is left to do when it is known whether the client got its reply. `has` = who has the mail; `is_final` = the client
     /// will not bring it again, once it has the reply.
-    pub fn unsettled(self, has: Vec<usize>, is_final: bool) -> Unsettled {
+    pub fn unsettled(self, has: Vec<usize>, is_final: bool, was_reserved: bool) -> Unsettled {
+        if was_reserved {
+            self.ledger.release(&self.keys);
+        }
         Unsettled {
             has,
             keys: self.keys,
@@ -288,6 +322,24 @@ fn has_message_id(mail: &Mail) -> bool {
         .any(|field| field.is("message-id") && !field.value().trim_ascii().is_empty())
 }
 
+/// What is reserved for an entry.
+fn reserved(directory: &Path, key: &Key) -> PathBuf {
+    directory.join(format!("{}{RESERVED}", key.0))
+}
+
+fn make(file: &Path) -> io::Result<()> {
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file);
+    match made {
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
 fn count(directory: &Path) -> io::Result<usize> {
     Ok(fs::read_dir(directory)?.count())
 }
@@ -309,8 +361,9 @@ fn is_writable(directory: &Path) -> io::Result<()> {
 fn expire(directory: &Path, now: SystemTime) -> io::Result<()> {
     for entry in fs::read_dir(directory)?.flatten() {
         let name = entry.file_name();
-        let is_entry = name
-            .to_str()
+        let name = name.to_str().unwrap_or_default();
+        let name = name.strip_suffix(RESERVED).unwrap_or(name);
+        let is_entry = Some(name)
             .is_some_and(|name| name.len() == 64 && name.bytes().all(|b| b.is_ascii_hexdigit()));
         // A time that lies ahead is a clock that was set: it expires when that time has come.
         let age = entry
@@ -355,6 +408,33 @@ mod tests {
         assert!(!ledger.has(&bob) && ledger.has(&eva));
         ledger.consume(&[bob, eva]);
         assert!(other.is_empty());
+    }
+
+    // T144
+    #[test]
+    fn t144_room_is_made_beforehand() {
+        let (spool, ledger) = ledger();
+        let keys = ["bob@y", "eva@y"].map(|to| key("a@x", to, b"1"));
+        let files = || fs::read_dir(spool.path().join(DIRECTORY)).unwrap().count();
+        ledger.reserve(&keys).unwrap();
+        assert!(keys.iter().all(|key| !ledger.has(key)));
+        ledger.remember(&keys[..1]).unwrap();
+        assert_eq!((files(), ledger.has(&keys[0])), (2, true));
+        ledger.release(&keys);
+        assert_eq!((files(), ledger.has(&keys[0])), (1, true));
+        // Who reserved nothing, or whose file another one has used, makes one.
+        ledger.remember(&keys).unwrap();
+        ledger.consume(&keys);
+        assert_eq!(files(), 0);
+        // What a killed worker left is no entry, and goes as an old entry does.
+        ledger.reserve(&keys).unwrap();
+        let directory = spool.path().join(DIRECTORY);
+        expire(&directory, SystemTime::now()).unwrap();
+        assert_eq!(files(), 2);
+        expire(&directory, SystemTime::now() + LIFETIME * 2).unwrap();
+        assert_eq!(files(), 0);
+        fs::remove_dir(&directory).unwrap();
+        assert!(ledger.reserve(&keys).is_err());
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //!
 //! Must never: say 2xx before the next hop has, or hand on a mail that a rule stopped.
 
+use std::io::{self, ErrorKind};
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -103,8 +104,16 @@ pub fn run(
         .slot
         .enter_for(State::Relaying, Some(patience(&mail, classes, &judged)));
     let is_done_with = is_done_with(classes, &judged);
-    let may_be_asked = is_done_with || may_split(classes);
+    let may_split = may_split(classes);
+    let may_be_asked = is_done_with || may_split;
     let memory = Memory::of(ledger, client, &mail, may_be_asked);
+    if may_split && let Err(error) = memory.reserve() {
+        log::error!(
+            "the ledger cannot be written: {error}; the mail {} is deferred",
+            story.id()
+        );
+        return story.end_all(no_ledger(&error), classes, &judged);
+    }
     if is_done_with {
         mail.message = mail.message.header_alone();
     }
@@ -128,7 +137,7 @@ pub fn run(
         .map(|(at, (class, judged))| giving.give(class, judged, at == number))
         .collect();
     let verdict = settle(client, &mail.envelope.recipients, &ends);
-    let unsettled = memory.unsettled(ends.who_has(), verdict.is_final);
+    let unsettled = memory.unsettled(ends.who_has(), verdict.is_final, may_split);
     let ended = Ended {
         ends: &ends,
         sent: &sent,
@@ -246,6 +255,14 @@ fn refusal(mail: &Mail, most_hops: usize, judged: &[Judged]) -> Option<Reply> {
         .iter()
         .filter_map(|judged| judged.result.as_ref().as_ref().err());
     stopped.next().map(Stopped::reply)
+}
+
+/// Some would have the mail and others not, and nobody would know who when it comes again.
+fn no_ledger(error: &io::Error) -> Reply {
+    match error.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Own::LedgerFull.reply(),
+        _ => Own::LedgerUnwritable.reply(),
+    }
 }
 
 /// No mail should come to that; which one did, somebody must look into.
