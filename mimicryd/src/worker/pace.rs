@@ -113,7 +113,7 @@ mod tests {
             (1000, 3000, 4, 500, 1000),
             (1000, 3000, 4, 1, 1000),
             (10_000, 1000, 0, 0, 10_000),
-            (u64::MAX, 1000, usize::MAX, usize::MAX, u64::MAX),
+            (86_400_000, 1000, 1000, 1_000_000, 86_400),
         ] {
             let [timeout, least, expected] = [timeout, least, expected].map(Duration::from_millis);
             let found = patience(timeout, least, workers, waiting);
