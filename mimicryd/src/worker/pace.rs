@@ -72,12 +72,12 @@ impl Pace {
     }
 
     /// How long to wait before looking whether it is too slow.
-    pub fn look(&self, timeout: Duration, is_full: bool) -> Duration {
+    pub fn look(&self, timeout: Duration, is_full: impl FnOnce() -> bool) -> Duration {
         let left = self.least.min(timeout).saturating_sub(self.behind);
-        match is_full {
-            _ if !left.is_zero() => left,
-            true => LOOK,
-            false => LOOK_AT_LEISURE,
+        match left {
+            Duration::ZERO if is_full() => LOOK,
+            Duration::ZERO => LOOK_AT_LEISURE,
+            left => left,
         }
     }
 
@@ -127,12 +127,12 @@ mod tests {
         let timeout = Duration::from_secs(10);
         let mut pace = Pace::of_commands();
         let wait = |pace: &mut Pace, seconds| pace.waited(Duration::from_secs(seconds));
-        assert_eq!(pace.look(timeout, false), LEAST);
+        assert_eq!(pace.look(timeout, || false), LEAST);
         wait(&mut pace, 10);
         assert!(pace.is_suspect(timeout) && pace.is_too_slow(timeout, 4, 1));
         assert!(!pace.is_too_slow(timeout, 4, 0), "nobody waits");
-        assert_eq!(pace.look(timeout, true), LOOK);
-        assert_eq!(pace.look(timeout, false), LOOK_AT_LEISURE);
+        assert_eq!(pace.look(timeout, || true), LOOK);
+        assert_eq!(pace.look(timeout, || false), LOOK_AT_LEISURE);
         pace.took_recipient();
         assert!(!pace.is_too_slow(timeout, 4, 1) && pace.is_too_slow(timeout, 4, 8));
         // A message at 500 octets per second keeps pace, however it is cut.

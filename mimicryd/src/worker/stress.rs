@@ -66,8 +66,8 @@ impl Conversation<'_> {
     ) -> Result<T, Over> {
         let begin = Instant::now();
         let timeout = self.settings.limits.stress_timeout;
-        let is_full = self.slot.board().is_full();
-        let look = begin.checked_add(self.pace.look(timeout, is_full));
+        let look = self.pace.look(timeout, || self.slot.board().is_full());
+        let look = begin.checked_add(look);
         let result = wait(self, [deadline, look].into_iter().flatten().min());
         self.pace.waited(begin.elapsed());
         result
