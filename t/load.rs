@@ -6,12 +6,14 @@
 use std::fs;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::os::unix::fs::PermissionsExt;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use serde_json::Value;
 
+use crate::harness::Directory;
 use crate::harness::client::{Client, Gone, stuffed};
 use crate::harness::daemon::{Daemon, PLAIN, Setup, World, eventually};
 
@@ -148,6 +150,30 @@ fn who_never_reads_makes_room_too() {
         assert!(waited < Duration::from_secs(8), "{waited:?}");
         deaf.join().expect("no panic");
     });
+}
+
+// T54
+#[test]
+fn who_never_ends_a_handshake_makes_room_too() {
+    let directory = Directory::new();
+    let made = rcgen::generate_simple_self_signed(["mx.example.org".to_string()]);
+    let made = made.expect("a certificate");
+    let cert = directory.file("cert.pem", made.cert.pem());
+    let key = directory.file("key.pem", made.signing_key.serialize_pem());
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).expect("our own file");
+    let (cert, key) = (cert.display(), key.display());
+    let world = World::new(Setup {
+        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        listen: &format!("tls_cert = \"{cert}\"\ntls_key = \"{key}\""),
+        limits: "stress_timeout = \"1s\"",
+        ..Setup::default()
+    });
+    let mut stalling = world.client();
+    stalling.says("STARTTLS", 220);
+    let start = Instant::now();
+    world.alive();
+    let waited = start.elapsed();
+    assert!(waited < Duration::from_secs(5), "{waited:?}");
 }
 
 // T54

@@ -81,6 +81,11 @@ impl Pace {
         }
     }
 
+    /// How long a handshake may take while all are busy and so many wait.
+    pub fn of_handshake(timeout: Duration, workers: usize, waiting: usize) -> Duration {
+        patience(timeout, LEAST_IN_DATA, workers, waiting)
+    }
+
     /// So many wait for a worker: is it too slow for them?
     pub fn is_too_slow(&self, timeout: Duration, workers: usize, waiting: usize) -> bool {
         waiting > 0 && self.behind >= patience(timeout, self.least, workers, waiting)

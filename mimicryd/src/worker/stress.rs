@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 
 use super::link::Heard;
+use super::pace::Pace;
 use super::refusal::Event;
 use super::serve::{Conversation, Over};
 use crate::smtp::step::Leave;
@@ -50,9 +51,9 @@ impl Conversation<'_> {
 
     /// When a handshake must be over.
     pub fn handshake_deadline(&self, usual: Duration) -> Option<Instant> {
-        let is_full = self.slot.board().is_full();
-        let most = match is_full {
-            true => usual.min(self.settings.limits.stress_timeout),
+        let (board, timeout) = (self.slot.board(), self.settings.limits.stress_timeout);
+        let most = match board.is_full() {
+            true => Pace::of_handshake(timeout, board.slots(), self.link.waiting()).min(usual),
             false => usual,
         };
         Instant::now().checked_add(most)
