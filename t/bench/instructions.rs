@@ -1,5 +1,5 @@
 //! The instructions that a mail costs between its last octet and its relay: scan, plan, edit, proof. A gate without a clock.
-//! `t/bench/instructions`, or `cargo bench -p mimicry-plugins --bench instructions`.
+//! `t/bench/instructions`, or `cargo bench --workspace --bench instructions`.
 //!
 //! Each case runs in a process of its own under callgrind, which counts one walk after another that nothing counts, so that
 //! what is made once is there. Inputs are fixed and in the program; callgrind shows every program the same processor

@@ -262,6 +262,11 @@ impl<'a> TextBody<'a> {
         let Some(((place, text), others)) = inserts.split_last() else {
             return Err(NotEditable::Malformed);
         };
+        if !others.is_empty()
+            && let Some(new) = self.spliced_each(inserts, unmappable)
+        {
+            return Ok(new);
+        }
         let (charset, own_encoding, newline) =
             (self.charset, self.encoding, self.newline.as_bytes());
         let has_mark = self.mark_octets() > 0;
@@ -468,6 +473,30 @@ impl<'a> TextBody<'a> {
             insert,
             newline,
         )?)
+    }
+
+    /// Quoted-printable with each of these texts at its place, as far as that keeps all of it: what stands before a place is where it
+    /// was when the texts behind it are in, so the body need not be read again for the next one. `None` = one by one, then.
+    fn spliced_each(&self, inserts: &[(At, String)], unmappable: Unmappable) -> Option<NewBody> {
+        if self.encoding != Encoding::QuotedPrintable || !self.markup_safe() || self.is_coded_anew()
+        {
+            return None;
+        }
+        let newline = self.newline.as_bytes();
+        let mut raw = Cow::Borrowed(self.raw);
+        for (place, text) in inserts.iter().rev() {
+            let text = with_line_ends(text, self.line_end());
+            let (_, octets) = self.written(&text, unmappable)?;
+            let at = self.octet_place(*place).ok()??;
+            let body = (&*raw, &self.marks);
+            let new = codec::splice_marked(self.encoding, body, at, &octets, newline).ok()?;
+            raw = Cow::Owned(new);
+        }
+        (!self.has_lone(&raw)).then(|| NewBody {
+            raw: raw.into_owned(),
+            was_text: Some(self.was_text()),
+            ..NewBody::default()
+        })
     }
 
     /// A coded body of which most was kept, unless a CR or LF stands alone in it: because the change took its other half away, or

@@ -99,7 +99,15 @@ fn decode_lines<S: Sink>(
             rest = match tail {
                 [high, low, after @ ..] if let Some(octet) = coded(*high, *low) => {
                     sink.octet(octet)?;
-                    after
+                    let mut rest = after;
+                    // A character of several octets, or a line of `=`.
+                    while let [b'=', high, low, after @ ..] = rest
+                        && let Some(octet) = coded(*high, *low)
+                    {
+                        sink.octet(octet)?;
+                        rest = after;
+                    }
+                    rest
                 }
                 _ => {
                     let after = behind_soft_break(tail).ok_or(Stop::Malformed)?;
