@@ -22,8 +22,11 @@ use super::charset::{BOM, Charset};
 use super::codec::{self, Encoding, Malformed, Marks};
 use super::lines::lone;
 
+mod new_body;
 #[cfg(test)]
 mod tests;
+
+pub use new_body::{NewBody, WasText};
 
 /// The body of a text leaf, decoded and found to be text of its charset.
 #[derive(Debug, Clone)]
@@ -51,36 +54,6 @@ enum Content<'a> {
 /// Octets of a text of which no more is searched, if it must be converted for that: converted it may take three times the memory. No
 /// reply is so long before what it quotes.
 const SEARCHED: usize = 1 << 20;
-
-/// A body to put in the place of the old one, with what must change in the header for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewBody {
-    /// In the transfer encoding.
-    pub raw: Vec<u8>,
-    /// The new charset label, if it had to change.
-    pub charset: Option<String>,
-    /// The new transfer encoding, if it had to change.
-    pub encoding: Option<Encoding>,
-    /// What is known of the body that it was made from; `None` in one that was made otherwise.
-    pub was_text: Option<WasText>,
-}
-
-/// A body is text: in this transfer encoding, and of this charset. Only [`TextBody::read`] says so. The proof need not read again
-/// what an edit has left of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct WasText {
-    encoding: Encoding,
-    charset: Charset,
-}
-
-impl WasText {
-    /// Are a line end in the octets of that coding and a line end in the text of that charset the same, but for soft breaks: so that a
-    /// line can be read without those around it. `encoding` and `charset` are those of the new body.
-    pub(super) fn by_lines(self, encoding: Encoding, charset: Charset) -> bool {
-        let lines = encoding.is_identity() || encoding == Encoding::QuotedPrintable;
-        lines && charset.markup_safe() && (self.encoding, self.charset) == (encoding, charset)
-    }
-}
 
 /// Why a body is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -515,10 +488,7 @@ impl<'a> TextBody<'a> {
     }
 
     fn was_text(&self) -> WasText {
-        WasText {
-            encoding: self.encoding,
-            charset: self.charset,
-        }
+        WasText::new(self.encoding, self.charset)
     }
 
     /// Nothing can be said of a message whose lines end in LF: it has not come by SMTP, and does not leave by it.
