@@ -431,6 +431,7 @@ fn nothing_badly_made_passes() {
         raw: raw.to_vec(),
         charset: charset.map(Into::into),
         encoding,
+        ..NewBody::default()
     };
     let lines = |length: usize| [vec![b'x'; length], b"\r\n".to_vec()].concat();
     for (what, new, passes) in [
@@ -615,6 +616,7 @@ fn sealed_content_is_out_of_reach() {
                 raw: b"x".to_vec(),
                 charset: None,
                 encoding: None,
+                ..NewBody::default()
             };
             let mut edits = EditSet::new(&message);
             let mut must_refuse = vec![

@@ -251,12 +251,31 @@ impl Charset {
 
     /// The octets themselves where they are the text already: ASCII, and UTF-8.
     pub fn borrowed<'a>(&self, octets: &'a [u8]) -> Option<&'a str> {
-        let is_own = match self.0 {
-            Kind::Ascii => {
-                return self
-                    .is_text(octets)
-                    .then(|| std::str::from_utf8(octets).ok())?;
-            }
+        self.may_own(octets)
+            .then(|| std::str::from_utf8(octets).ok())?
+    }
+
+    /// As [`Charset::borrowed`], for octets that are kept; they come back where they are not the text.
+    pub fn owned<'a>(&self, octets: Cow<'a, [u8]>) -> Result<Cow<'a, str>, Cow<'a, [u8]>> {
+        if !self.may_own(&octets) {
+            return Err(octets);
+        }
+        match octets {
+            Cow::Borrowed(octets) => match std::str::from_utf8(octets) {
+                Ok(text) => Ok(Cow::Borrowed(text)),
+                Err(_) => Err(Cow::Borrowed(octets)),
+            },
+            Cow::Owned(octets) => match String::from_utf8(octets) {
+                Ok(text) => Ok(Cow::Owned(text)),
+                Err(error) => Err(Cow::Owned(error.into_bytes())),
+            },
+        }
+    }
+
+    /// Are the octets the text already, if they are UTF-8.
+    fn may_own(&self, octets: &[u8]) -> bool {
+        match self.0 {
+            Kind::Ascii => self.is_text(octets),
             Kind::Latin1 => octets.is_ascii(),
             Kind::Utf7 => octets.is_ascii() && memchr::memchr(b'+', octets).is_none(),
             Kind::Utf16(order) => octets.is_empty() && order != Order::FromMark,
@@ -265,8 +284,7 @@ impl Charset {
                 octets.is_ascii() && memchr::memchr3(0x1b, 0x0e, 0x0f, octets).is_none()
             }
             Kind::Other { encoding, .. } => encoding.is_ascii_compatible() && octets.is_ascii(),
-        };
-        is_own.then(|| std::str::from_utf8(octets).ok())?
+        }
     }
 
     /// The text for filters: what is broken becomes U+FFFD, 8-bit octets under us-ascii are read as

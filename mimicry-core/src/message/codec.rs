@@ -24,7 +24,10 @@ mod tests;
 mod whole;
 
 pub use encoding::{DecodeError, Encoding, Malformed, RAW_LINE_MAX};
+pub(super) use qp::Marks;
+pub(super) use splice::splice_marked;
 pub use splice::{cut, splice, without};
+pub(super) use whole::decode_marked;
 pub use whole::{
     decode, decode_into, decoded_len, encode, encode_exact, encode_onto, encoded_len,
     has_long_line, smallest_legal,

@@ -15,7 +15,7 @@ use super::compose::NewPart;
 use super::header::fields;
 use super::params::{self, Params};
 use super::part::Part;
-use super::text::NewBody;
+use super::text::{NewBody, WasText};
 use super::tree::{Message, PartId};
 
 mod content;
@@ -83,6 +83,8 @@ pub(super) struct PartEdit {
     pub fields_below: Vec<Arc<[u8]>>,
     /// Shared by savepoints; the vector is the plugin's own, so that a large body is not copied.
     pub body: Option<Arc<Vec<u8>>>,
+    /// What is known of the body as it came, which `body` replaces.
+    pub was_text: Option<WasText>,
     /// The body as it came, in this transfer encoding: it is made where it is written, so that there is no copy of it before.
     pub coded: Option<Encoding>,
     pub before: Vec<Arc<NewPart>>,
@@ -172,6 +174,10 @@ impl<'m> EditSet<'m> {
         self.describe_body(id, new.charset.as_deref(), new.encoding)?;
         self.outdate(self.message.part(id));
         let edit = self.edit(id);
+        // A second edit is made from the body that the first one made.
+        if edit.body.is_none() {
+            edit.was_text = new.was_text;
+        }
         edit.body = Some(Arc::new(new.raw));
         edit.coded = None;
         Ok(())
@@ -257,6 +263,7 @@ impl<'m> EditSet<'m> {
             .retain(|field| !is_content_field(field_name(field)));
         edit.fields_below.push(new.header.into());
         edit.body = Some(Arc::new(new.body));
+        edit.was_text = None;
         edit.coded = None;
         edit.media_type = Some(new.media_type.into());
         self.need_mime_version(id);

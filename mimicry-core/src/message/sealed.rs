@@ -11,7 +11,7 @@
 use std::borrow::Cow;
 use std::io;
 
-use memchr::{memchr, memmem};
+use memchr::{memchr, memchr_iter, memmem};
 
 use super::codec::{self, Encoding};
 use super::header::fields;
@@ -213,10 +213,16 @@ impl io::Write for Search {
 
 /// May quoted-printable hold the letters PGP, plain, coded or parted by a soft line break. Most texts do not, and are not decoded.
 fn may_say_pgp(body: &[u8]) -> bool {
-    let words: [&[u8]; 8] = [
-        b"PGP", b"=50", b"=47", b"P=\r\nG", b"P=\nG", b"G=\r\nP", b"G=\nP", b"P= ",
-    ];
-    words.iter().any(|word| memmem::find(body, word).is_some())
+    let is_in_word = |p: usize| {
+        let (before, after) = body.split_at_checked(p).unwrap_or((body, b""));
+        let ends: [&[u8]; 2] = [b"G=\n", b"G=\r\n"];
+        let starts: [&[u8]; 4] = [b"PGP", b"P= ", b"P=\nG", b"P=\r\nG"];
+        starts.iter().any(|word| after.starts_with(word))
+            || ends.iter().any(|word| before.ends_with(word))
+    };
+    let coded: [&[u8]; 2] = [b"=50", b"=47"];
+    memchr_iter(b'P', body).any(is_in_word)
+        || coded.iter().any(|word| memmem::find(body, word).is_some())
 }
 
 /// UTF-16 and UTF-32 without their zero octets: what is ASCII in them can be read.

@@ -19,11 +19,14 @@ use std::ops::Range;
 use thiserror::Error;
 
 use super::charset::{BOM, Charset};
-use super::codec::{self, Encoding, Malformed};
+use super::codec::{self, Encoding, Malformed, Marks};
 use super::lines::lone;
 
+mod new_body;
 #[cfg(test)]
 mod tests;
+
+pub use new_body::{NewBody, WasText};
 
 /// The body of a text leaf, decoded and found to be text of its charset.
 #[derive(Debug, Clone)]
@@ -32,29 +35,25 @@ pub struct TextBody<'a> {
     encoding: Encoding,
     charset: Charset,
     newline: &'static str,
-    octets: Cow<'a, [u8]>,
-    /// The octets are the text.
-    is_own: bool,
+    content: Content<'a>,
+    marks: Marks,
     /// The text where it is not the octets themselves, made when it is first asked for: a large one costs memory.
     converted: OnceCell<String>,
     /// Its beginning, where no more is searched.
     beginning: OnceCell<String>,
 }
 
+/// A body without its transfer encoding.
+#[derive(Debug, Clone)]
+enum Content<'a> {
+    /// The octets are the text.
+    Text(Cow<'a, str>),
+    Octets(Cow<'a, [u8]>),
+}
+
 /// Octets of a text of which no more is searched, if it must be converted for that: converted it may take three times the memory. No
 /// reply is so long before what it quotes.
 const SEARCHED: usize = 1 << 20;
-
-/// A body to put in the place of the old one, with what must change in the header for it.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct NewBody {
-    /// In the transfer encoding.
-    pub raw: Vec<u8>,
-    /// The new charset label, if it had to change.
-    pub charset: Option<String>,
-    /// The new transfer encoding, if it had to change.
-    pub encoding: Option<Encoding>,
-}
 
 /// Why a body is left alone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
@@ -106,19 +105,20 @@ impl<'a> TextBody<'a> {
             Some(label) => Charset::for_label(label).ok_or(NotEditable::Charset)?,
             None => Charset::US_ASCII,
         };
-        let octets = codec::decode(encoding, raw)?;
+        let (octets, marks) = codec::decode_marked(encoding, raw)?;
         let charset = charset.resolve(&octets);
-        let is_own = charset.borrowed(&octets).is_some();
-        if !is_own && !charset.is_text(&octets) {
-            return Err(NotEditable::Charset);
-        }
+        let content = match charset.owned(octets) {
+            Ok(text) => Content::Text(text),
+            Err(octets) if charset.is_text(&octets) => Content::Octets(octets),
+            Err(_) => return Err(NotEditable::Charset),
+        };
         Ok(TextBody {
             raw,
             encoding,
             charset,
             newline: if newline == b"\n" { "\n" } else { "\r\n" },
-            octets,
-            is_own,
+            content,
+            marks,
             converted: OnceCell::new(),
             beginning: OnceCell::new(),
         })
@@ -126,18 +126,26 @@ impl<'a> TextBody<'a> {
 
     /// The body without its transfer encoding.
     pub fn octets(&self) -> &[u8] {
-        &self.octets
+        match &self.content {
+            Content::Text(text) => text.as_bytes(),
+            Content::Octets(octets) => octets,
+        }
+    }
+
+    /// Are the octets the text.
+    fn is_own(&self) -> bool {
+        matches!(self.content, Content::Text(_))
     }
 
     /// The text, a byte order mark included.
     pub fn text(&self) -> &str {
-        if self.is_own {
-            return std::str::from_utf8(&self.octets).unwrap_or_default();
+        match &self.content {
+            Content::Text(text) => text,
+            Content::Octets(octets) => self.converted.get_or_init(|| {
+                let text = self.charset.decode(octets);
+                text.unwrap_or_default().into_owned()
+            }),
         }
-        self.converted.get_or_init(|| {
-            let text = self.charset.decode(&self.octets);
-            text.unwrap_or_default().into_owned()
-        })
     }
 
     /// The text as far as it is searched: all of it, unless it must be converted and is larger than [`SEARCHED`]. A place in it is the
@@ -152,10 +160,10 @@ impl<'a> TextBody<'a> {
 
     /// Of a text that is not searched to its end, the whole lines that are.
     fn beginning(&self) -> Option<&[u8]> {
-        if self.is_own || !self.markup_safe() {
+        if self.is_own() || !self.markup_safe() {
             return None;
         }
-        let beginning = self.octets.get(..SEARCHED)?;
+        let beginning = self.octets().get(..SEARCHED)?;
         let end = memchr::memrchr(b'\n', beginning).map_or(0, |lf| lf.saturating_add(1));
         beginning.get(..end)
     }
@@ -227,6 +235,11 @@ impl<'a> TextBody<'a> {
         let Some(((place, text), others)) = inserts.split_last() else {
             return Err(NotEditable::Malformed);
         };
+        if !others.is_empty()
+            && let Some(new) = self.spliced_each(inserts, unmappable)
+        {
+            return Ok(new);
+        }
         let (charset, own_encoding, newline) =
             (self.charset, self.encoding, self.newline.as_bytes());
         let has_mark = self.mark_octets() > 0;
@@ -250,6 +263,7 @@ impl<'a> TextBody<'a> {
                 raw: next.raw,
                 charset: next.charset.or(new.charset.take()),
                 encoding: next.encoding.or(new.encoding),
+                was_text: new.was_text,
             };
         }
         Ok(new)
@@ -282,10 +296,10 @@ impl<'a> TextBody<'a> {
             }
         }
         kept.push_str(text.get(at..).ok_or(NotEditable::Charset)?);
-        if self.is_own && (self.encoding.is_identity() || self.is_coded_anew()) {
+        if self.is_own() && (self.encoding.is_identity() || self.is_coded_anew()) {
             return Ok(self.body(self.charset, kept.into_bytes()));
         }
-        let octets = codec::without(&self.octets, &octet_ranges);
+        let octets = codec::without(self.octets(), &octet_ranges);
         let reads_so =
             octet_ranges.len() == ranges.len() && self.charset.reads(&[&octets], &[&kept]);
         if !reads_so {
@@ -304,10 +318,8 @@ impl<'a> TextBody<'a> {
         if self.markup_safe() {
             return true;
         }
-        let (before, after) = self
-            .octets
-            .split_at_checked(at)
-            .unwrap_or((&self.octets, &[]));
+        let octets = self.octets();
+        let (before, after) = octets.split_at_checked(at).unwrap_or((octets, &[]));
         self.around(place).is_ok_and(|(above, below)| {
             let wanted = [above, text, below];
             self.charset.reads(&[before, insert, after], &wanted)
@@ -342,7 +354,7 @@ impl<'a> TextBody<'a> {
     /// charset has states or its octets do not map back.
     fn octet_place(&self, place: At) -> Result<Option<usize>, NotEditable> {
         let at = match place {
-            At::Octet(at) => at.min(self.octets.len()),
+            At::Octet(at) => at.min(self.octets().len()),
             At::Text(_) => {
                 let at = self.text_place(place)?;
                 let prefix = self.text_with(at).get(..at).ok_or(NotEditable::Charset)?;
@@ -353,11 +365,11 @@ impl<'a> TextBody<'a> {
             }
         };
         let at = at.max(self.mark_octets());
-        let prefix = self.octets.get(..at).unwrap_or_default();
+        let prefix = self.octets().get(..at).unwrap_or_default();
         let whole = match place {
-            _ if self.is_own => self.text().is_char_boundary(at),
+            _ if self.is_own() => self.text().is_char_boundary(at),
             // An end of the octets is an end of the text; within, the octets before must be text by themselves.
-            _ if at == self.octets.len() => true,
+            _ if at == self.octets().len() => true,
             At::Octet(_) => self.charset.is_text(prefix),
             At::Text(_) => {
                 let at = self.text_place(place)?;
@@ -385,11 +397,11 @@ impl<'a> TextBody<'a> {
         };
         let at = match place {
             At::Text(at) => at.min(text.len()),
-            At::Octet(at) if self.is_own => at.min(text.len()),
-            At::Octet(at) if at >= self.octets.len() => text.len(),
+            At::Octet(at) if self.is_own() => at.min(text.len()),
+            At::Octet(at) if at >= self.octets().len() => text.len(),
             At::Octet(at) => {
                 let prefix = self
-                    .octets
+                    .octets()
                     .get(..at.max(self.mark_octets()))
                     .unwrap_or_default();
                 self.charset
@@ -410,25 +422,54 @@ impl<'a> TextBody<'a> {
     fn mark_octets(&self) -> usize {
         let mark = self.charset.encode(BOM.encode_utf8(&mut [0; 4]));
         match mark {
-            Some(mark) if self.octets.starts_with(&mark) => mark.len(),
+            Some(mark) if self.octets().starts_with(&mark) => mark.len(),
             _ => 0,
         }
     }
 
     fn spliced(mut self, at: usize, insert: &[u8]) -> Result<NewBody, NotEditable> {
         (self.converted, self.beginning) = (OnceCell::new(), OnceCell::new());
+        const NONE: Content<'_> = Content::Octets(Cow::Borrowed(b""));
         if self.encoding.is_identity() || self.is_coded_anew() {
-            let (before, after) = self
-                .octets
-                .split_at_checked(at)
-                .unwrap_or((&self.octets, &[]));
+            let octets = self.octets();
+            let (before, after) = octets.split_at_checked(at).unwrap_or((octets, &[]));
             let content = [before, insert, after].concat();
-            self.octets = Cow::Borrowed(b"");
+            self.content = NONE;
             return Ok(self.body(self.charset, content));
         }
-        self.octets = Cow::Borrowed(b"");
+        self.content = NONE;
+        let (body, newline) = ((self.raw, &self.marks), self.newline.as_bytes());
+        self.coded(codec::splice_marked(
+            self.encoding,
+            body,
+            at,
+            insert,
+            newline,
+        )?)
+    }
+
+    /// Quoted-printable with each of these texts at its place, as far as that keeps all of it: what stands before a place is where it
+    /// was when the texts behind it are in, so the body need not be read again for the next one. `None` = one by one, then.
+    fn spliced_each(&self, inserts: &[(At, String)], unmappable: Unmappable) -> Option<NewBody> {
+        if self.encoding != Encoding::QuotedPrintable || !self.markup_safe() || self.is_coded_anew()
+        {
+            return None;
+        }
         let newline = self.newline.as_bytes();
-        self.coded(codec::splice(self.encoding, self.raw, at, insert, newline)?)
+        let mut raw = Cow::Borrowed(self.raw);
+        for (place, text) in inserts.iter().rev() {
+            let text = with_line_ends(text, self.line_end());
+            let (_, octets) = self.written(&text, unmappable)?;
+            let at = self.octet_place(*place).ok()??;
+            let body = (&*raw, &self.marks);
+            let new = codec::splice_marked(self.encoding, body, at, &octets, newline).ok()?;
+            raw = Cow::Owned(new);
+        }
+        (!self.has_lone(&raw)).then(|| NewBody {
+            raw: raw.into_owned(),
+            was_text: Some(self.was_text()),
+            ..NewBody::default()
+        })
     }
 
     /// A coded body of which most was kept, unless a CR or LF stands alone in it: because the change took its other half away, or
@@ -442,7 +483,12 @@ impl<'a> TextBody<'a> {
             raw,
             charset: None,
             encoding: None,
+            was_text: Some(self.was_text()),
         })
+    }
+
+    fn was_text(&self) -> WasText {
+        WasText::new(self.encoding, self.charset)
     }
 
     /// Nothing can be said of a message whose lines end in LF: it has not come by SMTP, and does not leave by it.
@@ -458,7 +504,7 @@ impl<'a> TextBody<'a> {
     /// The whole new text encoded anew in its charset, if that changes nothing of what is kept.
     fn rewritten(&self, text: String) -> Result<NewBody, NotEditable> {
         let exact = self.charset.encode(self.text());
-        let exact = exact.is_some_and(|octets| octets == *self.octets);
+        let exact = exact.is_some_and(|octets| octets == self.octets());
         let octets = exact.then(|| self.charset.encode(&text)).flatten();
         Ok(match octets {
             Some(octets) => {
@@ -523,6 +569,7 @@ impl<'a> TextBody<'a> {
             raw,
             charset: None,
             encoding: Some(encoding).filter(|new| *new != self.encoding),
+            was_text: Some(self.was_text()),
         }
     }
 }

@@ -5,7 +5,11 @@
 //! delimiter, preamble, epilogue and body. What mimicry made is checked against the standards besides. Comparing the
 //! octets themselves is stricter than a list of hashes and, both messages being in memory, cheaper.
 //!
-//! `header`: what a header should be · `wrapped`: new multiparts · `made`: what mimicry made · `places`: the octets around a part
+//! Of a text that an edit has changed, what differs from the text that came is decoded and read: it is found by comparing the two, in
+//! whole lines. What is the same has been read for the edit. With debug assertions each such text is read as a whole
+//! besides, and both must say the same.
+//!
+//! `header`: what a header should be · `window`: what differs in a text · `wrapped`: new multiparts · `made`: what mimicry made · `places`: the octets around a part
 //!
 //! Besides, the octets as a whole: whatever made it, no edit brings a CR or LF that is not of a CRLF into a message that has none.
 //!
@@ -28,18 +32,20 @@ mod mismatch;
 mod places;
 #[cfg(test)]
 mod tests;
+mod window;
 mod wrapped;
 
 pub use made::MAX_LINE;
 pub use mismatch::Mismatch;
 
 use header::{adds_blank, planned_header};
-use made::{Expected, lines_are_clean, made_well, new_part};
+use made::{Expected, made_well, new_part};
 use mismatch::{fail, same};
 use places::{
     blank_line, delimiter, epilogue, is_followed, is_followed_by_octets, line_end_after,
     line_end_behind, preamble, same_tree,
 };
+use window::{replaced_well, window};
 
 /// Scans `rendered` and proves that it is `edits.message()` with these edits and nothing else. Returns the new message.
 pub fn verify(
@@ -182,7 +188,7 @@ impl<'e, 'm> Proof<'e, 'm> {
                 let body = edit.and_then(|edit| edit.body.as_deref());
                 let is_same = body.is_some_and(|body| new.body() == body);
                 same(old, is_same, "the body is not as planned")?;
-                made_well(old, new, true)
+                made_well(old, new, new.body(), true)
             }
             (
                 Kind::Multipart { boundary, close },
@@ -219,8 +225,11 @@ impl<'e, 'm> Proof<'e, 'm> {
         {
             Some(body) => {
                 same(old, new.body() == body, "the body is not as planned")?;
-                let lines_were_clean = lines_are_clean(old.body(), old.message().newline());
-                made_well(old, new, lines_were_clean)
+                let was_text = edit.and_then(|edit| edit.was_text);
+                let verdict = replaced_well(old, new, window(old, new, was_text));
+                // Wherever tests run.
+                debug_assert_eq!(verdict, replaced_well(old, new, new.body()));
+                verdict
             }
             None if edit.is_some_and(|edit| edit.coded.is_some()) => {
                 let coded = edit.and_then(|edit| edit.coded);
@@ -237,7 +246,7 @@ impl<'e, 'm> Proof<'e, 'm> {
                     is_same.is_ok() && rest.0.is_empty(),
                     "a coded body is another one",
                 )?;
-                made_well(old, new, true)
+                made_well(old, new, new.body(), true)
             }
             None => {
                 same(old, new.body() == old.body(), "a body changed")?;

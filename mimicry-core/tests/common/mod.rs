@@ -770,5 +770,6 @@ fn new_body(content: mimicry_core::message::edit::Content<'_>, variant: usize) -
         raw: codec::encode(encoding, text.as_bytes(), newline),
         charset: is_text.then(|| "utf-8".into()),
         encoding: Some(encoding),
+        ..NewBody::default()
     }
 }

@@ -235,14 +235,12 @@ impl Job for ProbeJob<'_> {
             Act::Take => Ok(Verdict::Take),
             Act::Wrong => Ok(Verdict::Replace(NewBody {
                 raw: b"\xff\xfe".to_vec(),
-                charset: None,
-                encoding: None,
+                ..NewBody::default()
             })),
             Act::Fail if !self.plugin.late => Err(self.plugin.fault()),
             Act::Fail => Ok(Verdict::Replace(NewBody {
                 raw: b"edited".to_vec(),
-                charset: None,
-                encoding: None,
+                ..NewBody::default()
             })),
             Act::Look | Act::Tag | Act::Whole | Act::Silent => Ok(Verdict::Later),
         }

@@ -17,7 +17,8 @@ const BUFFER: usize = 8 * 1024;
 /// A reader of one charset.
 pub(in crate::message) struct Reader {
     form: Form,
-    buffer: Box<[u8]>,
+    /// As large as was needed so far, up to [`BUFFER`].
+    buffer: Vec<u8>,
     is_text: bool,
 }
 
@@ -50,7 +51,7 @@ impl Charset {
         };
         Reader {
             form,
-            buffer: vec![0; BUFFER].into_boxed_slice(),
+            buffer: Vec::new(),
             is_text: true,
         }
     }
@@ -205,9 +206,18 @@ fn web(
     decoder: &mut Decoder,
     octets: &[u8],
     last: bool,
-    buffer: &mut [u8],
+    buffer: &mut Vec<u8>,
     out: &mut impl FnMut(&[u8]),
 ) -> bool {
+    // Three octets of UTF-8 for each, and room for what the decoder holds back: less, and it may not go on.
+    let due = octets
+        .len()
+        .saturating_mul(3)
+        .saturating_add(16)
+        .min(BUFFER);
+    if buffer.len() < due {
+        buffer.resize(due, 0);
+    }
     let mut rest = octets;
     loop {
         let (result, read, written) =

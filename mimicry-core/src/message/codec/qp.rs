@@ -7,7 +7,7 @@ use std::ops::Range;
 use memchr::{memchr2, memrchr};
 
 use super::encoding::{LINE_MAX, Malformed};
-use super::sink::{Count, Sink, Stop};
+use super::sink::{Sink, Stop};
 use crate::message::words;
 
 /// What stands at the start of a quoted-printable stretch.
@@ -19,35 +19,21 @@ enum Atom {
     /// CRLF or LF.
     LineEnd(usize),
     /// `=XX`
-    Coded(u8),
+    Coded,
     /// `=`, blanks and a line end or the end of the body.
     Soft(usize),
 }
 
 impl Atom {
-    fn len(&self) -> usize {
-        match self {
-            Atom::Literal(len) | Atom::Padding(len) | Atom::LineEnd(len) | Atom::Soft(len) => *len,
-            Atom::Coded(_) => 3,
-        }
-    }
-
     /// The atom at the start of `rest`, which is not empty and starts behind an atom.
     fn at(rest: &[u8]) -> Result<Atom, Malformed> {
         match rest {
             [b'\n', ..] => Ok(Atom::LineEnd(1)),
             [b'\r', b'\n', ..] => Ok(Atom::LineEnd(2)),
-            [b'=', high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-                Ok(Atom::Coded(words::hex(*high) << 4 | words::hex(*low)))
-            }
+            [b'=', high, low, ..] if coded(*high, *low).is_some() => Ok(Atom::Coded),
             [b'=', tail @ ..] => {
-                let blanks = blanks(tail);
-                match tail.get(blanks..).unwrap_or_default() {
-                    [] => Ok(Atom::Soft(1 + blanks)),
-                    [b'\n', ..] => Ok(Atom::Soft(1 + blanks + 1)),
-                    [b'\r', b'\n', ..] => Ok(Atom::Soft(1 + blanks + 2)),
-                    _ => Err(Malformed),
-                }
+                let after = behind_soft_break(tail).ok_or(Malformed)?;
+                Ok(Atom::Soft(rest.len() - after.len()))
             }
             [b' ' | b'\t', ..] => {
                 let blanks = blanks(rest);
@@ -65,15 +51,9 @@ impl Atom {
                     Some(text) if stop < rest.len() && line_end => text,
                     _ => stretch,
                 };
-                let kept = if line_end {
-                    stretch.len()
-                        - stretch
-                            .iter()
-                            .rev()
-                            .take_while(|b| matches!(b, b' ' | b'\t'))
-                            .count()
-                } else {
-                    stretch.len()
+                let kept = match line_end {
+                    true => without_blanks(stretch).len(),
+                    false => stretch.len(),
                 };
                 Ok(Atom::Literal(kept.max(1)))
             }
@@ -89,18 +69,118 @@ fn blanks(octets: &[u8]) -> usize {
 }
 
 pub(super) fn decode_qp(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop> {
-    let mut rest = raw;
-    while !rest.is_empty() {
-        let atom = Atom::at(rest).map_err(|_| Stop::Malformed)?;
-        let (octets, after) = rest.split_at_checked(atom.len()).unwrap_or((rest, &[]));
-        rest = after;
-        match atom {
-            Atom::Literal(_) | Atom::LineEnd(_) => sink.octets(octets)?,
-            Atom::Coded(octet) => sink.octet(octet)?,
-            Atom::Padding(_) | Atom::Soft(_) => {}
+    decode_lines(raw, sink, |_, _| {})
+}
+
+/// As [`decode_qp`], with the places of some lines.
+pub(super) fn decode_qp_marked(raw: &[u8], out: &mut Vec<u8>) -> Result<Marks, Stop> {
+    let mut marks = Marks::default();
+    let mut next = Marks::APART;
+    decode_lines(raw, out, |place, out: &Vec<u8>| {
+        if place >= next {
+            marks.0.push((place, out.len()));
+            next = place + Marks::APART;
         }
+    })?;
+    Ok(marks)
+}
+
+/// Decodes, and says where each line but the first begins. The same as going from [`Atom`] to [`Atom`], in half the time.
+fn decode_lines<S: Sink>(
+    raw: &[u8],
+    sink: &mut S,
+    mut begins: impl FnMut(usize, &S),
+) -> Result<(), Stop> {
+    let mut rest = raw;
+    while let Some(stop) = memchr2(b'=', b'\n', rest) {
+        let (text, behind) = rest.split_at_checked(stop).unwrap_or((rest, &[]));
+        if let [b'=', tail @ ..] = behind {
+            sink.octets(text)?;
+            rest = match tail {
+                [high, low, after @ ..] if let Some(octet) = coded(*high, *low) => {
+                    sink.octet(octet)?;
+                    let mut rest = after;
+                    // A character of several octets, or a line of `=`.
+                    while let [b'=', high, low, after @ ..] = rest
+                        && let Some(octet) = coded(*high, *low)
+                    {
+                        sink.octet(octet)?;
+                        rest = after;
+                    }
+                    rest
+                }
+                _ => {
+                    let after = behind_soft_break(tail).ok_or(Stop::Malformed)?;
+                    begins(raw.len() - after.len(), sink);
+                    after
+                }
+            };
+            continue;
+        }
+        let (line, after) = rest.split_at_checked(stop + 1).unwrap_or((rest, &[]));
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        match text.last() {
+            Some(b' ' | b'\t') => {
+                sink.octets(without_blanks(text))?;
+                sink.octets(line.get(text.len()..).unwrap_or_default())?;
+            }
+            _ => sink.octets(line)?,
+        }
+        begins(raw.len() - after.len(), sink);
+        rest = after;
     }
-    Ok(())
+    sink.octets(without_blanks(rest))
+}
+
+/// What follows a soft break of which `tail` is all behind the `=`; `None` = it is none.
+fn behind_soft_break(tail: &[u8]) -> Option<&[u8]> {
+    match tail.get(blanks(tail)..).unwrap_or_default() {
+        [] => Some(&[]),
+        [b'\n', after @ ..] | [b'\r', b'\n', after @ ..] => Some(after),
+        _ => None,
+    }
+}
+
+fn without_blanks(text: &[u8]) -> &[u8] {
+    let kept = text.iter().rposition(|b| !matches!(b, b' ' | b'\t'));
+    text.get(..kept.map_or(0, |last| last + 1)).unwrap_or(text)
+}
+
+/// The octet of two hexadecimal digits.
+fn coded(high: u8, low: u8) -> Option<u8> {
+    let digit = |octet: u8| DIGIT.get(usize::from(octet)).copied().unwrap_or(NO_DIGIT);
+    let (high, low) = (digit(high), digit(low));
+    (high | low < NO_DIGIT).then_some(high << 4 | low)
+}
+
+const NO_DIGIT: u8 = 0x10;
+
+const DIGIT: [u8; 256] = {
+    let mut table = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        table[b"0123456789ABCDEF"[value] as usize] = value as u8;
+        table[b"0123456789abcdef"[value] as usize] = value as u8;
+        value += 1;
+    }
+    table
+};
+
+/// Where lines begin, in the raw body and in the content: some of them, ascending. So a place in a content that was decoded is found
+/// without decoding it again.
+#[derive(Debug, Clone, Default)]
+pub(in crate::message) struct Marks(Vec<(usize, usize)>);
+
+impl Marks {
+    /// Raw octets between two.
+    const APART: usize = 1024;
+
+    /// The last line of these that begins at or before that octet of the content.
+    fn before(&self, at: usize) -> (usize, usize) {
+        let behind = self.0.partition_point(|(_, content)| *content <= at);
+        let last = behind.checked_sub(1).and_then(|last| self.0.get(last));
+        last.copied().unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,10 +305,20 @@ pub(super) fn splice_qp(
     insert: &[u8],
     newline: &[u8],
 ) -> Result<Vec<u8>, Malformed> {
-    let place = qp_place(raw, at)?;
-    let (before, after) = raw.split_at_checked(place).unwrap_or((raw, &[]));
-    decode_qp(after, &mut Count(0)).map_err(|_| Malformed)?;
+    let marks = decode_qp_marked(raw, &mut Vec::with_capacity(raw.len()));
+    splice_qp_marked(raw, &marks.map_err(|_| Malformed)?, at, insert, newline)
+}
 
+/// As [`splice_qp`], into a body that was decoded.
+pub(super) fn splice_qp_marked(
+    raw: &[u8],
+    marks: &Marks,
+    at: usize,
+    insert: &[u8],
+    newline: &[u8],
+) -> Result<Vec<u8>, Malformed> {
+    let place = qp_place_from(raw, marks.before(at), at)?;
+    let (before, after) = raw.split_at_checked(place).unwrap_or((raw, &[]));
     let mut out = Vec::with_capacity(raw.len() + insert.len() + insert.len() / 8 + 16);
     out.extend_from_slice(before);
     break_softly(&mut out, insert.starts_with(newline), newline);
@@ -280,6 +370,27 @@ fn break_softly(out: &mut Vec<u8>, ends_line: bool, newline: &[u8]) {
     push_soft_break(out, newline);
 }
 
+/// What [`decode_qp`] must make of it, atom by atom.
+#[cfg(test)]
+pub(super) fn decode_by_atoms(raw: &[u8]) -> Result<Vec<u8>, Malformed> {
+    let mut out = Vec::new();
+    let mut rest = raw;
+    while let Some(atom) = Atom::at_or_end(rest)? {
+        let len = match atom {
+            Atom::Literal(len) | Atom::Padding(len) | Atom::LineEnd(len) | Atom::Soft(len) => len,
+            Atom::Coded => 3,
+        };
+        let (octets, after) = rest.split_at_checked(len).unwrap_or((rest, &[]));
+        rest = after;
+        match atom {
+            Atom::Literal(_) | Atom::LineEnd(_) => out.extend_from_slice(octets),
+            Atom::Coded => out.push(words::hex(octets[1]) << 4 | words::hex(octets[2])),
+            Atom::Padding(_) | Atom::Soft(_) => {}
+        }
+    }
+    Ok(out)
+}
+
 impl Atom {
     fn at_or_end(rest: &[u8]) -> Result<Option<Atom>, Malformed> {
         if rest.is_empty() {
@@ -297,8 +408,12 @@ fn push_soft_break(out: &mut Vec<u8>, newline: &[u8]) {
 
 /// The raw offset before the content octet number `at`: behind soft breaks, before dropped blanks.
 pub(super) fn qp_place(raw: &[u8], at: usize) -> Result<usize, Malformed> {
-    let mut place = 0;
-    let mut content = 0usize;
+    qp_place_from(raw, (0, 0), at)
+}
+
+/// As [`qp_place`], from a line on whose first octets in the body and in the content have these numbers.
+fn qp_place_from(raw: &[u8], line: (usize, usize), at: usize) -> Result<usize, Malformed> {
+    let (mut place, mut content) = line;
     while let Some(atom) = Atom::at_or_end(raw.get(place..).unwrap_or_default())? {
         let wanted = at.saturating_sub(content);
         match atom {
@@ -320,7 +435,7 @@ pub(super) fn qp_place(raw: &[u8], at: usize) -> Result<usize, Malformed> {
                 place += len;
                 content += len;
             }
-            Atom::Coded(_) => {
+            Atom::Coded => {
                 place += 3;
                 content += 1;
             }

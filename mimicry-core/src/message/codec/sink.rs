@@ -45,18 +45,25 @@ impl Sink for Count {
 pub(super) const BUFFER: usize = 16 * 1024;
 
 pub(super) struct Buffered<'a> {
-    pub(super) sink: &'a mut dyn io::Write,
-    pub(super) buffer: [u8; BUFFER],
-    pub(super) used: usize,
+    sink: &'a mut dyn io::Write,
+    /// Never larger than [`BUFFER`].
+    buffer: Vec<u8>,
     pub(super) written: u64,
 }
 
-impl Buffered<'_> {
+impl<'a> Buffered<'a> {
+    pub(super) fn new(sink: &'a mut dyn io::Write) -> Buffered<'a> {
+        Buffered {
+            sink,
+            buffer: Vec::with_capacity(BUFFER),
+            written: 0,
+        }
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.sink
-            .write_all(self.buffer.get(..self.used).unwrap_or_default())?;
-        self.written += self.used as u64;
-        self.used = 0;
+        self.sink.write_all(&self.buffer)?;
+        self.written += self.buffer.len() as u64;
+        self.buffer.clear();
         Ok(())
     }
 }
@@ -68,13 +75,10 @@ impl Sink for Buffered<'_> {
 
     fn octets(&mut self, octets: &[u8]) -> Result<(), Stop> {
         for chunk in octets.chunks(BUFFER) {
-            if chunk.len() > BUFFER - self.used {
+            if chunk.len() > BUFFER - self.buffer.len() {
                 self.flush().map_err(Stop::Sink)?;
             }
-            if let Some(room) = self.buffer.get_mut(self.used..self.used + chunk.len()) {
-                room.copy_from_slice(chunk);
-                self.used += chunk.len();
-            }
+            self.buffer.extend_from_slice(chunk);
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::ops::Range;
 
 use super::base64::{rewrite_base64, splice_base64};
 use super::encoding::{Encoding, Malformed};
-use super::qp::{cut_qp, splice_qp};
+use super::qp::{Marks, cut_qp, splice_qp, splice_qp_marked};
 use super::whole::{decode, decoded_len, encode_exact};
 
 /// `insert` put into the content before its octet number `at`, every raw octet before that place kept.
@@ -35,6 +35,22 @@ pub fn splice(
         Encoding::QuotedPrintable => splice_qp(raw, at, insert, newline),
         Encoding::Base64 => splice_base64(raw, at, insert, newline),
         Encoding::Unknown => Err(Malformed),
+    }
+}
+
+/// As [`splice`], into a body that [`super::decode_marked`] has decoded: it is not decoded again.
+pub(in crate::message) fn splice_marked(
+    encoding: Encoding,
+    (raw, marks): (&[u8], &Marks),
+    at: usize,
+    insert: &[u8],
+    newline: &[u8],
+) -> Result<Vec<u8>, Malformed> {
+    match encoding {
+        Encoding::QuotedPrintable if !insert.is_empty() => {
+            splice_qp_marked(raw, marks, at, insert, newline)
+        }
+        _ => splice(encoding, raw, at, insert, newline),
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::base64::write_base64;
 use super::encoding::LINE_MAX;
-use super::qp::{last_character, qp_place};
+use super::qp::{decode_by_atoms, decode_qp_marked, last_character, qp_place, splice_qp_marked};
 use super::whole::count;
 use super::*;
 
@@ -343,6 +343,36 @@ proptest! {
             let mut sink = Vec::new();
             let written = decode_into(encoding, &raw, &mut sink).ok();
             prop_assert_eq!(written.map(|_| sink), whole);
+        }
+    }
+
+    #[test]
+    fn quoted_printable_is_decoded_as_atom_by_atom(
+        noise in proptest::collection::vec(prop_oneof![
+            Just(b'='), Just(b'='), Just(b'\r'), Just(b'\n'), Just(b'\n'), Just(b' '), Just(b'\t'), Just(b'A'), Just(b'4'), any::<u8>()
+        ], 0..60),
+        like in qp_like()
+    ) {
+        for raw in [&noise, &like] {
+            prop_assert_eq!(decode(QP, raw).ok().map(Cow::into_owned), decode_by_atoms(raw).ok());
+        }
+    }
+
+    /// Wherever the marks fall.
+    #[test]
+    fn a_marked_body_is_spliced_as_any_other(pieces in proptest::collection::vec(qp_like(), 1..12), insert in text(), index in any::<proptest::sample::Index>()) {
+        let raw = pieces.concat().repeat(12);
+        let mut content = Vec::new();
+        prop_assume!(!insert.is_empty());
+        let marks = match decode_qp_marked(&raw, &mut content) {
+            Ok(marks) => marks,
+            Err(_) => return Ok(()),
+        };
+        for at in [0, content.len(), index.index(content.len() + 1), usize::MAX] {
+            let place = qp_place(&raw, at).unwrap();
+            let new = splice_qp_marked(&raw, &marks, at, &insert, b"\r\n").unwrap();
+            prop_assert_eq!(&new, &splice_qp_marked(&raw, &Default::default(), at, &insert, b"\r\n").unwrap());
+            prop_assert!(new.ends_with(&raw[place..]));
         }
     }
 

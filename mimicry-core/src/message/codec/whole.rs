@@ -10,7 +10,7 @@ use memchr::{memchr, memchr_iter, memrchr};
 use super::super::lines::lone;
 use super::base64::{decode_base64, write_base64};
 use super::encoding::{DecodeError, Encoding, LINE_MAX, Malformed, RAW_LINE_MAX};
-use super::qp::{LineEnds, decode_qp, write_qp};
+use super::qp::{LineEnds, Marks, decode_qp, decode_qp_marked, write_qp};
 use super::sink::{BUFFER, Buffered, Count, Sink, Stop};
 
 /// The content of a body.
@@ -28,10 +28,28 @@ pub fn decode(encoding: Encoding, raw: &[u8]) -> Result<Cow<'_, [u8]>, Malformed
         _ => raw.len(),
     });
     run(encoding, raw, &mut out).map_err(|_| Malformed)?;
+    Ok(Cow::Owned(fitted(out)))
+}
+
+/// As [`decode`], with what a later [`super::splice_marked`] needs to find its place.
+pub(in crate::message) fn decode_marked(
+    encoding: Encoding,
+    raw: &[u8],
+) -> Result<(Cow<'_, [u8]>, Marks), Malformed> {
+    if encoding != Encoding::QuotedPrintable {
+        return Ok((decode(encoding, raw)?, Marks::default()));
+    }
+    let mut out = Vec::with_capacity(raw.len());
+    let marks = decode_qp_marked(raw, &mut out).map_err(|_| Malformed)?;
+    Ok((Cow::Owned(fitted(out)), marks))
+}
+
+/// Without much room that it does not need, if it is large.
+fn fitted(mut out: Vec<u8>) -> Vec<u8> {
     if out.capacity() > BUFFER && out.len() < out.capacity() / 4 * 3 {
         out.shrink_to_fit();
     }
-    Ok(Cow::Owned(out))
+    out
 }
 
 /// Decodes into a sink through a fixed buffer; returns the number of content octets written.
@@ -44,12 +62,7 @@ pub fn decode_into(
         sink.write_all(raw)?;
         return Ok(raw.len() as u64);
     }
-    let mut out = Buffered {
-        sink,
-        buffer: [0; BUFFER],
-        used: 0,
-        written: 0,
-    };
+    let mut out = Buffered::new(sink);
     run(encoding, raw, &mut out).map_err(|stop| match stop {
         Stop::Malformed => DecodeError::Malformed(Malformed),
         Stop::Sink(error) => DecodeError::Write(error),

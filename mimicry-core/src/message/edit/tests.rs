@@ -208,6 +208,7 @@ fn outcomes() {
                         raw: b"y".to_vec(),
                         charset: Some("utf-8".into()),
                         encoding: Some(Encoding::EightBit),
+                        ..NewBody::default()
                     },
                 )
             },
@@ -223,6 +224,7 @@ fn outcomes() {
                         raw: b"y".to_vec(),
                         charset: Some("utf-8".into()),
                         encoding: None,
+                        ..NewBody::default()
                     },
                 )
             },
@@ -894,6 +896,7 @@ fn content_is_as_the_edits_leave_it() {
                 raw: b"w6Q=".to_vec(),
                 charset: Some("utf-8".into()),
                 encoding: Some(Encoding::Base64),
+                ..NewBody::default()
             },
         )
         .unwrap();

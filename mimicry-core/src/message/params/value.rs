@@ -326,8 +326,23 @@ pub(in crate::message) fn percent_decode(text: &[u8], out: &mut Vec<u8>) {
 
 /// `token` of RFC 2045 5.1, raw 8-bit octets refused.
 pub(super) fn token_char(b: u8) -> bool {
-    b.is_ascii_graphic() && !b"()<>@,;:\\\"/[]?=".contains(&b)
+    TOKEN.get(usize::from(b)).copied().unwrap_or(false)
 }
+
+const TOKEN: [bool; 256] = {
+    let mut table = [false; 256];
+    let mut octet = 0x21;
+    while octet < 0x7f {
+        table[octet] = true;
+        octet += 1;
+    }
+    let mut specials: &[u8] = b"()<>@,;:\\\"/[]?=";
+    while let [first, rest @ ..] = specials {
+        table[*first as usize] = false;
+        specials = rest;
+    }
+    table
+};
 
 /// `attribute-char` of RFC 2231 7.
 pub(super) fn attribute_char(b: u8) -> bool {

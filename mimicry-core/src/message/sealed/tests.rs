@@ -266,3 +266,13 @@ fn by_armour() {
         assert_eq!(seals(&format!("{header}\n{body}")), sign, "{header}{body}");
     }
 }
+
+proptest::proptest! {
+    /// One search for the letter instead of one for each word.
+    #[test]
+    fn coded_letters_are_found(body in "[PG=\r\n 5047a]{0,12}") {
+        let words = ["PGP", "=50", "=47", "P=\r\nG", "P=\nG", "G=\r\nP", "G=\nP", "P= "];
+        let expected = words.iter().any(|word| body.contains(word));
+        proptest::prop_assert_eq!(may_say_pgp(body.as_bytes()), expected);
+    }
+}

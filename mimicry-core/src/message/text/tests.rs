@@ -680,3 +680,30 @@ fn t191_a_large_text_that_must_be_converted_is_searched_in_its_beginning() {
         raw.len()
     );
 }
+
+proptest! {
+    /// Several texts at once, whatever the coding: soft breaks, full lines and marks between them or not.
+    #[test]
+    fn each_text_goes_to_its_place(
+        pieces in proptest::collection::vec("[a-zä=. ]{0,90}(\r\n)?", 0..60),
+        places in proptest::collection::vec(any::<proptest::sample::Index>(), 1..4),
+        ours in "[a-zß= ]{1,90}",
+    ) {
+        let text = pieces.concat();
+        let mut places: Vec<usize> = places.iter().map(|place| {
+            let at = text.floor_char_boundary(place.index(text.len() + 1));
+            at - usize::from(at > 0 && text.get(at - 1..at + 1) == Some("\r\n"))
+        }).collect();
+        places.sort_unstable();
+        let inserts: Vec<(At, String)> = places.iter().map(|at| (At::Octet(*at), ours.clone())).collect();
+        let mut expected = text.clone();
+        places.iter().rev().for_each(|at| expected.insert_str(*at, &ours));
+        for encoding in [Encoding::QuotedPrintable, Encoding::Base64, Encoding::EightBit] {
+            let raw = codec::encode_exact(encoding, text.as_bytes(), b"\r\n");
+            let body = TextBody::read(&raw, Some(b"utf-8"), encoding, b"\r\n").unwrap();
+            let new = body.insert_each(&inserts, Unmappable::Raise).unwrap();
+            let content = codec::decode(new.encoding.unwrap_or(encoding), &new.raw).unwrap();
+            prop_assert_eq!(std::str::from_utf8(&content).unwrap(), &expected);
+        }
+    }
+}

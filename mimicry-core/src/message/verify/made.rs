@@ -51,20 +51,23 @@ pub(super) fn new_part(
         lines_are_clean(&planned.header, place.message().newline()),
         "a new header has a line that is too long or ends wrongly",
     )?;
-    made_well(place, found, true)
+    made_well(place, found, found.body(), true)
 }
 
-/// Is a body that mimicry made true of its own header (RFC 2045 sections 2 and 6). `lines`: check its lines too, which
-/// may be as odd as those of the body that it replaces.
-pub(super) fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<(), Mismatch> {
-    let body = part.body();
+/// Is a body that mimicry made true of its own header (RFC 2045 sections 2 and 6). `new`: what is new of it, in whole lines of text
+/// ([`super::window`]). `lines`: check their length and ends too, which may be as odd as those of the body that it replaces.
+pub(super) fn made_well(
+    place: Part<'_>,
+    part: Part<'_>,
+    new: &[u8],
+    lines: bool,
+) -> Result<(), Mismatch> {
     let encoding = part.encoding();
-    let has_8bit = !body.is_ascii();
     match encoding {
         Encoding::SevenBit | Encoding::QuotedPrintable | Encoding::Base64 => {
             same(
                 place,
-                !has_8bit,
+                part.body().is_ascii(),
                 "there is an 8-bit octet where the coding allows none",
             )?;
         }
@@ -74,27 +77,31 @@ pub(super) fn made_well(place: Part<'_>, part: Part<'_>, lines: bool) -> Result<
     if lines && encoding != Encoding::Binary {
         same(
             place,
-            lines_are_clean(body, place.message().newline()),
+            lines_are_clean(new, place.message().newline()),
             "a line is too long or ends wrongly",
         )?;
     }
     if part.media_type().starts_with("text/") {
-        let charset = match part.charset() {
-            Some(label) => Charset::for_label(label.as_bytes()),
-            None => Some(Charset::US_ASCII),
-        };
         // Without a second copy of a large text.
-        let is_text = charset.is_some_and(|charset| {
+        let is_text = charset(part).is_some_and(|charset| {
             let mut check = TextCheck(charset.reader());
-            codec::decode_into(encoding, body, &mut check).is_ok() && check.0.finish(&mut |_| {})
+            codec::decode_into(encoding, new, &mut check).is_ok() && check.0.finish(&mut |_| {})
         });
         return same(place, is_text, "the new body is not text of its charset");
     }
     same(
         place,
-        codec::decoded_len(encoding, body).is_ok(),
+        codec::decoded_len(encoding, new).is_ok(),
         "the new body does not decode",
     )
+}
+
+/// The charset that the header of a text names.
+pub(super) fn charset(part: Part<'_>) -> Option<Charset> {
+    match part.charset() {
+        Some(label) => Charset::for_label(label.as_bytes()),
+        None => Some(Charset::US_ASCII),
+    }
 }
 
 /// Takes octets in pieces and refuses what is not the next of these.

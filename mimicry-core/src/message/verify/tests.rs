@@ -2,7 +2,7 @@
 
 use std::io::Write;
 
-use super::made::TextCheck;
+use super::made::{TextCheck, lines_are_clean};
 use super::*;
 use crate::message::charset::Charset;
 use crate::message::edit::Around;

@@ -238,9 +238,11 @@ fn bottom(scan: &mut Scan<'_>) -> Result<Spot, NoPlace> {
             Event::Raw | Event::Doctype => false,
         };
         // If what was open at an end tag was closed after it, closing it there would let out what it holds.
-        let depth = nest.depth();
-        body = body.filter(|c| !seen && c.depth <= depth);
-        html = html.filter(|c| !seen && c.depth <= depth);
+        if body.is_some() || html.is_some() {
+            let depth = nest.depth();
+            body = body.filter(|c| !seen && c.depth <= depth);
+            html = html.filter(|c| !seen && c.depth <= depth);
+        }
     }
     let (candidate, why) = match (body, html, end) {
         (Some(candidate), _, _) => (candidate, Why::BeforeBodyEnd),

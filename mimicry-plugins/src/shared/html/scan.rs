@@ -2,7 +2,7 @@
 //!
 //! Must never: take for markup what a browser takes for text, or look at an octet more often than a bounded number of times.
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use super::nest::{NoPlace, Tag};
 
@@ -68,11 +68,76 @@ pub(in crate::shared) struct Token {
     pub(in crate::shared) self_closing: bool,
 }
 
-/// Extents of an attribute's name and value, and where it ends.
-struct Attribute {
-    name: (usize, usize),
-    value: (usize, usize),
-    end: usize,
+/// An attribute's name and value, both as they stand, and what follows it.
+struct Attribute<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    behind: &'a [u8],
+}
+
+impl<'a> Attribute<'a> {
+    /// The attribute whose name's first octet is the first of these. A quote opens a value only right after `=`, and `=` starts a
+    /// name where a name is due.
+    fn first(octets: &'a [u8]) -> Option<Attribute<'a>> {
+        let (_, tail) = octets.split_first()?;
+        let length = tail.iter().position(|b| is(*b, ENDS_ATTRIBUTE))?;
+        let (name, rest) = octets.split_at_checked(length.checked_add(1)?)?;
+        // As most are.
+        if let [b'=', quote @ (b'"' | b'\''), text @ ..] = rest {
+            return Attribute::quoted(name, *quote, text);
+        }
+        let rest = behind_spaces(rest)?;
+        let Some(text) = rest.strip_prefix(b"=") else {
+            return Some(Attribute {
+                name,
+                value: b"",
+                behind: rest,
+            });
+        };
+        match behind_spaces(text)? {
+            [quote @ (b'"' | b'\''), text @ ..] => Attribute::quoted(name, *quote, text),
+            text => {
+                let end = text.iter().position(|&b| is_space(b) || b == b'>')?;
+                let (value, behind) = text.split_at_checked(end)?;
+                Some(Attribute {
+                    name,
+                    value,
+                    behind,
+                })
+            }
+        }
+    }
+
+    fn quoted(name: &'a [u8], quote: u8, text: &'a [u8]) -> Option<Attribute<'a>> {
+        let (value, behind) = text.split_at_checked(memchr(quote, text)?)?;
+        let (_, behind) = behind.split_first()?;
+        Some(Attribute {
+            name,
+            value,
+            behind,
+        })
+    }
+}
+
+/// From the first octet that is no space on; `None` = there is none.
+fn behind_spaces(octets: &[u8]) -> Option<&[u8]> {
+    octets.get(octets.iter().position(|&b| !is_space(b))?..)
+}
+
+/// What follows a tag of which these are the octets behind its name, and whether it ends in `/>`.
+fn behind_tag(octets: &[u8]) -> Option<(&[u8], bool)> {
+    let mut rest = octets;
+    let mut slash = false;
+    loop {
+        let (first, tail) = rest.split_first()?;
+        rest = match first {
+            b'>' => return Some((tail, slash)),
+            b'/' => tail,
+            b if is_space(*b) => tail,
+            _ => Attribute::first(rest)?.behind,
+        };
+        slash = *first == b'/';
+    }
 }
 
 /// Splits HTML into tags, comments and text as the tokenizer of the HTML standard does (section 13.2.5), as far as
@@ -103,21 +168,13 @@ impl Iterator for Scan<'_> {
             return Some(token);
         }
         let start = self.pos;
-        let mut from = start;
-        self.html.get(start).map(|_| ())?;
-        while let Some(at) = self.seek(from, |rest| memchr(b'<', rest)) {
-            match self.html.get(at.saturating_add(1)) {
-                Some(b'/' | b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z') | None => {
-                    return Some(if at > start {
-                        self.token(Event::Text, start, at)
-                    } else {
-                        self.markup(at)
-                    });
-                }
-                Some(_) => from = at.saturating_add(1),
-            }
+        let rest = self.html.get(start..).filter(|rest| !rest.is_empty())?;
+        if begins_markup(rest) {
+            return Some(self.markup(start));
         }
-        Some(self.token(Event::Text, start, self.html.len()))
+        let end = memchr_iter(b'<', rest).find(|at| rest.get(*at..).is_some_and(begins_markup));
+        let end = end.map_or(self.html.len(), |at| start.saturating_add(at));
+        Some(self.token(Event::Text, start, end))
     }
 }
 
@@ -242,15 +299,15 @@ impl<'a> Scan<'a> {
 
     fn tag(&mut self, start: usize, name: usize, event: impl Fn(Tag) -> Event) -> Token {
         let rest = self.html.get(name..).unwrap_or_default();
-        let length = rest
-            .iter()
-            .position(|&b| is_space(b) || b == b'/' || b == b'>');
-        let Some((length, (end, self_closing))) =
-            length.and_then(|length| Some((length, self.attributes(name.saturating_add(length))?)))
-        else {
+        let name_end = rest.iter().position(|b| is(*b, ENDS_NAME));
+        let (word, behind) = rest
+            .split_at_checked(name_end.unwrap_or(rest.len()))
+            .unwrap_or((rest, b""));
+        let Some((behind, self_closing)) = behind_tag(behind) else {
             return self.open(NoPlace::Tag, start);
         };
-        let tag = Tag::new(rest.get(..length).unwrap_or_default());
+        let end = self.html.len().saturating_sub(behind.len());
+        let tag = Tag::new(word);
         let event = event(tag);
         if let Event::Start(tag) = event {
             self.enter(tag, start, self_closing);
@@ -288,79 +345,21 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// The end of a tag whose name ends at `at`, and whether it ends in `/>`. A quote opens a value only right after
-    /// `=`, and `=` starts a name where a name is due.
-    fn attributes(&self, mut at: usize) -> Option<(usize, bool)> {
-        let mut slash = false;
-        loop {
-            let b = *self.html.get(at)?;
-            at = at.checked_add(1)?;
-            match b {
-                b'>' => return Some((at, slash)),
-                b'/' => slash = true,
-                b if is_space(b) => slash = false,
-                _ => {
-                    slash = false;
-                    at = self.attribute(at)?.end;
-                }
-            }
-        }
-    }
-
-    /// The attribute whose name's first octet is before `at`.
-    fn attribute(&self, at: usize) -> Option<Attribute> {
-        let name = at.checked_sub(1)?;
-        let name_end = self.skip_over(at, |b| !is_space(b) && !matches!(b, b'/' | b'>' | b'='))?;
-        let mut end = self.skip_over(name_end, is_space)?;
-        let mut value = (end, end);
-        if self.html.get(end) == Some(&b'=') {
-            let start = self.skip_over(end.checked_add(1)?, is_space)?;
-            (value, end) = match *self.html.get(start)? {
-                quote @ (b'"' | b'\'') => {
-                    let text = start.checked_add(1)?;
-                    let text_end = self.seek(text, |rest| memchr(quote, rest))?;
-                    ((text, text_end), text_end.checked_add(1)?)
-                }
-                _ => {
-                    let end = self.skip_over(start, |b| !is_space(b) && b != b'>')?;
-                    ((start, end), end)
-                }
-            };
-        }
-        Some(Attribute {
-            name: (name, name_end),
-            value,
-            end,
-        })
-    }
-
     /// Name and value, both as they stand, of each attribute of a start tag.
     pub(in crate::shared) fn attributes_of(
         &self,
         token: Token,
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
-        let mut at = self.skip_over(token.start.saturating_add(1), |b| {
-            !is_space(b) && !matches!(b, b'/' | b'>')
-        });
+        let tag = self.slice(token);
+        let name_end = tag.iter().position(|b| is(*b, ENDS_NAME));
+        let mut rest = name_end.and_then(|end| tag.get(end..)).unwrap_or_default();
         std::iter::from_fn(move || {
-            let start = self.skip_over(at?, |b| is_space(b) || b == b'/')?;
-            let attribute = if start.saturating_add(1) < token.end {
-                self.attribute(start.saturating_add(1))?
-            } else {
-                return None;
-            };
-            at = Some(attribute.end);
-            let slice = |(start, end): (usize, usize)| self.html.get(start..end);
-            Some((slice(attribute.name)?, slice(attribute.value)?))
+            let start = rest.iter().position(|b| !is_space(*b) && *b != b'/')?;
+            rest = rest.get(start..).filter(|rest| rest.len() > 1)?;
+            let attribute = Attribute::first(rest)?;
+            rest = attribute.behind;
+            Some((attribute.name, attribute.value))
         })
-    }
-
-    fn skip_over(&self, from: usize, over: impl Fn(u8) -> bool) -> Option<usize> {
-        self.html
-            .get(from..)?
-            .iter()
-            .position(|&b| !over(b))?
-            .checked_add(from)
     }
 
     /// The inside of an element without markup; `None` if it is empty.
@@ -456,6 +455,37 @@ pub(in crate::shared) fn conditional(comment: &[u8], depth: usize) -> usize {
         (false, true) => depth.saturating_sub(1),
         _ => depth,
     }
+}
+
+/// Is it the start of something that is no text, or may be with what follows.
+fn begins_markup(rest: &[u8]) -> bool {
+    matches!(
+        rest,
+        [b'<'] | [b'<', b'/' | b'!' | b'?' | b'a'..=b'z' | b'A'..=b'Z', ..]
+    )
+}
+
+/// Ends the name of a tag.
+const ENDS_NAME: u8 = 1;
+/// Ends the name of an attribute.
+const ENDS_ATTRIBUTE: u8 = 2;
+
+const CLASSES: [u8; 256] = {
+    let mut classes = [0; 256];
+    let both = *b" \t\n\r\x0C/>";
+    let mut at = 0;
+    while at < both.len() {
+        classes[both[at] as usize] = ENDS_NAME | ENDS_ATTRIBUTE;
+        at += 1;
+    }
+    classes[b'=' as usize] = ENDS_ATTRIBUTE;
+    classes
+};
+
+fn is(octet: u8, class: u8) -> bool {
+    CLASSES
+        .get(usize::from(octet))
+        .is_some_and(|classes| classes & class != 0)
 }
 
 pub(in crate::shared) fn is_space(b: u8) -> bool {

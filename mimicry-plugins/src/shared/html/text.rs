@@ -125,7 +125,7 @@ fn attribute_value(raw: &[u8]) -> String {
 
 /// A text with its entities decoded.
 pub(in crate::shared) fn decoded(text: &str) -> Cow<'_, str> {
-    if !text.contains('&') {
+    if memchr::memchr(b'&', text.as_bytes()).is_none() {
         return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len());

@@ -56,13 +56,18 @@ pub(super) fn judged(
         return None;
     }
     let texts = texts(message, parts);
-    let views: Vec<View> = ["text/plain", "text/html"]
+    let seen: Vec<(&'static str, Vec<PartId>)> = ["text/plain", "text/html"]
         .into_iter()
-        .filter_map(|media_type| view(message, &texts, media_type, edits))
+        .filter_map(|media_type| Some((media_type, seen(message, &texts, media_type)?)))
         .collect();
-    if views.iter().all(|view| view.parts.len() <= 1) {
+    // Before any of them is read.
+    if seen.iter().all(|(_, parts)| parts.len() <= 1) {
         return None;
     }
+    let views: Vec<View> = seen
+        .into_iter()
+        .map(|(media_type, parts)| view(media_type, parts, edits))
+        .collect();
     let nearest = match from_end(manner) {
         true => texts.last(),
         false => texts.first(),
@@ -109,12 +114,7 @@ pub(super) fn judged(
 }
 
 /// The parts in the order in which a reader of that type sees them; `None` = no part is of that type.
-fn view(
-    message: &Message,
-    texts: &[Vec<PartId>],
-    media_type: &'static str,
-    edits: &EditSet<'_>,
-) -> Option<View> {
+fn seen(message: &Message, texts: &[Vec<PartId>], media_type: &str) -> Option<Vec<PartId>> {
     let is_of_type = |part: &PartId| {
         let part = message.part(*part);
         part.is_some_and(|part| part.media_type() == media_type)
@@ -130,6 +130,11 @@ fn view(
             parts.extend(text.iter().copied());
         }
     }
+    Some(parts)
+}
+
+/// What a reader of these parts sees.
+fn view(media_type: &'static str, parts: Vec<PartId>, edits: &EditSet<'_>) -> View {
     let mut read = Vec::with_capacity(parts.len());
     for part in &parts {
         let Ok(content) = edits.content(*part) else {
@@ -155,11 +160,11 @@ fn view(
         let part = read.get(index).map(|(part, ..)| *part);
         part.map(|part| (part, place)).ok_or(Nowhere::NoQuote)
     });
-    Some(View {
+    View {
         media_type,
         parts,
         found,
-    })
+    }
 }
 
 impl View {

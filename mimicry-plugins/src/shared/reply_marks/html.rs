@@ -196,7 +196,7 @@ impl Reader<'_> {
         let start = head(text);
         let shown = decoded(start);
         // What is behind the reach of a run of blanks may be a word.
-        if start.len() == text.len() && shown.trim_matches(is_blank).is_empty() {
+        if start.len() == text.len() && shown.chars().all(is_blank) {
             if self.open.is_some() {
                 self.push(" ");
             }

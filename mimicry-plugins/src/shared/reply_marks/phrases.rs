@@ -121,7 +121,7 @@ pub(super) fn ends_in_colon(line: &str) -> bool {
 }
 
 pub(super) fn lead(line: &str) -> Option<Lead> {
-    let line = line.trim_matches(is_decoration);
+    let line = bare(line);
     if line.starts_with(is_dash) {
         let inner = line.trim_matches(is_dash);
         if inner.is_empty() {
@@ -162,6 +162,9 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
 /// The header line that this is, if it starts with a known name and a colon.
 pub(super) fn label(line: &str) -> Option<Label> {
     let line = line.trim_start_matches(is_decoration);
+    if !may_have_colon(line.get(..line.floor_char_boundary(24 * 4))?) {
+        return None;
+    }
     let (at, _) = line
         .char_indices()
         .take(24)
@@ -175,10 +178,16 @@ pub(super) fn label(line: &str) -> Option<Label> {
             .any(|start| value.starts_with(start));
         return is_trace.then_some(Label::Source);
     }
-    LABELS
-        .iter()
-        .find(|(_, names)| names.contains(&name.as_str()))
-        .map(|(label, _)| *label)
+    labels().get(name.as_str()).copied()
+}
+
+/// The names of header lines: lines with a colon are many in some mails.
+fn labels() -> &'static BTreeMap<&'static str, Label> {
+    static BY_NAME: OnceLock<BTreeMap<&'static str, Label>> = OnceLock::new();
+    let named = |(label, names): &'static (Label, &[&'static str])| {
+        names.iter().map(|name| (*name, *label))
+    };
+    BY_NAME.get_or_init(|| LABELS.iter().flat_map(named).collect())
 }
 
 /// As [`label`], of a header line without a colon, as eM Client writes it: `From "Laura" <laura@example.com>`.
@@ -206,8 +215,10 @@ pub(super) struct Shape {
 
 /// A header line by its shape.
 pub(super) fn shape(line: &str) -> Option<Shape> {
-    let line = line.trim_matches(is_decoration);
-    let (name, value) = line.split_once(COLONS)?;
+    if !may_have_colon(line) {
+        return None;
+    }
+    let (name, value) = bare(line).split_once(COLONS)?;
     let name = name.trim_matches(is_decoration);
     let is_word = |c: char| {
         c.is_alphabetic()
@@ -275,6 +286,18 @@ fn is_decoration(c: char) -> bool {
     c.is_whitespace() || is_unseen(c) || matches!(c, '*' | '|')
 }
 
+/// Without decoration around it: most lines have none.
+fn bare(line: &str) -> &str {
+    let is_plain = |octet: Option<&u8>| {
+        octet.is_some_and(|octet| octet.is_ascii_graphic() && !matches!(octet, b'*' | b'|'))
+    };
+    let octets = line.as_bytes();
+    match is_plain(octets.first()) && is_plain(octets.last()) {
+        true => line,
+        false => line.trim_matches(is_decoration),
+    }
+}
+
 pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
 }
@@ -299,6 +322,9 @@ fn small(line: &str) -> String {
 
 /// `Laura Chen ---03/19/2024 03:58:12 PM---Hello Peter, could you`, which Notes puts above the header lines.
 fn is_summary(line: &str) -> bool {
+    if memchr::memchr(b'-', line.as_bytes()).is_none() {
+        return false;
+    }
     let mut parts = line.split("---");
     parts.next().is_some_and(|name| !name.is_empty())
         && parts
@@ -321,6 +347,11 @@ fn is_dash(c: char) -> bool {
 }
 
 const COLONS: [char; 2] = [':', '：'];
+
+/// False: there is none of [`COLONS`]. The first octet of the wide one is that of other characters too.
+fn may_have_colon(line: &str) -> bool {
+    memchr::memchr2(b':', 0xEF, line.as_bytes()).is_some()
+}
 
 fn has_verb(line: &str) -> bool {
     let verbs = verbs();

@@ -24,7 +24,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
         let line = rest.get(..length).unwrap_or(rest);
         let shown = head(line.trim_end());
         let body = unquoted(shown);
-        if shown.trim_matches(is_blank).is_empty() {
+        if shown.chars().all(is_blank) {
             blank = true;
         } else {
             let line = ShownLine {

@@ -1,0 +1,300 @@
+//! The instructions that a mail costs between its last octet and its relay: scan, plan, edit, proof. A gate without a clock.
+//! `t/bench/instructions`, or `cargo bench --workspace --bench instructions`.
+//!
+//! Each case runs in a process of its own under callgrind, which counts one walk after another that nothing counts, so that
+//! what is made once is there. Inputs are fixed and in the program; callgrind shows every program the same processor
+//! and the same addresses, so two runs differ by less than one in a thousand. A case that costs over 3 % more than
+//! `instructions.txt` has for it is a failure. `--write` writes that file; `--only WORDS` runs only cases with these words in
+//! their names.
+//!
+//! Known limits: the figures are of x86-64 with AVX2, under the profile `bench` and the compiler of `rust-version`; waiting
+//! for memory is not in them. On another processor they are printed and nothing is compared.
+//!
+//! Must never: look at a clock, or call a case good that was not counted.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+use std::{env, fs};
+
+use mimicry_core::config;
+use mimicry_core::engine::{self, Judged};
+use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::message::{Limits, Message};
+use mimicry_core::origin::Origin;
+use mimicry_core::plugin::Effects;
+use mimicry_core::policy::{Banks, Memo};
+use mimicry_plugins::REGISTRY;
+
+#[allow(dead_code)]
+mod attachments;
+
+const NEWSLETTER: &[u8] = include_bytes!("../mail/newsletter-57k-alternative.eml");
+const SMALL: &[u8] = include_bytes!("../mail/outlook-alternative-reply-divider.eml");
+
+const DISCLAIM: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
+"#;
+
+const BELOW_REPLY: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>", place = "below-reply" }
+"#;
+
+const BANNER: &str = r#"
+[[rule]]
+name = "outside"
+plugin = "banner"
+options = { internal_clients = [], text = "This mail is from outside.", html = "<p>This mail is from outside.</p>" }
+"#;
+
+const HEADER: &str = r#"
+[[rule]]
+name = "header"
+plugin = "header"
+options = { delete = ["X-*"], add = { "X-Looked-At" = "yes" }, prefix_subject = "[x]" }
+"#;
+
+const REMOVE: &str = r#"
+[[rule]]
+name = "remove"
+plugin = "remove"
+"#;
+
+const ZIP: &str = r#"
+[[rule]]
+name = "zip"
+plugin = "zip"
+"#;
+
+/// A case: its name, its rules, its mail.
+type Case = (&'static str, &'static str, fn() -> Vec<u8>);
+
+const CASES: &[Case] = &[
+    ("2k-pass", "", small),
+    ("2k-disclaim", DISCLAIM, small),
+    ("2k-below-reply", BELOW_REPLY, small),
+    ("57k-pass", "", newsletter),
+    ("57k-disclaim", DISCLAIM, newsletter),
+    ("57k-below-reply", BELOW_REPLY, newsletter),
+    ("57k-banner", BANNER, newsletter),
+    ("57k-header", HEADER, newsletter),
+    ("1m2-pass", "", attachments::mail),
+    ("1m2-disclaim", DISCLAIM, attachments::mail),
+    ("1m2-remove", REMOVE, attachments::mail),
+    ("1m2-zip", ZIP, attachments::mail),
+];
+
+fn small() -> Vec<u8> {
+    SMALL.to_vec()
+}
+
+fn newsletter() -> Vec<u8> {
+    NEWSLETTER.to_vec()
+}
+
+/// In percent.
+const TOLERANCE: u64 = 3;
+
+fn main() -> ExitCode {
+    let words: Vec<String> = env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words[..] {
+        ["--case", name] => {
+            run(name);
+            ExitCode::SUCCESS
+        }
+        ["--bench"] => gate("", false),
+        ["--write", "--bench"] => gate("", true),
+        ["--only", only, "--bench"] => gate(only, false),
+        _ => {
+            println!("t/bench/instructions counts; see the head of t/bench/instructions.rs");
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+/// One walk that nothing counts, and one that callgrind counts.
+fn run(name: &str) {
+    let (_, rules, mail) = CASES
+        .iter()
+        .find(|(case, ..)| *case == name)
+        .expect("a case");
+    let config = config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
+        Err(std::io::ErrorKind::NotFound.into())
+    })
+    .expect("the rules are right");
+    let memo = Memo::default();
+    drop(walk(&config.banks, &memo, mail()));
+    let (mail, judged) = counted(&config.banks, &memo, mail());
+    let results = judged.iter().all(|judged| judged.result.is_ok());
+    let is_edited = judged.iter().any(Judged::is_edited);
+    assert!(
+        results && is_edited != rules.is_empty(),
+        "{name}: {judged:?}"
+    );
+    println!(
+        "{} octets",
+        judged
+            .first()
+            .and_then(|judged| judged.message(&mail))
+            .map_or(0, |m| m.raw().len())
+    );
+}
+
+/// What callgrind counts: its name is [`COUNTED`].
+#[inline(never)]
+fn counted(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
+    walk(banks, memo, raw)
+}
+
+#[inline(never)]
+fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
+    let mail = Mail {
+        origin: Origin::default(),
+        envelope: Envelope {
+            sender: Address::new("a@example.org"),
+            recipients: vec![Recipient::new("b@example.com")],
+            ..Envelope::default()
+        },
+        message: Message::scan(raw, &Limits::default()),
+        received: Moment::default(),
+    };
+    let classes = memo.classes(banks, &mail);
+    let judged = engine::judge(banks, memo, &mail, &classes, Effects::Real.into());
+    (mail, judged)
+}
+
+const COUNTED: &str = "instructions::counted*";
+
+/// Counts every case and holds it against the baseline; writes that anew where it `writes`.
+fn gate(only: &str, writes: bool) -> ExitCode {
+    let baseline = baseline();
+    let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut is_good = true;
+    println!(
+        "{:18} {:>12} {:>12} {:>8} {:>9}",
+        "case", "instructions", "baseline", "change", "of a pass"
+    );
+    for (name, ..) in CASES.iter().filter(|(name, ..)| name.contains(only)) {
+        let Some(count) = count(name) else {
+            println!("{name:18} was not counted");
+            is_good = false;
+            continue;
+        };
+        counts.insert(name, count);
+        let passed = name
+            .split('-')
+            .next()
+            .and_then(|size| counts.get(format!("{size}-pass").as_str()));
+        let ratio = passed.map_or(String::new(), |passed| {
+            format!("{:.2}", count as f64 / *passed as f64)
+        });
+        let (stored, change) = match baseline.get(*name) {
+            Some(stored) => (
+                stored.to_string(),
+                format!("{:+.1} %", (count as f64 / *stored as f64 - 1.0) * 100.0),
+            ),
+            None => ("none".into(), String::new()),
+        };
+        println!("{name:18} {count:>12} {stored:>12} {change:>8} {ratio:>9}");
+        is_good &= writes || is_within(count, baseline.get(*name));
+    }
+    if writes {
+        return write(&counts);
+    }
+    if !has_avx2() {
+        println!("the baseline is of another processor: nothing is compared");
+        return ExitCode::SUCCESS;
+    }
+    if is_good {
+        return ExitCode::SUCCESS;
+    }
+    println!(
+        "more than {TOLERANCE} % over the baseline, or without one: find out why, or write it anew and say why"
+    );
+    ExitCode::FAILURE
+}
+
+fn is_within(count: u64, stored: Option<&u64>) -> bool {
+    stored.is_some_and(|stored| count.saturating_mul(100) <= stored.saturating_mul(100 + TOLERANCE))
+}
+
+fn has_avx2() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return std::is_x86_feature_detected!("avx2");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// The instructions of one case; `None` = it could not be counted, and the reason was printed.
+fn count(name: &str) -> Option<u64> {
+    let out = env::temp_dir().join(format!(
+        "mimicry-instructions-{}-{name}",
+        std::process::id()
+    ));
+    let mut valgrind = Command::new("valgrind");
+    valgrind.args(["--quiet", "--tool=callgrind", "--dump-line=no"]);
+    valgrind.arg(format!("--callgrind-out-file={}", out.display()));
+    valgrind.arg(format!("--toggle-collect={COUNTED}"));
+    valgrind
+        .arg(env::current_exe().ok()?)
+        .args(["--case", name]);
+    let done = valgrind.output();
+    let text = fs::read_to_string(&out).unwrap_or_default();
+    // Of this process's own making.
+    let _ = fs::remove_file(&out);
+    match done {
+        Ok(done) if done.status.success() => {}
+        Ok(done) => {
+            println!("{}", String::from_utf8_lossy(&done.stderr));
+            return None;
+        }
+        Err(error) => {
+            println!("valgrind: {error}");
+            return None;
+        }
+    }
+    let total = text
+        .lines()
+        .find_map(|line| line.strip_prefix("totals: "))?;
+    total.trim().parse().ok().filter(|count| *count > 0)
+}
+
+fn file() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../t/bench/instructions.txt")
+}
+
+fn baseline() -> BTreeMap<String, u64> {
+    let text = fs::read_to_string(file()).unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    let entry = |line: &str| {
+        let (name, count) = line.split_once(' ')?;
+        Some((name.to_string(), count.trim().parse().ok()?))
+    };
+    lines.filter_map(entry).collect()
+}
+
+fn write(counts: &BTreeMap<&str, u64>) -> ExitCode {
+    let mut text =
+        String::from("# Instructions for each case of instructions.rs, which writes this file.\n");
+    for (name, ..) in CASES {
+        if let Some(count) = counts.get(name) {
+            let _ = writeln!(text, "{name} {count}");
+        }
+    }
+    match fs::write(file(), text) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("{}: {error}", file().display());
+            ExitCode::FAILURE
+        }
+    }
+}
