@@ -24,7 +24,8 @@ use mimicryd::worker;
 
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::errno::Errno;
+use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, getsockname, shutdown};
 
 use harness::client::{Client, Outcome};
 use harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
@@ -68,6 +69,7 @@ fn daemon() -> ! {
         log: Default::default(),
         log_facts: Default::default(),
         seal_keys: Default::default(),
+        sandbox: Default::default(),
     };
     let config = daemon
         .load()
@@ -221,33 +223,11 @@ fn overflow(depth: u64) -> u64 {
 
 /// What a worker could do that others have taken over: ends the listening on every socket that it has.
 fn shut_listeners() {
-    // Sockets that listen: 0A is the state in the one, 00010000 the flag in the other; the inode stands in this column.
-    let tables = [
-        ("tcp", 3, "0A", 9),
-        ("tcp6", 3, "0A", 9),
-        ("unix", 3, "00010000", 6),
-    ];
-    let mut listening = Vec::new();
-    for (table, column, mark, inode) in tables {
-        let table = fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
-        for line in table.lines() {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            if fields.get(column) == Some(&mark)
-                && let Some(inode) = fields.get(inode)
-            {
-                listening.push(format!("socket:[{inode}]"));
-            }
-        }
-    }
-    for entry in fs::read_dir("/proc/self/fd").expect("our descriptors") {
-        let path = entry.expect("a descriptor").path();
-        let is_listening = fs::read_link(&path).is_ok_and(|target| {
-            listening
-                .iter()
-                .any(|name| target.as_os_str() == name.as_str())
-        });
-        let number = path.file_name().and_then(|name| name.to_str());
-        if is_listening && let Some(Ok(number)) = number.map(str::parse) {
+    for number in 3..64 {
+        // A socket that has a name and no peer.
+        let is_listening = getsockname::<SockaddrStorage>(number).is_ok()
+            && getpeername::<SockaddrStorage>(number) == Err(Errno::ENOTCONN);
+        if is_listening {
             // For a listener, to hear no more is the end.
             shutdown(number, Shutdown::Read).expect("shutdown");
         }

@@ -15,7 +15,7 @@ use nix::unistd::{
     setresgid, setresuid,
 };
 
-use super::process::exit_now;
+use super::process::{self, exit_now};
 
 /// A user to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,6 +75,19 @@ pub fn harden(dumps: bool) -> io::Result<()> {
             Errno::EPERM => Ok(()),
             error => Err(error.into()),
         };
+    }
+    Ok(())
+}
+
+/// Bounds what this process can take of the machine: memory beyond what it has already, descriptors, and no further process.
+pub fn bound(memory: u64, descriptors: u64) -> io::Result<()> {
+    process::bound_memory(memory)?;
+    for (what, most) in [
+        (Resource::RLIMIT_NOFILE, descriptors),
+        (Resource::RLIMIT_NPROC, 0),
+    ] {
+        let (soft, hard) = getrlimit(what)?;
+        process::limit(what, soft.min(most), hard.min(most))?;
     }
     Ok(())
 }

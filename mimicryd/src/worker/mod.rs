@@ -12,6 +12,7 @@ mod delivery;
 mod incoming;
 pub mod ledger;
 mod link;
+mod needs;
 mod pace;
 mod peer;
 mod poison;
@@ -39,7 +40,10 @@ use crate::prefork::pipes::Ends;
 use crate::prefork::scoreboard::{Counter, Slot, State};
 use crate::sys::process::exit_now;
 use crate::sys::signals::Signals;
-use crate::sys::{descriptors, memory, poll, privileges, signals, title};
+use crate::sys::sandbox::Rights;
+use crate::sys::{descriptors, memory, poll, privileges, sandbox, signals, title};
+use mimicry_core::config::Config;
+use mimicry_core::settings::words::Sandbox;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -106,6 +110,7 @@ fn live(birth: Birth) -> Result<(), Failure> {
         .map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
         .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
+    confine(&birth.config)?;
     let mut worker = Worker {
         gate: Gate::new(&life).map_err(|error| failure(Exit::System, "epoll", error))?,
         mails: quota(birth.config.daemon.mails_per_worker),
@@ -118,6 +123,30 @@ fn live(birth: Birth) -> Result<(), Failure> {
     worker
         .work(serve.as_mut())
         .map_err(|error| failure(Exit::System, "cannot accept", error))
+}
+
+/// Gives up all of the machine that no mail needs. What is made at birth is made by now, and no client was heard yet.
+fn confine(config: &Config) -> Result<(), Failure> {
+    let bounds = needs::bounds(config);
+    privileges::bound(bounds.memory, bounds.descriptors)
+        .map_err(|error| failure(Exit::System, "cannot bound memory and descriptors", error))?;
+    if config.daemon.sandbox == Sandbox::Off {
+        return Ok(());
+    }
+    match sandbox::enter(&needs::files(config)) {
+        Ok(missing) => {
+            for one in missing.iter().filter(|one| one.rights == Rights::Keep) {
+                let path = one.path.display();
+                log::debug!("{path} is not there: this worker cannot write to what takes its place");
+            }
+            Ok(())
+        }
+        Err(error) if config.daemon.sandbox == Sandbox::Try => {
+            log::warn!("the sandbox of this worker is not whole: {error}");
+            Ok(())
+        }
+        Err(error) => Err(failure(Exit::System, "cannot enter the sandbox", error)),
+    }
 }
 
 /// The master's signals are not a worker's. Everything is still blocked here.
