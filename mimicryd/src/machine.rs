@@ -225,7 +225,11 @@ mod tests {
             (Sandbox::Off, none, true),
         ] {
             let said = sandbox(wanted, Kernel { landlock, seccomp });
-            assert_eq!(said.is_ok(), sound, "{wanted:?} {landlock} {seccomp}: {said:?}");
+            assert_eq!(
+                said.is_ok(),
+                sound,
+                "{wanted:?} {landlock} {seccomp}: {said:?}"
+            );
         }
     }
 

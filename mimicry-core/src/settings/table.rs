@@ -29,8 +29,8 @@ use super::log_target::LogTarget;
 use super::row::{Phase, Setting};
 use super::trusted::Trusted;
 use super::words::{
-    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, MboxLine, Profile, Sandbox, SyslogFormat,
-    Tls,
+    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, MboxLine, Profile, Sandbox,
+    SyslogFormat, Tls,
 };
 
 const BOOL: Kind = Kind::Plain(ValueKind::Bool);

@@ -67,7 +67,10 @@ impl Remembered {
         spool: &Path,
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
-        for (directory, mode) in [(spool.to_path_buf(), 0o755), (Remembered::directory(spool), 0o700)] {
+        for (directory, mode) in [
+            (spool.to_path_buf(), 0o755),
+            (Remembered::directory(spool), 0o700),
+        ] {
             privileges::or_in_the_name_of(owner, || {
                 Entry::of(&directory)?.make_directory(mode, owner)
             })?;

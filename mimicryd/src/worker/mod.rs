@@ -39,8 +39,8 @@ use crate::prefork::life::{Life, Wish};
 use crate::prefork::pipes::Ends;
 use crate::prefork::scoreboard::{Counter, Slot, State};
 use crate::sys::process::exit_now;
-use crate::sys::signals::Signals;
 use crate::sys::sandbox::Rights;
+use crate::sys::signals::Signals;
 use crate::sys::{descriptors, memory, poll, privileges, sandbox, signals, title};
 use mimicry_core::config::Config;
 use mimicry_core::settings::words::Sandbox;
@@ -137,7 +137,9 @@ fn confine(config: &Config) -> Result<(), Failure> {
         Ok(missing) => {
             for one in missing.iter().filter(|one| one.rights == Rights::Keep) {
                 let path = one.path.display();
-                log::debug!("{path} is not there: this worker cannot write to what takes its place");
+                log::debug!(
+                    "{path} is not there: this worker cannot write to what takes its place"
+                );
             }
             Ok(())
         }

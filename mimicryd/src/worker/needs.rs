@@ -90,7 +90,9 @@ pub fn files(config: &Config) -> Vec<Allowed> {
     };
     let log = log.into_iter().map(allow(Rights::Log));
     let read = NAMES.iter().chain(TIME).map(PathBuf::from);
-    kept.chain(log).chain(read.map(allow(Rights::Read))).collect()
+    kept.chain(log)
+        .chain(read.map(allow(Rights::Read)))
+        .collect()
 }
 
 fn directory(path: &Path) -> PathBuf {

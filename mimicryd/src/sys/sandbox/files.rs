@@ -118,6 +118,10 @@ mod tests {
         assert!(Rights::Keep.access().contains(changes));
         // Who may write to a log need not read what others wrote there, nor take it away.
         assert_eq!(Rights::Log.access() & changes, Rights::Log.access());
-        assert!(!Rights::Log.access().intersects(AccessFs::Truncate | AccessFs::RemoveFile));
+        assert!(
+            !Rights::Log
+                .access()
+                .intersects(AccessFs::Truncate | AccessFs::RemoveFile)
+        );
     }
 }
