@@ -229,3 +229,156 @@ fn rule(conditions: &[Condition]) -> Result<SeccompRule, seccompiler::BackendErr
     };
     SeccompRule::new(conditions.iter().map(one).collect::<Result<_, _>>()?)
 }
+
+#[cfg(test)]
+mod tests {
+    use nix::errno::Errno;
+
+    use super::*;
+
+    /// Makes a call with arguments of which none is a valid pointer or descriptor.
+    fn call(number: libc::c_long, arguments: [libc::c_long; 3]) -> Result<libc::c_long, Errno> {
+        let [first, second, third] = arguments;
+        let bad: libc::c_long = -1;
+        // SAFETY: no pointer among the arguments is valid, so the kernel neither reads nor writes memory of this process; what needs
+        // none is refused by the filter, which the caller has seen at work.
+        Errno::result(unsafe { libc::syscall(number, first, second, third, bad, bad, bad) })
+    }
+
+    /// In a thread that has the filter, and ends with it.
+    fn confined(test: impl FnOnce(libc::c_long) + Send + 'static) {
+        let thread = std::thread::spawn(|| {
+            // A filter is a thread's; this one is alone as far as signals go.
+            let own = nix::unistd::gettid().as_raw();
+            seccompiler::apply_filter(&program(own as u32).unwrap()).unwrap();
+            // Nothing is tried unless the filter works: without it some calls would do what they say.
+            let seen = nix::sys::personality::get();
+            assert_eq!(seen, Err(Errno::EPERM), "the filter is not in force");
+            test(own.into());
+        });
+        thread.join().unwrap();
+    }
+
+    // T154
+    #[test]
+    fn what_no_worker_needs_is_refused() {
+        confined(|_| {
+            for number in NEVER.iter().chain(OLD) {
+                assert_eq!(call(*number, [-1; 3]), Err(Errno::EPERM), "{number}");
+            }
+            // By name, whatever the list is.
+            for number in [
+                libc::SYS_execve,
+                libc::SYS_execveat,
+                libc::SYS_clone,
+                libc::SYS_ptrace,
+                libc::SYS_process_vm_readv,
+                libc::SYS_process_vm_writev,
+                libc::SYS_mount,
+                libc::SYS_umount2,
+                libc::SYS_bpf,
+                libc::SYS_keyctl,
+                libc::SYS_add_key,
+                libc::SYS_init_module,
+                libc::SYS_finit_module,
+                libc::SYS_io_uring_setup,
+                libc::SYS_perf_event_open,
+                libc::SYS_userfaultfd,
+                libc::SYS_kexec_load,
+                libc::SYS_reboot,
+                libc::SYS_swapon,
+                libc::SYS_setns,
+                libc::SYS_unshare,
+                libc::SYS_pidfd_getfd,
+            ] {
+                assert_eq!(call(number, [-1; 3]), Err(Errno::EPERM), "{number}");
+            }
+        });
+    }
+
+    // T154
+    #[test]
+    fn what_depends_on_its_arguments() {
+        const SOCK_DGRAM: libc::c_long = libc::SOCK_DGRAM as libc::c_long;
+        let socket = |family: libc::c_int| (libc::SYS_socket, family.into(), SOCK_DGRAM, 0);
+        confined(move |own| {
+            let refused = Err(Errno::EPERM);
+            for (number, first, second, third) in [
+                (libc::SYS_kill, 1, 0, 0),
+                (libc::SYS_kill, 0, 0, 0),
+                (libc::SYS_kill, -1, 0, 0),
+                // The kernel takes the lower half.
+                (libc::SYS_kill, 1 << 32 | 1, 0, 0),
+                (libc::SYS_tkill, 1, 0, 0),
+                (libc::SYS_tgkill, 1, 1, 0),
+                (libc::SYS_rt_sigqueueinfo, 1, 0, 0),
+                (libc::SYS_rt_tgsigqueueinfo, 1, 1, 0),
+                (libc::SYS_prlimit64, 1, 0, 0),
+                socket(libc::AF_PACKET),
+                socket(libc::AF_VSOCK),
+                socket(libc::AF_ALG),
+                (libc::SYS_socket, libc::AF_NETLINK.into(), SOCK_DGRAM, 15),
+                (libc::SYS_socketpair, libc::AF_TIPC.into(), SOCK_DGRAM, 0),
+                (libc::SYS_fcntl, 0, 10, 9),
+                (libc::SYS_fcntl, 0, libc::F_SETOWN.into(), 1),
+                (libc::SYS_ioctl, 0, libc::TIOCSTI as libc::c_long, 0),
+            ] {
+                let said = call(number, [first, second, third]);
+                assert_eq!(said, refused, "{number} {first} {second} {third}");
+            }
+            for (number, first, second, third) in [
+                (libc::SYS_kill, own, 0, 0),
+                (libc::SYS_tkill, own, 0, 0),
+                (libc::SYS_getpid, 0, 0, 0),
+                socket(libc::AF_UNIX),
+                socket(libc::AF_INET),
+                socket(libc::AF_INET6),
+                socket(libc::AF_NETLINK),
+                (libc::SYS_fcntl, 0, libc::F_GETFL.into(), 0),
+                (libc::SYS_prlimit64, 0, libc::RLIMIT_CORE.into(), 0),
+            ] {
+                let said = call(number, [first, second, third]);
+                // No memory is given for an answer, and no family is missing from every kernel.
+                assert_ne!(said, refused, "{number} {first} {second} {third}");
+            }
+        });
+    }
+
+    // T154
+    #[test]
+    fn foreign_numbers_are_no_calls() {
+        confined(|_| {
+            let foreign = i64::from(FOREIGN);
+            for number in [
+                libc::SYS_clone3,
+                foreign | libc::SYS_getpid,
+                foreign | libc::SYS_execve,
+                foreign | 520,
+                foreign | 521,
+                foreign | 545,
+            ] {
+                assert_eq!(call(number, [-1; 3]), Err(Errno::ENOSYS), "{number:x}");
+            }
+        });
+    }
+
+    // T154
+    #[test]
+    fn the_standard_library_works() {
+        confined(|_| {
+            let place = tempfile::tempdir().unwrap();
+            let path = place.path().join("file");
+            std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+            std::fs::copy(&path, place.path().join("copy")).unwrap();
+            std::fs::rename(&path, place.path().join("moved")).unwrap();
+            let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            std::os::unix::net::UnixStream::pair().unwrap();
+            std::thread::sleep(std::time::Duration::from_millis(1));
+            assert!(getrandom::u64().is_ok());
+            // Looked up by files, which asks netlink for the addresses of this machine.
+            use std::net::ToSocketAddrs;
+            assert!(("localhost", 25).to_socket_addrs().is_ok());
+        });
+    }
+}
