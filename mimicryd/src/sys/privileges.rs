@@ -107,7 +107,7 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// Does it as root does it, and, where that is not permitted, once more in the name of this user: a root without CAP_CHOWN gives nothing
-/// away, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
+/// away, one without CAP_KILL signals nobody else, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
 pub fn or_in_the_name_of<T>(
     owner: Option<(Uid, Gid)>,
     mut act: impl FnMut() -> io::Result<T>,

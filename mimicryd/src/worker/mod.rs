@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+mod confine;
 mod delivery;
 mod incoming;
 pub mod ledger;
@@ -39,11 +40,9 @@ use crate::prefork::life::{Life, Wish};
 use crate::prefork::pipes::Ends;
 use crate::prefork::scoreboard::{Counter, Slot, State};
 use crate::sys::process::exit_now;
-use crate::sys::sandbox::Rights;
 use crate::sys::signals::Signals;
-use crate::sys::{descriptors, memory, poll, privileges, sandbox, signals, title};
-use mimicry_core::config::Config;
-use mimicry_core::settings::words::Sandbox;
+use crate::sys::{descriptors, memory, poll, privileges, signals, title};
+use confine::{Ground, confine};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -110,45 +109,23 @@ fn live(birth: Birth) -> Result<(), Failure> {
         .map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
         .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
-    confine(&birth.config)?;
+    let ground = confine(&birth.config).map_err(|why| Failure {
+        status: Exit::System,
+        why,
+    })?;
     let mut worker = Worker {
         gate: Gate::new(&life).map_err(|error| failure(Exit::System, "epoll", error))?,
         mails: quota(birth.config.daemon.mails_per_worker),
         slot: birth.slot,
         ends: birth.ends,
         life,
+        ground,
         announced: false,
         rested: Rested::No,
     };
     worker
         .work(serve.as_mut())
         .map_err(|error| failure(Exit::System, "cannot accept", error))
-}
-
-/// Gives up all of the machine that no mail needs. What is made at birth is made by now, and no client was heard yet.
-fn confine(config: &Config) -> Result<(), Failure> {
-    let bounds = needs::bounds(config);
-    privileges::bound(bounds.memory, bounds.descriptors)
-        .map_err(|error| failure(Exit::System, "cannot bound memory and descriptors", error))?;
-    if config.daemon.sandbox == Sandbox::Off {
-        return Ok(());
-    }
-    match sandbox::enter(&needs::files(config)) {
-        Ok(missing) => {
-            for one in missing.iter().filter(|one| one.rights == Rights::Keep) {
-                let path = one.path.display();
-                log::debug!(
-                    "{path} is not there: this worker cannot write to what takes its place"
-                );
-            }
-            Ok(())
-        }
-        Err(error) if config.daemon.sandbox == Sandbox::Try => {
-            log::warn!("the sandbox of this worker is not whole: {error}");
-            Ok(())
-        }
-        Err(error) => Err(failure(Exit::System, "cannot enter the sandbox", error)),
-    }
 }
 
 /// The master's signals are not a worker's. Everything is still blocked here.
@@ -192,6 +169,7 @@ struct Worker {
     slot: Slot,
     ends: Rc<Ends>,
     mails: Option<u64>,
+    ground: Ground,
     /// Does the master know that this worker accepts.
     announced: bool,
     rested: Rested,
@@ -282,7 +260,10 @@ impl Worker {
             self.ends.nudge();
         }
         let end = serve.session(connection, &self.slot, &self.life);
-        end != SessionEnd::Broken && !self.is_spent() && self.life.wish() == Wish::Stay
+        end != SessionEnd::Broken
+            && !self.is_spent()
+            && self.life.wish() == Wish::Stay
+            && self.ground.stands()
     }
 
     fn is_spent(&self) -> bool {
