@@ -20,13 +20,13 @@ ok "systemd finds no mistake in the unit"
 
 systemd-analyze security --offline=true --no-pager "$unit" >"$work/security.log" 2>&1 || fail "systemd-analyze security"
 exposure=$(sed -n 's/.*exposure level for .*: \([0-9.]*\) .*/\1/p' "$work/security.log")
-[[ $exposure ]] && awk -v it="$exposure" 'BEGIN { exit !(it <= 2.0) }' || fail "the exposure is $exposure, more than 2.0"
+awk -v it="${exposure:-10}" 'BEGIN { exit !(it <= 2.0) }' || fail "the exposure is $exposure, more than 2.0"
 ok "exposure $exposure"
 
 # calls GROUP: its system calls, and those of the groups in it.
 calls() {
     local name
-    systemd-analyze syscall-filter --no-pager "$1" | sed -n 's/^    \([@a-z0-9_]*\)$/\1/p' | while read -r name; do
+    systemd-analyze syscall-filter --no-pager "$1" | sed -n 's/^    \([-@a-z0-9_]*\)$/\1/p' | while read -r name; do
         case $name in
             @*) calls "$name" ;;
             *) echo "$name" ;;
@@ -57,8 +57,8 @@ mv "$work/next" "$work/granted"
 worker=nobody
 id -u mimicry >/dev/null 2>&1 && worker=mimicry
 install -d -m 0755 "$work/run"
-for directory in spool mail "mail/tom" store archive; do install -d -m 0700 -o "$worker" "$work/$directory"; done
-chmod 755 "$work/mail"
+install -d -m 0755 -o "$worker" "$work/spool" "$work/mail"
+for directory in mail/tom store archive; do install -d -m 0700 -o "$worker" "$work/$directory"; done
 # An archive on a bind mount.
 mount --bind "$work/store" "$work/archive" || fail "cannot mount a directory on another one"
 unmount() { umount "$work/archive"; }
@@ -99,15 +99,15 @@ arrived() { (($(find "$work/mail/tom/new" -type f | wc -l) == $1)); }
 post one
 arrived 1 || fail "the first mail did not arrive"
 (($(find "$work/store" -path '*/.mimicry' -prune -o -type f -print | wc -l) == 1)) || fail "the archive on the bind mount"
-worker_pid=$(pgrep -u "$worker" -f "mimicryd: worker" | head -n 1)
-grep -q '^CapBnd:.*' "/proc/$worker_pid/status" || fail "no worker"
+worker_pid=$(pgrep -P "$(cat "$work/run/mimicryd.pid")" | head -n 1)
+[[ $worker_pid ]] || fail "no worker"
 for line in 'CapEff:	0000000000000000' 'NoNewPrivs:	1' 'Seccomp:	2'; do
     grep -qx "$line" "/proc/$worker_pid/status" || fail "a worker has not $line"
 done
 ok "a worker has no capability and a filter of system calls"
 
 # The master has no CAP_KILL: it tells its workers all the same.
-grep -q 'CAP_KILL' "$unit" && fail "the unit has CAP_KILL"
+! grep -q 'CAP_KILL' "$unit" || fail "the unit has CAP_KILL"
 "$mimicryd" reload --wait -c "$work/mimicry.toml" >"$work/reload.log" 2>&1 || fail "reload"
 gone_worker() { ! kill -0 "$worker_pid"; }
 wait_for 20 gone_worker
@@ -123,7 +123,7 @@ wait "$tracer" || fail "the daemon ended with an error"
 ! grep 'cannot send SIG' "$work"/mimicry.log* || fail "a worker could not be told"
 ok "binds, serves, archives, reloads, opens its log anew and stops with the capabilities of the unit"
 
-# What was called after mimicryd began, by name; and what the kernel refused to workers, of which mail needs nothing.
+# What was called after mimicryd began, by name.
 sed -n "/execve(\"${mimicryd//\//\\/}\"/,\$p" "$work/trace" | sed -n 's/^[0-9]* *\([a-z0-9_]*\)(.*/\1/p' | sort -u >"$work/called"
 (($(wc -l <"$work/called") > 40)) || fail "strace saw hardly anything"
 comm -23 "$work/called" "$work/granted" >"$work/beyond"
