@@ -210,15 +210,15 @@ fn rules(own: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Backe
         (libc::SYS_socketpair, &[&families]),
         (libc::SYS_fcntl, &[&owner, &[command(F_SETSIG)]]),
         // Typing into the terminal that the daemon was started from.
-        (libc::SYS_ioctl, &[&[command(libc::TIOCSTI as u64)]]),
+        (libc::SYS_ioctl, &[&[command(libc::TIOCSTI)]]),
     ];
     let mut rules = BTreeMap::new();
     for number in NEVER.iter().chain(OLD) {
-        rules.insert(i64::from(*number), Vec::new());
+        rules.insert(*number, Vec::new());
     }
     for (number, refused) in some {
         let refused = refused.iter().map(|conditions| rule(conditions));
-        rules.insert(i64::from(number), refused.collect::<Result<_, _>>()?);
+        rules.insert(number, refused.collect::<Result<_, _>>()?);
     }
     Ok(rules)
 }
