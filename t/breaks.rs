@@ -5,7 +5,6 @@
 
 use std::fs;
 use std::io::Read;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mimicry_core::message::PartId;
@@ -16,18 +15,15 @@ use mimicry_core::plugin::{
 };
 use mimicry_core::reason::Reason;
 use mimicry_core::registry::Registry;
-use mimicryd::daemon::Daemon;
-use mimicryd::logging;
-use mimicryd::master;
-use mimicryd::prefork::contract::Program;
-use mimicryd::worker;
 
+use nix::errno::Errno;
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, raise};
-use nix::sys::socket::{Shutdown, shutdown};
+use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, getsockname, shutdown};
 
 use harness::client::{Client, Outcome};
 use harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
+use harness::myself;
 
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
@@ -35,16 +31,8 @@ mod harness;
 
 const REGISTRY: Registry = Registry(&[&Breaks]);
 
-/// Set in the process that is to be the daemon.
-const MARK: &str = "MIMICRY_TEST_DAEMON";
-
-/// Names a file that a worker may write, for what it knows of those before it.
-const BEFORE: &str = "MIMICRY_TEST_BEFORE";
-
 fn main() {
-    if std::env::var_os(MARK).is_some() {
-        daemon();
-    }
+    myself::serve_if_asked(REGISTRY);
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
     a_worker_that_is_stuck_in_a_rule_is_killed();
@@ -53,32 +41,6 @@ fn main() {
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
     println!("test result: ok. 7 passed");
-}
-
-/// Runs the daemon in the present directory.
-fn daemon() -> ! {
-    logging::start();
-    let path = std::env::current_dir()
-        .expect("a directory")
-        .join("mimicry.toml");
-    let daemon = Daemon {
-        path,
-        registry: REGISTRY,
-        background: false,
-        log: Default::default(),
-        log_facts: Default::default(),
-        seal_keys: Default::default(),
-    };
-    let config = daemon
-        .load()
-        .unwrap_or_else(|refused| panic!("{}", refused.text));
-    let ended = master::run(
-        config,
-        master::contract::Options { foreground: true },
-        Rc::new(daemon),
-        worker::run,
-    );
-    std::process::exit(i32::from(ended.status.status()));
 }
 
 const WAYS: &[&str] = &[
@@ -182,9 +144,9 @@ impl Job for Break<'_> {
             }
             "twice" => {
                 // Two workers in a row die of it, the third does not.
-                let place = std::env::var_os(BEFORE).expect("a file");
-                let before = fs::read(&place).map_or(0, |before| before.len());
-                fs::write(&place, vec![b'x'; before + 1]).expect("a file");
+                let counter = myself::place().join("spool/ledger/before");
+                let before = fs::read(&counter).map_or(0, |before| before.len());
+                fs::write(counter, vec![b'x'; before + 1]).expect("a file");
                 match before % 3 {
                     2 => Ok(Verdict::Later),
                     _ => std::process::abort(),
@@ -221,33 +183,11 @@ fn overflow(depth: u64) -> u64 {
 
 /// What a worker could do that others have taken over: ends the listening on every socket that it has.
 fn shut_listeners() {
-    // Sockets that listen: 0A is the state in the one, 00010000 the flag in the other; the inode stands in this column.
-    let tables = [
-        ("tcp", 3, "0A", 9),
-        ("tcp6", 3, "0A", 9),
-        ("unix", 3, "00010000", 6),
-    ];
-    let mut listening = Vec::new();
-    for (table, column, mark, inode) in tables {
-        let table = fs::read_to_string(format!("/proc/self/net/{table}")).unwrap_or_default();
-        for line in table.lines() {
-            let fields: Vec<&str> = line.split_ascii_whitespace().collect();
-            if fields.get(column) == Some(&mark)
-                && let Some(inode) = fields.get(inode)
-            {
-                listening.push(format!("socket:[{inode}]"));
-            }
-        }
-    }
-    for entry in fs::read_dir("/proc/self/fd").expect("our descriptors") {
-        let path = entry.expect("a descriptor").path();
-        let is_listening = fs::read_link(&path).is_ok_and(|target| {
-            listening
-                .iter()
-                .any(|name| target.as_os_str() == name.as_str())
-        });
-        let number = path.file_name().and_then(|name| name.to_str());
-        if is_listening && let Some(Ok(number)) = number.map(str::parse) {
+    for number in 3..64 {
+        // A socket that has a name and no peer.
+        let is_listening = getsockname::<SockaddrStorage>(number).is_ok()
+            && getpeername::<SockaddrStorage>(number) == Err(Errno::ENOTCONN);
+        if is_listening {
             // For a listener, to hear no more is the end.
             shutdown(number, Shutdown::Read).expect("shutdown");
         }
@@ -260,8 +200,7 @@ fn world(how: &str, errors: &[&str]) -> World {
 }
 
 fn world_with(how: &str, daemon: &str, errors: &[&str]) -> World {
-    let program = std::env::current_exe().expect("this program");
-    let shell = format!("exec env {MARK}=1 '{}'", program.display());
+    let shell = myself::shell();
     let rules = format!(
         "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"{how}\" }}\n"
     );
@@ -381,13 +320,7 @@ fn a_mail_that_killed_too_many_workers_gets_its_answer() {
 // man: mimicryd(8) "What is known of such mails is kept in the spool, so a restart does not forget it."
 fn a_mail_that_passes_is_forgiven() {
     let settings = "workers = { min = 1, max = 1, spare = 0 }\nspool = \"spool\"";
-    let program = std::env::current_exe().expect("this program");
-    let (_directory, path) = open_directory();
-    let shell = format!(
-        "{OWN_SOCKET}\nexec env {MARK}=1 {BEFORE}='{}' '{}'",
-        path.join("before").display(),
-        program.display()
-    );
+    let shell = format!("{OWN_SOCKET}\n{}", myself::shell());
     let mut world = World::new(Setup {
         daemon: settings,
         rules: "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = { recipient = '^bob@' }\noptions = { how = \"twice\" }\n",
@@ -421,10 +354,9 @@ fn a_mail_that_passes_is_forgiven() {
 fn a_listener_that_a_worker_shut_is_bound_anew() {
     let (_directory, path) = open_directory();
     let socket = path.join("smtp.sock");
-    let program = std::env::current_exe().expect("this program");
     // A socket that the service manager made, and those that the daemon made itself.
     for own in ["", OWN_SOCKET] {
-        let shell = format!("{own}\nexec env {MARK}=1 '{}'", program.display());
+        let shell = format!("{own}\n{}", myself::shell());
         let rules = format!(
             "[[listen]]\nname = \"u\"\naddress = \"unix:{}\"\n\
              [[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"shut\" }}\n",

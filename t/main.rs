@@ -8,7 +8,7 @@
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
-//! - [`process`]: master and workers · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`process`]: master and workers · [`confined`]: mail inside the sandbox · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`said`]: what is refused, by whom, and where it is told
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
@@ -26,7 +26,7 @@
 //! - [`quotes`]: the sentences of the manual that tests quote · [`layering`]: who may use whom · [`circles`]: nobody whom they use
 //! - [`harness`]: what the tests share
 //!
-//! A plugin that breaks is tried in `breaks.rs`.
+//! A plugin that breaks is tried in `breaks.rs`, one that tries what no worker may do in `breach.rs`.
 //!
 //! Must never: need another program, root or the network. Such tests are in `interop/`.
 
@@ -36,6 +36,7 @@ mod banks;
 mod banner;
 mod circles;
 mod cli;
+mod confined;
 mod demo;
 mod dependencies;
 mod encoded;

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use mimicry_core::config::{Config, Mistakes};
 use mimicry_core::registry::Registry;
 use mimicry_core::seals::SealKeys;
+use mimicry_core::settings::words::Sandbox;
 use mimicry_core::settings::{Log, LogTarget};
 use nix::unistd::{Gid, Uid};
 
@@ -22,6 +23,7 @@ use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
+use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::ledger::Ledger;
@@ -40,6 +42,8 @@ pub struct Daemon {
     pub log_facts: Cell<LogFacts>,
     /// Those of the configuration in force.
     pub seal_keys: RefCell<SealKeys>,
+    /// What the log was told of.
+    pub sandbox: Cell<Option<Sandbox>>,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -106,6 +110,7 @@ impl Program for Daemon {
             log::warn!("cannot set whether there are core files: {error}");
         }
         self.log_so(config);
+        self.say_sandbox(config.daemon.sandbox);
         for warning in &config.warnings.list {
             log::warn!("{}: {}", self.path.display(), warning.message);
         }
@@ -149,6 +154,20 @@ impl Daemon {
             registry: self.registry,
             judge: runs,
             source: Source::File,
+        }
+    }
+
+    /// Says what the kernel cannot do for workers, once.
+    fn say_sandbox(&self, wanted: Sandbox) {
+        let lacks = Kernel::probe().lacks();
+        if self.sandbox.replace(Some(wanted)) != Some(wanted)
+            && wanted != Sandbox::Off
+            && !lacks.is_empty()
+        {
+            log::warn!(
+                "the sandbox of workers is not whole: this kernel does not guard {}",
+                lacks.join(", ")
+            );
         }
     }
 

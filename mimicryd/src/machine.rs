@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use mimicry_core::config::typed::NamedFile;
 use mimicry_core::config::{Config, Mistakes, Named, Wrong};
+use mimicry_core::settings::words::Sandbox;
 use nix::unistd::{AccessFlags, Uid, User, access};
 
 use crate::files::{self, Access};
@@ -22,6 +23,7 @@ use crate::prefork::identity::{self, Missing};
 use crate::relay::Route;
 use crate::relay::route::Check;
 use crate::sys::privileges;
+use crate::sys::sandbox::Kernel;
 
 /// Is all of it there, is each directory one that the workers, and nobody else, may write to, and each file guarded as it must be.
 pub fn check(config: &Config) -> Result<(), Mistakes> {
@@ -29,6 +31,7 @@ pub fn check(config: &Config) -> Result<(), Mistakes> {
     config.judge_named(&|named| match named {
         Named::User(name) => identity::user(name).map(drop).map_err(wrong_user),
         Named::Group(name) => identity::group(name).map(drop).map_err(wrong_user),
+        Named::Sandbox(wanted) => sandbox(wanted, Kernel::probe()),
         Named::LogFile(path) => log_file(path),
         Named::Directory(path) => judge(path, user),
         Named::File(named) => file(config, named),
@@ -64,6 +67,20 @@ fn guard_of(config: &Config, setting: &str) -> Option<Access> {
 
 fn wrong_user(missing: Missing) -> Wrong {
     (missing.message, missing.help)
+}
+
+/// What is required of the kernel it must be able to do.
+fn sandbox(wanted: Sandbox, kernel: Kernel) -> Result<(), Wrong> {
+    if wanted != Sandbox::Require || kernel.is_enough() {
+        return Ok(());
+    }
+    Err((
+        format!(
+            "sandbox is \"require\", but this kernel does not guard {}",
+            kernel.lacks().join(", ")
+        ),
+        "take a kernel that does, or write sandbox = \"try\"".into(),
+    ))
 }
 
 /// The directory of a log file is not made: a misspelt one would swallow the log.
@@ -192,6 +209,27 @@ mod tests {
             ("", false),
         ] {
             assert_eq!(log_file(&path(name)).is_ok(), sound, "{name}");
+        }
+    }
+
+    // T153
+    #[test]
+    fn a_kernel_that_cannot_do_it_is_a_mistake_only_where_it_must() {
+        let (none, all) = ((0, false), (9, true));
+        for (wanted, (landlock, seccomp), sound) in [
+            (Sandbox::Require, none, false),
+            (Sandbox::Require, (0, true), false),
+            (Sandbox::Require, (9, false), false),
+            (Sandbox::Require, all, true),
+            (Sandbox::Try, none, true),
+            (Sandbox::Off, none, true),
+        ] {
+            let said = sandbox(wanted, Kernel { landlock, seccomp });
+            assert_eq!(
+                said.is_ok(),
+                sound,
+                "{wanted:?} {landlock} {seccomp}: {said:?}"
+            );
         }
     }
 

@@ -15,6 +15,8 @@ pub mod daemon;
 mod heard;
 pub mod hop;
 pub mod logged;
+#[allow(dead_code, reason = "for the tests without the harness of cargo")]
+pub mod myself;
 mod talk;
 
 /// Where the tests make their directories: beside the program that is tested, or, where somebody else could replace that, as in a

@@ -29,6 +29,7 @@ use crate::policy::{Banks, Layer};
 use crate::registry::Registry;
 use crate::settings::endpoint::ListenAddress;
 use crate::settings::given::Given;
+use crate::settings::words::Sandbox;
 use crate::settings::{Daemon, InForce, Listen, Log, LogTarget, Relay};
 
 mod around;
@@ -189,6 +190,8 @@ pub type Wrong = (String, String);
 pub enum Named<'c> {
     User(&'c str),
     Group(&'c str),
+    /// What the kernel is to do about workers.
+    Sandbox(Sandbox),
     LogFile(&'c Path),
     /// A directory that a rule writes to which acts for some mail.
     Directory(&'c Path),
@@ -251,6 +254,7 @@ impl Config {
         let (daemon, places) = (&self.daemon, &self.places);
         look(daemon.user.as_deref().map(Named::User), &places.user);
         look(daemon.group.as_deref().map(Named::Group), &places.group);
+        look(Some(Named::Sandbox(daemon.sandbox)), &places.sandbox);
         if let LogTarget::File(path) = &self.log.target {
             look(Some(Named::LogFile(path)), &places.log_target);
         }
@@ -354,6 +358,7 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> O
     let table = reader.table(tree, "daemon");
     places.user = table.span("user");
     places.group = table.span("group");
+    places.sandbox = table.span("sandbox");
     reader.named.extend(table.named_files(&["seal_key_file"]));
     let daemon: Daemon = table.read()?;
     let workers = daemon.workers;

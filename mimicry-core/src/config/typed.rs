@@ -43,6 +43,7 @@ pub struct Config {
 pub struct Places {
     pub user: Range<usize>,
     pub group: Range<usize>,
+    pub sandbox: Range<usize>,
     pub log_target: Range<usize>,
 }
 

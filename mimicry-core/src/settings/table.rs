@@ -29,7 +29,8 @@ use super::log_target::LogTarget;
 use super::row::{Phase, Setting};
 use super::trusted::Trusted;
 use super::words::{
-    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, MboxLine, Profile, SyslogFormat, Tls,
+    BareNewline, Facility, LmtpPartial, LogFormat, LogLevel, MboxLine, Profile, Sandbox,
+    SyslogFormat, Tls,
 };
 
 const BOOL: Kind = Kind::Plain(ValueKind::Bool);
@@ -80,6 +81,7 @@ settings! {
         drain_timeout: Duration = time("0s", "1h"), "\"60s\"", Load, "How long mails in hand may take when the daemon stops.";
         poison_limit: u32 = integer(0, 1000), "3", Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 means any number.";
         on_poison: OnError = word(OnError::WORDS), "\"defer\"", Load, "The answer to a mail that killed workers: defer, reject, or pass it unchanged.";
+        sandbox: Sandbox = word(Sandbox::WORDS), "\"try\"", Load, "Whether the kernel keeps workers from files and system calls that they do not need: always, where it can, or never.";
         core_dumps: bool = BOOL, "false", Load, "Lets master and workers leave core files, which hold mail and secrets.";
     }
 }

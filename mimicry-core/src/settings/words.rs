@@ -43,6 +43,17 @@ words! {
 }
 
 words! {
+    /// How far workers are confined beyond their user's rights.
+    Sandbox {
+        /// As far as the kernel can, which at least is what it takes to guard files and system calls; else the daemon does not start.
+        Require = "require",
+        /// As far as the kernel can.
+        Try = "try",
+        Off = "off",
+    }
+}
+
+words! {
     /// The form of a syslog message.
     SyslogFormat {
         Rfc3164 = "rfc3164",

@@ -158,6 +158,7 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
 fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
     let path = std::path::absolute(path).map_err(|error| Output::failure(Exit::Io, error))?;
     Ok(Daemon {
+        sandbox: Default::default(),
         path,
         registry: REGISTRY,
         background,

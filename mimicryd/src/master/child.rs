@@ -4,11 +4,14 @@
 
 #![forbid(unsafe_code)]
 
+use std::io;
+
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Gid, Pid, Uid};
 
 use crate::prefork::scoreboard::Slot;
+use crate::sys::privileges;
 
 use super::watch::Watch;
 
@@ -16,6 +19,8 @@ use super::watch::Watch;
 #[derive(Debug)]
 pub struct Child {
     pub pid: Pid,
+    /// Whom it became, if anybody else than the master is.
+    pub user: Option<(Uid, Gid)>,
     /// Its index in the scoreboard.
     pub index: usize,
     pub slot: Slot,
@@ -52,10 +57,12 @@ impl Child {
         }
     }
 
-    /// It is our child and not reaped yet, so the process id is no other's.
+    /// Root without CAP_KILL may not signal others, so then its user does. It is our child and not reaped yet, so the process id is no other's.
     pub fn send(&self, signal: Signal) {
-        match kill(self.pid, signal) {
-            Ok(()) | Err(Errno::ESRCH) => {}
+        let send = || kill(self.pid, signal).map_err(io::Error::from);
+        match privileges::or_in_the_name_of(self.user, send) {
+            Ok(()) => {}
+            Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
             Err(error) => log::error!("cannot send {signal} to worker {}: {error}", self.pid),
         }
     }

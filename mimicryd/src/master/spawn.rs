@@ -81,8 +81,11 @@ fn spawn(
         })),
         Ok(Side::Parent(pid)) => {
             signals::restore(&before)?;
+            let user = generation.identity.as_ref();
+            let user = user.map(|identity| (identity.uid, identity.gid));
             generation.children.push(Child {
                 pid,
+                user,
                 index,
                 slot,
                 told: Told::Nothing,

@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::time::Instant;
 
+use mimicry_core::settings::words::Sandbox;
 use serde::Serialize;
 
 use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, State, Totals};
+use crate::sys::sandbox::Kernel;
 
 use crate::sys::queue;
 
@@ -32,6 +34,7 @@ pub struct Status {
     pub state: &'static str,
     pub listeners: Vec<ListenerStatus>,
     pub log: LogState,
+    pub sandbox: SandboxStatus,
     pub min: usize,
     pub max: usize,
     pub spare: usize,
@@ -53,6 +56,27 @@ pub struct ListenerStatus {
     pub rebound: u64,
     /// Connections that wait for a worker; of a unix socket no more than one is known.
     pub waiting: usize,
+}
+
+/// What the kernel keeps workers from.
+#[derive(Clone, Debug, Serialize)]
+pub struct SandboxStatus {
+    /// The setting.
+    pub mode: &'static str,
+    /// What this kernel does not guard.
+    pub lacks: Vec<String>,
+}
+
+impl SandboxStatus {
+    fn now(mode: Sandbox) -> SandboxStatus {
+        SandboxStatus {
+            mode: mode.word(),
+            lacks: match mode {
+                Sandbox::Off => Vec::new(),
+                Sandbox::Require | Sandbox::Try => Kernel::probe().lacks(),
+            },
+        }
+    }
 }
 
 #[derive(Clone, Debug, Serialize)]
@@ -149,6 +173,11 @@ impl Status {
         let trouble = self.log.trouble.as_ref();
         let trouble = trouble.map_or_else(String::new, |trouble| format!("; {trouble}"));
         writeln!(text, "log {}{trouble}{lost}", self.log.target)?;
+        let lacks = match self.sandbox.lacks.join(", ") {
+            lacks if lacks.is_empty() => lacks,
+            lacks => format!("; this kernel does not guard {lacks}"),
+        };
+        writeln!(text, "sandbox {}{lacks}", self.sandbox.mode)?;
         let count = |wanted: fn(&WorkerStatus) -> bool| {
             self.workers.iter().filter(|worker| wanted(worker)).count()
         };
@@ -279,6 +308,7 @@ impl Master {
                 })
                 .collect(),
             log: self.program.log_state(),
+            sandbox: SandboxStatus::now(self.current.config.daemon.sandbox),
             min: self.current.workers.min,
             max: self.current.workers.max,
             spare: self.current.workers.spare,
@@ -333,6 +363,10 @@ mod tests {
                 lost: 3,
                 trouble: Some("nobody reads it".into()),
             },
+            sandbox: SandboxStatus {
+                mode: "try",
+                lacks: vec!["files (none)".into(), "system calls (none)".into()],
+            },
             min: 4,
             max: 32,
             spare: 2,
@@ -357,6 +391,7 @@ mod tests {
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2, connections waiting for a worker: 7\n",
             "log stderr; nobody reads it; 3 lines of it were lost\n",
+            "sandbox try; this kernel does not guard files (none), system calls (none)\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died, 1 of them stuck\n",
             "refused 0 clients, 0 connections, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0, 0 more under stress; clients gone 0\n",
             "      43    2 idle            1.5 s",

@@ -52,9 +52,14 @@ impl Remembered {
     /// Below this spool.
     pub fn below(spool: &Path) -> Remembered {
         Remembered {
-            directory: Some(spool.join(DIRECTORY)),
+            directory: Some(Remembered::directory(spool)),
             heard: HashMap::new(),
         }
+    }
+
+    /// Where its files are below this spool.
+    pub fn directory(spool: &Path) -> PathBuf {
+        spool.join(DIRECTORY)
     }
 
     /// Makes the directory, if it is not there, for the user that the workers run as. For the master.
@@ -62,7 +67,10 @@ impl Remembered {
         spool: &Path,
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
-        for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
+        for (directory, mode) in [
+            (spool.to_path_buf(), 0o755),
+            (Remembered::directory(spool), 0o700),
+        ] {
             privileges::or_in_the_name_of(owner, || {
                 Entry::of(&directory)?.make_directory(mode, owner)
             })?;

@@ -5,7 +5,7 @@
 //! - [`poll`]: waiting with a monotonic deadline · [`outlet`]: standard error without waiting
 //! - [`queue`]: how many connections wait at a listener
 //! - [`shared`]: memory that master and workers share
-//! - [`privileges`]: becoming an unprivileged user for good
+//! - [`privileges`]: becoming an unprivileged user for good · [`sandbox`]: what the kernel keeps a process from
 //! - [`entry`]: files by the directory that holds them · [`way`]: the directories that lead there
 //! - [`guard`]: who may change a file · [`accounts`]: users and groups
 //! - [`descriptors`]: descriptors that the service manager handed over
@@ -29,6 +29,7 @@ pub mod poll;
 pub mod privileges;
 pub mod process;
 pub mod queue;
+pub mod sandbox;
 pub mod shared;
 pub mod signals;
 pub mod title;

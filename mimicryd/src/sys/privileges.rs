@@ -15,7 +15,7 @@ use nix::unistd::{
     setresgid, setresuid,
 };
 
-use super::process::exit_now;
+use super::process::{self, exit_now};
 
 /// A user to become.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,6 +79,19 @@ pub fn harden(dumps: bool) -> io::Result<()> {
     Ok(())
 }
 
+/// Bounds what this process can take of the machine: memory beyond what it has already, descriptors, and no further process.
+pub fn bound(memory: u64, descriptors: u64) -> io::Result<()> {
+    process::bound_memory(memory)?;
+    for (what, most) in [
+        (Resource::RLIMIT_NOFILE, descriptors),
+        (Resource::RLIMIT_NPROC, 0),
+    ] {
+        let (soft, hard) = getrlimit(what)?;
+        process::limit(what, soft.min(most), hard.min(most))?;
+    }
+    Ok(())
+}
+
 /// What the master makes is nobody's business but its group's: files and directories have the mode that is asked for, less
 /// writing for the group and everything for others.
 pub fn restrict_umask() {
@@ -94,7 +107,7 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// Does it as root does it, and, where that is not permitted, once more in the name of this user: a root without CAP_CHOWN gives nothing
-/// away, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
+/// away, one without CAP_KILL signals nobody else, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
 pub fn or_in_the_name_of<T>(
     owner: Option<(Uid, Gid)>,
     mut act: impl FnMut() -> io::Result<T>,

@@ -122,21 +122,26 @@ pub fn confine(limits: &Limits) -> io::Result<()> {
     silence(false)?;
     // The runtime's own handler would write about an overflow.
     signals::default(&[Signal::SIGSEGV, Signal::SIGBUS])?;
-    let has: u64 = stat_fields()
-        .and_then(|fields| fields.get(20)?.parse().ok())
-        .unwrap_or_default();
     let (stack, most) = getrlimit(Resource::RLIMIT_STACK)?;
     limit(Resource::RLIMIT_STACK, limits.stack.min(stack / 2), most)?;
     limit(Resource::RLIMIT_CPU, limits.seconds, limits.seconds)?;
-    let memory = has.saturating_add(limits.memory);
-    let (_, most) = getrlimit(Resource::RLIMIT_AS)?;
-    limit(Resource::RLIMIT_AS, memory.min(most), most)?;
+    bound_memory(limits.memory)?;
     let (_, most) = getrlimit(Resource::RLIMIT_CORE)?;
     limit(Resource::RLIMIT_CORE, 0, most)
 }
 
+/// Bounds the address space of this process to what it has already and so many octets more.
+pub(super) fn bound_memory(beyond: u64) -> io::Result<()> {
+    let has: u64 = stat_fields()
+        .and_then(|fields| fields.get(20)?.parse().ok())
+        .unwrap_or_default();
+    let (_, most) = getrlimit(Resource::RLIMIT_AS)?;
+    let most = has.saturating_add(beyond).min(most);
+    limit(Resource::RLIMIT_AS, most, most)
+}
+
 /// A service manager may forbid the call; what is left then is that the parent waits no longer than it wants to.
-fn limit(what: Resource, soft: u64, hard: u64) -> io::Result<()> {
+pub(super) fn limit(what: Resource, soft: u64, hard: u64) -> io::Result<()> {
     match setrlimit(what, soft, hard) {
         Ok(()) | Err(Errno::EPERM) => Ok(()),
         Err(error) => Err(error.into()),

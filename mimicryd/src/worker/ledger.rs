@@ -75,11 +75,16 @@ impl Key {
 impl Ledger {
     /// The ledger below this spool. Without a directory that can be written it remembers nothing; the second value says why.
     pub fn open(spool: &Path) -> (Ledger, Option<io::Error>) {
-        let directory = spool.join(DIRECTORY);
+        let directory = Ledger::directory(spool);
         match is_writable(&directory) {
             Ok(()) => (Ledger::at(Some(directory)), None),
             Err(error) => (Ledger::at(None), Some(error)),
         }
+    }
+
+    /// Where its entries are below this spool.
+    pub fn directory(spool: &Path) -> PathBuf {
+        spool.join(DIRECTORY)
     }
 
     fn at(directory: Option<PathBuf>) -> Ledger {
@@ -94,7 +99,10 @@ impl Ledger {
         spool: &Path,
         owner: Option<(nix::unistd::Uid, nix::unistd::Gid)>,
     ) -> io::Result<()> {
-        for (directory, mode) in [(spool.to_path_buf(), 0o755), (spool.join(DIRECTORY), 0o700)] {
+        for (directory, mode) in [
+            (spool.to_path_buf(), 0o755),
+            (Ledger::directory(spool), 0o700),
+        ] {
             privileges::or_in_the_name_of(owner, || {
                 Entry::of(&directory)?.make_directory(mode, owner)
             })?;

@@ -8,10 +8,12 @@
 #![forbid(unsafe_code)]
 
 pub mod certificates;
+mod confine;
 mod delivery;
 mod incoming;
 pub mod ledger;
 mod link;
+mod needs;
 mod pace;
 mod peer;
 mod poison;
@@ -40,6 +42,7 @@ use crate::prefork::scoreboard::{Counter, Slot, State};
 use crate::sys::process::exit_now;
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, memory, poll, privileges, signals, title};
+use confine::{Ground, confine};
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
@@ -106,12 +109,17 @@ fn live(birth: Birth) -> Result<(), Failure> {
         .map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
         .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
+    let ground = confine(&birth.config).map_err(|why| Failure {
+        status: Exit::System,
+        why,
+    })?;
     let mut worker = Worker {
         gate: Gate::new(&life).map_err(|error| failure(Exit::System, "epoll", error))?,
         mails: quota(birth.config.daemon.mails_per_worker),
         slot: birth.slot,
         ends: birth.ends,
         life,
+        ground,
         announced: false,
         rested: Rested::No,
     };
@@ -161,6 +169,7 @@ struct Worker {
     slot: Slot,
     ends: Rc<Ends>,
     mails: Option<u64>,
+    ground: Ground,
     /// Does the master know that this worker accepts.
     announced: bool,
     rested: Rested,
@@ -251,7 +260,10 @@ impl Worker {
             self.ends.nudge();
         }
         let end = serve.session(connection, &self.slot, &self.life);
-        end != SessionEnd::Broken && !self.is_spent() && self.life.wish() == Wish::Stay
+        end != SessionEnd::Broken
+            && !self.is_spent()
+            && self.life.wish() == Wish::Stay
+            && self.ground.stands()
     }
 
     fn is_spent(&self) -> bool {
