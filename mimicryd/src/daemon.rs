@@ -19,13 +19,14 @@ use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
 use crate::machine;
 use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
+use crate::prefork::hops::Hops;
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::ledger::Ledger;
-use crate::worker::server::Server;
+use crate::worker::server::{Server, Shared};
 
 /// The daemon of one configuration file.
 #[derive(Debug)]
@@ -61,7 +62,7 @@ impl Program for Daemon {
         Ok(Arc::new(config?))
     }
 
-    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
+    fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String> {
         if !self.logs_so(config) {
             // Not first in the new workers, which would say so where nobody looks any more.
             logging::can_open(&config.log, identity::owner(&config.daemon))
@@ -87,13 +88,17 @@ impl Program for Daemon {
         self.seal_keys.replace(seal_keys.clone());
         let seal_keys = Arc::new(seal_keys);
         let certificates = Arc::new(Certificates::load(&config.listen)?);
+        let next_hops = config.banks.next_hops();
+        let shared = Shared {
+            keys,
+            certificates,
+            seal_keys,
+            hops: hops
+                .of(next_hops.iter())
+                .map_err(|error| format!("no shared memory: {error}"))?,
+        };
         Ok(Rc::new(move |_slot| {
-            Ok(Box::new(Server::new(
-                Arc::clone(&config),
-                Arc::clone(&keys),
-                Arc::clone(&certificates),
-                Arc::clone(&seal_keys),
-            )?))
+            Ok(Box::new(Server::new(Arc::clone(&config), shared.clone())?))
         }))
     }
 

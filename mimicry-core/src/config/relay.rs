@@ -203,6 +203,8 @@ mod tests {
             login: None,
             lmtp_partial: None,
             helo_name: None,
+            connections: 1,
+            connection_wait: second,
             timeouts: Timeouts {
                 connect: second,
                 helo: second,

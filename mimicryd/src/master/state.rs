@@ -18,6 +18,7 @@ use super::contract::Ended;
 use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
+use super::names::Names;
 use super::pidfile::PidFile;
 use super::poison::Poison;
 use super::rates::Rates;
@@ -55,6 +56,7 @@ pub struct Master {
     pub stuck: u64,
     pub watched: Watched,
     pub poison: Poison,
+    pub names: Names,
     pub rates: Rates,
 }
 

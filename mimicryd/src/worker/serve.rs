@@ -429,8 +429,15 @@ impl Conversation<'_> {
                 Heard::Wish if self.link.wish() >= Wish::Quit => {
                     return self.give_up(Leave::Stopping);
                 }
-                Heard::Wish => {}
+                Heard::Wish => self.give_back(),
             }
+        }
+    }
+
+    /// Other workers wait for lines that this one keeps, perhaps.
+    fn give_back(&mut self) {
+        if self.link.take_lines_wanted() {
+            self.pool.give_back();
         }
     }
 
@@ -468,7 +475,7 @@ impl Conversation<'_> {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
                 Heard::Nothing => return self.leave(ending.or(dawdling).unwrap_or(self.silence())),
-                Heard::Wish => {}
+                Heard::Wish => self.give_back(),
             }
         }
     }
