@@ -18,7 +18,7 @@ fn classes() -> String {
 }
 
 /// How long a mail that has a connection waits for another one, in these tests.
-const WAIT: Duration = Duration::from_secs(1);
+const WAIT: Duration = Duration::from_millis(300);
 
 /// What else may take time on a busy machine.
 const SLACK: Duration = Duration::from_secs(4);
@@ -82,7 +82,10 @@ fn delivered(world: &World) -> Vec<String> {
 fn t195_a_mail_of_six_classes_to_a_next_hop_that_serves_four() {
     for (connections, longest) in [("", WAIT + SLACK), ("connections = 4", WAIT)] {
         let rules = classes();
-        let relay = format!("connection_wait = \"{}s\"\n{connections}", WAIT.as_secs());
+        let relay = format!(
+            "connection_wait = \"{}ms\"\n{connections}",
+            WAIT.as_millis()
+        );
         let world = World::new(Setup {
             relay: &relay,
             rules: &rules,
@@ -101,7 +104,10 @@ fn t195_a_mail_of_six_classes_to_a_next_hop_that_serves_four() {
 fn t195_as_many_mails_as_the_next_hop_serves_each_of_several_classes() {
     for connections in ["", "connections = 6"] {
         let rules = classes();
-        let relay = format!("connection_wait = \"{}s\"\n{connections}", WAIT.as_secs());
+        let relay = format!(
+            "connection_wait = \"{}ms\"\n{connections}",
+            WAIT.as_millis()
+        );
         let world = World::new(Setup {
             daemon: "workers = { min = 6, max = 6, spare = 0 }",
             relay: &relay,

@@ -48,6 +48,7 @@ const GONE_AT: usize = 6;
 const NEXT_AT: usize = 7;
 const PROBES: usize = 8;
 const PROBER: usize = 9;
+const FIRST_AT: usize = 10;
 
 /// All next hops that the living generations have. The master's.
 #[derive(Debug)]

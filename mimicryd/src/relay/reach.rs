@@ -28,6 +28,9 @@ const LOOKING: Duration = Duration::from_millis(20);
 /// How long a name that was never looked up is waited for: the master does that when it makes the workers.
 pub const NAMED: Duration = Duration::from_secs(5);
 
+/// With less time than that left nothing is begun any more.
+const LAST: Duration = Duration::from_millis(5);
+
 /// A try that takes longer is not waited for by others.
 const TRYING: Duration = Duration::from_secs(60);
 
@@ -99,7 +102,8 @@ pub fn reach(
             })
         }
         Err(answer) => {
-            let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= Instant::now());
+            let now = Instant::now() + LAST;
+            let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= now);
             let is_late = matches!(answer.cause, Cause::TimedOut | Cause::OutOfTime);
             // Our own haste says nothing of the next hop; nor does it when it greets nobody because others of us are there.
             let is_ours = is_late && (is_over(patience.limit) || known.lines().0 > 1);
@@ -134,7 +138,7 @@ fn ticket(
     let until = need.limit.map_or(until, |limit| limit.min(until));
     let mut has_given = false;
     loop {
-        if let Some(ticket) = known.take_line(pid, route.connections) {
+        if let Some(ticket) = known.take_line(pid, route.connections, need.has_line) {
             return Ok(ticket);
         }
         // What this mail has itself does not become free by waiting.
@@ -142,7 +146,7 @@ fn ticket(
         if is_own || Instant::now() >= until {
             return Err(none_free());
         }
-        known.is_wanting();
+        known.is_wanting(need.has_line);
         if !has_given {
             has_given = true;
             (need.give_back)();

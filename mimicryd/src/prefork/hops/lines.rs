@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Hop, LINES, SHORT_AT};
+use super::{FIRST_AT, Hop, LINES, SHORT_AT};
 use crate::sys::shared::WORDS;
 
 /// As many lines as `connections` may say.
@@ -28,6 +28,9 @@ const SHORT: Duration = Duration::from_secs(2);
 /// The master is woken for that so often at most.
 const NUDGING: Duration = Duration::from_millis(200);
 
+/// For so long after a mail without a line has waited for one, it may wait still.
+const STILL: Duration = Duration::from_millis(100);
+
 /// The place of a line. Dropped, it is free.
 #[derive(Debug)]
 pub struct Ticket {
@@ -37,8 +40,12 @@ pub struct Ticket {
 }
 
 impl Hop {
-    /// By a worker: a line more, if there are fewer than so many.
-    pub fn take_line(&self, pid: u32, most: usize) -> Option<Ticket> {
+    /// By a worker: a line more, if there are fewer than so many. A mail that has none comes before one that has, so that each gets on.
+    pub fn take_line(&self, pid: u32, most: usize, has_line: bool) -> Option<Ticket> {
+        let first = self.since(FIRST_AT, Instant::now());
+        if has_line && first.is_some_and(|ago| ago < STILL) {
+            return None;
+        }
         let mut places = 0..most.min(MOST);
         let place = places.find(|place| self.swap_line(*place, 0, u64::from(pid)))?;
         Some(Ticket {
@@ -60,8 +67,11 @@ impl Hop {
     }
 
     /// By a worker that has to wait for a line: whoever keeps one without using it is to give it back.
-    pub fn is_wanting(&self) {
+    pub fn is_wanting(&self, has_line: bool) {
         let now = Instant::now();
+        if !has_line {
+            self.set(FIRST_AT, self.moment(now));
+        }
         if self.since(SHORT_AT, now).is_none_or(|ago| ago >= NUDGING) {
             self.set(SHORT_AT, self.moment(now));
             self.nudge();
@@ -124,7 +134,7 @@ impl Ticket {
     /// The next hop takes its time to greet.
     pub fn ungreeted(&self) {
         self.mark(UNGREETED);
-        self.hop.is_wanting();
+        self.hop.is_wanting(true);
     }
 
     fn mark(&self, flag: u64) {
@@ -163,7 +173,7 @@ mod tests {
     fn lines_are_counted_for_all_workers_and_given_back_for_the_dead() {
         let address = Address::Unix(PathBuf::from("/s"));
         let hop = Hop::new(&address, None, Instant::now()).unwrap();
-        let take = |pid: u32| hop.take_line(pid, 3);
+        let take = |pid: u32| hop.take_line(pid, 3, false);
         let (first, second) = (take(7).unwrap(), take(8).unwrap());
         let third = take(7).unwrap();
         assert!(take(9).is_none());
@@ -188,10 +198,16 @@ mod tests {
         // Nobody gives back what became another's.
         drop(second);
         assert_eq!(hop.lines(), (3, 0));
-        drop((third, other, another));
+        hop.is_wanting(true);
+        drop((third, other));
+        assert!(hop.take_line(9, 3, true).is_some());
+        // A mail that has none comes first.
+        hop.is_wanting(false);
+        assert!(hop.take_line(9, 3, true).is_none() && hop.take_line(9, 3, false).is_some());
+        drop(another);
         assert_eq!(hop.lines(), (0, 0));
         let all: Vec<_> = (0..MOST + 5)
-            .filter_map(|_| hop.take_line(7, MOST + 5))
+            .filter_map(|_| hop.take_line(7, MOST + 5, false))
             .collect();
         assert_eq!(all.len(), MOST);
     }

@@ -306,7 +306,7 @@ fn t195_lines_are_counted_and_given_back() {
     assert_eq!(known.lines(), (1, 1));
     pool.give_back();
     assert_eq!(known.lines(), (1, 1), "nobody wants it");
-    known.is_wanting();
+    known.is_wanting(true);
     pool.give_back();
     assert_eq!(known.lines(), (0, 0));
     // While somebody waits none is kept.
@@ -326,7 +326,7 @@ fn t195_who_has_a_line_waits_for_another_as_long_as_is_set() {
         ..route
     };
     let known = known(&pool);
-    let other = known.take_line(1, 1).unwrap();
+    let other = known.take_line(1, 1, false).unwrap();
     let origin = Origin::default();
     let sender = Path::new("a@b");
     let opening = Opening {
