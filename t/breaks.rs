@@ -32,6 +32,8 @@ use harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, open_director
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
 mod harness;
+#[path = "breaks/names.rs"]
+mod names;
 
 const REGISTRY: Registry = Registry(&[&Breaks]);
 
@@ -52,12 +54,14 @@ fn main() {
     a_mail_that_passes_is_forgiven();
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
-    println!("test result: ok. 7 passed");
+    names::names_are_looked_up_where_nobody_waits(&program());
+    println!("test result: ok. 8 passed");
 }
 
 /// Runs the daemon in the present directory.
 fn daemon() -> ! {
     logging::start();
+    names::here();
     let path = std::env::current_dir()
         .expect("a directory")
         .join("mimicry.toml");
@@ -68,6 +72,7 @@ fn daemon() -> ! {
         log: Default::default(),
         log_facts: Default::default(),
         seal_keys: Default::default(),
+        find: names::find,
     };
     let config = daemon
         .load()
@@ -254,14 +259,19 @@ fn shut_listeners() {
     }
 }
 
+/// What the shell is to start in the place of the program.
+fn program() -> String {
+    let program = std::env::current_exe().expect("this program");
+    format!("exec env {MARK}=1 '{}'", program.display())
+}
+
 /// A world whose daemon has a rule that breaks for one recipient.
 fn world(how: &str, errors: &[&str]) -> World {
     world_with(how, "workers = { min = 1, max = 1, spare = 0 }", errors)
 }
 
 fn world_with(how: &str, daemon: &str, errors: &[&str]) -> World {
-    let program = std::env::current_exe().expect("this program");
-    let shell = format!("exec env {MARK}=1 '{}'", program.display());
+    let shell = program();
     let rules = format!(
         "[[rule]]\nname = \"r\"\nplugin = \"breaks\"\nmatch = {{ recipient = '^bob@' }}\noptions = {{ how = \"{how}\" }}\n"
     );

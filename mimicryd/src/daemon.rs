@@ -17,6 +17,7 @@ use nix::unistd::{Gid, Uid};
 use crate::clock;
 use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
+use crate::lookup::Find;
 use crate::machine;
 use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
 use crate::prefork::hops::Hops;
@@ -41,6 +42,8 @@ pub struct Daemon {
     pub log_facts: Cell<LogFacts>,
     /// Those of the configuration in force.
     pub seal_keys: RefCell<SealKeys>,
+    /// What looks names up.
+    pub find: Find,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -100,6 +103,10 @@ impl Program for Daemon {
         Ok(Rc::new(move |_slot| {
             Ok(Box::new(Server::new(Arc::clone(&config), shared.clone())?))
         }))
+    }
+
+    fn find(&self) -> Find {
+        self.find
     }
 
     fn adopt(&self, config: &Config) {

@@ -18,7 +18,7 @@ mod errand;
 mod files;
 pub mod loading;
 pub mod logging;
-mod lookup;
+pub mod lookup;
 mod machine;
 pub mod master;
 mod poison;

@@ -30,7 +30,6 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
-use crate::lookup;
 use crate::prefork::contract::{Birth, Program, Refused};
 use crate::prefork::exit::Exit;
 use crate::prefork::hops::Hops;
@@ -222,7 +221,7 @@ impl Master {
             stuck: 0,
             watched: Watched::new(started),
             poison,
-            names: Names::new(hops, lookup::by_system),
+            names: Names::new(hops, program.find()),
             rates: Rates::default(),
         };
         master.remember_poison();

@@ -18,6 +18,7 @@ use super::listen::{Listener, Peer};
 use super::pipes::Ends;
 use super::scoreboard::Slot;
 use crate::loading::{Rejected, Said, Trial};
+use crate::lookup::Find;
 use crate::sys::privileges::Identity;
 
 /// What a worker is born with. All signals are blocked.
@@ -87,6 +88,9 @@ pub trait Program {
     /// with its privileges, before the fork; an error refuses the configuration.
     /// What the workers share of next hops is to be in `hops` then.
     fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String>;
+
+    /// What looks the names of next hops up, in processes of their own.
+    fn find(&self) -> Find;
 
     /// This configuration is in force from now on: the log goes where it says. Called in the master, at the start before
     /// anything else.
