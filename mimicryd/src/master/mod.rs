@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -46,6 +47,7 @@ pub mod control;
 pub mod detach;
 pub mod generation;
 mod hear;
+mod hops;
 pub mod mend;
 pub mod names;
 pub mod pidfile;
@@ -222,6 +224,7 @@ impl Master {
             watched: Watched::new(started),
             poison,
             names: Names::new(hops, program.find()),
+            asked_for_lines: HashMap::new(),
             rates: Rates::default(),
         };
         master.remember_poison();
@@ -237,7 +240,7 @@ impl Master {
             self.take_complaints();
             self.reap(now);
             self.tend_poison(now);
-            self.tend_names(now);
+            self.tend_hops(now);
             self.watch(now);
             self.mend(now);
             self.progress(now);
@@ -497,7 +500,7 @@ impl Master {
         ];
         descriptors.extend(self.control.descriptors());
         descriptors.extend(self.endings(now));
-        let lookups = self.lookups();
+        let lookups = self.names.lookups();
         descriptors.extend(lookups.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
         let loader = self.loading.as_ref().map(|loading| loading.child.as_fd());
         descriptors.extend(loader.map(|loader| PollFd::new(loader, PollFlags::POLLIN)));
@@ -514,7 +517,7 @@ impl Master {
             self.control.due(),
             self.watching_due(),
             self.poison_due(),
-            self.names_due(),
+            self.hops_due(now),
         ];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),

@@ -1,4 +1,4 @@
-//! Names of next hops: which is looked up when, what is made of the answer, and who is told to give lines back.
+//! Names of next hops: which is looked up when, and what is made of the answer.
 //!
 //! A name is looked up again by age, and at once when a worker could not connect. What was found last stays in force until something
 //! else is found, so a name server that is away stops no mail. Names that were found go before those that were not, and have processes
@@ -13,14 +13,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mimicry_core::settings::endpoint::{Address, NextHop};
-use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
 use crate::lookup::{Find, Found, Lookup, Question};
 use crate::prefork::hops::{Hop, Hops};
+use crate::sys::privileges::Identity;
 use crate::sys::process::Death;
-
-use super::state::{Master, Phase};
 
 /// A name that was found is looked up again after so long.
 const AGE: Duration = Duration::from_secs(25);
@@ -35,9 +33,6 @@ const PAUSE: Duration = Duration::from_secs(2);
 const AT_ONCE: usize = 32;
 const IN_VAIN: usize = 24;
 
-/// Who keeps lines is told so often at most that others wait for them.
-const ASKING: Duration = Duration::from_millis(200);
-
 /// What the master knows of next hops and their names.
 #[derive(Debug)]
 pub struct Names {
@@ -45,8 +40,6 @@ pub struct Names {
     lookups: HashMap<NextHop, Lookup>,
     /// When each was last looked up.
     begun: HashMap<NextHop, Instant>,
-    /// When keepers of lines were told.
-    told: HashMap<NextHop, Instant>,
     find: Find,
 }
 
@@ -108,7 +101,6 @@ impl Names {
             hops,
             lookups: HashMap::new(),
             begun: HashMap::new(),
-            told: HashMap::new(),
             find,
         }
     }
@@ -159,10 +151,51 @@ impl Names {
         }
     }
 
-    fn due(&self) -> Option<Instant> {
+    /// When something is to be done even if nothing is heard.
+    pub fn due(&self) -> Option<Instant> {
         let deadlines = self.lookups.values().filter_map(Lookup::deadline);
         let lookups = self.candidates().into_iter().filter_map(|one| one.due);
         deadlines.chain(lookups).min()
+    }
+
+    /// Where lookups are heard.
+    pub fn lookups(&self) -> impl Iterator<Item = &Lookup> {
+        self.lookups.values()
+    }
+
+    /// Takes what was found, and looks up what is due, in the name of this user.
+    pub fn tend(&mut self, identity: Option<&Identity>, now: Instant) {
+        self.take(now);
+        self.hops.forget_unused();
+        let hops = &self.hops;
+        self.begun
+            .retain(|next_hop, _| hops.get(next_hop).is_some());
+        let is_lost = |next_hop: &&NextHop| hops.get(next_hop).is_some_and(Hop::is_lost);
+        let in_vain = self.lookups.keys().filter(is_lost).count();
+        let in_hand = self.lookups.len();
+        for next_hop in choose(self.candidates(), now, in_hand, in_vain) {
+            self.look_up(next_hop, identity, now);
+        }
+    }
+
+    fn look_up(&mut self, next_hop: NextHop, identity: Option<&Identity>, now: Instant) {
+        let (Some((host, port)), Some(hop)) = (Names::name(&next_hop), self.hops.get(&next_hop))
+        else {
+            return;
+        };
+        hop.is_looked_for();
+        let question = Question {
+            host,
+            port,
+            identity,
+        };
+        match Lookup::begin(question, self.find) {
+            Ok(lookup) => {
+                self.lookups.insert(next_hop.clone(), lookup);
+            }
+            Err(error) => settle(&next_hop, hop, &Err(format!("no process for it: {error}"))),
+        }
+        self.begun.insert(next_hop, now);
     }
 
     fn take(&mut self, now: Instant) {
@@ -219,92 +252,6 @@ pub fn shown(addresses: &[SocketAddr]) -> String {
     addresses.sort();
     let texts: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     texts.join(", ")
-}
-
-impl Master {
-    /// Takes what was found, and looks up what is due.
-    pub(super) fn tend_names(&mut self, now: Instant) {
-        self.ask_for_lines(now);
-        self.names.take(now);
-        self.names.hops.forget_unused();
-        if matches!(self.phase, Phase::Stopping { .. }) {
-            self.names.abandon();
-            return;
-        }
-        let Names {
-            hops,
-            lookups,
-            begun,
-            told,
-            ..
-        } = &mut self.names;
-        begun.retain(|next_hop, _| hops.get(next_hop).is_some());
-        told.retain(|next_hop, _| hops.get(next_hop).is_some());
-        let is_lost = |next_hop: &NextHop| hops.get(next_hop).is_some_and(Hop::is_lost);
-        let in_vain = lookups.keys().filter(|one| is_lost(one)).count();
-        let in_hand = lookups.len();
-        for next_hop in choose(self.names.candidates(), now, in_hand, in_vain) {
-            self.look_up(next_hop, now);
-        }
-    }
-
-    fn look_up(&mut self, next_hop: NextHop, now: Instant) {
-        let names = &mut self.names;
-        let (Some((host, port)), Some(hop)) = (Names::name(&next_hop), names.hops.get(&next_hop))
-        else {
-            return;
-        };
-        hop.is_looked_for();
-        let question = Question {
-            host,
-            port,
-            identity: self.current.identity.as_ref(),
-        };
-        match Lookup::begin(question, names.find) {
-            Ok(lookup) => {
-                names.lookups.insert(next_hop.clone(), lookup);
-            }
-            Err(error) => settle(&next_hop, hop, &Err(format!("no process for it: {error}"))),
-        }
-        names.begun.insert(next_hop, now);
-    }
-
-    /// Workers that keep lines which others wait for are told.
-    fn ask_for_lines(&mut self, now: Instant) {
-        let mut keepers = Vec::new();
-        for (next_hop, hop) in self.names.hops.iter() {
-            let told = self.names.told.get(next_hop);
-            let is_told = told.is_some_and(|at| now.saturating_duration_since(*at) < ASKING);
-            if is_told || !hop.is_short() {
-                continue;
-            }
-            let keeping = hop.keepers();
-            if !keeping.is_empty() {
-                keepers.push((next_hop.clone(), keeping));
-            }
-        }
-        for (next_hop, keeping) in keepers {
-            self.names.told.insert(next_hop, now);
-            for generation in self.generations() {
-                let children = generation.children.iter();
-                children
-                    .filter(|child| keeping.contains(&child.pid.as_raw().unsigned_abs()))
-                    .for_each(|child| child.send(Signal::SIGWINCH));
-            }
-        }
-    }
-
-    pub(super) fn names_due(&self) -> Option<Instant> {
-        match self.phase {
-            Phase::Stopping { .. } => None,
-            _ => self.names.due(),
-        }
-    }
-
-    /// Where lookups are heard.
-    pub(super) fn lookups(&self) -> impl Iterator<Item = &Lookup> {
-        self.names.lookups.values()
-    }
 }
 
 #[cfg(test)]

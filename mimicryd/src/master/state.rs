@@ -4,8 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
+
+use mimicry_core::settings::endpoint::NextHop;
 
 use crate::loading;
 use crate::prefork::contract::Program;
@@ -57,6 +60,8 @@ pub struct Master {
     pub watched: Watched,
     pub poison: Poison,
     pub names: Names,
+    /// When the workers that keep lines to a next hop were last told that others wait for them.
+    pub asked_for_lines: HashMap<NextHop, Instant>,
     pub rates: Rates,
 }
 

@@ -170,13 +170,13 @@ impl Pool {
             farewell(line);
             return;
         }
-        if self.is_short(&line.route) {
-            farewell(line);
-            return;
-        }
         line.idle_since = Instant::now();
         if let Some(ticket) = &line.ticket {
             ticket.idle();
+        }
+        if self.is_short(&line.route) {
+            farewell(line);
+            return;
         }
         if let Some(hop) = self.hops.get_mut(&line.route) {
             hop.idle.push(line);
