@@ -1,5 +1,5 @@
-//! What the master and all workers know together of each next hop, in memory that they share: where it is ([`place`]), who has lines to
-//! it ([`lines`]), and whether it is away ([`away`]).
+//! What the master and all workers know together of each next hop, in memory that they share: where it is (`place`), who has lines to
+//! it (`lines`), and whether it is away (`away`).
 //!
 //! The master makes it for the next hops of a configuration, before the workers that need it are forked; what a configuration has in
 //! common with the one before stays. Addresses are written by the master only, a line's place by the worker that has the line, or by the
@@ -14,41 +14,23 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use mimicry_core::settings::endpoint::{Address, NextHop};
 
 use super::pipes::Ends;
-use crate::sys::shared::{Row, Rows};
 
-pub mod away;
-pub mod lines;
-pub mod place;
+mod away;
+mod hop;
+mod lines;
+mod place;
 
 pub use away::{Away, Probe};
+pub use hop::Hop;
 pub use lines::Ticket;
 pub use place::ADDRESSES;
-
-// The rows of a next hop: its words, its addresses in two rows in turn, and the places of its lines.
-const WORDS: usize = 0;
-const PLACES: usize = 1;
-const LINES: usize = 3;
-
-// The words of the first row.
-/// Moments are milliseconds since the epoch, and one more, so that 0 = never.
-const VERSION: usize = 0;
-const FOUND_AT: usize = 1;
-const IS_LOST: usize = 2;
-const WANTED: usize = 3;
-const SHORT_AT: usize = 4;
-const FAILURES: usize = 5;
-const GONE_AT: usize = 6;
-const NEXT_AT: usize = 7;
-const PROBES: usize = 8;
-const PROBER: usize = 9;
-const FIRST_AT: usize = 10;
 
 /// All next hops that the living generations have. The master's.
 #[derive(Debug)]
@@ -60,16 +42,6 @@ pub struct Hops {
 
 /// The next hops of one configuration.
 pub type Known = HashMap<NextHop, Hop>;
-
-/// One next hop. A clone is the same.
-#[derive(Clone, Debug)]
-pub struct Hop {
-    rows: Rc<Rows>,
-    /// `None` = there is no master.
-    ends: Option<Rc<Ends>>,
-    epoch: Instant,
-    port: u16,
-}
 
 impl Hops {
     /// `ends` is where workers wake the master.
@@ -90,7 +62,13 @@ impl Hops {
             };
             let hop = match self.known.get(next_hop) {
                 Some(hop) => hop.clone(),
-                None => Hop::new(address, self.ends.clone(), self.epoch)?,
+                None => {
+                    let hop = Hop::new(address, self.ends.clone(), self.epoch)?;
+                    if let Some(places) = places(address) {
+                        hop.found(&places);
+                    }
+                    hop
+                }
             };
             known.insert(next_hop.clone(), hop);
         }
@@ -103,7 +81,7 @@ impl Hops {
 
     /// What no generation has any more.
     pub fn forget_unused(&mut self) {
-        self.known.retain(|_, hop| Rc::strong_count(&hop.rows) > 1);
+        self.known.retain(|_, hop| !hop.is_alone());
     }
 
     /// All of them.
@@ -124,64 +102,14 @@ impl Hops {
     }
 }
 
-impl Hop {
-    fn new(address: &Address, ends: Option<Rc<Ends>>, epoch: Instant) -> io::Result<Hop> {
-        let port = match address {
-            Address::Tcp { port, .. } => *port,
-            Address::Unix(_) => 0,
-        };
-        let hop = Hop {
-            rows: Rc::new(Rows::new(LINES.saturating_add(lines::ROWS))?),
-            ends,
-            epoch,
-            port,
-        };
-        if let Address::Tcp { host, .. } = address
-            && let Ok(address) = host.parse::<IpAddr>()
-        {
-            hop.found(&[(address, port).into()]);
+/// Where it is for sure; `None` = only its name is known.
+fn places(address: &Address) -> Option<Vec<SocketAddr>> {
+    match address {
+        Address::Unix(_) => Some(Vec::new()),
+        Address::Tcp { host, port } => {
+            let address = host.parse::<IpAddr>().ok()?;
+            Some(vec![(address, *port).into()])
         }
-        Ok(hop)
-    }
-
-    fn words(&self) -> Option<&Row> {
-        self.rows.row(WORDS)
-    }
-
-    fn get(&self, word: usize) -> u64 {
-        self.words().map_or(0, |row| row.get(word))
-    }
-
-    fn set(&self, word: usize, value: u64) {
-        if let Some(row) = self.words() {
-            row.set(word, value);
-        }
-    }
-
-    fn swap(&self, word: usize, before: u64, value: u64) -> bool {
-        self.words()
-            .is_some_and(|row| row.swap(word, before, value))
-    }
-
-    /// Has the master look.
-    fn nudge(&self) {
-        if let Some(ends) = &self.ends {
-            ends.nudge();
-        }
-    }
-
-    /// Never 0.
-    fn moment(&self, at: Instant) -> u64 {
-        let passed = at.saturating_duration_since(self.epoch).as_millis();
-        u64::try_from(passed)
-            .unwrap_or(u64::MAX - 1)
-            .saturating_add(1)
-    }
-
-    /// How long ago a moment was; `None` = never.
-    fn since(&self, word: usize, now: Instant) -> Option<Duration> {
-        let at = self.get(word);
-        (at > 0).then(|| Duration::from_millis(self.moment(now).saturating_sub(at)))
     }
 }
 
@@ -199,6 +127,9 @@ mod tests {
         let places = first[&one].addresses();
         assert_eq!(places, Some(vec!["192.0.2.1:25".parse().unwrap()]));
         assert_eq!(first[&two].addresses(), None);
+        let socket = NextHop::parse("lmtp:///run/l").unwrap();
+        let known = hops.of([&socket].into_iter()).unwrap();
+        assert_eq!(known[&socket].addresses(), Some(Vec::new()));
         first[&two].found(&["192.0.2.2:25".parse().unwrap()]);
         let second = hops.of([&two].into_iter()).unwrap();
         assert!(second[&two].addresses().is_some());

@@ -91,10 +91,7 @@ pub fn reach(
     match connect(route, &addresses, keys, patience) {
         Ok((hop, address)) => {
             ticket.in_use();
-            if let Some(gone) = known.has_come(Instant::now()) {
-                let hop = &route.next_hop;
-                log::warn!("next hop {hop} is back after {:.1} s", gone.as_secs_f32());
-            }
+            came(route, known);
             Ok(Reached {
                 hop,
                 address,
@@ -107,7 +104,11 @@ pub fn reach(
             let is_late = matches!(answer.cause, Cause::TimedOut | Cause::OutOfTime);
             // Our own haste says nothing of the next hop; nor does it when it greets nobody because others of us are there.
             let is_ours = is_late && (is_over(patience.limit) || known.lines().0 > 1);
-            if is_try || !is_ours {
+            // Who does not let us in is there.
+            let is_there = matches!(answer.cause, Cause::Login | Cause::Tls);
+            if is_there {
+                came(route, known);
+            } else if is_try || !is_ours {
                 failed(route, known, &answer);
             }
             match is_late && is_over(bound) {
@@ -183,6 +184,14 @@ fn failed(route: &Route, known: &Hop, answer: &Answer) {
             route.next_hop,
             Quoted(said.as_bytes())
         );
+    }
+}
+
+/// It can be reached.
+fn came(route: &Route, known: &Hop) {
+    if let Some(gone) = known.has_come(Instant::now()) {
+        let hop = &route.next_hop;
+        log::warn!("next hop {hop} is back after {:.1} s", gone.as_secs_f32());
     }
 }
 

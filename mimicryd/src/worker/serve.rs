@@ -287,7 +287,8 @@ impl Conversation<'_> {
         };
         let answer = self.delivery.rcpt(&ways, self.pool, mail, recipient);
         let whose = match answer.cause {
-            Cause::Said => Whose::NextHop,
+            // That it is away, or has no connection free, is no error of the client.
+            Cause::Said | Cause::Unreachable | Cause::NoneFree => Whose::NextHop,
             _ => Whose::Ours,
         };
         (answer.reply, whose)

@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FAILURES, GONE_AT, Hop, NEXT_AT, PROBER, PROBES};
+use super::hop::{FAILURES, GONE_AT, Hop, NEXT_AT, PROBER, PROBES};
 
 /// So many connections in a row that could not be made: one alone may be a matter of that connection.
 pub const IN_A_ROW: u64 = 3;

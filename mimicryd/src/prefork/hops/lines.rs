@@ -7,14 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use super::{FIRST_AT, Hop, LINES, SHORT_AT};
+use super::hop::{FIRST_AT, Hop, LINES, MOST, SHORT_AT};
 use crate::sys::shared::WORDS;
-
-/// As many lines as `connections` may say.
-pub const MOST: usize = 1000;
-
-/// The rows that have a place for each.
-pub const ROWS: usize = MOST.div_ceil(WORDS);
 
 /// The worker keeps the line for a mail to come.
 const IDLE: u64 = 1 << 32;
@@ -110,12 +104,12 @@ impl Hop {
 
     fn line(&self, place: usize) -> u64 {
         let (row, word) = split(place);
-        self.rows.row(row).map_or(0, |row| row.get(word))
+        self.row(row).map_or(0, |row| row.get(word))
     }
 
     fn swap_line(&self, place: usize, before: u64, after: u64) -> bool {
         let (row, word) = split(place);
-        let row = self.rows.row(row);
+        let row = self.row(row);
         row.is_some_and(|row| row.swap(word, before, after))
     }
 }

@@ -7,7 +7,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
-use super::{FOUND_AT, Hop, IS_LOST, PLACES, VERSION, WANTED};
+use super::hop::{FOUND_AT, Hop, IS_LOST, PLACES, VERSION, WANTED};
 use crate::sys::shared::{Row, WORDS};
 
 /// Addresses of a name that are kept; further ones are not tried.
@@ -87,7 +87,7 @@ impl Hop {
 
     fn place(&self, version: u64) -> Option<&Row> {
         let which = usize::from(version % 2 == 1);
-        self.rows.row(PLACES.saturating_add(which))
+        self.row(PLACES.saturating_add(which))
     }
 
     fn read(&self, version: u64) -> Option<Vec<SocketAddr>> {
