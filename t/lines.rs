@@ -141,7 +141,7 @@ fn t195_as_many_mails_as_the_next_hop_serves_each_of_several_classes() {
 }
 
 // T195
-// man: mimicryd(8) "A worker that has none to spare in its hands, whether it is idle or its client is silent, closes those that it keeps"
+// man: mimicryd(8) "A worker that is idle, or whose client is silent, closes the connections that it keeps as soon as another worker waits for one."
 #[test]
 fn t195_lines_that_others_keep_are_given_back() {
     for is_in_session in [true, false] {
@@ -203,10 +203,10 @@ fn t195_the_lines_of_a_dead_worker_are_free() {
     world.alive();
 }
 
-// T92, T205
-// man: mimicryd(8) "After three connections in a row that could not be made, the next hop counts as away"
+// T92
+// man: mimicryd(8) "After three connections in a row that could not be made, the next hop counts as away, for all workers."
 #[test]
-fn t205_a_next_hop_that_is_away_is_tried_by_one_worker_at_a_time() {
+fn t92_a_next_hop_that_is_away_is_tried_by_one_worker_at_a_time() {
     let mut world = World::new(Setup {
         daemon: "workers = { min = 4, max = 4, spare = 0 }",
         ..Setup::default()
@@ -252,6 +252,7 @@ fn t205_a_next_hop_that_is_away_is_tried_by_one_worker_at_a_time() {
 }
 
 // T196
+// man: mimicryd(8) "If a name is not found, the last addresses stay in force; if there are none, the mail for this next hop, and no other, gets 451."
 #[test]
 fn t196_a_name_that_is_not_found_concerns_its_mail_alone() {
     let named = Hop::new();

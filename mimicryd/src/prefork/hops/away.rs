@@ -148,7 +148,7 @@ mod tests {
 
     const LASTS: Duration = Duration::from_secs(30);
 
-    // T205
+    // T92
     #[test]
     fn one_worker_at_a_time_tries_and_the_pause_grows() {
         let start = Instant::now();
