@@ -102,7 +102,7 @@ PY
 arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
 has_arrived() { (($(arrived) >= $1)); }
 # The mails of 1 to 8 classes in turn.
-recipients=$((mails / 8 * 36))
+recipients=$((mails * 36 / 8))
 for connections in "" "connections = 20"; do
     configuration "$connections"
     start_mimicryd

@@ -133,7 +133,7 @@ mod tests {
         first[&two].found(&["192.0.2.2:25".parse().unwrap()]);
         let second = hops.of([&two].into_iter()).unwrap();
         assert!(second[&two].addresses().is_some());
-        drop(first);
+        drop((first, known));
         let third = hops.of([&two].into_iter()).unwrap();
         assert_eq!(hops.iter().count(), 1);
         drop((second, third));

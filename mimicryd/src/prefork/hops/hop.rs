@@ -35,6 +35,7 @@ pub const NEXT_AT: usize = 7;
 pub const PROBES: usize = 8;
 pub const PROBER: usize = 9;
 pub const FIRST_AT: usize = 10;
+pub const USED: usize = 11;
 
 /// One next hop. A clone is the same.
 #[derive(Clone, Debug)]

@@ -7,7 +7,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::hop::{FIRST_AT, Hop, LINES, MOST, SHORT_AT};
+use super::hop::{FIRST_AT, Hop, LINES, MOST, SHORT_AT, USED};
 use crate::sys::shared::WORDS;
 
 /// The worker keeps the line for a mail to come.
@@ -42,6 +42,7 @@ impl Hop {
         }
         let mut places = 0..most.min(MOST);
         let place = places.find(|place| self.swap_line(*place, 0, u64::from(pid)))?;
+        self.uses(place);
         Some(Ticket {
             hop: self.clone(),
             place,
@@ -98,8 +99,18 @@ impl Hop {
         }
     }
 
+    /// Those that were ever taken: the lowest that is free is taken first, so they are few.
     fn places(&self) -> impl Iterator<Item = u64> {
-        (0..MOST).map(|place| self.line(place))
+        let used = usize::try_from(self.get(USED)).unwrap_or(MOST);
+        (0..used.min(MOST)).map(|place| self.line(place))
+    }
+
+    fn uses(&self, place: usize) {
+        let wanted = (place as u64).saturating_add(1);
+        let mut used = self.get(USED);
+        while used < wanted && !self.swap(USED, used, wanted) {
+            used = self.get(USED);
+        }
     }
 
     fn line(&self, place: usize) -> u64 {
