@@ -102,12 +102,16 @@ pub fn reach(
             let now = Instant::now() + LAST;
             let is_over = |until: Option<Instant>| until.is_some_and(|at| at <= now);
             let is_late = matches!(answer.cause, Cause::TimedOut | Cause::OutOfTime);
-            // Our own haste says nothing of the next hop; nor does it when it greets nobody because others of us are there.
+            // Our own haste says nothing of the next hop, nor does a machine that runs short; nor does it when it greets nobody because
+            // others of us are there.
+            let is_short = answer.cause == Cause::Short;
             let is_ours = is_late && (is_over(patience.limit) || known.lines().0 > 1);
             // Who does not let us in is there.
             let is_there = matches!(answer.cause, Cause::Login | Cause::Tls);
             if is_there {
                 came(route, known);
+            } else if is_short {
+                known.does_not_try(pid);
             } else if is_try || !is_ours {
                 failed(route, known, &answer);
             }

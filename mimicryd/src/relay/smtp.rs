@@ -73,7 +73,13 @@ impl SmtpHop {
         limit: Option<Instant>,
     ) -> Result<SmtpHop, Answer> {
         let place = ServerAddress::Tcp(address);
-        let hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, timeouts, Patience::until(limit))?;
+        let hop = WireHop::in_the_clear(
+            place,
+            Protocol::Smtp,
+            helo,
+            timeouts,
+            Patience::until(limit),
+        )?;
         SmtpHop::over(hop).map_err(|failed| {
             let cause = match is_short(&failed.1) {
                 true => Cause::Short,
