@@ -49,7 +49,7 @@ const REGISTRY: Registry = Registry(&[&Tries]);
 
 fn main() {
     old_kernel_if_asked();
-    myself::serve_if_asked(REGISTRY);
+    myself::serve_if_asked(REGISTRY, mimicryd::lookup::by_system);
     a_worker_that_was_taken_over_gets_nothing_that_mail_does_not_need();
     a_worker_is_bounded();
     what_the_kernel_lacks_is_said_and_what_is_required_is_a_mistake();

@@ -28,11 +28,13 @@ use harness::myself;
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
 mod harness;
+#[path = "breaks/names.rs"]
+mod names;
 
 const REGISTRY: Registry = Registry(&[&Breaks]);
 
 fn main() {
-    myself::serve_if_asked(REGISTRY);
+    myself::serve_if_asked(REGISTRY, names::find);
     a_panic_is_a_451_and_the_worker_retires();
     an_abort_or_an_overflow_is_a_dead_worker();
     a_worker_that_is_stuck_in_a_rule_is_killed();
@@ -40,7 +42,8 @@ fn main() {
     a_mail_that_passes_is_forgiven();
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
-    println!("test result: ok. 7 passed");
+    names::names_are_looked_up_where_nobody_waits(&myself::shell());
+    println!("test result: ok. 8 passed");
 }
 
 const WAYS: &[&str] = &[

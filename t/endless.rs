@@ -5,7 +5,7 @@
 use std::time::{Duration, Instant};
 
 use crate::harness::client::Outcome;
-use crate::harness::daemon::{PLAIN, Setup, World};
+use crate::harness::daemon::{PLAIN, Setup, World, eventually};
 use crate::harness::hop::{Act, Stage};
 use crate::memory::peak;
 
@@ -69,6 +69,11 @@ fn a_reply_without_end_fills_no_worker() {
     }
     world.hop.behave_well();
     world.hop.hang_up();
+    // It counts as away, and is tried again after a pause.
+    assert!(eventually(|| matches!(
+        world.attempt(PLAIN),
+        Outcome::Accepted(_)
+    )));
     world.alive();
     // It says so in the log where it has to do without lettre.
     assert!(!world.daemon().log().contains("lettre"));

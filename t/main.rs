@@ -12,6 +12,7 @@
 //! - [`said`]: what is refused, by whom, and where it is told
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
+//! - [`lines`]: connections to a next hop that serves few, next hops that are away, and names of next hops
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
@@ -52,6 +53,7 @@ mod inputs;
 mod layering;
 mod leave;
 mod ledger;
+mod lines;
 mod load;
 mod loading;
 mod log;

@@ -170,6 +170,8 @@ own_replies! {
     LoneOctet: 451 "4.3.0" Mimicry "a CR or LF stands alone at octet {} of the mail, which is not handed on like this",
     // The next hop.
     CannotConnect: 451 "4.4.1" NextHop "cannot connect to the next hop ({})",
+    NextHopAway: 451 "4.4.1" NextHop "the next hop is away; it is tried again {}",
+    NoLineFree: 452 "4.3.2" NextHop "no connection to the next hop is free; send this recipient again",
     LostNextHop: 451 "4.4.2" NextHop "lost the connection to the next hop ({})",
     NextHopTimedOut: 451 "4.4.2" NextHop "the next hop did not answer in time ({})",
     OutOfTime: 451 "4.3.2" Mimicry "time-out: all the time that mimicry has for a mail was over ({})",

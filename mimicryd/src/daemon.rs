@@ -18,8 +18,10 @@ use nix::unistd::{Gid, Uid};
 use crate::clock;
 use crate::loading::{self, Order, Said, Source, Trial};
 use crate::logging;
+use crate::lookup::Find;
 use crate::machine;
 use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
+use crate::prefork::hops::Hops;
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
@@ -27,7 +29,7 @@ use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
 use crate::worker::ledger::Ledger;
-use crate::worker::server::Server;
+use crate::worker::server::{Server, Shared};
 
 /// The daemon of one configuration file.
 #[derive(Debug)]
@@ -44,6 +46,8 @@ pub struct Daemon {
     pub seal_keys: RefCell<SealKeys>,
     /// What the log was told of.
     pub sandbox: Cell<Option<Sandbox>>,
+    /// What looks names up.
+    pub find: Find,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -65,7 +69,7 @@ impl Program for Daemon {
         Ok(Arc::new(config?))
     }
 
-    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String> {
+    fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String> {
         if !self.logs_so(config) {
             // Not first in the new workers, which would say so where nobody looks any more.
             logging::can_open(&config.log, identity::owner(&config.daemon))
@@ -91,14 +95,22 @@ impl Program for Daemon {
         self.seal_keys.replace(seal_keys.clone());
         let seal_keys = Arc::new(seal_keys);
         let certificates = Arc::new(Certificates::load(&config.listen)?);
+        let next_hops = config.banks.next_hops();
+        let shared = Shared {
+            keys,
+            certificates,
+            seal_keys,
+            hops: hops
+                .of(next_hops.iter())
+                .map_err(|error| format!("no shared memory: {error}"))?,
+        };
         Ok(Rc::new(move |_slot| {
-            Ok(Box::new(Server::new(
-                Arc::clone(&config),
-                Arc::clone(&keys),
-                Arc::clone(&certificates),
-                Arc::clone(&seal_keys),
-            )?))
+            Ok(Box::new(Server::new(Arc::clone(&config), shared.clone())?))
         }))
+    }
+
+    fn find(&self) -> Find {
+        self.find
     }
 
     fn adopt(&self, config: &Config) {

@@ -10,8 +10,8 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, PipeReader, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::io;
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -19,12 +19,11 @@ use std::time::{Duration, Instant};
 use mimicry_core::config::files::{Files, Unreadable, Use};
 use mimicry_core::config::{self, Config, Mistakes};
 use mimicry_core::registry::Registry;
-use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 
+use crate::errand::{Errand, PANICKED, Returned, Terms};
 use crate::files::{self, Disk};
-use crate::sys::process::{self, Death, Limits, Side};
-use crate::sys::{descriptors, poll, signals};
+use crate::sys::process::{self, Death, Limits};
 
 mod answer;
 mod frame;
@@ -48,9 +47,6 @@ const ALL_FILES: usize = 64 << 20;
 
 /// Octets of an answer: the files, or what is said of mistakes.
 const ANSWER: usize = ALL_FILES + (4 << 20);
-
-/// The exit status of a child in which something panicked.
-const PANICKED: u8 = 70;
 
 /// What is asked of a configuration beyond that it can be loaded.
 pub type Judge = fn(&Config) -> Result<(), Mistakes>;
@@ -94,137 +90,78 @@ pub fn finish(order: &Order<'_>, snapshot: &Snapshot) -> Result<Config, Rejected
 #[derive(Debug)]
 pub struct Trial {
     path: PathBuf,
-    child: Pid,
-    pipe: PipeReader,
-    answer: Vec<u8>,
-    deadline: Option<Instant>,
-    death: Option<Death>,
+    errand: Errand,
 }
 
 impl Trial {
     /// Forks the child.
     pub fn begin(order: &Order<'_>) -> Result<Trial, Rejected> {
-        let cannot = |error: io::Error| {
-            Rejected::because(order.path, &format!("cannot be tried in a child: {error}"))
+        let terms = Terms {
+            time: TIME,
+            answer: ANSWER,
         };
-        let (pipe, mut end) = io::pipe().map_err(cannot)?;
-        descriptors::set_nonblocking(&pipe).map_err(cannot)?;
-        // None of the parent's handlers may run in the child.
-        let before = signals::block_all().map_err(cannot)?;
-        let side = process::fork();
-        if let Ok(Side::Child) = side {
-            drop(pipe);
-            let answer = catch_unwind(AssertUnwindSafe(|| confined(order)));
-            let Ok(answer) = answer else {
-                process::exit_now(PANICKED)
-            };
-            // A parent that does not read is no longer interested.
-            let _ = end.write_all(&answer);
-            process::exit_now(0)
-        }
-        drop(end);
-        signals::restore(&before).map_err(cannot)?;
-        match side.map_err(cannot)? {
-            Side::Parent(child) => Ok(Trial {
+        match Errand::begin(terms, || confined(order)) {
+            Ok(errand) => Ok(Trial {
                 path: order.path.to_path_buf(),
-                child,
-                pipe,
-                answer: Vec::new(),
-                deadline: Instant::now().checked_add(TIME),
-                death: None,
+                errand,
             }),
-            Side::Child => process::exit_now(PANICKED),
+            Err(error) => {
+                let why = format!("cannot be tried in a child: {error}");
+                Err(Rejected::because(order.path, &why))
+            }
         }
     }
 
     /// Readable when [`Trial::step`] has something to do.
     pub fn as_fd(&self) -> BorrowedFd<'_> {
-        self.pipe.as_fd()
+        self.errand.as_fd()
     }
 
     /// When to call it in any case.
     pub fn deadline(&self) -> Option<Instant> {
-        self.deadline
+        self.errand.deadline()
     }
 
     /// Takes what the child said, without waiting; `None` = it is not done.
     pub fn step(&mut self, now: Instant) -> Option<Said> {
-        let mut block = [0; 64 * 1024];
-        loop {
-            match self.pipe.read(&mut block) {
-                Ok(0) => return Some(self.end()),
-                Ok(count) if self.answer.len().saturating_add(count) <= ANSWER => {
-                    self.answer
-                        .extend_from_slice(block.get(..count).unwrap_or_default());
-                }
-                Ok(_) => return Some(self.give_up("its files are too large together")),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(_) => return Some(self.end()),
-            }
-        }
-        let is_late = self.deadline.is_none_or(|deadline| deadline <= now);
-        is_late.then(|| {
-            let why = format!("loading it takes more than {} s", TIME.as_secs());
-            self.give_up(&why)
-        })
+        let returned = self.errand.step(now)?;
+        Some(said(&self.path, returned))
     }
 
     /// Waits for what it says.
-    pub fn wait(mut self) -> Said {
-        loop {
-            if let Some(said) = self.step(Instant::now()) {
-                return said;
-            }
-            let mut fds = [PollFd::new(self.pipe.as_fd(), PollFlags::POLLIN)];
-            if let Err(error) = poll::wait(&mut fds, self.deadline) {
-                return self.give_up(&format!("poll: {error}"));
-            }
-        }
+    pub fn wait(self) -> Said {
+        said(&self.path, self.errand.wait())
     }
 
     /// Ends the child: nobody waits for its answer any more.
-    pub fn abandon(mut self) {
-        let _ = self.give_up("");
+    pub fn abandon(self) {
+        self.errand.abandon();
     }
 
     /// Somebody else collected a child that ended; true = it is this one.
     pub fn buried(&mut self, child: Pid, death: Death) -> bool {
-        let is_ours = child == self.child;
-        if is_ours {
-            self.death = Some(death);
+        self.errand.buried(child, death)
+    }
+}
+
+/// What came of the child that loaded the file.
+fn said(path: &Path, returned: Returned) -> Said {
+    let too_large = "its files are too large together";
+    let why = match returned {
+        Returned::Answer(answer) => match frame::read(&answer) {
+            Some(said) => return said,
+            None => too_large.into(),
+        },
+        Returned::TooMuch => too_large.into(),
+        Returned::TooLate => format!("loading it takes more than {} s", TIME.as_secs()),
+        Returned::Died(Some(Death::Exit(status))) if status == i32::from(PANICKED) => {
+            return Err(Rejected::broken(path));
         }
-        is_ours
-    }
-
-    fn give_up(&mut self, why: &str) -> Said {
-        process::kill(self.child);
-        self.collect();
-        Err(Rejected::because(&self.path, why))
-    }
-
-    fn collect(&mut self) -> Option<Death> {
-        if self.death.is_none() {
-            self.death = process::wait(self.child);
-        }
-        self.death
-    }
-
-    /// It closed the pipe, which it does only by ending.
-    fn end(&mut self) -> Said {
-        let why = match self.collect() {
-            Some(Death::Exit(0)) => match frame::read(&self.answer) {
-                Some(said) => return said,
-                None => "its files are too large together".into(),
-            },
-            Some(Death::Exit(status)) if status == i32::from(PANICKED) => {
-                return Err(Rejected::broken(&self.path));
-            }
-            Some(death) => limit(death),
-            None => "the child that loaded it vanished".into(),
-        };
-        Err(Rejected::because(&self.path, &why))
-    }
+        Returned::Died(Some(death)) => limit(death),
+        Returned::Died(None) => "the child that loaded it vanished".into(),
+        Returned::Unheard(error) => format!("poll: {error}"),
+    };
+    Err(Rejected::because(path, &why))
 }
 
 /// Which of its limits a child came to.

@@ -133,6 +133,10 @@ pub struct State {
     pub releases: usize,
     pub listening: bool,
     pub stopped: bool,
+    /// So many connections are served at a time; further ones stand in the queue, without a greeting.
+    pub capacity: usize,
+    /// Connections that are served.
+    pub served: usize,
 }
 
 pub const EXTENSIONS: &[&str] = &[
@@ -157,6 +161,8 @@ impl Hop {
             releases: 0,
             listening: true,
             stopped: false,
+            capacity: usize::MAX,
+            served: 0,
         };
         let inner = Arc::new(Inner {
             state: Mutex::new(state),
@@ -206,6 +212,13 @@ impl Hop {
     /// What EHLO offers from now on.
     pub fn offer(&self, extensions: &[&str]) {
         self.inner.lock().extensions = extensions.iter().map(ToString::to_string).collect();
+    }
+
+    /// From now on so many connections are served at a time, as by a server with so many processes: others are accepted, and wait
+    /// for their greeting until one of these ends.
+    pub fn serve_at_a_time(&self, capacity: usize) {
+        self.inner.lock().capacity = capacity;
+        self.inner.changed.notify_all();
     }
 
     /// Lets go what [`Act::Hold`] holds now.

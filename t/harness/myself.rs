@@ -11,6 +11,7 @@ use std::sync::OnceLock;
 
 use mimicry_core::registry::Registry;
 use mimicryd::daemon::Daemon;
+use mimicryd::lookup::Find;
 use mimicryd::prefork::contract::Program;
 use mimicryd::{logging, master, worker};
 
@@ -31,8 +32,8 @@ pub fn place() -> &'static Path {
     PLACE.get().expect("it is set before anything is loaded")
 }
 
-/// Runs the daemon in the present directory, in a process that is to be it.
-pub fn serve_if_asked(registry: Registry) {
+/// Runs the daemon in the present directory, in a process that is to be it; `find` looks names up.
+pub fn serve_if_asked(registry: Registry, find: Find) {
     if std::env::var_os(MARK).is_none() {
         return;
     }
@@ -48,6 +49,7 @@ pub fn serve_if_asked(registry: Registry) {
         log_facts: Default::default(),
         seal_keys: Default::default(),
         sandbox: Default::default(),
+        find,
     };
     let config = daemon.load().unwrap_or_else(|refused| {
         eprint!("{}", refused.text);

@@ -38,10 +38,14 @@ pub fn accept(listener: TcpListener, inner: &Arc<Inner>) -> JoinHandle<()> {
                     to: Vec::new(),
                     is_lmtp: false,
                 };
+                talk.wait_its_turn();
                 let end = talk.run();
                 let Talk { inner, stream, .. } = talk;
                 // The copy first: only the last descriptor closes the connection.
-                inner.lock().streams.remove(&number);
+                let mut state = inner.lock();
+                state.streams.remove(&number);
+                state.served -= 1;
+                drop(state);
                 if end == Err(End::Reset) {
                     make_reset(&stream);
                 }
@@ -80,6 +84,15 @@ struct Talk {
 }
 
 impl Talk {
+    /// Stands in the queue of a hop that serves so many at a time.
+    fn wait_its_turn(&self) {
+        let mut state = self.inner.lock();
+        while state.served >= state.capacity && !state.stopped {
+            state = (self.inner.changed.wait(state)).unwrap_or_else(PoisonError::into_inner);
+        }
+        state.served += 1;
+    }
+
     fn run(&mut self) -> Result<(), End> {
         self.stream.set_nodelay(true)?;
         self.answer(Stage::Greeting, "", b"220 hop.test ESMTP\r\n")?;

@@ -295,7 +295,7 @@ fn config(
     let daemon = daemon(reader, tree, &mut places);
     let log = log(reader, tree, &mut places);
     let (listen, listeners) = listen(reader, tree, source);
-    let (relay, is_known) = relay::relay(reader, tree, &listen)?;
+    let (relay, is_known) = relay::relay(reader, tree, &listen, &mut places)?;
     let limits = reader.table(tree, "limits");
     let base = InForce {
         next_hop: relay.next_hop.clone(),
@@ -337,6 +337,10 @@ fn config(
         .collect();
     let banks = Banks::new(rules, base, layer, banks);
     let base = Arc::new(banks.effective(&[]));
+    if let Some(daemon) = &daemon {
+        let classes = base.limits.max_classes.min(banks.most_classes());
+        relay::connections_suffice(reader, &places, &relay, (daemon.workers.max, classes));
+    }
     Some(Config {
         path: path.to_path_buf(),
         hash: String::new(),
@@ -356,6 +360,7 @@ fn config(
 
 fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> Option<Daemon> {
     let table = reader.table(tree, "daemon");
+    places.workers = table.span("workers.max");
     places.user = table.span("user");
     places.group = table.span("group");
     places.sandbox = table.span("sandbox");

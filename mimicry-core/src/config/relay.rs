@@ -17,14 +17,17 @@ use crate::settings::{Listen, Relay};
 use super::read::Reader;
 use super::section::Section;
 use super::tables::together;
+use super::typed::Places;
 
 /// The table, and whether it is known from it who would get the password: where one of its words is wrong, it is not.
 pub(super) fn relay(
     reader: &mut Reader<'_>,
     tree: &DeTable<'_>,
     listen: &[Listen],
+    places: &mut Places,
 ) -> Option<(Relay, bool)> {
     let table = reader.table(tree, "relay");
+    places.connections = (table.is_given("connections")).then(|| table.span("connections"));
     let relay: Relay = table.read()?;
     tls_fits(reader, &table, &relay);
     no_circle(reader, &table, listen);
@@ -68,6 +71,34 @@ pub(super) fn no_circle(reader: &mut Reader<'_>, section: &Section<'_, '_>, list
             section.span("next_hop"),
             format!("{next_hop} is the listener \"{}\" of this file: mail would go round in a loop", own.name),
             "name the address where the MTA takes mail back, such as next_hop = \"smtp://127.0.0.1:10026\"",
+        );
+    }
+}
+
+/// Warns where workers or classes may want more connections to a next hop than there may be.
+pub(super) fn connections_suffice(
+    reader: &mut Reader<'_>,
+    places: &Places,
+    relay: &Relay,
+    (workers, classes): (usize, usize),
+) {
+    if matches!(relay.next_hop, None | Some(NextHop::Maildir(_))) {
+        return;
+    }
+    let connections = relay.connections;
+    let place = places.connections.clone().unwrap_or(places.workers.clone());
+    if connections < workers {
+        reader.complaints.warning(
+            place,
+            format!("up to {workers} workers share {connections} connections to a next hop, so mails wait for one another"),
+            format!("write workers.max = {connections}, or raise `connections` if the next hop serves more"),
+        );
+    } else if connections < classes {
+        let all = workers.saturating_mul(classes);
+        reader.complaints.warning(
+            place,
+            format!("a mail may want {classes} connections to a next hop, one for each class of its recipients, and all {workers} workers {all}; there may be {connections}"),
+            "recipients of further classes get 452 and come again; raise `connections` if the next hop serves more",
         );
     }
 }
@@ -203,6 +234,8 @@ mod tests {
             login: None,
             lmtp_partial: None,
             helo_name: None,
+            connections: 1,
+            connection_wait: second,
             timeouts: Timeouts {
                 connect: second,
                 helo: second,

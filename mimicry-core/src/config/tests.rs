@@ -388,6 +388,7 @@ tls_cert = "c.pem"
 tls_key = "/k.pem"
 [relay]
 next_hop = "lmtp:///run/lmtp"
+connections = 1_000
 connect_timeout = "250s"
 [limits]
 mail = "1G"

@@ -38,13 +38,16 @@ pub struct Config {
     pub warnings: Mistakes,
 }
 
-/// Where the file names what must be on the machine.
+/// Where the file names what must be on the machine, and what must fit each other.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Places {
     pub user: Range<usize>,
     pub group: Range<usize>,
     pub sandbox: Range<usize>,
     pub log_target: Range<usize>,
+    pub workers: Range<usize>,
+    /// `None` = the file does not say it.
+    pub connections: Option<Range<usize>>,
 }
 
 /// A file that a setting names and that is not read when the configuration is made.

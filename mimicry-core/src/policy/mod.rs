@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use crate::extension::Extension;
 use crate::plugin::OnError;
+use crate::rule::filter::Level;
 use crate::rule::{Filters, Mode, Rule};
 use crate::settings::endpoint::NextHop;
 use crate::settings::words::{BareNewline, MboxLine};
@@ -219,6 +220,17 @@ impl Banks {
     /// The names of the rules that may act on some mail, in the base or by a bank.
     pub fn acting_names(&self) -> BTreeSet<String> {
         self.acting().iter().map(|rule| rule.name.clone()).collect()
+    }
+
+    /// How many classes the recipients of a mail can make: each rule and each bank that asks who they are may tell them apart.
+    pub fn most_classes(&self) -> usize {
+        let acting = self.acting();
+        let rules = acting.iter().filter(|rule| rule.depends_on_recipient());
+        let banks = self.banks.iter().filter_map(|bank| bank.when.as_ref());
+        let banks = banks.filter(|when| !when.at(Level::Recipient).is_empty());
+        let splits = u32::try_from(rules.count().saturating_add(banks.count()));
+        let most = splits.ok().and_then(|splits| 1_usize.checked_shl(splits));
+        most.filter(|most| *most > 0).unwrap_or(usize::MAX)
     }
 
     /// Are there rules that want the keys of seals, in the base or by a bank?

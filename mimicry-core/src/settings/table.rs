@@ -140,6 +140,8 @@ settings! {
         login: Option<Login>;
         lmtp_partial: Option<LmtpPartial> = word(LmtpPartial::WORDS), -, Load, "Recipients per transaction to an LMTP next hop when the client speaks SMTP: one, or a whole class.";
         helo_name: Option<String> = Kind::Host, -, Load, "The name given in EHLO; default: hostname.";
+        connections: usize = integer(1, 1000), "100", Load, "Connections to one next hop that all workers together have at a time; not more than it serves.";
+        connection_wait: Duration = time("100ms", "5m"), "\"5s\"", Load, "How long a mail that has a connection to a next hop waits for another one; then that recipient gets 452 4.3.2, and the client sends it again.";
         timeouts: Timeouts;
     }
 }

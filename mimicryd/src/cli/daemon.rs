@@ -13,6 +13,7 @@ use super::show::Paint;
 use crate::daemon::Daemon;
 use crate::files;
 use crate::logging;
+use crate::lookup;
 use crate::master;
 use crate::master::contract::Options;
 use crate::master::control::{AskError, Request, ask};
@@ -165,5 +166,6 @@ fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
         log: RefCell::default(),
         log_facts: Cell::default(),
         seal_keys: RefCell::default(),
+        find: lookup::by_system,
     })
 }

@@ -15,6 +15,7 @@ use nix::sys::signal::Signal;
 
 use crate::prefork::contract::{Program, ServeFactory};
 use crate::prefork::exit::Exit;
+use crate::prefork::hops::Hops;
 use crate::prefork::identity;
 use crate::prefork::listen::{self, Listener};
 use crate::prefork::poison::Table;
@@ -68,6 +69,8 @@ pub struct Heritage<'a> {
     pub patience: Duration,
     /// Mails that killed workers.
     pub poison: Table,
+    /// What all workers know of next hops.
+    pub hops: &'a mut Hops,
     /// From when the scoreboard counts.
     pub epoch: Instant,
 }
@@ -82,7 +85,7 @@ impl Generation {
     ) -> Result<Generation, Failure> {
         let identity = identity(&config.daemon)?;
         let factory = program
-            .prepare(&config)
+            .prepare(&config, heritage.hops)
             .map_err(|why| Failure::new(Exit::Config, why))?;
         let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
             .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?

@@ -5,7 +5,7 @@
 //! - [`spawn`], [`reap`]: birth and death · [`watch`], [`watchdog`]: which of them is stuck · [`blame`], [`poison`]: which mail
 //!   they died of · [`generation`], [`reload`]: the workers of a configuration, and their successors · `waiters`: who waits for
 //!   the end of the old ones
-//! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut
+//! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut · [`names`], `hops`: where next hops are, and whose lines are wanted
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
@@ -18,6 +18,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
@@ -32,6 +33,7 @@ use sd_notify::NotifyState;
 
 use crate::prefork::contract::{Birth, Program, Refused};
 use crate::prefork::exit::Exit;
+use crate::prefork::hops::Hops;
 use crate::prefork::listen;
 use crate::prefork::pipes::pipes;
 use crate::prefork::scoreboard::{Counter, Totals};
@@ -45,7 +47,9 @@ pub mod control;
 pub mod detach;
 pub mod generation;
 mod hear;
+mod hops;
 pub mod mend;
+pub mod names;
 pub mod pidfile;
 mod poison;
 pub mod pool;
@@ -64,6 +68,7 @@ use contract::{Ended, Failure, Options, notify};
 use control::{Answer, Control};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Progress};
+use names::Names;
 use pidfile::{PidFile, PidFileError};
 use poison::Poison;
 use rates::Rates;
@@ -163,7 +168,9 @@ impl Master {
             .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?;
         let pid_file = claim(&config)?;
         let started = Instant::now();
+        let mut hops = Hops::new(Some(Rc::clone(&ends)), started);
         let heritage = Heritage {
+            hops: &mut hops,
             listeners: Vec::new(),
             inherited,
             patience: PATIENCE,
@@ -216,6 +223,8 @@ impl Master {
             stuck: 0,
             watched: Watched::new(started),
             poison,
+            names: Names::new(hops, program.find()),
+            asked_for_lines: HashMap::new(),
             rates: Rates::default(),
         };
         master.remember_poison();
@@ -231,6 +240,7 @@ impl Master {
             self.take_complaints();
             self.reap(now);
             self.tend_poison(now);
+            self.tend_hops(now);
             self.watch(now);
             self.mend(now);
             self.progress(now);
@@ -305,13 +315,19 @@ impl Master {
         let Reaped {
             deaths,
             culprits,
+            workers,
             others,
         } = reap::reap(self.generations(), now);
         self.deaths = self.deaths.saturating_add(deaths);
         self.blame(&culprits);
+        for worker in workers {
+            self.names.hops.bury(worker.as_raw().unsigned_abs());
+        }
         for (pid, death) in others {
             let loader = self.loading.as_mut().map(|loading| &mut loading.child);
-            if !loader.is_some_and(|loader| loader.buried(pid, death)) {
+            let is_known = loader.is_some_and(|loader| loader.buried(pid, death))
+                || self.names.buried(pid, death);
+            if !is_known {
                 // As the first process of a container one gets orphans.
                 log::debug!("process {pid}, which is no worker, {}", death.describe());
             }
@@ -484,6 +500,8 @@ impl Master {
         ];
         descriptors.extend(self.control.descriptors());
         descriptors.extend(self.endings(now));
+        let lookups = self.names.lookups();
+        descriptors.extend(lookups.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
         let loader = self.loading.as_ref().map(|loading| loading.child.as_fd());
         descriptors.extend(loader.map(|loader| PollFd::new(loader, PollFlags::POLLIN)));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
@@ -495,7 +513,12 @@ impl Master {
 
     /// When something is to be done even if nothing happens.
     fn due(&self, now: Instant) -> Option<Instant> {
-        let mut due = vec![self.control.due(), self.watching_due(), self.poison_due()];
+        let mut due = vec![
+            self.control.due(),
+            self.watching_due(),
+            self.poison_due(),
+            self.hops_due(now),
+        ];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),
             _ => {

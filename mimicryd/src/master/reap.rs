@@ -24,6 +24,8 @@ pub struct Reaped {
     pub deaths: u64,
     /// Mails that workers died of.
     pub culprits: Vec<Culprit>,
+    /// All workers that ended, however.
+    pub workers: Vec<Pid>,
     /// Children that are no workers.
     pub others: Vec<(Pid, Death)>,
 }
@@ -41,6 +43,7 @@ pub fn reap<'a>(generations: impl Iterator<Item = &'a mut Generation>, now: Inst
         match found {
             Some((generation, index)) => {
                 let child = generation.children.swap_remove(index);
+                reaped.workers.push(pid);
                 reaped.culprits.extend(culprit(&child, death));
                 if bury(generation, &child, death, now) {
                     reaped.deaths = reaped.deaths.saturating_add(1);

@@ -82,6 +82,7 @@ impl Master {
         let open = || {
             let config = self.program.finish(said)?;
             let heritage = Heritage {
+                hops: &mut self.names.hops,
                 listeners: self.current.listeners.clone(),
                 inherited: &mut Vec::new(),
                 patience: Duration::ZERO,

@@ -4,8 +4,11 @@
 
 #![forbid(unsafe_code)]
 
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Instant;
+
+use mimicry_core::settings::endpoint::NextHop;
 
 use crate::loading;
 use crate::prefork::contract::Program;
@@ -18,6 +21,7 @@ use super::contract::Ended;
 use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
+use super::names::Names;
 use super::pidfile::PidFile;
 use super::poison::Poison;
 use super::rates::Rates;
@@ -55,6 +59,9 @@ pub struct Master {
     pub stuck: u64,
     pub watched: Watched,
     pub poison: Poison,
+    pub names: Names,
+    /// When the workers that keep lines to a next hop were last told that others wait for them.
+    pub asked_for_lines: HashMap<NextHop, Instant>,
     pub rates: Rates,
 }
 

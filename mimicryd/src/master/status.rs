@@ -16,6 +16,7 @@ use crate::sys::sandbox::Kernel;
 use crate::sys::queue;
 
 use super::child::Told;
+use super::names::Names;
 use super::rates::Rate;
 use super::state::{Master, Phase};
 
@@ -33,6 +34,7 @@ pub struct Status {
     /// "starting", "running", "reloading" or "stopping".
     pub state: &'static str,
     pub listeners: Vec<ListenerStatus>,
+    pub next_hops: Vec<NextHopStatus>,
     pub log: LogState,
     pub sandbox: SandboxStatus,
     pub min: usize,
@@ -76,6 +78,49 @@ impl SandboxStatus {
                 Sandbox::Require | Sandbox::Try => Kernel::probe().lacks(),
             },
         }
+    }
+}
+
+/// A next hop, as all workers know it.
+#[derive(Clone, Debug, Serialize)]
+pub struct NextHopStatus {
+    pub next_hop: String,
+    /// In force; none of a unix socket, or of a name that was not found yet.
+    pub addresses: Vec<String>,
+    /// Since its name was last found; only of a name.
+    pub found_seconds: Option<u64>,
+    /// Its name was not found when it was last looked up.
+    pub lost: bool,
+    /// For how long no connection can be made.
+    pub away_seconds: Option<f64>,
+    pub connections: usize,
+    /// Of these: kept for a mail to come.
+    pub idle: usize,
+}
+
+impl NextHopStatus {
+    fn text(&self) -> String {
+        let mut text = format!("next hop {}", self.next_hop);
+        let addresses = self.addresses.join(", ");
+        match self.found_seconds {
+            Some(seconds) => {
+                text.push_str(&format!(" at {addresses}, found {} ago", age(seconds)));
+            }
+            None if self.lost => {}
+            None if !addresses.is_empty() || self.next_hop.contains(":///") => {}
+            None => text.push_str(", not looked up yet"),
+        }
+        if self.lost {
+            text.push_str(", not found now");
+        }
+        text.push_str(&format!(
+            "; connections {}, {} of them idle",
+            self.connections, self.idle
+        ));
+        if let Some(seconds) = self.away_seconds {
+            text.push_str(&format!("; away for {seconds:.1} s"));
+        }
+        text
     }
 }
 
@@ -165,6 +210,9 @@ impl Status {
                 "listening on {} ({}){anew}{waiting}",
                 listener.address, listener.name
             )?;
+        }
+        for next_hop in &self.next_hops {
+            writeln!(text, "{}", next_hop.text())?;
         }
         let lost = match self.log.lost {
             0 => String::new(),
@@ -307,6 +355,7 @@ impl Master {
                     waiting: queue::waiting(listener.as_fd()),
                 })
                 .collect(),
+            next_hops: self.next_hops(now),
             log: self.program.log_state(),
             sandbox: SandboxStatus::now(self.current.config.daemon.sandbox),
             min: self.current.workers.min,
@@ -321,9 +370,70 @@ impl Master {
     }
 }
 
+impl Master {
+    fn next_hops(&self, now: Instant) -> Vec<NextHopStatus> {
+        let hops = self.names.hops.iter();
+        let mut all: Vec<NextHopStatus> = hops
+            .map(|(next_hop, hop)| {
+                let addresses = hop.addresses().unwrap_or_default();
+                let is_name = Names::name(next_hop).is_some();
+                let (connections, idle) = hop.lines();
+                NextHopStatus {
+                    next_hop: next_hop.to_string(),
+                    addresses: addresses.iter().map(ToString::to_string).collect(),
+                    found_seconds: (hop.found_ago(now).filter(|_| is_name))
+                        .map(|ago| ago.as_secs()),
+                    lost: hop.is_lost(),
+                    away_seconds: hop.away_for(now).map(|away| tenths(away.as_secs_f64())),
+                    connections,
+                    idle,
+                }
+            })
+            .collect();
+        all.sort_by(|one, other| one.next_hop.cmp(&other.next_hop));
+        all
+    }
+}
+
+fn tenths(seconds: f64) -> f64 {
+    (seconds * 10.0).round() / 10.0
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    // T196
+    #[test]
+    fn next_hops() {
+        let at = |addresses: &[&str], found, lost, away| NextHopStatus {
+            next_hop: "smtp://mx:25".into(),
+            addresses: addresses.iter().map(ToString::to_string).collect(),
+            found_seconds: found,
+            lost,
+            away_seconds: away,
+            connections: 3,
+            idle: 1,
+        };
+        for (status, text) in [
+            (at(&["192.0.2.1:25"], None, false, None), ""),
+            (
+                at(&["192.0.2.1:25", "192.0.2.2:25"], Some(7), false, None),
+                " at 192.0.2.1:25, 192.0.2.2:25, found 7 s ago",
+            ),
+            (
+                at(&["192.0.2.1:25"], Some(70), true, None),
+                " at 192.0.2.1:25, found 1 min 10 s ago, not found now",
+            ),
+            (at(&[], None, true, None), ", not found now"),
+            (at(&[], None, false, None), ", not looked up yet"),
+        ] {
+            let expected = format!("next hop smtp://mx:25{text}; connections 3, 1 of them idle");
+            assert_eq!(status.text(), expected);
+        }
+        let away = at(&["192.0.2.1:25"], None, false, Some(2.54)).text();
+        assert!(away.ends_with("idle; away for 2.5 s"), "{away}");
+    }
 
     #[test]
     fn ages() {
@@ -358,6 +468,7 @@ mod tests {
                     waiting: usize::from(rebound > 0) * 7,
                 })
                 .to_vec(),
+            next_hops: Vec::new(),
             log: LogState {
                 target: "stderr".into(),
                 lost: 3,

@@ -12,11 +12,13 @@ use mimicry_core::config::Config;
 use serde::Serialize;
 use socket2::Socket;
 
+use super::hops::Hops;
 use super::life::Life;
 use super::listen::{Listener, Peer};
 use super::pipes::Ends;
 use super::scoreboard::Slot;
 use crate::loading::{Rejected, Said, Trial};
+use crate::lookup::Find;
 use crate::sys::privileges::Identity;
 
 /// What a worker is born with. All signals are blocked.
@@ -43,6 +45,9 @@ pub trait Serve {
 
     /// No connection came for a minute: what was kept for the next one may go.
     fn rest(&mut self);
+
+    /// Other workers wait for what this one keeps for the next connection: lines to next hops.
+    fn give_back(&mut self);
 }
 
 /// How a session ended.
@@ -81,7 +86,11 @@ pub trait Program {
 
     /// Reads what workers of this configuration need and may not read themselves, such as secrets. Called in the master,
     /// with its privileges, before the fork; an error refuses the configuration.
-    fn prepare(&self, config: &Arc<Config>) -> Result<ServeFactory, String>;
+    /// What the workers share of next hops is to be in `hops` then.
+    fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String>;
+
+    /// What looks the names of next hops up, in processes of their own.
+    fn find(&self) -> Find;
 
     /// This configuration is in force from now on: the log goes where it says. Called in the master, at the start before
     /// anything else.

@@ -1,4 +1,4 @@
-//! When a worker is to stop: signals of the master, and its death.
+//! When a worker is to stop, and what else it is told: signals of the master, and its death.
 //!
 //! Must never: take a wish back, or keep a listener that somebody else may want.
 
@@ -37,6 +37,8 @@ pub struct Life {
     signals: Signals,
     ends: Rc<Ends>,
     wish: Cell<Wish>,
+    /// Idle lines to next hops are wanted by other workers.
+    lines_wanted: Cell<bool>,
     listeners: RefCell<Vec<Rc<Listener>>>,
     reopen_log: Box<dyn Fn() -> bool>,
 }
@@ -60,6 +62,7 @@ impl Life {
             signals,
             ends,
             wish: Cell::new(Wish::Stay),
+            lines_wanted: Cell::new(false),
             listeners: RefCell::new(listeners),
             reopen_log,
         })
@@ -94,6 +97,16 @@ impl Life {
         self.wish.get()
     }
 
+    /// Are idle lines to next hops to be given back? As of the last look.
+    pub fn are_lines_wanted(&self) -> bool {
+        self.lines_wanted.get()
+    }
+
+    /// The same, and it is seen to.
+    pub fn take_lines_wanted(&self) -> bool {
+        self.lines_wanted.replace(false)
+    }
+
     /// In the order of the configuration; none once more than [`Wish::Stay`] was wished for.
     pub fn listeners(&self) -> Ref<'_, Vec<Rc<Listener>>> {
         self.listeners.borrow()
@@ -105,6 +118,7 @@ impl Life {
                 Signal::SIGHUP => self.raise(Wish::Retire),
                 Signal::SIGTERM => self.raise(Wish::Drain),
                 Signal::SIGQUIT => self.raise(Wish::Quit),
+                Signal::SIGWINCH => self.lines_wanted.set(true),
                 Signal::SIGUSR1 if !(self.reopen_log)() => self.raise(Wish::Retire),
                 _ => {}
             }

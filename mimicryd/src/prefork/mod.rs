@@ -11,6 +11,7 @@
 
 pub mod contract;
 pub mod exit;
+pub mod hops;
 pub mod identity;
 pub mod life;
 pub mod listen;

@@ -28,6 +28,8 @@ pub enum Cause {
     /// The connection ended.
     Lost,
     TimedOut,
+    /// No further connection to it was free in time.
+    NoneFree,
     /// What there was of time for the whole mail had gone before it was asked.
     OutOfTime,
     /// The next hop said more than it was asked: from now on nobody knows which command it answers.
@@ -119,6 +121,7 @@ impl Answer {
             Cause::Short => Own::Short,
             Cause::Lost => Own::LostNextHop,
             Cause::TimedOut => Own::NextHopTimedOut,
+            Cause::NoneFree => Own::NoLineFree,
             Cause::OutOfTime => Own::OutOfTime,
             Cause::OutOfStep => Own::OutOfStep,
             Cause::NotUnderstood | Cause::Said => Own::NotUnderstood,

@@ -57,6 +57,9 @@ pub trait Link {
     /// Waits for one complete reply and takes it. `look` is shown its lines without codes.
     fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause>;
 
+    /// Waits until there is something to read, or nothing ever will be; false = there is not until then.
+    fn has_heard(&mut self, until: Instant) -> bool;
+
     /// A reply that nobody asked for, if a whole one has arrived.
     fn early_reply(&mut self) -> Option<Reply>;
 
@@ -130,8 +133,13 @@ impl<L: Link> Client<L> {
     }
 
     /// The greeting. A refusal of it or of EHLO is about the line and not about a mail, so it is a 4xx whatever its code was.
-    pub(super) fn greeting(&mut self) -> Result<(), Answer> {
+    /// `slow` is told if it does not come at once.
+    pub(super) fn greeting(&mut self, slow: &dyn Fn()) -> Result<(), Answer> {
         let deadline = self.deadline(self.timeouts.helo);
+        let soon = deadline.min(Instant::now() + SOON);
+        if !self.link.has_heard(soon) {
+            slow();
+        }
         let reply = self.receive("greeting", deadline, &mut |_| {})?;
         self.must_be_done(reply, "greeting")
     }
@@ -514,6 +522,9 @@ impl<L: Link> NextHop for Client<L> {
 }
 
 const DOT: &str = "end of the message";
+
+/// A greeting that takes longer is one of a next hop that is busy, or far away.
+const SOON: Duration = Duration::from_millis(300);
 
 /// Zero would mean for ever.
 const TICK: Duration = Duration::from_millis(1);

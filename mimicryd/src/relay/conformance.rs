@@ -43,6 +43,8 @@ pub fn route(next_hop: &str) -> Route {
         login: None,
         lmtp_partial: None,
         helo: "client.example".into(),
+        connections: 100,
+        connection_wait: PATIENCE,
         timeouts: TIMEOUTS,
     }
 }

@@ -6,11 +6,10 @@
 //! | `smtp://host` with STARTTLS, `smtps://`, `lmtp://`, any unix socket | ours (`wire.rs`) |
 //! | `maildir:///path` | none: a directory (`maildir.rs`) |
 //!
-//! Must never: resolve a name, or send a password to anybody but the next hop that is meant: to one whose certificate proves it, to a
+//! Must never: look a name up, or send a password to anybody but the next hop that is meant: to one whose certificate proves it, to a
 //! loopback address, to a unix socket.
 
 use std::net::SocketAddr;
-use std::time::Instant;
 
 use mimicry_core::reply::Own;
 use mimicry_core::settings::endpoint;
@@ -25,38 +24,48 @@ use super::next_hop::NextHop;
 use super::route::{Check, Route, Security};
 use super::smtp::SmtpHop;
 use super::stream::ServerAddress;
-use super::wire::{Terms, WireHop};
+use super::wire::{Patience, Terms, WireHop};
+
+/// A connection, and which of the addresses took us.
+pub type Connected = (Box<dyn NextHop>, Option<SocketAddr>);
 
 /// Each address in turn, until one takes us.
 pub fn connect(
     route: &Route,
     addresses: &[SocketAddr],
     keys: &Keys,
-    limit: Option<Instant>,
-) -> Result<Box<dyn NextHop>, Answer> {
+    patience: Patience<'_>,
+) -> Result<Connected, Answer> {
     match &route.next_hop {
-        endpoint::NextHop::Maildir(path) => Ok(Box::new(Maildir::open(path)?)),
+        endpoint::NextHop::Maildir(path) => Ok((Box::new(Maildir::open(path)?), None)),
         endpoint::NextHop::Server {
             protocol,
             address: Address::Unix(path),
             ..
-        } => connect_by_wire(route, *protocol, ServerAddress::Unix(path), keys, limit),
+        } => {
+            let hop = connect_by_wire(route, *protocol, ServerAddress::Unix(path), keys, patience)?;
+            Ok((hop, None))
+        }
         endpoint::NextHop::Server {
             protocol,
             address: Address::Tcp { .. },
             ..
         } => {
-            let mut refusal = Answer::failed(Cause::Unreachable, "no address is known");
+            let mut refusal = Answer::failed(Cause::Unreachable, "its name was not found");
             for address in addresses {
                 let by_lettre = *protocol == Protocol::Smtp && route.security() == Security::Clear;
                 let connected = match by_lettre {
-                    true => connect_by_lettre(route, *address, keys, limit),
-                    false => {
-                        connect_by_wire(route, *protocol, ServerAddress::Tcp(*address), keys, limit)
-                    }
+                    true => connect_by_lettre(route, *address, keys, patience),
+                    false => connect_by_wire(
+                        route,
+                        *protocol,
+                        ServerAddress::Tcp(*address),
+                        keys,
+                        patience,
+                    ),
                 };
                 match connected {
-                    Ok(hop) => return Ok(hop),
+                    Ok(hop) => return Ok((hop, Some(*address))),
                     Err(answer) => refusal = answer,
                 }
             }
@@ -69,11 +78,11 @@ fn connect_by_lettre(
     route: &Route,
     address: SocketAddr,
     keys: &Keys,
-    limit: Option<Instant>,
+    patience: Patience<'_>,
 ) -> Result<Box<dyn NextHop>, Answer> {
     let place = ServerAddress::Tcp(address);
     let helo = &route.helo;
-    let mut hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, route.timeouts, limit)?;
+    let mut hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, route.timeouts, patience)?;
     log_in(&mut hop, route, keys, is_on_this_machine(place))?;
     match SmtpHop::over(hop) {
         Ok(hop) => Ok(Box::new(hop)),
@@ -91,7 +100,7 @@ fn connect_by_wire(
     protocol: Protocol,
     place: ServerAddress<'_>,
     keys: &Keys,
-    limit: Option<Instant>,
+    patience: Patience<'_>,
 ) -> Result<Box<dyn NextHop>, Answer> {
     let terms = Terms {
         route,
@@ -99,7 +108,7 @@ fn connect_by_wire(
         place,
         name: certified_name(&route.next_hop, place),
         tls: keys.tls(route),
-        limit,
+        patience,
     };
     let mut hop = WireHop::connect(&terms)?;
     let has_proved = matches!(route.security().check(), Some(Check::Valid | Check::Pinned));

@@ -7,7 +7,7 @@
 //! - [`maildir`]: a directory
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
-//! - [`pool`]: which lines a worker keeps, and to whom
+//! - [`pool`]: which lines a worker keeps, and to whom · `reach`: how a new one comes about
 //! - `patience`: what the limits of a next hop add up to
 //! - [`params`]: the parameters that fit what a next hop can do; [`remembered`]: what it last said of that
 //! - [`answer`]: the outcome of a command
@@ -16,7 +16,7 @@
 //! 4xx. That is the rule by which no mail is lost: a 2xx stands here only for one complete, well-formed 2xx to *this*
 //! command.
 //!
-//! Must never: know who asks, resolve a name while a mail is in hand, or write a final dot behind a message that is not
+//! Must never: know who asks, look a name up, or write a final dot behind a message that is not
 //! complete or whose sender has gone.
 
 pub mod answer;
@@ -31,6 +31,7 @@ mod next_hop;
 pub mod params;
 mod patience;
 pub mod pool;
+mod reach;
 pub mod reader;
 pub mod remembered;
 pub mod route;
@@ -54,5 +55,6 @@ pub use next_hop::{NextHop, Watch};
 pub use params::{Size, outgoing_mail_params, outgoing_rcpt_params};
 pub use patience::patience;
 pub use pool::{Line, Opening, Pool};
+pub use reach::none_free;
 pub use remembered::Remembered;
 pub use route::Route;

@@ -7,13 +7,15 @@ use std::time::Duration;
 use mimicry_core::settings::Timeouts;
 
 use super::body::BLOCK;
+use super::reach::NAMED;
+use super::route::Route;
 
 /// Addresses of a next hop that are tried one after the other.
 const ADDRESSES: u32 = 16;
 
 /// The largest sum of the limits for one class of recipients: a line that is lost is replaced once, each address may have to be tried,
 /// each of them may be greeted, asked again after STARTTLS and logged in to.
-pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Duration {
+pub fn patience(route: &Route, recipients: usize, octets: usize) -> Duration {
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     let Timeouts {
         connect,
@@ -25,7 +27,7 @@ pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Durati
         dot,
         quit,
         rset,
-    } = *timeouts;
+    } = route.timeouts;
     let hello = helo
         .saturating_mul(4)
         .saturating_add(mail.saturating_mul(3));
@@ -33,6 +35,9 @@ pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Durati
     let blocks = count(octets / BLOCK).saturating_add(2);
     let times = [
         reach,
+        // Until a line is free, and until its address is known.
+        connect.max(route.connection_wait),
+        NAMED,
         // XFORWARD in two commands, and MAIL.
         mail.saturating_mul(3),
         rcpt.saturating_mul(count(recipients)),
@@ -50,6 +55,7 @@ pub fn patience(timeouts: &Timeouts, recipients: usize, octets: usize) -> Durati
 
 #[cfg(test)]
 mod tests {
+    use super::super::conformance::route;
     use super::*;
 
     #[test]
@@ -66,13 +72,21 @@ mod tests {
             quit: second,
             rset: second,
         };
-        let of = |dot, recipients, octets| patience(&timeouts(dot), recipients, octets).as_secs();
-        assert_eq!(of(1, 1, 1000), 2 * (16 * 8 + 3 + 1 + 1 + 2 + 1 + 1 + 1));
+        let route = |dot| Route {
+            timeouts: timeouts(dot),
+            connection_wait: Duration::from_secs(7),
+            ..route("smtp://192.0.2.1")
+        };
+        let of = |dot, recipients, octets| patience(&route(dot), recipients, octets).as_secs();
+        assert_eq!(
+            of(1, 1, 1000),
+            2 * (16 * 8 + 7 + 5 + 3 + 1 + 1 + 2 + 1 + 1 + 1)
+        );
         assert_eq!(of(541, 1, 0) - of(1, 1, 0), 2 * 540);
         assert_eq!(of(1, 1000, 0) - of(1, 1, 0), 2 * 999);
         assert_eq!(of(1, 1, 100 * BLOCK) - of(1, 1, 0), 2 * 100);
         assert!(
-            patience(&timeouts(u64::MAX), usize::MAX, usize::MAX) >= Duration::from_secs(u64::MAX)
+            patience(&route(u64::MAX), usize::MAX, usize::MAX) >= Duration::from_secs(u64::MAX)
         );
     }
 }

@@ -4,14 +4,14 @@
 //! once, one per class. A line is checked before it is reused. If the next hop closes it just after that check, MAIL is
 //! sent once more on another line, so the client never notices a line that died while it was idle.
 //!
-//! Names are resolved by [`Pool::resolve`] when the worker starts, and in [`Pool::tidy`] if that had failed: between
-//! mails, because a resolver may take any time.
+//! Idle lines are for the next mail, of whichever worker: [`Pool::give_back`] closes those to a next hop that is short of them.
 //!
-//! Must never: be kept across a fork with lines in it, or give out a line that is inside a transaction.
+//! Must never: be kept across a fork with lines in it, give out a line that is inside a transaction, or keep an idle one while it waits
+//! for another.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -21,15 +21,15 @@ use mimicry_core::origin::Origin;
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint;
-use mimicry_core::settings::endpoint::Address;
 
 use super::answer::{Answer, Cause};
-use super::connect::connect;
 use super::keys::Keys;
 use super::next_hop::NextHop;
 use super::params::{Size, outgoing_mail_params};
+use super::reach::{Need, Reached, reach};
 use super::remembered::Remembered;
 use super::route::Route;
+use crate::prefork::hops::{self, Ticket};
 
 /// Longer than that no line is kept without work: Postfix's server closes after 300 s, some after 60.
 const IDLE: Duration = Duration::from_secs(60);
@@ -49,9 +49,6 @@ const ASKING: Duration = Duration::from_secs(5);
 /// How long a worker waits for the reply to QUIT: nothing depends on it.
 const FAREWELL: Duration = Duration::from_secs(2);
 
-/// How often a name that could not be resolved is tried again.
-const RESOLVING: Duration = Duration::from_secs(30);
-
 /// What a next hop does to every mail alike is logged so often at most.
 const COMPLAINING: Duration = Duration::from_secs(60);
 
@@ -60,11 +57,15 @@ pub struct Pool {
     keys: Arc<Keys>,
     hops: HashMap<Route, Hop>,
     remembered: Remembered,
+    known: hops::Known,
 }
 
 /// A line in use. Dropped, it is cut.
 pub struct Line {
     hop: Box<dyn NextHop>,
+    /// Is free once the line is cut, and so stands below it.
+    ticket: Option<Ticket>,
+    address: Option<SocketAddr>,
     route: Route,
     mails: u32,
     idle_since: Instant,
@@ -88,12 +89,12 @@ pub struct Opening<'a> {
     pub is_promised: bool,
     /// The end of the whole transaction.
     pub limit: Option<Instant>,
+    /// The mail has a line to this or another next hop already.
+    pub has_line: bool,
 }
 
 #[derive(Default)]
 struct Hop {
-    addresses: Vec<SocketAddr>,
-    resolved_at: Option<Instant>,
     idle: Vec<Line>,
     /// When it was asked, and what it said.
     known: Option<(Instant, Option<Extensions>)>,
@@ -101,27 +102,20 @@ struct Hop {
 }
 
 impl Pool {
-    /// `keys` = what the routes need; `remembered` = what next hops can do that cannot be asked.
-    pub fn new(keys: Arc<Keys>, remembered: Remembered) -> Pool {
+    /// `keys` = what the routes need; `remembered` = what next hops can do that cannot be asked; `known` = what all workers know.
+    pub fn new(keys: Arc<Keys>, remembered: Remembered, known: hops::Known) -> Pool {
         Pool {
             keys,
             hops: HashMap::new(),
             remembered,
+            known,
         }
-    }
-
-    /// Resolves the name of a next hop. To be called for each before its first mail.
-    pub fn resolve(&mut self, route: &Route) -> io::Result<()> {
-        let hop = self.hops.entry(route.clone()).or_default();
-        hop.resolved_at = Some(Instant::now());
-        hop.addresses = resolve(&route.next_hop)?;
-        Ok(())
     }
 
     /// Opens a transaction: a line to the next hop, and MAIL on it. `Err` is the answer to give instead.
     pub fn begin(&mut self, route: &Route, opening: &Opening<'_>) -> Result<Line, Answer> {
         loop {
-            let (mut line, was_idle) = self.take(route, opening.limit)?;
+            let (mut line, was_idle) = self.take(route, opening.limit, opening.has_line)?;
             line.is_promised = opening.is_promised;
             let outgoing = outgoing_mail_params(
                 opening.params,
@@ -177,9 +171,31 @@ impl Pool {
             return;
         }
         line.idle_since = Instant::now();
+        if let Some(ticket) = &line.ticket {
+            ticket.idle();
+        }
+        if self.is_short(&line.route) {
+            farewell(line);
+            return;
+        }
         if let Some(hop) = self.hops.get_mut(&line.route) {
             hop.idle.push(line);
         }
+    }
+
+    /// Says goodbye on the idle lines to next hops that somebody waits for a line to.
+    pub fn give_back(&mut self) {
+        for (route, hop) in &mut self.hops {
+            let known = self.known.get(&route.next_hop);
+            if known.is_some_and(hops::Hop::is_short) {
+                hop.idle.drain(..).for_each(farewell);
+            }
+        }
+    }
+
+    fn is_short(&self, route: &Route) -> bool {
+        let known = self.known.get(&route.next_hop);
+        known.is_some_and(hops::Hop::is_short)
     }
 
     /// What the next hop can do: what it has said within the last minute or says now, else, if it is down or too slow to wait for, what
@@ -196,25 +212,28 @@ impl Pool {
                 return known.clone();
             }
         }
-        let line = self.open(route, Some(Instant::now() + ASKING)).ok()?;
+        // Nobody waits for what is not needed yet, and the line for it is not to be one line more.
+        if self.is_short(route) {
+            return None;
+        }
+        if let Some(hop) = self.hops.get_mut(route) {
+            hop.idle.pop().into_iter().for_each(farewell);
+        }
+        let limit = Some(Instant::now() + ASKING);
+        let line = self.open(route, limit, false).ok()?;
         let capabilities = line.hop.capabilities().clone();
         self.give(line);
         Some(capabilities)
     }
 
-    /// To be called between mails: says goodbye on lines that were idle for long, and resolves what could not be resolved.
+    /// To be called between mails: says goodbye on lines that were idle for long.
     pub fn tidy(&mut self) {
-        for (route, hop) in &mut self.hops {
+        for hop in self.hops.values_mut() {
             for line in hop
                 .idle
                 .extract_if(.., |line| line.idle_since.elapsed() >= IDLE)
             {
                 farewell(line);
-            }
-            let is_due = hop.resolved_at.is_some_and(|at| at.elapsed() >= RESOLVING);
-            if hop.addresses.is_empty() && is_due {
-                hop.resolved_at = Some(Instant::now());
-                hop.addresses = resolve(&route.next_hop).unwrap_or_default();
             }
         }
     }
@@ -227,38 +246,74 @@ impl Pool {
     }
 
     /// An idle line that still lives, else a new one; whether it was idle.
-    fn take(&mut self, route: &Route, limit: Option<Instant>) -> Result<(Line, bool), Answer> {
+    fn take(
+        &mut self,
+        route: &Route,
+        limit: Option<Instant>,
+        has_line: bool,
+    ) -> Result<(Line, bool), Answer> {
+        let known = self.known.get(&route.next_hop);
+        let addresses = known.and_then(hops::Hop::addresses).unwrap_or_default();
         let idle = self.hops.get_mut(route).map(|hop| &mut hop.idle);
         // The youngest first: what is not needed ages and goes.
         for mut line in idle
             .into_iter()
             .flat_map(|idle| std::iter::from_fn(|| idle.pop()))
         {
-            if line.idle_since.elapsed() < IDLE && line.hop.is_usable() {
+            let is_there = line.address.is_none_or(|at| addresses.contains(&at));
+            if is_there && line.idle_since.elapsed() < IDLE && line.hop.is_usable() {
                 line.hop.limit(limit);
                 line.mails = line.mails.saturating_add(1);
+                if let Some(ticket) = &line.ticket {
+                    ticket.in_use();
+                }
                 return Ok((line, true));
             }
         }
-        let mut line = self.open(route, limit)?;
+        let mut line = self.open(route, limit, has_line)?;
         line.mails = 1;
         Ok((line, false))
     }
 
     /// A new line; what the next hop can do is remembered.
-    fn open(&mut self, route: &Route, limit: Option<Instant>) -> Result<Line, Answer> {
+    fn open(
+        &mut self,
+        route: &Route,
+        limit: Option<Instant>,
+        has_line: bool,
+    ) -> Result<Line, Answer> {
+        self.hops.entry(route.clone()).or_default();
+        let hops = RefCell::new(&mut self.hops);
+        let give_back = || {
+            for hop in hops.borrow_mut().values_mut() {
+                hop.idle.drain(..).for_each(farewell);
+            }
+        };
+        let need = Need {
+            limit,
+            has_line,
+            give_back: &give_back,
+        };
+        let known = self.known.get(&route.next_hop);
+        let opened = reach(route, known, &self.keys, need);
         let hop = self.hops.entry(route.clone()).or_default();
-        let opened = connect(route, &hop.addresses, &self.keys, limit);
-        let capabilities = opened.as_ref().ok().map(|hop| hop.capabilities().clone());
+        let capabilities = opened.as_ref().ok();
+        let capabilities = capabilities.map(|reached| reached.hop.capabilities().clone());
         if let Some(capabilities) = &capabilities {
             self.remembered.note(&route.next_hop, capabilities);
         }
         hop.known = Some((Instant::now(), capabilities));
         match opened {
-            Ok(mut opened) => {
-                opened.limit(limit);
+            Ok(Reached {
+                mut hop,
+                address,
+                ticket,
+            }) => {
+                hop.limit(limit);
                 Ok(Line {
-                    hop: opened,
+                    hop,
+                    ticket,
+                    address,
                     route: route.clone(),
                     mails: 0,
                     idle_since: Instant::now(),
@@ -327,19 +382,17 @@ impl std::ops::DerefMut for Line {
     }
 }
 
-fn resolve(next_hop: &endpoint::NextHop) -> io::Result<Vec<SocketAddr>> {
-    match next_hop {
-        endpoint::NextHop::Server {
-            address: Address::Tcp { host, port },
-            ..
-        } => Ok((host.as_str(), *port).to_socket_addrs()?.collect()),
-        _ => Ok(Vec::new()),
-    }
-}
-
 fn farewell(mut line: Line) {
     line.hop.limit(Some(Instant::now() + FAREWELL));
     line.hop.quit();
+}
+
+/// With the one next hop that a test has.
+#[cfg(test)]
+pub fn pool_with(keys: Keys, next_hop: &endpoint::NextHop) -> Pool {
+    let mut hops = hops::Hops::new(None, Instant::now());
+    let known = hops.of([next_hop].into_iter()).unwrap();
+    Pool::new(Arc::new(keys), Remembered::default(), known)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! Must never: hold a secret; it names the files that do ([`super::keys`]).
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mimicry_core::settings::endpoint::{Address, NextHop, Protocol};
 use mimicry_core::settings::fingerprint::Fingerprint;
@@ -21,6 +22,10 @@ pub struct Route {
     pub lmtp_partial: Option<LmtpPartial>,
     /// The name given in EHLO.
     pub helo: String,
+    /// Lines that all workers together may have.
+    pub connections: usize,
+    /// How long who holds a line waits for another one.
+    pub connection_wait: Duration,
     pub timeouts: Timeouts,
 }
 
@@ -61,6 +66,8 @@ impl Route {
                 .helo_name
                 .clone()
                 .unwrap_or_else(|| hostname.to_string()),
+            connections: relay.connections,
+            connection_wait: relay.connection_wait,
             timeouts: relay.timeouts,
         })
     }

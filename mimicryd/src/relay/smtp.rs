@@ -48,7 +48,7 @@ use super::answer::{Answer, Cause};
 use super::client::{Client, Link, LinkState, Taken};
 use super::command::CommandLine;
 use super::stream::ServerAddress;
-use super::wire::{Wire, WireHop};
+use super::wire::{Patience, Wire, WireHop};
 use crate::sys::descriptors::{is_short, put_under, set_nonblocking};
 use crate::sys::greeter::{Greeter, Words};
 
@@ -73,7 +73,13 @@ impl SmtpHop {
         limit: Option<Instant>,
     ) -> Result<SmtpHop, Answer> {
         let place = ServerAddress::Tcp(address);
-        let hop = WireHop::in_the_clear(place, Protocol::Smtp, helo, timeouts, limit)?;
+        let hop = WireHop::in_the_clear(
+            place,
+            Protocol::Smtp,
+            helo,
+            timeouts,
+            Patience::until(limit),
+        )?;
         SmtpHop::over(hop).map_err(|failed| {
             let cause = match is_short(&failed.1) {
                 true => Cause::Short,
@@ -120,6 +126,10 @@ impl Link for Lettre {
             None => self.codec = None,
         }
         Ok(taken)
+    }
+
+    fn has_heard(&mut self, until: Instant) -> bool {
+        self.wire.has_heard(until)
     }
 
     fn early_reply(&mut self) -> Option<Reply> {

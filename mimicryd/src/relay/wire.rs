@@ -57,7 +57,25 @@ pub struct Terms<'t> {
     pub name: Option<ServerName<'static>>,
     /// As the route's [`Security`] wants it.
     pub tls: Option<Arc<ClientConfig>>,
+    pub patience: Patience<'t>,
+}
+
+/// How long a line may take to come about.
+#[derive(Clone, Copy)]
+pub struct Patience<'p> {
     pub limit: Option<Instant>,
+    /// Is told if the next hop takes its time to greet: it may serve no more lines at present.
+    pub slow: &'p dyn Fn(),
+}
+
+impl Patience<'_> {
+    /// Nobody is told.
+    pub fn until(limit: Option<Instant>) -> Patience<'static> {
+        Patience {
+            limit,
+            slow: &|| {},
+        }
+    }
 }
 
 impl WireHop {
@@ -82,10 +100,10 @@ impl WireHop {
         protocol: Protocol,
         helo: &str,
         timeouts: Timeouts,
-        limit: Option<Instant>,
+        patience: Patience<'_>,
     ) -> Result<WireHop, Answer> {
-        let mut hop = WireHop::reach(place, protocol, timeouts, limit)?;
-        hop.greeting()?;
+        let mut hop = WireHop::reach(place, protocol, timeouts, patience.limit)?;
+        hop.greeting(patience.slow)?;
         hop.hello_or_helo(helo)?;
         Ok(hop)
     }
@@ -112,11 +130,12 @@ impl WireHop {
 
     fn connect_with(terms: &Terms<'_>, security: Security) -> Result<WireHop, Answer> {
         let Route { timeouts, helo, .. } = terms.route;
-        let mut hop = WireHop::reach(terms.place, terms.protocol, *timeouts, terms.limit)?;
+        let Patience { limit, slow } = terms.patience;
+        let mut hop = WireHop::reach(terms.place, terms.protocol, *timeouts, limit)?;
         if let Security::Implicit(_) = security {
             hop.upgrade(terms)?;
         }
-        hop.greeting()?;
+        hop.greeting(slow)?;
         // A server that must know STARTTLS knows EHLO.
         match security {
             Security::Must(_) => hop.hello(helo)?,
@@ -280,6 +299,15 @@ impl Link for Wire {
 
     fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
         self.take_octets(deadline, &mut |_, lines| look(lines))
+    }
+
+    fn has_heard(&mut self, until: Instant) -> bool {
+        while self.state() == LinkState::Quiet {
+            if Instant::now() >= until || self.stream.wait(false, until).is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     fn early_reply(&mut self) -> Option<Reply> {

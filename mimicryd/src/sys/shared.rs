@@ -110,6 +110,14 @@ impl Row {
             .map_or(0, |word| word.swap(0, Ordering::AcqRel))
     }
 
+    /// Sets it if it is `before`. False = it is not, because somebody else was quicker.
+    pub fn swap(&self, word: usize, before: u64, value: u64) -> bool {
+        self.words.get(word).is_some_and(|word| {
+            word.compare_exchange(before, value, Ordering::AcqRel, Ordering::Acquire)
+                .is_ok()
+        })
+    }
+
     pub fn clear(&self) {
         for word in &self.words {
             word.store(0, Ordering::Release);
@@ -139,7 +147,8 @@ mod tests {
         assert_eq!((last.next(0), last.take(0)), (11, 11));
         last.set(0, 10);
         assert_eq!((last.take(0), last.take(0), last.take(WORDS)), (10, 0, 0));
-        last.add(0, 1);
+        assert!(last.swap(0, 0, 5) && !last.swap(0, 0, 6) && !last.swap(WORDS, 0, 1));
+        assert_eq!(last.get(0), 5);
         last.clear();
         assert_eq!(last.get(0), 0);
         assert_eq!((size_of::<Row>() % 64, align_of::<Row>()), (0, 64));

@@ -26,7 +26,8 @@ use mimicry_core::settings::endpoint::Protocol;
 use super::terms::route;
 use crate::relay::params::GROWTH;
 use crate::relay::{
-    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, outgoing_rcpt_params,
+    Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, none_free,
+    outgoing_rcpt_params,
 };
 
 /// For a listener before the queue: from a command of the client, or the end of its message, to our reply. Postfix gives up on its
@@ -45,6 +46,8 @@ pub struct Delivery {
     /// The accepted paths, by their first place in the envelope.
     named: HashMap<Path, usize>,
     again: Vec<Again>,
+    /// Next hops that had no further line for this mail: nobody waits for one twice.
+    short: Vec<Rc<Route>>,
 }
 
 /// A recipient that was named before.
@@ -106,6 +109,8 @@ pub struct Hand<'h> {
     pub mail: &'h Mail,
     pub limits: &'h Limits,
     pub limit: Option<Instant>,
+    /// There is one class only, so that nobody waits for a line of this mail while it waits for one.
+    pub is_alone: bool,
     pub watch: &'h mut dyn FnMut() -> Watch,
 }
 
@@ -172,6 +177,7 @@ impl Delivery {
             None if self.classes.len() >= settings.limits.max_classes => {
                 return Err(Answer::own(Own::TooManyClasses.reply()));
             }
+            None if self.short.contains(route) => return Err(none_free()),
             None => {
                 let size = match envelope.declared_size {
                     None => Size::Unknown,
@@ -182,9 +188,18 @@ impl Delivery {
                 };
                 let opening = Opening {
                     is_promised: ways.offered.is_some_and(|offered| offered == route),
+                    has_line: self.classes.iter().any(|class| class.line.is_some()),
                     ..opening(mail, size, self.limit)
                 };
-                let line = pool.begin(route, &opening)?;
+                let line = match pool.begin(route, &opening) {
+                    Ok(line) => line,
+                    Err(answer) => {
+                        if answer.cause == Cause::NoneFree && opening.has_line {
+                            self.short.push(Rc::clone(route));
+                        }
+                        return Err(answer);
+                    }
+                };
                 self.classes.push(Class {
                     signature,
                     settings: Arc::clone(settings),
@@ -315,7 +330,10 @@ impl Class {
             origin: &hand.mail.origin,
             envelope,
         };
-        let opening = opening(mail, Size::Exact(octets), hand.limit);
+        let opening = Opening {
+            has_line: !hand.is_alone,
+            ..opening(mail, Size::Exact(octets), hand.limit)
+        };
         let mut line = hand.pool.begin(&self.route, &opening).map_err(temporary)?;
         let recipients = recipients.iter();
         for recipient in recipients.filter_map(|index| envelope.recipients.get(*index)) {
@@ -337,6 +355,7 @@ fn opening(mail: Announced<'_>, size: Size, limit: Option<Instant>) -> Opening<'
         size,
         is_promised: false,
         limit,
+        has_line: false,
     }
 }
 

@@ -44,6 +44,11 @@ impl<'l> Link<'l> {
         }
     }
 
+    /// Are idle lines to next hops wanted by others? Once only.
+    pub fn take_lines_wanted(&self) -> bool {
+        self.life.take_lines_wanted()
+    }
+
     /// What the master wants.
     pub fn wish(&self) -> Wish {
         self.life.wish()
@@ -79,7 +84,7 @@ impl<'l> Link<'l> {
                         waited.push(PollFd::new(self.life.as_fd(), PollFlags::POLLIN));
                     }
                     poll::wait(&mut waited, deadline)?;
-                    if self.life.look() > known {
+                    if self.life.look() > known || self.life.are_lines_wanted() {
                         return Ok(Heard::Wish);
                     }
                 }

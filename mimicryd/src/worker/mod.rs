@@ -135,6 +135,7 @@ fn own_signals() -> io::Result<Signals> {
         Signal::SIGQUIT,
         Signal::SIGHUP,
         Signal::SIGUSR1,
+        Signal::SIGWINCH,
     ])?;
     signals::default(&[Signal::SIGCHLD, Signal::SIGTTIN, Signal::SIGTTOU])?;
     // Rust's handler, which would print a line about the stack into nowhere, lets the first one pass that kill(2) sent.
@@ -198,7 +199,11 @@ impl Worker {
     fn work(&mut self, serve: &mut dyn Serve) -> io::Result<()> {
         loop {
             self.idle();
-            match self.life.look() {
+            let wish = self.life.look();
+            if self.life.take_lines_wanted() {
+                serve.give_back();
+            }
+            match wish {
                 Wish::Stay => match self.gate.wait(&self.life, self.patience())? {
                     Waited::Connection(connection) => {
                         self.rested = Rested::No;

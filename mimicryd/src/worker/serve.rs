@@ -287,7 +287,8 @@ impl Conversation<'_> {
         };
         let answer = self.delivery.rcpt(&ways, self.pool, mail, recipient);
         let whose = match answer.cause {
-            Cause::Said => Whose::NextHop,
+            // That it is away, or has no connection free, is no error of the client.
+            Cause::Said | Cause::Unreachable | Cause::NoneFree => Whose::NextHop,
             _ => Whose::Ours,
         };
         (answer.reply, whose)
@@ -429,8 +430,15 @@ impl Conversation<'_> {
                 Heard::Wish if self.link.wish() >= Wish::Quit => {
                     return self.give_up(Leave::Stopping);
                 }
-                Heard::Wish => {}
+                Heard::Wish => self.give_back(),
             }
+        }
+    }
+
+    /// Other workers wait for lines that this one keeps, perhaps.
+    fn give_back(&mut self) {
+        if self.link.take_lines_wanted() {
+            self.pool.give_back();
         }
     }
 
@@ -468,7 +476,7 @@ impl Conversation<'_> {
                 Heard::Octets => return Ok(()),
                 Heard::End => return Err(Over::Gone),
                 Heard::Nothing => return self.leave(ending.or(dawdling).unwrap_or(self.silence())),
-                Heard::Wish => {}
+                Heard::Wish => self.give_back(),
             }
         }
     }

@@ -27,6 +27,7 @@ use super::serve::{Conversation, Over};
 use super::terms::{machine, terms};
 use crate::machine;
 use crate::prefork::contract::{Accepted, Serve, SessionEnd};
+use crate::prefork::hops;
 use crate::prefork::life::Life;
 use crate::prefork::listen::Peer;
 use crate::prefork::scoreboard::{Network, Slot};
@@ -50,14 +51,24 @@ pub struct Server {
     seal_keys: Arc<SealKeys>,
 }
 
+/// What the master made for all workers of a configuration.
+#[derive(Clone)]
+pub struct Shared {
+    pub keys: Arc<Keys>,
+    pub certificates: Arc<Certificates>,
+    pub seal_keys: Arc<SealKeys>,
+    pub hops: hops::Known,
+}
+
 impl Server {
-    /// Made in the worker. Names are resolved here, never during a mail.
-    pub fn new(
-        config: Arc<Config>,
-        keys: Arc<Keys>,
-        certificates: Arc<Certificates>,
-        seal_keys: Arc<SealKeys>,
-    ) -> Result<Server, String> {
+    /// Made in the worker.
+    pub fn new(config: Arc<Config>, shared: Shared) -> Result<Server, String> {
+        let Shared {
+            keys,
+            certificates,
+            seal_keys,
+            hops,
+        } = shared;
         let machine = machine();
         let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
         let routes: Vec<Rc<Route>> = config
@@ -70,15 +81,7 @@ impl Server {
         }
         // The master looked at them as root, who may go everywhere.
         machine::reach(&config);
-        let mut pool = Pool::new(keys, Remembered::below(&config.daemon.spool));
-        for route in &routes {
-            if let Err(error) = pool.resolve(route) {
-                let hop = &route.next_hop;
-                log::warn!(
-                    "the next hop {hop} cannot be resolved: {error}; its mail is deferred until it can"
-                );
-            }
-        }
+        let pool = Pool::new(keys, Remembered::below(&config.daemon.spool), hops);
         let (ledger, fault) = Ledger::open(&config.daemon.spool);
         // That there is none the master has said.
         if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
@@ -117,6 +120,10 @@ fn is_crowded(slot: &Slot, peer: &Peer, settings: &Effective) -> bool {
 impl Serve for Server {
     fn rest(&mut self) {
         self.pool.tidy();
+    }
+
+    fn give_back(&mut self) {
+        self.pool.give_back();
     }
 
     // Longer than 80 lines: the conversation borrows what is found out here, and is made of it in one place.

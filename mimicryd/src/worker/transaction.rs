@@ -122,6 +122,7 @@ pub fn run(
         mail: &mail,
         limits: &limits,
         limit,
+        is_alone: classes.len() == 1,
         watch,
     };
     let mut giving = Giving {
@@ -157,8 +158,7 @@ fn patience(mail: &Mail, classes: &[Class], judged: &[Judged]) -> Duration {
         let message = judged.message(mail).unwrap_or(&mail.message);
         // Coded in 7 bits it may grow to three times its size.
         let octets = message.raw().len().saturating_mul(3);
-        let timeouts = &class.route.timeouts;
-        relay::patience(timeouts, class.recipients.len(), octets)
+        relay::patience(&class.route, class.recipients.len(), octets)
     });
     limits.fold(OWN_TIME, Duration::saturating_add)
 }

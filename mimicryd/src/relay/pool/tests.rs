@@ -16,9 +16,13 @@ fn pool(next_hop: &Scripted) -> (Pool, Route) {
 
 fn pool_to(next_hop: &str) -> (Pool, Route) {
     let route = route(next_hop);
-    let mut pool = Pool::new(Arc::default(), Remembered::default());
-    pool.resolve(&route).unwrap();
+    let pool = pool_with(Keys::default(), &route.next_hop);
     (pool, route)
+}
+
+/// What all workers know of the next hop of a pool that has one.
+fn known(pool: &Pool) -> hops::Hop {
+    pool.known.values().next().unwrap().clone()
 }
 
 fn begin(pool: &mut Pool, next_hop: &Route, params: &str) -> Result<Line, Answer> {
@@ -29,6 +33,7 @@ fn begin(pool: &mut Pool, next_hop: &Route, params: &str) -> Result<Line, Answer
         size: Size::Unknown,
         is_promised: false,
         limit: None,
+        has_line: false,
     };
     pool.begin(next_hop, &opening)
 }
@@ -184,6 +189,7 @@ fn parameters_fit_the_next_hop() {
         size,
         is_promised: false,
         limit: None,
+        has_line: false,
     };
     let declared = Size::Declared {
         octets: 500,
@@ -245,11 +251,13 @@ fn t92_a_next_hop_that_is_down() {
         deliver(&mut pool, &name).reply.to_string(),
         "451 4.4.1 cannot connect to the next hop (connect)"
     );
-    let unresolved = route("smtp://no-such-host.invalid");
-    let answer = deliver(&mut pool, &unresolved);
+    assert!(known(&pool).is_wanted(), "it is looked for at once");
+    let (mut pool, name) = pool_to("smtp://no-such-host.invalid");
+    known(&pool).not_found();
+    let answer = deliver(&mut pool, &name);
     assert_eq!(
         answer.reply.to_string(),
-        "451 4.4.1 cannot connect to the next hop (no address is known)"
+        "451 4.4.1 cannot connect to the next hop (its name was not found)"
     );
 }
 
@@ -257,9 +265,117 @@ fn t92_a_next_hop_that_is_down() {
 fn addresses_are_tried_in_order() {
     let next_hop = Scripted::that_works();
     let (mut pool, name) = pool(&next_hop);
-    let down = SocketAddr::from(([127, 0, 0, 1], 1));
-    pool.hops.get_mut(&name).unwrap().addresses = vec![down, next_hop.address];
+    let port = next_hop.address.port();
+    let down = SocketAddr::from(([127, 0, 0, 77], port));
+    known(&pool).found(&[down, next_hop.address]);
     assert!(deliver(&mut pool, &name).is_done());
+    // T196: a line to where it is no more is not used again.
+    known(&pool).found(&[next_hop.address]);
+    assert!(deliver(&mut pool, &name).is_done());
+    assert_eq!(next_hop.seen().connections, 1);
+    known(&pool).found(&[down]);
+    let answer = deliver(&mut pool, &name);
+    assert!(!answer.is_done(), "{}", answer.reply);
+}
+
+/// T195: lines are counted, and given back to whoever waits for one.
+#[test]
+fn t195_lines_are_counted_and_given_back() {
+    let next_hop = Scripted::that_works();
+    let (mut pool, route) = pool(&next_hop);
+    let few = Route {
+        connections: 2,
+        ..route
+    };
+    let known = known(&pool);
+    let mut lines: Vec<Line> = (0..2)
+        .map(|_| begin(&mut pool, &few, "").unwrap())
+        .collect();
+    assert_eq!(known.lines(), (2, 0));
+    // Whoever has all of them waits for none.
+    let began = Instant::now();
+    let answer = begin(&mut pool, &few, "").err().unwrap();
+    assert_eq!(
+        answer.reply.to_string(),
+        "452 4.3.2 no connection to the next hop is free; send this recipient again"
+    );
+    assert!(began.elapsed() < PATIENCE / 2);
+    pool.give(lines.pop().unwrap());
+    assert_eq!((known.lines(), known.keepers().len()), ((2, 1), 1));
+    drop(lines);
+    assert_eq!(known.lines(), (1, 1));
+    pool.give_back();
+    assert_eq!(known.lines(), (1, 1), "nobody wants it");
+    known.is_wanting(true);
+    pool.give_back();
+    assert_eq!(known.lines(), (0, 0));
+    // While somebody waits none is kept.
+    let line = begin(&mut pool, &few, "").unwrap();
+    pool.give(line);
+    assert_eq!(known.lines(), (0, 0));
+}
+
+/// T195: another worker has all lines, and the mail of this one has one to another next hop.
+#[test]
+fn t195_who_has_a_line_waits_for_another_as_long_as_is_set() {
+    let next_hop = Scripted::that_works();
+    let (mut pool, route) = pool(&next_hop);
+    let few = Route {
+        connections: 1,
+        connection_wait: Duration::from_millis(200),
+        ..route
+    };
+    let known = known(&pool);
+    let other = known.take_line(1, 1, false).unwrap();
+    let origin = Origin::default();
+    let sender = Path::new("a@b");
+    let opening = Opening {
+        origin: &origin,
+        sender: &sender,
+        params: b"",
+        size: Size::Unknown,
+        is_promised: false,
+        limit: None,
+        has_line: true,
+    };
+    let began = Instant::now();
+    let answer = pool.begin(&few, &opening).err().unwrap();
+    assert_eq!(answer.cause, Cause::NoneFree);
+    let took = began.elapsed();
+    assert!(few.connection_wait <= took && took < PATIENCE, "{took:?}");
+    assert!(known.is_short());
+    drop(other);
+    assert!(pool.begin(&few, &opening).is_ok());
+}
+
+/// A next hop that is away is not tried by each mail, and is found when it is back.
+#[test]
+fn t92_a_next_hop_that_is_away_is_tried_now_and_then() {
+    let next_hop = Scripted::start(Box::new(|connection, stage| {
+        let is_away = stage == Stage::Greeting && connection < 4;
+        is_away.then(|| Act::Last(b"421 4.3.2 not now\r\n".to_vec()))
+    }));
+    let (mut pool, name) = pool(&next_hop);
+    let said: Vec<String> = (0..4)
+        .map(|_| deliver(&mut pool, &name).reply.to_string())
+        .collect();
+    assert_eq!(said[2], "451 4.3.2 not now", "{said:?}");
+    assert_eq!(
+        said[3],
+        "451 4.4.1 the next hop is away; it is tried again within 1 s"
+    );
+    let known = known(&pool);
+    assert!(known.away_for(Instant::now()).is_some());
+    // It is asked for nothing but whether it is back.
+    assert_eq!(pool.last_known(&name), None);
+    assert_eq!(next_hop.seen().connections, 3);
+    let began = Instant::now();
+    while !deliver(&mut pool, &name).is_done() {
+        assert!(began.elapsed() < PATIENCE * 5);
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(next_hop.seen().connections, 5);
+    assert_eq!(known.away_for(Instant::now()), None);
 }
 
 #[test]

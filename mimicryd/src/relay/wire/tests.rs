@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::super::conformance::{PATIENCE, Subject, every_row, route};
 use super::super::hostile_octets::only_clean_mail_leaves;
+use super::super::pool::pool_with;
 use super::super::scripted::{Act, EHLO, Script, Scripted, Stage, Tls, one_act};
 use super::super::{Answers, Keys, NextHop, Opening, Pool, Size, Watch};
 use super::*;
@@ -113,9 +114,7 @@ fn config_of(certificate: &rcgen::Certificate, key: &KeyPair) -> Arc<rustls::Ser
 fn pool(route: &Route) -> Pool {
     let mut keys = Keys::default();
     keys.add(route).unwrap();
-    let mut pool = Pool::new(Arc::new(keys), Default::default());
-    pool.resolve(route).unwrap();
-    pool
+    pool_with(keys, &route.next_hop)
 }
 
 fn opening<'o>(origin: &'o Origin, sender: &'o Path) -> Opening<'o> {
@@ -126,6 +125,7 @@ fn opening<'o>(origin: &'o Origin, sender: &'o Path) -> Opening<'o> {
         size: Size::Unknown,
         is_promised: false,
         limit: None,
+        has_line: false,
     }
 }
 
@@ -227,7 +227,7 @@ impl Subject for Ours {
             },
             name: Some(ServerName::from(scripted.address.ip())),
             tls: Some(Arc::clone(&self.config)),
-            limit: None,
+            patience: Patience::until(None),
         };
         let hop = WireHop::connect(&terms).map(|hop| Box::new(hop) as Box<dyn NextHop>);
         (scripted, hop)

@@ -141,7 +141,7 @@ fn a_password_is_not_sent_in_the_clear() {
             place: ServerAddress::Tcp(scripted.address),
             name: None,
             tls: None,
-            limit: None,
+            patience: Patience::until(None),
         };
         let hop = WireHop::connect(&terms);
         (scripted, hop)
