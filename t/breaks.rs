@@ -19,6 +19,7 @@ use mimicry_core::registry::Registry;
 use mimicryd::daemon::Daemon;
 use mimicryd::logging;
 use mimicryd::master;
+use mimicryd::master::handover::Predecessor;
 use mimicryd::prefork::contract::Program;
 use mimicryd::worker;
 
@@ -57,6 +58,7 @@ fn main() {
 
 /// Runs the daemon in the present directory.
 fn daemon() -> ! {
+    let predecessor = Predecessor::of_this_process().unwrap_or_else(|why| panic!("{why}"));
     logging::start();
     let path = std::env::current_dir()
         .expect("a directory")
@@ -74,7 +76,10 @@ fn daemon() -> ! {
         .unwrap_or_else(|refused| panic!("{}", refused.text));
     let ended = master::run(
         config,
-        master::contract::Options { foreground: true },
+        master::contract::Options {
+            foreground: true,
+            predecessor,
+        },
         Rc::new(daemon),
         worker::run,
     );
@@ -337,7 +342,13 @@ fn a_mail_that_killed_too_many_workers_gets_its_answer() {
         let errors = ["was killed by SIG", "panic", "its answer is"];
         let mut world = world_with(how, &settings, &errors);
         assert_eq!(poison(&mut world, "list"), "no mail killed a worker\n");
-        for _ in 0..3 {
+        for round in 0..3 {
+            if round == 2 {
+                // What one master knows, the next one does.
+                let upgrade = world.daemon().command(&["upgrade"]);
+                assert_eq!(upgrade.code, 0, "{}", upgrade.err);
+                world.daemon().follow();
+            }
             let outcome = world.attempt(PLAIN);
             assert!(matches!(outcome, Outcome::Kept(_)), "{how}: {outcome:?}");
             assert!(world.hop.mails().is_empty());
