@@ -443,11 +443,6 @@ impl Text {
 }
 
 impl Totals {
-    /// With these numbers.
-    pub fn of(number: impl Fn(Counter) -> u64) -> Totals {
-        Totals(Counter::ALL.map(number))
-    }
-
     pub fn add(&mut self, other: Totals) {
         for (sum, number) in self.0.iter_mut().zip(other.0) {
             *sum = sum.wrapping_add(number);

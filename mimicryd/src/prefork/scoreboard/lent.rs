@@ -1,8 +1,8 @@
-//! Whose the listeners are while an upgrade lets two masters have them.
+//! What an upgrade needs: whose the listeners are while two masters have them, and what was counted before.
 //!
 //! Must never: be asked by a worker whose master lives.
 
-use super::Scoreboard;
+use super::{Counter, Scoreboard, Totals};
 
 // A word of the master's row: 1 = the listeners are another master's.
 const LENT: usize = 3;
@@ -18,5 +18,12 @@ impl Scoreboard {
     /// Asked by a worker whose master is dead: does another master go on with the listeners.
     pub fn is_lent(&self) -> bool {
         self.rows.row(0).is_some_and(|row| row.get(LENT) != 0)
+    }
+}
+
+impl Totals {
+    /// With these numbers.
+    pub fn of(number: impl Fn(Counter) -> u64) -> Totals {
+        Totals(Counter::ALL.map(number))
     }
 }
