@@ -40,9 +40,12 @@ pub fn load(spool: &Path) -> io::Result<Vec<Entry>> {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         octets => octets?,
     };
-    let text = String::from_utf8_lossy(&octets);
-    // What is no entry is no reason to forget the others.
-    Ok(text.lines().filter_map(parse).take(ENTRIES).collect())
+    Ok(entries(&String::from_utf8_lossy(&octets)))
+}
+
+/// Those of these lines. What is no entry is no reason to forget the others.
+pub fn entries(text: &str) -> Vec<Entry> {
+    text.lines().filter_map(parse).take(ENTRIES).collect()
 }
 
 /// Replaces the file, whole.
@@ -56,7 +59,7 @@ pub fn save(spool: &Path, entries: &[Entry]) -> io::Result<()> {
 }
 
 /// A line for each: the digest, the number, the moment of the last death.
-fn lines(entries: &[Entry]) -> String {
+pub fn lines(entries: &[Entry]) -> String {
     let line = |entry: &Entry| format!("{} {} {}\n", entry.digest, entry.deaths, entry.last);
     entries.iter().map(line).collect()
 }

@@ -56,6 +56,8 @@ pub struct Daemon {
     script: String,
     errors: Vec<String>,
     ended: Option<ExitStatus>,
+    /// The master that took over from the child, if one did.
+    heir: Option<Pid>,
 }
 
 /// A daemon between a client and a next hop, or the next hop alone.
@@ -194,6 +196,7 @@ impl Daemon {
             script,
             errors: setup.errors.iter().map(ToString::to_string).collect(),
             ended: None,
+            heir: None,
         };
         daemon.notice("READY=1");
         daemon
@@ -246,7 +249,33 @@ impl Daemon {
 
     /// The master's.
     pub fn pid(&self) -> Pid {
+        self.heir.unwrap_or_else(|| self.first_pid())
+    }
+
+    /// Of the master that was started first.
+    pub fn first_pid(&self) -> Pid {
         Pid::from_raw(i32::try_from(self.child.id()).expect("a process id"))
+    }
+
+    /// Whom the pid file names is the master from now on.
+    #[track_caller]
+    pub fn follow(&mut self) -> Pid {
+        let text = fs::read_to_string(self.directory.path().join("pid")).expect("the pid file");
+        let pid = Pid::from_raw(text.trim().parse().expect("a process id"));
+        self.heir = Some(pid);
+        pid
+    }
+
+    /// Waits for the end of the master that was started first, after another one took over.
+    #[track_caller]
+    pub fn first_ends(&mut self) -> ExitStatus {
+        let mut status = None;
+        let ended = eventually(|| {
+            status = self.child.try_wait().expect("a child");
+            status.is_some()
+        });
+        assert!(ended, "the first master does not end\n{}", self.said());
+        status.expect("it has ended")
     }
 
     pub fn workers(&self) -> Vec<Pid> {
@@ -329,7 +358,14 @@ impl Daemon {
     pub fn ends_within(&mut self, time: Duration) -> Option<ExitStatus> {
         let deadline = Instant::now() + time;
         while self.ended.is_none() && Instant::now() < deadline {
-            self.ended = self.child.try_wait().expect("a child");
+            let status = self.child.try_wait().expect("a child");
+            self.ended = match self.heir {
+                None => status,
+                // Of a process that is not our child only its end can be seen.
+                Some(heir) => status
+                    .filter(|_| is_gone(heir))
+                    .map(|_| ExitStatus::default()),
+            };
             thread::sleep(Duration::from_millis(2));
         }
         self.ended
@@ -544,6 +580,13 @@ pub fn workers_of(master: Pid) -> Vec<Pid> {
         .filter(|(_, state)| *state != 'Z')
         .map(|(pid, _)| pid)
         .collect()
+}
+
+/// It is not there, or nobody has collected it yet.
+pub fn is_gone(pid: Pid) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(')')
+        .is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
 }
 
 /// The children of a process, each with the letter of its state.

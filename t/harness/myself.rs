@@ -12,6 +12,7 @@ use std::sync::OnceLock;
 use mimicry_core::registry::Registry;
 use mimicryd::daemon::Daemon;
 use mimicryd::lookup::Find;
+use mimicryd::master::handover::Predecessor;
 use mimicryd::prefork::contract::Program;
 use mimicryd::{logging, master, worker};
 
@@ -37,6 +38,7 @@ pub fn serve_if_asked(registry: Registry, find: Find) {
     if std::env::var_os(MARK).is_none() {
         return;
     }
+    let predecessor = Predecessor::of_this_process().unwrap_or_else(|why| panic!("{why}"));
     logging::start();
     let place = std::env::current_dir().expect("a directory");
     let path = place.join("mimicry.toml");
@@ -57,7 +59,10 @@ pub fn serve_if_asked(registry: Registry, find: Find) {
     });
     let ended = master::run(
         config,
-        master::contract::Options { foreground: true },
+        master::contract::Options {
+            foreground: true,
+            predecessor,
+        },
         Rc::new(daemon),
         worker::run,
     );

@@ -79,6 +79,7 @@ for functions in "$work/none" "$lsb"; do
     expect 2 dance
     expect 3 status
     expect 7 reload
+    expect 7 upgrade
     expect 0 stop
 
     echo 'nonsense = [' >>"$work/mimicry.toml"
@@ -111,6 +112,31 @@ for functions in "$work/none" "$lsb"; do
     done
     expect 0 status
     ok "reload and restart with a bad file: it is named, and the old configuration stays"
+
+    sed -i 's/plugin = "disclaim"/plugin = "disclaimer"/' "$work/mimicry.toml"
+    expect 6 upgrade
+    configure
+    exec 9<>"/dev/tcp/127.0.0.1/$port_in"
+    answer 220
+    expect 0 upgrade
+    [[ $(pid) != "$first" ]] || fail "upgrade left the old master in the pid file"
+    first=$(pid)
+    expect 0 status
+    grep -q "process $first" "$work/said.log" || fail "status does not name the new master, process $first"
+    answer 421
+    exec 9>&-
+    mv "$mimicryd" "$work/real"
+    cat >"$mimicryd" <<SH
+#!/bin/sh
+case \$1 in run) exit 3 ;; esac
+exec "$work/real" "\$@"
+SH
+    chmod 755 "$mimicryd"
+    expect 1 upgrade
+    grep -q "exited with status 3" "$work/said.log" || fail "a failed upgrade does not say why: $(cat "$work/said.log")"
+    mv "$work/real" "$mimicryd"
+    { [[ $(pid) == "$first" ]] && runs "$first"; } || fail "a failed upgrade changed the master"
+    ok "upgrade: the pid file and status name the new master; one that fails leaves the old"
 
     # Another port shows which configuration it is.
     port_was=$port_in

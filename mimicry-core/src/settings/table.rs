@@ -72,13 +72,14 @@ settings! {
         user: Option<String> = LINE, -, Load, "The user that workers run as if root starts the daemon; default: mimicry if that user exists, else nobody.";
         group: Option<String> = LINE, -, Load, "The group that workers run as; default: the user's.";
         pid_file: PathBuf = Kind::File, "\"/run/mimicry/mimicryd.pid\"", Load, "Holds the master's process id and is locked while it runs.";
-        control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload and stop reach the master.";
+        control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload, upgrade and stop reach the master.";
         spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for data that must outlive a process.";
         seal_key_file: Option<PathBuf> = Kind::File, -, Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews.";
         workers: Workers;
         mails_per_worker: u64 = integer(0, 1_000_000_000), "1000", Load, "Mails after which a worker is replaced; 0 means never.";
         mail_timeout: Duration = time("1s", "1h"), "\"60s\"", Load, "How long the rules may work on one mail; a worker that takes longer is killed, and the client keeps the mail.";
         drain_timeout: Duration = time("0s", "1h"), "\"60s\"", Load, "How long mails in hand may take when the daemon stops.";
+        upgrade_timeout: Duration = time("1s", "1h"), "\"60s\"", Load, "How long a new program may take at an upgrade until its workers accept; then it is given up, and the daemon goes on as before.";
         poison_limit: u32 = integer(0, 1000), "3", Load, "Workers that one mail may kill before it gets the answer of on_poison; 0 means any number.";
         on_poison: OnError = word(OnError::WORDS), "\"defer\"", Load, "The answer to a mail that killed workers: defer, reject, or pass it unchanged.";
         sandbox: Sandbox = word(Sandbox::WORDS), "\"try\"", Load, "Whether the kernel keeps workers from files and system calls that they do not need: always, where it can, or never.";

@@ -1,4 +1,4 @@
-//! `mimicryd run`, `status`, `reload`, `poison`, `stop`: the daemon, and the commands that control it.
+//! `mimicryd run`, `status`, `reload`, `poison`, `upgrade`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
 use std::path::Path;
@@ -17,6 +17,7 @@ use crate::lookup;
 use crate::master;
 use crate::master::contract::Options;
 use crate::master::control::{AskError, Request, ask};
+use crate::master::handover::Predecessor;
 use crate::prefork::contract::Program;
 use crate::prefork::exit::Exit;
 use crate::worker;
@@ -72,15 +73,24 @@ pub struct AskArgs {
 }
 
 pub fn run(args: &RunArgs) -> Result<Output, Output> {
+    let predecessor =
+        Predecessor::of_this_process().map_err(|why| Output::failure(Exit::System, why))?;
     logging::start();
     let daemon = daemon(&args.config.config, !args.foreground)?;
-    let config = daemon.load().map_err(|refused| Output {
-        err: refused.text,
-        exit: Exit::Config,
-        ..Output::text(String::new())
+    let config = daemon.load().map_err(|refused| {
+        let reporter = predecessor.as_ref().and_then(|one| one.reporter().ok());
+        if let Some(reporter) = reporter {
+            reporter.tell(Exit::Config, &refused.line, &refused.text);
+        }
+        Output {
+            err: refused.text,
+            exit: Exit::Config,
+            ..Output::text(String::new())
+        }
     })?;
     let options = Options {
         foreground: args.foreground,
+        predecessor,
     };
     let ended = master::run(config, options, Rc::new(daemon), worker::run);
     Ok(Output {
@@ -118,6 +128,10 @@ pub fn poison(args: &PoisonArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, request, paint)
 }
 
+pub fn upgrade(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
+    request_of(&args.config, Request::Upgrade, paint)
+}
+
 pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, Request::Stop, paint)
 }
@@ -132,6 +146,8 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
     let patience = match request {
         // A session may be open for as long as its limits allow.
         Request::ReloadWait => Duration::MAX,
+        // The master has a limit of its own, which is a setting.
+        Request::Upgrade => Duration::MAX,
         _ => PATIENCE,
     };
     match ask(&path, request, patience) {

@@ -1,7 +1,7 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
-//! - `daemon`: run, status, reload, poison, stop · `demo`: the daemon shown at work
+//! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `input`: the options that commands share, and the mail
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
 //!   two trees differ
@@ -78,6 +78,8 @@ enum Command {
     Reload(daemon::ReloadArgs),
     /// Show the mails that killed workers, or let the daemon forget them
     Poison(daemon::PoisonArgs),
+    /// Let a new mimicryd take over from the one that runs, and say whether it did
+    Upgrade(daemon::AskArgs),
     /// Tell the daemon to finish the mails in hand and stop
     Stop(daemon::AskArgs),
 }
@@ -115,6 +117,7 @@ fn run(cli: &Cli) -> Output {
         Command::Status(args) => daemon::status(args, err),
         Command::Reload(args) => daemon::reload(args, err),
         Command::Poison(args) => daemon::poison(args, err),
+        Command::Upgrade(args) => daemon::upgrade(args, err),
         Command::Stop(args) => daemon::stop(args, err),
     };
     result.unwrap_or_else(|failure| failure)

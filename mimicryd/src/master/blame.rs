@@ -88,7 +88,7 @@ impl Master {
 
     /// The table comes to the disk, if it has changed.
     pub(super) fn save_poison(&mut self, now: Instant) {
-        if self.poison.is_saved {
+        if self.poison.is_saved || !self.is_in_force() {
             return;
         }
         let spool = &self.current.config.daemon.spool;
@@ -108,7 +108,7 @@ impl Master {
     }
 
     pub(super) fn poison_due(&self) -> Option<Instant> {
-        if self.poison.is_saved {
+        if self.poison.is_saved || !self.is_in_force() {
             return None;
         }
         let saved = self.poison.saved?;

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -9,16 +10,34 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
 use crate::prefork::contract::Refused;
 use crate::prefork::exit::Exit;
 
+use super::handover::Predecessor;
+
+/// The signals that the master answers to.
+pub const HANDLED: [Signal; 9] = [
+    Signal::SIGCHLD,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGTTIN,
+    Signal::SIGTTOU,
+];
+
 /// How to run.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Options {
     /// Stay in the foreground, with standard input and output as they are.
     pub foreground: bool,
+    /// The master that started this process to be followed by it.
+    pub predecessor: Option<Predecessor>,
 }
 
 /// How it ended.
@@ -32,22 +51,22 @@ pub struct Ended {
 
 /// Tells the service manager, if there is one.
 pub fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = tell_manager(states) {
+    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
+        return;
+    };
+    if let Err(error) = tell_manager(&path, states) {
         log::debug!("the service manager cannot be told: {error}");
     }
 }
 
 /// Says it on the notification socket (sd_notify(3)); a service manager that does not read is waited for a moment, not for ever.
-fn tell_manager(states: &[NotifyState<'_>]) -> io::Result<()> {
-    let Some(path) = std::env::var_os("NOTIFY_SOCKET") else {
-        return Ok(());
-    };
+fn tell_manager(path: &OsStr, states: &[NotifyState<'_>]) -> io::Result<()> {
     let text: String = states.iter().map(|state| format!("{state}\n")).collect();
     let socket = UnixDatagram::unbound()?;
     socket.set_write_timeout(Some(Duration::from_millis(500)))?;
     let address = match path.as_bytes().split_first() {
         Some((b'@', name)) => SocketAddr::from_abstract_name(name)?,
-        _ => SocketAddr::from_pathname(&path)?,
+        _ => SocketAddr::from_pathname(path)?,
     };
     socket.send_to_addr(text.as_bytes(), &address)?;
     Ok(())
@@ -88,6 +107,33 @@ impl From<Failure> for Refused {
         Refused {
             line: failure.message.clone(),
             text: failure.message,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T143
+    #[test]
+    fn the_service_manager_is_told_on_both_kinds_of_sockets() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("notify");
+        let name = format!("mimicry-notify-{}", std::process::id());
+        let hidden = SocketAddr::from_abstract_name(&name).unwrap();
+        for (socket, address) in [
+            (UnixDatagram::bind(&path).unwrap(), path.into_os_string()),
+            (
+                UnixDatagram::bind_addr(&hidden).unwrap(),
+                format!("@{name}").into(),
+            ),
+        ] {
+            tell_manager(&address, &[NotifyState::MainPid(7), NotifyState::Ready]).unwrap();
+            let mut octets = [0; 100];
+            let count = socket.recv(&mut octets).unwrap();
+            // One message: who is the main process is believed before the rest is.
+            assert_eq!(&octets[..count], b"MAINPID=7\nREADY=1\n");
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The control socket: one request a connection, one answer.
 //!
-//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `poison list`, `poison clear` or `stop`. The answer is a line with the exit status of the
+//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `poison list`, `poison clear`, `upgrade` or `stop`. The answer is a line with the exit status of the
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
 //! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
 //! has ended its work.
@@ -13,7 +13,7 @@
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -50,6 +50,7 @@ pub enum Request {
     ReloadWait,
     PoisonList,
     PoisonClear,
+    Upgrade,
     Stop,
 }
 
@@ -62,6 +63,7 @@ impl Request {
             Request::ReloadWait => "reload --wait",
             Request::PoisonList => "poison list",
             Request::PoisonClear => "poison clear",
+            Request::Upgrade => "upgrade",
             Request::Stop => "stop",
         }
     }
@@ -74,6 +76,7 @@ impl Request {
             Request::ReloadWait,
             Request::PoisonList,
             Request::PoisonClear,
+            Request::Upgrade,
             Request::Stop,
         ];
         all.into_iter().find(|request| request.line() == line)
@@ -146,7 +149,12 @@ pub struct ClientId(u64);
 /// The master's side.
 #[derive(Debug)]
 pub struct Control {
-    socket: Socket,
+    /// `None` = another master has it now.
+    socket: Option<Socket>,
+    /// Its file is another master's still.
+    lent: bool,
+    /// Who asks is heard; at an upgrade one of two masters hears.
+    hears: bool,
     path: PathBuf,
     file: Id,
     clients: Vec<Client>,
@@ -179,21 +187,65 @@ impl Control {
             return Err(io::Error::other(exposed));
         }
         let (socket, file) = listen::bind_unix(path, 0o600, None)?;
-        Ok(Control {
-            socket,
-            path: path.to_path_buf(),
+        Ok(Control::of(path.to_path_buf(), socket, file))
+    }
+
+    /// On a socket that stands under this path already.
+    pub fn of(path: PathBuf, socket: Socket, file: Id) -> Control {
+        Control {
+            socket: Some(socket),
+            lent: false,
+            hears: true,
+            path,
             file,
             clients: Vec::new(),
             next: 0,
             paused: None,
-        })
+        }
+    }
+
+    /// Nobody is heard until [`Control::hear`]; whoever connects waits. Those who are connected are served.
+    pub fn rest(&mut self) {
+        self.hears = false;
+    }
+
+    pub fn hear(&mut self) {
+        self.hears = true;
+    }
+
+    pub fn set_lent(&mut self, lent: bool) {
+        self.lent = lent;
+    }
+
+    /// It is another master's.
+    pub fn give_away(&mut self) {
+        self.socket = None;
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Device and inode of the socket's file.
+    pub fn file(&self) -> Id {
+        self.file
+    }
+
+    pub fn socket(&self) -> Option<BorrowedFd<'_>> {
+        self.socket.as_ref().map(Socket::as_fd)
+    }
+
+    /// The socket, if somebody is to be heard now.
+    fn open_socket(&self) -> Option<&Socket> {
+        let has_room = self.clients.len() < CLIENTS;
+        self.socket.as_ref().filter(|_| self.hears && has_room)
     }
 
     /// What to poll for.
     pub fn descriptors(&self) -> Vec<PollFd<'_>> {
         let mut descriptors = Vec::new();
-        if self.paused.is_none() && self.clients.len() < CLIENTS {
-            descriptors.push(PollFd::new(self.socket.as_fd(), PollFlags::POLLIN));
+        if let Some(socket) = self.open_socket().filter(|_| self.paused.is_none()) {
+            descriptors.push(PollFd::new(socket.as_fd(), PollFlags::POLLIN));
         }
         for client in &self.clients {
             let flags = match client.stage {
@@ -243,8 +295,11 @@ impl Control {
             .retain(|client| !matches!(client.stage, Stage::Gone));
     }
 
-    /// Removes the socket's file.
+    /// Removes the socket's file, unless another one has it.
     pub fn remove(&self) {
+        if self.socket.is_none() || self.lent {
+            return;
+        }
         listen::remove_socket(&self.path, self.file);
     }
 
@@ -253,8 +308,8 @@ impl Control {
             return;
         }
         self.paused = None;
-        while self.clients.len() < CLIENTS {
-            match self.socket.accept() {
+        while let Some(socket) = self.open_socket() {
+            match socket.accept() {
                 Ok((socket, _)) => self.welcome(UnixStream::from(socket), now),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,

@@ -8,6 +8,7 @@ use crate::prefork::exit::Exit;
 use crate::sys::process::{self, Side};
 
 use super::contract::Ended;
+use super::handover::Reporter;
 
 /// In which of the two processes [`detach`] returned.
 pub enum Detached {
@@ -22,6 +23,8 @@ pub enum Report {
     Nobody,
     /// One octet, the exit status, then the message.
     Parent(PipeWriter),
+    /// This process is to follow another master.
+    Predecessor(Reporter),
 }
 
 /// Forks; the child becomes a daemon and is to report, the parent waits for that.
@@ -81,6 +84,10 @@ impl Report {
                 let _ = pipe
                     .write_all(&[status.status()])
                     .and_then(|()| pipe.write_all(message.as_bytes()));
+                true
+            }
+            Report::Predecessor(reporter) => {
+                reporter.tell(status, message, message);
                 true
             }
         }

@@ -29,6 +29,11 @@ impl Master {
 
     fn hear(&mut self, client: ClientId, request: Request, now: Instant) {
         log::debug!("control: {}", request.line());
+        if let Some(successor) = &self.succession.successor {
+            let answer = self.other_master(successor.pid);
+            self.control.answer(client, &answer);
+            return;
+        }
         match request {
             Request::Status | Request::StatusJson => {
                 let status = self.status(now);
@@ -73,6 +78,10 @@ impl Master {
                     text,
                 };
                 self.control.answer(client, &answer);
+            }
+            Request::Upgrade => {
+                log::info!("an upgrade was asked for");
+                self.want_upgrade(Some(client));
             }
             Request::Stop => {
                 self.stop_askers.push(client);

@@ -29,7 +29,7 @@ const COMPLAINING: Duration = Duration::from_secs(60);
 impl Master {
     /// Binds anew what was shut down, and replaces the workers that had it.
     pub(super) fn mend(&mut self, now: Instant) {
-        if matches!(self.phase, Phase::Stopping { .. }) || self.mending_due(now).is_some() {
+        if !self.may_mend(now) {
             return;
         }
         self.mending.pause = None;
@@ -83,6 +83,14 @@ impl Master {
         }
     }
 
+    /// While two masters have the sockets, whichever stays does it afterwards.
+    fn may_mend(&self, now: Instant) -> bool {
+        !matches!(self.phase, Phase::Stopping { .. })
+            && !self.is_lent()
+            && self.succession.attempt.is_none()
+            && self.mending_due(now).is_none()
+    }
+
     /// Until when nothing is bound anew.
     pub(super) fn mending_due(&self, now: Instant) -> Option<Instant> {
         self.mending.pause.filter(|pause| *pause > now)
@@ -90,7 +98,7 @@ impl Master {
 
     /// What to wait for: the end of a listener.
     pub(super) fn endings(&self, now: Instant) -> Vec<PollFd<'_>> {
-        if matches!(self.phase, Phase::Stopping { .. }) || self.mending_due(now).is_some() {
+        if !self.may_mend(now) {
             return Vec::new();
         }
         let listeners = self.serving().flat_map(|generation| &generation.listeners);

@@ -5,7 +5,10 @@
 //! - [`spawn`], [`reap`]: birth and death · [`watch`], [`watchdog`]: which of them is stuck · [`blame`], [`poison`]: which mail
 //!   they died of · [`generation`], [`reload`]: the workers of a configuration, and their successors · `waiters`: who waits for
 //!   the end of the old ones
-//! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut · [`names`], `hops`: where next hops are, and whose lines are wanted
+//! - `upgrade`: another program takes over from this one · `succeed`: this one takes over · [`handover`]: what the two say
+//! - `end`: the way to stop
+//! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut · [`names`], `hops`: where next hops
+//!   are, and whose connections are wanted
 //! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
@@ -13,7 +16,7 @@
 //!
 //! Must never read a client's octet, parse a mail, start a thread, or use a clock that can be set.
 //!
-//! Known limits: `pid_file` and `control` are those of the start; the master keeps the working directory when
+//! Known limits: `pid_file` and `control` are those of the start or of the last upgrade; the master keeps the working directory when
 //! the configuration has a relative name.
 
 #![forbid(unsafe_code)]
@@ -31,12 +34,13 @@ use nix::poll::{PollFd, PollFlags};
 use nix::sys::signal::Signal;
 use sd_notify::NotifyState;
 
-use crate::prefork::contract::{Birth, Program, Refused};
+use crate::prefork::contract::{Birth, Program};
 use crate::prefork::exit::Exit;
 use crate::prefork::hops::Hops;
 use crate::prefork::listen;
 use crate::prefork::pipes::pipes;
-use crate::prefork::scoreboard::{Counter, Totals};
+use crate::prefork::scoreboard::Totals;
+use crate::sys::launch::Start;
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
 
@@ -45,7 +49,9 @@ pub mod child;
 pub mod contract;
 pub mod control;
 pub mod detach;
+mod end;
 pub mod generation;
+pub mod handover;
 mod hear;
 mod hops;
 pub mod mend;
@@ -59,26 +65,23 @@ pub mod reload;
 pub mod spawn;
 mod state;
 pub mod status;
+mod succeed;
+mod upgrade;
 mod waiters;
 pub mod watch;
 mod watchdog;
 
 use child::Told;
-use contract::{Ended, Failure, Options, notify};
-use control::{Answer, Control};
+use contract::{Ended, Failure, HANDLED, Options, notify};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Progress};
 use names::Names;
-use pidfile::{PidFile, PidFileError};
 use poison::Poison;
 use rates::Rates;
 use reap::Reaped;
 use reload::LOOK;
-use state::{Master, Mending, Phase};
+use state::{Master, Mending, Phase, Succession};
 use watch::Watched;
-
-/// After QUIT a worker has this long before it is killed.
-const GRACE: Duration = Duration::from_secs(1);
 
 /// At the start, an address in use is tried again for this long: a dead master's workers may still have it.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -95,6 +98,7 @@ pub fn run(
     work: fn(Birth) -> !,
 ) -> Ended {
     privileges::restrict_umask();
+    let start = Start::of_this_process();
     let mut inherited = match descriptors::inherited() {
         Ok(inherited) => inherited,
         Err(error) => {
@@ -103,7 +107,12 @@ pub fn run(
         }
     };
     let mut report = Report::Nobody;
-    if !options.foreground {
+    if let Some(before) = &options.predecessor {
+        match before.reporter() {
+            Ok(reporter) => report = Report::Predecessor(reporter),
+            Err(error) => return Failure::new(Exit::System, error.to_string()).into(),
+        }
+    } else if !options.foreground {
         match detach::detach() {
             Ok(Detached::Parent(ended)) => return ended,
             Ok(Detached::Daemon(pipe)) => report = pipe,
@@ -113,7 +122,8 @@ pub fn run(
             }
         }
     }
-    let mut master = match Master::new(config, &program, &mut inherited) {
+    let succession = Succession::of(start, options);
+    let mut master = match Master::new(config, &program, &mut inherited, succession) {
         Ok(master) => master,
         Err(failure) => {
             log::error!("{}", failure.message);
@@ -152,6 +162,7 @@ impl Master {
         config: Arc<Config>,
         program: &Rc<dyn Program>,
         inherited: &mut Vec<(OwnedFd, String)>,
+        mut succession: Succession,
     ) -> Result<Master, Failure> {
         let failed =
             |what: &str, error: io::Error| Failure::new(Exit::System, format!("{what}: {error}"));
@@ -166,25 +177,26 @@ impl Master {
         listen::make_directories(&[&config.daemon.pid_file, &config.daemon.control]);
         let poison = Poison::new()
             .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?;
-        let pid_file = claim(&config)?;
-        let started = Instant::now();
+        let pid_file = succeed::pid_file(&config, succession.predecessor.as_mut())?;
+        let started = succession.started(&config)?;
+        let lent = succession.listeners();
         let mut hops = Hops::new(Some(Rc::clone(&ends)), started);
         let heritage = Heritage {
             hops: &mut hops,
-            listeners: Vec::new(),
+            listeners: lent.clone(),
             inherited,
             patience: PATIENCE,
             poison: poison.table.clone(),
             epoch: started,
         };
-        let opened = Generation::open(1, config, program, heritage).and_then(|current| {
-            let path = &current.config.daemon.control;
-            match Control::open(path) {
+        let number = succession.next_generation();
+        let opened = Generation::open(number, config, program, heritage).and_then(|current| {
+            current.board.set_lent(succession.predecessor.is_some());
+            match succeed::control(&current.config, succession.predecessor.as_mut()) {
                 Ok(control) => Ok((current, control)),
-                Err(error) => {
-                    listen::close(&current.listeners, &[]);
-                    let why = format!("control socket {}: {error}", path.display());
-                    Err(Failure::new(Exit::CannotCreate, why))
+                Err(failure) => {
+                    listen::close(&current.listeners, &lent);
+                    Err(failure)
                 }
             }
         });
@@ -226,6 +238,7 @@ impl Master {
             names: Names::new(hops, program.find()),
             asked_for_lines: HashMap::new(),
             rates: Rates::default(),
+            succession,
         };
         master.remember_poison();
         Ok(master)
@@ -239,6 +252,9 @@ impl Master {
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);
+            self.end_failed(now);
+            self.progress_of_succession(now);
+            self.settle_upgrade(now);
             self.tend_poison(now);
             self.tend_hops(now);
             self.watch(now);
@@ -251,27 +267,10 @@ impl Master {
             if let Some(birth) = self.tend(now) {
                 return Outcome::Born(Box::new(birth));
             }
-            self.rates.observe(self.totals().get(Counter::Mails), now);
+            self.rates.observe(self.mails(), now);
             self.wait(now);
             let now = Instant::now();
             self.listen_to_control(now);
-        }
-    }
-
-    /// After the last worker: takes away what the daemon had put into the file system, and says goodbye; last of all to
-    /// those who asked it to stop, for they may start it again at once.
-    fn end(mut self) {
-        self.save_poison(Instant::now());
-        listen::close(&self.current.listeners, &[]);
-        self.control.remove();
-        self.pid_file.remove();
-        log::info!("stopped");
-        let answer = Answer {
-            status: Exit::Ok,
-            text: "stopped\n".into(),
-        };
-        for asker in self.stop_askers {
-            self.control.answer(asker, &answer);
         }
     }
 
@@ -283,7 +282,7 @@ impl Master {
                     self.stop(now);
                     self.hurry(now, Told::Quit);
                 }
-                Signal::SIGHUP => {
+                Signal::SIGHUP if self.succession.successor.is_none() => {
                     self.reload.get_or_insert_default();
                 }
                 Signal::SIGUSR1 => {
@@ -291,8 +290,10 @@ impl Master {
                     for generation in self.generations() {
                         generation.signal_all(Signal::SIGUSR1);
                     }
+                    self.tell_predecessor(Signal::SIGUSR1);
                     log::info!("log reopened");
                 }
+                Signal::SIGUSR2 => self.want_upgrade(None),
                 Signal::SIGTTIN => self.adjust(true),
                 Signal::SIGTTOU => self.adjust(false),
                 // CHLD: the loop looks for the dead in any case.
@@ -326,7 +327,8 @@ impl Master {
         for (pid, death) in others {
             let loader = self.loading.as_mut().map(|loading| &mut loading.child);
             let is_known = loader.is_some_and(|loader| loader.buried(pid, death))
-                || self.names.buried(pid, death);
+                || self.names.buried(pid, death)
+                || self.buried(pid, death);
             if !is_known {
                 // As the first process of a container one gets orphans.
                 log::debug!("process {pid}, which is no worker, {}", death.describe());
@@ -346,13 +348,19 @@ impl Master {
         match &self.phase {
             Phase::Starting => match self.current.progress() {
                 Progress::Open => {}
+                // The master before this one decides when.
+                Progress::Passed if self.is_lent() => {}
                 Progress::Passed => self.accepts(),
                 Progress::Failed(why) => {
                     log::error!("{why}");
                     self.give_up(now, Failure::new(Exit::Unavailable, why).into());
                 }
             },
-            Phase::Running => self.progress_of_reload(now),
+            Phase::Running => {
+                if !self.progress_of_upgrade(now) {
+                    self.progress_of_reload(now);
+                }
+            }
             Phase::Stopping {
                 next: Some(next),
                 told,
@@ -380,15 +388,17 @@ impl Master {
             self.current.config.path.display(),
             self.current.config.hash
         );
-        let is_background = matches!(self.report, Report::Parent(_));
-        if is_background {
+        if !self.succession.foreground {
             let keep_stderr = self.current.config.log.target == LogTarget::Stderr;
             if let Err(error) = process::silence(keep_stderr) {
                 log::warn!("cannot close standard input and output: {error}");
             }
         }
         self.report.accepts();
-        notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
+        // Of a new master the one before says it: the service manager does not believe a stranger.
+        if self.succession.predecessor.is_none() {
+            notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
+        }
     }
 
     fn adjust(&mut self, more: bool) {
@@ -396,84 +406,6 @@ impl Master {
         let workers = pool::adjust(before, more);
         self.current.workers = workers;
         log::info!("at least {} workers, {} before", workers.min, before.min);
-    }
-
-    /// TERM or INT, or a request: the first lets sessions finish, the second does not.
-    fn stop(&mut self, now: Instant) {
-        match &self.phase {
-            Phase::Stopping { .. } => self.hurry(now, Told::Quit),
-            Phase::Starting => {
-                let why = "told to stop before workers accepted";
-                self.give_up(now, Failure::new(Exit::Unavailable, why).into());
-            }
-            Phase::Running => {
-                let patience = self.current.config.daemon.drain_timeout;
-                let ended = Ended {
-                    status: Exit::Ok,
-                    message: None,
-                };
-                log::info!("stopping: mails in hand have {} s", patience.as_secs());
-                self.begin_to_stop(now, ended, now.checked_add(patience), Told::Drain);
-            }
-        }
-    }
-
-    /// The start failed.
-    fn give_up(&mut self, now: Instant, ended: Ended) {
-        self.begin_to_stop(now, ended, now.checked_add(GRACE), Told::Quit);
-    }
-
-    fn begin_to_stop(&mut self, now: Instant, ended: Ended, next: Option<Instant>, told: Told) {
-        notify(&[NotifyState::Stopping]);
-        if self.trial.is_some() {
-            self.abandon("the daemon stops");
-        }
-        if let Some(settling) = &mut self.settling {
-            settling.deadline = None;
-            self.settle(now);
-        }
-        let refused = Refused {
-            line: "the daemon stops".into(),
-            text: "the daemon stops".into(),
-        };
-        self.abandon_loading(&refused);
-        if let Some(askers) = self.reload.take() {
-            self.refuse(&askers, &refused);
-        }
-        self.dismiss_waiters();
-        for generation in self.generations() {
-            generation.tell_all(told);
-        }
-        // New connections are refused from here on, rather than left waiting.
-        listen::close(&self.current.listeners, &[]);
-        self.current.let_go();
-        self.phase = Phase::Stopping { next, told, ended };
-    }
-
-    /// Tells all workers something more urgent.
-    fn hurry(&mut self, now: Instant, more: Told) {
-        for generation in self.generations() {
-            generation.tell_all(more);
-        }
-        if let Phase::Stopping { next, told, .. } = &mut self.phase
-            && more > *told
-        {
-            *told = more;
-            *next = if more < Told::Kill {
-                now.checked_add(GRACE)
-            } else {
-                None
-            };
-        }
-    }
-
-    fn is_over(&mut self) -> Option<Ended> {
-        match &self.phase {
-            Phase::Stopping { ended, .. } if self.current.children.is_empty() => {
-                self.old.is_empty().then(|| ended.clone())
-            }
-            _ => None,
-        }
     }
 
     /// Sees to the number of workers. In a new worker the result is its birth.
@@ -502,6 +434,7 @@ impl Master {
         descriptors.extend(self.endings(now));
         let lookups = self.names.lookups();
         descriptors.extend(lookups.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
+        descriptors.extend(self.awaited());
         let loader = self.loading.as_ref().map(|loading| loading.child.as_fd());
         descriptors.extend(loader.map(|loader| PollFd::new(loader, PollFlags::POLLIN)));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
@@ -518,6 +451,7 @@ impl Master {
             self.watching_due(),
             self.poison_due(),
             self.hops_due(now),
+            self.upgrade_due(now),
         ];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),
@@ -543,7 +477,8 @@ impl Master {
     }
 
     fn totals(&self) -> Totals {
-        let mut totals = self.past;
+        let mut totals = self.inherited_totals();
+        totals.add(self.past);
         let trial = self.trial.as_ref().map(|trial| &trial.generation);
         for generation in self.old.iter().chain(Some(&self.current)).chain(trial) {
             totals.add(generation.totals());
@@ -559,35 +494,9 @@ impl Master {
 }
 
 fn own_signals() -> io::Result<Signals> {
-    let own = Signals::new(&[
-        Signal::SIGCHLD,
-        Signal::SIGQUIT,
-        Signal::SIGTERM,
-        Signal::SIGINT,
-        Signal::SIGHUP,
-        Signal::SIGUSR1,
-        Signal::SIGTTIN,
-        Signal::SIGTTOU,
-    ])?;
+    let own = Signals::new(&HANDLED)?;
     // A file that reaches the limit of its size is an error of write(2), as a lost client is.
     signals::ignore(&[Signal::SIGPIPE, Signal::SIGXFSZ])?;
     signals::unblock_all()?;
     Ok(own)
-}
-
-fn claim(config: &Config) -> Result<PidFile, Failure> {
-    let path = &config.daemon.pid_file;
-    PidFile::claim(path, std::process::id()).map_err(|error| match error {
-        PidFileError::Running(pid) => {
-            let pid = pid.map_or(String::new(), |pid| format!(", process {pid}"));
-            Failure::new(
-                Exit::Deferred,
-                format!("mimicryd runs already{pid}: {} is locked", path.display()),
-            )
-        }
-        PidFileError::Io(error) => Failure::new(
-            Exit::CannotCreate,
-            format!("pid file {}: {error}", path.display()),
-        ),
-    })
 }

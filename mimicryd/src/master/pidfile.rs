@@ -6,8 +6,10 @@
 #![forbid(unsafe_code)]
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Read, Write};
-use std::path::Path;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
 
 use nix::fcntl::OFlag;
 
@@ -17,7 +19,10 @@ use crate::sys::entry::Entry;
 #[derive(Debug)]
 pub struct PidFile {
     place: Entry,
+    path: PathBuf,
     file: File,
+    /// It is another master's, which is to follow this one, or which this one is to follow.
+    lent: bool,
 }
 
 /// Why there is none.
@@ -37,7 +42,7 @@ impl PidFile {
             return Err(PidFileError::Io(io::Error::other(exposed)));
         }
         loop {
-            let mut file = place
+            let file = place
                 .open_or_make(OFlag::O_RDWR, 0o644)
                 .map_err(PidFileError::Io)?;
             if !file.metadata().map_err(PidFileError::Io)?.is_file() {
@@ -54,19 +59,60 @@ impl PidFile {
             if !place.holds(&file) {
                 continue;
             }
-            file.set_len(0).map_err(PidFileError::Io)?;
-            writeln!(file, "{pid}").map_err(PidFileError::Io)?;
-            return Ok(PidFile { place, file });
+            let claimed = PidFile {
+                place,
+                path: path.to_path_buf(),
+                file,
+                lent: false,
+            };
+            claimed.name(pid).map_err(PidFileError::Io)?;
+            return Ok(claimed);
         }
     }
 
-    /// Removes the file, unless another one stands there by now.
+    /// The file of the master before, whose lock both have: it belongs to the open file.
+    pub fn inherit(path: &Path, file: File) -> io::Result<PidFile> {
+        let place = Entry::of(path)?;
+        if !place.holds(&file) {
+            return Err(io::Error::other("it is not the one that was handed over"));
+        }
+        Ok(PidFile {
+            place,
+            path: path.to_path_buf(),
+            file,
+            lent: false,
+        })
+    }
+
+    pub fn set_lent(&mut self, lent: bool) {
+        self.lent = lent;
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Writes this id into it. Whoever reads the first line meanwhile finds the one before or this one.
+    pub fn name(&self, pid: u32) -> io::Result<()> {
+        let line = format!("{pid}\n");
+        self.file.write_all_at(line.as_bytes(), 0)?;
+        self.file.set_len(line.len() as u64)
+    }
+
+    /// Removes the file, unless another master has it or another one stands there by now.
     pub fn remove(self) {
-        if self.place.holds(&self.file)
+        if !self.lent
+            && self.place.holds(&self.file)
             && let Err(error) = self.place.remove()
         {
             log::warn!("cannot remove the pid file: {error}");
         }
+    }
+}
+
+impl AsFd for PidFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 
@@ -79,7 +125,6 @@ fn read(file: &File) -> Option<u32> {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::path::PathBuf;
 
     use super::*;
 
@@ -108,6 +153,28 @@ mod tests {
         second.remove();
         assert!(path.exists(), "it is not the second one's any more");
         third.remove();
+        fs::remove_dir_all(directory).unwrap();
+    }
+
+    // T143
+    #[test]
+    fn another_master_has_the_same_lock() {
+        let directory = directory("pidheir");
+        let path = directory.join("pid");
+        let old = PidFile::claim(&path, 123_456).unwrap();
+        let handed_over = old.file.try_clone().unwrap();
+        let new = PidFile::inherit(&path, handed_over).unwrap();
+        new.name(78).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "78\n");
+        drop(old);
+        assert!(matches!(
+            PidFile::claim(&path, 18),
+            Err(PidFileError::Running(Some(78)))
+        ));
+        // Another file in its place is not taken for it.
+        fs::rename(&path, directory.join("moved")).unwrap();
+        fs::write(&path, "1\n").unwrap();
+        assert!(PidFile::inherit(&path, new.file.try_clone().unwrap()).is_err());
         fs::remove_dir_all(directory).unwrap();
     }
 

@@ -39,6 +39,13 @@ impl Rates {
         self.counts.push_back((now, mails));
     }
 
+    /// So many of the mails were before the counts began.
+    pub fn shift(&mut self, mails: u64) {
+        for (_, then) in &mut self.counts {
+            *then = then.saturating_add(mails);
+        }
+    }
+
     /// When to tell next.
     pub fn due(&self, now: Instant) -> Option<Instant> {
         match self.counts.back() {

@@ -30,7 +30,7 @@ use super::state::{Loading, Master, Settling, Trial};
 const TRIAL: Duration = Duration::from_secs(60);
 
 /// Idle workers that were told to go are waited for at most so long before a reload is said to be done.
-const SETTLE: Duration = Duration::from_secs(5);
+pub const SETTLE: Duration = Duration::from_secs(5);
 
 /// How often they are looked at meanwhile.
 pub const LOOK: Duration = Duration::from_millis(10);

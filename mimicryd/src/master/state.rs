@@ -5,22 +5,31 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
+use std::io::PipeReader;
 use std::rc::Rc;
 use std::time::Instant;
 
+use nix::unistd::Pid;
+
+use mimicry_core::config::Config;
 use mimicry_core::settings::endpoint::NextHop;
 
 use crate::loading;
 use crate::prefork::contract::Program;
+use crate::prefork::exit::Exit;
+use crate::prefork::listen::Listener;
 use crate::prefork::pipes::{Ends, Pipes};
 use crate::prefork::scoreboard::Totals;
+use crate::sys::launch::Start;
+use crate::sys::process::Death;
 use crate::sys::signals::Signals;
 
 use super::child::Told;
-use super::contract::Ended;
+use super::contract::{Ended, Failure, Options};
 use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
+use super::handover::{Legacy, Predecessor, Talk};
 use super::names::Names;
 use super::pidfile::PidFile;
 use super::poison::Poison;
@@ -63,6 +72,111 @@ pub struct Master {
     /// When the workers that keep lines to a next hop were last told that others wait for them.
     pub asked_for_lines: HashMap<NextHop, Instant>,
     pub rates: Rates,
+    pub succession: Succession,
+}
+
+/// The masters before and after this one.
+pub struct Succession {
+    pub start: Start,
+    pub foreground: bool,
+    /// How often another master took over, since the daemon was started.
+    pub upgrades: u64,
+    /// An upgrade that waits, with those who asked for it.
+    pub wanted: Option<Vec<ClientId>>,
+    pub attempt: Option<Attempt>,
+    /// Programs that did not become the master, and are about to end.
+    pub failed: Vec<Failed>,
+    pub predecessor: Option<Predecessor>,
+    /// What the masters before this one counted.
+    pub inherited: Legacy,
+    pub successor: Option<Successor>,
+}
+
+impl Succession {
+    pub fn of(mut start: Start, options: Options) -> Succession {
+        let predecessor = options.predecessor;
+        if let Some(before) = &predecessor {
+            // A script in between may have called this one by another name.
+            start.program.clone_from(&before.program);
+        }
+        Succession {
+            start,
+            foreground: options.foreground,
+            upgrades: predecessor.as_ref().map_or(0, |before| before.upgrades),
+            wanted: None,
+            attempt: None,
+            failed: Vec::new(),
+            predecessor,
+            inherited: Legacy::default(),
+            successor: None,
+        }
+    }
+
+    /// Of the master before, as long as they are its own.
+    pub fn listeners(&self) -> Vec<Rc<Listener>> {
+        let before = self.predecessor.as_ref();
+        before.map_or_else(Vec::new, |before| before.listeners.clone())
+    }
+
+    /// Generations are counted on from master to master.
+    pub fn next_generation(&self) -> u64 {
+        let before = self.predecessor.as_ref();
+        before.map_or(1, |before| before.generation.saturating_add(1))
+    }
+
+    /// When the daemon was started, whichever master it had. An error: this one was not started as the one before.
+    pub fn started(&self, config: &Config) -> Result<Instant, Failure> {
+        let now = Instant::now();
+        let Some(before) = &self.predecessor else {
+            return Ok(now);
+        };
+        if before.config != config.path {
+            let why = format!(
+                "it was started with the configuration {}, and the daemon has {}",
+                config.path.display(),
+                before.config.display()
+            );
+            return Err(Failure::new(Exit::Config, why));
+        }
+        Ok(now.checked_sub(before.age).unwrap_or(now))
+    }
+}
+
+/// A new program that was started to become the master.
+pub struct Attempt {
+    pub child: Pid,
+    pub line: Talk,
+    /// Its standard error, until that is the right one.
+    pub errors: Option<PipeReader>,
+    /// What came there.
+    pub said: Vec<u8>,
+    pub deadline: Option<Instant>,
+    pub version: String,
+    /// It was told that it is the master.
+    pub is_handed: bool,
+    /// When its end of the line closed.
+    pub closed: Option<Instant>,
+    pub death: Option<Death>,
+    /// Who waits for the outcome.
+    pub askers: Vec<ClientId>,
+}
+
+/// A program that is to end.
+pub struct Failed {
+    pub child: Pid,
+    /// When it is killed; `None` = it was.
+    pub kill_at: Option<Instant>,
+}
+
+/// The master after this one.
+pub struct Successor {
+    pub pid: Pid,
+    pub line: Talk,
+    /// What those hear who asked for it.
+    pub done: String,
+    pub askers: Vec<ClientId>,
+    /// When they hear it at the latest.
+    pub settled: Option<Instant>,
 }
 
 /// Where the daemon is in its life.

@@ -26,12 +26,17 @@ pub struct Status {
     pub version: &'static str,
     /// The master's.
     pub pid: u32,
+    /// Of the daemon, whichever master it had.
     pub uptime_seconds: u64,
+    /// How often another master took over since then.
+    pub upgrades: u64,
+    /// The master before this one, as long as its sessions have not ended.
+    pub predecessor: Option<i32>,
     pub generation: u64,
     /// Of its configuration, as the line of each mail has it.
     pub generation_hash: String,
     pub config: String,
-    /// "starting", "running", "reloading" or "stopping".
+    /// "starting", "running", "reloading", "upgrading" or "stopping".
     pub state: &'static str,
     pub listeners: Vec<ListenerStatus>,
     pub next_hops: Vec<NextHopStatus>,
@@ -146,7 +151,7 @@ pub fn named(totals: &Totals) -> BTreeMap<&'static str, u64> {
         .collect()
 }
 
-fn name(counter: Counter) -> &'static str {
+pub fn name(counter: Counter) -> &'static str {
     match counter {
         Counter::Sessions => "sessions",
         Counter::Mails => "mails",
@@ -191,6 +196,12 @@ impl Status {
             self.pid,
             age(self.uptime_seconds)
         )?;
+        if self.upgrades > 0 {
+            let before = self.predecessor.map_or_else(String::new, |pid| {
+                format!("; process {pid}, the master before, still finishes its sessions")
+            });
+            writeln!(text, "upgraded {} times since{before}", self.upgrades)?;
+        }
         writeln!(
             text,
             "configuration {}, generation {}, hash {}",
@@ -338,11 +349,18 @@ impl Master {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             uptime_seconds: now.saturating_duration_since(self.started).as_secs(),
+            upgrades: self.succession.upgrades,
+            predecessor: self
+                .succession
+                .predecessor
+                .as_ref()
+                .map(|one| one.pid.as_raw()),
             generation: self.current.number,
             generation_hash: self.current.config.hash.clone(),
             config: self.current.config.path.display().to_string(),
             state: match &self.phase {
                 Phase::Starting => "starting",
+                Phase::Running if self.succession.attempt.is_some() => "upgrading",
                 Phase::Running if self.trial.is_some() || self.settling.is_some() => "reloading",
                 Phase::Running => "running",
                 Phase::Stopping { .. } => "stopping",
@@ -363,8 +381,8 @@ impl Master {
             spare: self.current.workers.spare,
             mails_per_second: self.rates.rate(totals.get(Counter::Mails), now),
             totals: named(&totals),
-            deaths: self.deaths,
-            stuck: self.stuck,
+            deaths: self.all_deaths(),
+            stuck: self.all_stuck(),
             workers,
         }
     }
@@ -456,6 +474,8 @@ mod tests {
             version: "1.2.3",
             pid: 42,
             uptime_seconds: 67,
+            upgrades: 2,
+            predecessor: Some(41),
             generation: 2,
             generation_hash: "5f0c1a9e".into(),
             config: "/etc/mimicry/mimicry.toml".into(),
@@ -498,6 +518,7 @@ mod tests {
         let text = status.text();
         for part in [
             "mimicryd 1.2.3, running, pid 42, up 1 min 7 s",
+            "upgraded 2 times since; process 41, the master before, still finishes its sessions\n",
             "configuration /etc/mimicry/mimicry.toml, generation 2, hash 5f0c1a9e\n",
             "listening on 127.0.0.1:10025 (in)\n",
             "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2, connections waiting for a worker: 7\n",

@@ -14,6 +14,7 @@ use nix::sys::signal::Signal;
 
 use super::listen::Listener;
 use super::pipes::Ends;
+use super::scoreboard::Scoreboard;
 use crate::sys::signals::Signals;
 
 /// What is asked of a worker, from the least to the most urgent.
@@ -40,6 +41,7 @@ pub struct Life {
     /// Idle lines to next hops are wanted by other workers.
     lines_wanted: Cell<bool>,
     listeners: RefCell<Vec<Rc<Listener>>>,
+    board: Scoreboard,
     reopen_log: Box<dyn Fn() -> bool>,
 }
 
@@ -47,11 +49,12 @@ const SIGNALS: u64 = 0;
 const PIPE: u64 = 1;
 
 impl Life {
-    /// All listeners of this process, and what USR1 asks for.
+    /// All listeners of this process, where its master says whose they are, and what USR1 asks for.
     pub fn new(
         signals: Signals,
         ends: Rc<Ends>,
         listeners: Vec<Rc<Listener>>,
+        board: Scoreboard,
         reopen_log: Box<dyn Fn() -> bool>,
     ) -> io::Result<Life> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
@@ -64,6 +67,7 @@ impl Life {
             wish: Cell::new(Wish::Stay),
             lines_wanted: Cell::new(false),
             listeners: RefCell::new(listeners),
+            board,
             reopen_log,
         })
     }
@@ -130,9 +134,12 @@ impl Life {
             log::warn!("the master is gone");
         }
         self.raise(Wish::Drain);
-        // For the others too, who may be busy for a while: a new master is to be able to bind at once.
-        for listener in self.listeners.borrow().iter() {
-            listener.shut();
+        // For the others too, who may be busy for a while: a new master is to be able to bind at once. Not while an upgrade lets two
+        // masters have the sockets: the other one goes on with them.
+        if !self.board.is_lent() {
+            for listener in self.listeners.borrow().iter() {
+                listener.shut();
+            }
         }
         // The end of file stays; without this, whoever polls would never wait again.
         let _ = self.epoll.delete(self.ends.life());

@@ -1,4 +1,4 @@
-//! Listening sockets: bound by the master, inherited from the service manager, or kept over a reload.
+//! Listening sockets: bound by the master, inherited from the service manager or from the master before, or kept over a reload.
 //!
 //! They never block, so that a worker which was woken for a connection that another one took goes on waiting in epoll.
 //! A unix socket is readable and writable for the daemon's user and group (mode 0660); who is to reach it belongs into that group.
@@ -24,6 +24,7 @@ use mimicry_core::settings::Listen;
 use mimicry_core::settings::endpoint::ListenAddress;
 use nix::libc;
 use nix::sys::stat::{Mode, SFlag, fchmod};
+use serde::{Deserialize, Serialize};
 use socket2::{Domain, SockAddr, Socket, Type};
 
 use crate::sys::entry::{Entry, Id};
@@ -48,6 +49,16 @@ pub struct Listener {
     /// Where it listened when it was opened, with the port that 0 became.
     at: Option<SocketAddr>,
     /// How often it was bound anew because somebody had shut it down.
+    rebound: u64,
+}
+
+/// What another master has to know of a listener whose socket it gets.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Deed {
+    name: String,
+    address: String,
+    inherited: bool,
+    file: Option<Id>,
     rebound: u64,
 }
 
@@ -202,6 +213,33 @@ impl Listener {
         self.address == listen.address && (!any_port || self.name == listen.name)
     }
 
+    /// For the master after this one, which gets the socket too.
+    pub fn deed(&self) -> Deed {
+        Deed {
+            name: self.name.clone(),
+            address: self.address.to_string(),
+            inherited: self.inherited,
+            file: self.file,
+            rebound: self.rebound,
+        }
+    }
+
+    /// The listener of the master before this one.
+    pub fn of_deed(deed: Deed, descriptor: OwnedFd) -> io::Result<Listener> {
+        let address =
+            ListenAddress::parse(&deed.address).map_err(|error| io::Error::other(error.message))?;
+        let socket = listening(descriptor)?;
+        Ok(Listener {
+            name: deed.name,
+            address,
+            at: bound(&socket),
+            socket,
+            inherited: deed.inherited,
+            file: deed.file,
+            rebound: deed.rebound,
+        })
+    }
+
     fn remove_file(&self) {
         if let (ListenAddress::Unix(path), Some(file)) = (&self.address, self.file) {
             remove_socket(path, file);
@@ -270,13 +308,7 @@ fn listens_on(descriptor: &OwnedFd, address: &ListenAddress) -> bool {
 }
 
 fn adopt(listen: &Listen, descriptor: OwnedFd) -> io::Result<Listener> {
-    let socket = Socket::from(descriptor);
-    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
-        return Err(io::Error::other(
-            "the inherited descriptor is no listening socket",
-        ));
-    }
-    socket.set_nonblocking(true)?;
+    let socket = listening(descriptor)?;
     if socket.local_addr()?.as_socket().is_some() {
         socket.set_tcp_nodelay(true)?;
     }
@@ -289,6 +321,18 @@ fn adopt(listen: &Listen, descriptor: OwnedFd) -> io::Result<Listener> {
         file: None,
         rebound: 0,
     })
+}
+
+/// The socket that somebody else had made, if it is one that listens.
+pub fn listening(descriptor: OwnedFd) -> io::Result<Socket> {
+    let socket = Socket::from(descriptor);
+    if socket.r#type()? != Type::STREAM || !socket.is_listener()? {
+        return Err(io::Error::other(
+            "the inherited descriptor is no listening socket",
+        ));
+    }
+    socket.set_nonblocking(true)?;
+    Ok(socket)
 }
 
 fn bind_patiently(

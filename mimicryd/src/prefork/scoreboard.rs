@@ -10,6 +10,7 @@
 
 #![forbid(unsafe_code)]
 
+mod lent;
 mod network;
 
 use std::io;
@@ -154,6 +155,7 @@ const NUDGE_BELOW: usize = 0;
 /// 1 = there will be no more workers than there are.
 const FULL: usize = 1;
 // 2: [`network`].
+// 3: `lent`.
 
 const SINCE_BITS: u32 = 56;
 

@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
 use nix::errno::Errno;
-use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
 
 /// Takes over the descriptors that LISTEN_FDS speaks of, with their names from LISTEN_FDNAMES ("unknown" without), and
@@ -30,6 +30,44 @@ pub fn is_short(error: &io::Error) -> bool {
         errno,
         Some(Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM)
     )
+}
+
+/// The descriptor whose number stands in this variable of the environment, which is removed: whatever this process starts has
+/// nothing to do with it. `None` = there is no such variable.
+///
+/// To be called by a process without threads, early.
+pub fn named_by(variable: &str) -> Option<io::Result<OwnedFd>> {
+    let number = std::env::var_os(variable)?;
+    // SAFETY: the environment is changed and read by no other thread, for there is none: the daemon has no threads.
+    unsafe { std::env::remove_var(variable) };
+    let number = number.to_str().and_then(|number| number.parse().ok());
+    Some(handed_over(number.unwrap_or(-1)))
+}
+
+/// A descriptor that the process before this one left open for it over exec. It can be taken once.
+pub fn handed_over(number: RawFd) -> io::Result<OwnedFd> {
+    // SAFETY: fcntl takes any number and touches no memory.
+    let flags = Errno::result(unsafe { libc::fcntl(number, libc::F_GETFD) })?;
+    // What this program opened itself, or took already, closes on exec; what did not close then cannot have said so.
+    if number <= libc::STDERR_FILENO || flags & libc::FD_CLOEXEC != 0 {
+        return Err(Errno::EBADF.into());
+    }
+    // SAFETY: as above.
+    Errno::result(unsafe { libc::fcntl(number, libc::F_SETFD, flags | libc::FD_CLOEXEC) })?;
+    // SAFETY: it is open, and nobody in this process owns it: all that the program opens closes on exec, and so does from here on
+    // what was taken.
+    Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// The number of a descriptor, to be told to a program that gets it.
+pub fn number(descriptor: BorrowedFd<'_>) -> RawFd {
+    descriptor.as_raw_fd()
+}
+
+/// Leaves it open for the program that this process becomes.
+pub fn keep_over_exec(descriptor: BorrowedFd<'_>) -> io::Result<()> {
+    fcntl(descriptor, FcntlArg::F_SETFD(FdFlag::empty()))?;
+    Ok(())
 }
 
 /// Makes a descriptor the one that a program started by exec finds with LISTEN_FDS=1, in the place of whatever had that number.

@@ -1,6 +1,7 @@
 //! The operating system behind safe names: fork, signals, shared memory, privileges, descriptors.
 //!
 //! - [`process`]: fork, wait, exit
+//! - [`launch`]: how this process was started, and another one in the same way
 //! - [`signals`]: signals as something to poll
 //! - [`poll`]: waiting with a monotonic deadline · [`outlet`]: standard error without waiting
 //! - [`queue`]: how many connections wait at a listener
@@ -8,7 +9,7 @@
 //! - [`privileges`]: becoming an unprivileged user for good · [`sandbox`]: what the kernel keeps a process from
 //! - [`entry`]: files by the directory that holds them · [`way`]: the directories that lead there
 //! - [`guard`]: who may change a file · [`accounts`]: users and groups
-//! - [`descriptors`]: descriptors that the service manager handed over
+//! - [`descriptors`]: descriptors that the service manager, or a master before this one, handed over
 //! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
 //! - [`title`]: what ps shows
@@ -23,6 +24,7 @@ pub mod descriptors;
 pub mod entry;
 pub mod greeter;
 pub mod guard;
+pub mod launch;
 pub mod memory;
 pub mod outlet;
 pub mod poll;

@@ -154,6 +154,11 @@ pub fn kill(child: Pid) {
     let _ = nix::sys::signal::kill(child, Signal::SIGKILL);
 }
 
+/// The id of this process.
+pub fn own_id() -> i32 {
+    unistd::getpid().as_raw()
+}
+
 /// Ends this process at once: no destructor, no handler of atexit, no buffer is flushed. For children of a fork, whose
 /// parent's destructors are not theirs to run.
 pub fn exit_now(status: u8) -> ! {

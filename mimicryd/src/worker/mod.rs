@@ -105,7 +105,8 @@ fn live(birth: Birth) -> Result<(), Failure> {
     title::set("mimicryd: worker (starting)");
     let program = birth.program;
     let reopen_log = Box::new(move || program.reopen_log());
-    let life = Life::new(signals, Rc::clone(&birth.ends), birth.listeners, reopen_log)
+    let (ends, board) = (Rc::clone(&birth.ends), birth.slot.board().clone());
+    let life = Life::new(signals, ends, birth.listeners, board, reopen_log)
         .map_err(|error| failure(Exit::System, "epoll", error))?;
     let mut serve = (birth.factory)(&birth.slot)
         .map_err(|why| failure(Exit::Unavailable, "cannot serve", why))?;
