@@ -122,7 +122,11 @@ pub const STORES: &[Store] = &[
     },
     Store {
         name: "archive in directories that another process has just made",
-        before: nothing,
+        before: |root| {
+            for name in ["work", "seen/20779", "lock"] {
+                make(&root.join(".mimicry").join(name));
+            }
+        },
         act: |root| {
             make(&root.join("2026-11"));
             archive(root, FILES);

@@ -8,9 +8,12 @@
 //! Must never: show a file under its final name before it is whole and on disk; follow a link; give anybody but the user
 //! of this process access to what it makes.
 //!
-//! Known limit: a directory is made and forced into the one above it in two steps. A process killed between them leaves the
-//! second to the file system, which all that Linux has in use do with the first file that is forced to disk below it.
+//! A directory is made and forced into the one above it in two steps, and a process may be killed between them; so each process forces
+//! those that it finds, once. The same goes for files that grow.
+//!
+//! Known limit: a directory that was removed and made again by another process, under the same number, counts as the one before.
 
+use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -18,6 +21,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -34,6 +38,12 @@ const OLD: i64 = 3600;
 /// How often, and for how long, a lock is tried. Who has it writes one mail.
 const PAUSE: Duration = Duration::from_millis(5);
 const TRIES: u32 = 4000;
+
+/// Device and inode of directories, and of files that grow, whose names are on disk: what this process has seen to.
+static FORCED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
+
+/// So many are remembered; more are forced again.
+const MOST_FORCED: usize = 1000;
 
 /// What unfinished files are called, before their random digits.
 const PREFIX: &str = "unfinished-";
@@ -113,15 +123,36 @@ impl Folder {
     /// The directory of that name in this one; made when it is missing.
     pub fn enter(&self, name: &OsStr) -> Result<Folder, Error> {
         if let Some(folder) = self.find(name)? {
+            self.force(&folder.fd)?;
             return Ok(folder);
         }
         match mkdirat(&self.fd, name, DIRECTORY) {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(self.fail(name, errno.into())),
         }
-        self.sync()?;
         let found = self.find(name)?;
-        found.ok_or_else(|| self.fail(name, Errno::ENOENT.into()))
+        let folder = found.ok_or_else(|| self.fail(name, Errno::ENOENT.into()))?;
+        // Its number may have been another's.
+        self.sync()?;
+        self.force(&folder.fd)?;
+        Ok(folder)
+    }
+
+    /// Forces the name of what is open here to disk, unless this process has done so before.
+    pub fn force(&self, open: &File) -> Result<(), Error> {
+        let fail = |error| self.fail(OsStr::new(""), Why::System(error));
+        let facts = open.metadata().map_err(fail)?;
+        let id = (facts.dev(), facts.ino());
+        let mut forced = FORCED.lock().unwrap_or_else(PoisonError::into_inner);
+        let forced = forced.get_or_insert_default();
+        if !forced.contains(&id) {
+            self.sync()?;
+            if forced.len() >= MOST_FORCED {
+                forced.clear();
+            }
+            forced.insert(id);
+        }
+        Ok(())
     }
 
     /// As [`Folder::enter`]; `None` = it is missing.
