@@ -80,7 +80,11 @@ impl Left {
                 }
             }
         }
-        let expected: BTreeMap<_, _> = self.0.iter().map(|(path, file)| (path.clone(), file.content.clone())).collect();
+        let expected: BTreeMap<_, _> = self
+            .0
+            .iter()
+            .map(|(path, file)| (path.clone(), file.content.clone()))
+            .collect();
         match found == expected {
             true => Ok(()),
             false => Err(format!("recorded: {self}\nthere: {found:?}")),
@@ -135,7 +139,10 @@ impl Disk {
         let mut disk = Disk::default();
         for (number, event) in events.iter().enumerate() {
             match event {
-                Event::Names(names) => disk.pending.push(Change { number, names: names.clone() }),
+                Event::Names(names) => disk.pending.push(Change {
+                    number,
+                    names: names.clone(),
+                }),
                 Event::Content(node, content) => {
                     disk.now.insert(*node, content.clone());
                 }
@@ -150,8 +157,15 @@ impl Disk {
         if let Some(content) = self.now.remove(&node) {
             self.synced.insert(node, content);
         }
-        let of_it = |change: &Change| change.names.iter().any(|((directory, _), _)| *directory == node);
-        let (done, pending) = std::mem::take(&mut self.pending).into_iter().partition(of_it);
+        let of_it = |change: &Change| {
+            change
+                .names
+                .iter()
+                .any(|((directory, _), _)| *directory == node)
+        };
+        let (done, pending) = std::mem::take(&mut self.pending)
+            .into_iter()
+            .partition(of_it);
         self.pending = pending;
         let done: Vec<Change> = done;
         for change in done {
@@ -170,7 +184,10 @@ impl Disk {
         let mut stack = vec![(0, PathBuf::new())];
         while let Some((directory, path)) = stack.pop() {
             let first = (directory, OsString::new());
-            for ((_, name), (_, node)) in names.range(first..).take_while(|((of, _), _)| *of == directory) {
+            for ((_, name), (_, node)) in names
+                .range(first..)
+                .take_while(|((of, _), _)| *of == directory)
+            {
                 let Some(node) = *node else { continue };
                 let path = path.join(name);
                 let facts = nodes[node];
@@ -195,7 +212,11 @@ impl Disk {
             return before;
         };
         // What is only appended to is not put at risk.
-        let kept = if now.starts_with(&before) { before.len() } else { 0 };
+        let kept = if now.starts_with(&before) {
+            before.len()
+        } else {
+            0
+        };
         let (kept, new) = now.split_at(kept);
         match fate {
             Fate::Before => before,
@@ -209,7 +230,9 @@ impl Disk {
 /// A later change of a name stands.
 fn apply(names: &mut BTreeMap<Place, (usize, Option<Node>)>, change: &Change) {
     for (place, node) in &change.names {
-        let is_later = names.get(place).is_none_or(|(number, _)| *number < change.number);
+        let is_later = names
+            .get(place)
+            .is_none_or(|(number, _)| *number < change.number);
         if is_later {
             names.insert(place.clone(), (change.number, *node));
         }

@@ -34,7 +34,11 @@ fn main() {
         let root = args.next().expect("a directory");
         return traced(name, Path::new(&root));
     }
-    let words = if first.starts_with('-') { "" } else { first.as_str() };
+    let words = if first.starts_with('-') {
+        ""
+    } else {
+        first.as_str()
+    };
     let mut failed = 0;
     for store in STORES.iter().filter(|store| store.name.contains(words)) {
         match what_the_power_leaves_is_whole(store) {
@@ -103,7 +107,9 @@ fn what_the_power_leaves_is_whole(store: &Store) -> Result<String, String> {
     }
     let events = recording.events.len() - first;
     let cases = seen.len();
-    Ok(format!("{events} calls, {cases} states of the disk, each whole"))
+    Ok(format!(
+        "{events} calls, {cases} states of the disk, each whole"
+    ))
 }
 
 /// A directory for the test, in memory where there is one: nothing here depends on the disk.
@@ -112,7 +118,10 @@ struct Place(PathBuf);
 impl Place {
     fn new() -> Place {
         let name = format!("mimicry-power-{}", std::process::id());
-        let paths = [Path::new("/dev/shm").join(&name), std::env::temp_dir().join(&name)];
+        let paths = [
+            Path::new("/dev/shm").join(&name),
+            std::env::temp_dir().join(&name),
+        ];
         let made = paths.into_iter().find(|path| fs::create_dir(path).is_ok());
         Place(made.expect("a directory"))
     }

@@ -194,7 +194,11 @@ fn names(directory: &Path) -> Vec<String> {
 const WHO: [&str; 3] = ["bob@example.net", "eva@example.net", "tom@example.net"];
 
 fn key(recipient: &str) -> Key {
-    Key::of(&Address::new("anna@example.org"), &Address::new(recipient), b"digest")
+    Key::of(
+        &Address::new("anna@example.org"),
+        &Address::new(recipient),
+        b"digest",
+    )
 }
 
 fn ledger(root: &Path) {
@@ -216,7 +220,10 @@ fn ledger_left(crashed: &Crashed<'_>) -> Result<(), String> {
     must(error.is_none(), format!("{error:?}"))?;
     let keys = WHO.map(key);
     for (who, key) in WHO.iter().zip(&keys) {
-        must(ledger.has(key) || !crashed.was_told(who), format!("{who} is forgotten"))?;
+        must(
+            ledger.has(key) || !crashed.was_told(who),
+            format!("{who} is forgotten"),
+        )?;
     }
     for name in names(&spool.join("ledger")) {
         let is_known = keys.iter().any(|key| key.name() == name);
@@ -248,7 +255,9 @@ fn next_hops(root: &Path) {
 fn next_hops_left(crashed: &Crashed<'_>) -> Result<(), String> {
     Remembered::prepare(crashed.root, None).map_err(|error| error.to_string())?;
     let last = Remembered::below(crashed.root).last(&next_hop());
-    let is_whole = last.as_ref().is_none_or(|last| SAID.iter().any(|text| said(text) == *last));
+    let is_whole = last
+        .as_ref()
+        .is_none_or(|last| SAID.iter().any(|text| said(text) == *last));
     must(is_whole, format!("{last:?} was never said"))
 }
 
@@ -280,7 +289,10 @@ fn keys_left(crashed: &Crashed<'_>) -> Result<(), String> {
     let before = fs::read(&path).ok();
     let keys = prepared(crashed.root, NOW)?;
     let after = fs::read(&path).ok();
-    must(before.is_none() || before == after, "what is left is no file of keys")?;
+    must(
+        before.is_none() || before == after,
+        "what is left is no file of keys",
+    )?;
     let expected = match (crashed.was_told("made"), crashed.was_told("renewed")) {
         (_, true) => LATER,
         (true, _) => NOW,
@@ -327,9 +339,15 @@ fn killers_left(crashed: &Crashed<'_>) -> Result<(), String> {
     };
     let saves = saves();
     let which = saves.iter().position(|entries| *entries == found);
-    must(which.is_some() || found.is_empty(), format!("{found:?} was never saved"))?;
+    must(
+        which.is_some() || found.is_empty(),
+        format!("{found:?} was never saved"),
+    )?;
     match crashed.told.last().and_then(|told| told.parse().ok()) {
-        Some(last) => must(which >= Some(last), format!("{found:?}: the last ones are forgotten")),
+        Some(last) => must(
+            which >= Some(last),
+            format!("{found:?}: the last ones are forgotten"),
+        ),
         None => Ok(()),
     }
 }
@@ -344,7 +362,10 @@ fn pid_file_left(crashed: &Crashed<'_>) -> Result<(), String> {
     let path = crashed.root.join("pid");
     // The lock went with the machine: whatever it says, the next master takes it.
     let claimed = PidFile::claim(&path, 77).map_err(|error| format!("{error:?}"))?;
-    must(fs::read(&path).is_ok_and(|text| text == b"77\n"), "another id")?;
+    must(
+        fs::read(&path).is_ok_and(|text| text == b"77\n"),
+        "another id",
+    )?;
     claimed.remove();
     must(!path.exists(), "it stays")
 }
@@ -379,7 +400,10 @@ fn maildir_left(crashed: &Crashed<'_>) -> Result<(), String> {
         .map(|name| fs::read(new.join(name)).expect("a file"))
         .collect();
     for mail in &found {
-        must(MAILS.contains(&&mail[..]), format!("half a mail: {}", mail.escape_ascii()))?;
+        must(
+            MAILS.contains(&&mail[..]),
+            format!("half a mail: {}", mail.escape_ascii()),
+        )?;
     }
     for (number, message) in MAILS.iter().enumerate() {
         let copies = found.iter().filter(|mail| mail == message).count();
@@ -387,8 +411,12 @@ fn maildir_left(crashed: &Crashed<'_>) -> Result<(), String> {
         let is_lost = crashed.was_told(&number.to_string()) && copies == 0;
         must(!is_lost, format!("mail {number} was taken and is lost"))?;
     }
-    let mut maildir = Maildir::open(crashed.root.join("a/b")).map_err(|answer| format!("{:?}", answer.reply))?;
-    must(deliver(&mut maildir, b"Subject: 3\r\n\r\n"), "no mail is taken any more")
+    let mut maildir =
+        Maildir::open(crashed.root.join("a/b")).map_err(|answer| format!("{:?}", answer.reply))?;
+    must(
+        deliver(&mut maildir, b"Subject: 3\r\n\r\n"),
+        "no mail is taken any more",
+    )
 }
 
 // --- the archive
@@ -407,8 +435,13 @@ const NEXT: &[u8] = b"Subject: 3\r\n\r\na mail that comes when all is well again
 
 fn parsed(source: &str) -> Config {
     let read = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-    config::parse(source, Path::new("/etc/mimicry.toml"), mimicry_plugins::REGISTRY, &read)
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    config::parse(
+        source,
+        Path::new("/etc/mimicry.toml"),
+        mimicry_plugins::REGISTRY,
+        &read,
+    )
+    .unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 fn mail(message: &[u8]) -> Mail {
@@ -436,7 +469,10 @@ fn keep(root: &Path, options: &str, message: &[u8]) -> Result<(), String> {
     let classes = memo.classes(&config.banks, &mail);
     let judged = engine::judge(&config.banks, &memo, &mail, &classes, Effects::Real.into());
     for one in judged {
-        one.result.as_ref().as_ref().map_err(|stopped| format!("{stopped:?}"))?;
+        one.result
+            .as_ref()
+            .as_ref()
+            .map_err(|stopped| format!("{stopped:?}"))?;
     }
     Ok(())
 }
@@ -456,7 +492,10 @@ fn archive_left(crashed: &Crashed<'_>, options: &str) -> Result<(), String> {
     for (told, message) in [("kept", KEPT), ("second", SECOND)] {
         let copies = copies(crashed.root, options, message)?;
         let is_lost = crashed.was_told(told) && copies == 0;
-        must(!is_lost, format!("{told}: it was said to be archived and is not"))?;
+        must(
+            !is_lost,
+            format!("{told}: it was said to be archived and is not"),
+        )?;
         must(copies <= 1, format!("{told}: {copies} copies"))?;
     }
     // What the client brings again.
@@ -468,7 +507,10 @@ fn archive_left(crashed: &Crashed<'_>, options: &str) -> Result<(), String> {
         let copies = copies(crashed.root, options, message)?;
         // man: mimicry-plugins(7), archive: a mailbox may hold a mail twice after the power failed.
         let most = if is_mailbox { 2 } else { 1 };
-        must((1..=most).contains(&copies), format!("{copies} copies at last"))?;
+        must(
+            (1..=most).contains(&copies),
+            format!("{copies} copies at last"),
+        )?;
     }
     Ok(())
 }
@@ -479,25 +521,37 @@ fn files_are_whole(crashed: &Crashed<'_>) -> Result<(), String> {
         let is_own = path.starts_with(".mimicry") || is_mailbox(path);
         let found = fs::read(crashed.root.join(path));
         let is_whole = found.as_ref().map_or(true, |found| found == whole);
-        must(is_own || is_whole, format!("{} is not whole: {found:?}", path.display()))?;
+        must(
+            is_own || is_whole,
+            format!("{} is not whole: {found:?}", path.display()),
+        )?;
     }
     Ok(())
 }
 
 fn is_mailbox(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("mbox"))
+    path.file_name()
+        .is_some_and(|name| name.to_string_lossy().starts_with("mbox"))
 }
 
 /// How often a mail is there, to be found by who reads the archive. A half mail in a mailbox is an error.
 fn copies(root: &Path, options: &str, message: &[u8]) -> Result<usize, String> {
     let folder = root.join("2026-11");
     let files = |directory: &Path| -> Vec<Vec<u8>> {
-        let paths = names(directory).into_iter().map(|name| directory.join(name));
-        paths.filter(|path| path.is_file()).map(|path| fs::read(path).expect("a file")).collect()
+        let paths = names(directory)
+            .into_iter()
+            .map(|name| directory.join(name));
+        paths
+            .filter(|path| path.is_file())
+            .map(|path| fs::read(path).expect("a file"))
+            .collect()
     };
     let found: Vec<Vec<u8>> = match options {
         MAILDIR => files(&folder.join("new")),
-        FILES => files(&folder).iter().filter_map(|file| unpacked(file)).collect(),
+        FILES => files(&folder)
+            .iter()
+            .filter_map(|file| unpacked(file))
+            .collect(),
         PARTS => {
             let body = mimicry_core::message::Message::scan(message.to_vec(), &Limits::default());
             let body = body.root().body().to_vec();
@@ -506,8 +560,16 @@ fn copies(root: &Path, options: &str, message: &[u8]) -> Result<usize, String> {
         _ => mailbox(&fs::read(folder.join("mbox")).unwrap_or_default())?,
     };
     // Of the same words, whichever came first.
-    let words = |mail: &[u8]| String::from_utf8_lossy(mail).split("Subject: ").last().map(String::from);
-    Ok(found.iter().filter(|mail| words(mail) == words(message)).count())
+    let words = |mail: &[u8]| {
+        String::from_utf8_lossy(mail)
+            .split("Subject: ")
+            .last()
+            .map(String::from)
+    };
+    Ok(found
+        .iter()
+        .filter(|mail| words(mail) == words(message))
+        .count())
 }
 
 fn unpacked(file: &[u8]) -> Option<Vec<u8>> {
@@ -523,14 +585,22 @@ fn mailbox(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
     let mut mails = Vec::new();
     let entries = rest.split("From anna@example.org Sun Nov 22 09:30:10 2026\n");
     for (number, entry) in entries.enumerate() {
-        let mail = entry.replace("\n>From ", "\nFrom ").replace('\n', "\r\n").into_bytes();
+        let mail = entry
+            .replace("\n>From ", "\nFrom ")
+            .replace('\n', "\r\n")
+            .into_bytes();
         // Below each mail is an empty line.
         let mail = mail.strip_suffix(b"\r\n").unwrap_or(&mail).to_vec();
         let is_sent = [KEPT, AGAIN, SECOND, NEXT].contains(&&mail[..]);
         match number {
             0 if mail.is_empty() => {}
             _ if number > 0 && is_sent => mails.push(mail),
-            _ => return Err(format!("half a mail in the mailbox: {}", octets.escape_ascii())),
+            _ => {
+                return Err(format!(
+                    "half a mail in the mailbox: {}",
+                    octets.escape_ascii()
+                ));
+            }
         }
     }
     Ok(mails)
@@ -540,7 +610,10 @@ fn mailbox(octets: &[u8]) -> Result<Vec<Vec<u8>>, String> {
 pub fn renumber(root: &Path, numbers: &std::collections::HashMap<u64, u64>) {
     use std::os::unix::fs::MetadataExt;
     let folder = root.join("2026-11");
-    let (Ok(facts), Ok(journal)) = (fs::metadata(folder.join("mbox")), fs::read_to_string(folder.join("mbox.journal"))) else {
+    let (Ok(facts), Ok(journal)) = (
+        fs::metadata(folder.join("mbox")),
+        fs::read_to_string(folder.join("mbox.journal")),
+    ) else {
         return;
     };
     let Some((number, rest)) = journal.split_once(' ') else {
