@@ -30,9 +30,9 @@ const DESCRIPTORS: u64 = 8;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     pub mails: usize,
-    /// Kilobytes.
-    pub master: u64,
-    pub worker: u64,
+    /// Kilobytes: what is resident, and with what is shared divided by those who share it.
+    pub master: [u64; 2],
+    pub worker: [u64; 2],
     pub master_descriptors: u64,
     pub worker_descriptors: u64,
     pub workers: u64,
@@ -41,49 +41,38 @@ pub struct Look {
 impl Look {
     pub fn at(daemon: &Daemon, books: &Books) -> Look {
         let mails = books.progress();
-        let mut figures: [Vec<u64>; 5] = Default::default();
+        let mut figures: [Vec<u64>; 7] = Default::default();
         for _ in 0..LOOKS {
             let workers = daemon.workers();
             let mut add = |at: usize, figure: Option<u64>| figures[at].extend(figure);
             if let Some(master) = daemon.pid() {
-                add(0, memory(master));
+                add(0, memory(master, "Rss:"));
+                add(1, memory(master, "Pss:"));
                 add(2, descriptors(master));
             }
             // Of all that are there at once, those in the middle.
-            add(
-                1,
+            let each = |figure: &dyn Fn(Pid) -> Option<u64>| {
                 median(
                     workers
                         .iter()
-                        .filter_map(|worker| memory(*worker))
+                        .filter_map(|worker| figure(*worker))
                         .collect(),
-                ),
-            );
-            add(
-                3,
-                median(
-                    workers
-                        .iter()
-                        .filter_map(|worker| descriptors(*worker))
-                        .collect(),
-                ),
-            );
-            add(4, Some(workers.len() as u64));
+                )
+            };
+            add(3, each(&|worker| memory(worker, "Rss:")));
+            add(4, each(&|worker| memory(worker, "Pss:")));
+            add(5, each(&descriptors));
+            add(6, Some(workers.len() as u64));
             thread::sleep(PAUSE);
         }
-        let [
-            master,
-            worker,
-            master_descriptors,
-            worker_descriptors,
-            workers,
-        ] = figures.map(|figures| median(figures).unwrap_or(0));
+        let [rss, pss, fds, worker_rss, worker_pss, worker_fds, workers] =
+            figures.map(|figures| median(figures).unwrap_or(0));
         Look {
             mails,
-            master,
-            worker,
-            master_descriptors,
-            worker_descriptors,
+            master: [rss, pss],
+            worker: [worker_rss, worker_pss],
+            master_descriptors: fds,
+            worker_descriptors: worker_fds,
             workers,
         }
     }
@@ -94,10 +83,10 @@ fn median(mut figures: Vec<u64>) -> Option<u64> {
     figures.get(figures.len() / 2).copied()
 }
 
-/// The proportional set size.
-fn memory(pid: Pid) -> Option<u64> {
+/// The figure of that name.
+fn memory(pid: Pid, name: &str) -> Option<u64> {
     let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
+    let line = rollup.lines().find(|line| line.starts_with(name))?;
     line.split_ascii_whitespace().nth(1)?.parse().ok()
 }
 
@@ -171,18 +160,25 @@ pub fn report(result: &Result<'_>) -> (String, bool) {
         format!("{} mails", last.mails)
     );
     let room = |figure: u64| figure + (figure as f64 * SHARE) as u64 + KILOBYTES;
-    table.pair(
-        "memory of the master, KB (PSS)",
-        first.master,
-        last.master,
-        room(first.master),
-    );
-    table.pair(
-        "memory of a worker, KB (PSS)",
-        first.worker,
-        last.worker,
-        room(first.worker),
-    );
+    for (name, [first_rss, first_pss], [last_rss, last_pss]) in [
+        ("the master", first.master, last.master),
+        ("a worker", first.worker, last.worker),
+    ] {
+        let most = room(first_rss);
+        table.pair(
+            &format!("memory of {name}, KB, resident"),
+            first_rss,
+            last_rss,
+            most,
+        );
+        // This one falls and rises with the number of workers.
+        table.pair(
+            &format!("memory of {name}, KB, proportional"),
+            first_pss,
+            last_pss,
+            u64::MAX,
+        );
+    }
     table.pair(
         "descriptors of the master",
         first.master_descriptors,
