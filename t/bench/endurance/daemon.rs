@@ -27,7 +27,7 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub fn start(hop: SocketAddr) -> Daemon {
+    pub fn start(hop: SocketAddr, away: bool) -> Daemon {
         let (directory, path) = open_directory();
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port for the daemon");
         let address = listener.local_addr().expect("an address");
@@ -39,7 +39,7 @@ impl Daemon {
             is_mounted: false,
         };
         fs::create_dir(path.join("disk")).expect("a directory");
-        if geteuid().is_root() {
+        if geteuid().is_root() && !away {
             let mount = Command::new("mount")
                 .args(["-t", "tmpfs", "-o", "size=512m,mode=755", "tmpfs"])
                 .arg(path.join("disk"))

@@ -16,7 +16,8 @@
 //! dot and reply. While the disk is gone nothing can be written down, so a mail of two recipients may be doubled then; this is counted apart. What is archived is
 //! there once and whole. The exit status is 1 when this is not so, or when memory or descriptors have grown.
 //!
-//! `--mails N` (1 000 000), `--senders N` (20), `--disk SECONDS` (60), `--keep` leaves the directory with the log.
+//! `--mails N` (1 000 000), `--senders N` (20), `--disk SECONDS` (60); `--away` moves the directory away as root too, `--keep` leaves a copy of
+//! the log.
 //!
 //! Known limits: `poison_limit` is 0 here, because whoever kills does not look at the mail in hand. Senders are more impatient than any MTA. A
 //! machine that does other work makes it slow, not wrong.
@@ -52,6 +53,8 @@ pub struct Wish {
     pub senders: usize,
     /// Seconds without a disk.
     pub disk: u64,
+    /// It is moved away even if it could be filled.
+    pub away: bool,
     pub keep: bool,
 }
 
@@ -62,6 +65,7 @@ impl Wish {
             mails: 1_000_000,
             senders: 20,
             disk: 60,
+            away: false,
             keep: false,
         };
         let mut is_asked = false;
@@ -75,6 +79,7 @@ impl Wish {
                 "--mails" => wish.mails = number().max(100),
                 "--senders" => wish.senders = number().max(1),
                 "--disk" => wish.disk = number() as u64,
+                "--away" => wish.away = true,
                 "--keep" => wish.keep = true,
                 other => {
                     panic!("{other:?} is no option; see the head of t/bench/endurance/main.rs")
@@ -97,7 +102,7 @@ fn main() -> ExitCode {
     };
     let books = Arc::new(Books::new(wish.mails));
     let hop = Hop::start(Arc::clone(&books));
-    let daemon = Arc::new(Daemon::start(hop.address));
+    let daemon = Arc::new(Daemon::start(hop.address, wish.away));
     let begun = Instant::now();
     let senders = sender::start(&wish, daemon.address, &books);
     let trouble = Trouble::start(wish, &daemon, &books);

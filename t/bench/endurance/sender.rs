@@ -78,7 +78,7 @@ fn listen(mut child: Child, books: &Books) {
     }
 }
 
-/// The process: to whom, the first mail, the step to the next one, and how many there are.
+/// The process: to whom, which of the senders it is, how many of them and of mails there are.
 pub fn run(args: &[String]) {
     let [address, numbers @ ..] = args else {
         panic!("no address");
@@ -96,7 +96,10 @@ pub fn run(args: &[String]) {
         session: None,
     };
     let mut out = std::io::stdout();
-    for mail in (first..end).step_by(step) {
+    // In each round every sender has another place, so that all have mails of all kinds.
+    let mails = (0..end).step_by(step).enumerate();
+    let mails = mails.map(|(round, start)| start + (first + round) % step);
+    for mail in mails.filter(|mail| *mail < end) {
         let said = match sender.send(mail) {
             Ok((attempts, unknown)) => format!("{mail} {attempts} {unknown}\n"),
             Err(reply) => format!("refused {mail} {}\n", reply.trim_end()),
