@@ -387,7 +387,9 @@ fn deliver(maildir: &mut Maildir, message: &[u8]) -> bool {
 fn maildir(root: &Path) {
     let path = root.join("a/b");
     for (number, message) in MAILS.iter().enumerate() {
-        let mut maildir = Maildir::open(&path).ok().expect("a Maildir");
+        let Ok(mut maildir) = Maildir::open(&path) else {
+            panic!("no Maildir");
+        };
         assert!(deliver(&mut maildir, message));
         tell(&number.to_string());
     }

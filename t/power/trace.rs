@@ -102,6 +102,8 @@ pub fn record(args: &[&OsStr], root: &Path) -> Recording {
     let mut stdin = child.stdin.take().expect("a pipe");
     stdin.write_all(b"go\n").expect("a child that reads");
     let status = tracer.run();
+    // It was collected there, so this finds nobody.
+    let _ = child.wait();
     let mut said = String::new();
     let mut stdout = child.stdout.take().expect("a pipe");
     stdout.read_to_string(&mut said).expect("text");

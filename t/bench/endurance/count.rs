@@ -19,9 +19,9 @@ use super::trouble::Done;
 const LOOKS: usize = 20;
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Memory may grow by this share and so many kilobytes: workers are of different ages.
+/// Memory may grow by this share and so many kilobytes: workers are of different ages, and after an upgrade the master is another process.
 const SHARE: f64 = 0.15;
-const KILOBYTES: u64 = 512;
+const KILOBYTES: u64 = 2048;
 
 /// Descriptors that may be more: those of a worker that is just being made.
 const DESCRIPTORS: u64 = 8;
