@@ -2,7 +2,7 @@
 //! somebody was told is there.
 //!
 //! Each store is used as the daemon uses it while its system calls are recorded ([`trace`]). For each moment of the recording, all that a
-//! bad file system may have kept by then ([`disk`]) is made real, and opened and used by the program's own readers ([`stores`]).
+//! bad file system may have kept by then ([`disk`]) is made real, and opened and used by the program's own readers ([`stores`], [`archive`]).
 //!
 //! It is a test without the harness of cargo, because what is traced answers to one thread alone. `cargo test --test power NAME` runs the
 //! stores with these words in their names.
@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use stores::{Crashed, STORES, Store};
 use trace::Event;
 
+mod archive;
 mod disk;
 mod stores;
 mod trace;
@@ -88,7 +89,7 @@ fn what_the_power_leaves_is_whole(store: &Store) -> Result<String, String> {
             }
             let root = place.fresh("left");
             let numbers = left.write(&root);
-            stores::renumber(&root, &numbers);
+            archive::renumber(&root, &numbers);
             let crashed = Crashed {
                 root: &root,
                 told: &told,

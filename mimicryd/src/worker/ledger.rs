@@ -126,10 +126,8 @@ impl Ledger {
     /// Makes sure that there is room for these before anybody has the mail: a file for each, which [`Ledger::remember`] gives its name.
     /// On an error there is none. Where there is no ledger, or it has all the entries that it may have, nothing is done.
     pub fn reserve(&self, keys: &[Key]) -> io::Result<()> {
-        let Some(directory) = &self.directory else {
-            return Ok(());
-        };
-        if count(directory)?.saturating_add(keys.len()) > ENTRIES {
+        let directory = &self.directory;
+        if !self.is_there() || count(directory)?.saturating_add(keys.len()) > ENTRIES {
             return Ok(());
         }
         let made = keys
@@ -143,11 +141,9 @@ impl Ledger {
 
     /// What was reserved and not used.
     pub fn release(&self, keys: &[Key]) {
-        if let Some(directory) = &self.directory {
-            for key in keys {
-                // Most are not there; one that cannot be removed expires.
-                let _ = fs::remove_file(reserved(directory, key));
-            }
+        for key in keys {
+            // Most are not there; one that cannot be removed expires.
+            let _ = fs::remove_file(reserved(&self.directory, key));
         }
     }
 

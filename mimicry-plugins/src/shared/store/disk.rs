@@ -13,7 +13,6 @@
 //!
 //! Known limit: a directory that was removed and made again by another process, under the same number, counts as the one before.
 
-use std::collections::HashSet;
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
 use std::io::{self, Write};
@@ -21,7 +20,6 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -31,6 +29,8 @@ use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
+use super::forced;
+
 /// Leftovers are swept when they are older than this many seconds, which no transaction lasts; the lock alone would not tell
 /// where two machines share a file system without sharing its locks.
 const OLD: i64 = 3600;
@@ -38,12 +38,6 @@ const OLD: i64 = 3600;
 /// How often, and for how long, a lock is tried. Who has it writes one mail.
 const PAUSE: Duration = Duration::from_millis(5);
 const TRIES: u32 = 4000;
-
-/// Device and inode of directories, and of files that grow, whose names are on disk: what this process has seen to.
-static FORCED: Mutex<Option<HashSet<(u64, u64)>>> = Mutex::new(None);
-
-/// So many are remembered; more are forced again.
-const MOST_FORCED: usize = 1000;
 
 /// What unfinished files are called, before their random digits.
 const PREFIX: &str = "unfinished-";
@@ -130,29 +124,15 @@ impl Folder {
             Ok(()) | Err(Errno::EEXIST) => {}
             Err(errno) => return Err(self.fail(name, errno.into())),
         }
-        let found = self.find(name)?;
-        let folder = found.ok_or_else(|| self.fail(name, Errno::ENOENT.into()))?;
-        // Its number may have been another's.
         self.sync()?;
-        self.force(&folder.fd)?;
-        Ok(folder)
+        let found = self.find(name)?;
+        found.ok_or_else(|| self.fail(name, Errno::ENOENT.into()))
     }
 
     /// Forces the name of what is open here to disk, unless this process has done so before.
     pub fn force(&self, open: &File) -> Result<(), Error> {
-        let fail = |error| self.fail(OsStr::new(""), Why::System(error));
-        let facts = open.metadata().map_err(fail)?;
-        let id = (facts.dev(), facts.ino());
-        let mut forced = FORCED.lock().unwrap_or_else(PoisonError::into_inner);
-        let forced = forced.get_or_insert_default();
-        if !forced.contains(&id) {
-            self.sync()?;
-            if forced.len() >= MOST_FORCED {
-                forced.clear();
-            }
-            forced.insert(id);
-        }
-        Ok(())
+        forced::once(open, || self.sync())
+            .map_err(|why| self.fail(OsStr::new(""), Why::System(why)))?
     }
 
     /// As [`Folder::enter`]; `None` = it is missing.
