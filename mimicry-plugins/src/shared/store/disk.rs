@@ -166,11 +166,8 @@ impl Folder {
 
     /// Opens a file to read and write in place; made when it is missing.
     pub fn open(&self, name: &OsStr) -> Result<File, Error> {
-        let flags = OFlag::O_RDWR
-            | OFlag::O_CREAT
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_NONBLOCK
-            | OFlag::O_CLOEXEC;
+        let safe = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | safe;
         let fd = match openat(&self.fd, name, flags, FILE) {
             Ok(fd) => fd,
             Err(Errno::ELOOP) => return Err(self.fail(name, Why::Refused("it is a link"))),
