@@ -1,41 +1,13 @@
 //! The whole tree beside that of another reader, mailparse: over the corpus the nesting, the types, the decoded leaves and the names
-//! of files are the same, and every difference is listed with the reason why ours stays. corpus.rs does so with a second reader.
+//! of files are the same, and every difference is listed with the reason why ours stays. corpus.rs does so with a second reader, t/interop/differential.sh with Python's.
 //!
 //! Must never: pass a difference that is not listed, or a row of the list that is no difference any more.
 
 mod common;
 
+use common::rows::{Row, ours};
 use common::*;
 use mailparse::ParsedMail;
-use mimicry_core::message::Part;
-use mimicry_core::message::codec::Encoding;
-
-/// A part, in document order; what is in an enclosed message is not looked into.
-struct Row {
-    depth: usize,
-    media_type: String,
-    names: Vec<String>,
-    /// Of a leaf; `None` = it is none, or cannot be decoded.
-    content: Option<Vec<u8>>,
-    is_leaf: bool,
-}
-
-fn ours(part: Part<'_>, rows: &mut Vec<Row>) {
-    let is_leaf = !part.is_multipart();
-    let is_known = is_leaf && part.encoding() != Encoding::Unknown;
-    rows.push(Row {
-        depth: part.depth(),
-        media_type: part.media_type().into(),
-        names: part.names().iter().map(String::from).collect(),
-        content: is_known
-            .then(|| part.decoded().ok().map(|octets| octets.into_owned()))
-            .flatten(),
-        is_leaf,
-    });
-    if !is_leaf {
-        part.children().for_each(|child| ours(child, rows));
-    }
-}
 
 fn theirs(part: &ParsedMail<'_>, depth: usize, rows: &mut Vec<Row>) {
     let media_type = part.ctype.mimetype.clone();

@@ -21,10 +21,10 @@ pub mod logging;
 pub mod lookup;
 mod machine;
 pub mod master;
-mod poison;
+pub mod poison;
 pub mod prefork;
 pub mod relay;
-mod seal_keys;
+pub mod seal_keys;
 pub mod smtp;
 #[allow(unsafe_code)]
 pub mod sys;

@@ -19,6 +19,8 @@ use mimicry_core::message::text::NewBody;
 use mimicry_core::message::{Limits, Message, Part, PartId, address};
 use proptest::prelude::*;
 
+pub mod rows;
+
 /// The mails of the project, with their names, in order of the names.
 pub fn corpus() -> Vec<(String, Vec<u8>)> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../t/mail");

@@ -10,9 +10,9 @@
 //!
 //! Must never: leave a file in `new` that is not whole, or say 2xx for one that could vanish with the power.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path as FilePath, PathBuf};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
@@ -26,6 +26,7 @@ use crate::sys::descriptors;
 use super::answer::{Answer, Answers, Cause};
 use super::guard::Clean;
 use super::next_hop::{NextHop, Watch};
+use crate::sys::durable;
 
 /// Octets that are written between two looks at the client.
 const BLOCK: usize = 1024 * 1024;
@@ -43,11 +44,7 @@ impl Maildir {
     pub fn open(root: impl Into<PathBuf>) -> Result<Maildir, Answer> {
         let root = root.into();
         for name in ["tmp", "new", "cur"] {
-            DirBuilder::new()
-                .recursive(true)
-                .mode(0o700)
-                .create(root.join(name))
-                .map_err(|error| failed(&error))?;
+            durable::make_directories(&root.join(name), 0o700).map_err(|error| failed(&error))?;
         }
         Ok(Maildir {
             root,

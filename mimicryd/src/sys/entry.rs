@@ -125,12 +125,17 @@ impl Entry {
                 // Unlike a renaming, this does not replace what somebody else has just made.
                 false => linkat(here, temporary, here, name, AtFlags::empty()),
             }?;
-            let readable = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-            File::from(openat(here, ".", readable, Mode::empty())?).sync_all()
+            self.force_name()
         })();
         // Gone already where it was renamed.
         let _ = unlinkat(here, temporary, UnlinkatFlags::NoRemoveDir);
         written
+    }
+
+    /// Forces the directory to disk, and with it what stands at this name.
+    fn force_name(&self) -> io::Result<()> {
+        let readable = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        File::from(openat(&self.directory, ".", readable, Mode::empty())?).sync_all()
     }
 
     fn open(&self, flags: OFlag, mode: u32) -> io::Result<File> {
@@ -165,8 +170,18 @@ impl Entry {
         Ok(unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir)?)
     }
 
-    /// Makes the directory with exactly this mode, for this user; one that is there already stays as it is.
+    /// Makes the directory with exactly this mode, for this user; one that is there already stays as it is. Its name is on disk
+    /// then, whoever made it, so that what is forced to disk in it is not lost with it; in a directory that this user may not read,
+    /// that is left to the file system.
     pub fn make_directory(&self, mode: u32, owner: Option<(Uid, Gid)>) -> io::Result<()> {
+        self.make(mode, owner)?;
+        match self.force_name() {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+            forced => forced,
+        }
+    }
+
+    fn make(&self, mode: u32, owner: Option<(Uid, Gid)>) -> io::Result<()> {
         let name = self.name.as_os_str();
         match mkdirat(&self.directory, name, Mode::from_bits_truncate(0o700)) {
             Ok(()) => {}

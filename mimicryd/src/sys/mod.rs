@@ -21,6 +21,7 @@
 
 pub mod accounts;
 pub mod descriptors;
+pub mod durable;
 pub mod entry;
 pub mod greeter;
 pub mod guard;

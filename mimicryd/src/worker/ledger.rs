@@ -12,6 +12,7 @@
 //! Known limits: the entries belong to this machine, so a retry that comes to another machine doubles the mail. Above
 //! [`ENTRIES`] nothing is written until old entries have expired.
 
+use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::OpenOptionsExt;
@@ -46,8 +47,9 @@ const RESERVED: &str = ".new";
 /// What one worker sees of the ledger.
 #[derive(Debug)]
 pub struct Ledger {
-    /// `None` = there is none, and nothing is remembered.
-    directory: Option<PathBuf>,
+    directory: PathBuf,
+    /// The directory could be written once; until then it is looked at again, because a disk may come back.
+    was_there: Cell<bool>,
     swept_at: Option<Instant>,
 }
 
@@ -77,8 +79,8 @@ impl Ledger {
     pub fn open(spool: &Path) -> (Ledger, Option<io::Error>) {
         let directory = Ledger::directory(spool);
         match is_writable(&directory) {
-            Ok(()) => (Ledger::at(Some(directory)), None),
-            Err(error) => (Ledger::at(None), Some(error)),
+            Ok(()) => (Ledger::at(directory, true), None),
+            Err(error) => (Ledger::at(directory, false), Some(error)),
         }
     }
 
@@ -87,9 +89,10 @@ impl Ledger {
         spool.join(DIRECTORY)
     }
 
-    fn at(directory: Option<PathBuf>) -> Ledger {
+    fn at(directory: PathBuf, is_there: bool) -> Ledger {
         Ledger {
             directory,
+            was_there: Cell::new(is_there),
             swept_at: None,
         }
     }
@@ -112,30 +115,27 @@ impl Ledger {
 
     /// Is there a ledger at all?
     pub fn is_there(&self) -> bool {
-        self.directory.is_some()
+        if !self.was_there.get() {
+            self.was_there.set(is_writable(&self.directory).is_ok());
+        }
+        self.was_there.get()
     }
 
     /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
     pub fn is_empty(&self) -> bool {
-        self.directory.as_ref().is_none_or(|directory| {
-            fs::read_dir(directory).map_or(true, |mut entries| entries.next().is_none())
-        })
+        fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none())
     }
 
     /// Does the recipient have the mail already?
     pub fn has(&self, key: &Key) -> bool {
-        self.directory
-            .as_ref()
-            .is_some_and(|directory| fs::symlink_metadata(directory.join(&key.0)).is_ok())
+        fs::symlink_metadata(self.directory.join(&key.0)).is_ok()
     }
 
     /// Makes sure that there is room for these before anybody has the mail: a file for each, which [`Ledger::remember`] gives its name.
     /// On an error there is none. Where there is no ledger, or it has all the entries that it may have, nothing is done.
     pub fn reserve(&self, keys: &[Key]) -> io::Result<()> {
-        let Some(directory) = &self.directory else {
-            return Ok(());
-        };
-        if count(directory)?.saturating_add(keys.len()) > ENTRIES {
+        let directory = &self.directory;
+        if !self.is_there() || count(directory)?.saturating_add(keys.len()) > ENTRIES {
             return Ok(());
         }
         let made = keys
@@ -149,22 +149,15 @@ impl Ledger {
 
     /// What was reserved and not used.
     pub fn release(&self, keys: &[Key]) {
-        if let Some(directory) = &self.directory {
-            for key in keys {
-                // Most are not there; one that cannot be removed expires.
-                let _ = fs::remove_file(reserved(directory, key));
-            }
+        for key in keys {
+            // Most are not there; one that cannot be removed expires.
+            let _ = fs::remove_file(reserved(&self.directory, key));
         }
     }
 
     /// Writes down that these have the mail; when it returns, a crash of the machine changes nothing about it.
     pub fn remember(&self, keys: &[Key]) -> io::Result<()> {
-        let Some(directory) = &self.directory else {
-            return Err(io::Error::new(
-                ErrorKind::Unsupported,
-                "the spool cannot be written",
-            ));
-        };
+        let directory = &self.directory;
         if keys.is_empty() {
             return Ok(());
         }
@@ -190,12 +183,9 @@ impl Ledger {
 
     /// The client knows now: the entries have done their work.
     pub fn consume(&self, keys: &[Key]) {
-        let Some(directory) = &self.directory else {
-            return;
-        };
         for key in keys {
             // One that cannot be removed expires; the same mail to the same recipient does not come again.
-            if let Err(error) = fs::remove_file(directory.join(&key.0))
+            if let Err(error) = fs::remove_file(self.directory.join(&key.0))
                 && error.kind() != ErrorKind::NotFound
             {
                 log::warn!("an entry of the ledger cannot be removed: {error}");
@@ -206,11 +196,9 @@ impl Ledger {
     /// To be called between mails: now and then removes entries of clients that never came again.
     pub fn sweep(&mut self) {
         let is_due = self.swept_at.is_none_or(|at| at.elapsed() >= SWEEPING);
-        if let Some(directory) = &self.directory
-            && is_due
-        {
+        if is_due && self.is_there() {
             self.swept_at = Some(Instant::now());
-            if let Err(error) = expire(directory, SystemTime::now()) {
+            if let Err(error) = expire(&self.directory, SystemTime::now()) {
                 log::warn!("the ledger cannot be swept: {error}");
             }
         }
@@ -468,6 +456,18 @@ mod tests {
         assert!(ledger.remember(std::slice::from_ref(&key)).is_err());
         assert!(ledger.is_empty() && !ledger.has(&key));
         ledger.consume(&[key]);
+    }
+
+    #[test]
+    fn a_ledger_that_comes_back_is_used() {
+        let spool = tempfile::tempdir().unwrap();
+        let (ledger, error) = Ledger::open(spool.path());
+        assert!(error.is_some() && !ledger.is_there());
+        Ledger::prepare(spool.path(), None).unwrap();
+        assert!(ledger.is_there());
+        let key = key("a@x", "bob@y", b"1");
+        ledger.remember(std::slice::from_ref(&key)).unwrap();
+        assert!(ledger.has(&key) && !ledger.is_empty());
     }
 
     #[test]

@@ -8,8 +8,10 @@
 //! Must never: show a file under its final name before it is whole and on disk; follow a link; give anybody but the user
 //! of this process access to what it makes.
 //!
-//! Known limit: a directory is made and forced into the one above it in two steps. A process killed between them leaves the
-//! second to the file system, which all that Linux has in use do with the first file that is forced to disk below it.
+//! A directory is made and forced into the one above it in two steps, and a process may be killed between them; so each process forces
+//! those that it finds, once. The same goes for files that grow.
+//!
+//! Known limit: a directory that was removed and made again by another process, under the same number, counts as the one before.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{File, TryLockError};
@@ -26,6 +28,8 @@ use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat, fstatat, mkdirat};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+
+use super::forced;
 
 /// Leftovers are swept when they are older than this many seconds, which no transaction lasts; the lock alone would not tell
 /// where two machines share a file system without sharing its locks.
@@ -113,6 +117,7 @@ impl Folder {
     /// The directory of that name in this one; made when it is missing.
     pub fn enter(&self, name: &OsStr) -> Result<Folder, Error> {
         if let Some(folder) = self.find(name)? {
+            self.force(&folder.fd)?;
             return Ok(folder);
         }
         match mkdirat(&self.fd, name, DIRECTORY) {
@@ -122,6 +127,12 @@ impl Folder {
         self.sync()?;
         let found = self.find(name)?;
         found.ok_or_else(|| self.fail(name, Errno::ENOENT.into()))
+    }
+
+    /// Forces the name of what is open here to disk, unless this process has done so before.
+    pub fn force(&self, open: &File) -> Result<(), Error> {
+        forced::once(open, || self.sync())
+            .map_err(|why| self.fail(OsStr::new(""), Why::System(why)))?
     }
 
     /// As [`Folder::enter`]; `None` = it is missing.
@@ -155,11 +166,8 @@ impl Folder {
 
     /// Opens a file to read and write in place; made when it is missing.
     pub fn open(&self, name: &OsStr) -> Result<File, Error> {
-        let flags = OFlag::O_RDWR
-            | OFlag::O_CREAT
-            | OFlag::O_NOFOLLOW
-            | OFlag::O_NONBLOCK
-            | OFlag::O_CLOEXEC;
+        let safe = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | safe;
         let fd = match openat(&self.fd, name, flags, FILE) {
             Ok(fd) => fd,
             Err(Errno::ELOOP) => return Err(self.fail(name, Why::Refused("it is a link"))),

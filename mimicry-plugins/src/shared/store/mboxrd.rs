@@ -47,6 +47,9 @@ impl Shelf {
         if size == 0 {
             folder.sync()?;
         }
+        // A mailbox that stays, with a mark that does not, would keep half a mail for good.
+        folder.force(&file)?;
+        folder.force(&journal)?;
         let entry = entry(mail);
         let mark = Mark {
             inode: file.metadata().map_err(fail)?.ino(),

@@ -16,6 +16,7 @@
 //! to two machines at once which share the directory and not its locks. All folders below a declared directory must be on one file system.
 
 pub mod disk;
+mod forced;
 pub mod known;
 mod mboxrd;
 pub mod place;
