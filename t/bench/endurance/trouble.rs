@@ -135,9 +135,6 @@ impl Keeper {
         let before = self.daemon.pid();
         self.daemon.put_program();
         let ran = self.daemon.command("upgrade", &[]);
-        if ran.err.contains("unrecognized subcommand") {
-            return Ok("this program has none".into());
-        }
         if ran.code != 0 {
             return Err(ran.err);
         }
