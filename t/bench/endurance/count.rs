@@ -30,7 +30,8 @@ const DESCRIPTORS: u64 = 8;
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Look {
     pub mails: usize,
-    /// Kilobytes: what is resident, and with what is shared divided by those who share it.
+    /// Kilobytes: what was written (anonymous memory, swapped or not), and all that is resident with what is shared divided by those
+    /// who share it.
     pub master: [u64; 2],
     pub worker: [u64; 2],
     pub master_descriptors: u64,
@@ -46,7 +47,7 @@ impl Look {
             let workers = daemon.workers();
             let mut add = |at: usize, figure: Option<u64>| figures[at].extend(figure);
             if let Some(master) = daemon.pid() {
-                add(0, memory(master, "Rss:"));
+                add(0, written(master));
                 add(1, memory(master, "Pss:"));
                 add(2, descriptors(master));
             }
@@ -59,18 +60,25 @@ impl Look {
                         .collect(),
                 )
             };
-            add(3, each(&|worker| memory(worker, "Rss:")));
+            add(3, each(&written));
             add(4, each(&|worker| memory(worker, "Pss:")));
             add(5, each(&descriptors));
             add(6, Some(workers.len() as u64));
             thread::sleep(PAUSE);
         }
-        let [rss, pss, fds, worker_rss, worker_pss, worker_fds, workers] =
-            figures.map(|figures| median(figures).unwrap_or(0));
+        let [
+            written,
+            pss,
+            fds,
+            worker_written,
+            worker_pss,
+            worker_fds,
+            workers,
+        ] = figures.map(|figures| median(figures).unwrap_or(0));
         Look {
             mails,
-            master: [rss, pss],
-            worker: [worker_rss, worker_pss],
+            master: [written, pss],
+            worker: [worker_written, worker_pss],
             master_descriptors: fds,
             worker_descriptors: worker_fds,
             workers,
@@ -81,6 +89,11 @@ impl Look {
 fn median(mut figures: Vec<u64>) -> Option<u64> {
     figures.sort_unstable();
     figures.get(figures.len() / 2).copied()
+}
+
+/// Pages of files come and go as the kernel likes; these are only given back by whom they belong to.
+fn written(pid: Pid) -> Option<u64> {
+    Some(memory(pid, "Anonymous:")? + memory(pid, "Swap:")?)
 }
 
 /// The figure of that name.
@@ -160,18 +173,18 @@ pub fn report(result: &Result<'_>) -> (String, bool) {
         format!("{} mails", last.mails)
     );
     let room = |figure: u64| figure + (figure as f64 * SHARE) as u64 + KILOBYTES;
-    for (name, [first_rss, first_pss], [last_rss, last_pss]) in [
+    for (name, [first_own, first_pss], [last_own, last_pss]) in [
         ("the master", first.master, last.master),
         ("a worker", first.worker, last.worker),
     ] {
-        let most = room(first_rss);
+        let most = room(first_own);
         table.pair(
-            &format!("memory of {name}, KB, resident"),
-            first_rss,
-            last_rss,
+            &format!("memory of {name}, KB, written"),
+            first_own,
+            last_own,
             most,
         );
-        // This one falls and rises with the number of workers.
+        // This one falls and rises with the number of workers, and with the pages of files that the kernel keeps.
         table.pair(
             &format!("memory of {name}, KB, proportional"),
             first_pss,

@@ -8,7 +8,7 @@
 //! - Meanwhile ([`trouble`]) a worker is killed every 50 ms (KILL or SEGV), the configuration is changed and reloaded every 2 seconds, the
 //!   program is replaced by another copy and upgraded once, half way, and the disk with spool and archive is gone for a while, from 30 % on: as root
 //!   it is a tmpfs of its own that somebody else fills to the last block; else its directory is moved away and comes back.
-//! - Memory (resident, and proportional) and descriptors of the master and of its workers are the medians of 20 looks, after 10 000 mails (or a fifth, if that is less) and when
+//! - Memory (written, and proportional) and descriptors of the master and of its workers are the medians of 20 looks, after 10 000 mails (or a fifth, if that is less) and when
 //!   2 000 are left (or a fifth).
 //!
 //! The promise, for each recipient of each mail ([`books`]): there is a copy at the next hop, it is whole, and there is not one more than the
