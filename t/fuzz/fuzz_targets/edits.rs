@@ -8,9 +8,18 @@ use libfuzzer_sys::fuzz_target;
 use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Around, EditSet};
 use mimicry_core::message::render::render;
-use mimicry_core::message::text::NewBody;
+use mimicry_core::message::text::{At, NewBody, Unmappable};
 use mimicry_core::message::verify::verify;
 use mimicry_core::message::{Limits, Message, PartId};
+
+/// The body with a text of ours somewhere in it: the proof reads only the lines that differ.
+fn spliced(edits: &EditSet<'_>, id: PartId, choice: u8) -> Option<NewBody> {
+    let content = edits.content(id).ok()?;
+    let body = content.text().ok()?;
+    let at = body.text().len().saturating_mul(usize::from(choice)) / 256;
+    let at = body.text().floor_char_boundary(at);
+    body.insert(At::Text(at), "\r\nours, größer\r\n", Unmappable::Raise).ok()
+}
 
 fuzz_target!(|input: &[u8]| {
     let Some((choices, octets)) = input.split_at_checked(8) else { return };
@@ -20,13 +29,14 @@ fuzz_target!(|input: &[u8]| {
     for choice in choices.chunks_exact(2) {
         let id = ids[usize::from(choice[1]) % ids.len()];
         let new = || NewPart::text("plain", "a text of ours\nwith ümlauts\n", message.newline());
-        let done = match choice[0] % 11 {
+        let done = match choice[0] % 12 {
             0 => edits.replace_body(
                 id,
                 NewBody {
                     raw: b"YWJj".to_vec(),
                     charset: Some("utf-8".into()),
                     encoding: Some(mimicry_core::message::codec::Encoding::Base64),
+                    was_text: None,
                 },
             ),
             1 => edits.set_field(id, "Subject", "ein Grüßchen\r\nBcc: x@example.org"),
@@ -38,6 +48,10 @@ fuzz_target!(|input: &[u8]| {
             7 => edits.append(id, new()),
             8 => edits.wrap(id, Around::Mixed, vec![new()], vec![new()]),
             9 => edits.wrap(id, Around::Related, vec![], vec![new()]),
+            10 => match spliced(&edits, id, choice[0]) {
+                Some(new) => edits.replace_body(id, new),
+                None => Ok(()),
+            },
             _ => edits.replace_part(id, NewPart::attachment("application/zip", "ä.zip", b"zip", message.newline())),
         };
         let _ = done;
