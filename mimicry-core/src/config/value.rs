@@ -31,6 +31,7 @@ impl Reader<'_> {
         self.setting(setting, &node)
     }
 
+    // Longer than 80 lines: an arm for each kind of setting.
     pub(super) fn setting(&mut self, setting: &Setting, node: &Node<'_>) -> Option<Given> {
         match setting.kind {
             Kind::Plain(kind) => self.value(kind, node).map(Given::Plain),

@@ -157,6 +157,7 @@ enum Outcome {
 }
 
 impl Master {
+    // Longer than 80 lines: what must be given back when a later step fails is opened in one place.
     /// Opens everything; forks nothing.
     fn new(
         config: Arc<Config>,

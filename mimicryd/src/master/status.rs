@@ -237,6 +237,11 @@ impl Status {
             lacks => format!("; this kernel does not guard {lacks}"),
         };
         writeln!(text, "sandbox {}{lacks}", self.sandbox.mode)?;
+        self.write_counts(text)?;
+        self.write_workers(text)
+    }
+
+    fn write_counts(&self, text: &mut String) -> std::fmt::Result {
         let count = |wanted: fn(&WorkerStatus) -> bool| {
             self.workers.iter().filter(|worker| wanted(worker)).count()
         };
@@ -277,8 +282,7 @@ impl Status {
             total("session_ended"),
             total("stress_ended"),
             total("client_gone")
-        )?;
-        self.write_workers(text)
+        )
     }
 
     fn write_workers(&self, text: &mut String) -> std::fmt::Result {

@@ -296,20 +296,9 @@ impl Conversation<'_> {
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
     fn receive(&mut self, plan: DataPlan) -> Result<Option<Step>, Over> {
-        self.link.wire.say(&plan.reply);
-        self.flush()?;
-        self.slot.enter(State::Receiving);
-        self.sender = Some(plan.envelope.sender.clone());
-        let pace = std::mem::replace(&mut self.pace, Pace::of_message());
-        let received = self.read_message(&plan)?;
-        self.pace = pace;
-        let received = match received {
+        let received = match self.take_message(&plan)? {
             Ok(received) => received,
-            Err(refusal) => {
-                let step = self.session.refused(refusal);
-                self.tell(&step, Some(Event::DataRefused), None);
-                return Ok(Some(step));
-            }
+            Err(step) => return Ok(Some(step)),
         };
         // How slowly the client sent it is not to be made up for by the next hop.
         self.delivery.restart(self.is_before_queue);
@@ -378,6 +367,22 @@ impl Conversation<'_> {
         written?;
         self.answered = Some(Instant::now());
         Ok(None)
+    }
+
+    /// The message, or what is to be done because it is refused.
+    fn take_message(&mut self, plan: &DataPlan) -> Result<Result<Received, Step>, Over> {
+        self.link.wire.say(&plan.reply);
+        self.flush()?;
+        self.slot.enter(State::Receiving);
+        self.sender = Some(plan.envelope.sender.clone());
+        let pace = std::mem::replace(&mut self.pace, Pace::of_message());
+        let received = self.read_message(plan)?;
+        self.pace = pace;
+        Ok(received.map_err(|refusal| {
+            let step = self.session.refused(refusal);
+            self.tell(&step, Some(Event::DataRefused), None);
+            step
+        }))
     }
 
     fn count(&self, replies: &Replies, edited: bool, octets_out: u64, panicked: bool) {
