@@ -16,6 +16,7 @@ pub mod extension;
 pub mod mail;
 pub mod message;
 pub mod near;
+pub mod observer;
 pub mod origin;
 pub mod plugin;
 pub mod policy;

@@ -16,6 +16,7 @@ use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
 use crate::message::text::NewBody;
+use crate::observer::Observer;
 use crate::reason::{OnDkim, OnSealed, Reason};
 use crate::seals::SealKeys;
 use crate::words;
@@ -234,17 +235,6 @@ pub struct Means<'a> {
     pub effects: Effects,
     pub seal_keys: &'a SealKeys,
     pub observer: &'a dyn Observer,
-}
-
-/// Is told what is about to be done, before it is, so that whoever watches this process knows where it got stuck or died. `()` watches
-/// nothing.
-pub trait Observer: fmt::Debug {
-    /// From now on this rule is at work; `None` = no rule is.
-    fn at(&self, rule: Option<&str>);
-}
-
-impl Observer for () {
-    fn at(&self, _rule: Option<&str>) {}
 }
 
 impl From<Effects> for Means<'_> {

@@ -3,35 +3,21 @@
 //! `floor_*` is what the work cannot do without: copying the mail and transcoding its two text parts, deflating the
 //! attachments.
 
-use std::path::Path;
-
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
-use mimicry_core::config::{self, Config};
-use mimicry_core::engine;
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
-use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, codec};
-use mimicry_core::origin::Origin;
-use mimicry_core::plugin::Effects;
 use mimicry_core::policy::Memo;
-use mimicry_plugins::REGISTRY;
+
+use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, load};
 
 #[path = "../../t/bench/attachments.rs"]
 mod attachments;
+#[path = "../../t/bench/walk.rs"]
+mod walk;
 
 fn main() {
     divan::main();
 }
-
-const NEWSLETTER: &[u8] = include_bytes!("../../t/mail/newsletter-57k-alternative.eml");
-
-const DISCLAIM: &str = r#"
-[[rule]]
-name = "footer"
-plugin = "disclaim"
-options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
-"#;
 
 const TEMPLATE: &str = r#"
 [variables]
@@ -42,19 +28,6 @@ plugin = "disclaim"
 [rule.options]
 text = "{{ header_sender.name | default('Gruesse') }} aus Koeln\n{{ var.company }}, {{ date | format('%d.%m.%Y') }}"
 html = "<p>{{ header_sender.name | default('Grüße') }} aus Köln<br>{{ var.company }}, {{ date | format('%d.%m.%Y') }}</p>"
-"#;
-
-const BELOW_REPLY: &str = r#"
-[[rule]]
-name = "footer"
-plugin = "disclaim"
-options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>", place = "below-reply" }
-"#;
-
-const ZIP: &str = r#"
-[[rule]]
-name = "zip"
-plugin = "zip"
 "#;
 
 #[divan::bench]
@@ -188,27 +161,8 @@ fn walk(bencher: Bencher<'_, '_>, rules: &str, raw: Vec<u8>) {
         .counter(BytesCount::new(raw.len()))
         .with_inputs(|| raw.clone())
         .bench_local_values(|raw| {
-            let mail = Mail {
-                origin: Origin::default(),
-                envelope: Envelope {
-                    sender: Address::new("a@example.org"),
-                    recipients: vec![Recipient::new("b@example.com")],
-                    ..Envelope::default()
-                },
-                message: Message::scan(raw, &Limits::default()),
-                received: Moment::default(),
-            };
-            let classes = memo.classes(&config.banks, &mail);
-            let means = Effects::Real.into();
-            let judged = engine::judge(&config.banks, &memo, &mail, &classes, means);
+            let (mail, judged) = walk::walk(&config.banks, &memo, raw);
             assert!(judged.iter().all(|judged| judged.result.is_ok()));
             (mail, judged)
         });
-}
-
-fn load(rules: &str) -> Config {
-    config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
-        Err(std::io::ErrorKind::NotFound.into())
-    })
-    .unwrap()
 }

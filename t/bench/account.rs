@@ -44,12 +44,16 @@ pub fn this_thread() -> f64 {
     on_processor("/proc/thread-self/schedstat")
 }
 
+/// The figure of this name in smaps_rollup, such as `Pss:`.
+pub fn kilobytes(pid: Pid, name: &str) -> Option<u64> {
+    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
+    let line = rollup.lines().find(|line| line.starts_with(name))?;
+    line.split_ascii_whitespace().nth(1)?.parse().ok()
+}
+
 /// Proportional set size in megabytes: what is shared counts in parts.
 pub fn memory(pid: Pid) -> Option<f64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find(|line| line.starts_with("Pss:"))?;
-    let kilobytes: f64 = line.split_ascii_whitespace().nth(1)?.parse().ok()?;
-    Some(kilobytes / 1024.0)
+    Some(kilobytes(pid, "Pss:")? as f64 / 1024.0)
 }
 
 /// That of each worker, the smallest first.

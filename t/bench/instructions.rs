@@ -18,35 +18,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 use std::{env, fs};
 
-use mimicry_core::config;
-use mimicry_core::engine::{self, Judged};
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
-use mimicry_core::mail::{Mail, Moment};
-use mimicry_core::message::{Limits, Message};
-use mimicry_core::origin::Origin;
-use mimicry_core::plugin::Effects;
+use mimicry_core::engine::Judged;
+use mimicry_core::mail::Mail;
 use mimicry_core::policy::{Banks, Memo};
-use mimicry_plugins::REGISTRY;
+
+use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, load, walk};
 
 #[allow(dead_code)]
 mod attachments;
+mod walk;
 
-const NEWSLETTER: &[u8] = include_bytes!("../mail/newsletter-57k-alternative.eml");
 const SMALL: &[u8] = include_bytes!("../mail/outlook-alternative-reply-divider.eml");
-
-const DISCLAIM: &str = r#"
-[[rule]]
-name = "footer"
-plugin = "disclaim"
-options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
-"#;
-
-const BELOW_REPLY: &str = r#"
-[[rule]]
-name = "footer"
-plugin = "disclaim"
-options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>", place = "below-reply" }
-"#;
 
 const BANNER: &str = r#"
 [[rule]]
@@ -66,12 +48,6 @@ const REMOVE: &str = r#"
 [[rule]]
 name = "remove"
 plugin = "remove"
-"#;
-
-const ZIP: &str = r#"
-[[rule]]
-name = "zip"
-plugin = "zip"
 "#;
 
 /// A case: its name, its rules, its mail.
@@ -127,10 +103,7 @@ fn run(name: &str) {
         .iter()
         .find(|(case, ..)| *case == name)
         .expect("a case");
-    let config = config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
-        Err(std::io::ErrorKind::NotFound.into())
-    })
-    .expect("the rules are right");
+    let config = load(rules);
     let memo = Memo::default();
     drop(walk(&config.banks, &memo, mail()));
     let (mail, judged) = counted(&config.banks, &memo, mail());
@@ -153,23 +126,6 @@ fn run(name: &str) {
 #[inline(never)]
 fn counted(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
     walk(banks, memo, raw)
-}
-
-#[inline(never)]
-fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
-    let mail = Mail {
-        origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new("a@example.org"),
-            recipients: vec![Recipient::new("b@example.com")],
-            ..Envelope::default()
-        },
-        message: Message::scan(raw, &Limits::default()),
-        received: Moment::default(),
-    };
-    let classes = memo.classes(banks, &mail);
-    let judged = engine::judge(banks, memo, &mail, &classes, Effects::Real.into());
-    (mail, judged)
 }
 
 const COUNTED: &str = "instructions::counted*";

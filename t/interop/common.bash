@@ -225,6 +225,22 @@ CF
         "$postfix_dir/main.cf" "$postfix_dir/master.cf"
 }
 
+# new_postfix_with_kept_connections: one as the samples set it up after the queue, whose connections to mimicryd are kept whether many
+# mails wait or not. All mail is for tom.
+new_postfix_with_kept_connections() {
+    {
+        sed 's/^    -o max_use=100$/&\n    -o smtp_connection_cache_destinations=[127.0.0.1]:10025,127.0.0.1/' \
+            "$root/etc/postfix/after-queue.master.cf"
+        echo "smtp inet n - n - - smtpd"
+    } >"$work/master.cf"
+    new_postfix "$root/etc/postfix/after-queue.main.cf" "$work/master.cf"
+    echo 'virtual_mailbox_maps = static:tom/' >>"$postfix_dir/main.cf"
+}
+
+# arrived: how many mails tom has. has_arrived N: so many, or more.
+arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
+has_arrived() { (($(arrived) >= $1)); }
+
 # need_dovecot: with its LMTP. $dovecot_dir is where a server of its own will live.
 need_dovecot() {
     need dovecot dovecot-core

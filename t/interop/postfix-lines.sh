@@ -99,8 +99,6 @@ if longest[0] > bound:
     sys.exit("that is too long")
 PY
 
-arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
-has_arrived() { (($(arrived) >= $1)); }
 # The mails of 1 to 8 classes in turn.
 recipients=$((mails * 36 / 8))
 for connections in "" "connections = 20"; do

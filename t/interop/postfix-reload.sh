@@ -14,19 +14,10 @@ configuration() {
 }
 configuration 0
 
-# The sample's transport, with connections that are kept whether many mails wait or not.
-{
-    sed 's/^    -o max_use=100$/&\n    -o smtp_connection_cache_destinations=[127.0.0.1]:10025,127.0.0.1/' \
-        "$root/etc/postfix/after-queue.master.cf"
-    echo "smtp inet n - n - - smtpd"
-} >"$work/master.cf"
-new_postfix "$root/etc/postfix/after-queue.main.cf" "$work/master.cf"
-echo 'virtual_mailbox_maps = static:tom/' >>"$postfix_dir/main.cf"
+new_postfix_with_kept_connections
 start_postfix
 start_mimicryd
 
-arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
-has_arrived() { (($(arrived) >= $1)); }
 seen() { grep -q -r -F -e "Footer $1" "$work/mail/tom/new"; }
 generations() { grep -o ' generation=[0-9a-f]*' "$work/mimicry.log" | sort | uniq -c; }
 

@@ -94,10 +94,9 @@ post() {
     swaks --server 127.0.0.1 --port "$port_in" --from anna@example.org --to tom@example.net --header "Subject: $1" \
         --timeout 20 >"$work/swaks.log" 2>&1 </dev/null || fail "the mail $1 is not taken"
 }
-arrived() { (($(find "$work/mail/tom/new" -type f | wc -l) == $1)); }
 
 post one
-arrived 1 || fail "the first mail did not arrive"
+(($(arrived) == 1)) || fail "the first mail did not arrive"
 (($(find "$work/store" -path '*/.mimicry' -prune -o -type f -print | wc -l) == 1)) || fail "the archive on the bind mount"
 worker_pid=$(pgrep -P "$(cat "$work/run/mimicryd.pid")" | head -n 1)
 [[ $worker_pid ]] || fail "no worker"
@@ -117,7 +116,7 @@ kill -USR1 "$(cat "$work/run/mimicryd.pid")"
 reopened() { grep -q 'log reopened' "$work/mimicry.log"; }
 wait_for 20 reopened
 post three
-arrived 3 || fail "not all mails arrived"
+(($(arrived) == 3)) || fail "not all mails arrived"
 "$mimicryd" stop -c "$work/mimicry.toml" >"$work/stop.log" 2>&1 || fail "stop"
 wait "$tracer" || fail "the daemon ended with an error"
 ! grep 'cannot send SIG' "$work"/mimicry.log* || fail "a worker could not be told"

@@ -10,20 +10,11 @@ upgrades=4
 write_config "Footer"
 sed -i 's/^workers = .*/workers = { min = 4, max = 40, spare = 2 }/' "$work/mimicry.toml"
 
-# The sample's transport, with connections that are kept whether many mails wait or not.
-{
-    sed 's/^    -o max_use=100$/&\n    -o smtp_connection_cache_destinations=[127.0.0.1]:10025,127.0.0.1/' \
-        "$root/etc/postfix/after-queue.master.cf"
-    echo "smtp inet n - n - - smtpd"
-} >"$work/master.cf"
-new_postfix "$root/etc/postfix/after-queue.main.cf" "$work/master.cf"
-echo 'virtual_mailbox_maps = static:tom/' >>"$postfix_dir/main.cf"
+new_postfix_with_kept_connections
 for n in $(seq "$upgrades"); do cp "$mimicryd" "$work/mimicryd.$n"; done
 start_postfix
 start_mimicryd
 
-arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
-has_arrived() { (($(arrived) >= $1)); }
 master() { cat "$work/run/mimicryd.pid"; }
 first=$(master)
 

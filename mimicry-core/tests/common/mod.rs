@@ -19,6 +19,7 @@ use mimicry_core::message::text::NewBody;
 use mimicry_core::message::{Limits, Message, Part, PartId, address};
 use proptest::prelude::*;
 
+pub mod differences;
 pub mod rows;
 
 /// The mails of the project, with their names, in order of the names.

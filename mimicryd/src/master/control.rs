@@ -91,6 +91,16 @@ pub struct Answer {
     pub text: String,
 }
 
+impl Answer {
+    /// It was done as asked.
+    pub fn done(text: impl Into<String>) -> Answer {
+        Answer {
+            status: Exit::Ok,
+            text: text.into(),
+        }
+    }
+}
+
 /// Why there was no answer.
 #[derive(Debug)]
 pub enum AskError {

@@ -148,10 +148,7 @@ impl Master {
             }
             None => log::info!("stopped"),
         }
-        let answer = Answer {
-            status: Exit::Ok,
-            text: "stopped\n".into(),
-        };
+        let answer = Answer::done("stopped\n");
         for asker in self.stop_askers {
             self.control.answer(asker, &answer);
         }

@@ -42,10 +42,7 @@ impl Master {
                 } else {
                     status.json()
                 };
-                let answer = Answer {
-                    status: Exit::Ok,
-                    text,
-                };
+                let answer = Answer::done(text);
                 self.control.answer(client, &answer);
             }
             Request::Reload | Request::ReloadWait
@@ -73,10 +70,7 @@ impl Master {
                     Request::PoisonClear => self.poison_clear(now),
                     _ => self.poison_list(),
                 };
-                let answer = Answer {
-                    status: Exit::Ok,
-                    text,
-                };
+                let answer = Answer::done(text);
                 self.control.answer(client, &answer);
             }
             Request::Upgrade => {

@@ -149,10 +149,7 @@ impl Master {
         };
         let line = self.in_force();
         log::info!("{line}");
-        let answer = Answer {
-            status: Exit::Ok,
-            text: line + "\n",
-        };
+        let answer = Answer::done(line + "\n");
         for asker in askers {
             if !self.keeps_waiting(asker) {
                 self.control.answer(asker, &answer);

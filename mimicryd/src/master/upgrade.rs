@@ -293,10 +293,7 @@ impl Master {
             return;
         }
         let askers = std::mem::take(&mut successor.askers);
-        let answer = Answer {
-            status: Exit::Ok,
-            text: successor.done.clone(),
-        };
+        let answer = Answer::done(&successor.done);
         self.answer_all(&askers, &answer);
     }
 

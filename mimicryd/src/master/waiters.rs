@@ -49,10 +49,7 @@ impl Master {
         let done: Vec<Waiter> = self.waiters.extract_if(.., is_done).collect();
         for waiter in done {
             let took = now.saturating_duration_since(waiter.since);
-            let answer = Answer {
-                status: Exit::Ok,
-                text: waiter.done(took),
-            };
+            let answer = Answer::done(waiter.done(took));
             self.control.answer(waiter.client, &answer);
         }
     }

@@ -18,7 +18,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::message::digest::Digest;
-use mimicry_core::plugin::Observer;
+use mimicry_core::observer::Observer;
 
 use super::poison::{self, Table};
 use crate::sys::shared::{Row, Rows};

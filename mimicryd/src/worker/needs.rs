@@ -2,7 +2,7 @@
 //! it the rest.
 //!
 //! Everything read at load (texts, tables, certificates, keys, passwords) is in memory and needs no file here; sockets with a path
-//! (syslog, LMTP) are no files for the sandbox, so a syslog that restarts is found again.
+//! (syslog, LMTP) are no files for the sandbox, so a syslog that restarts is found again. Names are looked up by others.
 //!
 //! Must never: look at the machine; what is not there is left out by whoever makes rules of it.
 
@@ -15,28 +15,6 @@ use mimicry_core::settings::endpoint::NextHop;
 use super::ledger::Ledger;
 use crate::relay::Remembered;
 use crate::sys::sandbox::{Allowed, Rights};
-
-/// What the C library reads when it looks a name up, and when it does so by a library that it loads for it. A file that is replaced
-/// later is another file, so what other services renew is named by its directory.
-const NAMES: &[&str] = &[
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/nsswitch.conf",
-    "/etc/host.conf",
-    "/etc/gai.conf",
-    "/etc/services",
-    "/etc/protocols",
-    "/etc/ld.so.cache",
-    "/etc/mdns.allow",
-    "/run/systemd/resolve",
-    "/run/NetworkManager",
-    "/run/resolvconf",
-    "/run/nscd",
-    "/lib",
-    "/lib64",
-    "/usr/lib",
-    "/usr/lib64",
-];
 
 /// What the local time is made of; it may change while the daemon runs.
 const TIME: &[&str] = &[
@@ -94,7 +72,7 @@ pub fn files(config: &Config) -> Vec<Allowed> {
         LogTarget::Syslog(_) | LogTarget::Stderr => None,
     };
     let log = log.into_iter().map(allow(Rights::Log));
-    let read = NAMES.iter().chain(TIME).map(PathBuf::from);
+    let read = TIME.iter().map(PathBuf::from);
     kept.chain(log)
         .chain(read.map(allow(Rights::Read)))
         .collect()

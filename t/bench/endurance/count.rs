@@ -11,6 +11,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use super::Wish;
+use super::account::kilobytes;
 use super::books::{Books, is_archived};
 use super::daemon::Daemon;
 use super::trouble::Done;
@@ -48,7 +49,7 @@ impl Look {
             let mut add = |at: usize, figure: Option<u64>| figures[at].extend(figure);
             if let Some(master) = daemon.pid() {
                 add(0, written(master));
-                add(1, memory(master, "Pss:"));
+                add(1, kilobytes(master, "Pss:"));
                 add(2, descriptors(master));
             }
             // Of all that are there at once, those in the middle.
@@ -61,7 +62,7 @@ impl Look {
                 )
             };
             add(3, each(&written));
-            add(4, each(&|worker| memory(worker, "Pss:")));
+            add(4, each(&|worker| kilobytes(worker, "Pss:")));
             add(5, each(&descriptors));
             add(6, Some(workers.len() as u64));
             thread::sleep(PAUSE);
@@ -93,14 +94,7 @@ fn median(mut figures: Vec<u64>) -> Option<u64> {
 
 /// Pages of files come and go as the kernel likes; these are only given back by whom they belong to.
 fn written(pid: Pid) -> Option<u64> {
-    Some(memory(pid, "Anonymous:")? + memory(pid, "Swap:")?)
-}
-
-/// The figure of that name.
-fn memory(pid: Pid, name: &str) -> Option<u64> {
-    let rollup = fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()?;
-    let line = rollup.lines().find(|line| line.starts_with(name))?;
-    line.split_ascii_whitespace().nth(1)?.parse().ok()
+    Some(kilobytes(pid, "Anonymous:")? + kilobytes(pid, "Swap:")?)
 }
 
 fn descriptors(pid: Pid) -> Option<u64> {

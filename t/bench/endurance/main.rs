@@ -34,6 +34,9 @@ use daemon::Daemon;
 use hop::Hop;
 use trouble::Trouble;
 
+#[allow(dead_code)]
+#[path = "../account.rs"]
+mod account;
 mod books;
 mod count;
 mod daemon;

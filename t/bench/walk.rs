@@ -1,0 +1,61 @@
+//! One mail through the rules, from its last octet to what is handed on, and the rules and the mail that two benchmarks have.
+//! Those of mimicry-plugins use it too.
+
+use std::path::Path;
+
+use mimicry_core::config::{self, Config};
+use mimicry_core::engine::{self, Judged};
+use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::message::{Limits, Message};
+use mimicry_core::origin::Origin;
+use mimicry_core::plugin::Effects;
+use mimicry_core::policy::{Banks, Memo};
+use mimicry_plugins::REGISTRY;
+
+pub const NEWSLETTER: &[u8] = include_bytes!("../mail/newsletter-57k-alternative.eml");
+
+pub const DISCLAIM: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>" }
+"#;
+
+pub const BELOW_REPLY: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "Gruesse aus Koeln\nExample GmbH", html = "<p>Grüße aus Köln<br>Example GmbH</p>", place = "below-reply" }
+"#;
+
+pub const ZIP: &str = r#"
+[[rule]]
+name = "zip"
+plugin = "zip"
+"#;
+
+/// These rules and nothing else.
+pub fn load(rules: &str) -> Config {
+    config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
+        Err(std::io::ErrorKind::NotFound.into())
+    })
+    .expect("the rules are right")
+}
+
+#[inline(never)]
+pub fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
+    let mail = Mail {
+        origin: Origin::default(),
+        envelope: Envelope {
+            sender: Address::new("a@example.org"),
+            recipients: vec![Recipient::new("b@example.com")],
+            ..Envelope::default()
+        },
+        message: Message::scan(raw, &Limits::default()),
+        received: Moment::default(),
+    };
+    let classes = memo.classes(banks, &mail);
+    let judged = engine::judge(banks, memo, &mail, &classes, Effects::Real.into());
+    (mail, judged)
+}
