@@ -101,6 +101,11 @@ impl Life {
         self.wish.get()
     }
 
+    /// What was asked of this worker as of the last look. Costs nothing.
+    pub fn known(&self) -> Wish {
+        self.wish.get()
+    }
+
     /// Are idle lines to next hops to be given back? As of the last look.
     pub fn are_lines_wanted(&self) -> bool {
         self.lines_wanted.get()

@@ -63,7 +63,8 @@ impl<'l> Link<'l> {
 
     /// Waits for octets of the client.
     pub fn read(&mut self, deadline: Option<Instant>) -> io::Result<Heard> {
-        let known = self.life.wish();
+        // What comes after it makes `life` readable; a further look would cost a system call for each read.
+        let known = self.life.known();
         loop {
             match self.channel.read(self.wire.space()) {
                 Ok(0) => return Ok(Heard::End),

@@ -127,7 +127,10 @@ impl Conversation<'_> {
     fn commands(&mut self) -> Result<(), Over> {
         loop {
             // Before each command: a client that always has one more may not stay.
-            let over = self.over();
+            let over = match self.link.wire.input().is_empty() {
+                true => None,
+                false => self.over(),
+            };
             let Some(line) = self.link.wire.line() else {
                 return Ok(());
             };
@@ -464,11 +467,12 @@ impl Conversation<'_> {
 
     fn read_commands(&mut self) -> Result<(), Over> {
         loop {
-            if self.link.wish() >= Wish::Quit {
+            let wish = self.link.wish();
+            if wish >= Wish::Quit {
                 return self.leave(Leave::Stopping);
             }
-            let ending = self.ending();
-            let dawdling = (self.link.wish() >= Wish::Drain).then_some(Leave::Stopping);
+            let ending = self.ending(wish);
+            let dawdling = (wish >= Wish::Drain).then_some(Leave::Stopping);
             let deadline = match (ending, dawdling) {
                 (Some(why), _) => self.patience(why),
                 // A mail is begun, and nothing comes of it.
@@ -487,8 +491,8 @@ impl Conversation<'_> {
     }
 
     /// Why the session must end between two mails.
-    fn ending(&self) -> Option<Leave> {
-        let why = match self.link.wish() {
+    fn ending(&self, wish: Wish) -> Option<Leave> {
+        let why = match wish {
             _ if self.broken => Leave::Broken,
             Wish::Stay => return None,
             Wish::Retire => Leave::Retiring,
@@ -500,7 +504,7 @@ impl Conversation<'_> {
     /// Why the next command gets no more than 421, unless it is QUIT.
     fn over(&self) -> Option<Leave> {
         let ending = || {
-            self.ending()
+            self.ending(self.link.wish())
                 .filter(|why| self.answered.is_some() || *why == Leave::Stopping)
         };
         self.is_late().then_some(Leave::TooLong).or_else(ending)
