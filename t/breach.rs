@@ -44,6 +44,8 @@ use harness::myself;
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
 mod harness;
+#[path = "breach/memory.rs"]
+mod memory;
 
 const REGISTRY: Registry = Registry(&[&Tries]);
 
@@ -53,7 +55,8 @@ fn main() {
     a_worker_that_was_taken_over_gets_nothing_that_mail_does_not_need();
     a_worker_is_bounded();
     what_the_kernel_lacks_is_said_and_what_is_required_is_a_mistake();
-    println!("test result: ok. 3 passed");
+    memory::garbage_in_shared_memory_harms_nobody_else();
+    println!("test result: ok. 4 passed");
 }
 
 /// The directory that holds the spool, and another one where everybody may do everything. The daemon's own holds the log, and
@@ -146,6 +149,7 @@ fn attempt(way: &str) -> io::Result<()> {
     let numbers: Vec<i32> = numbers
         .collect::<Result<_, _>>()
         .map_err(io::Error::other)?;
+    let kind = numbers.first().copied().unwrap_or_default();
     let mut processes = numbers.into_iter().map(Pid::from_raw);
     let done = match way {
         // Files.
@@ -206,6 +210,7 @@ fn attempt(way: &str) -> io::Result<()> {
             outside.as_os_str().as_encoded_bytes(),
         )?)
         .map(drop),
+        "scribble" => memory::scribble(kind),
         other => panic!("{other} is no way"),
     };
     let _ = fs::remove_file(inside.join("stolen"));
@@ -285,7 +290,7 @@ fn expected(guard: &Guard, kernel: Kernel, outside: &'static str) -> &'static st
 const TRIES: &str = "[[rule]]\nname = \"r\"\nplugin = \"tries\"\n";
 
 /// A world with two workers that try, and a directory beside it where everybody may do everything.
-fn world(sandbox: &str, directory: &Directory) -> World {
+fn world(sandbox: &str, more: &str, directory: &Directory) -> World {
     let outside = directory.path().join("outside");
     fs::create_dir(&outside).expect("a directory");
     let open_to_all = |path: &PathBuf, mode| {
@@ -299,12 +304,13 @@ fn world(sandbox: &str, directory: &Directory) -> World {
     let beside = directory.path().display();
     let shell = format!("export {BESIDE}='{beside}'\n{}", myself::shell());
     let settings = format!(
-        "workers = {{ min = 2, max = 2, spare = 0 }}\nsandbox = \"{sandbox}\"\nspool = \"{beside}/spool\""
+        "workers = {{ min = 2, max = 2, spare = 0 }}\nsandbox = \"{sandbox}\"\nspool = \"{beside}/spool\"\n{more}"
     );
     World::new(Setup {
         daemon: &settings,
         rules: TRIES,
         shell: &shell,
+        errors: &["was killed by SIGKILL"],
         ..Setup::default()
     })
 }
@@ -319,7 +325,7 @@ fn a_worker_that_was_taken_over_gets_nothing_that_mail_does_not_need() {
     };
     for (sandbox, kernel) in [("try", kernel), ("off", nothing)] {
         let directory = Directory::new();
-        let mut world = world(sandbox, &directory);
+        let mut world = world(sandbox, "", &directory);
         let outside = directory.path().join("outside");
         let name = SocketAddr::from_abstract_name(outside.as_os_str().as_encoded_bytes());
         let _listener = UnixListener::bind_addr(&name.expect("a name")).expect("a socket");

@@ -6,7 +6,7 @@
 
 use std::collections::VecDeque;
 
-use crate::sys::shared::{Row, Rows};
+use crate::sys::shared::{Pen, Rows};
 
 /// Octets that wait in one process at most.
 pub const LARGEST: usize = 64 * 1024;
@@ -82,8 +82,8 @@ impl Losses {
         Losses(Rows::new(1).ok())
     }
 
-    fn row(&self) -> Option<&Row> {
-        self.0.as_ref()?.row(0)
+    fn row(&self) -> Option<Pen<'_>> {
+        self.0.as_ref()?.pen(0)
     }
 
     pub fn add(&self, lines: u64) {

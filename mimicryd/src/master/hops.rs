@@ -10,6 +10,10 @@ use std::time::{Duration, Instant};
 use mimicry_core::settings::endpoint::NextHop;
 use nix::sys::signal::Signal;
 
+use crate::prefork::hops::Hop;
+use crate::prefork::scoreboard::State;
+
+use super::child::Child;
 use super::state::{Master, Phase};
 
 /// Who keeps lines is told so often at most that others wait for them.
@@ -29,22 +33,37 @@ impl Master {
     fn ask_for_lines(&mut self, now: Instant) {
         let asked = &mut self.asked_for_lines;
         asked.retain(|_, at| now.saturating_duration_since(*at) < ASKING);
-        let mut keepers: HashMap<NextHop, Vec<u32>> = HashMap::new();
+        let mut short: HashMap<NextHop, Hop> = HashMap::new();
         for (next_hop, hop) in self.names.hops.iter() {
             if !asked.contains_key(next_hop) && hop.is_short() {
-                keepers.insert(next_hop.clone(), hop.keepers());
+                short.insert(next_hop.clone(), hop.clone());
             }
         }
-        keepers.retain(|_, keepers| !keepers.is_empty());
-        for (next_hop, keepers) in keepers {
-            self.asked_for_lines.insert(next_hop, now);
-            for generation in self.generations() {
-                let children = generation.children.iter();
-                children
-                    .filter(|child| keepers.contains(&child.pid.as_raw().unsigned_abs()))
-                    .for_each(|child| child.send(Signal::SIGWINCH));
-            }
+        if short.is_empty() {
+            return;
         }
+        let generations = self.generations();
+        let children = generations.flat_map(|generation| &generation.children);
+        let pid = |child: &Child| child.pid.as_raw().unsigned_abs();
+        // Who is idle and has a line, keeps it, whatever is written there.
+        let children: Vec<(&Child, u32, bool)> = children
+            .map(|child| (child, pid(child), child.slot.state() == Some(State::Idle)))
+            .collect();
+        let mut told = Vec::new();
+        for (next_hop, hop) in short {
+            hop.free_of_nobody(|pid| children.iter().any(|(_, other, _)| *other == pid));
+            let (keepers, holders) = (hop.keepers(), hop.holders());
+            let is_meant = |(_, pid, is_idle): &&(&Child, u32, bool)| {
+                keepers.contains(pid) || (*is_idle && holders.contains(pid))
+            };
+            let mut meant = children.iter().filter(is_meant).peekable();
+            if meant.peek().is_some() {
+                told.push(next_hop);
+            }
+            meant.for_each(|(child, _, _)| child.send(Signal::SIGWINCH));
+        }
+        let told = told.into_iter().map(|next_hop| (next_hop, now));
+        self.asked_for_lines.extend(told);
     }
 
     pub(super) fn hops_due(&self, now: Instant) -> Option<Instant> {

@@ -1,9 +1,11 @@
 //! Mails that killed workers, and how many each: a table in memory shared by the master and all workers.
 //!
-//! The master writes the entries. A worker looks its mail up before anything reads it, and marks an entry whose mail has passed the
-//! rules alive; the master then forgets it.
+//! The master writes the entries, and no worker can. A worker looks its mail up before anything reads it, and marks an entry whose mail
+//! has passed the rules alive; the master then forgets it.
 //!
 //! Must never hold anything but numbers: see [`shared`](crate::sys::shared); or grow.
+//!
+//! Known limits: a worker that was taken over can mark any entry, and have the deaths of a mail counted anew.
 
 #![forbid(unsafe_code)]
 
@@ -13,7 +15,7 @@ use std::rc::Rc;
 /// To the master a number that names a mail.
 pub use mimicry_core::message::digest::Digest;
 
-use crate::sys::shared::{Row, Rows};
+use crate::sys::shared::{Row, Rows, WORDS};
 
 /// So many mails, and no more: a new one takes the place of the one whose last death is longest ago.
 pub const ENTRIES: usize = 256;
@@ -22,13 +24,19 @@ pub const ENTRIES: usize = 256;
 const DEATHS: usize = 0;
 /// In seconds since 1970.
 const LAST: usize = 1;
-const PASSED: usize = 2;
-const DIGEST: usize = 3;
+const DIGEST: usize = 2;
 const DIGEST_WORDS: usize = 4;
 
 /// The table. A clone is the same table.
 #[derive(Clone, Debug)]
-pub struct Table(Rc<Rows>);
+pub struct Table(Rc<Both>);
+
+#[derive(Debug)]
+struct Both {
+    entries: Rows,
+    /// A word for each entry, which any worker may write to; not 0 = it has passed.
+    passed: Rows,
+}
 
 /// A mail that killed workers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,30 +49,39 @@ pub struct Entry {
 
 impl Table {
     pub fn new() -> io::Result<Table> {
-        Ok(Table(Rc::new(Rows::new(ENTRIES)?)))
+        Ok(Table(Rc::new(Both {
+            entries: Rows::new(ENTRIES)?,
+            passed: Rows::new(ENTRIES.div_ceil(WORDS))?,
+        })))
+    }
+
+    /// By a worker: from here on it does not write entries.
+    pub fn give_up(&self) {
+        self.0.entries.give_up();
     }
 
     /// How many workers this mail has killed since it last passed.
     pub fn deaths(&self, digest: &Digest) -> u64 {
-        let row = self.find(digest);
+        let row = self.find(digest).and_then(|index| self.row(index));
         row.map_or(0, |row| row.get(DEATHS))
     }
 
     /// By a worker: the mail has passed the rules alive.
     pub fn passed(&self, digest: &Digest) {
-        if let Some(row) = self.find(digest) {
-            row.set(PASSED, 1);
+        if let Some(index) = self.find(digest) {
+            self.mark(index, 1);
         }
     }
 
     /// By the master: forgets the mails that have passed, and those whose last death was before `oldest`. True = there were some.
     pub fn sweep(&self, oldest: i64) -> bool {
-        let is_over =
-            |row: &&Row| row.get(DEATHS) > 0 && (row.get(PASSED) != 0 || last(row) < oldest);
+        let is_over = |row: &Row, index| self.has_passed(index) || last(row) < oldest;
         let mut swept = false;
-        for row in self.rows().filter(is_over) {
-            row.clear();
-            swept = true;
+        for (index, row) in self.used() {
+            if is_over(row, index) {
+                self.clear_row(index);
+                swept = true;
+            }
         }
         swept
     }
@@ -83,13 +100,17 @@ impl Table {
     /// By the master.
     pub fn put(&self, entry: &Entry) {
         let known = self.find(&entry.digest);
-        let free = || self.rows().find(|row| row.get(DEATHS) == 0);
-        let oldest = || self.rows().min_by_key(|row| last(row));
-        let Some(row) = known.or_else(free).or_else(oldest) else {
+        let free = || self.rows().find(|(_, row)| row.get(DEATHS) == 0);
+        let oldest = || self.rows().min_by_key(|(_, row)| last(row));
+        let other = || free().or_else(oldest).map(|(index, _)| index);
+        let Some(index) = known.or_else(other) else {
             return;
         };
         // A row without deaths is no entry, whoever looks meanwhile.
-        row.clear();
+        self.clear_row(index);
+        let Some(row) = self.0.entries.pen(index) else {
+            return;
+        };
         for (word, number) in (DIGEST..).zip(words(&entry.digest)) {
             row.set(word, number);
         }
@@ -99,17 +120,15 @@ impl Table {
 
     /// By the master: forgets all. How many there were.
     pub fn clear(&self) -> usize {
-        let entries = self.rows().filter(|row| row.get(DEATHS) > 0);
-        entries.map(Row::clear).count()
+        let used = self.used().map(|(index, _)| self.clear_row(index));
+        used.count()
     }
 
     /// All entries, the last death first.
     pub fn entries(&self) -> Vec<Entry> {
-        let rows = self
-            .rows()
-            .filter(|row| row.get(DEATHS) > 0 && row.get(PASSED) == 0);
+        let rows = self.used().filter(|(index, _)| !self.has_passed(*index));
         let mut entries: Vec<Entry> = rows
-            .map(|row| Entry {
+            .map(|(_, row)| Entry {
                 digest: digest(
                     [0, 1, 2, 3].map(|word: usize| row.get(DIGEST.saturating_add(word))),
                 ),
@@ -121,19 +140,46 @@ impl Table {
         entries
     }
 
-    fn rows(&self) -> impl Iterator<Item = &Row> {
-        (0..self.0.count()).filter_map(|index| self.0.row(index))
+    fn rows(&self) -> impl Iterator<Item = (usize, &Row)> {
+        (0..ENTRIES).filter_map(|index| Some((index, self.row(index)?)))
     }
 
-    fn find(&self, digest: &Digest) -> Option<&Row> {
+    /// Rows that are entries.
+    fn used(&self) -> impl Iterator<Item = (usize, &Row)> {
+        self.rows().filter(|(_, row)| row.get(DEATHS) > 0)
+    }
+
+    fn row(&self, index: usize) -> Option<&Row> {
+        self.0.entries.row(index)
+    }
+
+    fn clear_row(&self, index: usize) {
+        if let Some(row) = self.0.entries.pen(index) {
+            row.clear();
+        }
+        self.mark(index, 0);
+    }
+
+    fn has_passed(&self, index: usize) -> bool {
+        let row = self.0.passed.row(index / WORDS);
+        row.is_some_and(|row| row.get(index % WORDS) != 0)
+    }
+
+    fn mark(&self, index: usize, passed: u64) {
+        if let Some(row) = self.0.passed.pen(index / WORDS) {
+            row.set(index % WORDS, passed);
+        }
+    }
+
+    fn find(&self, digest: &Digest) -> Option<usize> {
         let wanted = words(digest);
-        let is_same = |row: &&Row| {
+        let is_same = |row: &Row| {
             let mut words = (DIGEST..).zip(wanted);
-            row.get(DEATHS) > 0
-                && row.get(PASSED) == 0
-                && words.all(|(word, number)| row.get(word) == number)
+            words.all(|(word, number)| row.get(word) == number)
         };
-        self.rows().find(is_same)
+        let mut used = self.used();
+        let found = used.find(|(index, row)| !self.has_passed(*index) && is_same(row));
+        found.map(|(index, _)| index)
     }
 }
 

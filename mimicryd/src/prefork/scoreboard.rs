@@ -1,7 +1,7 @@
 //! What each worker is doing: a slot per worker in memory shared with the master.
 //!
 //! A slot is written by its worker only, and cleared by the master when its worker has died. The row of the master is written by
-//! the master only, but for the number that each session draws.
+//! the master only. A worker gives up all but its own slot at birth, so that this is so whoever it obeys later.
 //!
 //! What a mail and a rule are called is written as octets in numbers, cut to the room that there is: who reads it while it is written
 //! sees a mixture, so it is for people and not for decisions.
@@ -21,7 +21,7 @@ use mimicry_core::message::digest::Digest;
 use mimicry_core::observer::Observer;
 
 use super::poison::{self, Table};
-use crate::sys::shared::{Row, Rows};
+use crate::sys::shared::{Pen, Row, Rows};
 
 pub use network::Network;
 
@@ -150,11 +150,10 @@ const RULE: Text = Text {
 const HELD: usize = RULE.end();
 const DIGEST: usize = HELD + 1;
 
-// The words of the master's row, which is the first.
+// The words of the master's row.
 const NUDGE_BELOW: usize = 0;
 /// 1 = there will be no more workers than there are.
 const FULL: usize = 1;
-// 2: [`network`].
 // 3: `lent`.
 
 const SINCE_BITS: u32 = 56;
@@ -162,17 +161,24 @@ const SINCE_BITS: u32 = 56;
 /// The slots of a generation of workers.
 #[derive(Clone, Debug)]
 pub struct Scoreboard {
-    rows: Rc<Rows>,
+    rows: Rc<Board>,
     /// Moments are counted from here, in milliseconds of the monotonic clock.
     epoch: Instant,
     poison: Option<Table>,
+}
+
+/// The memory: each slot has its own, because each has another writer.
+#[derive(Debug)]
+struct Board {
+    master: Rows,
+    slots: Vec<Rows>,
 }
 
 /// A worker's own slot.
 #[derive(Clone, Debug)]
 pub struct Slot {
     board: Scoreboard,
-    row: usize,
+    index: usize,
 }
 
 /// A mail that a worker answers for.
@@ -189,8 +195,13 @@ pub struct Totals([u64; Counter::ALL.len()]);
 
 impl Scoreboard {
     pub fn new(slots: usize, epoch: Instant) -> io::Result<Scoreboard> {
+        let slots = (0..slots).map(|_| Rows::new(1));
+        let board = Board {
+            master: Rows::new(1)?,
+            slots: slots.collect::<io::Result<_>>()?,
+        };
         Ok(Scoreboard {
-            rows: Rc::new(Rows::new(slots.saturating_add(1))?),
+            rows: Rc::new(board),
             epoch,
             poison: None,
         })
@@ -210,28 +221,27 @@ impl Scoreboard {
 
     /// Slots are counted from 0.
     pub fn slot(&self, index: usize) -> Option<Slot> {
-        let row = index.checked_add(1)?;
-        self.rows.row(row)?;
+        self.rows.slots.get(index)?;
         Some(Slot {
             board: self.clone(),
-            row,
+            index,
         })
     }
 
     pub fn slots(&self) -> usize {
-        self.rows.count().saturating_sub(1)
+        self.rows.slots.len()
     }
 
     /// Written by the master: a worker that begins a session wakes it if fewer than this are idle.
     pub fn set_nudge_below(&self, number: usize) {
-        if let Some(row) = self.rows.row(0) {
+        if let Some(row) = self.rows.master.pen(0) {
             row.set(NUDGE_BELOW, number as u64);
         }
     }
 
     /// Written by the master: will there be more workers if more are busy?
     pub fn set_full(&self, is_full: bool) {
-        if let Some(row) = self.rows.row(0) {
+        if let Some(row) = self.rows.master.pen(0) {
             row.set(FULL, u64::from(is_full));
         }
     }
@@ -239,13 +249,13 @@ impl Scoreboard {
     /// Are all workers busy, and will there be no more of them? Costs no system call.
     pub fn is_full(&self) -> bool {
         let is_free = |state| matches!(state, Some(State::Idle | State::Starting));
-        self.rows.row(0).is_some_and(|row| row.get(FULL) != 0)
+        self.masters().is_some_and(|row| row.get(FULL) != 0)
             && !self.all().any(|slot| is_free(slot.state()))
     }
 
     /// Asked by a worker that begins a session: are so few idle now that the master should know.
     pub fn is_nudge_due(&self) -> bool {
-        let below = self.rows.row(0).map_or(0, |row| row.get(NUDGE_BELOW));
+        let below = self.masters().map_or(0, |row| row.get(NUDGE_BELOW));
         if below == 0 {
             return false;
         }
@@ -257,6 +267,10 @@ impl Scoreboard {
         (0..self.slots()).filter_map(|index| self.slot(index))
     }
 
+    fn masters(&self) -> Option<&Row> {
+        self.rows.master.row(0)
+    }
+
     fn now(&self) -> u64 {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
@@ -265,14 +279,26 @@ impl Scoreboard {
 impl Slot {
     /// By the master, before the fork and after its worker's death: the slot is as new.
     pub fn clear(&self) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             row.clear();
+        }
+    }
+
+    /// By the worker: from here on it writes to this slot only, and to no other and not to the master's.
+    pub fn keep_alone(&self) {
+        let slots = self.board.rows.slots.iter().enumerate();
+        slots
+            .filter(|(index, _)| *index != self.index)
+            .for_each(|(_, rows)| rows.give_up());
+        self.board.rows.master.give_up();
+        if let Some(poison) = &self.board.poison {
+            poison.give_up();
         }
     }
 
     /// By the worker, first of all.
     pub fn claim(&self, pid: u32, generation: u64) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             row.set(PID, u64::from(pid));
             row.set(GENERATION, generation);
         }
@@ -294,7 +320,7 @@ impl Slot {
         let limit = limit.map_or(0, |limit| {
             u64::try_from(limit.as_millis()).unwrap_or(u64::MAX).max(1)
         });
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             // Never the new state with an old limit.
             row.set(LIMIT, 0);
             row.set(STATE, number << SINCE_BITS | since);
@@ -304,7 +330,7 @@ impl Slot {
 
     /// By the worker: it has this mail in hand, and no rule is at work.
     pub fn take_mail(&self, id: &str) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             MAIL.write(row, id);
             RULE.write(row, "");
         }
@@ -312,7 +338,7 @@ impl Slot {
 
     /// By the worker.
     pub fn add(&self, counter: Counter, number: u64) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             row.add(word_of(counter), number);
         }
     }
@@ -330,7 +356,7 @@ impl Slot {
 
     /// By the worker, before anything looks into the mail: if the worker dies now, this mail may be why.
     pub fn hold(&self, digest: &Digest) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             for (word, number) in (DIGEST..).zip(poison::words(digest)) {
                 row.set(word, number);
             }
@@ -340,7 +366,7 @@ impl Slot {
 
     /// By the worker: the mail came to its end, or made something panic.
     pub fn let_go(&self, panicked: bool) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             row.set(HELD, if panicked { 2 } else { 0 });
         }
     }
@@ -402,13 +428,17 @@ impl Slot {
     }
 
     fn row(&self) -> Option<&Row> {
-        self.board.rows.row(self.row)
+        self.board.rows.slots.get(self.index)?.row(0)
+    }
+
+    fn pen(&self) -> Option<Pen<'_>> {
+        self.board.rows.slots.get(self.index)?.pen(0)
     }
 }
 
 impl Observer for Slot {
     fn at(&self, rule: Option<&str>) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             RULE.write(row, rule.unwrap_or_default());
         }
     }
@@ -425,7 +455,7 @@ impl Text {
         self.first + self.words
     }
 
-    fn write(&self, row: &Row, text: &str) {
+    fn write(&self, row: Pen<'_>, text: &str) {
         let mut octets = text.bytes();
         for word in self.first..self.end() {
             let number = [0; 8].map(|_: u8| octets.next().unwrap_or(0));

@@ -191,6 +191,8 @@ impl Pool {
                 hop.idle.drain(..).for_each(farewell);
             }
         }
+        let short = self.known.values().filter(|hop| hop.is_short());
+        short.for_each(|hop| hop.disown(std::process::id()));
     }
 
     fn is_short(&self, route: &Route) -> bool {

@@ -100,6 +100,8 @@ fn live(birth: Birth) -> Result<(), Failure> {
             failure(Exit::Rejected, &what, error)
         })?;
     }
+    // No client was heard yet.
+    birth.slot.keep_alone();
     privileges::harden(birth.config.daemon.core_dumps)
         .map_err(|error| failure(Exit::System, "cannot give up rights", error))?;
     title::set("mimicryd: worker (starting)");

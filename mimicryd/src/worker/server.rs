@@ -69,6 +69,8 @@ impl Server {
             seal_keys,
             hops,
         } = shared;
+        // Where they are, the master says.
+        hops.values().for_each(hops::Hop::give_up);
         let machine = machine();
         let hostname = config.base.hostname.as_ref().unwrap_or(&machine);
         let routes: Vec<Rc<Route>> = config

@@ -4,7 +4,7 @@
 //! doubles from try to try, and mail that needs a new connection meanwhile is put off at once. One connection that can be made ends it.
 //! So a mail is never put off for longer than the next hop is away and one pause more.
 //!
-//! Must never: wait, or leave a next hop untried because the worker that was to try it died.
+//! Must never: wait, or leave a next hop untried because the worker that was to try it died, or wrote nonsense before.
 
 use std::time::{Duration, Instant};
 
@@ -16,6 +16,9 @@ pub const IN_A_ROW: u64 = 3;
 /// The pause after that, and the longest.
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
+
+/// No try and no pause lasts longer; what is said to is not believed.
+const FARTHEST: Duration = Duration::from_secs(60);
 
 /// What a next hop that is away means for who needs a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,12 +47,13 @@ impl Hop {
             return Away::No;
         }
         let next = self.get(NEXT_AT);
-        let moment = self.moment(now);
-        if next > moment {
-            return Away::TriedIn(Duration::from_millis(next.saturating_sub(moment)));
+        let left = self.tried_in(now);
+        if !left.is_zero() {
+            return Away::TriedIn(left);
         }
         // Until then it is tried by nobody else.
-        let until = moment.saturating_add(millis(lasts));
+        let until = self.moment(now);
+        let until = until.saturating_add(millis(lasts.min(FARTHEST)));
         match self.swap(NEXT_AT, next, until) {
             true => {
                 self.set(PROBER, u64::from(pid));
@@ -61,7 +65,7 @@ impl Hop {
 
     /// Is it away, and nobody to try it now.
     pub fn is_away(&self, now: Instant) -> bool {
-        self.get(GONE_AT) != 0 && self.get(NEXT_AT) > self.moment(now)
+        self.get(GONE_AT) != 0 && !self.tried_in(now).is_zero()
     }
 
     /// How long it has been away; `None` = it is not.
@@ -71,7 +75,12 @@ impl Hop {
 
     /// When it is tried again; of one that is away.
     pub fn tried_in(&self, now: Instant) -> Duration {
-        Duration::from_millis(self.get(NEXT_AT).saturating_sub(self.moment(now)))
+        let left = self.get(NEXT_AT).saturating_sub(self.moment(now));
+        let left = Duration::from_millis(left);
+        match left > FARTHEST {
+            true => Duration::ZERO,
+            false => left,
+        }
     }
 
     /// A connection was made. How long it had been away, if it was; to one worker only.
@@ -185,6 +194,9 @@ mod tests {
         hop.bury_probe(2);
         assert!(matches!(hop.ask(2, LASTS, at(now)), Away::TriedIn(_)));
         hop.bury_probe(1);
+        assert_eq!(hop.ask(2, LASTS, at(now)), Away::Try);
+        // What nobody can have meant is not believed.
+        hop.set(NEXT_AT, u64::MAX);
         assert_eq!(hop.ask(2, LASTS, at(now)), Away::Try);
         // A try that never ends is not waited for longer than it may last.
         let later = at(now) + LASTS;

@@ -2,6 +2,8 @@
 //!
 //! Must never: know what the numbers mean for a mail.
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -9,12 +11,15 @@ use std::time::{Duration, Instant};
 use mimicry_core::settings::endpoint::Address;
 
 use crate::prefork::pipes::Ends;
-use crate::sys::shared::{self, Row, Rows};
+use crate::sys::shared::{self, Pen, Row, Rows};
 
-// The rows of a next hop: its words, its addresses in two rows in turn, and the places of its lines.
-pub const WORDS: usize = 0;
+// The rows of the master: its words, and addresses in two rows in turn.
+const MASTERS: usize = 0;
 pub const PLACES: usize = 1;
-pub const LINES: usize = 3;
+
+// The rows of all: their words, and the places of lines.
+const COMMON: usize = 0;
+pub const LINES: usize = 1;
 
 /// As many lines as `connections` may say.
 pub const MOST: usize = 1000;
@@ -22,11 +27,14 @@ pub const MOST: usize = 1000;
 /// The rows that have a place for each.
 const LINE_ROWS: usize = MOST.div_ceil(shared::WORDS);
 
-// The words of the first row.
-/// Moments are milliseconds since the epoch, and one more, so that 0 = never.
+// Moments are milliseconds since the epoch, and one more, so that 0 = never.
+
+// The words of the master.
 pub const VERSION: usize = 0;
 pub const FOUND_AT: usize = 1;
 pub const IS_LOST: usize = 2;
+
+// The words of all. Any worker may have written anything there, and be gone: see [`Hop::since`].
 pub const WANTED: usize = 3;
 pub const SHORT_AT: usize = 4;
 pub const FAILURES: usize = 5;
@@ -37,10 +45,17 @@ pub const PROBER: usize = 9;
 pub const FIRST_AT: usize = 10;
 pub const USED: usize = 11;
 
+/// By so many milliseconds a moment that has passed may seem to come.
+const LATER: u64 = 1000;
+
 /// One next hop. A clone is the same.
 #[derive(Clone, Debug)]
 pub struct Hop {
-    rows: Rc<Rows>,
+    /// Where it is.
+    masters: Rc<Rows>,
+    common: Rc<Rows>,
+    /// The places of lines that this process has.
+    pub own: Rc<RefCell<BTreeSet<usize>>>,
     /// `None` = there is no master.
     ends: Option<Rc<Ends>>,
     epoch: Instant,
@@ -55,7 +70,9 @@ impl Hop {
             Address::Unix(_) => 0,
         };
         Ok(Hop {
-            rows: Rc::new(Rows::new(LINES.saturating_add(LINE_ROWS))?),
+            masters: Rc::new(Rows::new(PLACES.saturating_add(2))?),
+            common: Rc::new(Rows::new(LINES.saturating_add(LINE_ROWS))?),
+            own: Rc::default(),
             ends,
             epoch,
             port,
@@ -64,16 +81,31 @@ impl Hop {
 
     /// Does nobody else have it.
     pub fn is_alone(&self) -> bool {
-        Rc::strong_count(&self.rows) <= 1
+        Rc::strong_count(&self.common) <= 1
     }
 
-    /// A row; 0 is that of its words.
-    pub fn row(&self, row: usize) -> Option<&Row> {
-        self.rows.row(row)
+    /// By a worker: from here on it does not say where the next hop is.
+    pub fn give_up(&self) {
+        self.masters.give_up();
     }
 
-    pub fn words(&self) -> Option<&Row> {
-        self.rows.row(WORDS)
+    /// One of the master's rows.
+    pub fn place(&self, row: usize) -> Option<&Row> {
+        self.masters.row(row)
+    }
+
+    /// The same, to be written to by the master.
+    pub fn place_pen(&self, row: usize) -> Option<Pen<'_>> {
+        self.masters.pen(row)
+    }
+
+    /// One of the rows of all.
+    pub fn row(&self, row: usize) -> Option<Pen<'_>> {
+        self.common.pen(row)
+    }
+
+    pub fn words(&self) -> Option<Pen<'_>> {
+        self.row(COMMON)
     }
 
     pub(in crate::prefork) fn get(&self, word: usize) -> u64 {
@@ -82,6 +114,18 @@ impl Hop {
 
     pub(in crate::prefork) fn set(&self, word: usize, value: u64) {
         if let Some(row) = self.words() {
+            row.set(word, value);
+        }
+    }
+
+    /// A word of the master.
+    pub(in crate::prefork) fn told(&self, word: usize) -> u64 {
+        self.place(MASTERS).map_or(0, |row| row.get(word))
+    }
+
+    /// By the master.
+    pub(in crate::prefork) fn tell(&self, word: usize, value: u64) {
+        if let Some(row) = self.place_pen(MASTERS) {
             row.set(word, value);
         }
     }
@@ -106,9 +150,17 @@ impl Hop {
             .saturating_add(1)
     }
 
-    /// How long ago a moment was; `None` = never.
+    /// How long ago a moment of all was; `None` = never. One that is still to come, nobody has written who is to be believed.
     pub(in crate::prefork) fn since(&self, word: usize, now: Instant) -> Option<Duration> {
         let at = self.get(word);
-        (at > 0).then(|| Duration::from_millis(self.moment(now).saturating_sub(at)))
+        self.ago(at, now)
+    }
+
+    /// How long ago this moment was.
+    pub(in crate::prefork) fn ago(&self, at: u64, now: Instant) -> Option<Duration> {
+        let now = self.moment(now);
+        // Who wrote it may have looked at the clock after us.
+        let is_past = at > 0 && at <= now.saturating_add(LATER);
+        is_past.then(|| Duration::from_millis(now.saturating_sub(at)))
     }
 }

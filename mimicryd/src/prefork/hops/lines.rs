@@ -2,6 +2,8 @@
 //! keeps it, or waits for the next hop to greet it.
 //!
 //! A worker that dies leaves its places taken; the master, who knows of its death before another process can have its id, gives them back.
+//! All workers write here, so what stands in a place need not be true: where lines are short, the master gives back those of nobody, and
+//! each worker those that it has not.
 //!
 //! Must never: hold more lines than are allowed, or wait for one.
 
@@ -43,6 +45,7 @@ impl Hop {
         let mut places = 0..most.min(MOST);
         let place = places.find(|place| self.swap_line(*place, 0, u64::from(pid)))?;
         self.uses(place);
+        self.own.borrow_mut().insert(place);
         Some(Ticket {
             hop: self.clone(),
             place,
@@ -90,6 +93,36 @@ impl Hop {
         keepers
     }
 
+    /// By the master: those who have lines, whether they use them or not.
+    pub fn holders(&self) -> Vec<u32> {
+        let taken = (0..MOST).map(|place| self.line(place) & PID);
+        let mut holders: Vec<u32> = taken.filter_map(|pid| u32::try_from(pid).ok()).collect();
+        holders.sort_unstable();
+        holders.dedup();
+        holders
+    }
+
+    /// By the master: gives back the lines of whoever is no worker.
+    pub fn free_of_nobody(&self, is_worker: impl Fn(u32) -> bool) {
+        self.free(|_, pid| !is_worker(pid));
+    }
+
+    /// By a worker: gives back what is said to be its own and is not.
+    pub fn disown(&self, worker: u32) {
+        let own = self.own.borrow();
+        self.free(|place, pid| pid == worker && !own.contains(&place));
+    }
+
+    fn free(&self, is_wrong: impl Fn(usize, u32) -> bool) {
+        for place in 0..MOST {
+            let line = self.line(place);
+            let pid = u32::try_from(line & PID).unwrap_or_default();
+            if line != 0 && is_wrong(place, pid) {
+                self.swap_line(place, line, 0);
+            }
+        }
+    }
+
     pub(super) fn bury_lines(&self, worker: u32) {
         for place in 0..MOST {
             let line = self.line(place);
@@ -107,9 +140,12 @@ impl Hop {
 
     fn uses(&self, place: usize) {
         let wanted = (place as u64).saturating_add(1);
-        let mut used = self.get(USED);
-        while used < wanted && !self.swap(USED, used, wanted) {
-            used = self.get(USED);
+        // As often as others may honestly come before.
+        for _ in 0..MOST {
+            let used = self.get(USED);
+            if used >= wanted || self.swap(USED, used, wanted) {
+                return;
+            }
         }
     }
 
@@ -153,6 +189,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
+        self.hop.own.borrow_mut().remove(&self.place);
         let line = self.hop.line(self.place);
         if line & PID == u64::from(self.pid) {
             self.hop.swap_line(self.place, line, 0);
@@ -211,6 +248,27 @@ mod tests {
         assert!(hop.take_line(9, 3, true).is_none() && hop.take_line(9, 3, false).is_some());
         drop(another);
         assert_eq!(hop.lines(), (0, 0));
+        // What a worker wrote that obeyed others.
+        let honest = take(7).unwrap();
+        for (place, line) in [(1, u64::MAX), (2, 4711), (0, 8), (3, 7)] {
+            let (row, word) = split(place);
+            let row = hop.row(row).unwrap();
+            if place != 0 {
+                row.set(word, line);
+            }
+        }
+        hop.set(USED, 0);
+        for word in [SHORT_AT, FIRST_AT] {
+            hop.set(word, u64::MAX);
+        }
+        assert!(!hop.is_short() && take(7).is_none());
+        hop.free_of_nobody(|pid| pid == 7);
+        hop.disown(7);
+        assert_eq!(hop.holders(), [0, 7]);
+        let others = [take(7).unwrap(), take(7).unwrap()];
+        assert!(take(7).is_none());
+        drop((honest, others));
+        assert_eq!(hop.holders(), [0]);
         let all: Vec<_> = (0..MOST + 5)
             .filter_map(|_| hop.take_line(7, MOST + 5, false))
             .collect();

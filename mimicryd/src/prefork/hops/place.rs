@@ -1,6 +1,7 @@
 //! Where a next hop is: the addresses that its name stands for, as the master last found them.
 //!
 //! The master writes them into one of two rows, and then says which one counts; a worker that reads meanwhile has the one or the other.
+//! No worker can write there, so that none sends the mail of others elsewhere.
 //!
 //! Must never: look a name up.
 
@@ -8,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use super::hop::{FOUND_AT, Hop, IS_LOST, PLACES, VERSION, WANTED};
-use crate::sys::shared::{Row, WORDS};
+use crate::sys::shared::{Pen, Row, WORDS};
 
 /// Addresses of a name that are kept; further ones are not tried.
 pub const ADDRESSES: usize = 15;
@@ -25,15 +26,15 @@ const V6: u64 = 6;
 impl Hop {
     /// Where it is; `None` = nobody knows yet, and empty = its name was not found.
     pub fn addresses(&self) -> Option<Vec<SocketAddr>> {
-        let is_lost = self.get(IS_LOST) != 0;
+        let is_lost = self.is_lost();
         loop {
-            let version = self.get(VERSION);
+            let version = self.told(VERSION);
             if version == 0 {
                 return is_lost.then(Vec::new);
             }
             let addresses = self.read(version);
             // Written twice meanwhile, it may be a mixture.
-            if self.get(VERSION) == version {
+            if self.told(VERSION) == version {
                 return addresses;
             }
         }
@@ -41,32 +42,32 @@ impl Hop {
 
     /// By the master: it is here.
     pub fn found(&self, addresses: &[SocketAddr]) {
-        let version = self.get(VERSION).saturating_add(1);
-        if let Some(row) = self.place(version) {
+        let version = self.told(VERSION).saturating_add(1);
+        if let Some(row) = self.place_pen(row_of(version)) {
             let addresses = addresses.iter().take(ADDRESSES);
             row.set(0, addresses.len() as u64);
             for (at, address) in (1..).step_by(SIZE).zip(addresses) {
                 write(row, at, address);
             }
         }
-        self.set(VERSION, version);
-        self.set(FOUND_AT, self.moment(Instant::now()));
-        self.set(IS_LOST, 0);
+        self.tell(VERSION, version);
+        self.tell(FOUND_AT, self.moment(Instant::now()));
+        self.tell(IS_LOST, 0);
     }
 
     /// By the master: its name was not found. What was known of it before stays.
     pub fn not_found(&self) {
-        self.set(IS_LOST, 1);
+        self.tell(IS_LOST, 1);
     }
 
     /// By the master: how long ago it was found.
     pub fn found_ago(&self, now: Instant) -> Option<Duration> {
-        self.since(FOUND_AT, now)
+        self.ago(self.told(FOUND_AT), now)
     }
 
     /// Was it not found when it was last looked for.
     pub fn is_lost(&self) -> bool {
-        self.get(IS_LOST) != 0
+        self.told(IS_LOST) != 0
     }
 
     /// By a worker: it may be somewhere else by now.
@@ -86,20 +87,19 @@ impl Hop {
         self.set(WANTED, 0);
     }
 
-    fn place(&self, version: u64) -> Option<&Row> {
-        let which = usize::from(version % 2 == 1);
-        self.row(PLACES.saturating_add(which))
-    }
-
     fn read(&self, version: u64) -> Option<Vec<SocketAddr>> {
-        let row = self.place(version)?;
+        let row = self.place(row_of(version))?;
         let count = usize::try_from(row.get(0)).ok()?.min(ADDRESSES);
         let at = (1..).step_by(SIZE).take(count);
         Some(at.filter_map(|at| read(row, at, self.port)).collect())
     }
 }
 
-fn write(row: &Row, at: usize, address: &SocketAddr) {
+fn row_of(version: u64) -> usize {
+    PLACES.saturating_add(usize::from(version % 2 == 1))
+}
+
+fn write(row: Pen<'_>, at: usize, address: &SocketAddr) {
     let (kind, octets) = match address {
         SocketAddr::V4(address) => (V4, u128::from(address.ip().to_bits())),
         SocketAddr::V6(address) => (

@@ -10,14 +10,14 @@ const LENT: usize = 3;
 impl Scoreboard {
     /// By the master: whether the listeners are another master's, which this one is to follow or which has followed it.
     pub fn set_lent(&self, lent: bool) {
-        if let Some(row) = self.rows.row(0) {
+        if let Some(row) = self.rows.master.pen(0) {
             row.set(LENT, u64::from(lent));
         }
     }
 
     /// Asked by a worker whose master is dead: does another master go on with the listeners.
     pub fn is_lent(&self) -> bool {
-        self.rows.row(0).is_some_and(|row| row.get(LENT) != 0)
+        self.masters().is_some_and(|row| row.get(LENT) != 0)
     }
 }
 

@@ -10,17 +10,13 @@
 use std::net::IpAddr;
 
 use super::Slot;
-use crate::sys::shared::Row;
+use crate::sys::shared;
 
 // In the row of a worker.
 /// The network of the session, in two words; zero = there is none.
 const NETWORK: usize = 3;
-/// Which session this is; 0 = it is about to draw its number.
+/// Which session this is, above those that there were when it began; 0 = it is about to draw its number.
 const NUMBER: usize = 5;
-
-// In the row of the master.
-/// The number of the last session.
-const SESSION: usize = 2;
 
 /// Clients that are counted as one: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,27 +39,33 @@ impl Network {
 impl Slot {
     /// By the worker: its session comes from this network. How many sessions of the network there were already.
     ///
-    /// Of two that begin at the same moment at least one sees the other.
+    /// Of two that begin at the same moment at least one sees the other: numbers are drawn as in a bakery (Lamport 1974), where nobody
+    /// writes what is another's.
     pub fn come_from(&self, network: Network) -> usize {
-        let (Some(own), Some(common)) = (self.row(), self.board.rows.row(0)) else {
+        let Some(own) = self.pen() else {
             return 0;
         };
         own.set(NUMBER, 0);
         for (word, half) in (NETWORK..).zip(network.0) {
             own.set(word, half);
         }
-        let number = common.next(SESSION);
+        shared::settle();
+        let others = || self.board.all().filter(|slot| slot.index != self.index);
+        let of = |slot: &Slot, word| slot.row().map_or(0, |row| row.get(word));
+        let number = others().map(|slot| of(&slot, NUMBER)).max().unwrap_or(0);
+        let number = number.saturating_add(1);
         own.set(NUMBER, number);
-        let is_earlier = |row: &&Row| {
-            [row.get(NETWORK), row.get(NETWORK + 1)] == network.0 && row.get(NUMBER) < number
+        shared::settle();
+        let is_earlier = |slot: &Slot| {
+            let place = (of(slot, NUMBER), slot.index);
+            [of(slot, NETWORK), of(slot, NETWORK + 1)] == network.0 && place < (number, self.index)
         };
-        let rows = (1..self.board.rows.count()).filter_map(|index| self.board.rows.row(index));
-        rows.filter(is_earlier).count()
+        others().filter(is_earlier).count()
     }
 
     /// By the worker: its session is over.
     pub fn leave_network(&self) {
-        if let Some(row) = self.row() {
+        if let Some(row) = self.pen() {
             row.set(NETWORK, 0);
             row.set(NETWORK + 1, 0);
         }
