@@ -4,8 +4,9 @@
 //! Must never: need root, or try what would do harm if it succeeded.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
+use std::os::fd::AsRawFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
@@ -31,7 +32,9 @@ use nix::sys::personality;
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::kill;
-use nix::sys::socket::{AddressFamily, SockFlag, SockProtocol, SockType, socket};
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, MsgFlags, SockFlag, SockProtocol, SockType, sendmsg, socket,
+};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid, getppid, mkfifo};
 
@@ -44,6 +47,8 @@ use harness::myself;
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
 mod harness;
+#[path = "breach/lookup.rs"]
+mod lookup;
 #[path = "breach/memory.rs"]
 mod memory;
 
@@ -51,12 +56,13 @@ const REGISTRY: Registry = Registry(&[&Tries]);
 
 fn main() {
     old_kernel_if_asked();
-    myself::serve_if_asked(REGISTRY, mimicryd::lookup::by_system);
+    myself::serve_if_asked(REGISTRY, lookup::find);
     a_worker_that_was_taken_over_gets_nothing_that_mail_does_not_need();
     a_worker_is_bounded();
     what_the_kernel_lacks_is_said_and_what_is_required_is_a_mistake();
     memory::garbage_in_shared_memory_harms_nobody_else();
-    println!("test result: ok. 4 passed");
+    lookup::a_name_that_takes_over_who_asks_for_it_gains_nothing();
+    println!("test result: ok. 5 passed");
 }
 
 /// The directory that holds the spool, and another one where everybody may do everything. The daemon's own holds the log, and
@@ -210,6 +216,10 @@ fn attempt(way: &str) -> io::Result<()> {
             outside.as_os_str().as_encoded_bytes(),
         )?)
         .map(drop),
+        // T207
+        "show" => fs::set_permissions(inside.join("moved"), fs::Permissions::from_mode(0o604)),
+        "hand" => hand_over(),
+        "control" => ask_the_master(),
         "scribble" => memory::scribble(kind),
         other => panic!("{other} is no way"),
     };
@@ -221,6 +231,29 @@ fn attempt(way: &str) -> io::Result<()> {
 fn listen_where_nobody_does() -> io::Result<()> {
     let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
     TcpListener::bind(("127.0.0.1", port)).map(drop)
+}
+
+/// A descriptor for another process, which could be a listener for one that outlives the worker.
+fn hand_over() -> io::Result<()> {
+    let (one, _other) = UnixStream::pair()?;
+    let word = [io::IoSlice::new(b"x")];
+    let own = [0];
+    let rights = [ControlMessage::ScmRights(&own)];
+    sendmsg::<()>(one.as_raw_fd(), &word, &rights, MsgFlags::empty(), None)?;
+    Ok(())
+}
+
+/// What only an administrator may ask; a refusal of any kind is one.
+fn ask_the_master() -> io::Result<()> {
+    let refused = || io::Error::from_raw_os_error(libc::EPERM);
+    let mut stream = UnixStream::connect(myself::place().join("control")).map_err(|_| refused())?;
+    stream.write_all(b"poison list\n")?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer)?;
+    match answer.starts_with("0\n") {
+        true => Ok(()),
+        false => Err(refused()),
+    }
 }
 
 fn loosen() -> io::Result<()> {
@@ -274,6 +307,10 @@ const WAYS: &[(&str, Guard, &str)] = &[
     ("vsock", Calls, "done"),
     ("greet", Nobody, "done"),
     ("ask", Nobody, "done"),
+    ("show", Calls, "done"),
+    ("hand", Calls, "done"),
+    // Nobody's business in any case.
+    ("control", Calls, "EPERM"),
     ("listen", Files(4, "EACCES"), "done"),
     ("abstract", Files(6, "EPERM"), "done"),
 ];
@@ -289,8 +326,8 @@ fn expected(guard: &Guard, kernel: Kernel, outside: &'static str) -> &'static st
 
 const TRIES: &str = "[[rule]]\nname = \"r\"\nplugin = \"tries\"\n";
 
-/// A world with two workers that try, and a directory beside it where everybody may do everything.
-fn world(sandbox: &str, more: &str, directory: &Directory) -> World {
+/// Makes the directory where everybody may do everything.
+fn open_outside(directory: &Directory) {
     let outside = directory.path().join("outside");
     fs::create_dir(&outside).expect("a directory");
     let open_to_all = |path: &PathBuf, mode| {
@@ -301,6 +338,11 @@ fn world(sandbox: &str, more: &str, directory: &Directory) -> World {
         let path = directory.file(&format!("outside/{name}"), "as it was");
         open_to_all(&path, 0o666);
     }
+}
+
+/// A world with two workers that try, and a directory beside it where everybody may do everything.
+fn world(sandbox: &str, more: &str, directory: &Directory) -> World {
+    open_outside(directory);
     let beside = directory.path().display();
     let shell = format!("export {BESIDE}='{beside}'\n{}", myself::shell());
     let settings = format!(

@@ -18,6 +18,33 @@ pub struct Channel {
     tls: Option<Box<Connection>>,
 }
 
+/// The socket alone. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
+/// processes, is refused to workers.
+struct Plain<'s>(&'s Socket);
+
+impl Read for Plain<'_> {
+    fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.0.read(into)
+    }
+}
+
+impl Write for Plain<'_> {
+    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
+        self.0.write(octets)
+    }
+
+    fn write_vectored(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
+        // The system takes no more at a time.
+        const MOST: usize = 1024;
+        let block = block.get(..MOST).unwrap_or(block);
+        Ok(nix::sys::uio::writev(self.0, block)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
 /// Why there is no TLS.
 #[derive(Debug, thiserror::Error)]
 pub enum NoTls {
@@ -59,16 +86,17 @@ impl Channel {
             }
             let is_writing = tls.wants_write();
             let step = if is_writing {
-                tls.write_tls(&mut &self.socket).map(|_| true)
+                tls.write_tls(&mut Plain(&self.socket)).map(|_| true)
             } else {
-                tls.read_tls(&mut &self.socket).map(|count| count > 0)
+                tls.read_tls(&mut Plain(&self.socket))
+                    .map(|count| count > 0)
             };
             match step {
                 Ok(true) if is_writing => {}
                 Ok(true) => {
                     if let Err(error) = tls.process_new_packets() {
                         // What was wrong is told to the other side, if it listens.
-                        let _ = tls.write_tls(&mut &self.socket);
+                        let _ = tls.write_tls(&mut Plain(&self.socket));
                         return Err(NoTls::Refused(error));
                     }
                 }
@@ -94,17 +122,17 @@ impl Channel {
         if let Some(tls) = &mut self.tls {
             tls.send_close_notify();
             // What does not leave at once is not waited for: the line ends anyway.
-            let _ = tls.write_tls(&mut &self.socket);
+            let _ = tls.write_tls(&mut Plain(&self.socket));
         }
     }
 
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
-            None => (&self.socket).write_vectored(block),
+            None => Plain(&self.socket).write_vectored(block),
             Some(tls) => {
                 while tls.wants_write() {
-                    tls.write_tls(&mut &self.socket)?;
+                    tls.write_tls(&mut Plain(&self.socket))?;
                 }
                 tls.writer().write_vectored(block)
             }
@@ -117,7 +145,7 @@ impl Channel {
             return Ok(true);
         };
         while tls.wants_write() {
-            match tls.write_tls(&mut &self.socket) {
+            match tls.write_tls(&mut Plain(&self.socket)) {
                 Ok(_) => {}
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
@@ -147,7 +175,7 @@ impl Channel {
                 Ok(_) => {}
                 Err(_) => return true,
             }
-            match tls.read_tls(&mut &self.socket) {
+            match tls.read_tls(&mut Plain(&self.socket)) {
                 Ok(0) => return true,
                 Ok(_) => {}
                 Err(error) => return is_over(&error),
@@ -165,7 +193,7 @@ impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
             None => (&self.socket).read(into),
-            Some(tls) => read_through(tls, &mut &self.socket, into),
+            Some(tls) => read_through(tls, &mut Plain(&self.socket), into),
         }
     }
 }

@@ -11,7 +11,7 @@ use nix::poll::{PollFd, PollFlags};
 use nix::unistd::Pid;
 
 use crate::sys::process::{self, Death, Side};
-use crate::sys::{descriptors, poll, signals};
+use crate::sys::{descriptors, poll, shared, signals};
 
 /// The exit status of a child in which something panicked.
 pub const PANICKED: u8 = 70;
@@ -22,6 +22,8 @@ pub struct Terms {
     pub time: Duration,
     /// Octets of its answer.
     pub answer: usize,
+    /// The child has nothing that its parent has open, and no memory that its parent shares with others to write to.
+    pub is_alone: bool,
 }
 
 /// A child at work.
@@ -57,6 +59,10 @@ impl Errand {
         let side = process::fork();
         if let Ok(Side::Child) = side {
             drop(pipe);
+            if terms.is_alone {
+                descriptors::close_all_but(end.as_fd());
+                shared::give_up_all();
+            }
             let answer = catch_unwind(AssertUnwindSafe(act));
             let Ok(answer) = answer else {
                 process::exit_now(PANICKED)
@@ -78,6 +84,10 @@ impl Errand {
             }),
             Side::Child => process::exit_now(PANICKED),
         }
+    }
+
+    pub fn child(&self) -> Pid {
+        self.child
     }
 
     /// Readable when [`Errand::step`] has something to do.

@@ -99,6 +99,8 @@ impl Trial {
         let terms = Terms {
             time: TIME,
             answer: ANSWER,
+            // It may be told to read a descriptor.
+            is_alone: false,
         };
         match Errand::begin(terms, || confined(order)) {
             Ok(errand) => Ok(Trial {

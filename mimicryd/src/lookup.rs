@@ -1,21 +1,28 @@
 //! A child process looks a name up: a library that may read files, ask servers and take any time does so where nobody waits for it.
 //!
 //! Each lookup has a process of its own, so that a slow name holds up no other, and what changed in resolv.conf(5), hosts(5) or
-//! nsswitch.conf(5) counts at once. The child is no longer root, and ends with the master.
+//! nsswitch.conf(5) counts at once. The child is no longer root, and ends with the master. An answer that takes it over gains little: it
+//! has nothing open but the pipe for its own answer, and a sandbox in which it writes no file, starts no program and accepts no connection.
 //!
 //! Must never: believe more of the answer than that it is a list of addresses.
+//!
+//! Known limits: the child has a copy of the master's memory, secrets included, and may send to whomever it wants, for nobody can know
+//! whom the system asks for names. Whether a file is there it learns everywhere.
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::BorrowedFd;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+use mimicry_core::settings::words::Sandbox;
 use nix::unistd::Pid;
 
 use crate::errand::{Errand, Returned, Terms};
 use crate::prefork::hops::ADDRESSES;
 use crate::sys::privileges::{self, Identity};
 use crate::sys::process::{self, Death, Limits};
+use crate::sys::sandbox::{self, Allowed, Rights, Who};
 use crate::sys::title;
 
 /// How long a lookup may take; a resolver with two servers that are dead gives up after that.
@@ -39,6 +46,7 @@ pub struct Question<'q> {
     pub host: &'q str,
     pub port: u16,
     pub identity: Option<&'q Identity>,
+    pub sandbox: Sandbox,
 }
 
 /// A child at work.
@@ -58,8 +66,14 @@ impl Lookup {
         let terms = Terms {
             time: TIME,
             answer: ANSWER,
+            is_alone: true,
         };
         Errand::begin(terms, || ask(question, find)).map(Lookup)
+    }
+
+    /// The process at work.
+    pub fn child(&self) -> Pid {
+        self.0.child()
     }
 
     /// Readable when [`Lookup::step`] has something to do.
@@ -97,6 +111,42 @@ impl Lookup {
     }
 }
 
+/// What the C library reads to look a name up: its settings, its parts, and what keeps names at hand.
+const READ: &[&str] = &[
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/host.conf",
+    "/etc/nsswitch.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/etc/protocols",
+    "/etc/hostname",
+    "/etc/ld.so.cache",
+    "/etc/ld.so.preload",
+    "/lib",
+    "/lib64",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/local/lib",
+    "/nix/store",
+    "/gnu/store",
+    "/run/systemd/resolve",
+    "/run/nscd",
+    "/var/run/nscd",
+    "/var/db/nscd",
+    "/var/lib/sss",
+    "/dev/urandom",
+    "/dev/null",
+];
+
+fn files() -> Vec<Allowed> {
+    let read = |path: &&str| Allowed {
+        path: PathBuf::from(path),
+        rights: Rights::Read,
+    };
+    READ.iter().map(read).collect()
+}
+
 /// Does the work of the child. An address in each line, or a blank and the reason.
 fn ask(question: Question<'_>, find: Find) -> Vec<u8> {
     let Question { host, port, .. } = question;
@@ -108,6 +158,13 @@ fn ask(question: Question<'_>, find: Find) -> Vec<u8> {
         privileges::harden(false)?;
         // Behind the change of user, which would take back that it ends with the master.
         process::confine(&LIMITS)?;
+        match question.sandbox {
+            Sandbox::Off => {}
+            Sandbox::Try => {
+                let _ = sandbox::enter(Who::Lookup, &files());
+            }
+            Sandbox::Require => sandbox::enter(Who::Lookup, &files())?,
+        }
         let mut addresses: Vec<String> = Vec::new();
         for address in find(host, port)? {
             let text = address.to_string();

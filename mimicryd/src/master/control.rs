@@ -5,9 +5,13 @@
 //! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
 //! has ended its work.
 //!
-//! Only root and the user whom the master runs as are heard (SO_PEERCRED): a worker cannot stop the daemon.
+//! Only root and the user whom the master runs as are heard (SO_PEERCRED), and of that user no process that the master has forked: a
+//! worker cannot stop the daemon.
 //!
 //! Must never wait for a client: everything is non-blocking, and a client that is slow to ask is dropped.
+//!
+//! Known limits: while a daemon that root did not start is upgraded, the new master does not know the workers of the one before, which are
+//! of the same user.
 
 #![forbid(unsafe_code)]
 
@@ -19,14 +23,14 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::socket::{getsockopt, sockopt::PeerCredentials};
 use socket2::Socket;
 
 use crate::prefork::exit::Exit;
 use crate::prefork::listen;
 use crate::sys::entry::{Entry, Id};
 use crate::sys::poll;
-use crate::sys::privileges;
+
+use super::asker::Askers;
 
 /// Clients at a time.
 const CLIENTS: usize = 8;
@@ -167,6 +171,7 @@ pub struct Control {
     hears: bool,
     path: PathBuf,
     file: Id,
+    askers: Askers,
     clients: Vec<Client>,
     next: u64,
     paused: Option<Instant>,
@@ -208,6 +213,7 @@ impl Control {
             hears: true,
             path,
             file,
+            askers: Askers::default(),
             clients: Vec::new(),
             next: 0,
             paused: None,
@@ -275,9 +281,10 @@ impl Control {
         deadlines.chain(self.paused).min()
     }
 
-    /// Does whatever can be done without waiting. Returns the requests that came in.
-    pub fn step(&mut self, now: Instant) -> Vec<(ClientId, Request)> {
-        self.accept(now);
+    /// Does whatever can be done without waiting. Returns the requests that came in. `own` are the children of the master, which may
+    /// ask for nothing.
+    pub fn step(&mut self, own: &[i32], now: Instant) -> Vec<(ClientId, Request)> {
+        self.accept(own, now);
         let mut requests = Vec::new();
         for client in &mut self.clients {
             if let Some(request) = client.step(now) {
@@ -313,14 +320,14 @@ impl Control {
         listen::remove_socket(&self.path, self.file);
     }
 
-    fn accept(&mut self, now: Instant) {
+    fn accept(&mut self, own: &[i32], now: Instant) {
         if self.paused.is_some_and(|until| until > now) {
             return;
         }
         self.paused = None;
         while let Some(socket) = self.open_socket() {
             match socket.accept() {
-                Ok((socket, _)) => self.welcome(UnixStream::from(socket), now),
+                Ok((socket, _)) => self.welcome(UnixStream::from(socket), own, now),
                 Err(error) => match error.kind() {
                     io::ErrorKind::WouldBlock => return,
                     io::ErrorKind::Interrupted | io::ErrorKind::ConnectionAborted => {}
@@ -335,7 +342,7 @@ impl Control {
         }
     }
 
-    fn welcome(&mut self, stream: UnixStream, now: Instant) {
+    fn welcome(&mut self, stream: UnixStream, children: &[i32], now: Instant) {
         let Some(deadline) = now.checked_add(PATIENCE) else {
             return;
         };
@@ -351,7 +358,7 @@ impl Control {
             stage: Stage::Asking,
             deadline,
         };
-        if !self.may_ask(&client.stream) {
+        if !self.askers.may_ask(&client.stream, children, now) {
             let answer = Answer {
                 status: Exit::Rejected,
                 text: "only root and the daemon's user may ask\n".into(),
@@ -359,14 +366,6 @@ impl Control {
             client.answer(&answer, now);
         }
         self.clients.push(client);
-    }
-
-    fn may_ask(&self, stream: &UnixStream) -> bool {
-        let Ok(peer) = getsockopt(stream, PeerCredentials) else {
-            return false;
-        };
-        let own = privileges::current_user().as_raw();
-        peer.uid() == 0 || peer.uid() == own
     }
 }
 
@@ -492,7 +491,7 @@ mod tests {
         loop {
             let due = control.due();
             poll::wait(&mut control.descriptors(), due).unwrap();
-            if let Some(request) = control.step(Instant::now()).pop() {
+            if let Some(request) = control.step(&[], Instant::now()).pop() {
                 return request;
             }
         }
@@ -520,7 +519,7 @@ mod tests {
             control.answer(id, &answer);
             while !control.clients.is_empty() {
                 poll::wait(&mut control.descriptors(), control.due()).unwrap();
-                control.step(Instant::now());
+                control.step(&[], Instant::now());
             }
             assert_eq!(client.join().unwrap(), answer);
         }
@@ -542,7 +541,7 @@ mod tests {
             let mut stream = UnixStream::connect(&path).unwrap();
             stream.write_all(sent).unwrap();
             for _ in 0..3 {
-                assert!(control.step(Instant::now()).is_empty());
+                assert!(control.step(&[], Instant::now()).is_empty());
             }
             let mut text = String::new();
             // Octets that nobody read make the end a reset.
@@ -551,9 +550,9 @@ mod tests {
         }
         let _silent = UnixStream::connect(&path).unwrap();
         let now = Instant::now();
-        control.step(now);
+        control.step(&[], now);
         assert_eq!(control.clients.len(), 1);
-        control.step(now + PATIENCE);
+        control.step(&[], now + PATIENCE);
         assert!(control.clients.is_empty());
         control.remove();
     }
@@ -564,10 +563,10 @@ mod tests {
         let mut stream = UnixStream::connect(&path).unwrap();
         stream.write_all(b"stop\n").unwrap();
         assert_eq!(next(&mut control).1, Request::Stop);
-        control.step(Instant::now());
+        control.step(&[], Instant::now());
         assert_eq!(control.clients.len(), 1);
         drop(stream);
-        control.step(Instant::now());
+        control.step(&[], Instant::now());
         assert!(control.clients.is_empty());
         control.remove();
     }
@@ -578,7 +577,7 @@ mod tests {
         let clients: Vec<_> = (0..20)
             .map(|_| UnixStream::connect(&path).unwrap())
             .collect();
-        control.step(Instant::now());
+        control.step(&[], Instant::now());
         assert_eq!(control.clients.len(), CLIENTS);
         assert_eq!(control.descriptors().len(), CLIENTS);
         drop(clients);

@@ -6,6 +6,9 @@
 
 use std::time::Instant;
 
+use nix::unistd::Pid;
+
+use crate::lookup::Lookup;
 use crate::prefork::contract::Refused;
 use crate::prefork::exit::Exit;
 
@@ -15,7 +18,8 @@ use super::state::{Master, Phase};
 
 impl Master {
     pub(super) fn listen_to_control(&mut self, now: Instant) {
-        let requests = survived(|| self.control.step(now)).unwrap_or_default();
+        let children = self.children();
+        let requests = survived(|| self.control.step(&children, now)).unwrap_or_default();
         for (client, request) in requests {
             if survived(|| self.hear(client, request, now)).is_none() {
                 let answer = Answer {
@@ -25,6 +29,17 @@ impl Master {
                 self.control.answer(client, &answer);
             }
         }
+    }
+
+    /// Those that obey strangers once a stranger has taken them over.
+    fn children(&mut self) -> Vec<i32> {
+        let lookups = self.names.lookups().map(Lookup::child);
+        let mut children: Vec<i32> = lookups.map(Pid::as_raw).collect();
+        for generation in self.generations() {
+            let workers = generation.children.iter().map(|child| child.pid.as_raw());
+            children.extend(workers);
+        }
+        children
     }
 
     fn hear(&mut self, client: ClientId, request: Request, now: Instant) {

@@ -26,7 +26,9 @@ impl Master {
             return;
         }
         self.ask_for_lines(now);
-        self.names.tend(self.current.identity.as_ref(), now);
+        let sandbox = self.current.config.daemon.sandbox;
+        self.names
+            .tend((self.current.identity.as_ref(), sandbox), now);
     }
 
     /// Tells workers that keep lines which others wait for.

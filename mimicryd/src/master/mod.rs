@@ -9,7 +9,7 @@
 //! - `end`: the way to stop
 //! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut · [`names`], `hops`: where next hops
 //!   are, and whose connections are wanted
-//! - [`control`], `hear`, [`status`]: the control socket, what is asked there, and what status shows · [`rates`]: mails per second
+//! - [`control`], [`asker`], `hear`, [`status`]: the control socket, who may ask, what is asked there, and what status shows · [`rates`]: mails per second
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
 //! for a worker or a client.
@@ -44,6 +44,7 @@ use crate::sys::launch::Start;
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
 
+pub mod asker;
 pub mod blame;
 pub mod child;
 pub mod contract;

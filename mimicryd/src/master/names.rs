@@ -13,6 +13,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mimicry_core::settings::endpoint::{Address, NextHop};
+use mimicry_core::settings::words::Sandbox;
 use nix::unistd::Pid;
 
 use crate::lookup::{Find, Found, Lookup, Question};
@@ -163,8 +164,8 @@ impl Names {
         self.lookups.values()
     }
 
-    /// Takes what was found, and looks up what is due, in the name of this user.
-    pub fn tend(&mut self, identity: Option<&Identity>, now: Instant) {
+    /// Takes what was found, and looks up what is due, in the name of this user and in this sandbox.
+    pub fn tend(&mut self, whose: (Option<&Identity>, Sandbox), now: Instant) {
         self.take(now);
         self.hops.forget_unused();
         let hops = &self.hops;
@@ -174,11 +175,16 @@ impl Names {
         let in_vain = self.lookups.keys().filter(is_lost).count();
         let in_hand = self.lookups.len();
         for next_hop in choose(self.candidates(), now, in_hand, in_vain) {
-            self.look_up(next_hop, identity, now);
+            self.look_up(next_hop, whose, now);
         }
     }
 
-    fn look_up(&mut self, next_hop: NextHop, identity: Option<&Identity>, now: Instant) {
+    fn look_up(
+        &mut self,
+        next_hop: NextHop,
+        (identity, sandbox): (Option<&Identity>, Sandbox),
+        now: Instant,
+    ) {
         let (Some((host, port)), Some(hop)) = (Names::name(&next_hop), self.hops.get(&next_hop))
         else {
             return;
@@ -188,6 +194,7 @@ impl Names {
             host,
             port,
             identity,
+            sandbox,
         };
         match Lookup::begin(question, self.find) {
             Ok(lookup) => {

@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawF
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, FdFlag, OFlag, fcntl};
 use nix::libc;
+use nix::sys::resource::{Resource, getrlimit};
 
 /// Takes over the descriptors that LISTEN_FDS speaks of, with their names from LISTEN_FDNAMES ("unknown" without), and
 /// removes these variables. A second call finds none.
@@ -57,6 +58,34 @@ pub fn handed_over(number: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: it is open, and nobody in this process owns it: all that the program opens closes on exec, and so does from here on
     // what was taken.
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
+}
+
+/// Closes all descriptors but this one and the first three.
+///
+/// For a child of a fork that uses no other descriptor any more, and ends without running destructors.
+pub fn close_all_but(kept: BorrowedFd<'_>) {
+    let kept = kept.as_raw_fd();
+    let first = libc::STDERR_FILENO.saturating_add(1);
+    for (from, to) in [
+        (first, kept.saturating_sub(1)),
+        (kept.saturating_add(1).max(first), RawFd::MAX),
+    ] {
+        if from > to {
+            continue;
+        }
+        // SAFETY: the call takes numbers only, and nobody in this process uses what is closed: see above.
+        let done = unsafe { libc::syscall(libc::SYS_close_range, from, to, 0) };
+        if done == 0 {
+            continue;
+        }
+        // A kernel before Linux 5.9.
+        let most = getrlimit(Resource::RLIMIT_NOFILE).map_or(1 << 16, |(soft, _)| soft);
+        let most = RawFd::try_from(most).unwrap_or(RawFd::MAX).min(to);
+        for number in from..=most {
+            // SAFETY: as above.
+            unsafe { libc::close(number) };
+        }
+    }
 }
 
 /// The number of a descriptor, to be told to a program that gets it.

@@ -10,11 +10,14 @@
 //! Known limits: a kernel before Linux 5.1 cannot make memory so; there what was given up is only protected from mistakes.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
+use std::ffi::c_void;
 use std::io;
 use std::num::NonZeroUsize;
 use std::os::fd::OwnedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU64, Ordering, fence};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
@@ -48,6 +51,25 @@ pub struct Rows {
     is_given_up: Cell<bool>,
 }
 
+/// The mappings of this process: first octet, octets, and the first octet of the view.
+static ALL: Mutex<BTreeMap<usize, (NonZeroUsize, Option<usize>)>> = Mutex::new(BTreeMap::new());
+
+fn all() -> MutexGuard<'static, BTreeMap<usize, (NonZeroUsize, Option<usize>)>> {
+    ALL.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// All rows that there are, given up, by a child of a fork that is never to write to any: whoever has them in this process and
+/// writes all the same ends it.
+pub fn give_up_all() {
+    for (start, (octets, view)) in std::mem::take(&mut *all()) {
+        let place = |at: usize| NonNull::new(std::ptr::with_exposed_provenance_mut(at));
+        if let Some(start) = place(start) {
+            // SAFETY: what is listed is a mapping of rows that was not given up yet, and its view.
+            unsafe { protect(start, octets, view.and_then(place)) };
+        }
+    }
+}
+
 // SAFETY: the mapping belongs to no thread, it holds atomics only, and nobody else unmaps it.
 unsafe impl Send for Rows {}
 
@@ -58,6 +80,8 @@ impl Rows {
             Ok((start, view)) => (start, Some(view)),
             Err(_) => (anonymous(octets)?, None),
         };
+        let listed = view.map(|view| view.as_ptr().expose_provenance());
+        all().insert(start.as_ptr().expose_provenance(), (octets, listed));
         Ok(Rows {
             start,
             count,
@@ -90,23 +114,13 @@ impl Rows {
         if self.is_given_up.replace(true) {
             return;
         }
-        let Some(octets) = size(self.count) else {
-            return;
-        };
-        let (start, view) = (self.start.cast(), self.view.take());
-        let done = match view {
-            // SAFETY: both are mappings of this size that belong to `self`, and of the same memory: whoever has a reference into
-            // the one that is replaced reads the same numbers at the same place.
-            Some(view) => unsafe {
-                let octets = octets.get();
-                let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
-                mremap(view.cast(), octets, octets, flags, Some(start)).map(drop)
-            },
-            None => Err(Errno::ENOSYS),
-        };
-        if done.is_err() {
-            // SAFETY: it is the mapping of `self`, which stays and can still be read; nobody writes to it any more.
-            let _ = unsafe { mprotect(start, octets.get(), ProtFlags::PROT_READ) };
+        let start: NonNull<c_void> = self.start.cast();
+        if let (Some((octets, _)), view) = (
+            all().remove(&start.as_ptr().addr()),
+            self.view.take().map(NonNull::cast),
+        ) {
+            // SAFETY: both are mappings of `self` of this size, and of the same memory.
+            unsafe { protect(start, octets, view) };
         }
     }
 
@@ -120,11 +134,33 @@ impl Drop for Rows {
         let Some(octets) = size(self.count) else {
             return;
         };
+        all().remove(&self.start.as_ptr().addr());
         for mapping in [Some(self.start), self.view.take()].into_iter().flatten() {
             // SAFETY: this is a mapping that `new` made, of the same size, and no reference into it outlives `self`.
             let unmapped = unsafe { munmap(mapping.cast(), octets.get()) };
             debug_assert!(unmapped.is_ok());
         }
+    }
+}
+
+/// Puts the view in the place of a mapping: whoever has a reference into that reads the same numbers at the same place.
+///
+/// # Safety
+///
+/// Both are mappings of rows, of this size and of the same memory, and the view is used by nobody.
+unsafe fn protect(start: NonNull<c_void>, octets: NonZeroUsize, view: Option<NonNull<c_void>>) {
+    let octets = octets.get();
+    let done = match view {
+        // SAFETY: as the caller says.
+        Some(view) => unsafe {
+            let flags = MRemapFlags::MREMAP_MAYMOVE | MRemapFlags::MREMAP_FIXED;
+            mremap(view, octets, octets, flags, Some(start)).map(drop)
+        },
+        None => Err(Errno::ENOSYS),
+    };
+    if done.is_err() {
+        // SAFETY: the mapping stays and can still be read; nobody writes to it any more.
+        let _ = unsafe { mprotect(start, octets, ProtFlags::PROT_READ) };
     }
 }
 

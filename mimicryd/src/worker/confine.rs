@@ -15,7 +15,7 @@ use super::needs;
 use crate::relay::maildir::Maildir;
 use crate::sys::entry::Id;
 use crate::sys::privileges;
-use crate::sys::sandbox::{self, Rights};
+use crate::sys::sandbox::{self, Rights, Who};
 
 /// What a worker may write to.
 #[derive(Debug, Default)]
@@ -41,7 +41,7 @@ pub fn confine(config: &Config) -> Result<Ground, String> {
     let ground = Ground {
         kept: kept.map(|one| (one.path.clone(), id(&one.path))).collect(),
     };
-    match sandbox::enter(&files) {
+    match sandbox::enter(Who::Worker, &files) {
         Ok(()) => Ok(ground),
         Err(error) if config.daemon.sandbox == Sandbox::Try => {
             log::warn!("the sandbox of this worker is not whole: {error}");

@@ -5,8 +5,8 @@
 //!
 //! Must never: kill the process, or refuse what the standard library does for files, sockets, memory, time and random numbers.
 //!
-//! Known limits: the kernel shows a filter the arguments of a call, not what they point to, so a path is not judged here, nor whom
-//! F_SETOWN_EX names.
+//! Known limits: the kernel shows a filter the arguments of a call, not what they point to, so a path is not judged here; where that
+//! would matter the call is refused whatever it says.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -80,6 +80,21 @@ const NEVER: &[libc::c_long] = &[
     libc::SYS_open_by_handle_at,
     libc::SYS_name_to_handle_at,
     libc::SYS_mknodat,
+    // Showing files to others past their modes. Which modes may be set is said below.
+    libc::SYS_fchown,
+    libc::SYS_fchownat,
+    libc::SYS_setxattr,
+    libc::SYS_lsetxattr,
+    libc::SYS_fsetxattr,
+    libc::SYS_removexattr,
+    libc::SYS_lremovexattr,
+    libc::SYS_fremovexattr,
+    // setxattrat, removexattrat and fchmodat2, which the libc crate does not have.
+    463,
+    466,
+    452,
+    // Making files older than they are.
+    libc::SYS_utimensat,
     // The machine.
     libc::SYS_init_module,
     libc::SYS_finit_module,
@@ -109,6 +124,12 @@ const OLD: &[libc::c_long] = &[
     libc::SYS_fork,
     libc::SYS_vfork,
     libc::SYS_mknod,
+    libc::SYS_chmod,
+    libc::SYS_chown,
+    libc::SYS_lchown,
+    libc::SYS_utime,
+    libc::SYS_utimes,
+    libc::SYS_futimesat,
     libc::SYS_uselib,
     libc::SYS_modify_ldt,
     libc::SYS_iopl,
@@ -116,6 +137,26 @@ const OLD: &[libc::c_long] = &[
 ];
 #[cfg(not(target_arch = "x86_64"))]
 const OLD: &[libc::c_long] = &[];
+
+/// Whose calls are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// It accepts, speaks and connects.
+    Worker,
+    /// A process that asks for the addresses of a name.
+    Lookup,
+}
+
+impl Who {
+    /// Refused besides.
+    fn never(self) -> &'static [libc::c_long] {
+        match self {
+            // With which descriptors, such as a listener, are handed to processes outside. The C library asks for names with them.
+            Who::Worker => &[libc::SYS_sendmsg, libc::SYS_sendmmsg],
+            Who::Lookup => &[libc::SYS_listen, libc::SYS_accept, libc::SYS_accept4],
+        }
+    }
+}
 
 /// Sockets of these families may be made: names are looked up with the help of netlink.
 const FAMILIES: [libc::c_int; 4] = [
@@ -134,8 +175,8 @@ pub fn is_known_processor() -> bool {
 }
 
 /// Restricts this thread, the only one of its process.
-pub fn restrict() -> io::Result<()> {
-    let program = program(std::process::id()).map_err(failed)?;
+pub fn restrict(who: Who) -> io::Result<()> {
+    let program = program(who, std::process::id()).map_err(failed)?;
     seccompiler::apply_filter(&program).map_err(failed)
 }
 
@@ -144,9 +185,9 @@ fn failed(error: impl std::fmt::Display) -> io::Error {
 }
 
 /// The filter for the process of this id.
-fn program(own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
+fn program(who: Who, own: u32) -> Result<BpfProgram, seccompiler::BackendError> {
     let filter = SeccompFilter::new(
-        rules(own)?,
+        rules(who, own)?,
         SeccompAction::Allow,
         SeccompAction::Errno(libc::EPERM as u32),
         TargetArch::try_from(std::env::consts::ARCH)?,
@@ -186,8 +227,8 @@ fn unknown_numbers() -> BpfProgram {
 /// A condition on an argument, of which the lower half counts, as it does for the kernel.
 type Condition = (u8, SeccompCmpOp, u64);
 
-fn rules(own: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
-    use SeccompCmpOp::{Eq, Ne};
+fn rules(who: Who, own: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::BackendError> {
+    use SeccompCmpOp::{Eq, MaskedEq, Ne};
     let own = u64::from(own);
     let of_others = [(0, Ne, own)];
     let families = FAMILIES.map(|family| (0, Ne, family as u64));
@@ -197,9 +238,34 @@ fn rules(own: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Backe
     ];
     let command = |number: u64| (1, Eq, number);
     let owner = [command(libc::F_SETOWN as u64), (2, Ne, own)];
-    // fcntl(2); with it SIGIO becomes any signal, and its target any process of the user. The libc crate has no number.
+    // Modes that nothing here has: for everybody, for the group to write to, and with another user's rights.
+    let modes = |argument: u8| {
+        [0, 1, 2, 4, 9, 10, 11].map(|bit| [(argument, MaskedEq(1 << bit), 1 << bit)])
+    };
+    let (second, third) = (modes(1), modes(2));
+    let [second, third] = [&second, &third].map(|modes| modes.each_ref().map(|one| &one[..]));
+    // fcntl(2); with F_SETSIG SIGIO becomes any signal, and with F_SETOWN_EX its target any process of the user, in memory that a filter
+    // does not see. A lease holds up whoever opens the file. The libc crate does not have all of the numbers.
     const F_SETSIG: u64 = 10;
-    let some: [(libc::c_long, &[&[Condition]]); 10] = [
+    const F_SETOWN_EX: u64 = 15;
+    const F_SETLEASE: u64 = 1024;
+    const F_NOTIFY: u64 = 1026;
+    const FIOSETOWN: u64 = 0x8901;
+    const SIOCSPGRP: u64 = 0x8902;
+    let descriptors: [&[Condition]; 5] = [
+        &owner,
+        &[command(F_SETSIG)],
+        &[command(F_SETOWN_EX)],
+        &[command(F_SETLEASE)],
+        &[command(F_NOTIFY)],
+    ];
+    // TIOCSTI types into the terminal that the daemon was started from.
+    let devices: [&[Condition]; 3] = [
+        &[command(libc::TIOCSTI)],
+        &[command(FIOSETOWN)],
+        &[command(SIOCSPGRP)],
+    ];
+    let some: [(libc::c_long, &[&[Condition]]); 12] = [
         (libc::SYS_kill, &[&of_others]),
         (libc::SYS_tkill, &[&of_others]),
         (libc::SYS_tgkill, &[&of_others]),
@@ -208,12 +274,13 @@ fn rules(own: u32) -> Result<BTreeMap<i64, Vec<SeccompRule>>, seccompiler::Backe
         (libc::SYS_prlimit64, &[&[(0, Ne, own), (0, Ne, 0)]]),
         (libc::SYS_socket, &[&families, &other_netlink]),
         (libc::SYS_socketpair, &[&families]),
-        (libc::SYS_fcntl, &[&owner, &[command(F_SETSIG)]]),
-        // Typing into the terminal that the daemon was started from.
-        (libc::SYS_ioctl, &[&[command(libc::TIOCSTI)]]),
+        (libc::SYS_fcntl, &descriptors),
+        (libc::SYS_ioctl, &devices),
+        (libc::SYS_fchmod, &second),
+        (libc::SYS_fchmodat, &third),
     ];
     let mut rules = BTreeMap::new();
-    for number in NEVER.iter().chain(OLD) {
+    for number in NEVER.iter().chain(OLD).chain(who.never()) {
         rules.insert(*number, Vec::new());
     }
     for (number, refused) in some {
@@ -247,10 +314,14 @@ mod tests {
 
     /// In a thread that has the filter, and ends with it.
     fn confined(test: impl FnOnce(libc::c_long) + Send + 'static) {
-        let thread = std::thread::spawn(|| {
+        confined_as(Who::Worker, test);
+    }
+
+    fn confined_as(who: Who, test: impl FnOnce(libc::c_long) + Send + 'static) {
+        let thread = std::thread::spawn(move || {
             // A filter is a thread's; this one is alone as far as signals go.
             let own = nix::unistd::gettid().as_raw();
-            seccompiler::apply_filter(&program(own as u32).unwrap()).unwrap();
+            seccompiler::apply_filter(&program(who, own as u32).unwrap()).unwrap();
             // Nothing is tried unless the filter works: without it some calls would do what they say.
             let seen = nix::sys::personality::get();
             assert_eq!(seen, Err(Errno::EPERM), "the filter is not in force");
@@ -296,6 +367,29 @@ mod tests {
         });
     }
 
+    // T154, T207, T208
+    #[test]
+    fn what_depends_on_whose_it_is() {
+        for (who, other) in [(Who::Worker, Who::Lookup), (Who::Lookup, Who::Worker)] {
+            confined_as(who, move |_| {
+                for number in who.never().iter().chain(NEVER) {
+                    assert_eq!(
+                        call(*number, [-1; 3]),
+                        Err(Errno::EPERM),
+                        "{who:?} {number}"
+                    );
+                }
+                for number in other.never() {
+                    assert_eq!(
+                        call(*number, [-1; 3]),
+                        Err(Errno::EBADF),
+                        "{who:?} {number}"
+                    );
+                }
+            });
+        }
+    }
+
     // T154
     #[test]
     fn what_depends_on_its_arguments() {
@@ -321,7 +415,18 @@ mod tests {
                 (libc::SYS_socketpair, libc::AF_TIPC.into(), SOCK_DGRAM, 0),
                 (libc::SYS_fcntl, 0, 10, 9),
                 (libc::SYS_fcntl, 0, libc::F_SETOWN.into(), 1),
+                // T207: whom a signal goes to, past kill(2).
+                (libc::SYS_fcntl, 0, 15, 0),
+                (libc::SYS_fcntl, 0, 1024, 0),
+                (libc::SYS_fcntl, 0, 1026, 0),
+                (libc::SYS_ioctl, 0, 0x8901, 0),
+                (libc::SYS_ioctl, 0, 0x8902, 0),
                 (libc::SYS_ioctl, 0, libc::TIOCSTI as libc::c_long, 0),
+                // T207: files of all.
+                (libc::SYS_fchmod, -1, 0o604, 0),
+                (libc::SYS_fchmod, -1, 0o620, 0),
+                (libc::SYS_fchmod, -1, 0o4700, 0),
+                (libc::SYS_fchmodat, -1, 0, 0o777),
             ] {
                 let said = call(number, [first, second, third]);
                 assert_eq!(said, refused, "{number} {first} {second} {third}");
@@ -335,6 +440,9 @@ mod tests {
                 socket(libc::AF_INET6),
                 socket(libc::AF_NETLINK),
                 (libc::SYS_fcntl, 0, libc::F_GETFL.into(), 0),
+                (libc::SYS_fchmod, -1, 0o640, 0),
+                (libc::SYS_fchmod, -1, 0o750, 0),
+                (libc::SYS_fchmodat, -1, 0, 0o600),
                 (libc::SYS_prlimit64, 0, libc::RLIMIT_CORE.into(), 0),
             ] {
                 let said = call(number, [first, second, third]);
@@ -368,7 +476,11 @@ mod tests {
         confined(|_| {
             let place = tempfile::tempdir().unwrap();
             let path = place.path().join("file");
-            std::fs::write(&path, vec![1; 1 << 20]).unwrap();
+            // As the umask of workers has it.
+            let mut file = std::fs::File::options();
+            let file =
+                std::os::unix::fs::OpenOptionsExt::mode(file.write(true).create(true), 0o600);
+            std::io::Write::write_all(&mut file.open(&path).unwrap(), &[1; 1 << 20]).unwrap();
             std::fs::copy(&path, place.path().join("copy")).unwrap();
             std::fs::rename(&path, place.path().join("moved")).unwrap();
             let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();

@@ -1,6 +1,8 @@
 //! What the kernel keeps a process from, beyond the rights of its user: files that it does not need ([`files`], by landlock),
 //! and system calls that it does not need ([`calls`], by seccomp). Both last as long as the process, and cannot be loosened.
 //!
+//! Whom it is for decides which calls are refused besides: a worker accepts connections, a lookup of a name does not.
+//!
 //! Must never: be entered by the master, which forks, binds, and opens files for others; or kill: a refused call is an error that
 //! the caller hears.
 
@@ -11,6 +13,7 @@ use nix::libc;
 mod calls;
 mod files;
 
+pub use calls::Who;
 pub use files::{Allowed, Rights};
 
 /// What the kernel at hand can do.
@@ -85,9 +88,9 @@ impl Kernel {
     }
 }
 
-/// Gives up, for good, all files but these and all system calls that no worker needs, as far as the kernel can. What is put in the
-/// place of one of them later is out of reach.
-pub fn enter(allowed: &[Allowed]) -> io::Result<()> {
+/// Gives up, for good, all files but these and all system calls that such a process does not need, as far as the kernel can. What is put
+/// in the place of one of them later is out of reach.
+pub fn enter(who: Who, allowed: &[Allowed]) -> io::Result<()> {
     let kernel = Kernel::probe();
     forbid_new_code();
     if kernel.guards_files() {
@@ -95,7 +98,7 @@ pub fn enter(allowed: &[Allowed]) -> io::Result<()> {
     }
     // Last: it refuses what the rest needs.
     if kernel.seccomp {
-        calls::restrict()?;
+        calls::restrict(who)?;
     }
     Ok(())
 }
