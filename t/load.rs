@@ -306,6 +306,54 @@ fn a_network_has_so_many_connections_and_no_more() {
 }
 
 // T54
+// man: mimicryd(8) "those that follow within a minute are counted"
+#[test]
+fn a_flood_of_refusals_does_not_fill_the_log() {
+    let mut world = World::new(Setup {
+        daemon: "workers = { min = 4, max = 4, spare = 0 }",
+        limits: "connections_per_client = 1\nrecipients = 10\nerrors = 1000",
+        ..Setup::default()
+    });
+    let address = world.address();
+    let client = |source| Client::of(from(source, address));
+    let held = client(3).greeted();
+    for _ in 0..200 {
+        let refused = client(3).reply();
+        assert!(refused.to_string().starts_with(CROWDED), "{refused}");
+    }
+    // Others have their lines.
+    let _other = client(4).greeted();
+    assert!(client(4).reply().to_string().starts_with(CROWDED));
+    assert_eq!(counted(&mut world, "connection_refused"), 201);
+    drop(held);
+    // Recipients without end.
+    let mut client = client(5).greeted();
+    client.says(&format!("MAIL FROM:<{FROM}>"), 250);
+    for number in 0..200 {
+        let code = if number < 10 { 250 } else { 452 };
+        client.says(&format!("RCPT TO:<r{number}@example.net>"), code);
+    }
+    assert_eq!(counted(&mut world, "rcpt_refused"), 190);
+    client.vanish();
+    // What was counted is said when a worker goes, at the latest.
+    assert_eq!(world.daemon().command(&["reload", "--wait"]).code, 0);
+    let log = world.daemon().log();
+    let lines = |event: &str| log.matches(&format!("event={event} ")).count();
+    // One for each worker and network.
+    assert!(lines("connection-refused") <= 2 * 4, "{log}");
+    assert_eq!(lines("rcpt-refused"), 1);
+    let sum = |event: &str| -> usize {
+        let said = format!(" more times {event} of the network of ");
+        let sums = log.lines().filter_map(|line| line.split_once(&said));
+        let numbers =
+            sums.filter_map(|(before, _)| before.rsplit(' ').next()?.parse::<usize>().ok());
+        numbers.sum()
+    };
+    assert_eq!(sum("connection-refused") + lines("connection-refused"), 201);
+    assert_eq!(sum("rcpt-refused"), 189);
+}
+
+// T54
 // man: mimicry.toml(5) "Not counted are the clients of unix sockets and those that"
 #[test]
 fn the_mta_beside_us_has_as_many_connections_as_it_wants() {

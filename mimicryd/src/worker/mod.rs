@@ -17,6 +17,7 @@ mod needs;
 mod pace;
 mod peer;
 mod poison;
+mod quiet;
 mod refusal;
 mod serve;
 pub mod server;

@@ -12,7 +12,7 @@ use crate::smtp::step::{Leave, Replies, Step};
 use crate::smtp::wire::Input;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Event {
     /// A client that may not send here, or that did not say whose connection it is.
     ClientRefused,

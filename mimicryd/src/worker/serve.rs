@@ -23,7 +23,9 @@ use super::incoming::{Incoming, Rules};
 use super::ledger::Ledger;
 use super::link::{Heard, Link};
 use super::pace::Pace;
+use super::peer::client;
 use super::poison::Guard;
+use super::quiet::Quiet;
 use super::refusal::Event;
 use super::story::{self, Outcome};
 use super::terms::{offer, route};
@@ -69,6 +71,8 @@ pub struct Conversation<'s> {
     pub ledger: &'s Ledger,
     pub link: Link<'s>,
     pub slot: &'s Slot,
+    /// What of it has no line in the log.
+    pub quiet: &'s mut Quiet,
     pub peer: Peer,
     /// What STARTTLS needs, if it is offered.
     pub tls: Option<&'s Arc<ServerConfig>>,
@@ -246,6 +250,11 @@ impl Conversation<'_> {
 
     pub fn note(&mut self, event: Event, reply: Option<&Reply>, recipient: Option<&Recipient>) {
         self.slot.add(event.counter(), 1);
+        let by = reply.map_or(By::Client, Reply::by);
+        let now = Instant::now();
+        if !self.quiet.says(event, by, client(&self.peer), now) {
+            return;
+        }
         let (origin, connection) = (self.session.origin(), self.session.connection());
         let open = self.session.envelope().map(|envelope| &envelope.sender);
         let from = open.or(self.sender.as_ref());
@@ -254,7 +263,7 @@ impl Conversation<'_> {
             event: event.word(),
             id: self.id.get_or_insert_with(story::id).clone(),
             reply: reply.map(Reply::to_string),
-            by: reply.map_or(By::Client, Reply::by),
+            by,
             client: story::client_of(origin, connection, &self.peer.to_string()),
             listener: origin.listener.clone().unwrap_or_default(),
             helo: origin.helo.clone().unwrap_or_default(),

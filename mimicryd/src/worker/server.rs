@@ -13,6 +13,7 @@ use mimicry_core::envelope::Path;
 use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::policy::{Effective, Known, Memo};
+use mimicry_core::reply::By;
 use mimicry_core::seals::SealKeys;
 use mimicry_core::settings::words::Profile;
 
@@ -22,6 +23,7 @@ use super::ledger::Ledger;
 use super::link::Link;
 use super::pace::Pace;
 use super::peer::{behind_balancer, client, is_among, port};
+use super::quiet::Quiet;
 use super::refusal::Event;
 use super::serve::{Conversation, Over};
 use super::terms::{machine, terms};
@@ -49,6 +51,7 @@ pub struct Server {
     certificates: Arc<Certificates>,
     ledger: Ledger,
     seal_keys: Arc<SealKeys>,
+    quiet: Quiet,
 }
 
 /// What the master made for all workers of a configuration.
@@ -95,6 +98,7 @@ impl Server {
         Ok(Server {
             ledger,
             seal_keys,
+            quiet: Quiet::default(),
             wire: Wire::new(config.base.limits.line),
             machine,
             routes,
@@ -103,6 +107,20 @@ impl Server {
             certificates,
             config,
         })
+    }
+}
+
+impl Server {
+    fn say_sums(&mut self, all: bool) {
+        for sum in self.quiet.sums(Instant::now(), all) {
+            log::warn!("{}", sum.text());
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.say_sums(true);
     }
 }
 
@@ -122,6 +140,7 @@ fn is_crowded(slot: &Slot, peer: &Peer, settings: &Effective) -> bool {
 impl Serve for Server {
     fn rest(&mut self) {
         self.pool.tidy();
+        self.say_sums(false);
     }
 
     fn give_back(&mut self) {
@@ -136,15 +155,19 @@ impl Serve for Server {
         };
         self.pool.tidy();
         self.ledger.sweep();
+        self.say_sums(false);
         self.wire.reset(config.base.limits.line);
         let mut link = Link::new(connection.socket, &mut self.wire, life);
         let Some((peer, is_balancer)) = behind_balancer(&mut link, listen, connection.peer) else {
             slot.add(Event::ClientRefused.counter(), 1);
-            log::warn!(
-                "{} on {}: no header of the PROXY protocol",
-                connection.peer,
-                listen.name
-            );
+            let (event, from) = (Event::ClientRefused, client(&connection.peer));
+            if self.quiet.says(event, By::Client, from, Instant::now()) {
+                log::warn!(
+                    "{} on {}: no header of the PROXY protocol",
+                    connection.peer,
+                    listen.name
+                );
+            }
             return SessionEnd::Served;
         };
         let welcome = is_balancer || is_among(&listen.clients, &peer).unwrap_or(true);
@@ -195,6 +218,7 @@ impl Serve for Server {
             ledger: &self.ledger,
             link,
             slot,
+            quiet: &mut self.quiet,
             peer,
             tls,
             is_before_queue: listen.profile == Profile::BeforeQueue,

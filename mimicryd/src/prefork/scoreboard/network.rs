@@ -19,7 +19,7 @@ const NETWORK: usize = 3;
 const NUMBER: usize = 5;
 
 /// Clients that are counted as one: an IPv4 address, or an IPv6 network of 64 bits, which is what one customer gets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Network([u64; 2]);
 
 impl Network {
