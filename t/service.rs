@@ -528,7 +528,7 @@ fn a_root_that_may_give_nothing_away_serves_all_the_same() {
     let mut world = World::new(Setup {
         daemon: "user = \"nobody\"\nmails_per_worker = 0\nworkers = { min = 2, max = 2, spare = 0 }",
         // As etc/systemd/mimicryd.service has it.
-        shell: "RUN='setpriv --bounding-set -all,+setuid,+setgid --inh-caps -all'",
+        shell: "mkdir -p spool; chown nobody spool; chmod 0700 spool\nRUN='setpriv --bounding-set -all,+setuid,+setgid --inh-caps -all'",
         rules: &rules,
         ..Setup::default()
     });
@@ -537,6 +537,9 @@ fn a_root_that_may_give_nothing_away_serves_all_the_same() {
     let nobody = nix::unistd::User::from_name("nobody")
         .expect("users")
         .expect("nobody");
+    // The spool is the workers' and closed: what the master notes there, it notes in their name.
+    let said = world.daemon().command(&["poison", "clear"]);
+    assert_eq!(said.code, 0, "{}", said.complaints());
     // The socket is open to the group, and the ledger is the workers'.
     let facts = fs::metadata(&socket).expect("the socket");
     assert_eq!(facts.gid(), nobody.gid.as_raw());

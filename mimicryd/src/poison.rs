@@ -22,6 +22,9 @@ const MAX: u64 = 128 * ENTRIES as u64;
 /// For so many seconds after the last death a mail is remembered: seven days, longer than clients keep a mail.
 const LIFETIME: i64 = 7 * 24 * 3600;
 
+/// A write that began so many seconds ago is not at work any more.
+pub const OLD: i64 = 3600;
+
 /// This moment, for entries. A clock that is set makes them live longer or shorter, and nothing else.
 pub fn now() -> i64 {
     clock::now().unix
@@ -30,6 +33,13 @@ pub fn now() -> i64 {
 /// Entries from before this moment are forgotten.
 pub fn oldest(now: i64) -> i64 {
     now.saturating_sub(LIFETIME)
+}
+
+/// Takes away what a write that was cut off has left.
+pub fn sweep(spool: &Path) {
+    if let Ok(place) = Place::of(&spool.join(FILE)) {
+        let _ = place.sweep(now().saturating_sub(OLD));
+    }
 }
 
 /// What the file in this spool holds; nothing if there is none.

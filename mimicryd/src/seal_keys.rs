@@ -16,6 +16,7 @@ use mimicry_core::config::Config;
 use mimicry_core::seals::{SECRET, SealKeys};
 
 use crate::files::{self, Access};
+use crate::poison;
 use crate::sys::entry::Entry;
 
 /// The file in the spool.
@@ -93,6 +94,7 @@ fn own(path: &Path, now: i64) -> io::Result<(SealKeys, Option<io::Error>)> {
     let directory = path.parent().unwrap_or(Path::new("."));
     Entry::of(directory)?.make_directory(0o755, None)?;
     let place = Entry::of(path)?;
+    let _ = place.sweep(now.saturating_sub(poison::OLD));
     let keys = match held(&place) {
         Ok(keys) => keys,
         Err(error) if error.kind() == ErrorKind::NotFound => {

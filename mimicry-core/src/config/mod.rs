@@ -323,7 +323,8 @@ fn config(
     if is_known {
         relay::keep_the_password(reader, &relay, &banks);
     }
-    let banks = banks::banks(reader, (&banks, of_banks), &drafts, &mut force, &around);
+    let sections = banks;
+    let banks = banks::banks(reader, (&sections, of_banks), &drafts, &mut force, &around);
     order::order(reader, &drafts, &force, &around);
     let layer = Layer {
         settings: banks::said_for_all(&top, &limits, &relay),
@@ -340,6 +341,8 @@ fn config(
     if let Some(daemon) = &daemon {
         let classes = base.limits.max_classes.min(banks.most_classes());
         relay::connections_suffice(reader, &places, &relay, (daemon.workers.max, classes));
+        let sections = sections.iter().chain([&limits]);
+        relay::no_client_takes_all(reader, sections, daemon.workers.max);
     }
     Some(Config {
         path: path.to_path_buf(),

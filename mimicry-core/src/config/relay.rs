@@ -9,6 +9,7 @@
 
 use toml::de::DeTable;
 
+use crate::plugin::Value;
 use crate::settings::endpoint::NextHop;
 use crate::settings::given::Given;
 use crate::settings::words::Tls;
@@ -100,6 +101,29 @@ pub(super) fn connections_suffice(
             format!("a mail may want {classes} connections to a next hop, one for each class of its recipients, and all {workers} workers {all}; there may be {connections}"),
             "recipients of further classes get 452 and come again; raise `connections` if the next hop serves more",
         );
+    }
+}
+
+/// Warns where one client may have all workers: the limits of the file, or of a bank, let its connections be no fewer.
+pub(super) fn no_client_takes_all<'s>(
+    reader: &mut Reader<'_>,
+    sections: impl Iterator<Item = &'s Section<'s, 's>>,
+    workers: usize,
+) {
+    const NAMES: [&str; 2] = ["connections_per_client", "limits.connections_per_client"];
+    let named = sections.flat_map(|section| NAMES.map(|name| (section, name)));
+    for (section, name) in named {
+        let Some(Given::Plain(Value::Integer(number))) = section.given(name) else {
+            continue;
+        };
+        let number = usize::try_from(*number).unwrap_or_default();
+        if number > 0 && number >= workers {
+            reader.complaints.warning(
+                section.span(name),
+                format!("one client may have {number} connections, and there are at most {workers} workers: it can take all of them"),
+                format!("write fewer than workers.max, such as {name} = {}, or 0 where that does not matter", (workers / 4).max(1)),
+            );
+        }
     }
 }
 

@@ -8,11 +8,13 @@
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Uid};
 
 use crate::poison;
 use crate::prefork::exit::Exit;
 use crate::prefork::poison::Digest;
 use crate::prefork::scoreboard::{Held, State};
+use crate::sys::privileges;
 use crate::sys::process::Death;
 
 use super::child::{Child, Told};
@@ -36,7 +38,8 @@ impl Master {
     /// What was known before the start.
     pub(super) fn remember_poison(&mut self) {
         let spool = &self.current.config.daemon.spool;
-        match poison::load(spool) {
+        poison::sweep(spool);
+        match privileges::or_in_the_name_of(self.spooler(), || poison::load(spool)) {
             Ok(entries) => entries
                 .iter()
                 .for_each(|entry| self.poison.table.put(entry)),
@@ -92,7 +95,8 @@ impl Master {
             return;
         }
         let spool = &self.current.config.daemon.spool;
-        let saved = poison::save(spool, &self.poison.table.entries());
+        let entries = self.poison.table.entries();
+        let saved = privileges::or_in_the_name_of(self.spooler(), || poison::save(spool, &entries));
         let has_failed = saved.is_err();
         if let Err(error) = saved
             && !self.poison.has_complained
@@ -105,6 +109,12 @@ impl Master {
         self.poison.is_saved = true;
         self.poison.saved = Some(now);
         self.poison.has_complained = has_failed;
+    }
+
+    /// Whose the spool may be, closed to a root that is not above all rights: then the table is read and written in that name.
+    fn spooler(&self) -> Option<(Uid, Gid)> {
+        let identity = self.current.identity.as_ref();
+        identity.map(|identity| (identity.uid, identity.gid))
     }
 
     pub(super) fn poison_due(&self) -> Option<Instant> {

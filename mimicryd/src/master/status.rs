@@ -378,7 +378,10 @@ impl Master {
                 })
                 .collect(),
             next_hops: self.next_hops(now),
-            log: self.program.log_state(),
+            log: LogState {
+                lost: self.all_lost(),
+                ..self.program.log_state()
+            },
             sandbox: SandboxStatus::now(self.current.config.daemon.sandbox),
             min: self.current.workers.min,
             max: self.current.workers.max,

@@ -144,6 +144,13 @@ impl Master {
         Totals::of(|counter: Counter| totals.get(name(counter)).copied().unwrap_or_default())
     }
 
+    /// Lines of the log that no process of the daemon could write, those of the masters before this one included.
+    pub(super) fn all_lost(&self) -> u64 {
+        let before = self.succession.inherited.totals.get(LOST);
+        let lost = self.program.log_state().lost;
+        lost.saturating_add(before.copied().unwrap_or_default())
+    }
+
     pub(super) fn all_deaths(&self) -> u64 {
         self.deaths.saturating_add(self.succession.inherited.deaths)
     }
@@ -163,6 +170,9 @@ impl Master {
         }
     }
 }
+
+/// The name under which the lost lines of the log are handed over.
+pub const LOST: &str = "log_lost";
 
 fn late() -> Failure {
     let why = "the master before this one does not let it take over";

@@ -32,6 +32,7 @@ use super::handover::{Estate, Heard, Legacy, Let, Named, Talk, VARIABLE, Word};
 use super::reload::{LOOK, SETTLE};
 use super::state::{Attempt, Failed, Master, Phase, Successor};
 use super::status::named;
+use super::succeed::LOST;
 
 /// A new program that was told that it is the master has so long to answer.
 const ANSWER: Duration = Duration::from_secs(30);
@@ -387,10 +388,10 @@ impl Master {
 
     /// What was counted, for the master after this one.
     pub(super) fn legacy(&self) -> Legacy {
-        let totals = named(&self.totals());
+        let lost = (LOST, self.all_lost());
+        let totals = named(&self.totals()).into_iter().chain([lost]);
         Legacy {
             totals: totals
-                .into_iter()
                 .map(|(name, number)| (name.to_string(), number))
                 .collect(),
             deaths: self.all_deaths(),

@@ -2,13 +2,13 @@
 //! it (`lines`), and whether it is away (`away`).
 //!
 //! The master makes it for the next hops of a configuration, before the workers that need it are forked; what a configuration has in
-//! common with the one before stays. Addresses are written by the master only, a line's place by the worker that has the line, or by the
-//! master for one that died.
+//! common with the one before stays. Addresses are written by the master, and no worker can; a line's place by the worker that has the
+//! line, or by the master for one that died.
 //!
 //! Must never hold anything but numbers: see [`shared`](crate::sys::shared); decide anything about a mail, or wait.
 //!
-//! Known limits: a worker that was taken over can write all of it, as it can all memory of this kind. It could send the mail of other
-//! workers elsewhere; it learns no password by that, because a password goes to a next hop only that has proved who it is.
+//! Known limits: a worker that was taken over can write who has lines and whether a next hop is away, and so keep mail from going. What it
+//! wrote is no longer believed once it is gone: a minute later at most.
 
 #![forbid(unsafe_code)]
 

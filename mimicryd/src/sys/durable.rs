@@ -11,22 +11,19 @@
 
 #![forbid(unsafe_code)]
 
-use std::collections::HashSet;
 use std::fs::{DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+
+use mimicry_core::known::Known;
 
 /// Directories whose names are on disk as far as this process can bring that about.
-static SURE: Mutex<Option<HashSet<PathBuf>>> = Mutex::new(None);
-
-/// So many are remembered; more are looked at again.
-const MOST: usize = 1000;
+static SURE: Known<PathBuf> = Known::new();
 
 /// Makes a directory with this mode, and those above it that are missing.
 pub fn make_directories(path: &Path, mode: u32) -> io::Result<()> {
-    if is_sure(path) && path.is_dir() {
+    if SURE.has(&path.to_path_buf()) && path.is_dir() {
         return Ok(());
     }
     let parent = path.parent();
@@ -51,24 +48,10 @@ pub fn make_directories(path: &Path, mode: u32) -> io::Result<()> {
         Err(error) if is_new && error.kind() != ErrorKind::PermissionDenied => Err(error),
         // One that was there before may stand where nothing can be forced to disk, and need not.
         _ => {
-            remember(path);
+            SURE.add(path.to_path_buf());
             Ok(())
         }
     }
-}
-
-fn is_sure(path: &Path) -> bool {
-    let sure = SURE.lock().unwrap_or_else(PoisonError::into_inner);
-    sure.as_ref().is_some_and(|paths| paths.contains(path))
-}
-
-fn remember(path: &Path) {
-    let mut sure = SURE.lock().unwrap_or_else(PoisonError::into_inner);
-    let paths = sure.get_or_insert_default();
-    if paths.len() >= MOST {
-        paths.clear();
-    }
-    paths.insert(path.to_path_buf());
 }
 
 #[cfg(test)]

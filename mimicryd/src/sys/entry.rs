@@ -9,13 +9,14 @@
 
 #![forbid(unsafe_code)]
 
-use std::ffi::OsString;
+use std::ffi::{CString, OsString};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fchmod, fstat, fstatat, mkdirat};
@@ -130,6 +131,45 @@ impl Entry {
         // Gone already where it was renamed.
         let _ = unlinkat(here, temporary, UnlinkatFlags::NoRemoveDir);
         written
+    }
+
+    /// Takes away what [`Entry::write_whole`] left here when it was cut off, by a crash or the loss of power, before this moment in seconds
+    /// since 1970: regular files of this user with a name of its own making. A link is not followed, and what cannot be taken away
+    /// stays. How many there were.
+    pub fn sweep(&self, before: i64) -> io::Result<usize> {
+        let readable = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut directory = Dir::openat(&self.directory, ".", readable, Mode::empty())?;
+        let left: Vec<CString> = directory
+            .iter()
+            .flatten()
+            .filter(|entry| self.is_temporary(entry.file_name().to_bytes()))
+            .map(|entry| entry.file_name().to_owned())
+            .collect();
+        let own = nix::unistd::geteuid().as_raw();
+        let is_left = |name: &CString| {
+            fstatat(
+                &self.directory,
+                name.as_c_str(),
+                AtFlags::AT_SYMLINK_NOFOLLOW,
+            )
+            .is_ok_and(|facts| {
+                kind(&facts) == SFlag::S_IFREG && facts.st_uid == own && facts.st_mtime < before
+            })
+        };
+        let swept = left.iter().filter(|name| is_left(name)).filter(|name| {
+            let flags = UnlinkatFlags::NoRemoveDir;
+            unlinkat(&self.directory, name.as_c_str(), flags).is_ok()
+        });
+        Ok(swept.count())
+    }
+
+    /// Is it the name, a dot and sixteen digits of a random number.
+    fn is_temporary(&self, other: &[u8]) -> bool {
+        let random = other
+            .strip_prefix(self.name.as_encoded_bytes())
+            .and_then(|rest| rest.strip_prefix(b"."));
+        let is_digit = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
+        random.is_some_and(|random| random.len() == 16 && random.iter().all(is_digit))
     }
 
     /// Forces the directory to disk, and with it what stands at this name.
@@ -282,6 +322,40 @@ mod tests {
     use std::os::unix::fs::{PermissionsExt, symlink};
 
     use super::*;
+
+    // T145
+    #[test]
+    fn what_a_crash_left_is_swept_and_nothing_else() {
+        let place = tempfile::tempdir().unwrap();
+        let path = |name: &str| place.path().join(name);
+        let (new, old) = (2_000_000_000, 1_000_000_000);
+        let entry = Entry::of(&path("poison")).unwrap();
+        for (name, at, stays) in [
+            ("poison.0123456789abcdef", old, false),
+            ("poison.fedcba9876543210", new, true),
+            ("poison", old, true),
+            ("poison.0123456789abcde", old, true),
+            ("poison.0123456789ABCDEF", old, true),
+            ("poison.0123456789abcdef0", old, true),
+            ("other.0123456789abcdef", old, true),
+        ] {
+            let file = File::create(path(name)).unwrap();
+            let at = std::time::UNIX_EPOCH + std::time::Duration::from_secs(at);
+            file.set_modified(at).unwrap();
+            assert_eq!(
+                entry.sweep(1_500_000_000).unwrap(),
+                usize::from(!stays),
+                "{name}"
+            );
+            assert_eq!(path(name).exists(), stays, "{name}");
+        }
+        let link = path("poison.00000000000000aa");
+        std::os::unix::fs::symlink(path("poison"), &link).unwrap();
+        fs::create_dir(path("poison.00000000000000bb")).unwrap();
+        assert_eq!(entry.sweep(i64::MAX).unwrap(), 1, "the one that was new");
+        assert!(link.is_symlink() && path("poison").exists());
+        assert!(path("poison.00000000000000bb").is_dir());
+    }
 
     const APPEND: OFlag = OFlag::O_WRONLY.union(OFlag::O_APPEND);
 

