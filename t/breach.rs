@@ -400,6 +400,12 @@ fn a_worker_that_was_taken_over_gets_nothing_that_mail_does_not_need() {
             assert_eq!(reply.code, code, "{sandbox}, {way}: {reply}");
         }
         assert_eq!(world.daemon().workers(), workers, "{sandbox}");
+        // What mail needs is not refused.
+        let log = world.daemon().log();
+        assert!(
+            !log.contains("lettre gets no connection"),
+            "{sandbox}: {log}"
+        );
         let _ = world.hop.mails();
     }
 }

@@ -326,6 +326,12 @@ fn age(seconds: u64) -> String {
 }
 
 impl Master {
+    /// From the moment that it was asked for.
+    fn is_reloading(&self) -> bool {
+        let is_asked = self.reload.is_some() || self.loading.is_some();
+        is_asked || self.trial.is_some() || self.settling.is_some()
+    }
+
     pub(super) fn status(&self, now: Instant) -> Status {
         let totals = self.totals();
         let trial = self.trial.as_ref().map(|trial| &trial.generation);
@@ -365,7 +371,7 @@ impl Master {
             state: match &self.phase {
                 Phase::Starting => "starting",
                 Phase::Running if self.succession.attempt.is_some() => "upgrading",
-                Phase::Running if self.trial.is_some() || self.settling.is_some() => "reloading",
+                Phase::Running if self.is_reloading() => "reloading",
                 Phase::Running => "running",
                 Phase::Stopping { .. } => "stopping",
             },

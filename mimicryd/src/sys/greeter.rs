@@ -18,6 +18,8 @@ use nix::errno::Errno;
 use nix::libc::{self, c_int};
 use nix::unistd::gettid;
 
+use super::process::own_id;
+
 /// What is said. Not longer than what one reading takes.
 #[derive(Debug)]
 pub struct Words(pub &'static [u8]);
@@ -142,7 +144,15 @@ fn signal_this_thread(descriptor: RawFd) -> io::Result<()> {
         id: gettid().as_raw(),
     };
     // SAFETY: `owner` has the layout of struct f_owner_ex and outlives the call.
-    Errno::result(unsafe { libc::fcntl(descriptor, F_SETOWN_EX, &raw const owner) })?;
+    let told = Errno::result(unsafe { libc::fcntl(descriptor, F_SETOWN_EX, &raw const owner) });
+    match told {
+        // The sandbox of a worker, which has one thread, lets it name itself only, and as a process.
+        Err(Errno::EPERM) => {
+            // SAFETY: fcntl takes any number and touches no memory.
+            Errno::result(unsafe { libc::fcntl(descriptor, libc::F_SETOWN, own_id()) })?
+        }
+        told => told?,
+    };
     // SAFETY: fcntl takes any number and touches no memory.
     let flags = Errno::result(unsafe { libc::fcntl(descriptor, libc::F_GETFL) })?;
     // SAFETY: as above.
