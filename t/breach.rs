@@ -3,6 +3,7 @@
 //!
 //! Must never: need root, or try what would do harm if it succeeded.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, UdpSocket};
@@ -38,7 +39,10 @@ use nix::sys::socket::{
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, geteuid, getppid, mkfifo};
 
-use seccompiler::{BpfProgram, SeccompAction, SeccompFilter, TargetArch};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
+    SeccompRule, TargetArch,
+};
 
 use harness::Directory;
 use harness::daemon::{PLAIN, Setup, World};
@@ -51,6 +55,8 @@ mod harness;
 mod lookup;
 #[path = "breach/memory.rs"]
 mod memory;
+#[path = "breach/short.rs"]
+mod short;
 
 const REGISTRY: Registry = Registry(&[&Tries]);
 
@@ -62,14 +68,16 @@ fn main() {
     what_the_kernel_lacks_is_said_and_what_is_required_is_a_mistake();
     memory::garbage_in_shared_memory_harms_nobody_else();
     lookup::a_name_that_takes_over_who_asks_for_it_gains_nothing();
-    println!("test result: ok. 5 passed");
+    short::what_a_system_has_none_left_of_is_waited_for();
+    println!("test result: ok. 6 passed");
 }
 
 /// The directory that holds the spool, and another one where everybody may do everything. The daemon's own holds the log, and
 /// so it is no place where workers may not write.
 const BESIDE: &str = "MIMICRY_TEST_BESIDE";
 
-/// Numbers of system calls that the kernel of the daemon does not have.
+/// Numbers of system calls that fail in the daemon, each as NUMBER, or NUMBER:ERROR, or NUMBER:ERROR:FIRST for those whose first argument
+/// it is; without an error the kernel of the daemon does not have the call.
 const OLD_KERNEL: &str = "MIMICRY_TEST_OLD_KERNEL";
 
 #[derive(Debug)]
@@ -459,12 +467,27 @@ fn old_kernel_if_asked() {
     let Ok(numbers) = std::env::var(OLD_KERNEL) else {
         return;
     };
-    let numbers = numbers.split(' ').map(|number| number.parse::<i64>());
-    let missing = numbers.map(|number| (number.expect("a number"), Vec::new()));
+    let mut error = libc::ENOSYS as u32;
+    let mut missing = BTreeMap::new();
+    for one in numbers.split(' ') {
+        let words = one
+            .split(':')
+            .map(|word| word.parse::<i64>().expect("a number"));
+        let words: Vec<i64> = words.collect();
+        if let Some(other) = words.get(1) {
+            error = u32::try_from(*other).expect("an error");
+        }
+        let first = words.get(2).map(|first| {
+            let first = u64::try_from(*first).expect("an argument");
+            let is = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, first);
+            SeccompRule::new(vec![is.expect("a condition")]).expect("a rule")
+        });
+        missing.insert(words[0], first.into_iter().collect());
+    }
     let program = SeccompFilter::new(
-        missing.collect(),
+        missing,
         SeccompAction::Allow,
-        SeccompAction::Errno(libc::ENOSYS as u32),
+        SeccompAction::Errno(error),
         TargetArch::try_from(std::env::consts::ARCH).expect("a known processor"),
     );
     let program = BpfProgram::try_from(program.expect("a filter")).expect("a program");

@@ -328,10 +328,10 @@ fn a_flood_of_refusals_does_not_fill_the_log() {
     drop(held);
     // Recipients without end.
     let mut client = client(5).greeted();
-    client.says(&format!("MAIL FROM:<{FROM}>"), 250);
+    client.says(format!("MAIL FROM:<{FROM}>"), 250);
     for number in 0..200 {
         let code = if number < 10 { 250 } else { 452 };
-        client.says(&format!("RCPT TO:<r{number}@example.net>"), code);
+        client.says(format!("RCPT TO:<r{number}@example.net>"), code);
     }
     assert_eq!(counted(&mut world, "rcpt_refused"), 190);
     client.vanish();

@@ -29,7 +29,9 @@ pub fn find(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
     Err(io::Error::other(said.join(", ")))
 }
 
-const TRIES: [(&str, fn(u16) -> io::Result<()>); 10] = [
+type Try = (&'static str, fn(u16) -> io::Result<()>);
+
+const TRIES: [Try; 10] = [
     ("memory", |_| memory::none_to_write_to()),
     ("open", |_| nothing_open()),
     ("config", |_| {
