@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, chown, symlink};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
@@ -16,7 +16,7 @@ use nix::unistd::{User, geteuid};
 
 use crate::harness::daemon::{PLAIN, Setup, World, open_directory, workers_of};
 use crate::harness::hop::{Act, Luck, Stage};
-use crate::harness::{Directory, FOOTER, run};
+use crate::harness::{Directory, FOOTER, PATHS, run};
 use crate::soak::{message, send_all};
 
 /// A directory that the workers may write to, and nobody else.
@@ -252,7 +252,7 @@ fn words_in_trace_fields_are_kept() {
 fn a_mail_for_which_there_is_no_room_is_a_452_and_leaves_nothing() {
     for layout in ["files", "maildir", "mboxrd"] {
         let (_directory, archive) = place();
-        let rules = rule(&archive, &format!("layout = \"{layout}\""));
+        let rules = rule(&archive, &format!("layout = \"{layout}\", sidecar = true"));
         // No file may be longer than 100 blocks; the signal that comes with it is for programs that do not look at errors.
         let world = World::new(Setup {
             rules: &rules,
@@ -281,6 +281,49 @@ fn a_mail_for_which_there_is_no_room_is_a_452_and_leaves_nothing() {
         assert_eq!(unfinished(&archive), 0, "{layout}");
         world.alive();
         assert!(!files(&archive).is_empty());
+    }
+}
+
+// man: mimicryd(8) "Nothing is written to disk: standard error says what rules would archive or keep, and where."
+// man: mimicryd(8) "they do so, as the user of the workers if root runs the command"
+#[test]
+fn filter_and_explain_write_nothing_unless_they_are_told_to() {
+    let (directory, archive) = place();
+    let aside = format!(
+        "[[rule]]\nname = \"aside\"\nplugin = \"remove\"\nmatch = {{ type = '^application/' }}\noptions = {{ keep = \"{}/kept\" }}\n",
+        archive.display()
+    );
+    let kept = archive.join("kept");
+    fs::create_dir(&kept).expect("a directory");
+    mode(&kept, 0o700);
+    let owner = fs::metadata(&archive).expect("the archive");
+    chown(&kept, Some(owner.uid()), Some(owner.gid())).expect("our own directory");
+    directory.file("m.toml", rule(&archive, "sidecar = true") + &aside);
+    let mail = b"From: Anna <anna@example.org>\r\nTo: bob@example.net\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n\
+        --b\r\n\r\nHello\r\n--b\r\nContent-Type: application/pdf; name=a.pdf\r\n\r\nx\r\n--b--\r\n";
+    directory.file("mail", mail);
+    let filter = |more: &[&str]| {
+        let args = [&["filter", "-c", "m.toml"], PATHS, more].concat();
+        let ran = run(directory.path(), &args, mail);
+        assert_eq!(ran.code, 0, "{}", ran.err);
+        ran
+    };
+    let ran = filter(&[]);
+    let explained = run(directory.path(), &["explain", "-c", "m.toml", "mail"], b"");
+    for said in [&ran.err, explained.text()] {
+        assert!(said.contains("would be written to "), "{said}");
+        assert!(said.contains("would be kept in "), "{said}");
+    }
+    assert_eq!(files(&archive).len(), 0);
+    assert!(!archive.join(".mimicry").exists());
+    let acted = filter(&["--effects"]);
+    assert_eq!(acted.out, ran.out, "the mail is the same");
+    assert!(!acted.err.contains("would be"), "{}", acted.err);
+    // The copy, its sidecar, the part and its sidecar.
+    assert_eq!(files(&archive).len(), 4);
+    for path in files(&archive).keys() {
+        let facts = fs::metadata(path).expect("a file");
+        assert_eq!(facts.uid(), owner.uid(), "{}", path.display());
     }
 }
 

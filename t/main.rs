@@ -8,7 +8,7 @@
 //! - [`inbound`]: listeners behind Postfix and load balancers: XFORWARD, PROXY, LMTP, TLS
 //! - [`abuse`]: clients that say what no client should · [`leave`]: clients that leave or stall
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
-//! - [`upgrade`]: another master takes over
+//! - [`upgrade`]: another master takes over · [`undo`]: the way back
 //! - [`process`]: master and workers · [`confined`]: mail inside the sandbox · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
 //! - [`said`]: what is refused, by whom, and where it is told
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
@@ -79,4 +79,5 @@ mod threads;
 mod tour;
 mod transports;
 mod trust;
+mod undo;
 mod upgrade;

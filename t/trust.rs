@@ -228,7 +228,7 @@ fn what_is_made_is_for_nobody_else_whatever_the_umask_was() {
         );
         let made = place.path().join("made");
         let daemon = format!(
-            "pid_file = \"{0}/pid\"\ncontrol = \"{0}/control\"\nspool = \"{1}/spool\"\n\
+            "pid_file = \"{0}/pid\"\ncontrol = \"{0}/control\"\nspool = \"{1}/spool\"\nstate = \"{0}/state\"\n\
              workers = {{ min = 1, max = 1, spare = 0 }}",
             made.display(),
             place.path().display()
@@ -431,7 +431,7 @@ fn a_directory_where_others_can_replace_pid_file_or_control_is_refused() {
             "control"
         };
         let source = format!(
-            "[daemon]\n{setting} = \"{0}/inside/it\"\n{other} = \"{0}/other\"\nspool = \"{0}/spool\"\n\
+            "[daemon]\n{setting} = \"{0}/inside/it\"\n{other} = \"{0}/other\"\nspool = \"{0}/spool\"\nstate = \"{0}/state\"\n\
              [log]\ntarget = \"file:{0}/log\"\n[[listen]]\nname = \"t\"\naddress = \"127.0.0.1:0\"\n\
              [relay]\nnext_hop = \"smtp://127.0.0.1:1\"\n",
             place.path().display()

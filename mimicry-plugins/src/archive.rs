@@ -206,7 +206,7 @@ impl Job for ArchiveJob<'_> {
             ..Finish::default()
         };
         if task.effects == Effects::None {
-            return Ok(done(None, format!("to {shown}")));
+            return Ok(done(None, format!("would be written to {shown}")));
         }
         match plugin.keep(&task) {
             Ok(Kept::Now) => Ok(done(None, format!("to {shown}"))),
@@ -253,23 +253,9 @@ impl ArchivePlugin {
             shelf: self.store.open(task, &key)?,
             key,
         };
-        if let Some(note) = work.shelf.note_of(&work.key.copy())?
-            // Whoever reads a Maildir may move what is in it; a mailbox can be looked at.
-            && (self.layout != Layout::Mboxrd || work.shelf.is_in_mailbox(&note)?)
-        {
-            return work.again(&note);
-        }
-        if self.sidecar
-            && let Some(note) = work.shelf.note_of(&work.key.digest)?
-            && work.is_there(&note)?
-        {
-            return work.to_others(&note);
-        }
-        match self.layout {
-            Layout::Mboxrd => work.append(),
-            _ if self.parts => work.keep_parts(),
-            _ => work.keep_mail(),
-        }
+        let kept = work.keep()?;
+        work.shelf.done();
+        Ok(kept)
     }
 
     /// What a copy of that name is called in its folder.
@@ -297,6 +283,26 @@ impl ArchivePlugin {
 }
 
 impl Work<'_> {
+    fn keep(&self) -> Result<Kept, Error> {
+        if let Some(note) = self.shelf.note_of(&self.key.copy())?
+            // Whoever reads a Maildir may move what is in it; a mailbox can be looked at.
+            && (self.plugin.layout != Layout::Mboxrd || self.shelf.is_in_mailbox(&note)?)
+        {
+            return self.again(&note);
+        }
+        if self.plugin.sidecar
+            && let Some(note) = self.shelf.note_of(&self.key.digest)?
+            && self.is_there(&note)?
+        {
+            return self.to_others(&note);
+        }
+        match self.plugin.layout {
+            Layout::Mboxrd => self.append(),
+            _ if self.plugin.parts => self.keep_parts(),
+            _ => self.keep_mail(),
+        }
+    }
+
     /// The same words to the same people, once more. What is not the same is kept.
     fn again(&self, note: &Note) -> Result<Kept, Error> {
         if !self.is_other_trace(note) || self.shelf.note_of(&self.key.coming())?.is_some() {

@@ -285,6 +285,11 @@ impl Job for RemoveJob<'_> {
         }
         if finish.edited.is_empty() {
             finish.reason = Some(Reason::BelowThreshold);
+        } else if let Some(store) = &self.plugin.keep
+            && self.task.effects == Effects::None
+        {
+            let shown = store.shown(&self.task);
+            finish.notes.push(format!("would be kept in {shown}"));
         }
         Ok(finish)
     }
@@ -454,6 +459,7 @@ impl RemoveJob<'_> {
         let of_mail = format!("{}-{}.json", gone.sha256, key.copy());
         shelf.file(&folder, &of_mail, Compress::No, json.as_bytes())?;
         shelf.file(&folder, &name, Compress::No, &content)?;
+        shelf.done();
         if let Err(error) = shelf.note(&part, &Note::default()) {
             log::warn!("{}: {error}", self.task.rule);
         }

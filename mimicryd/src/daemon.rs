@@ -16,7 +16,7 @@ use mimicry_core::settings::{Log, LogTarget};
 use nix::unistd::{Gid, Uid};
 
 use crate::clock;
-use crate::loading::{self, Order, Said, Source, Trial};
+use crate::loading::{self, Order, Said, Snapshot, Source, Trial};
 use crate::logging;
 use crate::lookup::Find;
 use crate::machine;
@@ -25,6 +25,7 @@ use crate::prefork::hops::Hops;
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
+use crate::state::generations::{Generation, Generations};
 use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
@@ -48,6 +49,16 @@ pub struct Daemon {
     pub sandbox: Cell<Option<Sandbox>>,
     /// What looks names up.
     pub find: Find,
+    pub kept: Keeping,
+}
+
+/// What a configuration is made of, on its way to the generations that are kept.
+#[derive(Debug, Default)]
+pub struct Keeping {
+    /// As it was loaded last,
+    loaded: RefCell<Option<Snapshot>>,
+    /// and when all of it is on disk.
+    staged: RefCell<Option<Generation>>,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -65,8 +76,10 @@ impl Program for Daemon {
     }
 
     fn finish(&self, said: Said) -> Result<Arc<Config>, Refused> {
-        let config = said.and_then(|snapshot| loading::finish(&self.order(), &snapshot));
-        Ok(Arc::new(config?))
+        let snapshot = said?;
+        let config = loading::finish(&self.order(), &snapshot)?;
+        self.kept.loaded.replace(Some(snapshot));
+        Ok(Arc::new(config))
     }
 
     fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String> {
@@ -90,6 +103,7 @@ impl Program for Daemon {
                 config.daemon.spool.display()
             );
         }
+        self.stage(&config);
         let kept = self.seal_keys.borrow().clone();
         let seal_keys = seal_keys::prepare(&config, clock::now().unix, &kept)?;
         self.seal_keys.replace(seal_keys.clone());
@@ -125,6 +139,20 @@ impl Program for Daemon {
         self.say_sandbox(config.daemon.sandbox);
         for warning in &config.warnings.list {
             log::warn!("{}: {}", self.path.display(), warning.message);
+        }
+    }
+
+    fn number(&self, config: &Config, least: u64) -> u64 {
+        Generations::below(&config.daemon.state).next(least)
+    }
+
+    fn keep(&self, config: &Config, number: u64) {
+        let Some(staged) = self.kept.staged.take() else {
+            return;
+        };
+        let kept = Generations::below(&config.daemon.state);
+        if let Err(error) = kept.keep(staged, number, clock::now().unix) {
+            log::warn!("{}", not_kept(&kept, &error));
         }
     }
 
@@ -167,6 +195,17 @@ impl Daemon {
             judge: runs,
             source: Source::File,
         }
+    }
+
+    /// Has what was loaded on disk before there are workers, which would bear a copy of it for as long as they live.
+    fn stage(&self, config: &Config) {
+        let Some(snapshot) = self.kept.loaded.take() else {
+            return;
+        };
+        let kept = Generations::below(&config.daemon.state);
+        let staged = kept.stage(&snapshot, &config.path, &config.hash);
+        let staged = staged.map_err(|error| log::warn!("{}", not_kept(&kept, &error)));
+        self.kept.staged.replace(staged.ok());
     }
 
     /// Says what the kernel cannot do for workers, once.
@@ -220,12 +259,19 @@ impl Daemon {
     }
 }
 
+fn not_kept(kept: &Generations, error: &io::Error) -> String {
+    format!(
+        "this configuration is not kept in {}: {error}; nobody can go back to it",
+        kept.directory().display()
+    )
+}
+
 fn cannot_log(error: &io::Error) -> String {
     format!("cannot open the log: {error}")
 }
 
 /// Can it run here.
-fn runs(config: &Config) -> Result<(), Mistakes> {
+pub fn runs(config: &Config) -> Result<(), Mistakes> {
     config.ready_to_run()?;
     machine::check(config)
 }

@@ -8,9 +8,9 @@
 //! Must never: show what is in a secret, wait (for the other end of a FIFO, for a device), or read without end.
 
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
-use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
 use mimicry_core::config::files::{Files, Unreadable, Use};
@@ -33,6 +33,26 @@ pub enum Access {
     Group,
     /// Everybody may read it.
     Everybody,
+}
+
+/// Whose a file is, and who may read it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    pub mode: u32,
+    pub user: u32,
+    pub group: u32,
+}
+
+impl Owner {
+    /// Of what stands there, or where a link there leads; `None` = nothing.
+    pub fn of(path: &Path) -> Option<Owner> {
+        let facts = fs::metadata(path).ok()?;
+        Some(Owner {
+            mode: facts.mode() & 0o7777,
+            user: facts.uid(),
+            group: facts.gid(),
+        })
+    }
 }
 
 /// What is wrong with a file, and what mends it, without its name.

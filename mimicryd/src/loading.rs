@@ -22,13 +22,13 @@ use mimicry_core::registry::Registry;
 use nix::unistd::Pid;
 
 use crate::errand::{Errand, PANICKED, Returned, Terms};
-use crate::files::{self, Disk};
+use crate::files::{self, Disk, Owner};
 use crate::sys::process::{self, Death, Limits};
 
 mod answer;
 mod frame;
 
-pub use answer::{Rejected, Said, Snapshot, count};
+pub use answer::{ReadFile, Rejected, Said, Snapshot, count};
 
 /// How long a child may take.
 const TIME: Duration = Duration::from_secs(8);
@@ -94,15 +94,20 @@ pub struct Trial {
 }
 
 impl Trial {
-    /// Forks the child.
+    /// Forks the child, which reads the files from disk.
     pub fn begin(order: &Order<'_>) -> Result<Trial, Rejected> {
+        Trial::of(order, None)
+    }
+
+    /// The same with these files in the place of those on disk.
+    pub fn of(order: &Order<'_>, given: Option<&Snapshot>) -> Result<Trial, Rejected> {
         let terms = Terms {
             time: TIME,
             answer: ANSWER,
             // It may be told to read a descriptor.
             is_alone: false,
         };
-        match Errand::begin(terms, || confined(order)) {
+        match Errand::begin(terms, || confined(order, given)) {
             Ok(errand) => Ok(Trial {
                 path: order.path.to_path_buf(),
                 errand,
@@ -183,7 +188,7 @@ fn limit(death: Death) -> String {
 }
 
 /// Does the work of the child.
-fn confined(order: &Order<'_>) -> Vec<u8> {
+fn confined(order: &Order<'_>, snapshot: Option<&Snapshot>) -> Vec<u8> {
     let limits = Limits {
         seconds: WORK,
         memory: MEMORY,
@@ -196,7 +201,7 @@ fn confined(order: &Order<'_>) -> Vec<u8> {
     };
     let confined = process::confine(&limits);
     let said = match confined {
-        Ok(()) => judged(order, given),
+        Ok(()) => judged(order, given, snapshot),
         Err(error) => {
             let why = format!("a child cannot be confined: {error}");
             Err(Rejected::because(order.path, &why))
@@ -205,12 +210,16 @@ fn confined(order: &Order<'_>) -> Vec<u8> {
     frame::write(&said)
 }
 
-fn judged(order: &Order<'_>, given: Option<io::Result<File>>) -> Said {
+fn judged(order: &Order<'_>, given: Option<io::Result<File>>, snapshot: Option<&Snapshot>) -> Said {
     let recorder = Recorder {
         open: given.map(|given| (order.path, RefCell::new(Some(given)))),
         files: RefCell::default(),
     };
-    let config = config::load(order.path, order.registry, &recorder);
+    let files: &dyn Files = match snapshot {
+        Some(snapshot) => snapshot,
+        None => &recorder,
+    };
+    let config = config::load(order.path, order.registry, files);
     config
         .and_then(|config| (order.judge)(&config))
         .map_err(|mistakes| Rejected::from(&mistakes))?;
@@ -221,7 +230,7 @@ fn judged(order: &Order<'_>, given: Option<io::Result<File>>) -> Said {
 struct Recorder<'o> {
     /// What was given open, to be read once.
     open: Option<(&'o Path, RefCell<Option<io::Result<File>>>)>,
-    files: RefCell<Vec<(PathBuf, Vec<u8>)>>,
+    files: RefCell<Vec<ReadFile>>,
 }
 
 impl Files for Recorder<'_> {
@@ -233,17 +242,24 @@ impl Files for Recorder<'_> {
             None => Disk.read(path, what)?,
         };
         let mut files = self.files.borrow_mut();
-        if let Some((_, content)) = files.iter().find(|(name, _)| name == path) {
-            return Ok(content.clone());
+        let is_secret = what == Use::Secret;
+        if let Some(known) = files.iter_mut().find(|file| file.path == path) {
+            known.is_secret |= is_secret;
+            return Ok(known.content.clone());
         }
-        let total: usize = files.iter().map(|(_, content)| content.len()).sum();
+        let total: usize = files.iter().map(|file| file.content.len()).sum();
         if total.saturating_add(content.len()) > ALL_FILES {
             return Err(Unreadable::new(
                 format!("{} and the files before it are too large", path.display()),
                 format!("at most {} MB together", ALL_FILES >> 20),
             ));
         }
-        files.push((path.to_path_buf(), content.clone()));
+        files.push(ReadFile {
+            path: path.to_path_buf(),
+            content: content.clone(),
+            owner: Owner::of(path).unwrap_or_default(),
+            is_secret,
+        });
         Ok(content)
     }
 }

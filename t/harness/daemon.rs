@@ -545,6 +545,7 @@ fn configuration(setup: &Setup, directory: &Path, address: SocketAddr, hop: Sock
         ("pid_file", path("pid")),
         ("control", path("control")),
         ("spool", path("spool")),
+        ("state", path("state")),
     ];
     let workers = ("workers", "{ min = 2, max = 60, spare = 2 }".into());
     table("[daemon]", &[&files[..], &[workers]].concat(), setup.daemon);

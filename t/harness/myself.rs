@@ -52,6 +52,7 @@ pub fn serve_if_asked(registry: Registry, find: Find) {
         seal_keys: Default::default(),
         sandbox: Default::default(),
         find,
+        kept: Default::default(),
     };
     let config = daemon.load().unwrap_or_else(|refused| {
         eprint!("{}", refused.text);

@@ -133,6 +133,7 @@ write_config() {
 pid_file = "$work/run/mimicryd.pid"
 control = "$work/run/control"
 spool = "$work/spool"
+state = "$work/state"
 workers = { min = 2, max = 8, spare = 1 }
 drain_timeout = "5s"
 

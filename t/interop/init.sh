@@ -42,6 +42,7 @@ configure() {
 pid_file = "$work/run/mimicryd.pid"
 control = "$work/run/control"
 spool = "$work/spool"
+state = "$work/state"
 workers = { min = 2, max = 8, spare = 1 }
 drain_timeout = "10s"
 

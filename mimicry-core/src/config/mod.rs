@@ -69,19 +69,29 @@ use typed::{Declared, NamedFile, Places, Variables};
 /// The control socket that the text of a configuration names, or the default, also when there are mistakes in it: a daemon must
 /// be within reach when its file has just been broken.
 pub fn control_socket(path: &Path, octets: &[u8]) -> PathBuf {
-    let socket = control_socket_of(&String::from_utf8_lossy(octets));
-    // As for every name in the file: relative to it.
-    path.parent().unwrap_or(Path::new("")).join(socket)
+    place_of("control", path, octets)
 }
 
-fn control_socket_of(source: &str) -> PathBuf {
-    let (table, _) = toml::de::DeTable::parse_recoverable(source);
+/// The directory likewise in which the configurations before the broken one are.
+pub fn state(path: &Path, octets: &[u8]) -> PathBuf {
+    place_of("state", path, octets)
+}
+
+/// A setting of the daemon that is a path.
+fn place_of(name: &str, path: &Path, octets: &[u8]) -> PathBuf {
+    let source = String::from_utf8_lossy(octets);
+    let (table, _) = toml::de::DeTable::parse_recoverable(&source);
+    let place = place_in(table.get_ref(), name);
+    // As for every name in the file: relative to it.
+    path.parent().unwrap_or(Path::new("")).join(place)
+}
+
+fn place_in(table: &DeTable<'_>, name: &str) -> PathBuf {
     let named = table
-        .get_ref()
         .get("daemon")
-        .and_then(|daemon| daemon.get_ref().as_table()?.get("control"))
-        .and_then(|control| control.get_ref().as_str());
-    let default = crate::settings::find("daemon", "control").and_then(|setting| setting.default);
+        .and_then(|daemon| daemon.get_ref().as_table()?.get(name))
+        .and_then(|place| place.get_ref().as_str());
+    let default = crate::settings::find("daemon", name).and_then(|setting| setting.default);
     let default = default.unwrap_or_default().trim_matches('"');
     PathBuf::from(named.unwrap_or(default))
 }

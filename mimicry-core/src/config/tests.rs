@@ -702,9 +702,9 @@ options.html = '''
 when = 2025-01-01
 "#;
 
-/// Also of a file with mistakes: the daemon that still runs must be within reach.
+/// Also of a file with mistakes: the daemon that still runs must be within reach, and so must be what undoes them.
 #[test]
-fn the_control_socket_is_known() {
+fn the_control_socket_and_the_state_are_known() {
     const DEFAULT: &str = "/run/mimicry/control";
     for (source, socket) in [
         ("", DEFAULT),
@@ -714,8 +714,17 @@ fn the_control_socket_is_known() {
         ("# \u{fffd}\n[daemon]\ncontrol = '/here'\n", "/here"),
         ("[[[", DEFAULT),
     ] {
-        let found = super::control_socket_of(source);
-        assert_eq!(found, std::path::Path::new(socket), "{source}");
+        let place = std::path::Path::new("/etc/m.toml");
+        let found = super::control_socket(place, source.as_bytes());
+        let expected = std::path::Path::new("/etc").join(socket);
+        assert_eq!(found, expected, "{source}");
+        let source = source.replace("control", "state");
+        let state = match socket {
+            DEFAULT => "/var/lib/mimicry",
+            other => other,
+        };
+        let found = super::state(place, source.as_bytes());
+        assert_eq!(found, std::path::Path::new("/etc").join(state), "{source}");
     }
 }
 

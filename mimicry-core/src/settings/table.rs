@@ -74,6 +74,7 @@ settings! {
         pid_file: PathBuf = Kind::File, "\"/run/mimicry/mimicryd.pid\"", Load, "Holds the master's process id and is locked while it runs.";
         control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload, upgrade and stop reach the master.";
         spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for data that must outlive a process.";
+        state: PathBuf = Kind::File, "\"/var/lib/mimicry\"", Load, "The directory of what the master alone keeps: the configurations that were in force.";
         seal_key_file: Option<PathBuf> = Kind::File, -, Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews.";
         workers: Workers;
         mails_per_worker: u64 = integer(0, 1_000_000_000), "1000", Load, "Mails after which a worker is replaced; 0 means never.";

@@ -135,14 +135,14 @@ pub enum Outcome {
 }
 
 impl Account {
-    /// Plans and applies the rules for every class.
-    pub fn of(
+    /// Plans and applies the rules for every class; with what came of it for each of them.
+    pub fn and_judged(
         config: &Config,
         mail: &Mail,
         name: String,
         sources: Sources,
         seal_keys: &SealKeys,
-    ) -> Account {
+    ) -> (Account, Vec<Judged>) {
         let facts = Facts::of(mail);
         let message = &mail.message;
         // Nothing is kept, nothing is sent: it is only asked.
@@ -154,7 +154,7 @@ impl Account {
         let memo = Memo::default();
         let classes = memo.classes(&config.banks, mail);
         let judged = engine::judge(&config.banks, &memo, mail, &classes, means);
-        Account {
+        let account = Account {
             configuration: config.path.display().to_string(),
             mail: MailAccount {
                 name,
@@ -189,7 +189,8 @@ impl Account {
                 .iter()
                 .map(|judged| class(&config.banks, &facts, judged))
                 .collect(),
-        }
+        };
+        (account, judged)
     }
 }
 

@@ -16,7 +16,7 @@ use crate::logging;
 use crate::lookup;
 use crate::master;
 use crate::master::contract::Options;
-use crate::master::control::{AskError, Request, ask};
+use crate::master::control::{Answer, AskError, Request, ask};
 use crate::master::handover::Predecessor;
 use crate::prefork::contract::Program;
 use crate::prefork::exit::Exit;
@@ -143,6 +143,19 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
         Ok(octets) => mimicry_core::config::control_socket(&config.config, &octets),
         Err(_) => config.load(paint)?.daemon.control,
     };
+    match tell(&path, request) {
+        Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
+        Ok(answer) => Err(Output {
+            err: answer.text,
+            exit: answer.status,
+            ..Output::text(String::new())
+        }),
+        Err(error) => Err(unasked(&path, &error)),
+    }
+}
+
+/// Asks the daemon that listens there.
+pub fn tell(path: &Path, request: Request) -> Result<Answer, AskError> {
     let patience = match request {
         // A session may be open for as long as its limits allow.
         Request::ReloadWait => Duration::MAX,
@@ -150,25 +163,21 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
         Request::Upgrade => Duration::MAX,
         _ => PATIENCE,
     };
-    match ask(&path, request, patience) {
-        Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
-        Ok(answer) => Err(Output {
-            err: answer.text,
-            exit: answer.status,
-            ..Output::text(String::new())
-        }),
-        Err(AskError::NotRunning) => Err(Output::failure(
-            Exit::Unavailable,
-            format_args!("no daemon listens at {}", path.display()),
-        )),
-        Err(AskError::Forbidden) => Err(Output::failure(
-            Exit::Rejected,
-            format_args!("{} may not be opened", path.display()),
-        )),
-        Err(AskError::Io(error)) => Err(Output::failure(
-            Exit::Io,
-            format_args!("{}: {error}", path.display()),
-        )),
+    ask(path, request, patience)
+}
+
+/// Why it did not answer.
+pub fn unasked(path: &Path, error: &AskError) -> Output {
+    let path = path.display();
+    match error {
+        AskError::NotRunning => {
+            let reason = format_args!("no daemon listens at {path}");
+            Output::failure(Exit::Unavailable, reason)
+        }
+        AskError::Forbidden => {
+            Output::failure(Exit::Rejected, format_args!("{path} may not be opened"))
+        }
+        AskError::Io(error) => Output::failure(Exit::Io, format_args!("{path}: {error}")),
     }
 }
 
@@ -183,5 +192,6 @@ fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
         log_facts: Cell::default(),
         seal_keys: RefCell::default(),
         find: lookup::by_system,
+        kept: Default::default(),
     })
 }

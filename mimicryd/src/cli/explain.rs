@@ -3,20 +3,26 @@
 //! Must never: change, keep or send anything.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use mimicry_core::config::Config;
+use mimicry_core::engine::Judged;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::units::show_size;
+use serde::Serialize;
 
 use crate::clock;
 
 use super::account::{self, Account, ClassAccount, Lines, OriginAccount, Outcome, SettingAccount};
-use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, read_mail, shown_name};
+use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, shown_name};
+use super::mails::{self, Named};
 use super::output::Output;
+use super::page::Page;
 use super::show::{Paint, count, escape, harden_json, octets, pad, short};
 use super::trace::{self, RuleAccount};
 use super::tree;
+use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -27,31 +33,57 @@ pub struct Args {
     /// Write all facts as one JSON document
     #[arg(long)]
     json: bool,
-    /// The file that holds the mail; - is standard input
-    mail: PathBuf,
+    /// Write a page for a browser
+    #[arg(long, value_name = "FILE", conflicts_with = "json")]
+    html: Option<PathBuf>,
+    /// The files that hold the mails, or folders of them; - is standard input
+    #[arg(required = true, value_name = "MAIL")]
+    mails: Vec<PathBuf>,
+}
+
+/// One mail, and what becomes of it.
+struct Explained {
+    mail: Mail,
+    account: Account,
+    judged: Vec<Judged>,
 }
 
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
-    let raw = read_mail(&args.mail, config.banks.largest_mail_of_all())?;
-    let message = Message::scan(raw, &config.base.limits.message);
-    let (envelope, sources) = args.transaction.envelope_or_guess(&message)?;
-    let origin = args.transaction.origin(&config)?;
-    let mail = Mail {
-        message: account::scan(&config, &origin, &envelope.sender, message.into_raw()),
-        origin,
-        envelope,
-        received: clock::now(),
-    };
     let keys = SealKeysAtHand::of(&config);
-    let name = args.mail.display().to_string();
-    let account = Account::of(&config, &mail, name, sources, &keys.keys);
-    let text = if args.json {
-        json(&account)
-    } else {
-        let has_banks = !config.banks.all().is_empty();
-        text(&account, &shown_name(&args.mail), has_banks, out)
-    };
+    let files = mails::files(&args.mails)?;
+    let mut named = Vec::new();
+    for file in &files {
+        named.append(&mut mails::read(file, config.banks.largest_mail_of_all())?);
+    }
+    let are_many = named.len() > 1;
+    let has_banks = !config.banks.all().is_empty();
+    let (mut text, mut accounts, mut page) = (String::new(), Vec::new(), Page::new());
+    for one in named {
+        let one = explain(args, &config, &keys, one)?;
+        let name = shown_name(Path::new(&one.account.mail.name));
+        if args.html.is_some() {
+            page.add(&name, &one.mail, &one.account, &one.judged);
+        } else if args.json {
+            accounts.push(one.account);
+        } else {
+            if are_many {
+                let gap = if text.is_empty() { "" } else { "\n" };
+                text.push_str(&format!("{gap}{}\n", out.bold(&format!("==> {name} <=="))));
+            }
+            text.push_str(&self::text(&one.account, &name, has_banks, out));
+        }
+    }
+    if let Some(path) = &args.html {
+        let written = page.write(path);
+        written
+            .map_err(|error| Output::failure(Exit::Io, format!("{}: {error}", path.display())))?;
+    } else if args.json {
+        text = match accounts.as_slice() {
+            [only] => json(only),
+            all => json(&all),
+        };
+    }
     let mut output = Output::text(text);
     if !config.warnings.is_empty() {
         let path = escape(config.path.as_os_str().as_bytes());
@@ -62,7 +94,35 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     Ok(output)
 }
 
-fn json(account: &Account) -> String {
+fn explain(
+    args: &Args,
+    config: &Config,
+    keys: &SealKeysAtHand,
+    named: Named,
+) -> Result<Explained, Output> {
+    let message = Message::scan(named.raw, &config.base.limits.message);
+    let guessed = args.transaction.envelope_or_guess(&message);
+    let (envelope, sources) = guessed.map_err(|output| {
+        let name = shown_name(Path::new(&named.name));
+        let why = output.err.trim().replacen("mimicryd: ", "", 1);
+        Output::failure(output.exit, format!("{name}: {why}"))
+    })?;
+    let origin = args.transaction.origin(config)?;
+    let mail = Mail {
+        message: account::scan(config, &origin, &envelope.sender, message.into_raw()),
+        origin,
+        envelope,
+        received: clock::now(),
+    };
+    let (account, judged) = Account::and_judged(config, &mail, named.name, sources, &keys.keys);
+    Ok(Explained {
+        mail,
+        account,
+        judged,
+    })
+}
+
+fn json(account: &impl Serialize) -> String {
     // Numbers, texts and lists of them: there is nothing in it that serde_json refuses.
     let json = serde_json::to_string_pretty(account).unwrap_or_default();
     format!("{}\n", harden_json(&json))

@@ -1,5 +1,8 @@
 //! `mimicryd filter`: a mail goes in, the rules are applied, the mail comes out.
 //!
+//! Archives and what `keep` keeps belong to the daemon: without `--effects` nothing is written there, and with it only in the name
+//! of the user who writes there otherwise.
+//!
 //! Must never: write half a mail, or anything of a mail that is deferred or rejected.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +17,8 @@ use mimicry_core::policy::{ClassOf, Memo, Policy};
 use mimicry_core::rule::facts::Facts;
 
 use crate::clock;
+use crate::prefork::identity;
+use crate::sys::privileges;
 
 use super::account::{recipients, scan};
 use super::input::{ConfigArg, SealKeysAtHand, Transaction, read_mail};
@@ -28,6 +33,9 @@ pub struct Args {
     config: ConfigArg,
     #[command(flatten)]
     transaction: Transaction,
+    /// Also write what archive rules and keep = "dir" write, as the user of the workers
+    #[arg(long)]
+    effects: bool,
 }
 
 pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
@@ -36,6 +44,14 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let config = args.config.load(paint)?;
     let origin = args.transaction.origin(&config)?;
     let raw = read_mail(Path::new("-"), config.banks.largest_mail_of_all())?;
+    let keys = SealKeysAtHand::of(&config);
+    let effects = match args.effects {
+        true => {
+            become_worker(&config)?;
+            Effects::Real
+        }
+        false => Effects::None,
+    };
     guarded(|| {
         let mail = Mail {
             message: scan(&config, &origin, &envelope.sender, raw),
@@ -43,7 +59,20 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
             envelope,
             received: clock::now(),
         };
-        filter(&config, mail)
+        filter(&config, mail, &keys, effects)
+    })
+}
+
+/// What root wrote into an archive, workers could not open.
+fn become_worker(config: &Config) -> Result<(), Output> {
+    let whose = identity::workers(&config.daemon)
+        .map_err(|missing| Output::failure(Exit::NoUser, missing.message))?;
+    let Some(whose) = whose else {
+        return Ok(());
+    };
+    privileges::become_user(&whose.identity).map_err(|error| {
+        let name = &whose.identity.name;
+        Output::failure(Exit::System, format!("cannot become {name}: {error}"))
     })
 }
 
@@ -56,8 +85,12 @@ fn guarded(work: impl FnOnce() -> Result<Output, Output>) -> Result<Output, Outp
     })
 }
 
-fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
-    let keys = SealKeysAtHand::of(config);
+fn filter(
+    config: &Config,
+    mail: Mail,
+    keys: &SealKeysAtHand,
+    effects: Effects,
+) -> Result<Output, Output> {
     let judge = |classes: &[ClassOf], effects: Effects| {
         let means = Means {
             effects,
@@ -78,7 +111,7 @@ fn filter(config: &Config, mail: Mail) -> Result<Output, Output> {
             class.recipients = (0..mail.envelope.recipients.len()).collect();
         }
     }
-    let Some(judged) = judge(&classes, Effects::Real).pop() else {
+    let Some(judged) = judge(&classes, effects).pop() else {
         return Err(several(&mail, &[]));
     };
     let (policy, plan) = (&judged.settings.policy, &judged.plan);

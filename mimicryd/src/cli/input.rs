@@ -95,7 +95,7 @@ impl SealKeysAtHand {
 }
 
 /// All that is wrong with a configuration, and how much that is.
-fn refusal(rejected: Rejected, paint: Paint) -> Output {
+pub fn refusal(rejected: Rejected, paint: Paint) -> Output {
     let mut err = if paint.0 {
         rejected.coloured
     } else {

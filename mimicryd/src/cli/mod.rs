@@ -1,8 +1,11 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
+//! - `generations`, `rollback`: what was in force, and the way back to it
 //! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
-//! - `input`: the options that commands share, and the mail
+//! - `test`: a folder of mails, and what is expected of each
+//! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
+//! - `page`: what `explain` shows, for a browser
 //! - `account`: what a configuration does to a mail, as facts · `trace`: one rule of it · `tree`: the parts, and how
 //!   two trees differ
 //! - `output`: what a command has to say · `show`: colours, columns and escapes
@@ -24,10 +27,16 @@ mod daemon;
 mod demo;
 mod explain;
 mod filter;
+mod generations;
 mod input;
+mod mails;
 mod output;
+mod page;
 mod plugins;
+mod rollback;
 mod show;
+mod test;
+mod texts;
 mod trace;
 mod tree;
 
@@ -62,6 +71,8 @@ enum Command {
     Check(check::Args),
     /// Show what the rules do to a mail, and why the other rules do nothing
     Explain(explain::Args),
+    /// Hold the rules against a folder of mails and what is expected of each
+    Test(test::Args),
     /// Show which policy banks apply, and the settings that are then in force
     Banks(banks::Args),
     /// Apply the rules to a mail: standard input to standard output
@@ -70,6 +81,10 @@ enum Command {
     Plugins(plugins::Args),
     /// Show the daemon at work: send five mails through it and show the results
     Demo(demo::Args),
+    /// List the configurations that were in force, or show how two of them differ
+    Generations(generations::Args),
+    /// Put the files of an earlier configuration back, and let the daemon load them
+    Rollback(rollback::Args),
     /// Run the daemon
     Run(daemon::RunArgs),
     /// Show what the daemon and its workers are doing
@@ -109,10 +124,13 @@ fn run(cli: &Cli) -> Output {
     let result = match &cli.command {
         Command::Check(args) => check::run(args, err),
         Command::Explain(args) => explain::run(args, out, err),
+        Command::Test(args) => test::run(args, out, err),
         Command::Banks(args) => banks::run(args, out, err),
         Command::Filter(args) => filter::run(args, err),
         Command::Plugins(args) => plugins::run(args, out),
         Command::Demo(args) => demo::run(args, out, err),
+        Command::Generations(args) => generations::run(args, out),
+        Command::Rollback(args) => rollback::run(args, err),
         Command::Run(args) => daemon::run(args),
         Command::Status(args) => daemon::status(args, err),
         Command::Reload(args) => daemon::reload(args, err),
@@ -120,7 +138,37 @@ fn run(cli: &Cli) -> Output {
         Command::Upgrade(args) => daemon::upgrade(args, err),
         Command::Stop(args) => daemon::stop(args, err),
     };
-    result.unwrap_or_else(|failure| failure)
+    answered(result.unwrap_or_else(|failure| failure))
+}
+
+/// Asks what has to be asked. Only somebody at a terminal can answer.
+fn answered(mut output: Output) -> Output {
+    let Some(question) = output.question.take() else {
+        return output;
+    };
+    let nothing = |err: String| Output {
+        err,
+        exit: Exit::Usage,
+        ..Output::text(String::new())
+    };
+    if !io::stdin().is_terminal() {
+        let text = question.text.lines().rev().skip(1).collect::<Vec<_>>();
+        let text: String = text.iter().rev().map(|line| format!("{line}\n")).collect();
+        return nothing(format!(
+            "{text}mimicryd: nothing was changed: there is no terminal to ask at, and no {}\n",
+            question.without
+        ));
+    }
+    let mut answer = String::new();
+    let asked = io::stderr()
+        .write_all(question.text.as_bytes())
+        .and_then(|()| io::stdin().read_line(&mut answer));
+    let answer = answer.trim().to_ascii_lowercase();
+    if asked.is_err() || (answer != "y" && answer != "yes") {
+        return nothing("mimicryd: nothing was changed\n".into());
+    }
+    let done = (question.yes)();
+    done.unwrap_or_else(|failure| failure)
 }
 
 fn paint(when: When, is_terminal: bool, unwanted: bool) -> Paint {

@@ -14,6 +14,8 @@ pub struct Output {
     pub exit: Exit,
     /// Is the work done only when all of `out` has been read; else a reader that has seen enough is no failure.
     pub must_arrive: bool,
+    /// What has to be asked before anything is done.
+    pub question: Option<Question>,
     /// A daemon that goes on if `out` has been read; else it is stopped, for nobody would know of it.
     pub running: Option<Running>,
 }
@@ -25,18 +27,40 @@ impl Output {
             err: String::new(),
             exit: Exit::Ok,
             must_arrive: false,
+            question: None,
             running: None,
+        }
+    }
+
+    /// Nothing yet.
+    pub fn question(question: Question) -> Output {
+        Output {
+            question: Some(question),
+            ..Output::text(String::new())
         }
     }
 
     /// Nothing but a reason on standard error.
     pub fn failure(exit: Exit, reason: impl std::fmt::Display) -> Output {
         Output {
-            out: Vec::new(),
             err: format!("mimicryd: {reason}\n"),
             exit,
-            must_arrive: false,
-            running: None,
+            ..Output::text(String::new())
         }
+    }
+}
+
+/// A question that somebody at a terminal answers with yes or no.
+pub struct Question {
+    pub text: String,
+    /// The option that makes it needless.
+    pub without: String,
+    /// What a yes brings about.
+    pub yes: Box<dyn FnOnce() -> Result<Output, Output>>,
+}
+
+impl std::fmt::Debug for Question {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", self.text)
     }
 }

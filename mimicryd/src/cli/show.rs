@@ -84,6 +84,33 @@ pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
+/// Words on lines of at most so many columns, the first of which has `indent` columns before it, as the others then have. Without
+/// a width it is one line.
+pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
+    // In a narrower terminal nothing is readable.
+    const LEAST: usize = 24;
+    let Some(width) = width else {
+        return text.to_string();
+    };
+    let room = width.saturating_sub(indent).max(LEAST);
+    let mut out = String::new();
+    let mut column: usize = 0;
+    for word in text.split(' ') {
+        let length = word.chars().count();
+        let with = column.saturating_add(length).saturating_add(1);
+        if column > 0 && with > room {
+            out.push_str(&format!("\n{:indent$}", ""));
+            column = 0;
+        } else if !out.is_empty() {
+            out.push(' ');
+            column = column.saturating_add(1);
+        }
+        out.push_str(word);
+        column = column.saturating_add(length);
+    }
+    out
+}
+
 /// 12612 → `12 612`.
 pub fn octets(number: u64) -> String {
     let digits = number.to_string();
@@ -127,6 +154,28 @@ mod tests {
             serde_json::from_str::<String>(&hard).unwrap(),
             "a\u{1b}\u{7f}\u{9b}\u{202e}ü\\"
         );
+    }
+
+    #[test]
+    fn lines_break_between_words() {
+        for (width, shown) in [
+            (None, "one two three four five six seven"),
+            (Some(80), "one two three four five six seven"),
+            (Some(30), "one two three four five\n      six seven"),
+            // It is never narrower than that.
+            (Some(9), "one two three four five\n      six seven"),
+        ] {
+            assert_eq!(
+                wrapped("one two three four five six seven", 6, width),
+                shown
+            );
+        }
+        let long = "x".repeat(40);
+        assert_eq!(
+            wrapped(&format!("a {long} b"), 2, Some(26)),
+            format!("a\n  {long}\n  b")
+        );
+        assert_eq!(wrapped("a  b", 0, Some(80)), "a  b");
     }
 
     #[test]

@@ -79,6 +79,27 @@ pub enum Outcome {
     NotFinished,
 }
 
+impl Outcome {
+    /// As JSON has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            Outcome::Off => "off",
+            Outcome::NotInForce => "not-in-force",
+            Outcome::Behind => "behind",
+            Outcome::NoMatch => "no-match",
+            Outcome::Vetoed => "vetoed",
+            Outcome::NoPart => "no-part",
+            Outcome::Unchanged => "unchanged",
+            Outcome::Keeps => "keeps",
+            Outcome::IgnoresMail => "ignores-mail",
+            Outcome::Edited => "edited",
+            Outcome::Done => "done",
+            Outcome::Stopped => "stopped",
+            Outcome::NotFinished => "not-finished",
+        }
+    }
+}
+
 /// The plan of one class and what came of it.
 #[derive(Clone, Copy, Debug)]
 pub struct Course<'a> {

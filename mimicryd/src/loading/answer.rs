@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use mimicry_core::config::files::{Files, Unreadable, Use};
 use mimicry_core::config::{self, Level, Mistakes};
 
+use crate::files::Owner;
+
 /// Why a configuration is not taken, in words.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rejected {
@@ -21,16 +23,31 @@ pub struct Rejected {
 }
 
 /// The files that a configuration was made of.
-#[derive(Debug, Default)]
-pub struct Snapshot(pub Vec<(PathBuf, Vec<u8>)>);
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Snapshot(pub Vec<ReadFile>);
+
+/// A file as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadFile {
+    pub path: PathBuf,
+    pub content: Vec<u8>,
+    pub owner: Owner,
+    pub is_secret: bool,
+}
+
+impl Snapshot {
+    pub fn file(&self, path: &Path) -> Option<&ReadFile> {
+        self.0.iter().find(|file| file.path == path)
+    }
+}
 
 /// What the child said.
 pub type Said = Result<Snapshot, Rejected>;
 
 impl Files for Snapshot {
     fn read(&self, path: &Path, _: Use) -> Result<Vec<u8>, Unreadable> {
-        let found = self.0.iter().find(|(name, _)| name == path);
-        found.map(|(_, content)| content.clone()).ok_or_else(|| {
+        let found = self.file(path);
+        found.map(|file| file.content.clone()).ok_or_else(|| {
             let message = format!("{} could not be read when it was looked at", path.display());
             Unreadable::new(message, "load the configuration again")
         })

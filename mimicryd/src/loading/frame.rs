@@ -6,20 +6,25 @@ use std::ffi::OsString;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::PathBuf;
 
-use super::answer::{Rejected, Said, Snapshot};
+use super::answer::{ReadFile, Rejected, Said, Snapshot};
+use crate::files::Owner;
 
 const SOUND: u8 = b'+';
 const REJECTED: u8 = b'-';
 
-/// Two fields for each file, or the four of a rejection.
+/// Three fields for each file, or the four of a rejection.
 pub(super) fn write(said: &Said) -> Vec<u8> {
     let mut out = Vec::new();
     match said {
         Ok(Snapshot(files)) => {
             out.push(SOUND);
-            for (path, content) in files {
-                field(&mut out, path.as_os_str().as_bytes());
-                field(&mut out, content);
+            for file in files {
+                let Owner { mode, user, group } = file.owner;
+                let is_secret = u32::from(file.is_secret);
+                let facts = [mode, user, group, is_secret].map(u32::to_be_bytes);
+                field(&mut out, file.path.as_os_str().as_bytes());
+                field(&mut out, &facts.concat());
+                field(&mut out, &file.content);
             }
         }
         Err(rejected) => {
@@ -50,14 +55,24 @@ pub(super) fn read(octets: &[u8]) -> Option<Said> {
     }
     match *sign {
         SOUND => {
-            let file = |pair: &[&[u8]]| match pair {
-                [path, content] => {
-                    let path = PathBuf::from(OsString::from_vec(path.to_vec()));
-                    Some((path, content.to_vec()))
+            let file = |three: &[&[u8]]| match three {
+                [path, facts, content] => {
+                    let mut facts = facts.as_chunks().0.iter();
+                    let mut fact = || facts.next().map(|octets| u32::from_be_bytes(*octets));
+                    Some(ReadFile {
+                        path: PathBuf::from(OsString::from_vec(path.to_vec())),
+                        owner: Owner {
+                            mode: fact()?,
+                            user: fact()?,
+                            group: fact()?,
+                        },
+                        is_secret: fact()? != 0,
+                        content: content.to_vec(),
+                    })
                 }
                 _ => None,
             };
-            let files: Option<Vec<_>> = fields.chunks(2).map(file).collect();
+            let files: Option<Vec<_>> = fields.chunks(3).map(file).collect();
             files.map(|files| Ok(Snapshot(files)))
         }
         REJECTED => {
@@ -88,9 +103,19 @@ mod tests {
     // T183
     #[test]
     fn what_is_said_arrives_whole_or_not_at_all() {
+        let file = |path: &[u8], content: &[u8], mode: u32| ReadFile {
+            path: PathBuf::from(OsString::from_vec(path.to_vec())),
+            content: content.to_vec(),
+            owner: Owner {
+                mode,
+                user: 7,
+                group: u32::MAX,
+            },
+            is_secret: mode == 0o600,
+        };
         let files = vec![
-            ("/etc/m.toml".into(), b"a = 1\n".to_vec()),
-            (PathBuf::from(OsString::from_vec(b"\xff".to_vec())), vec![]),
+            file(b"/etc/m.toml", b"a = 1\n", 0o644),
+            file(b"\xff", b"", 0o600),
         ];
         let rejected = Rejected {
             line: "m.toml:1:1: wrong".into(),

@@ -191,7 +191,7 @@ impl Master {
             poison: poison.table.clone(),
             epoch: started,
         };
-        let number = succession.next_generation();
+        let number = program.number(&config, succession.next_generation());
         let opened = Generation::open(number, config, program, heritage).and_then(|current| {
             current.board.set_lent(succession.predecessor.is_some());
             match succeed::control(&current.config, succession.predecessor.as_mut()) {
@@ -390,6 +390,7 @@ impl Master {
             self.current.config.path.display(),
             self.current.config.hash
         );
+        self.program.keep(&self.current.config, self.current.number);
         if !self.succession.foreground {
             let keep_stderr = self.current.config.log.target == LogTarget::Stderr;
             if let Err(error) = process::silence(keep_stderr) {

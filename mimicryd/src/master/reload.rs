@@ -89,7 +89,8 @@ impl Master {
                 poison: self.poison.table.clone(),
                 epoch: self.started,
             };
-            let number = self.current.number.saturating_add(1);
+            let least = self.current.number.saturating_add(1);
+            let number = self.program.number(&config, least);
             Ok(Generation::open(number, config, &self.program, heritage)?)
         };
         match survived(open).unwrap_or_else(|| Err(broke())) {
@@ -125,6 +126,7 @@ impl Master {
             log::warn!("{note}");
         }
         self.program.adopt(&self.current.config);
+        self.program.keep(&self.current.config, self.current.number);
         before.tell_all(Told::Retire);
         listen::close(&before.listeners, &self.current.listeners);
         before.let_go();

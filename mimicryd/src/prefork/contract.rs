@@ -96,6 +96,13 @@ pub trait Program {
     /// anything else.
     fn adopt(&self, config: &Config);
 
+    /// The number of the next generation with this configuration: at least this one, and after all that were ever in force.
+    fn number(&self, config: &Config, least: u64) -> u64;
+
+    /// The generation of that number works: what its configuration was made of is kept, so that one can go back to it. Called in
+    /// the master, with the configuration that was prepared last.
+    fn keep(&self, config: &Config, number: u64);
+
     /// Opens the log anew. Called in master and workers; false = this worker may not, but one that is born now has the master's.
     fn reopen_log(&self) -> bool;
 

@@ -108,17 +108,37 @@ impl Entry {
     /// Writes a whole file of this mode, or nothing: a reader sees the one before or this one, and so does the next start. Without
     /// `over` a file that is there stays (`AlreadyExists`).
     pub fn write_whole(&self, octets: &[u8], mode: u32, over: bool) -> io::Result<()> {
+        self.write(octets, mode, over, None)
+    }
+
+    /// The same for a file that belongs to somebody, over what is there.
+    pub fn write_whole_for(&self, octets: &[u8], mode: u32, owner: (Uid, Gid)) -> io::Result<()> {
+        self.write(octets, mode, true, Some(owner))
+    }
+
+    fn write(
+        &self,
+        octets: &[u8],
+        mode: u32,
+        over: bool,
+        owner: Option<(Uid, Gid)>,
+    ) -> io::Result<()> {
         let random = getrandom::u64().map_err(|error| io::Error::other(error.to_string()))?;
         let mut temporary = self.name.clone();
         temporary.push(format!(".{random:016x}"));
         let made = Mode::from_bits_truncate(mode);
+        // Nobody else's before it is whole and has its owner.
+        let first = Mode::from_bits_truncate(mode & 0o600);
         let flags =
             OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
         let (here, temporary) = (&self.directory, temporary.as_os_str());
         let name = self.name.as_os_str();
-        let mut file = File::from(openat(here, temporary, flags, made)?);
+        let mut file = File::from(openat(here, temporary, flags, first)?);
         let written = (|| {
             file.write_all(octets)?;
+            if let Some((user, group)) = owner {
+                fchown(&file, Some(user), Some(group))?;
+            }
             fchmod(&file, made)?;
             file.sync_all()?;
             match over {

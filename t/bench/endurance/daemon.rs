@@ -83,6 +83,7 @@ impl Daemon {
 pid_file = "{path}/pid"
 control = "{path}/control"
 spool = "{path}/disk/spool"
+state = "{path}/disk/state"
 workers = {{ min = 8, max = 60, spare = 4 }}
 # Whoever kills here does not look at the mail in hand.
 poison_limit = 0

@@ -22,6 +22,7 @@ mod mboxrd;
 pub mod place;
 pub mod sidecar;
 
+use std::cell::RefCell;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -117,6 +118,7 @@ impl Store {
             rule: fnv1a(task.rule.bytes(), 0),
             _lock: own.enter(os("lock"))?.locked(os(key.slot()))?,
             declared,
+            made: RefCell::default(),
         };
         shelf.work.sweep(task.mail.received.unix);
         shelf.forget();
@@ -124,7 +126,8 @@ impl Store {
     }
 }
 
-/// A store that is open for one mail.
+/// A store that is open for one mail. What was made goes with it unless it is [`done`](Shelf::done): a sidecar without what it
+/// speaks of would speak of nothing.
 #[derive(Debug)]
 pub struct Shelf {
     declared: Folder,
@@ -135,7 +138,19 @@ pub struct Shelf {
     day: i64,
     /// Several rules may keep in one directory.
     rule: u64,
+    /// Files that were not there before.
+    made: RefCell<Vec<(Folder, OsString)>>,
     _lock: File,
+}
+
+impl Drop for Shelf {
+    /// Under the lock still.
+    fn drop(&mut self) {
+        for (folder, name) in self.made.take() {
+            // What cannot be removed is as good as what a killed process leaves.
+            let _ = folder.remove_file(&name);
+        }
+    }
 }
 
 impl Shelf {
@@ -189,6 +204,11 @@ impl Shelf {
         Ok(content)
     }
 
+    /// All that belongs together is there: it stays.
+    pub fn done(&self) {
+        self.made.take();
+    }
+
     /// Keeps a file as a whole, unless there is one of that name: names are made of the digest of what they hold.
     pub fn file(
         &self,
@@ -204,7 +224,11 @@ impl Shelf {
         }
         let mut draft = Draft::new(&self.work)?;
         write(&mut draft, compress, content).map_err(|error| draft.fail(error))?;
+        let again = folder.again()?;
         draft.place(folder, os(name))?;
+        self.made
+            .borrow_mut()
+            .push((again, os(name).to_os_string()));
         Ok(Kept::Now)
     }
 

@@ -1,0 +1,171 @@
+//! The way back: configurations that were in force are kept, compared, and put in force again.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use crate::harness::daemon::{Daemon, PLAIN, Setup, World};
+use crate::harness::{Ran, contains, run};
+
+/// A footer in a file of its own, which is what people change.
+const FOOTER: &str = "[[rule]]\nname = \"footer\"\nplugin = \"disclaim\"\n\
+    options = { text_file = \"footer.txt\", html_file = \"footer.txt\" }\n";
+
+/// A daemon whose footer says this, and that can be started again.
+fn world() -> World {
+    let mut world = World::new(Setup {
+        // Its file is not there yet.
+        rules: "",
+        errors: &["configuration refused"],
+        ..Setup::default()
+    });
+    let daemon = world.daemon();
+    footer(daemon, "good words");
+    let path = daemon.directory.path().join("mimicry.toml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    fs::write(path, text + FOOTER).expect("the configuration");
+    done(&daemon.command(&["reload"]));
+    world
+}
+
+fn footer(daemon: &Daemon, words: &str) {
+    daemon.directory.file("footer.txt", format!("{words}\n"));
+}
+
+#[track_caller]
+fn done(ran: &Ran) -> String {
+    assert_eq!(ran.code, 0, "{}\n{}", ran.text(), ran.err);
+    ran.text().to_string()
+}
+
+#[track_caller]
+fn has(world: &World, words: &str) {
+    let message = world.pass(PLAIN);
+    assert!(
+        contains(&message, words.as_bytes()),
+        "{}",
+        message.escape_ascii()
+    );
+}
+
+// man: mimicryd(8) "Each configuration that comes into force is kept with all the files that it was made of"
+// man: mimicryd(8) "what was there before is kept as a generation too, and the daemon loads the files"
+#[test]
+fn a_bad_footer_is_taken_back() {
+    let mut world = world();
+    has(&world, "good words");
+    let daemon = world.daemon();
+    footer(daemon, "bad words");
+    done(&daemon.command(&["reload"]));
+    has(&world, "bad words");
+    let daemon = world.daemon();
+    let list = done(&daemon.command(&["generations"]));
+    let lines: Vec<&str> = list.lines().collect();
+    assert_eq!(lines.len(), 3, "{list}");
+    assert!(
+        lines[2].starts_with("3  ") && lines[2].ends_with("footer.txt changed"),
+        "{list}"
+    );
+    let diff = done(&daemon.command(&["generations", "diff", "2", "3"]));
+    assert!(diff.contains("\n-good words\n+bad words\n"), "{diff}");
+    // Nobody is there to say yes.
+    let ran = daemon.command(&["rollback"]);
+    assert_eq!(ran.code, 64, "{}", ran.err);
+    assert!(
+        ran.err.contains("footer.txt is written back"),
+        "{}",
+        ran.err
+    );
+    assert_eq!(
+        fs::read(daemon.directory.path().join("footer.txt")).unwrap(),
+        b"bad words\n"
+    );
+    let said = done(&daemon.command(&["rollback", "--yes"]));
+    assert!(said.contains("is in force, generation 4"), "{said}");
+    has(&world, "good words");
+    // And back: without a number it is the last one that is not what is there now.
+    let said = done(&world.daemon().command(&["rollback", "--yes"]));
+    assert!(said.starts_with("generation 3, "), "{said}");
+    has(&world, "bad words");
+    let said = done(&world.daemon().command(&["rollback", "2", "--yes"]));
+    assert!(said.contains("is in force, generation 6"), "{said}");
+    has(&world, "good words");
+}
+
+// man: mimicryd(8) "The file need not load, and the daemon need not run"
+#[test]
+fn a_broken_file_and_a_daemon_that_is_down_are_no_hindrance() {
+    let mut world = world();
+    let daemon = world.daemon();
+    let path = daemon.directory.path().join("mimicry.toml");
+    let good = fs::read(&path).expect("the configuration");
+    // Not even its tables are there any more.
+    fs::write(&path, "[[[").expect("the configuration");
+    fs::remove_file(daemon.directory.path().join("footer.txt")).expect("the footer");
+    let ran = daemon.command(&["rollback", "--yes"]);
+    assert_ne!(ran.code, 0, "nobody knows where they are: {}", ran.text());
+    let said = done(&daemon.command(&["rollback", "--yes", "--state", "state"]));
+    assert!(said.contains("footer.txt is made again"), "{said}");
+    assert!(said.contains("what was there is generation 3"), "{said}");
+    assert_eq!(fs::read(&path).expect("the configuration"), good);
+    has(&world, "good words");
+    // What it overwrote can be had back, though nothing would load it.
+    let daemon = world.daemon();
+    let list = done(&daemon.command(&["generations"]));
+    assert!(list.contains("never in force"), "{list}");
+    let ran = daemon.command(&["rollback", "3", "--yes"]);
+    assert_eq!(ran.code, 78, "{}", ran.err);
+    assert!(
+        ran.err
+            .contains("does not load any more; nothing was changed"),
+        "{}",
+        ran.err
+    );
+    // One with a mistake that says where they are.
+    daemon.change("[relay]", "nonsense = 1\n[relay]");
+    daemon.command(&["stop"]);
+    daemon.ends();
+    let said = done(&daemon.command(&["rollback", "--yes"]));
+    assert!(said.contains("no daemon runs"), "{said}");
+    assert_eq!(fs::read(&path).expect("the configuration"), good);
+}
+
+// man: mimicryd(8) "What is kept can be read by root alone, or by the user who starts the daemon"
+#[test]
+fn what_is_kept_is_nobody_elses_and_secrets_are_not_shown() {
+    let mut world = World::new(Setup::default());
+    let daemon = world.daemon();
+    let secret = daemon.directory.file("password", "swordfish\n");
+    let private = fs::Permissions::from_mode(0o600);
+    fs::set_permissions(&secret, private.clone()).expect("a mode");
+    let path = daemon.directory.path().join("mimicry.toml");
+    let text = fs::read_to_string(&path).expect("the configuration");
+    let rule =
+        "[[rule]]\nname = \"z\"\nplugin = \"zip\"\noptions = { password_file = \"password\" }\n";
+    fs::write(&path, format!("{text}{rule}")).expect("the configuration");
+    done(&daemon.command(&["reload"]));
+    fs::write(&secret, "tunafish\n").expect("the secret");
+    done(&daemon.command(&["reload"]));
+    let diff = done(&daemon.command(&["generations", "diff", "2", "3"]));
+    assert!(
+        diff.contains("password") && !diff.contains("fish"),
+        "{diff}"
+    );
+    fs::remove_file(&secret).expect("the secret");
+    done(&daemon.command(&["rollback", "2", "--yes"]));
+    assert_eq!(fs::read(&secret).expect("the secret"), b"swordfish\n");
+    let mode = |path: &std::path::Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&secret), 0o600);
+    let kept = daemon.directory.path().join("state/generations");
+    assert_eq!((mode(&kept), mode(&kept.join("files"))), (0o700, 0o700));
+    for file in fs::read_dir(kept.join("files")).expect("contents") {
+        assert_eq!(mode(&file.unwrap().path()), 0o600);
+    }
+    // Numbers go on after a restart that finds the same files.
+    let ran = run(
+        daemon.directory.path(),
+        &["generations", "-c", "mimicry.toml", "--json"],
+        b"",
+    );
+    let list: serde_json::Value = serde_json::from_str(&done(&ran)).expect("JSON");
+    assert_eq!(list[3]["first"], 4, "{list}");
+}
