@@ -20,7 +20,7 @@ use crate::harness::{Directory, FOOTER, PATHS, run};
 use crate::soak::{message, send_all};
 
 /// A directory that the workers may write to, and nobody else.
-fn place() -> (Directory, PathBuf) {
+pub fn place() -> (Directory, PathBuf) {
     let (directory, path) = open_directory();
     let archive = path.join("archive");
     fs::create_dir(&archive).expect("a directory");

@@ -1,6 +1,6 @@
 //! Tests of the whole: the program as it is built, and the source as it stands.
 //!
-//! - [`cli`]: the command line, as an administrator uses it · [`demo`]: its first command
+//! - [`cli`]: the command line, as an administrator uses it · [`demo`]: its first command · [`trying`]: rules held against mails
 //! - [`relay`]: mail through the daemon when all is well · [`reply`]: what the next hop says, and what the client hears of it
 //! - [`transports`]: next hops by LMTP, over unix sockets, with a login, and those that lack an extension
 //! - [`onward`]: what the next hop would mend, refuse or misread
@@ -79,5 +79,6 @@ mod threads;
 mod tour;
 mod transports;
 mod trust;
+mod trying;
 mod undo;
 mod upgrade;

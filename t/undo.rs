@@ -1,7 +1,7 @@
 //! The way back: configurations that were in force are kept, compared, and put in force again.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
 use crate::harness::daemon::{Daemon, PLAIN, Setup, World};
 use crate::harness::{Ran, contains, run};
@@ -168,4 +168,143 @@ fn what_is_kept_is_nobody_elses_and_secrets_are_not_shown() {
     );
     let list: serde_json::Value = serde_json::from_str(&done(&ran)).expect("JSON");
     assert_eq!(list[3]["first"], 4, "{list}");
+}
+
+/// A directory of the workers' user, and the rules that keep mails and parts there.
+fn stores() -> (crate::harness::Directory, std::path::PathBuf, String) {
+    let (directory, archive) = crate::archive::place();
+    let kept = archive.join("kept");
+    fs::create_dir(&kept).expect("a directory");
+    let owner = fs::metadata(&archive).expect("the archive");
+    std::os::unix::fs::chown(&kept, Some(owner.uid()), Some(owner.gid()))
+        .expect("our own directory");
+    fs::set_permissions(&kept, fs::Permissions::from_mode(0o700)).expect("a mode");
+    let rules = format!(
+        "[[rule]]\nname = \"copy\"\nplugin = \"archive\"\noptions = {{ dir = \"{0}/{{{{ date }}}}\", layout = \"files\", sidecar = true, compress = \"gzip\" }}\n\
+         [[rule]]\nname = \"aside\"\nplugin = \"remove\"\nmatch = {{ type = '^application/' }}\noptions = {{ keep = \"{0}/kept\" }}\n",
+        archive.display()
+    );
+    (directory, archive, rules)
+}
+
+const WITH_PART: &[u8] = b"From: Anna <anna@example.org>\r\nTo: bob@example.net\r\nSubject: the plan\r\nMessage-ID: <p@example.org>\r\n\
+    MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n\
+    --b\r\nContent-Type: application/pdf; name=\"Pl\xc3\xa4ne.pdf\"\r\n\r\n%PDF plans\r\n--b--\r\n";
+
+// man: mimicryd(8) "shows what it is, who sent it to whom, and for whom it was restored"
+// man: mimicryd(8) "It is handed to each recipient once"
+#[test]
+fn an_archived_mail_is_shown_written_out_and_handed_on_once() {
+    let (_directory, _, rules) = stores();
+    let mut world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let arrived = world.pass(WITH_PART);
+    assert!(!contains(&arrived, b"%PDF"), "{}", arrived.escape_ascii());
+    let digest = mimicry_core::message::digest::Digest::of(&mimicry_core::message::Message::scan(
+        WITH_PART.to_vec(),
+        &mimicry_core::message::Limits::default(),
+    ))
+    .to_string();
+    let daemon = world.daemon();
+    let shown = done(&daemon.command(&["restore", &digest[..12]]));
+    for piece in [
+        "anna@example.org",
+        "bob@example.net",
+        "the plan",
+        "application/pdf",
+    ] {
+        assert!(shown.contains(piece), "{piece}: {shown}");
+    }
+    assert_eq!(daemon.command(&["restore", "0123456789ab"]).code, 69);
+    assert_eq!(daemon.command(&["restore", &digest[..4]]).code, 64);
+    let ran = daemon.command(&["restore", &digest, "-o", "-"]);
+    // As it came: the trace field is put on top later.
+    assert!(ran.out.ends_with(WITH_PART), "{}", ran.out.escape_ascii());
+    done(&daemon.command(&["restore", &digest, "-o", "copy.eml"]));
+    let path = daemon.directory.path().join("copy.eml");
+    assert_eq!(fs::metadata(&path).expect("the copy").mode() & 0o777, 0o600);
+    assert_ne!(
+        daemon.command(&["restore", &digest, "-o", "copy.eml"]).code,
+        0,
+        "it is not overwritten"
+    );
+    let said = done(&daemon.command(&["restore", &digest, "--deliver"]));
+    assert!(
+        said.starts_with("handed on for bob@example.net by smtp://"),
+        "{said}"
+    );
+    daemon.logs("restored ");
+    let again = world.hop.only_mail();
+    assert!(
+        again.from.starts_with("<anna@example.org>"),
+        "{}",
+        again.from
+    );
+    assert_eq!(again.to.len(), 1);
+    let message = again.message();
+    assert!(
+        message.starts_with(b"Resent-Date: ") && message.ends_with(WITH_PART),
+        "{}",
+        message.escape_ascii()
+    );
+    assert!(contains(&message, b"\r\nResent-From: postmaster@mimicry.test\r\nResent-To: bob@example.net\r\nResent-Message-ID: <"));
+    let daemon = world.daemon();
+    let ran = daemon.command(&["restore", &digest, "--deliver"]);
+    assert_eq!(ran.code, 64, "{}", ran.text());
+    assert!(
+        ran.err.contains("bob@example.net has it since "),
+        "{}",
+        ran.err
+    );
+    let shown = done(&daemon.command(&["restore", &digest]));
+    assert!(
+        shown.contains("restored    for bob@example.net, "),
+        "{shown}"
+    );
+    assert!(world.hop.mails().is_empty());
+    let daemon = world.daemon();
+    done(&daemon.command(&["restore", &digest, "--deliver", "--to", "cy@example.net"]));
+    done(&daemon.command(&["restore", &digest, "--deliver", "--again"]));
+    assert_eq!(world.hop.mails().len(), 2);
+}
+
+// man: mimicryd(8) "A part comes as the attachment of a new mail"
+#[test]
+fn a_removed_part_comes_back() {
+    let (_directory, _, rules) = stores();
+    let mut world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.pass(WITH_PART);
+    let sha256 = mimicry_core::message::digest::Digest::of_octets(b"%PDF plans").to_string();
+    let daemon = world.daemon();
+    let shown = done(&daemon.command(&["restore", &sha256]));
+    assert!(shown.contains("\"Pläne.pdf\", application/pdf"), "{shown}");
+    assert_eq!(
+        daemon.command(&["restore", &sha256, "-o", "-"]).out,
+        b"%PDF plans"
+    );
+    done(&daemon.command(&["restore", &sha256, "--deliver"]));
+    let message = world.hop.only_mail().message();
+    for piece in [
+        "\r\nTo: bob@example.net\r\n",
+        "filename*=utf-8''Pl%C3%A4ne.pdf\r\n",
+        "\r\n\r\nJVBERiBwbGFucw==\r\n",
+    ] {
+        assert!(
+            contains(&message, piece.as_bytes()),
+            "{piece:?}: {}",
+            message.escape_ascii()
+        );
+    }
+    assert_eq!(
+        world
+            .daemon()
+            .command(&["restore", &sha256, "--deliver"])
+            .code,
+        64
+    );
 }

@@ -123,7 +123,8 @@ fn starts(octets: &[u8]) -> Vec<usize> {
     starts
 }
 
-fn split(octets: &[u8]) -> Vec<Vec<u8>> {
+/// The mails of a mailbox.
+pub fn split(octets: &[u8]) -> Vec<Vec<u8>> {
     let starts = starts(octets);
     let ends = starts.iter().skip(1).copied().chain([octets.len()]);
     let mails = starts.iter().zip(ends).map(|(start, end)| {

@@ -1,7 +1,7 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
-//! - `generations`, `rollback`: what was in force, and the way back to it
+//! - `generations`, `rollback`: what was in force, and the way back to it · `restore`: what was archived or removed
 //! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
@@ -33,6 +33,7 @@ mod mails;
 mod output;
 mod page;
 mod plugins;
+mod restore;
 mod rollback;
 mod show;
 mod test;
@@ -83,6 +84,8 @@ enum Command {
     Demo(demo::Args),
     /// List the configurations that were in force, or show how two of them differ
     Generations(generations::Args),
+    /// Show a mail of an archive or a removed part, write it out, or hand it to the next hop again
+    Restore(restore::Args),
     /// Put the files of an earlier configuration back, and let the daemon load them
     Rollback(rollback::Args),
     /// Run the daemon
@@ -130,6 +133,7 @@ fn run(cli: &Cli) -> Output {
         Command::Plugins(args) => plugins::run(args, out),
         Command::Demo(args) => demo::run(args, out, err),
         Command::Generations(args) => generations::run(args, out),
+        Command::Restore(args) => restore::run(args, out, err),
         Command::Rollback(args) => rollback::run(args, err),
         Command::Run(args) => daemon::run(args),
         Command::Status(args) => daemon::status(args, err),

@@ -278,6 +278,27 @@ impl Shelf {
     }
 }
 
+/// What a file of a store holds, compressed or not: at most so many octets.
+pub fn uncompressed(octets: &[u8], most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    if octets.starts_with(&[0x1f, 0x8b]) {
+        MultiGzDecoder::new(octets)
+            .take(most)
+            .read_to_end(&mut content)?;
+        return Ok(content);
+    }
+    if octets.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
+        #[cfg(feature = "zstd")]
+        zstd::stream::Decoder::new(octets)?
+            .take(most)
+            .read_to_end(&mut content)?;
+        #[cfg(not(feature = "zstd"))]
+        return Err(io::Error::other("this mimicry was built without zstd"));
+    }
+    content.extend_from_slice(octets);
+    Ok(content)
+}
+
 fn write(draft: &mut Draft<'_>, compress: Compress, content: &[u8]) -> io::Result<()> {
     match compress {
         Compress::No => draft.write_all(content),

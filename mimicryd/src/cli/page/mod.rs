@@ -219,7 +219,7 @@ fn views(message: &Message) -> Vec<(&'static str, String)> {
         .collect();
     if !html.is_empty() {
         let clean = html.iter().map(|page| clean::html(cut(page), &picture));
-        views.push(("HTML", frame(&clean.collect::<String>(), false)));
+        views.push(("HTML", frame(&clean.collect::<String>(), Paper::White)));
     }
     let plain: Vec<&str> = texts
         .iter()
@@ -230,30 +230,54 @@ fn views(message: &Message) -> Vec<(&'static str, String)> {
         let text = plain.join("\n");
         views.push((
             "plain",
-            frame(&format!("<pre>{}</pre>", escaped(cut(&text))), true),
+            frame(
+                &format!("<pre>{}</pre>", escaped(cut(&text))),
+                Paper::OfTheScheme,
+            ),
         ));
     }
     if views.is_empty() {
-        views.push(("no", frame("<p>there is no text to be read</p>", true)));
+        views.push((
+            "no",
+            frame("<p>there is no text to be read</p>", Paper::OfTheScheme),
+        ));
     }
     views
 }
 
+/// What a text stands on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Paper {
+    /// Mails in HTML are written for it.
+    White,
+    /// Light or dark, as the page.
+    OfTheScheme,
+}
+
 /// A document of its own, which can do nothing and reach nobody.
-fn frame(content: &str, follows_scheme: bool) -> String {
-    // Mails are written for white paper.
-    let scheme = match follows_scheme {
-        true => {
+fn frame(content: &str, paper: Paper) -> String {
+    let scheme = match paper {
+        Paper::OfTheScheme => {
             ":root{color-scheme:light dark}pre{white-space:pre-wrap;overflow-wrap:anywhere;font:13px/1.45 ui-monospace,Menlo,Consolas,monospace}"
         }
-        false => ":root{color-scheme:light}body{background:#fff;color:#000}",
+        Paper::White => ":root{color-scheme:light}body{background:#fff;color:#000}",
     };
     let document = format!(
         "<!doctype html><meta charset=utf-8><meta http-equiv=\"Content-Security-Policy\" content=\"{POLICY}\">\
          <style>{scheme}body{{margin:.75rem;font-family:system-ui,sans-serif}}img{{max-width:100%}}</style>{content}"
     );
+    // About as high as what is in it; it can be pulled.
+    let lines: usize = content
+        .lines()
+        .map(|line| line.len().div_ceil(70).max(1))
+        .sum();
+    let height = lines.saturating_mul(3).div_ceil(2).clamp(9, 32);
+    let class = match paper {
+        Paper::White => "white",
+        Paper::OfTheScheme => "plain",
+    };
     format!(
-        "<iframe sandbox=\"\" referrerpolicy=no-referrer loading=lazy title=\"text of the mail\" srcdoc=\"{}\"></iframe>",
+        "<iframe class={class} style=\"height:{height}rem\" sandbox=\"\" referrerpolicy=no-referrer loading=lazy title=\"text of the mail\" srcdoc=\"{}\"></iframe>",
         escaped(&document)
     )
 }
@@ -401,7 +425,7 @@ mod tests {
             <p title='\"></iframe><script>evil()</script>'>x</p></iframe><script>evil()</script>";
         let message = Message::scan(mail.to_vec(), &Limits::default());
         let shown = rendered(&message, None, Outcome::Unchanged);
-        assert!(shown.contains("<iframe sandbox=\"\" "), "{shown}");
+        assert!(shown.contains(" sandbox=\"\" "), "{shown}");
         assert_eq!(shown.matches("<iframe").count(), 1, "{shown}");
         assert_eq!(shown.matches("</iframe>").count(), 1, "{shown}");
         assert!(!shown.contains("<script"), "{shown}");

@@ -1,0 +1,458 @@
+//! `mimicryd restore`: a mail of an archive, or a part that was removed and kept, is shown, written out, or handed to the next hop
+//! again.
+//!
+//! - [`find`]: what is held under an id · [`send`]: to the next hop
+//!
+//! Must never: hand a mail to somebody twice without being told to; apply a rule to it.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use data_encoding::BASE64_MIME;
+use mimicry_core::config::Config;
+use mimicry_core::envelope::{Envelope, Recipient};
+use mimicry_core::mail::Mail;
+use mimicry_core::message::Message;
+use mimicry_core::origin::Origin;
+
+mod find;
+mod send;
+
+use find::{Facts, Held};
+use send::{Parcel, Sent};
+
+use super::generations::time;
+use super::input::{ConfigArg, path as address};
+use super::output::Output;
+use super::show::{Paint, count, escape, octets, pad, short};
+use super::tree;
+use crate::clock;
+use crate::logging;
+use crate::prefork::exit::Exit;
+use crate::prefork::identity;
+use crate::state::restored::Mark;
+use crate::sys::entry::Entry;
+
+/// Digits of an id at least: fewer name too much.
+const LEAST: usize = 8;
+/// Octets of what is restored.
+const MOST: u64 = 4 << 30;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    config: ConfigArg,
+    /// The beginning of a digest: of a mail, or the SHA-256 of a removed part
+    id: String,
+    /// Write it to this file; - is standard output
+    #[arg(short, long, value_name = "FILE")]
+    output: Option<PathBuf>,
+    /// Hand it to the next hop, without any rule
+    #[arg(long, conflicts_with = "output")]
+    deliver: bool,
+    /// Although it was handed on already
+    #[arg(long, requires = "deliver")]
+    again: bool,
+    /// The envelope sender, instead of the one that is kept with it
+    #[arg(long, value_name = "PATH")]
+    from: Option<std::ffi::OsString>,
+    /// A recipient, instead of those that are kept with it
+    #[arg(long, value_name = "PATH")]
+    to: Vec<std::ffi::OsString>,
+}
+
+pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
+    let config = args.config.load(err)?;
+    let id = args.id.to_ascii_lowercase();
+    if id.len() < LEAST
+        || !id
+            .bytes()
+            .all(|octet| octet.is_ascii_hexdigit() || octet == b'-')
+    {
+        let reason = format!(
+            "{} is no id: it takes at least {LEAST} digits of a digest (0-9, a-f)",
+            escape(&args.id)
+        );
+        return Err(Output::failure(Exit::Usage, reason));
+    }
+    let held = the_one(&config, &id)?;
+    let content = find::content(&held, MOST).map_err(|error| fail(&held.file, &error))?;
+    if let Some(path) = &args.output {
+        return written(path, content);
+    }
+    if args.deliver {
+        return delivered(args, &config, &held, content);
+    }
+    Ok(Output::text(shown(&config, &held, &content, out)))
+}
+
+/// What the id means, if that is one thing.
+fn the_one(config: &Config, id: &str) -> Result<Held, Output> {
+    let mut directories: Vec<PathBuf> = config
+        .directories_in_use()
+        .map(|one| one.path.clone())
+        .collect();
+    directories.sort();
+    directories.dedup();
+    if directories.is_empty() {
+        let reason = "no rule of the configuration archives or keeps anything";
+        return Err(Output::failure(Exit::Usage, reason));
+    }
+    let found = find::find(&directories, id, MOST);
+    let found = found.map_err(|error| {
+        Output::failure(
+            Exit::Io,
+            format!("the archives cannot be looked through: {error}"),
+        )
+    })?;
+    match found.as_slice() {
+        [] => {
+            let names: Vec<String> = directories
+                .iter()
+                .map(|one| escape(one.as_os_str().as_bytes()))
+                .collect();
+            let reason = format!("nothing of this id is in {}", names.join(", "));
+            Err(Output::failure(Exit::Unavailable, reason))
+        }
+        [only] => Ok(only.clone()),
+        several => {
+            let mut reason = format!(
+                "{} begin with this id; give more of it:",
+                count(several.len(), "file")
+            );
+            for one in several.iter().take(20) {
+                reason.push_str(&format!("\n  {}", escape(one.file.as_os_str().as_bytes())));
+            }
+            Err(Output::failure(Exit::Usage, reason))
+        }
+    }
+}
+
+fn fail(path: &Path, error: &std::io::Error) -> Output {
+    Output::failure(Exit::Io, format!("{}: {error}", path.display()))
+}
+
+fn written(path: &Path, content: Vec<u8>) -> Result<Output, Output> {
+    if path.as_os_str() == "-" {
+        return Ok(Output {
+            out: content,
+            must_arrive: true,
+            ..Output::text(String::new())
+        });
+    }
+    let whole = std::path::absolute(path)
+        .and_then(|path| Entry::of(&path)?.write_whole(&content, 0o600, false));
+    whole.map_err(|error| fail(path, &error))?;
+    let name = escape(path.as_os_str().as_bytes());
+    Ok(Output::text(format!(
+        "{name}: {} octets\n",
+        octets(content.len() as u64)
+    )))
+}
+
+fn shown(config: &Config, held: &Held, content: &[u8], paint: Paint) -> String {
+    let mut rows = vec![(
+        "file",
+        format!(
+            "{}, {} octets",
+            escape(held.file.as_os_str().as_bytes()),
+            octets(content.len() as u64)
+        ),
+    )];
+    if let Some(number) = held.number {
+        rows.push(("mail", format!("number {number} of the mailbox")));
+    }
+    if let Some(part) = &held.part {
+        rows.push((
+            "part",
+            format!(
+                "\"{}\", {}",
+                short(&part.filename, 60),
+                short(&part.media_type, 60)
+            ),
+        ));
+    }
+    for facts in &held.facts {
+        let to: Vec<String> = facts.recipients.iter().map(escape).collect();
+        rows.push(("received", escape(&facts.received)));
+        rows.push(("sender", sender(&facts.sender)));
+        rows.push(("recipients", to.join(", ")));
+        rows.push(("rule", escape(&facts.rule)));
+        for recipient in &facts.recipients {
+            let mark = Mark::of(&config.daemon.state, content, recipient);
+            if let Ok(Some(when)) = mark.since() {
+                rows.push((
+                    "restored",
+                    format!("for {}, {}", escape(recipient), time(when)),
+                ));
+            }
+        }
+    }
+    if held.facts.is_empty() {
+        rows.push(("envelope", "not known: there is no sidecar".into()));
+    }
+    let rows = rows
+        .into_iter()
+        .map(|(key, value)| format!("{}  {value}\n", paint.dim(&pad(key, 10))));
+    let mut text: String = rows.collect();
+    if held.part.is_none() {
+        let message = Message::scan(content.to_vec(), &config.base.limits.message);
+        let subject = message.root().field("subject").map(|field| field.decoded());
+        if let Some(subject) = subject {
+            text.push_str(&format!(
+                "{}  {}\n",
+                paint.dim(&pad("subject", 10)),
+                short(subject.trim(), 200)
+            ));
+        }
+        text.push_str(&format!(
+            "\n{}\n{}",
+            paint.bold("parts"),
+            tree::draw(&tree::parts(&message), paint)
+        ));
+    }
+    text
+}
+
+fn sender(octets: &[u8]) -> String {
+    match octets {
+        b"" => "<>".into(),
+        octets => escape(octets),
+    }
+}
+
+fn delivered(
+    args: &Args,
+    config: &Config,
+    held: &Held,
+    content: Vec<u8>,
+) -> Result<Output, Output> {
+    let mut envelope = envelope(args, &held.facts)?;
+    let state = &config.daemon.state;
+    let mut notes = String::new();
+    if !args.again {
+        let mut left = Vec::new();
+        for recipient in envelope.recipients {
+            let mark = Mark::of(state, &content, recipient.path.as_bytes());
+            match mark.since().map_err(|error| fail(state, &error))? {
+                None => left.push(recipient),
+                Some(when) => notes.push_str(&format!(
+                    "mimicryd: {} has it since {}; --again hands it on once more\n",
+                    recipient.path,
+                    time(when)
+                )),
+            }
+        }
+        envelope.recipients = left;
+    }
+    if envelope.recipients.is_empty() {
+        return Err(Output {
+            err: notes,
+            exit: Exit::Usage,
+            ..Output::text(String::new())
+        });
+    }
+    // Before anybody has it: what cannot be noted would be handed on each time.
+    Mark::prepare(state).map_err(|error| fail(state, &error))?;
+    let machine = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok());
+    let hostname = config
+        .base
+        .hostname
+        .clone()
+        .or(machine)
+        .unwrap_or_else(|| "localhost".into());
+    let resent = Resent::now(&hostname).map_err(|error| Output::failure(Exit::System, error))?;
+    let message = match &held.part {
+        Some(part) => resent.around(&part.filename, &content, &envelope),
+        None => find::with_crlf(&content),
+    };
+    let above = match held.part {
+        Some(_) => Vec::new(),
+        None => resent.fields(&envelope),
+    };
+    let mail = Mail {
+        message: Message::scan(message, &config.base.limits.message),
+        origin: Origin::default(),
+        envelope,
+        received: clock::now(),
+    };
+    let sent = send::send(
+        config,
+        &hostname,
+        Parcel {
+            mail: &mail,
+            above: &above,
+        },
+    )
+    .map_err(|why| Output::failure(Exit::Config, why))?;
+    told(config, held, &mail, &content, (sent, notes))
+}
+
+/// Notes who has it, in the state and in the log, and says so.
+fn told(
+    config: &Config,
+    held: &Held,
+    mail: &Mail,
+    content: &[u8],
+    (sent, notes): (Vec<Sent>, String),
+) -> Result<Output, Output> {
+    logging::start();
+    let is_logged = logging::configure(&config.log, identity::owner(&config.daemon));
+    let mut output = Output::text(String::new());
+    output.err = notes;
+    if let Err(error) = is_logged {
+        output
+            .err
+            .push_str(&format!("mimicryd: there is no note in the log: {error}\n"));
+    }
+    let mut text = String::new();
+    for one in &sent {
+        let Some(recipient) = mail.envelope.recipients.get(one.recipient) else {
+            continue;
+        };
+        let reply = one.reply.to_string();
+        let line = format!(
+            "{} by {}: {}",
+            recipient.path,
+            one.next_hop,
+            escape(reply.trim_end())
+        );
+        if one.is_done {
+            let mark = Mark::of(&config.daemon.state, content, recipient.path.as_bytes());
+            if let Err(error) = mark.set() {
+                let note = format!(
+                    "mimicryd: that {} has it cannot be noted: {error}\n",
+                    recipient.path
+                );
+                output.err.push_str(&note);
+            }
+            log::info!(
+                "restored {} from=<{}> to=<{}> relay={} reply=\"{}\"",
+                held.file.display(),
+                mail.envelope.sender,
+                recipient.path,
+                one.next_hop,
+                escape(reply.trim_end())
+            );
+            text.push_str(&format!("handed on for {line}\n"));
+        } else {
+            output
+                .err
+                .push_str(&format!("mimicryd: refused for {line}\n"));
+            output.exit = match one.reply.code() >= 500 {
+                true => Exit::Rejected,
+                false => Exit::Deferred,
+            };
+        }
+    }
+    log::logger().flush();
+    output.out = text.into_bytes();
+    Ok(output)
+}
+
+/// That of the options, else that of the sidecar.
+fn envelope(args: &Args, facts: &[Facts]) -> Result<Envelope, Output> {
+    let mut envelope = Envelope::default();
+    let kept = match facts {
+        [only] => Some(only),
+        _ => None,
+    };
+    let why = match facts {
+        [] => "no envelope is kept with it: give --from and --to",
+        _ => {
+            "several envelopes are kept with it, see restore without --deliver: give --from and --to"
+        }
+    };
+    let missing = || Output::failure(Exit::Usage, why);
+    envelope.sender = match (&args.from, kept) {
+        (Some(text), _) => address("--from", text.as_bytes())?,
+        (None, Some(kept)) => mimicry_core::envelope::Path::new(kept.sender.clone()),
+        (None, None) => return Err(missing()),
+    };
+    let recipients: Vec<mimicry_core::envelope::Path> = match kept {
+        _ if !args.to.is_empty() => {
+            let given = args.to.iter().map(|text| address("--to", text.as_bytes()));
+            given.collect::<Result<_, _>>()?
+        }
+        Some(kept) => kept
+            .recipients
+            .iter()
+            .map(|one| mimicry_core::envelope::Path::new(one.clone()))
+            .collect(),
+        None => return Err(missing()),
+    };
+    let recipient = |path| Recipient {
+        path,
+        params: Vec::new(),
+    };
+    envelope.recipients = recipients.into_iter().map(recipient).collect();
+    match envelope.recipients.is_empty() {
+        true => Err(missing()),
+        false => Ok(envelope),
+    }
+}
+
+/// What says of a mail that it was sent again (RFC 5322 section 3.6.6).
+struct Resent<'h> {
+    hostname: &'h str,
+    date: String,
+    random: String,
+}
+
+impl<'h> Resent<'h> {
+    fn now(hostname: &'h str) -> Result<Resent<'h>, String> {
+        let random = getrandom::u64().map_err(|error| error.to_string())?;
+        Ok(Resent {
+            hostname,
+            date: clock::date_time(clock::now()),
+            random: format!("{random:016x}"),
+        })
+    }
+
+    /// The block on top of a mail. Of several recipients none is named: those who were not named in the mail would be told to the
+    /// others.
+    fn fields(&self, envelope: &Envelope) -> Vec<u8> {
+        let (host, date, random) = (self.hostname, &self.date, &self.random);
+        let mut fields = format!("Resent-Date: {date}\r\nResent-From: postmaster@{host}\r\n");
+        if let Some(to) = only(envelope) {
+            fields.push_str(&format!("Resent-To: {to}\r\n"));
+        }
+        fields.push_str(&format!(
+            "Resent-Message-ID: <restored.{random}@{host}>\r\n"
+        ));
+        fields.into_bytes()
+    }
+
+    /// A mail that brings a part that was removed.
+    fn around(&self, filename: &str, content: &[u8], envelope: &Envelope) -> Vec<u8> {
+        let (host, date, random) = (self.hostname, &self.date, &self.random);
+        let name: String = filename
+            .bytes()
+            .map(|octet| match octet {
+                b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'.' | b'-' | b'_' => {
+                    char::from(octet).to_string()
+                }
+                octet => format!("%{octet:02X}"),
+            })
+            .collect();
+        let to = only(envelope).unwrap_or_else(|| "undisclosed-recipients:;".into());
+        let mut mail = format!(
+            "Date: {date}\r\nFrom: postmaster@{host}\r\nTo: {to}\r\nMessage-ID: <restored.{random}@{host}>\r\n\
+             Subject: An attachment that was removed\r\nAuto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n\
+             Content-Type: application/octet-stream\r\nContent-Transfer-Encoding: base64\r\n\
+             Content-Disposition: attachment; filename*=utf-8''{name}\r\n\r\n"
+        );
+        mail.push_str(&BASE64_MIME.encode(content));
+        mail.into_bytes()
+    }
+}
+
+/// The only recipient, if it can stand in a field.
+fn only(envelope: &Envelope) -> Option<String> {
+    match envelope.recipients.as_slice() {
+        [only] if only.path.as_bytes().is_ascii() => Some(only.path.to_string()),
+        _ => None,
+    }
+}
