@@ -31,7 +31,7 @@ fn test(directory: &Directory, more: &[&str]) -> Ran {
 #[test]
 fn the_samples_are_as_expected() {
     let config = "etc/test/mimicry.toml";
-    let ran = run(&root(), &["test", "-c", config, "etc/test"], b"");
+    let ran = run(root(), &["test", "-c", config, "etc/test"], b"");
     assert_eq!(ran.code, 0, "{}{}", ran.text(), ran.err);
     assert_eq!(ran.text(), "20 mails, 0 not as expected\n");
 }

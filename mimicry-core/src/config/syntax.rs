@@ -12,7 +12,7 @@
 
 use std::ops::Range;
 
-use toml::de::DeTable;
+use toml::de::{DeTable, DeValue};
 
 use super::diag::Complaints;
 
@@ -52,6 +52,7 @@ pub(super) fn check(source: &str, complaints: &mut Complaints) -> Syntax {
     };
     // Below a header that is wrong nobody knows which table the keys belong to.
     let mut lost = false;
+    let mut single = None;
     for statement in statements(source) {
         let text = source.get(statement.span.clone()).unwrap_or_default();
         // `[rule.options]` still belongs to the `[[rule]]` above it.
@@ -80,10 +81,67 @@ pub(super) fn check(source: &str, complaints: &mut Complaints) -> Syntax {
                     .map(|octet| if octet == b'\n' { '\n' } else { ' ' }),
             );
         } else {
-            syntax.clean.push_str(text);
+            let meant = statement
+                .is_header
+                .then(|| in_double(text, &mut single))
+                .flatten();
+            if let Some((name, _)) = meant.as_ref().filter(|(_, is_list)| *is_list) {
+                let at = statement
+                    .span
+                    .start
+                    .saturating_add(text.find('[').unwrap_or(0));
+                let end = at.saturating_add(name.len()).saturating_add(2);
+                let help = format!("write [[{name}]], in double brackets");
+                complaints.error(at..end, format!("`{name}` is a list of tables"), help);
+            }
+            match meant {
+                Some((name, is_list)) => syntax.clean.push_str(&renamed(text, name, is_list)),
+                None => syntax.clean.push_str(text),
+            }
         }
     }
     syntax
+}
+
+/// Lists of tables, and what one is called within here whose header has single brackets: two octets shorter, so that there is
+/// room for the others.
+const LISTS: &[(&str, &str)] = &[("rule", "--"), ("bank", "-_"), ("listen", "----")];
+
+/// Is it the header of a list in single brackets (true), which would hide all but the first; or one below such a header, as
+/// `[rule.options]` is. `single` is the list of which the last header was such.
+fn in_double(text: &str, single: &mut Option<&'static str>) -> Option<(&'static str, bool)> {
+    let inner = text.trim_start().strip_prefix('[')?;
+    for (name, _) in LISTS {
+        let is_of = |end: char| {
+            inner
+                .strip_prefix(name)
+                .is_some_and(|rest| rest.starts_with(end))
+        };
+        if is_of(']') {
+            *single = Some(name);
+            return Some((name, true));
+        }
+        if is_of('.') && *single == Some(*name) {
+            return Some((name, false));
+        }
+        let is_double = inner
+            .strip_prefix('[')
+            .and_then(|inner| inner.strip_prefix(name));
+        if is_double.is_some_and(|rest| rest.starts_with(']')) && *single == Some(*name) {
+            *single = None;
+        }
+    }
+    None
+}
+
+/// The header under the name that it has here, as long as before.
+fn renamed(text: &str, name: &'static str, is_list: bool) -> String {
+    let within = LISTS.iter().find(|(list, _)| *list == name);
+    let within = within.map_or(name, |(_, within)| within);
+    match is_list {
+        true => text.replacen(&format!("[{name}]"), &format!("[[{within}]]"), 1),
+        false => text.replacen(&format!("[{name}."), &format!("[  {within}."), 1),
+    }
 }
 
 /// Parses the whole of what is left. Only mistakes between statements are left to be found: a key or a table that is
@@ -102,7 +160,26 @@ pub(super) fn tree<'c>(syntax: &'c Syntax, complaints: &mut Complaints) -> DeTab
             message => complaints.error(span, message, ""),
         }
     }
-    tree.into_inner()
+    let mut tree = tree.into_inner();
+    for (name, within) in LISTS {
+        let Some((key, node)) = tree.remove_entry(*within) else {
+            continue;
+        };
+        match (
+            tree.get_mut(*name).map(toml::Spanned::get_mut),
+            node.get_ref(),
+        ) {
+            (Some(DeValue::Array(all)), DeValue::Array(more)) => {
+                more.iter().for_each(|one| all.push(one.clone()))
+            }
+            (Some(_), _) => {}
+            (None, _) => {
+                let span = key.span();
+                tree.insert(toml::Spanned::new(span, (*name).into()), node);
+            }
+        }
+    }
+    tree
 }
 
 /// The first syntax error of one statement: its place in the statement, what is wrong, what would be right.
@@ -142,13 +219,18 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
             "write it after the =".into(),
         ));
     }
+    let message = match message.as_str() {
+        "missing escaped value" => {
+            "in double quotes a backslash starts an escape, and this is none".to_string()
+        }
+        _ => message,
+    };
     let help = match word.to_ascii_lowercase().as_str() {
         "yes" | "on" | "true" => "write true".to_string(),
         "no" | "off" | "false" => "write false".to_string(),
         _ if message == "string values must be quoted" => format!("write \"{word}\""),
         _ if message.contains("escape") => {
-            "in double quotes a backslash starts an escape; write a regex in single quotes"
-                .to_string()
+            "write a regex in single quotes, or the backslash twice".to_string()
         }
         _ => help,
     };

@@ -19,10 +19,11 @@ use super::input::{ConfigArg, SealKeysAtHand, Source, Transaction, shown_name};
 use super::mails::{self, Named};
 use super::output::Output;
 use super::page::Page;
-use super::show::{Paint, count, escape, harden_json, octets, pad, short};
+use super::show::{Paint, count, escape, harden_json, octets, pad, short, wrapped};
 use super::trace::{self, RuleAccount};
 use super::tree;
 use crate::prefork::exit::Exit;
+use crate::sys::terminal;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -148,7 +149,7 @@ fn text(account: &Account, name: &str, has_banks: bool, paint: Paint) -> String 
             let of_banks = class.settings.iter().filter(|setting| setting.is_of_bank);
             text.push_str(&settings(of_banks, paint));
         }
-        text.push_str(&rules(&class.rules, paint));
+        text.push_str(&rules(&class.rules, terminal::columns(), paint));
         text.push_str(&result(account, class, paint));
     }
     text
@@ -202,7 +203,10 @@ fn head(account: &Account, name: &str, paint: Paint) -> String {
     for defect in &mail.defects {
         rows.push(("defect", describe_defect(defect).to_string()));
     }
-    let row = |(key, value): (&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
+    let row = |(key, value): (&str, String)| {
+        let value = wrapped(&value, 12, terminal::columns());
+        format!("{}  {value}\n", paint.dim(&pad(key, 10)))
+    };
     rows.into_iter().map(row).collect()
 }
 
@@ -315,7 +319,10 @@ pub fn settings<'s>(
     settings.clone().map(line).collect()
 }
 
-fn rules(rules: &[RuleAccount], paint: Paint) -> String {
+/// Columns that a sentence needs at least.
+const ROOM: usize = 36;
+
+fn rules(rules: &[RuleAccount], columns: Option<usize>, paint: Paint) -> String {
     if rules.is_empty() {
         return "  no rules\n".into();
     }
@@ -332,7 +339,13 @@ fn rules(rules: &[RuleAccount], paint: Paint) -> String {
     let mut text = String::new();
     for rule in rules {
         let label = pad(&name_of(rule), name);
-        let line = rule.line();
+        // Where little room is left beside the names, the words stand below them.
+        let beside = name.saturating_add(plugin).saturating_add(6);
+        let is_beside = columns.is_none_or(|columns| columns.saturating_sub(beside) >= ROOM);
+        let line = match is_beside {
+            true => wrapped(&rule.line(), beside, columns),
+            false => format!("\n    {}", wrapped(&rule.line(), 4, columns)),
+        };
         let (sign, label, line) = if rule.outcome == trace::Outcome::Stopped {
             (paint.red("!"), paint.red(&label), paint.red(&line))
         } else if rule.acted() {

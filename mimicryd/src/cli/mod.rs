@@ -42,7 +42,7 @@ mod trace;
 mod tree;
 
 use crate::prefork::exit::Exit;
-use demo::Running;
+
 use output::Output;
 use show::Paint;
 
@@ -202,7 +202,9 @@ fn write(output: Output) -> Exit {
     let _ = io::stderr().write_all(output.err.as_bytes());
     let mut stdout = io::stdout().lock();
     let Err(error) = stdout.write_all(&output.out).and_then(|()| stdout.flush()) else {
-        return output.running.map_or(output.exit, Running::release);
+        return output
+            .running
+            .map_or(output.exit, |running| running.release());
     };
     let closed = error.kind() == io::ErrorKind::BrokenPipe;
     if closed && !output.must_arrive {

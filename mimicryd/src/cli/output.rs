@@ -15,9 +15,9 @@ pub struct Output {
     /// Is the work done only when all of `out` has been read; else a reader that has seen enough is no failure.
     pub must_arrive: bool,
     /// What has to be asked before anything is done.
-    pub question: Option<Question>,
+    pub question: Option<Box<Question>>,
     /// A daemon that goes on if `out` has been read; else it is stopped, for nobody would know of it.
-    pub running: Option<Running>,
+    pub running: Option<Box<Running>>,
 }
 
 impl Output {
@@ -35,7 +35,7 @@ impl Output {
     /// Nothing yet.
     pub fn question(question: Question) -> Output {
         Output {
-            question: Some(question),
+            question: Some(Box::new(question)),
             ..Output::text(String::new())
         }
     }

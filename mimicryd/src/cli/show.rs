@@ -84,6 +84,17 @@ pub fn pad(text: &str, width: usize) -> String {
     format!("{text}{:missing$}", "")
 }
 
+/// Columns of a text that may have colours.
+pub fn visible(text: &str) -> usize {
+    let pieces = text.split('\u{1b}').enumerate();
+    let shown = pieces.map(|(number, piece)| match number {
+        0 => piece,
+        // As `Paint` writes them.
+        _ => piece.split_once('m').map_or("", |(_, rest)| rest),
+    });
+    shown.map(|piece| piece.chars().count()).sum()
+}
+
 /// Words on lines of at most so many columns, the first of which has `indent` columns before it, as the others then have. Without
 /// a width it is one line.
 pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
@@ -154,6 +165,12 @@ mod tests {
             serde_json::from_str::<String>(&hard).unwrap(),
             "a\u{1b}\u{7f}\u{9b}\u{202e}ü\\"
         );
+    }
+
+    #[test]
+    fn colours_take_no_room() {
+        assert_eq!(visible(&format!("a{}c", Paint(true).red("bü"))), 4);
+        assert_eq!(visible("abc"), 3);
     }
 
     #[test]

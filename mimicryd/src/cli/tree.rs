@@ -17,7 +17,8 @@ use mimicry_core::message::{Message, Part, PartId, Seal};
 use mimicry_core::units::show_size;
 use serde::Serialize;
 
-use super::show::{Paint, count, pad, short};
+use super::show::{Paint, count, pad, short, visible};
+use crate::sys::terminal;
 
 /// One part. The names of the fields are the keys of `explain --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -104,8 +105,12 @@ const NAMES: usize = 6;
 /// Most levels that are indented.
 const LEVELS: usize = 12;
 
-/// Draws a tree, one line for each part, about 100 columns wide.
+/// Draws a tree, one line for each part, about 100 columns wide; on a narrower terminal more lines.
 pub fn draw(parts: &[PartAccount], paint: Paint) -> String {
+    draw_within(parts, terminal::columns(), paint)
+}
+
+fn draw_within(parts: &[PartAccount], columns: Option<usize>, paint: Paint) -> String {
     let lefts = lefts(parts);
     let shown = parts.len().min(ROWS);
     let widths = lefts
@@ -123,15 +128,16 @@ pub fn draw(parts: &[PartAccount], paint: Paint) -> String {
         };
         text.push_str(if marked { &sign } else { "  " });
         text.push_str(&left_text);
-        let details = details(part, paint);
+        let room = columns.map(|columns| columns.saturating_sub(width).saturating_sub(4));
+        let details = lines_of(&details(part, paint), room);
         let used = left.text.chars().count();
-        if !details.is_empty() {
-            if used > width {
+        for (number, line) in details.iter().enumerate() {
+            if used > width || number > 0 {
                 text.push_str(&format!("\n  {}", pad(&left.below, width)));
             } else {
                 text.push_str(&" ".repeat(width.saturating_sub(used)));
             }
-            text.push_str(&format!("  {details}"));
+            text.push_str(&format!("  {line}"));
         }
         text.push('\n');
     }
@@ -295,7 +301,25 @@ fn tail(section: &str) -> String {
     }
 }
 
-fn details(part: &PartAccount, paint: Paint) -> String {
+/// Words on lines of so many columns, each with two blanks between them.
+fn lines_of(words: &[String], room: Option<usize>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        let fits = |line: &String| {
+            let both = visible(line)
+                .saturating_add(visible(word))
+                .saturating_add(2);
+            room.is_none_or(|room| both <= room)
+        };
+        match lines.last_mut().filter(|line| fits(line)) {
+            Some(line) => line.push_str(&format!("  {word}")),
+            None => lines.push(word.clone()),
+        }
+    }
+    lines
+}
+
+fn details(part: &PartAccount, paint: Paint) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
     if !part.multipart {
         let size = part.octets.map_or("broken".to_string(), show_size);
@@ -345,7 +369,7 @@ fn details(part: &PartAccount, paint: Paint) -> String {
     if let Some(was) = part.was.as_ref().filter(|was| **was != part.section) {
         words.push(paint.dim(&format!("was {}", tail(was))));
     }
-    words.join("  ")
+    words
 }
 
 /// For each part of `after` the one of `before` that it was.
@@ -466,6 +490,22 @@ mod tests {
 
     #[test]
     fn colours_are_only_added() {
+        for columns in [60, 80] {
+            let narrow = draw_within(&parts(&scan(NESTED)), Some(columns), Paint(true));
+            for line in narrow.lines() {
+                assert!(visible(line) <= columns, "{columns}: {line}");
+            }
+            let words = |text: &str| {
+                text.split_whitespace()
+                    .map(String::from)
+                    .collect::<Vec<_>>()
+            };
+            assert_eq!(
+                words(&narrow.replace('│', "")).len(),
+                words(&draw_within(&parts(&scan(NESTED)), None, Paint(true)).replace('│', ""))
+                    .len()
+            );
+        }
         let coloured = draw(
             &parts_after(&multipart(&["\na"]), &multipart(&["\nb"])).0,
             Paint(true),

@@ -167,7 +167,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
             Exit::Software
         },
         must_arrive: args.keep,
-        running: goes_on.then_some(running),
+        running: goes_on.then(|| Box::new(running)),
         ..Output::text(text)
     })
 }
