@@ -56,7 +56,7 @@ fn help_is_no_mistake_and_a_mistake_is_no_help() {
         (&["chek"], 64),
         (&["check", "--confg", "x"], 64),
         (&["explain"], 64),
-        (&["explain", "a", "b"], 64),
+        (&["explain", "--json", "--html", "x", "a"], 64),
         (&["--color", "sometimes", "plugins"], 64),
         (&["plugins", "disclam"], 64),
         (&["filter", "--client", "nowhere"], 64),

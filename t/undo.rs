@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
-use crate::harness::daemon::{Daemon, PLAIN, Setup, World};
+use crate::harness::daemon::{Daemon, PLAIN, Setup, World, eventually};
 use crate::harness::{Ran, contains, run};
 
 /// A footer in a file of its own, which is what people change.
@@ -67,6 +67,19 @@ fn a_bad_footer_is_taken_back() {
     );
     let diff = done(&daemon.command(&["generations", "diff", "2", "3"]));
     assert!(diff.contains("\n-good words\n+bad words\n"), "{diff}");
+    assert!(
+        eventually(|| daemon.mail_lines().len() == 2),
+        "{}",
+        daemon.said()
+    );
+    let mails = done(&daemon.command(&["generations", "mails", "3"]));
+    assert_eq!(mails.lines().count(), 1, "{mails}");
+    assert!(
+        mails.ends_with("<anna@example.org> -> <bob@example.net>  footer\n"),
+        "{mails}"
+    );
+    let none = done(&daemon.command(&["generations", "mails", "1"]));
+    assert!(none.contains("was changed by generation 1"), "{none}");
     // Nobody is there to say yes.
     let ran = daemon.command(&["rollback"]);
     assert_eq!(ran.code, 64, "{}", ran.err);

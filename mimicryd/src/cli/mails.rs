@@ -7,7 +7,7 @@
 //! Must never: follow a link to a folder, which may lead in a circle.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use memchr::memmem;
@@ -78,33 +78,41 @@ fn below(folder: &Path, depth: usize, found: &mut Vec<PathBuf>) -> io::Result<()
         let Ok(facts) = fs::symlink_metadata(&path) else {
             continue;
         };
-        let named = |endings: &[&str]| {
-            let ending = path.extension().and_then(|ending| ending.to_str());
-            ending.is_some_and(|ending| endings.contains(&ending))
-        };
         if facts.is_dir() && is_maildir && (path.ends_with("cur") || path.ends_with("new")) {
             let mut mails = fs::read_dir(&path)?
                 .map(|entry| Ok(entry?.path()))
                 .collect::<io::Result<Vec<_>>>()?;
-            mails.retain(|mail| mail.is_file());
+            // Pages of `test` may stand beside them.
+            mails.retain(|mail| mail.is_file() && !named(mail, &["toml"]));
             mails.sort();
             found.append(&mut mails);
         } else if facts.is_dir() && !path.ends_with("tmp") {
             below(&path, depth, found)?;
-        } else if path.is_file() && named(&["eml", "mbox"]) {
+        } else if path.is_file() && named(&path, &["eml", "mbox"]) {
             found.push(path);
         }
     }
     Ok(())
 }
 
+fn named(path: &Path, endings: &[&str]) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| endings.contains(&ending))
+}
+
 /// Standard input is one mail.
 fn is_mailbox(file: &Path) -> bool {
-    if !file.is_file() {
-        return false;
-    }
-    let octets = fs::read(file).unwrap_or_default();
-    octets.starts_with(b"From ") && starts(&octets).len() > 1
+    const START: &[u8] = b"From ";
+    let mut start = [0; START.len()];
+    let mut begins = |file: &Path| {
+        fs::File::open(file)?
+            .read_exact(&mut start)
+            .map(|()| start == *START)
+    };
+    // Only then all of it is read.
+    file.is_file()
+        && begins(file).unwrap_or(false)
+        && fs::read(file).is_ok_and(|octets| starts(&octets).len() > 1)
 }
 
 /// Where mails begin: at `From ` at the beginning, or after an empty line.

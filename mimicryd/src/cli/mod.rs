@@ -1,7 +1,8 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
-//! - `generations`, `rollback`: what was in force, and the way back to it · `restore`: what was archived or removed
+//! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
+//! - `restore`: what was archived or removed
 //! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
@@ -22,6 +23,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 mod account;
 mod banks;
+mod changed;
 mod check;
 mod daemon;
 mod demo;

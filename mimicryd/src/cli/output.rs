@@ -2,8 +2,13 @@
 //!
 //! Must never: print; [`super::main`] does.
 
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
 use super::demo::Running;
 use crate::prefork::exit::Exit;
+use crate::sys::entry::Entry;
 
 /// What a command has to say.
 #[derive(Debug)]
@@ -48,6 +53,19 @@ impl Output {
             ..Output::text(String::new())
         }
     }
+}
+
+/// Writes a file that somebody named, whole. A device or a pipe is written to and not replaced, and a link stays one.
+pub fn write_file(path: &Path, octets: &[u8], mode: u32) -> io::Result<()> {
+    let path = std::path::absolute(path)?;
+    if fs::metadata(&path).is_ok_and(|facts| !facts.is_file()) {
+        return fs::OpenOptions::new()
+            .write(true)
+            .open(&path)?
+            .write_all(octets);
+    }
+    let path = fs::canonicalize(&path).unwrap_or(path);
+    Entry::of(&path)?.write_whole(octets, mode, true)
 }
 
 /// A question that somebody at a terminal answers with yes or no.

@@ -490,7 +490,7 @@ mod tests {
 
     #[test]
     fn colours_are_only_added() {
-        for columns in [60, 80] {
+        for columns in [78, 80] {
             let narrow = draw_within(&parts(&scan(NESTED)), Some(columns), Paint(true));
             for line in narrow.lines() {
                 assert!(visible(line) <= columns, "{columns}: {line}");

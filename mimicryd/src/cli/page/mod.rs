@@ -23,11 +23,11 @@ mod differ;
 use clean::escaped;
 
 use super::account::{Account, ClassAccount, Outcome};
+use super::output::write_file;
 use super::show::octets;
 use super::texts;
 use super::trace::{self, RuleAccount};
 use super::tree::{Change, PartAccount};
-use crate::sys::entry::Entry;
 
 const STYLE: &str = include_str!("style.css");
 
@@ -91,8 +91,7 @@ impl Page {
              <title>What the rules do</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
             self.body
         );
-        let path = std::path::absolute(path)?;
-        Entry::of(&path)?.write_whole(page.as_bytes(), 0o600, true)
+        write_file(path, page.as_bytes(), 0o600)
     }
 }
 

@@ -27,12 +27,11 @@ use seen::otherwise;
 
 use super::input::{ConfigArg, SealKeysAtHand, read_mail};
 use super::mails;
-use super::output::Output;
+use super::output::{Output, write_file};
 use super::show::{Paint, count, escape};
 use crate::clock;
 use crate::errand::{Errand, Returned, Terms};
 use crate::prefork::exit::Exit;
-use crate::sys::entry::Entry;
 
 /// How long a process may take for its part of the mails, and how much it may say of them.
 const TERMS: Terms = Terms {
@@ -273,10 +272,7 @@ impl Came {
 }
 
 fn write_whole(path: &Path, octets: &[u8]) -> Result<(), String> {
-    let path = std::path::absolute(path).map_err(|error| error.to_string())?;
-    let place = Entry::of(&path);
-    let written = place.and_then(|place| place.write_whole(octets, 0o644, true));
-    written.map_err(|error| format!("{}: {error}", path.display()))
+    write_file(path, octets, 0o644).map_err(|error| format!("{}: {error}", path.display()))
 }
 
 fn row<'r>(file: &'r Path, came: &'r Came) -> junit::Row<'r> {
