@@ -86,7 +86,7 @@ enum Command {
     Demo(demo::Args),
     /// List the configurations that were in force, or show how two of them differ
     Generations(generations::Args),
-    /// Show a mail of an archive or a removed part, write it out, or hand it to the next hop again
+    /// Show, write out or deliver again what was archived or removed
     Restore(restore::Args),
     /// Put the files of an earlier configuration back, and let the daemon load them
     Rollback(rollback::Args),

@@ -53,6 +53,11 @@ pub fn find(directories: &[PathBuf], id: &str, most: u64) -> io::Result<Vec<Held
     for directory in directories {
         seen.look(directory, id, DEPTH)?;
     }
+    // One directory may stand within another.
+    for found in [&mut seen.files, &mut seen.sidecars, &mut seen.mailboxes] {
+        found.sort();
+        found.dedup();
+    }
     let mut held: Vec<Held> = Vec::new();
     for file in &seen.files {
         held.push(Held {
