@@ -12,6 +12,8 @@ use super::clean::escaped;
 const LINES: usize = 20_000;
 /// Lines that are shown.
 const SHOWN: usize = 600;
+/// Characters of a line that are shown.
+const WIDEST: usize = 2000;
 /// How long it may take; then lines count as different that need not be.
 const TIME: Duration = Duration::from_secs(2);
 
@@ -48,7 +50,7 @@ pub fn lines(before: &str, after: &str) -> Option<String> {
                 };
                 out.push_str(&format!(
                     "<span{class}>{sign} {}</span>",
-                    escaped(change.value())
+                    escaped(&change.value().chars().take(WIDEST).collect::<String>())
                 ));
             }
         }
