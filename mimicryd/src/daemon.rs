@@ -203,7 +203,7 @@ impl Daemon {
             return;
         };
         let kept = Generations::below(&config.daemon.state);
-        let staged = kept.stage(&snapshot, &config.path, &config.hash);
+        let staged = kept.stage(&snapshot, &config.path, &config.hash, clock::now().unix);
         let staged = staged.map_err(|error| log::warn!("{}", not_kept(&kept, &error)));
         self.kept.staged.replace(staged.ok());
     }

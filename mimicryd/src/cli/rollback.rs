@@ -183,7 +183,7 @@ impl Plan {
         }
         let store = &self.all.store;
         let mut staged = store
-            .stage(&self.present, &self.all.path, "")
+            .stage(&self.present, &self.all.path, "", clock::now().unix)
             .map_err(fail)?;
         staged.was_in_force = false;
         let is_kept = self.all.list.iter().any(|one| one.is_like(&staged));

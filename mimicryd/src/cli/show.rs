@@ -110,6 +110,8 @@ pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
         let length = word.chars().count();
         let with = column.saturating_add(length).saturating_add(1);
         if column > 0 && with > room {
+            let end = out.trim_end_matches(' ').len();
+            out.truncate(end);
             out.push_str(&format!("\n{:indent$}", ""));
             column = 0;
         } else if !out.is_empty() {
@@ -193,6 +195,9 @@ mod tests {
             format!("a\n  {long}\n  b")
         );
         assert_eq!(wrapped("a  b", 0, Some(80)), "a  b");
+        // Nothing is left at the end of a line.
+        let two = format!("{}  b", "x".repeat(23));
+        assert_eq!(wrapped(&two, 0, Some(24)), format!("{}\nb", "x".repeat(23)));
     }
 
     #[test]

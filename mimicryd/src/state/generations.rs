@@ -9,9 +9,10 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
 
 use mimicry_core::message::digest::Digest;
+use nix::sys::stat::futimens;
+use nix::sys::time::TimeSpec;
 
 use crate::files::{self, Access, LARGEST};
 use crate::loading::{ReadFile, Snapshot};
@@ -28,8 +29,8 @@ const DIRECTORY: &str = "generations";
 const FILES: &str = "files";
 /// Octets of a page that are read: ten thousand files of long names.
 const LARGEST_PAGE: u64 = 4 << 20;
-/// A content that no page names stays so long, because whoever wrote it may be about to write the page.
-const UNNAMED: Duration = Duration::from_secs(3600);
+/// A content that no page names stays for so many seconds, because whoever wrote it may be about to write the page.
+const UNNAMED: i64 = 3600;
 
 /// The generations below one directory.
 #[derive(Debug)]
@@ -76,7 +77,13 @@ impl Generations {
     }
 
     /// Puts all files on disk and says how they would be described; nothing is kept before [`Generations::keep`].
-    pub fn stage(&self, snapshot: &Snapshot, path: &Path, hash: &str) -> io::Result<Generation> {
+    pub fn stage(
+        &self,
+        snapshot: &Snapshot,
+        path: &Path,
+        hash: &str,
+        now: i64,
+    ) -> io::Result<Generation> {
         if let Some(state) = self.directory.parent() {
             Entry::of(state)?.make_directory(0o755, None)?;
         }
@@ -85,7 +92,7 @@ impl Generations {
         let mut files = Vec::new();
         for read in &snapshot.0 {
             let digest = digest_of(&read.content);
-            self.put(&digest, &read.content)?;
+            self.put(&digest, &read.content, now)?;
             files.push(Kept {
                 path: read.path.clone(),
                 digest,
@@ -134,7 +141,7 @@ impl Generations {
         page.write_whole(kept.write().as_bytes(), 0o600, true)?;
         all.retain(|one| one.first != kept.first);
         all.push(kept);
-        self.forget(&all);
+        self.forget(&all, now);
         Ok(number)
     }
 
@@ -171,17 +178,18 @@ impl Generations {
         self.directory.join(FILES).join(digest)
     }
 
-    fn put(&self, digest: &str, content: &[u8]) -> io::Result<()> {
+    fn put(&self, digest: &str, content: &[u8], now: i64) -> io::Result<()> {
         let place = Entry::of(&self.content_of(digest))?;
         if files::read_held(&place, LARGEST, Access::Owner).is_ok_and(|there| there == content) {
             // It may be one that nobody named for long.
-            return place.open_to_read()?.set_modified(SystemTime::now());
+            let now = TimeSpec::new(now, 0);
+            return Ok(futimens(place.open_to_read()?, &now, &now)?);
         }
         place.write_whole(content, 0o600, true)
     }
 
     /// Removes those that are too many, and contents that no page names any more.
-    fn forget(&self, all: &[Generation]) {
+    fn forget(&self, all: &[Generation], now: i64) {
         let (old, kept) = all.split_at(all.len().saturating_sub(KEPT));
         for one in old {
             remove(&self.page(one.first));
@@ -194,12 +202,13 @@ impl Generations {
             return;
         };
         for name in names.flatten() {
-            let is_young = || {
-                name.metadata()
-                    .is_ok_and(|facts| is_younger(&facts, UNNAMED))
-            };
+            let place = Entry::of(&name.path());
+            let modified = place
+                .and_then(|place| place.facts())
+                .map(|facts| facts.st_mtime);
+            let is_young = modified.is_ok_and(|then| now.saturating_sub(then) < UNNAMED);
             let text = name.file_name();
-            if !text.to_str().is_some_and(is_named) && !is_young() {
+            if !text.to_str().is_some_and(is_named) && !is_young {
                 remove(&name.path());
             }
         }
@@ -209,11 +218,6 @@ impl Generations {
 /// What a content is called by.
 pub fn digest_of(content: &[u8]) -> String {
     Digest::of_octets(content).to_string()
-}
-
-fn is_younger(facts: &fs::Metadata, age: Duration) -> bool {
-    let modified = facts.modified().ok();
-    modified.is_none_or(|modified| modified.elapsed().map_or(true, |elapsed| elapsed < age))
 }
 
 /// What cannot be removed is tried again with the next one.
@@ -239,8 +243,10 @@ mod tests {
     }
 
     fn keep(kept: &Generations, files: &[(&str, &str)], number: u64) -> u64 {
-        let staged = kept.stage(&snapshot(files), Path::new("/m.toml"), "0a0b0c0d");
-        kept.keep(staged.unwrap(), number, 1000).unwrap()
+        // An hour and more apart, so that nothing is young.
+        let now = 4_000_000_000 + (number as i64) * 2 * UNNAMED;
+        let staged = kept.stage(&snapshot(files), Path::new("/m.toml"), "0a0b0c0d", now);
+        kept.keep(staged.unwrap(), number, now).unwrap()
     }
 
     fn numbers(kept: &Generations) -> Vec<String> {
@@ -292,11 +298,6 @@ mod tests {
                 &[("/m.toml", &number.to_string()), ("/list", "long")],
                 number,
             );
-            let old = SystemTime::now() - 2 * UNNAMED;
-            for file in fs::read_dir(kept.directory().join(FILES)).unwrap() {
-                let file = fs::File::options().append(true).open(file.unwrap().path());
-                file.unwrap().set_modified(old).unwrap();
-            }
         }
         let all = kept.all().unwrap();
         assert_eq!((all.len(), all[0].first), (KEPT, 6));
