@@ -37,6 +37,7 @@ use crate::prefork::exit::Exit;
 const TERMS: Terms = Terms {
     time: Duration::from_secs(24 * 3600),
     answer: 1 << 30,
+    is_alone: false,
 };
 
 /// A process for less than so many mails costs more than it saves.
