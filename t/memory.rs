@@ -15,10 +15,15 @@ use crate::inputs;
 /// Octets of the mail.
 const MAIL: usize = 50 << 20;
 
-/// Of the mail, at the most; a program that holds no mail has its share in it.
-const PEAK: usize = MAIL / 2 * 7;
+/// At the most: the mail as it came, as it leaves, and what a program takes that holds no mail.
+const PEAK: usize = MAIL / 10 * 22 + (8 << 20);
 
 const PACK: &str = r#"
+[[rule]]
+name = "footer"
+plugin = "disclaim"
+options = { text = "A footer.\n", html = "<p>A footer.</p>" }
+
 [[rule]]
 name = "pack"
 plugin = "PLUGIN"
@@ -72,8 +77,9 @@ fn assert_small(what: &str, peak: usize) {
     assert!(peak < PEAK, "{what} took {of_mail:.2} of the mail");
 }
 
+// man: mimicryd(8) "a large mail whose attachments go into an archive takes little over twice its size"
 #[test]
-fn an_archive_of_a_large_mail_takes_less_than_three_and_a_half_of_it() {
+fn an_archive_of_a_large_mail_takes_twice_its_size() {
     let mail = large_mail();
     let directory = Directory::new();
     let config = directory.file("m.toml", PACK.replace("PLUGIN", "tar_gzip"));

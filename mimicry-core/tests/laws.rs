@@ -498,7 +498,7 @@ fn nothing_badly_made_passes() {
     let part = |media_type: &str, header: &str, body: &[u8]| NewPart {
         media_type: media_type.into(),
         header: header.into(),
-        body: body.to_vec(),
+        body: body.to_vec().into(),
     };
     for (what, new, passes) in [
         (

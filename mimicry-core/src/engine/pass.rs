@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::report::{Report, Stop, Stopped};
 use crate::mail::Mail;
 use crate::message::edit::{EditSet, Refused};
-use crate::message::render::render;
+use crate::message::render::{render, render_last};
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
 use crate::plugin::{Effects, Fault, Finish, Job, Means, OnError, Scope, Task, Verdict};
@@ -282,11 +282,12 @@ impl<'p> Pass<'p> {
     }
 
     /// Renders and proves. `None` = there is nothing to render.
-    pub(super) fn prove(self, limits: &Limits) -> Result<Option<Message>, Stopped> {
+    pub(super) fn prove(mut self, limits: &Limits) -> Result<Option<Message>, Stopped> {
         if self.edits.is_empty() {
             return Ok(None);
         }
-        let mismatch = match verify(&self.edits, render(&self.edits), limits) {
+        let rendered = render_last(&mut self.edits);
+        let mismatch = match verify(&self.edits, rendered, limits) {
             Ok(message) => return Ok(Some(message)),
             Err(mismatch) => mismatch,
         };

@@ -23,6 +23,7 @@ mod splice;
 mod tests;
 mod whole;
 
+pub(super) use base64::into_base64;
 pub use encoding::{DecodeError, Encoding, Malformed, RAW_LINE_MAX};
 pub(super) use qp::Marks;
 pub(super) use splice::splice_marked;

@@ -6,6 +6,7 @@
 use memchr::memmem;
 
 use super::codec::{self, Encoding};
+use super::octets::NewOctets;
 use super::params::encode_filename_params;
 use super::tree::{Message, Newline};
 
@@ -17,7 +18,7 @@ pub struct NewPart {
     /// Complete fields with line ends.
     pub header: Vec<u8>,
     /// In its transfer encoding, lines as the message's.
-    pub body: Vec<u8>,
+    pub body: NewOctets,
 }
 
 impl NewPart {
@@ -40,7 +41,8 @@ impl NewPart {
                 encoding,
                 text.as_bytes(),
                 newline.as_bytes(),
-            )),
+            ))
+            .into(),
         }
     }
 
@@ -58,13 +60,14 @@ impl NewPart {
         part
     }
 
-    /// An attachment in base64. `media_type` is written as given: `application/zip`.
+    /// An attachment in base64. `media_type` is written as given: `application/zip`. A vector becomes the body where it is.
     pub fn attachment(
         media_type: &str,
         filename: &str,
-        content: &[u8],
+        content: impl Into<Vec<u8>>,
         newline: Newline,
     ) -> NewPart {
+        let content = content.into();
         NewPart::file((media_type, filename), ("attachment", ""), content, newline)
     }
 
@@ -77,6 +80,7 @@ impl NewPart {
         newline: Newline,
     ) -> NewPart {
         let id = format!("Content-ID: <{id}>{}", newline.as_str());
+        let content = content.to_vec();
         NewPart::file((media_type, filename), ("inline", &id), content, newline)
     }
 
@@ -84,7 +88,7 @@ impl NewPart {
     fn file(
         (media_type, filename): (&str, &str),
         (disposition, fields): (&str, &str),
-        content: &[u8],
+        content: Vec<u8>,
         newline: Newline,
     ) -> NewPart {
         let nl = newline.as_str();
@@ -96,11 +100,7 @@ impl NewPart {
         NewPart {
             media_type: media_type.to_ascii_lowercase(),
             header: header.into_bytes(),
-            body: without_last_line_end(codec::encode(
-                Encoding::Base64,
-                content,
-                newline.as_bytes(),
-            )),
+            body: codec::into_base64(content, newline.as_bytes()).into(),
         }
     }
 
@@ -244,6 +244,7 @@ mod tests {
         let long = NewPart::text("plain", &"x".repeat(2000), Newline::Lf);
         assert!(
             long.body
+                .as_slice()
                 .split(|octet| *octet == b'\n')
                 .all(|line| line.len() <= 76)
         );
@@ -261,8 +262,8 @@ mod tests {
         ] {
             for newline in [Newline::Crlf, Newline::Lf] {
                 let content: Vec<u8> = (0..=255).collect();
-                let part = NewPart::attachment("Application/ZIP", name, &content, newline);
-                let raw = [&part.header[..], newline.as_bytes(), &part.body].concat();
+                let part = NewPart::attachment("Application/ZIP", name, content.clone(), newline);
+                let raw = [&part.header[..], newline.as_bytes(), part.body.as_slice()].concat();
                 let message = Message::scan(raw, &super::super::Limits::default());
                 let root = message.root();
                 assert_eq!(
@@ -276,7 +277,7 @@ mod tests {
                     name.replace("\r\n", "  "),
                     "{name}"
                 );
-                assert!(!part.body.ends_with(b"\n"));
+                assert!(!part.body.as_slice().ends_with(b"\n"));
             }
         }
     }

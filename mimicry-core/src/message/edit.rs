@@ -13,6 +13,7 @@ use std::sync::Arc;
 use super::codec::{self, Encoding};
 use super::compose::NewPart;
 use super::header::fields;
+use super::octets::NewOctets;
 use super::params::{self, Params};
 use super::part::Part;
 use super::text::{NewBody, WasText};
@@ -82,7 +83,7 @@ pub(super) struct PartEdit {
     pub fields_above: Vec<Arc<[u8]>>,
     pub fields_below: Vec<Arc<[u8]>>,
     /// Shared by savepoints; the vector is the plugin's own, so that a large body is not copied.
-    pub body: Option<Arc<Vec<u8>>>,
+    pub body: Option<Arc<NewOctets>>,
     /// What is known of the body as it came, which `body` replaces.
     pub was_text: Option<WasText>,
     /// The body as it came, in this transfer encoding: it is made where it is written, so that there is no copy of it before.
@@ -178,7 +179,7 @@ impl<'m> EditSet<'m> {
         if edit.body.is_none() {
             edit.was_text = new.was_text;
         }
-        edit.body = Some(Arc::new(new.raw));
+        edit.body = Some(Arc::new(new.raw.into()));
         edit.coded = None;
         Ok(())
     }
@@ -328,6 +329,26 @@ impl<'m> EditSet<'m> {
                 .fold(due.saturating_add(fields), usize::saturating_add);
         }
         due
+    }
+
+    /// Takes the largest of the new bodies out, if it is large and no savepoint shares it; of what is in [`NewOctets::is_gone`] it is
+    /// the only one.
+    pub(super) fn take_largest(&mut self) -> Option<Vec<u8>> {
+        let mut all: Vec<&mut NewOctets> = Vec::new();
+        for edit in self.parts.values_mut() {
+            if !edit.removed {
+                all.extend(edit.body.as_mut().and_then(Arc::get_mut));
+            }
+            let wraps = edit.wraps.iter_mut();
+            let wraps = wraps.flat_map(|wrap| [&mut wrap.before, &mut wrap.after]);
+            let lists = [&mut edit.before, &mut edit.after, &mut edit.at_end];
+            let new = lists.into_iter().chain(wraps).flatten();
+            all.extend(new.filter_map(Arc::get_mut).map(|part| &mut part.body));
+        }
+        let largest = all.into_iter().max_by_key(|octets| octets.len());
+        largest
+            .filter(|octets| octets.is_large())
+            .map(|octets| octets.take())
     }
 
     /// The parts that some edit names, in document order.

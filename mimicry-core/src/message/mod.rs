@@ -6,7 +6,7 @@
 //! - [`doubt`]: where other programs find other parts
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
-//! - [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
+//! - [`octets`]: new bodies that are not copied · [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
 //!
 //! Must never: know rules, or change an octet that no edit names.
 
@@ -24,6 +24,7 @@ mod lenient;
 pub mod limits;
 pub mod lines;
 pub mod names;
+pub mod octets;
 pub mod params;
 pub mod part;
 pub mod place;

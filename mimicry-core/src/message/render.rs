@@ -9,6 +9,7 @@ use super::codec;
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::octets::NewOctets;
 use super::part::Part;
 use super::part::Tail;
 use super::tree::{Kind, PartId};
@@ -22,8 +23,30 @@ pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
         newline: message.newline().as_bytes(),
         out: Vec::with_capacity(edits.octets_due()),
         tail: Tail::Body,
+        taken: None,
+        due: 0,
     };
     renderer.entity(message.root());
+    renderer.out
+}
+
+/// As [`render`], for edits of which only the proof is still made: what comes is written around the largest of the new bodies if
+/// that is large, so that it is never there twice.
+pub fn render_last(edits: &mut EditSet<'_>) -> Vec<u8> {
+    let due = edits.octets_due();
+    let Some(taken) = edits.take_largest() else {
+        return render(edits);
+    };
+    let mut renderer = Renderer {
+        edits,
+        touched: edits.marks(),
+        newline: edits.message().newline().as_bytes(),
+        out: Vec::new(),
+        tail: Tail::Body,
+        taken: Some(taken),
+        due,
+    };
+    renderer.entity(edits.message().root());
     renderer.out
 }
 
@@ -35,6 +58,10 @@ struct Renderer<'e, 'm> {
     out: Vec<u8>,
     /// Of the part written last.
     tail: Tail,
+    /// The body that is gone from the edits, until it is its turn.
+    taken: Option<Vec<u8>>,
+    /// About how many octets all will be.
+    due: usize,
 }
 
 /// What stands between two delimiters.
@@ -156,24 +183,23 @@ impl<'e, 'm> Renderer<'e, 'm> {
                 }
             }
             _ => {
-                let new_body = edit
-                    .and_then(|edit| edit.body.as_deref())
-                    .map(Vec::as_slice);
+                let new_body = edit.and_then(|edit| edit.body.as_deref());
                 let coded = edit.and_then(|edit| edit.coded);
                 let is_new = new_body.is_some() || coded.is_some();
-                let body = new_body.unwrap_or(part.body());
-                let adds_blank = blank.is_empty() && (is_new || apart && !body.is_empty());
+                let is_empty = new_body.map_or(part.body().is_empty(), NewOctets::is_empty);
+                let adds_blank = blank.is_empty() && (is_new || apart && !is_empty);
                 if adds_blank {
                     self.end_line(0);
                     self.out.extend_from_slice(self.newline);
                 }
-                match coded {
-                    Some(encoding) => {
-                        codec::encode_onto(&mut self.out, encoding, body, self.newline)
+                match (new_body, coded) {
+                    (Some(body), _) => self.new_octets(body),
+                    (None, Some(encoding)) => {
+                        codec::encode_onto(&mut self.out, encoding, part.body(), self.newline)
                     }
-                    None => self.out.extend_from_slice(body),
+                    (None, None) => self.out.extend_from_slice(part.body()),
                 }
-                self.tail = match (body.is_empty(), blank.is_empty() && !adds_blank) {
+                self.tail = match (is_empty, blank.is_empty() && !adds_blank) {
                     (false, _) => Tail::Body,
                     (true, true) => Tail::Header,
                     (true, false) => Tail::Blank,
@@ -248,12 +274,25 @@ impl<'e, 'm> Renderer<'e, 'm> {
         self.delimiter(boundary);
         self.out.extend_from_slice(&new.header);
         self.out.extend_from_slice(self.newline);
-        self.out.extend_from_slice(&new.body);
+        self.new_octets(&new.body);
         self.tail = if new.body.is_empty() {
             Tail::Blank
         } else {
             Tail::Body
         };
+    }
+
+    fn new_octets(&mut self, new: &NewOctets) {
+        if !new.is_gone() {
+            return self.out.extend_from_slice(new.as_slice());
+        }
+        let Some(mut taken) = self.taken.take() else {
+            return;
+        };
+        let before = std::mem::take(&mut self.out);
+        taken.reserve_exact(self.due.saturating_sub(taken.len()));
+        taken.splice(0..0, before);
+        self.out = taken;
     }
 
     /// A part inside new multiparts, the innermost of which is the first.
@@ -342,6 +381,57 @@ fn line_end_behind<'m>(child: Part<'m>, parent: Part<'m>) -> Option<&'m [u8]> {
 mod tests {
     use super::*;
     use crate::message::scan::tests::scan;
+    use crate::message::verify::verify;
+    use crate::message::{Limits, Newline};
+
+    /// Wherever the large body stands, and whatever is written before it; a savepoint that shares it keeps it.
+    #[test]
+    fn a_large_body_is_written_around() {
+        let part = |octets: usize| {
+            let content = vec![b'x'; octets];
+            NewPart::attachment("application/x", "x", content, Newline::Lf)
+        };
+        let message =
+            scan("A: b\nContent-Type: multipart/mixed; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n");
+        let [first, last] = [1, 2].map(|at| message.parts().nth(at).unwrap().id());
+        for (octets, place) in [
+            (4 << 20, 0),
+            (4 << 20, 1),
+            (4 << 20, 2),
+            (4 << 20, 3),
+            (1 << 20, 1),
+        ] {
+            let mut edits = EditSet::new(&message);
+            edits.attach(part(3)).unwrap();
+            match place {
+                0 => edits.place(first, vec![part(5), part(octets)]).unwrap(),
+                1 => edits.replace_part(last, part(octets)).unwrap(),
+                2 => {
+                    let around = vec![part(octets)];
+                    edits.wrap(first, Around::Related, vec![], around).unwrap();
+                }
+                _ => edits.attach(part(octets)).unwrap(),
+            }
+            let expected = render(&edits);
+            let shared = edits.clone();
+            assert!(render_last(&mut edits) == expected, "shared, {place}");
+            drop(shared);
+            let limits = Limits::default();
+            let rendered = render_last(&mut edits);
+            assert!(rendered == expected, "{octets} at {place}");
+            verify(&edits, rendered, &limits).unwrap();
+            let mut other = expected;
+            let at = other
+                .iter()
+                .skip(octets / 2)
+                .position(|octet| *octet == b'H');
+            other[octets / 2 + at.unwrap()] = b'I';
+            assert!(
+                verify(&edits, other, &limits).is_err(),
+                "{octets} at {place}"
+            );
+        }
+    }
 
     /// What is odd about a mail stays odd around an edit.
     #[test]

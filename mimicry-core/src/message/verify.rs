@@ -186,7 +186,7 @@ impl<'e, 'm> Proof<'e, 'm> {
         match (&old.node().kind, &new.node().kind) {
             (Kind::Multipart { .. }, Kind::Leaf) if is_replaced => {
                 let body = edit.and_then(|edit| edit.body.as_deref());
-                let is_same = body.is_some_and(|body| new.body() == body);
+                let is_same = body.is_some_and(|body| body.is(new.body()));
                 same(old, is_same, "the body is not as planned")?;
                 made_well(old, new, new.body(), true)
             }
@@ -219,12 +219,9 @@ impl<'e, 'm> Proof<'e, 'm> {
         edit: Option<&'e PartEdit>,
         new: Part<'_>,
     ) -> Result<(), Mismatch> {
-        match edit
-            .and_then(|edit| edit.body.as_deref())
-            .map(Vec::as_slice)
-        {
+        match edit.and_then(|edit| edit.body.as_deref()) {
             Some(body) => {
-                same(old, new.body() == body, "the body is not as planned")?;
+                same(old, body.is(new.body()), "the body is not as planned")?;
                 let was_text = edit.and_then(|edit| edit.was_text);
                 let verdict = replaced_well(old, new, window(old, new, was_text));
                 // Wherever tests run.

@@ -561,7 +561,7 @@ impl<'m> Edited<'m> {
                 self.edits.replace_part(id, new.clone())?;
                 self.outdate(part.parent());
                 let change = self.change(id);
-                change.body = Some(new.body);
+                change.body = Some(new.body.as_slice().to_vec());
                 change.fields.extend(["content-", "mime-version"]);
             }
         }
@@ -724,7 +724,7 @@ fn planned_new(new: &NewPart) -> Outcome {
         fields: header::fields(&new.header)
             .map(|field| without_line_end(field.raw()))
             .collect(),
-        octets: vec![new.body.clone()],
+        octets: vec![new.body.as_slice().to_vec()],
     }
 }
 
@@ -756,8 +756,8 @@ pub fn new_part(message: &Message, variant: usize) -> NewPart {
     match variant % 5 {
         0 => NewPart::text("plain", "new\n", newline),
         1 => NewPart::text("html", "<p>Grüße</p>\nzwei Zeilen\n", newline),
-        2 => NewPart::attachment("application/zip", "Grüße aus.zip", &[0, 1, 2, 255], newline),
-        3 => NewPart::attachment("application/octet-stream", "a", &[7; 200], newline),
+        2 => NewPart::attachment("application/zip", "Grüße aus.zip", [0, 1, 2, 255], newline),
+        3 => NewPart::attachment("application/octet-stream", "a", [7; 200], newline),
         _ => NewPart::text("plain", "", newline),
     }
 }

@@ -29,6 +29,9 @@ const WRAPPING: usize = 256;
 /// What a new part costs besides itself: a delimiter of at most 70 characters, and what stands around it.
 const DELIMITER: usize = 80;
 
+/// Room for what stands around the archive in its mail. If there is more, the memory must grow.
+const ROOM: usize = 64 * 1024;
+
 /// What templates of this plugin know besides the names of all.
 const NAME_WORDS: &[&str] = &["count", "slug"];
 const NOTE_WORDS: &[&str] = &["archive", "count", "members", "slug", "total"];
@@ -343,12 +346,13 @@ impl Job for CollectJob<'_> {
             .wire_most(edits)?
             .map(|most| most.saturating_sub(around));
         let limit = most.map_or(usize::MAX, |most| most.saturating_mul(57) / 78);
-        let Some(archive) = self.archive(edits, &members, limit)? else {
+        // It becomes base64, and that the mail, where it is.
+        let room = most.map_or(0, |most| most.saturating_add(ROOM));
+        let Some(archive) = self.archive(edits, &members, (limit, room))? else {
             return Ok(unchanged(Some(Reason::NoSaving)));
         };
         let size = archive.len() as u64;
-        let new = NewPart::attachment(collect.container.media_type(), &name, &archive, newline);
-        drop(archive);
+        let new = NewPart::attachment(collect.container.media_type(), &name, archive, newline);
         if most.is_some_and(|most| new.wire_len() > most) {
             return Ok(unchanged(Some(Reason::NoSaving)));
         }
@@ -452,15 +456,15 @@ impl CollectJob<'_> {
         Ok(Some(usize::try_from(most).unwrap_or(usize::MAX)))
     }
 
-    /// Streams all members into an archive; `None` = it would be larger than `limit` octets.
+    /// Streams all members into an archive, in memory for `room` octets; `None` = it would be larger than `limit` octets.
     fn archive(
         &self,
         edits: &EditSet<'_>,
         names: &[String],
-        limit: usize,
+        (limit, room): (usize, usize),
     ) -> Result<Option<Vec<u8>>, Fault> {
         let mtime = timestamp(self.task.mail);
-        let mut bundle = Bundle::new(&*self.collect.container, limit);
+        let mut bundle = Bundle::with_room(&*self.collect.container, limit, room);
         for (name, taken) in names.iter().zip(&self.taken) {
             let content = edits.content(taken.part)?;
             let (encoding, body) = (content.encoding(), content.body());

@@ -32,24 +32,60 @@ fn base64_value(octet: u8) -> u8 {
     BASE64.get(usize::from(octet)).copied().unwrap_or(JUNK)
 }
 
+/// What the digits of a group say of its 24 bits, by their place in it; what is no digit says more than that.
+const GROUP: [[u32; 256]; 4] = {
+    let mut tables = [[NO_GROUP; 256]; 4];
+    let mut octet = 0;
+    while octet < 256 {
+        if BASE64[octet] < BLANK {
+            let value = BASE64[octet] as u32;
+            tables[0][octet] = value << 18;
+            tables[1][octet] = value << 12;
+            tables[2][octet] = value << 6;
+            tables[3][octet] = value;
+        }
+        octet += 1;
+    }
+    tables
+};
+const NO_GROUP: u32 = 1 << 24;
+
+/// Octets that are given to a sink at a time.
+const BATCH: usize = 3 * 1024;
+
 pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop> {
     let mut rest = raw;
+    let mut batch = [0u8; BATCH];
+    let mut filled = 0;
     loop {
-        // Whole groups without a blank between them, a stretch at a time.
-        let mut batch = [0u8; 768];
-        let mut filled = 0;
-        for (group, place) in rest.chunks_exact(4).zip(batch.chunks_exact_mut(3)) {
+        // Whole groups without a blank between them, line by line as most are.
+        let [first, second, third, fourth] = &GROUP;
+        let room = batch.get_mut(filled..).unwrap_or_default();
+        let mut groups = 0;
+        for (group, place) in rest.chunks_exact(4).zip(room.chunks_exact_mut(3)) {
             let &[a, b, c, d] = group else { break };
-            let [a, b, c, d] = [a, b, c, d].map(base64_value);
-            if (a | b | c | d) >= BLANK {
+            let of = |table: &[u32; 256], octet: u8| {
+                table.get(usize::from(octet)).copied().unwrap_or(NO_GROUP)
+            };
+            let bits = of(first, a) | of(second, b) | of(third, c) | of(fourth, d);
+            if bits >= NO_GROUP {
                 break;
             }
-            place.copy_from_slice(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d]);
-            filled += 3;
+            let [_, a, b, c] = bits.to_be_bytes();
+            place.copy_from_slice(&[a, b, c]);
+            groups += 1;
+        }
+        filled += groups * 3;
+        rest = rest.get(groups * 4..).unwrap_or_default();
+        if filled < BATCH
+            && groups > 0
+            && let [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] = rest
+        {
+            rest = after;
+            continue;
         }
         sink.octets(batch.get(..filled).unwrap_or_default())?;
-        rest = rest.get(filled / 3 * 4..).unwrap_or_default();
-        if filled == batch.len() {
+        if std::mem::take(&mut filled) == BATCH {
             continue;
         }
         // One group with blanks or padding.
@@ -87,6 +123,44 @@ pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop
             return if end { Ok(()) } else { Err(Stop::Malformed) };
         }
     }
+}
+
+/// Content as base64 in lines, of which the last is not ended, written where the content is: from its end on, as what is written
+/// is longer than what it stands for.
+pub(in crate::message) fn into_base64(content: Vec<u8>, newline: &[u8]) -> Vec<u8> {
+    const OCTETS: usize = LINE_MAX / 4 * 3;
+    let length = content.len();
+    let breaks = length.saturating_sub(1) / OCTETS;
+    let mut out = content;
+    out.resize(
+        data_encoding::BASE64.encode_len(length) + breaks * newline.len(),
+        0,
+    );
+    for line in (0..=breaks).rev() {
+        let start = line * OCTETS;
+        let mut octets = [0u8; OCTETS];
+        let count = length.saturating_sub(start).min(OCTETS);
+        let mut coded = [0u8; LINE_MAX];
+        let width = data_encoding::BASE64.encode_len(count);
+        let to = line * (LINE_MAX + newline.len());
+        let from = out.get(start..start + count);
+        if let (Some(from), Some(octets), Some(coded)) =
+            (from, octets.get_mut(..count), coded.get_mut(..width))
+        {
+            octets.copy_from_slice(from);
+            data_encoding::BASE64.encode_mut(octets, coded);
+            if let Some(place) = out.get_mut(to..to + width) {
+                place.copy_from_slice(coded);
+            }
+        }
+        let end = to + width;
+        if line < breaks
+            && let Some(place) = out.get_mut(end..end + newline.len())
+        {
+            place.copy_from_slice(newline);
+        }
+    }
+    out
 }
 
 /// Base64 of `content` from column `column` on, in lines of `width`; the last line is not ended.

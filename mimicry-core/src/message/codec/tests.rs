@@ -302,6 +302,14 @@ proptest! {
     }
 
     #[test]
+    fn base64_where_the_content_is(content in proptest::collection::vec(any::<u8>(), 0..300), lf: bool) {
+        let newline: &[u8] = if lf { b"\n" } else { b"\r\n" };
+        let coded = encode(Encoding::Base64, &content, newline);
+        let coded = coded.strip_suffix(newline).unwrap_or(&coded);
+        prop_assert_eq!(super::base64::into_base64(content, newline), coded);
+    }
+
+    #[test]
     fn encoded_decodes_to_itself(content: Vec<u8>, lf: bool) {
         let newline: &[u8] = if lf { b"\n" } else { b"\r\n" };
         for encoding in [QP, B64] {

@@ -41,7 +41,7 @@ impl<'a> Content<'a> {
     /// The body in its transfer encoding.
     pub fn body(&self) -> &'a [u8] {
         match self.edit.and_then(|edit| edit.body.as_ref()) {
-            Some(body) => body,
+            Some(body) => body.as_slice(),
             None => self.part.body(),
         }
     }

@@ -21,7 +21,7 @@ fn new(name: &str) -> NewPart {
     NewPart {
         media_type: "x/y".into(),
         header: format!("Content-Type: x/y; name={name}\n").into_bytes(),
-        body: name.as_bytes().to_vec(),
+        body: name.as_bytes().to_vec().into(),
     }
 }
 

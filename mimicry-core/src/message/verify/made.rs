@@ -28,7 +28,7 @@ pub(super) fn new_part(
     )?;
     same(
         place,
-        found.body() == planned.body,
+        planned.body.is(found.body()),
         "the body of a new part is not as planned",
     )?;
     same(

@@ -129,10 +129,15 @@ pub struct Bundle {
 }
 
 impl Bundle {
-    /// `limit_octets` holds for the finished archive.
-    pub fn new(container: &dyn Container, limit_octets: usize) -> Self {
+    #[cfg(test)]
+    fn new(container: &dyn Container, limit_octets: usize) -> Self {
+        Bundle::with_room(container, limit_octets, 0)
+    }
+
+    /// `limit_octets` holds for the finished archive. It is made in memory for so many octets: what becomes of the archive may want more than itself.
+    pub fn with_room(container: &dyn Container, limit_octets: usize, room: usize) -> Self {
         Bundle {
-            archive: container.open(Sink::new(limit_octets)),
+            archive: container.open(Sink::with_room(limit_octets, room)),
             limit: limit_octets,
             broken: false,
             names: HashSet::new(),
@@ -220,9 +225,14 @@ pub struct Sink {
 }
 
 impl Sink {
+    #[cfg(test)]
     fn new(limit: usize) -> Self {
+        Sink::with_room(limit, 0)
+    }
+
+    fn with_room(limit: usize, room: usize) -> Self {
         Sink {
-            octets: Cursor::new(Vec::new()),
+            octets: Cursor::new(Vec::with_capacity(room)),
             limit: u64::try_from(limit).unwrap_or(u64::MAX),
             over: None,
         }
