@@ -91,8 +91,10 @@ fn common_start(a: &[u8], b: &[u8]) -> usize {
         .take_while(|(a, b)| a == b)
         .count()
         .saturating_mul(CHUNK);
-    let rest = a.iter().zip(b).skip(whole);
-    whole.saturating_add(rest.take_while(|(a, b)| a == b).count())
+    // To skip them in an iterator would be to go over each.
+    let rest = [a, b].map(|octets| octets.get(whole..).unwrap_or_default().iter());
+    let [a, b] = rest;
+    whole.saturating_add(a.zip(b).take_while(|(a, b)| a == b).count())
 }
 
 fn common_end(a: &[u8], b: &[u8]) -> usize {
@@ -101,6 +103,10 @@ fn common_end(a: &[u8], b: &[u8]) -> usize {
         .take_while(|(a, b)| a == b)
         .count()
         .saturating_mul(CHUNK);
-    let rest = a.iter().rev().zip(b.iter().rev()).skip(whole);
-    whole.saturating_add(rest.take_while(|(a, b)| a == b).count())
+    let rest = [a, b].map(|octets| {
+        let end = octets.len().saturating_sub(whole);
+        octets.get(..end).unwrap_or_default().iter().rev()
+    });
+    let [a, b] = rest;
+    whole.saturating_add(a.zip(b).take_while(|(a, b)| a == b).count())
 }
