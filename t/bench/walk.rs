@@ -9,8 +9,9 @@ use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::Effects;
+use mimicry_core::plugin::{Effects, Means};
 use mimicry_core::policy::{Banks, Memo};
+use mimicry_core::seals::SealKeys;
 use mimicry_plugins::REGISTRY;
 
 pub const NEWSLETTER: &[u8] = include_bytes!("../mail/newsletter-57k-alternative.eml");
@@ -43,6 +44,11 @@ pub fn load(rules: &str) -> Config {
     .expect("the rules are right")
 }
 
+/// As a daemon has them.
+fn seal_keys() -> SealKeys {
+    SealKeys::default().with(0, [7; 32])
+}
+
 #[inline(never)]
 pub fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
     let mail = Mail {
@@ -56,6 +62,11 @@ pub fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
         received: Moment::default(),
     };
     let classes = memo.classes(banks, &mail);
-    let judged = engine::judge(banks, memo, &mail, &classes, Effects::Real.into());
+    let seal_keys = seal_keys();
+    let means = Means {
+        seal_keys: &seal_keys,
+        ..Effects::Real.into()
+    };
+    let judged = engine::judge(banks, memo, &mail, &classes, means);
     (mail, judged)
 }

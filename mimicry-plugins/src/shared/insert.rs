@@ -189,10 +189,11 @@ impl Insertion<'_> {
         let body = content.text().map_err(reason_of)?;
         let is_html = content.media_type() == "text/html";
         let asks = self.manner.place == Where::BelowReply || self.manner.once == Once::PerMail;
+        let mut found = html::Found::default();
         let reply = match &chosen.whole {
             Some(whole) => Some(whole.reply),
             None => asks.then(|| match is_html {
-                true => reply_marks::in_html(body.searched()),
+                true => reply_marks::in_page(body.searched(), &mut found),
                 false => reply_marks::in_text(body.searched()),
             }),
         };
@@ -204,7 +205,7 @@ impl Insertion<'_> {
             return Err(Reason::Duplicate);
         }
         let (spot, inserts, images) = if is_html {
-            let spot = self.html_spot(&body, reply)?;
+            let spot = self.html_spot(&body, reply, &found)?;
             let newline = body.line_end();
             let frame = self.frame(&body, spot.at)?;
             let (html, images) = self.html(content.part().message(), &body, &frame);
@@ -329,12 +330,13 @@ impl Insertion<'_> {
         &self,
         body: &TextBody<'_>,
         reply: Option<Result<reply_marks::Seam, Nowhere>>,
+        found: &html::Found<'_>,
     ) -> Result<Spot, Reason> {
         if let Some(spot) = self.below_reply(reply) {
             return Ok(spot);
         }
-        let spot =
-            html::place(searchable(body), self.manner.place.end()).map_err(|_| Reason::NoBody)?;
+        let end = self.manner.place.end();
+        let spot = html::place_in(searchable(body), end, found).map_err(|_| Reason::NoBody)?;
         Ok(Spot {
             at: place_in(body, spot.at),
             close: spot.close,

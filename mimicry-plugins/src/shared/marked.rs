@@ -24,28 +24,28 @@ use data_encoding::HEXLOWER;
 use memchr::memmem;
 use mimicry_core::message::Message;
 use mimicry_core::message::compose::fnv1a;
-use mimicry_core::message::digest::Digest;
+use mimicry_core::message::digest::{Digest, trace_block};
 use mimicry_core::seals::{Seal, SealKeys};
+use siphasher::sip::SipHasher13;
 
 use super::html::{self, Event, Reading, Scan, Token, name_of};
 use super::plain;
 
 mod page;
+mod preview;
 mod said;
 mod shown;
 mod words;
 
 pub(crate) use page::DRESS;
+pub use preview::preview;
 pub(crate) use shown::declarations;
 
 use page::SALT;
+use preview::first_words;
 use said::{letters, said};
 use words::is_one_of;
 
-/// Characters of [`preview`].
-const PREVIEW: usize = 100;
-/// Octets of HTML that are looked at for [`preview`]: the head of a page may hold much style.
-const PREVIEW_REACH: usize = 256 * 1024;
 /// Octets of HTML after an element that are looked at for the words of its hidden line.
 const REPEATED_REACH: usize = 16 * 1024;
 /// Open elements within ours, at most.
@@ -76,12 +76,15 @@ pub struct Sealer<'a> {
 }
 
 impl Sealer<'_> {
-    /// Digits that are the same for the same mail, and that nobody can tell beforehand.
+    /// Digits that are the same for the same mail, and that nobody can tell beforehand: a keyed hash of all of it. Of samples it would
+    /// be the same for a second mail, whose style sheet knows it from the answer to the first. The key is one for this alone.
     fn salt(&self, message: &Message) -> Option<String> {
-        let digest = Digest::of(message);
-        let pieces: [&[u8]; 3] = [b"class", self.rule.as_bytes(), digest.as_bytes()];
-        let seal = self.keys.seal(self.now, &pieces)?;
-        HEXLOWER.encode(&seal).get(..SALT).map(str::to_string)
+        let key = self
+            .keys
+            .seal(self.now, &[b"class", self.rule.as_bytes()])?;
+        let below = message.raw().get(trace_block(message).len()..);
+        let hash = SipHasher13::new_with_key(&key).hash(below.unwrap_or_default());
+        Some(format!("{hash:0SALT$x}"))
     }
 
     /// The same where there is no key: no mail can hold a digest of itself.
@@ -177,38 +180,6 @@ pub fn element(
     format!("{apart}<div{class}{more} style=\"{around}\">{hidden}{html}</div>")
 }
 
-/// The first words of a page, on one line.
-#[must_use]
-pub fn preview(html: &str) -> String {
-    first_words(html, PREVIEW_REACH)
-}
-
-fn first_words(html: &str, reach: usize) -> String {
-    let reach = html.floor_char_boundary(reach.min(html.len()));
-    let text = html::to_text(html.get(..reach).unwrap_or(html));
-    // Mail programs fill up their own hidden lines with characters that take no room.
-    let is_filler = |c: char| {
-        matches!(
-            c,
-            '\u{34F}' | '\u{200B}'..='\u{200F}' | '\u{2007}' | '\u{2060}' | '\u{FEFF}'
-        )
-    };
-    let mut out = String::new();
-    let words = text.split(|c: char| c.is_whitespace() || is_filler(c));
-    // The target of a link stands behind its text.
-    let is_shown = |word: &&str| !(word.is_empty() || word.starts_with('<') && word.ends_with('>'));
-    for word in words.filter(is_shown) {
-        let room = PREVIEW.saturating_sub(out.chars().count());
-        if room <= 1 {
-            break;
-        }
-        let blank = usize::from(!out.is_empty());
-        out.extend(std::iter::repeat_n(' ', blank));
-        out.extend(word.chars().take(room.saturating_sub(blank)));
-    }
-    out
-}
-
 /// What was found in HTML.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
@@ -224,6 +195,9 @@ pub struct Found {
 #[must_use]
 pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
     let mut found = Found::default();
+    if !may_hold_seal(html.as_bytes()) {
+        return found;
+    }
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut ours: Option<Element<'_>> = None;
     // What was put into the tags of the page along with it.
@@ -267,6 +241,31 @@ pub fn elements(html: &str, sealer: &Sealer<'_>) -> Found {
         found.ranges.sort_by_key(|range| range.start);
     }
     found
+}
+
+/// Are there as many hexadecimal digits together as the class of an element of ours has. So many hold an octet whose place is a
+/// multiple of their number, and no other is looked at where there are none.
+fn may_hold_seal(html: &[u8]) -> bool {
+    const DIGITS: usize = SALT.saturating_add(SEAL);
+    let steps = (0..html.len()).step_by(DIGITS);
+    let mut starts = steps.filter(|at| html.get(*at).is_some_and(is_digit));
+    starts.any(|at| {
+        let (before, behind) = html.split_at_checked(at).unwrap_or_default();
+        let before = before
+            .iter()
+            .rev()
+            .take(DIGITS)
+            .take_while(|octet| is_digit(octet));
+        let behind = behind
+            .iter()
+            .take(DIGITS)
+            .take_while(|octet| is_digit(octet));
+        before.count().saturating_add(behind.count()) >= DIGITS
+    })
+}
+
+fn is_digit(octet: &u8) -> bool {
+    matches!(octet, b'0'..=b'9' | b'a'..=b'f')
 }
 
 /// Does an element of ours stand at the very top of this HTML, dressed as we dress it, so that it is seen.
@@ -571,8 +570,24 @@ fn class_of<'a>(scan: &Scan<'a>, token: Token) -> Option<ClassName<'a>> {
 fn digits(word: &[u8], letter: u8, count: usize) -> Option<&str> {
     let at = word.len().checked_sub(count)?;
     let (before, digits) = word.split_at_checked(at)?;
-    let is_digit = |octet: &u8| matches!(octet, b'0'..=b'9' | b'a'..=b'f');
     (before.last() == Some(&letter) && digits.iter().all(is_digit))
         .then(|| std::str::from_utf8(digits).ok())
         .flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // T184
+    #[test]
+    fn digits_of_a_seal_are_seen_wherever_they_stand() {
+        for before in 0..100 {
+            for (count, holds) in [(0, false), (47, false), (48, true), (49, true), (200, true)] {
+                let digits = "a".repeat(count);
+                let html = format!("{}{digits}k", "k".repeat(before));
+                assert_eq!(may_hold_seal(html.as_bytes()), holds, "{before}");
+            }
+        }
+    }
 }

@@ -140,7 +140,12 @@ fn look(html: &[u8], at: usize, reading: Reading) -> Page<'_> {
         ..Page::default()
     };
     let mut scan = Scan::new(html, reading);
+    let has_more = has_slots(html) || may_twist(html);
     while let Some(token) = scan.next() {
+        // What is behind the place of a page that is dressed anyhow cannot tell more.
+        if page.is_styled && token.start > at && !page.is_opening && !has_more {
+            break;
+        }
         if page.is_opening {
             match opens(&scan, token) {
                 Some(true) => page.sheet = token.end,
@@ -159,6 +164,31 @@ fn look(html: &[u8], at: usize, reading: Reading) -> Page<'_> {
     }
     page.is_twisted = scan.twist.noscript || scan.twist.foreign;
     page
+}
+
+/// Is there what may be the attribute with a value.
+fn has_slots(html: &[u8]) -> bool {
+    const NAME: &[u8] = b"slot";
+    places(html, NAME).any(|at| {
+        let behind = html.get(at.saturating_add(NAME.len())..);
+        let mut behind = behind.unwrap_or_default().iter();
+        behind.find(|octet| !is_space(**octet)) == Some(&b'=')
+    })
+}
+
+/// Is there an element that readers may take in two ways.
+fn may_twist(html: &[u8]) -> bool {
+    memchr::memchr_iter(b'<', html).any(|at| {
+        let behind = html.get(at.saturating_add(1)..).unwrap_or_default();
+        let starts = |name: &[u8]| {
+            let start = behind.get(..name.len());
+            start.is_some_and(|start| start.eq_ignore_ascii_case(name))
+        };
+        matches!(
+            behind.first(),
+            Some(b'n' | b'N' | b's' | b'S' | b'm' | b'M')
+        ) && (starts(b"noscript") || starts(b"svg") || starts(b"math"))
+    })
 }
 
 /// A byte order mark.
@@ -272,14 +302,21 @@ fn shadows(html: &[u8], at: usize) -> Result<bool, NoPlace> {
     Ok(found)
 }
 
-/// Where a word stands that begins with a letter or a sign, whatever its case.
+/// Where a word stands, whatever its case. What is looked for is its octet that a page has least often.
 fn places<'h>(html: &'h [u8], word: &'static [u8]) -> impl Iterator<Item = usize> + 'h {
-    let first = word.first().copied().unwrap_or_default();
-    memchr::memchr2_iter(first, first.to_ascii_uppercase(), html).filter(move |start| {
-        let found = html.get(*start..start.saturating_add(word.len()));
-        found.is_some_and(|found| found.eq_ignore_ascii_case(word))
+    let rank = |octet: u8| RARE.iter().position(|rare| *rare == octet);
+    let rarest = word.iter().enumerate();
+    let rarest = rarest.min_by_key(|(_, octet)| rank(**octet).unwrap_or(RARE.len()));
+    let (before, octet) = rarest.map_or((0, 0), |(at, octet)| (at, *octet));
+    memchr::memchr2_iter(octet, octet.to_ascii_uppercase(), html).filter_map(move |at| {
+        let start = at.checked_sub(before)?;
+        let found = html.get(start..start.saturating_add(word.len()))?;
+        found.eq_ignore_ascii_case(word).then_some(start)
     })
 }
+
+/// Octets of words that are looked for, those first that pages have least often.
+const RARE: &[u8] = b"zqxjkvwyf#&<";
 
 fn holds_style(text: &[u8]) -> bool {
     places(text, b"<style").next().is_some() || places(text, b"<link").next().is_some()
@@ -327,6 +364,57 @@ mod tests {
             .split(';')
             .filter_map(|one| one.split_once(':'))
             .collect()
+    }
+
+    #[test]
+    fn words_in_any_case() {
+        for word in [
+            &b"autofocus"[..],
+            b"shadowroot",
+            b"slot",
+            b"z-index",
+            b"&#",
+            b"<link",
+        ] {
+            for html in [
+                "",
+                "SHADOWroot",
+                "<LINK <lin",
+                "autofocuautofocus",
+                "zz-Index",
+                "w shadowro",
+                "SLOTslot",
+                "&&#",
+                "f",
+            ] {
+                let octets = html.as_bytes();
+                let windows = octets.windows(word.len()).enumerate();
+                let is_word = |(_, octets): &(usize, &[u8])| octets.eq_ignore_ascii_case(word);
+                let expected: Vec<usize> = windows.filter(is_word).map(|(at, _)| at).collect();
+                assert_eq!(places(octets, word).collect::<Vec<_>>(), expected, "{html}");
+            }
+        }
+    }
+
+    // T185: what stands far behind the place tells nothing, or is looked at.
+    #[test]
+    fn what_is_behind_the_place() {
+        let look = |behind: &str| {
+            let html = format!("<style></style><body>{}{behind}", "<p>a".repeat(9));
+            let page = look(html.as_bytes(), 21, Reading::BROWSER);
+            (page.is_styled, page.is_twisted, page.slots)
+        };
+        let none = Vec::<String>::new;
+        for (behind, expected) in [
+            ("", (true, false, none())),
+            ("<p>a slot <p a=b>", (true, false, none())),
+            ("<p SLOT \n=x>", (true, false, vec!["x".to_string()])),
+            ("<NoScript>", (true, true, none())),
+            ("<svg><title>", (true, true, none())),
+            ("<math><style>", (true, true, none())),
+        ] {
+            assert_eq!(look(behind), expected, "{behind}");
+        }
     }
 
     // T185

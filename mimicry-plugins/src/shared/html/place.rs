@@ -3,7 +3,7 @@
 //! Must never: name an offset at which some reader hides the text, or change an octet.
 
 use super::nest::{Nest, NoPlace, Tag};
-use super::scan::{Event, Reading, Scan, Twist, conditional, is_space};
+use super::scan::{Event, Found, Reading, Scan, Twist, conditional, is_space};
 use crate::shared::text_end::TextEnd;
 
 /// Where ours goes in: `at` is an octet offset, `0..=html.len()`.
@@ -53,13 +53,30 @@ pub enum Why {
 /// # Errors
 /// See [`NoPlace`].
 pub fn place(html: &[u8], place: TextEnd) -> Result<Spot, NoPlace> {
-    let (mut chosen, mut twist) = judge(html, place, Reading::BROWSER);
+    place_in(html, place, &Found::default())
+}
+
+/// As [`place()`], of a page of which tokens may have been found.
+///
+/// # Errors
+/// See [`NoPlace`].
+pub(in crate::shared) fn place_in(
+    html: &[u8],
+    place: TextEnd,
+    found: &Found<'_>,
+) -> Result<Spot, NoPlace> {
+    // The top needs few tokens, and what is further down would twist it.
+    let scan = match place {
+        TextEnd::Top => Scan::new(html, Reading::BROWSER),
+        TextEnd::Bottom => found.scan(html),
+    };
+    let (mut chosen, mut twist) = judge(scan, place);
     // Some readers see markup where a browser with scripts sees none: the spot must be right for all of them.
     for reading in Reading::OTHERS {
         if (reading.noscript && !twist.noscript) || (reading.foreign && !twist.foreign) {
             continue;
         }
-        let (other, further) = judge(html, place, reading);
+        let (other, further) = judge(Scan::new(html, reading), place);
         chosen = match (chosen, other) {
             (Ok(a), Ok(b)) if a == b => Ok(a),
             // Up to the first twist all readings are the same.
@@ -117,8 +134,7 @@ fn shows_to(html: &[u8], at: usize, reading: Reading) -> (bool, Twist) {
 }
 
 /// The spot by one reading.
-fn judge(html: &[u8], place: TextEnd, reading: Reading) -> (Result<Spot, NoPlace>, Twist) {
-    let mut scan = Scan::new(html, reading);
+fn judge(mut scan: Scan<'_>, place: TextEnd) -> (Result<Spot, NoPlace>, Twist) {
     let result = match place {
         TextEnd::Top => top(&mut scan),
         TextEnd::Bottom => bottom(&mut scan),

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use html5gum::{DefaultEmitter, Token as Gum, Tokenizer};
 use proptest::prelude::*;
 
-use super::place::is_blank;
+use super::place::{is_blank, place_in};
 use super::text::PIECE;
 use super::*;
 use crate::shared::text_end::TextEnd;
@@ -596,6 +596,23 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// Who goes over a page again, wherever the first scan has ended, finds the same place.
+    #[test]
+    fn what_was_found_is_not_looked_for_again(html in soup(), count in 0usize..24) {
+        let mut found = Found::default();
+        let mut scan = Scan::new(&html, Reading::BROWSER);
+        for _ in 0..count {
+            let Some(token) = scan.next() else { break };
+            found.note(&scan, token);
+        }
+        found.stop(&scan);
+        for end in [TextEnd::Top, TextEnd::Bottom] {
+            prop_assert_eq!(place_in(&html, end, &found), place(&html, end));
+        }
+        let other = html.clone();
+        prop_assert_eq!(place_in(&other, TextEnd::Bottom, &found), place(&html, TextEnd::Bottom));
+    }
 
     /// The scanner and html5gum see the same tags, comments and doctypes at the same octets.
     #[test]

@@ -12,14 +12,21 @@ use super::judge::Judge;
 use super::line::{Finding, Level, ShownLine};
 use super::seam::Nowhere;
 use super::text::{REACH, head, is_blank, unquoted};
-use crate::shared::html::{Event, Nest, Reading, Scan, Tag, Token, conditional, decoded, name_of};
+use crate::shared::html::{
+    Event, Found, Nest, Reading, Scan, Tag, Token, conditional, decoded, name_of,
+};
 
 mod elements;
 
 use elements::{Kind, Shape, TRACKED, kind_of, tracked};
 
 /// The lines to the judge, in whose eyes the page begins at `start`; a verdict if one of them settles the matter.
-pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Finding> {
+pub(super) fn lines<'h>(
+    html: &'h str,
+    start: usize,
+    judge: &mut Judge,
+    found: &mut Found<'h>,
+) -> Option<Finding> {
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
     let mut reader = Reader {
         html,
@@ -44,6 +51,7 @@ pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Findi
         image: None,
     };
     while let Some(token) = scan.next() {
+        found.note(&scan, token);
         match token.event {
             Event::Text => reader.text(token),
             Event::Start(tag) => reader.start(tag, token, &scan),
@@ -56,9 +64,11 @@ pub(super) fn lines(html: &str, start: usize, judge: &mut Judge) -> Option<Findi
             Event::Open(_) => break,
         }
         if reader.verdict.is_some() {
+            found.stop(&scan);
             return reader.verdict;
         }
     }
+    found.stop(&scan);
     reader.line_end();
     reader.verdict
 }

@@ -20,6 +20,7 @@ mod phrases;
 mod seam;
 mod text;
 
+use super::html::Found;
 pub use seam::{Confidence, Nowhere, Seam};
 
 /// One of the texts that a reader sees one below the other, decoded.
@@ -43,9 +44,20 @@ pub fn in_text(text: &str) -> Result<Seam, Nowhere> {
 /// # Errors
 /// See [`Nowhere`].
 pub fn in_html(html: &str) -> Result<Seam, Nowhere> {
+    in_page(html, &mut Found::default())
+}
+
+/// As [`in_html`], and what was found of the page.
+///
+/// # Errors
+/// See [`Nowhere`].
+pub(in crate::shared) fn in_page<'h>(
+    html: &'h str,
+    found: &mut Found<'h>,
+) -> Result<Seam, Nowhere> {
     let is_html = true;
     let text = html;
-    in_bodies(&[Body { text, is_html }]).map(|(_, place)| place)
+    judged(&[Body { text, is_html }], found).map(|(_, place)| place)
 }
 
 /// The place in one of several bodies, which are one text: what Apple Mail parts by an attachment. Which of them, and the place in it.
@@ -53,6 +65,11 @@ pub fn in_html(html: &str) -> Result<Seam, Nowhere> {
 /// # Errors
 /// See [`Nowhere`].
 pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Seam), Nowhere> {
+    judged(bodies, &mut Found::default())
+}
+
+/// With what was found of the first page among them.
+fn judged<'h>(bodies: &[Body<'h>], found: &mut Found<'h>) -> Result<(usize, Seam), Nowhere> {
     let mut judge = judge::Judge::default();
     let mut starts = Vec::with_capacity(bodies.len());
     let mut start = 0usize;
@@ -60,7 +77,7 @@ pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Seam), Nowhere> {
     for body in bodies {
         starts.push(start);
         verdict = match body.is_html {
-            true => html::lines(body.text, start, &mut judge),
+            true => html::lines(body.text, start, &mut judge, found),
             false => text::lines(body.text, start, &mut judge),
         };
         if verdict.is_some() {

@@ -161,14 +161,12 @@ pub(super) fn lead(line: &str) -> Option<Lead> {
 
 /// The header line that this is, if it starts with a known name and a colon.
 pub(super) fn label(line: &str) -> Option<Label> {
-    let line = line.trim_start_matches(is_decoration);
-    if !may_have_colon(line.get(..line.floor_char_boundary(24 * 4))?) {
+    let line = bare_start(line);
+    let (name, _) = split_at_colon(line.get(..line.floor_char_boundary(24 * 4))?)?;
+    let at = name.len();
+    if name.chars().count() >= 24 {
         return None;
     }
-    let (at, _) = line
-        .char_indices()
-        .take(24)
-        .find(|&(_, c)| COLONS.contains(&c))?;
     let name = small(line.get(..at)?.trim_end_matches(is_decoration));
     if name == "received" {
         // People begin lines with that word too.
@@ -215,10 +213,7 @@ pub(super) struct Shape {
 
 /// A header line by its shape.
 pub(super) fn shape(line: &str) -> Option<Shape> {
-    if !may_have_colon(line) {
-        return None;
-    }
-    let (name, value) = bare(line).split_once(COLONS)?;
+    let (name, value) = split_at_colon(bare(line))?;
     let name = name.trim_matches(is_decoration);
     let is_word = |c: char| {
         c.is_alphabetic()
@@ -298,6 +293,14 @@ fn bare(line: &str) -> &str {
     }
 }
 
+/// Without decoration before it.
+fn bare_start(line: &str) -> &str {
+    match line.as_bytes().first() {
+        Some(octet) if octet.is_ascii_alphanumeric() => line,
+        _ => line.trim_start_matches(is_decoration),
+    }
+}
+
 pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
 }
@@ -322,7 +325,13 @@ fn small(line: &str) -> String {
 
 /// `Laura Chen ---03/19/2024 03:58:12 PM---Hello Peter, could you`, which Notes puts above the header lines.
 fn is_summary(line: &str) -> bool {
-    if memchr::memchr(b'-', line.as_bytes()).is_none() {
+    let octets = line.as_bytes();
+    let mut dashes = memchr::memchr_iter(b'-', octets);
+    if !dashes.any(|at| {
+        octets
+            .get(at..)
+            .is_some_and(|rest| rest.starts_with(b"---"))
+    }) {
         return false;
     }
     let mut parts = line.split("---");
@@ -348,9 +357,12 @@ fn is_dash(c: char) -> bool {
 
 const COLONS: [char; 2] = [':', '：'];
 
-/// False: there is none of [`COLONS`]. The first octet of the wide one is that of other characters too.
-fn may_have_colon(line: &str) -> bool {
-    memchr::memchr2(b':', 0xEF, line.as_bytes()).is_some()
+/// What stands before and after the first of [`COLONS`]. The first octet of the wide one is that of other characters too.
+fn split_at_colon(line: &str) -> Option<(&str, &str)> {
+    memchr::memchr2_iter(b':', 0xEF, line.as_bytes()).find_map(|at| {
+        let (before, rest) = line.split_at_checked(at)?;
+        rest.strip_prefix(COLONS).map(|after| (before, after))
+    })
 }
 
 fn has_verb(line: &str) -> bool {
