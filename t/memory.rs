@@ -7,6 +7,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
 use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::{Directory, contains, mimicryd};
@@ -116,7 +117,12 @@ fn so_does_a_worker() {
         daemon: "workers = { min = 1, max = 1, spare = 0 }",
         ..Setup::default()
     });
-    let arrived = world.pass(&mail);
+    let mut client = world.client();
+    // A program that is not optimised takes long for it, beside others longer.
+    client.set_patience(Duration::from_secs(600));
+    let reply = client.mail("anna@example.org", &["bob@example.net"], &mail);
+    assert!(reply.is_done(), "the mail is answered {reply}");
+    let arrived = world.untraced(&world.hop.only_mail());
     assert!(contains(&arrived, b"attachments.zip"));
     let workers = world.daemon().workers();
     let most = workers
