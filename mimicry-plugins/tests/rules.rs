@@ -20,6 +20,7 @@ use common::{
 use mimicry_core::engine;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::reason::Reason;
+use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::filter::{FILTERS, Level};
 
 /// Mail, envelope, rules, what becomes of them.
@@ -1037,11 +1038,11 @@ fn every_mail_that_was_not_changed_has_a_reason() {
         let applied = applied.unwrap();
         assert_eq!(plan.steps, plans_of(&config, &mail)[0].steps, "{name}");
         let mut edited = false;
-        for ((step, report), rule) in plan
-            .steps
+        let decisions = plan.decisions(&config.policy, &Facts::of(&mail));
+        for ((step, report), rule) in decisions
             .iter()
             .zip(&applied.reports)
-            .zip(&config.policy.rules)
+            .zip(config.policy.rules.iter())
         {
             edited |= matches!(report, engine::Report::Edited { .. });
             let silent =

@@ -6,10 +6,11 @@
 
 use ipnet::IpNet;
 
+use super::domains::{self, Domains};
 use super::facts::{Facts, PartFacts};
-use super::pattern::{OctetPatterns, TextPatterns};
+use super::pattern::{self, PatternError, Patterns, Subject};
 use super::position::Position;
-use crate::domain::{any_spelling, any_spelling_of};
+use crate::domain::{any_spelling, any_spelling_of, of_address};
 use crate::envelope::Path;
 use crate::message::names::Unread;
 use crate::units::parse_size_range;
@@ -46,6 +47,8 @@ pub enum Operand {
     Networks,
     /// Names, compared exactly.
     Names,
+    /// Domains, and files of them.
+    Domains,
     Bool,
 }
 
@@ -58,6 +61,7 @@ impl Operand {
             Operand::Positions => "position",
             Operand::Networks => "network",
             Operand::Names => "name",
+            Operand::Domains => "domain",
             Operand::Bool => "true | false",
         }
     }
@@ -98,10 +102,28 @@ pub const FILTERS: &[FilterSpec] = &[
         "An envelope recipient, judged recipient by recipient.",
     ),
     spec(
+        "sender_domain",
+        Level::Sender,
+        Operand::Domains,
+        "The domain of the envelope sender.",
+    ),
+    spec(
+        "recipient_domain",
+        Level::Recipient,
+        Operand::Domains,
+        "The domain of an envelope recipient, judged recipient by recipient.",
+    ),
+    spec(
         "header_sender",
         Level::Mail,
         Operand::Patterns,
         "Each address of From and Sender.",
+    ),
+    spec(
+        "header_sender_domain",
+        Level::Mail,
+        Operand::Domains,
+        "The domain of each address of From and Sender.",
     ),
     spec(
         "header_recipient",
@@ -222,6 +244,22 @@ pub enum Raw<'a> {
     Texts(Vec<&'a str>),
 }
 
+/// What filters of one configuration share while it is loaded.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub patterns: pattern::Book,
+    /// The domains of a filter must be in it before the filter is built.
+    pub domains: domains::Book,
+}
+
+impl Books {
+    /// From now on the filters judge.
+    pub fn seal(self) {
+        self.patterns.seal();
+        self.domains.seal();
+    }
+}
+
 /// Why a filter cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
@@ -234,24 +272,27 @@ pub struct FilterError {
 /// One criterion with its operand.
 #[derive(Clone, Debug)]
 pub enum Filter {
-    Sender(OctetPatterns),
-    Recipient(OctetPatterns),
-    HeaderSender(TextPatterns),
-    HeaderRecipient(TextPatterns),
+    Sender(Patterns),
+    Recipient(Patterns),
+    SenderDomain(Domains),
+    RecipientDomain(Domains),
+    HeaderSender(Patterns),
+    HeaderSenderDomain(Domains),
+    HeaderRecipient(Patterns),
     /// The name in lower case.
-    Header(String, TextPatterns),
+    Header(String, Patterns),
     MailSize(Vec<(u64, u64)>),
     PartSize(Vec<(u64, u64)>),
-    Type(TextPatterns),
-    TypePath(TextPatterns),
-    Filename(TextPatterns),
+    Type(Patterns),
+    TypePath(Patterns),
+    Filename(Patterns),
     Position(Vec<Position>),
-    Disposition(TextPatterns),
-    Charset(TextPatterns),
+    Disposition(Patterns),
+    Charset(Patterns),
     Client(Vec<IpNet>),
     Listener(Vec<String>),
-    Helo(OctetPatterns),
-    AuthUser(TextPatterns),
+    Helo(Patterns),
+    AuthUser(Patterns),
     Bulk(Vec<bool>),
     Signed(Vec<bool>),
     Encrypted(Vec<bool>),
@@ -271,8 +312,9 @@ impl Filter {
             .map(|spec| (spec, None))
     }
 
-    /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value.
-    pub fn new(key: &str, raw: &Raw<'_>) -> Result<Filter, FilterError> {
+    /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value. It judges once the books are sealed.
+    // Longer than 80 lines: an arm for each filter.
+    pub fn new(key: &str, raw: &Raw<'_>, books: &mut Books) -> Result<Filter, FilterError> {
         let whole = |message: String| FilterError {
             index: None,
             message,
@@ -302,13 +344,24 @@ impl Filter {
         if texts.is_empty() {
             return Err(whole("an empty list never holds".into()));
         }
-        let text_patterns = || TextPatterns::new(texts).map_err(pattern_error);
-        let octet_patterns = || OctetPatterns::new(texts).map_err(pattern_error);
+        let mut patterns = |subject: Subject| {
+            let patterns = books.patterns.patterns(subject, texts);
+            patterns.map_err(pattern_error)
+        };
+        let domains = || {
+            let known = books.domains.known(texts);
+            known
+                .cloned()
+                .ok_or_else(|| whole("these domains were not read".into()))
+        };
         Ok(match spec.name {
-            "sender" => Filter::Sender(octet_patterns()?),
-            "recipient" => Filter::Recipient(octet_patterns()?),
-            "header_sender" => Filter::HeaderSender(text_patterns()?),
-            "header_recipient" => Filter::HeaderRecipient(text_patterns()?),
+            "sender" => Filter::Sender(patterns(Subject::Sender)?),
+            "recipient" => Filter::Recipient(patterns(Subject::Recipient)?),
+            "sender_domain" => Filter::SenderDomain(domains()?),
+            "recipient_domain" => Filter::RecipientDomain(domains()?),
+            "header_sender_domain" => Filter::HeaderSenderDomain(domains()?),
+            "header_sender" => Filter::HeaderSender(patterns(Subject::HeaderSender)?),
+            "header_recipient" => Filter::HeaderRecipient(patterns(Subject::HeaderRecipient)?),
             "header." => {
                 let name = header.unwrap_or_default().to_ascii_lowercase();
                 if !name
@@ -317,13 +370,13 @@ impl Filter {
                 {
                     return Err(whole(format!("\"{name}\" is no name of a header field")));
                 }
-                Filter::Header(name, text_patterns()?)
+                Filter::Header(name.clone(), patterns(Subject::Header(name))?)
             }
             "mail_size" => Filter::MailSize(each(texts, parse_size_range)?),
             "part_size" => Filter::PartSize(each(texts, parse_size_range)?),
-            "type" => Filter::Type(text_patterns()?),
-            "type_path" => Filter::TypePath(text_patterns()?),
-            "filename" => Filter::Filename(text_patterns()?),
+            "type" => Filter::Type(patterns(Subject::Type)?),
+            "type_path" => Filter::TypePath(patterns(Subject::TypePath)?),
+            "filename" => Filter::Filename(patterns(Subject::Filename)?),
             "position" => Filter::Position(each(texts, |text| {
                 Position::parse(text).ok_or_else(|| {
                     format!(
@@ -332,12 +385,12 @@ impl Filter {
                     )
                 })
             })?),
-            "disposition" => Filter::Disposition(text_patterns()?),
-            "charset" => Filter::Charset(text_patterns()?),
+            "disposition" => Filter::Disposition(patterns(Subject::Disposition)?),
+            "charset" => Filter::Charset(patterns(Subject::Charset)?),
             "client" => Filter::Client(each(texts, parse_network)?),
             "listener" => Filter::Listener(texts.iter().map(ToString::to_string).collect()),
-            "helo" => Filter::Helo(octet_patterns()?),
-            _ => Filter::AuthUser(text_patterns()?),
+            "helo" => Filter::Helo(patterns(Subject::Helo)?),
+            _ => Filter::AuthUser(patterns(Subject::AuthUser)?),
         })
     }
 
@@ -346,7 +399,10 @@ impl Filter {
         let name = match self {
             Filter::Sender(_) => "sender",
             Filter::Recipient(_) => "recipient",
+            Filter::SenderDomain(_) => "sender_domain",
+            Filter::RecipientDomain(_) => "recipient_domain",
             Filter::HeaderSender(_) => "header_sender",
+            Filter::HeaderSenderDomain(_) => "header_sender_domain",
             Filter::HeaderRecipient(_) => "header_recipient",
             Filter::Header(..) => "header.",
             Filter::MailSize(_) => "mail_size",
@@ -407,6 +463,7 @@ impl Filter {
             Filter::Sender(patterns) => {
                 any_spelling_of(sender.as_bytes(), |sender| patterns.matches(sender))
             }
+            Filter::SenderDomain(domains) => are_of(domains, sender.as_bytes()),
             _ => false,
         }
     }
@@ -417,6 +474,7 @@ impl Filter {
             Filter::Recipient(patterns) => {
                 any_spelling_of(recipient.as_bytes(), |path| patterns.matches(path))
             }
+            Filter::RecipientDomain(domains) => are_of(domains, recipient.as_bytes()),
             _ => false,
         }
     }
@@ -428,6 +486,10 @@ impl Filter {
                 .header_senders()
                 .iter()
                 .any(|address| any_spelling(address, |one| patterns.matches(one))),
+            Filter::HeaderSenderDomain(domains) => facts
+                .header_senders()
+                .iter()
+                .any(|address| are_of(domains, address.as_bytes())),
             Filter::HeaderRecipient(patterns) => facts
                 .header_recipients()
                 .iter()
@@ -521,13 +583,18 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
+/// Do the domains hold that of an address.
+fn are_of(domains: &Domains, address: &[u8]) -> bool {
+    of_address(address).is_some_and(|domain| domains.hold(&domain))
+}
+
 fn in_ranges(ranges: &[(u64, u64)], octets: u64) -> bool {
     ranges
         .iter()
         .any(|(low, high)| (*low..=*high).contains(&octets))
 }
 
-fn pattern_error(error: super::pattern::PatternError) -> FilterError {
+fn pattern_error(error: PatternError) -> FilterError {
     FilterError {
         index: Some(error.index),
         message: format!("not a regex: {}", error.message),

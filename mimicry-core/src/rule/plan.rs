@@ -10,6 +10,7 @@ use super::facts::Inside;
 use super::facts::{Facts, PartFacts};
 use super::filter::{Filter, Level};
 use super::forks;
+use super::index::{Asked, Shortlist};
 use super::inside;
 use super::{Mode, Policy, Rule, Unsure};
 use crate::envelope::Path;
@@ -26,10 +27,36 @@ use crate::reason::{OnDkim, OnSealed, Reason};
 pub struct Plan {
     /// Indices into the envelope's recipients.
     pub recipients: Vec<usize>,
-    /// One per rule of the policy, in its order.
-    pub steps: Vec<Decision>,
+    /// Of the rules that can hold, in the order of the policy.
+    pub steps: Steps,
+    /// The rule that ended the walk.
+    pub ended_by: Option<usize>,
     /// Octets of the message at most that the next hop of the class takes, as far as that is known.
     pub room: Option<usize>,
+}
+
+/// What becomes of each rule. Those that cannot hold are not there: a policy may have thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps(Vec<(usize, Decision)>);
+
+impl Steps {
+    /// Of a rule, by its place in the policy; `None` = it does not hold, or stands below one that ended the walk.
+    pub fn get(&self, rule: usize) -> Option<&Decision> {
+        let place = self.0.binary_search_by_key(&rule, |(rule, _)| *rule).ok()?;
+        self.0.get(place).map(|(_, decision)| decision)
+    }
+
+    /// By place in the policy, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Decision)> {
+        self.0.iter().map(|(rule, decision)| (*rule, decision))
+    }
+}
+
+impl FromIterator<(usize, Decision)> for Steps {
+    /// Of places in order.
+    fn from_iter<I: IntoIterator<Item = (usize, Decision)>>(steps: I) -> Steps {
+        Steps(steps.into_iter().collect())
+    }
 }
 
 /// What becomes of one rule.
@@ -89,24 +116,37 @@ impl Plan {
                     | Decision::Keep(_)
             )
         };
-        self.room == other.room
-            && self.steps.len() == other.steps.len()
-            && self
-                .steps
-                .iter()
-                .zip(&other.steps)
-                .all(|(a, b)| a == b || !(effect(a) || effect(b)))
+        let ours = self.steps.iter().filter(|(_, step)| effect(step));
+        let theirs = other.steps.iter().filter(|(_, step)| effect(step));
+        self.room == other.room && ours.eq(theirs)
+    }
+
+    /// What becomes of each rule of the policy, for people: of those, too, that were not visited.
+    pub fn decisions(&self, policy: &Policy, facts: &Facts<'_>) -> Vec<Decision> {
+        let walk = Walk::new(facts, &self.recipients);
+        let rules = policy.rules.iter().enumerate();
+        rules
+            .map(|(index, rule)| match self.steps.get(index) {
+                Some(decision) => decision.clone(),
+                None if rule.mode == Mode::Off => Decision::Off,
+                None => match self.ended_by.filter(|ended_by| index > *ended_by) {
+                    Some(ended_by) => Decision::Behind(ended_by),
+                    // Its filters on parts are all that is left.
+                    None => walk.judge_mail(rule).err().unwrap_or(Decision::NoPart),
+                },
+            })
+            .collect()
     }
 }
 
-/// The class of one recipient: for each rule that can hold and depends on the recipient, whether it holds for this one.
+/// The class of one recipient: the rules that depend on the recipient and hold for this one, by their places.
 pub fn signature(
-    rules: &[Arc<Rule>],
+    (rules, shortlist): (&[Arc<Rule>], &Shortlist),
     origin: &Origin,
     sender: &Path,
     recipient: &Path,
-) -> Vec<bool> {
-    let may_hold = |rule: &&Arc<Rule>| {
+) -> Vec<usize> {
+    let may_hold = |rule: &Rule| {
         let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
         rule.mode == Mode::Enforce
             && rule.depends_on_recipient()
@@ -115,43 +155,74 @@ pub fn signature(
                     && !rule.unless.at(*level).iter().any(holds)
             })
     };
-    rules
-        .iter()
-        .filter(may_hold)
-        .map(|rule| judge_recipient(rule, recipient).is_ok())
-        .collect()
+    let candidates = shortlist.candidates(&Asked {
+        origin,
+        sender: Some(sender),
+        recipients: &[recipient],
+        facts: None,
+    });
+    let holds = |place: &usize| {
+        let rule = rules.get(*place);
+        rule.is_some_and(|rule| may_hold(rule) && judge_recipient(rule, recipient).is_ok())
+    };
+    candidates.into_iter().filter(holds).collect()
 }
 
 /// Plans one class.
 pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) -> Plan {
-    let mut walk = Walk {
-        facts,
-        recipients: &recipients,
-        steps: Vec::with_capacity(policy.rules.len()),
-        kept: BTreeSet::new(),
-        ended_by: None,
-    };
-    for (index, rule) in policy.rules.iter().enumerate() {
-        walk.rule(index, rule, policy);
+    let mail = facts.mail();
+    let paths: Vec<&Path> = paths(mail, &recipients).collect();
+    let candidates = policy.shortlist.candidates(&Asked {
+        origin: &mail.origin,
+        sender: Some(&mail.envelope.sender),
+        recipients: &paths,
+        facts: Some(facts),
+    });
+    let mut walk = Walk::new(facts, &recipients);
+    for index in candidates {
+        if let Some(rule) = policy.rules.get(index) {
+            walk.rule(index, rule, policy);
+        }
+        if walk.ended_by.is_some() {
+            break;
+        }
     }
-    let steps = walk.steps;
+    let (steps, ended_by) = (Steps(walk.steps), walk.ended_by);
     Plan {
         recipients,
         steps,
+        ended_by,
         room: None,
     }
+}
+
+/// Recipients by their places.
+fn paths<'m>(mail: &'m Mail, recipients: &[usize]) -> impl Iterator<Item = &'m Path> {
+    let all = &mail.envelope.recipients;
+    let places = recipients.iter();
+    places.filter_map(|place| all.get(*place).map(|recipient| &recipient.path))
 }
 
 struct Walk<'w> {
     facts: &'w Facts<'w>,
     recipients: &'w [usize],
-    steps: Vec<Decision>,
+    steps: Vec<(usize, Decision)>,
     /// Parts that a keep rule protects.
     kept: BTreeSet<PartId>,
     ended_by: Option<usize>,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    fn new(facts: &'w Facts<'w>, recipients: &'w [usize]) -> Walk<'w> {
+        Walk {
+            facts,
+            recipients,
+            steps: Vec::new(),
+            kept: BTreeSet::new(),
+            ended_by: None,
+        }
+    }
+
     fn rule(&mut self, index: usize, rule: &Rule, policy: &Policy) {
         let decision = self.decide(rule);
         let took_part = !matches!(decision, Decision::NoPart);
@@ -172,15 +243,12 @@ impl Walk<'_> {
         if let Decision::Keep(parts) = &decision {
             self.kept.extend(parts);
         }
-        self.steps.push(decision);
+        self.steps.push((index, decision));
     }
 
     fn decide(&self, rule: &Rule) -> Decision {
         if rule.mode == Mode::Off {
             return Decision::Off;
-        }
-        if let Some(rule) = self.ended_by {
-            return Decision::Behind(rule);
         }
         if let Err(decision) = self.judge_mail(rule) {
             return decision;
@@ -231,12 +299,8 @@ impl Walk<'_> {
         // The recipients of a class agree on every rule that acts. On a shadow rule, which makes no class, they may
         // differ: it speaks up when one of them would have been concerned.
         let mut verdict = Ok(());
-        for recipient in self
-            .recipients
-            .iter()
-            .filter_map(|index| mail.envelope.recipients.get(*index))
-        {
-            verdict = judge_recipient(rule, &recipient.path);
+        for path in paths(mail, self.recipients) {
+            verdict = judge_recipient(rule, path);
             if verdict.is_ok() {
                 break;
             }
@@ -417,7 +481,10 @@ impl Walk<'_> {
 
     /// The mail passes as it came: earlier edits are cancelled, copies that were made of it are not.
     fn cancel_edits(&mut self, policy: &Policy) {
-        for (step, rule) in self.steps.iter_mut().zip(&policy.rules) {
+        for (index, step) in &mut self.steps {
+            let Some(rule) = policy.rules.get(*index) else {
+                continue;
+            };
             let cancelled = match step {
                 Decision::Run(run) => rule.kind.edits() && !run.shadow,
                 Decision::RejectSealed | Decision::RejectUnsure(_) => true,
