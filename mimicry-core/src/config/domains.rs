@@ -8,6 +8,7 @@ use std::path::Path;
 use crate::domain::list::{Entry, NoDomain, lines};
 
 use super::files::{Use, first_bad_octet};
+use super::node::Node;
 use super::read::Reader;
 
 /// What a text begins with that names a file.
@@ -28,8 +29,15 @@ impl Reader<'_> {
         }
     }
 
+    /// The domains of an option, in the form in which they are compared.
+    pub(super) fn domain_names(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<String>> {
+        let (texts, spans): (Vec<&str>, Vec<_>) = self.texts(node, help)?.into_iter().unzip();
+        let entries = self.entries(&texts, &spans)?;
+        Some(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
     /// The domains of a list, those in files among them. `None` = there are mistakes in them.
-    pub(super) fn entries(&mut self, texts: &[&str], spans: &[Range<usize>]) -> Option<Vec<Entry>> {
+    fn entries(&mut self, texts: &[&str], spans: &[Range<usize>]) -> Option<Vec<Entry>> {
         let mut entries = Vec::new();
         let mut are_sound = true;
         for (text, span) in texts.iter().zip(spans) {

@@ -180,6 +180,7 @@ impl Reader<'_> {
             }
             ValueKind::Files => self.named_files(node, help).map(Value::Files),
             ValueKind::Lines => self.lines(node, help).map(Value::List),
+            ValueKind::Domains => self.domain_names(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),
         }
     }

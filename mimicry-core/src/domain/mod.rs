@@ -103,6 +103,18 @@ pub fn of_address(address: &[u8]) -> Option<String> {
     Some(compared(domain)).filter(|domain| !domain.is_empty())
 }
 
+/// A domain and those above it, the longest first, without those that are none because they are too long: a sender may write one of
+/// 30 000 labels.
+pub fn and_above(domain: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(domain);
+    let all = std::iter::from_fn(move || {
+        let name = rest?;
+        rest = name.split_once('.').map(|(_, above)| above);
+        Some(name)
+    });
+    all.filter(|name| name.len() <= LONGEST)
+}
+
 /// Domains, each of which stands for all below it, and addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Names {
@@ -128,13 +140,9 @@ impl Names {
     #[must_use]
     pub fn hold(&self, address: &str) -> bool {
         let address = compared_address(address);
-        let mut domain = address.rsplit_once('@').map(|(_, domain)| domain);
-        let mut above = std::iter::from_fn(|| {
-            let name = domain?;
-            domain = name.split_once('.').map(|(_, above)| above);
-            Some(name)
-        });
-        self.addresses.contains(&address) || above.any(|name| self.domains.contains(name))
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        self.addresses.contains(&address)
+            || and_above(domain).any(|name| self.domains.contains(name))
     }
 }
 

@@ -25,6 +25,7 @@ pub mod inside;
 pub mod pattern;
 pub mod plan;
 pub mod position;
+mod taken;
 
 use facts::PartFacts;
 use filter::{Filter, Level};

@@ -478,8 +478,8 @@ fn mistakes_are_found_at_load() {
         ("options.header = 'X: {{ person.phone }}'", "line 1, column 4 of the text: there is no directory of persons"),
         ("options.header = 'X: {{ person.phone }}'\noptions.directory = 'p.txt'", "p.txt:1: the name of a directory ends in .toml or .csv"),
         ("options.header = 'X: y'\noptions.internal_clients = 'lan'", "`lan` is no network"),
-        ("options.header = 'X: y'\noptions.own_domains = 'a@b.example'", "`a@b.example` is no domain"),
-        ("options.header = 'X: y'\noptions.own_domains = ['*.b.example']", "`*.b.example` is no domain"),
+        ("options.header = 'X: y'\noptions.own_domains = 'a@b.example'", "\"a@b.example\" is an address, not a domain"),
+        ("options.header = 'X: y'\noptions.own_domains = ['*.b.example']", "\"*.b.example\" is a glob, not a domain"),
         ("options.header = 'X: y'\noptions.trusted = 'a@'", "`a@` is no address and no domain"),
         ("options.header = 'X: y'\noptions.images = 'logo.png'", "there is no HTML to show them"),
     ] {
