@@ -112,6 +112,27 @@ fn a_command_takes_a_configuration_that_it_was_given_open() {
     assert!(ran.err.contains("/dev/stdin"), "{}", ran.err);
 }
 
+// T183: each rule has two patterns of its own, and there is a list of domains
+#[test]
+fn thousands_of_patterns_and_domains_are_read_in_time() {
+    let directory = Directory::new();
+    let rule = |number: usize| {
+        format!(
+            "[[rule]]\nname = \"r{number}\"\nplugin = \"remove\"\nmatch.filename = 'virus{number}\\.exe$'\n\
+             unless.recipient = '@customer{number}\\.example$'\n"
+        )
+    };
+    let list = "[[rule]]\nname = \"list\"\nplugin = \"keep\"\nmatch.sender_domain = \"file:domains.txt\"\n";
+    let rules: String = (0..1_500).map(rule).collect();
+    directory.file("m.toml", rules + list);
+    let domains: String = (0..20_000)
+        .map(|number| format!("d{number}.example\n"))
+        .collect();
+    directory.file("domains.txt", domains);
+    let ran = check(&directory, "m.toml");
+    assert_eq!(ran.code, 0, "{:.2000}", ran.err);
+}
+
 // T183: twice as many tables take twice the time
 #[test]
 fn thousands_of_tables_are_looked_at_in_time() {

@@ -159,21 +159,22 @@ pub struct Table {
 /// The lists that name a domain; most domains are in one.
 #[derive(Debug)]
 enum Lists {
-    One(Place),
-    Many(Vec<Place>),
+    One(Member),
+    Many(Vec<Member>),
 }
 
+/// A domain in a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Place {
+struct Member {
     list: u32,
     and_below: bool,
 }
 
 impl Lists {
-    fn all(&self) -> &[Place] {
+    fn all(&self) -> &[Member] {
         match self {
-            Lists::One(place) => std::slice::from_ref(place),
-            Lists::Many(places) => places,
+            Lists::One(member) => std::slice::from_ref(member),
+            Lists::Many(members) => members,
         }
     }
 }
@@ -183,21 +184,21 @@ impl Table {
     pub fn add(&mut self, list: u32, entries: &[Entry]) {
         self.lists.reserve(entries.len());
         for entry in entries {
-            let place = Place {
+            let member = Member {
                 list,
                 and_below: entry.and_below,
             };
             match self.lists.get_mut(entry.name.as_str()) {
                 None => {
                     let name = entry.name.as_str().into();
-                    self.lists.insert(name, Lists::One(place));
+                    self.lists.insert(name, Lists::One(member));
                 }
-                Some(lists) if lists.all().contains(&place) => {}
-                Some(Lists::Many(places)) => places.push(place),
+                Some(lists) if lists.all().contains(&member) => {}
+                Some(Lists::Many(members)) => members.push(member),
                 Some(lists) => {
-                    let mut places = lists.all().to_vec();
-                    places.push(place);
-                    *lists = Lists::Many(places);
+                    let mut members = lists.all().to_vec();
+                    members.push(member);
+                    *lists = Lists::Many(members);
                 }
             }
         }
@@ -208,9 +209,11 @@ impl Table {
         let mut found = Vec::new();
         for name in and_above(domain) {
             let is_itself = name.len() == domain.len();
-            let places = self.lists.get(name).map_or(&[][..], Lists::all);
-            let held = places.iter().filter(|place| is_itself || place.and_below);
-            found.extend(held.map(|place| place.list));
+            let members = self.lists.get(name).map_or(&[][..], Lists::all);
+            let held = members
+                .iter()
+                .filter(|member| is_itself || member.and_below);
+            found.extend(held.map(|member| member.list));
         }
         found.sort_unstable();
         found.dedup();

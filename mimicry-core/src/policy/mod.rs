@@ -25,8 +25,6 @@ use crate::settings::{General, InForce, Limits, Overlay};
 
 pub mod account;
 pub mod memo;
-#[cfg(test)]
-mod oracle;
 pub mod select;
 #[cfg(test)]
 mod tests;

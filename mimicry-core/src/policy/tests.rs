@@ -14,6 +14,8 @@ use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
 
+mod oracle;
+
 /// What stands above the banks of each case.
 const HEAD: &str = r#"
 rules = ["one", "two", "for_r"]

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::select::{Known, Selection};
-use super::*;
+use super::super::select::{Known, Selection};
+use super::super::*;
 use crate::config::tests::REGISTRY;
 use crate::config::{Config, parse};
 use crate::envelope::{Envelope, Path, Recipient};
