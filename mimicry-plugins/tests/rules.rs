@@ -120,6 +120,7 @@ const DOMAINS: &[Row] = &[
     ("plain", "", r"disclaim | unless.sender_domain = 'example.com'", "disclaim 1"),
     ("plain", "a@x > b@in, c@sub.out", r"disclaim | match.recipient_domain = '.out'", "b@in: disclaim: no recipient_domain || c@sub.out: disclaim 1"),
     ("plain", "a@x > b@in, c@sub.out", r"disclaim | unless.recipient_domain = 'in'", "b@in: disclaim: not recipient_domain || c@sub.out: disclaim 1"),
+    ("plain", "", r"disclaim | match.recipient_domain = 'example.com'", "disclaim 1"),
     ("plain", "", r"disclaim | unless.recipient_domain = 'in'", "disclaim 1"),
     ("plain", "eve@example.net > bo@example.com", r"disclaim | match.header_sender_domain = 'example.net'", "disclaim: no header_sender_domain"),
     ("Sender: team@Sub.Example.net & plain", "", r"disclaim | match.header_sender_domain = '.example.net'", "disclaim 1"),

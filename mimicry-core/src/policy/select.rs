@@ -146,7 +146,7 @@ impl Banks {
     /// The banks of a transaction, as far as it is known. Those that wait for a sender or a recipient are not among the pending.
     pub fn choose(&self, known: &Known<'_>) -> Choice {
         let index = &self.indices.banks;
-        let mut found = index.find(&known.asked(&known.recipient.as_slice()));
+        let mut found = index.find(&known.asked(known.recipient.as_slice()));
         found.extend(index.always());
         if known.facts.is_some() {
             let of_header = &self.indices.of_header;
