@@ -280,7 +280,7 @@ fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
     let regexes: String = (0..500)
         .map(|number| {
             let size = 100 + number % 100;
-            format!("[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{{size}}}' }}\n")
+            format!("[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{{size}}}{number}' }}\n")
         })
         .collect();
     let nested = format!("{}{}", "(".repeat(20_000), ")".repeat(20_000));
@@ -414,7 +414,7 @@ fn the_master_goes_on_while_a_configuration_is_loaded() {
     let mut rules = String::new();
     for number in 0..500 {
         rules += &format!(
-            "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{199}}' }}\n"
+            "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{199}}{number}' }}\n"
         );
     }
     daemon.change("[relay]", &format!("{rules}[relay]"));
