@@ -352,12 +352,17 @@ impl Banks {
             .any(|rule| rule.plugin.needs_seal_keys())
     }
 
-    /// The rules that may act on some mail.
-    fn acting(&self) -> Vec<Arc<Rule>> {
-        self.reach(&Choice {
+    /// The rules that may act on some mail, as the base has them. A worker asks, and must not write to what it shares: so none is
+    /// cloned.
+    fn acting(&self) -> Vec<&Rule> {
+        let numbers = self.reach(&Choice {
             pending: (0..self.banks.len()).collect(),
             ..Choice::default()
-        })
+        });
+        let listed = numbers
+            .into_iter()
+            .filter_map(|index| self.rules.get(index));
+        listed.map(|listed| &*listed.rule).collect()
     }
 
     /// The banks that are not decided on.
@@ -402,10 +407,12 @@ impl Banks {
     /// the message is in. All of them tell recipients apart, because classes are made before that.
     fn candidates(&self, choice: &Choice) -> Candidates {
         let (mut numbers, mut rules) = (Vec::new(), Vec::new());
-        for (number, rule) in self.reach_numbered(choice) {
-            if rule.depends_on_recipient() {
+        for index in self.reach(choice) {
+            if let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index))
+                && listed.rule.depends_on_recipient()
+            {
                 numbers.push(number);
-                rules.push(rule);
+                rules.push(listed.under(Mode::Enforce, None));
             }
         }
         Candidates {
@@ -414,13 +421,8 @@ impl Banks {
         }
     }
 
-    /// The rules that may come to act by the banks that apply and by any of those that are pending.
-    fn reach(&self, choice: &Choice) -> Vec<Arc<Rule>> {
-        let numbered = self.reach_numbered(choice).into_iter();
-        numbered.map(|(_, rule)| rule).collect()
-    }
-
-    fn reach_numbered(&self, choice: &Choice) -> Vec<(u32, Arc<Rule>)> {
+    /// The rules, by their places, that may come to act by the banks that apply and by any of those that are pending.
+    fn reach(&self, choice: &Choice) -> Vec<usize> {
         let mut named = self.rules_of(&choice.applied);
         let mut modes = vec![self.mode_of(&choice.applied)];
         for (layer, _) in (self.pending(choice)).flat_map(|index| self.layers_of(index)) {
@@ -430,13 +432,11 @@ impl Banks {
         if !modes.contains(&Mode::Enforce) {
             return Vec::new();
         }
-        let listed = named
-            .into_iter()
-            .filter_map(|index| Some((u32::try_from(index).ok()?, self.rules.get(index)?)));
-        let acting = listed.filter(|(_, listed)| listed.mode == Mode::Enforce);
-        acting
-            .map(|(number, listed)| (number, listed.under(Mode::Enforce, None)))
-            .collect()
+        let acts = |index: &usize| {
+            let listed = self.rules.get(*index);
+            listed.is_some_and(|listed| listed.mode == Mode::Enforce)
+        };
+        named.into_iter().filter(acts).collect()
     }
 
     fn mode_of(&self, applied: &[usize]) -> Mode {
