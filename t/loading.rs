@@ -112,6 +112,27 @@ fn a_command_takes_a_configuration_that_it_was_given_open() {
     assert!(ran.err.contains("/dev/stdin"), "{}", ran.err);
 }
 
+// T183: each rule has two patterns of its own, and there is a list of domains
+#[test]
+fn thousands_of_patterns_and_domains_are_read_in_time() {
+    let directory = Directory::new();
+    let rule = |number: usize| {
+        format!(
+            "[[rule]]\nname = \"r{number}\"\nplugin = \"remove\"\nmatch.filename = 'virus{number}\\.exe$'\n\
+             unless.recipient = '@customer{number}\\.example$'\n"
+        )
+    };
+    let list = "[[rule]]\nname = \"list\"\nplugin = \"keep\"\nmatch.sender_domain = \"file:domains.txt\"\n";
+    let rules: String = (0..1_500).map(rule).collect();
+    directory.file("m.toml", rules + list);
+    let domains: String = (0..20_000)
+        .map(|number| format!("d{number}.example\n"))
+        .collect();
+    directory.file("domains.txt", domains);
+    let ran = check(&directory, "m.toml");
+    assert_eq!(ran.code, 0, "{:.2000}", ran.err);
+}
+
 // T183: twice as many tables take twice the time
 #[test]
 fn thousands_of_tables_are_looked_at_in_time() {
@@ -259,7 +280,7 @@ fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
     let regexes: String = (0..500)
         .map(|number| {
             let size = 100 + number % 100;
-            format!("[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{{size}}}' }}\n")
+            format!("[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{{size}}}{number}' }}\n")
         })
         .collect();
     let nested = format!("{}{}", "(".repeat(20_000), ")".repeat(20_000));
@@ -393,7 +414,7 @@ fn the_master_goes_on_while_a_configuration_is_loaded() {
     let mut rules = String::new();
     for number in 0..500 {
         rules += &format!(
-            "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{199}}' }}\n"
+            "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{199}}{number}' }}\n"
         );
     }
     daemon.change("[relay]", &format!("{rules}[relay]"));

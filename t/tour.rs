@@ -326,6 +326,7 @@ fn each_filter_is_in_the_places_of_its_row() {
         &row,
         &names,
         &[
+            ("mimicry-core/src/rule/filter/table.rs", &quoted),
             ("mimicry-core/src/rule/filter.rs", &quoted),
             ("man/mimicry.toml.5", &|name| format!("\n.It Cm {name}")),
             ("etc/mimicry.toml", &|name| format!("\n#   {name}")),

@@ -6,7 +6,7 @@
 mod pass;
 mod report;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -93,11 +93,11 @@ pub fn judge(
 /// the settings that were chosen for it at RCPT.
 pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<Judged> {
     let pass = |(class, settings): &(ClassOf, Arc<Effective>)| {
-        let rules = settings.policy.rules.iter();
-        let steps: Vec<Decision> = rules
-            .map(|rule| match rule.mode {
-                Mode::Off => Decision::Off,
-                _ => Decision::Skip(why),
+        let rules = settings.policy.rules.iter().enumerate();
+        let steps = rules
+            .map(|(index, rule)| match rule.mode {
+                Mode::Off => (index, Decision::Off),
+                _ => (index, Decision::Skip(why)),
             })
             .collect();
         Judged {
@@ -105,12 +105,13 @@ pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<
             settings: Arc::clone(settings),
             result: Rc::new(Ok(Applied {
                 message: None,
-                reports: vec![Report::AsPlanned; steps.len()],
+                reports: vec![Report::AsPlanned; settings.policy.rules.len()],
             })),
             plan: Plan {
                 recipients: class.recipients.clone(),
                 room: class.room,
                 steps,
+                ended_by: None,
             },
         }
     };
@@ -141,10 +142,12 @@ fn settled(
 /// May two classes share what comes of a plan: they are of the same effect, and no job of it looks at who the recipients are, as
 /// one would whose text names them.
 fn is_shared(policy: &Policy, one: &Plan, other: &Plan) -> bool {
-    let reads = |(rule, step): (&Arc<Rule>, &Decision)| {
-        matches!(step, Decision::Run(_)) && !runs_once(rule) && rule.plugin.reads_recipients()
+    let reads = |(index, step): (usize, &Decision)| {
+        let rule = policy.rules.get(index);
+        matches!(step, Decision::Run(_))
+            && rule.is_some_and(|rule| !runs_once(rule) && rule.plugin.reads_recipients())
     };
-    one.same_effect(other) && !policy.rules.iter().zip(&one.steps).any(reads)
+    one.same_effect(other) && !one.steps.iter().any(reads)
 }
 
 /// Runs the plans of classes that have one policy, in their order.
@@ -203,25 +206,23 @@ impl<'c> Course<'c> {
         limits: &'c Limits,
         means: Means<'c>,
     ) -> Course<'c> {
-        let acts = |index: usize| {
-            plans.iter().any(|plan| {
-                let step = plan.steps.get(index);
-                step.is_some_and(|step| {
-                    matches!(step, Decision::Run(run) if !run.shadow)
-                        || matches!(step, Decision::IgnoreMail | Decision::Keep(_))
-                })
-            })
+        let acts = |step: &Decision| {
+            matches!(step, Decision::Run(run) if !run.shadow)
+                || matches!(step, Decision::IgnoreMail | Decision::Keep(_))
         };
-        let rules = policy.rules.iter().enumerate();
+        let steps = plans.iter().flat_map(|plan| plan.steps.iter());
+        let acting: BTreeSet<usize> = (steps.filter(|(_, step)| acts(step)))
+            .map(|(index, _)| index)
+            .collect();
+        let rules = acting
+            .into_iter()
+            .filter_map(|index| policy.rules.get(index));
         let mut course = Course {
             policy,
             mail,
             limits,
             means,
-            rules: rules
-                .filter(|(index, _)| acts(*index))
-                .map(|(_, rule)| rule.name.as_str())
-                .collect(),
+            rules: rules.map(|rule| rule.name.as_str()).collect(),
             originals: BTreeMap::new(),
         };
         course.run_originals(plans);
@@ -230,10 +231,13 @@ impl<'c> Course<'c> {
 
     /// Once for all classes, so that a mail that splits is not archived twice.
     fn run_originals(&mut self, plans: &[&Plan]) {
-        for (index, rule) in self.policy.rules.iter().enumerate() {
-            if !runs_once(rule) {
+        let visited: BTreeSet<usize> = (plans.iter())
+            .flat_map(|plan| plan.steps.iter().map(|(index, _)| index))
+            .collect();
+        for index in visited {
+            let Some(rule) = (self.policy.rules.get(index)).filter(|rule| runs_once(rule)) else {
                 continue;
-            }
+            };
             let mut classes = plans.iter().filter_map(|plan| match plan.steps.get(index) {
                 Some(Decision::Run(run)) if rejects(plan).is_none() => Some((*plan, run)),
                 _ => None,
@@ -245,7 +249,7 @@ impl<'c> Course<'c> {
             plan.recipients
                 .extend(classes.flat_map(|(plan, _)| &plan.recipients));
             plan.recipients.sort_unstable();
-            let mut reports = vec![Report::AsPlanned; plan.steps.len()];
+            let mut reports = vec![Report::AsPlanned; self.policy.rules.len()];
             let mut pass = Pass {
                 course: self,
                 plan: &plan,
@@ -267,7 +271,7 @@ fn runs_once(rule: &Rule) -> bool {
 
 /// The rule that does not let the mail pass, and what it says.
 fn rejects(plan: &Plan) -> Option<(usize, String)> {
-    let mut steps = plan.steps.iter().enumerate();
+    let mut steps = plan.steps.iter();
     steps.find_map(|(rule, step)| {
         let text = match step {
             Decision::RejectSealed => "signed or encrypted content is not accepted here".into(),
@@ -290,7 +294,7 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
         });
     }
     let mail = course.mail;
-    let mut reports = vec![Report::AsPlanned; plan.steps.len()];
+    let mut reports = vec![Report::AsPlanned; course.policy.rules.len()];
     for (index, result) in &course.originals {
         if let (Some(Decision::Run(_)), Some(report)) =
             (plan.steps.get(*index), reports.get_mut(*index))

@@ -390,6 +390,8 @@ pub enum ValueKind {
     Words(&'static [&'static str]),
     /// A list of lines; a single one needs no brackets.
     Lines,
+    /// A list of domains and files of them; a single one needs no brackets. [`Value::List`], as domains are compared.
+    Domains,
     /// A list of files whose octets are read at load; a single one needs no brackets.
     Files,
     /// A table of lines under free names; a name may have a list of them.
@@ -412,6 +414,7 @@ impl ValueKind {
             ValueKind::Word(words) => words.join(" | "),
             ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
             ValueKind::Lines => "list".into(),
+            ValueKind::Domains => "list of domains".into(),
             ValueKind::Files => "list of files".into(),
             ValueKind::Table => "table".into(),
             ValueKind::Directory => "directory".into(),

@@ -83,7 +83,7 @@ impl PluginKind for Banner {
                 ),
                 option(
                     "own_domains",
-                    ValueKind::Lines,
+                    ValueKind::Domains,
                     None,
                     "Domains, with their subdomains, whose mail is from inside if internal_clients is not given.",
                 ),

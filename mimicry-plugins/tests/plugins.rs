@@ -289,7 +289,8 @@ fn laws(
     );
     let mut edited: Vec<PartId> = Vec::new();
     let plan = &plans_of(config, mail)[0];
-    for (report, step) in applied.reports.iter().zip(&plan.steps) {
+    let decisions = plan.decisions(&config.policy, &Facts::of(mail));
+    for (report, step) in applied.reports.iter().zip(&decisions) {
         match report {
             Report::Edited { parts, .. } => edited.extend(parts),
             report => {

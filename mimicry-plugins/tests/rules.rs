@@ -20,6 +20,7 @@ use common::{
 use mimicry_core::engine;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::reason::Reason;
+use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::filter::{FILTERS, Level};
 
 /// Mail, envelope, rules, what becomes of them.
@@ -29,6 +30,7 @@ const PLANS: &[(&str, &[Row])] = &[
     ("sender", SENDER),
     ("recipient and classes", RECIPIENT),
     ("header filters", HEADER),
+    ("domains", DOMAINS),
     ("sizes", SIZES),
     ("types", TYPES),
     ("names, dispositions, charsets", NAMES),
@@ -98,6 +100,32 @@ const RECIPIENT: &[Row] = &[
         "b@in: disclaim: no header.subject || c@out: disclaim: no header.subject"),
     ("mixed(plain,csv@a.csv)", "a@x > b@in, c@out, d@mid", r"disclaim | match.recipient = '@out$' ;; zip | unless.recipient = '@in$'",
         "b@in: disclaim: no recipient | zip: not recipient || c@out: disclaim 1 | zip 2 || d@mid: disclaim: no recipient | zip 2"),
+];
+
+#[rustfmt::skip]
+const DOMAINS: &[Row] = &[
+    ("plain", "", r"disclaim | match.sender_domain = 'Example.ORG'", "disclaim 1"),
+    ("plain", "", r"disclaim | match.sender_domain = '.example.org'", "disclaim 1"),
+    ("plain", "", r"disclaim | match.sender_domain = '.org'", "disclaim 1"),
+    ("plain", "", r"disclaim | match.sender_domain = 'org'", "disclaim: no sender_domain"),
+    ("plain", "", r"disclaim | match.sender_domain = ['example.com', 'example.net']", "disclaim: no sender_domain"),
+    ("plain", "a@sub.example.org > bo@example.com", r"disclaim | match.sender_domain = 'example.org'", "disclaim: no sender_domain"),
+    ("plain", "a@sub.example.org > bo@example.com", r"disclaim | match.sender_domain = ['example.com', '.example.org']", "disclaim 1"),
+    ("plain", "a@anexample.org > bo@example.com", r"disclaim | match.sender_domain = '.example.org'", "disclaim: no sender_domain"),
+    ("plain", "a@xn--bcher-kva.example. > bo@example.com", r"disclaim | match.sender_domain = 'bücher.example'", "disclaim 1"),
+    ("plain", "a@BÜCHER.example > bo@example.com", r"disclaim | match.sender_domain = 'xn--bcher-kva.example'", "disclaim 1"),
+    ("plain", "<> > bo@example.com", r"zip | match.sender_domain = '.example.org'", "zip: no sender_domain"),
+    ("plain", "postmaster > bo@example.com", r"disclaim | unless.sender_domain = 'postmaster'", "disclaim 1"),
+    ("plain", "", r"disclaim | unless.sender_domain = 'example.org'", "disclaim: not sender_domain"),
+    ("plain", "", r"disclaim | unless.sender_domain = 'example.com'", "disclaim 1"),
+    ("plain", "a@x > b@in, c@sub.out", r"disclaim | match.recipient_domain = '.out'", "b@in: disclaim: no recipient_domain || c@sub.out: disclaim 1"),
+    ("plain", "a@x > b@in, c@sub.out", r"disclaim | unless.recipient_domain = 'in'", "b@in: disclaim: not recipient_domain || c@sub.out: disclaim 1"),
+    ("plain", "", r"disclaim | match.recipient_domain = 'example.com'", "disclaim 1"),
+    ("plain", "", r"disclaim | unless.recipient_domain = 'in'", "disclaim 1"),
+    ("plain", "eve@example.net > bo@example.com", r"disclaim | match.header_sender_domain = 'example.net'", "disclaim: no header_sender_domain"),
+    ("Sender: team@Sub.Example.net & plain", "", r"disclaim | match.header_sender_domain = '.example.net'", "disclaim 1"),
+    ("From: & plain", "", r"disclaim | unless.header_sender_domain = '.org'", "disclaim 1"),
+    ("plain", "", r"disclaim | unless.header_sender_domain = '.org'", "disclaim: not header_sender_domain"),
 ];
 
 #[rustfmt::skip]
@@ -1037,11 +1065,11 @@ fn every_mail_that_was_not_changed_has_a_reason() {
         let applied = applied.unwrap();
         assert_eq!(plan.steps, plans_of(&config, &mail)[0].steps, "{name}");
         let mut edited = false;
-        for ((step, report), rule) in plan
-            .steps
+        let decisions = plan.decisions(&config.policy, &Facts::of(&mail));
+        for ((step, report), rule) in decisions
             .iter()
             .zip(&applied.reports)
-            .zip(&config.policy.rules)
+            .zip(config.policy.rules.iter())
         {
             edited |= matches!(report, engine::Report::Edited { .. });
             let silent =

@@ -3,6 +3,8 @@
 //!
 //! Must never: stop at a mistake.
 
+use std::collections::HashSet;
+
 use crate::policy::select::SELECTORS;
 use crate::policy::{Bank, Layer};
 use crate::rule::filter::{Filter, Level};
@@ -81,9 +83,10 @@ pub(super) fn banks(
     for (bank, laid) in banks.iter_mut().zip(laid) {
         bank.laid = laid;
     }
+    let included: HashSet<usize> = includes.iter().flatten().copied().collect();
     for (place, section) in sections.iter().enumerate() {
         let said = whens.get(place).map(Vec::as_slice).unwrap_or_default();
-        applies(reader, section, said, &includes, place);
+        applies(reader, section, said, &included, place);
         in_time(reader, sections, &banks, said, place);
         adds(reader, section, force);
     }
@@ -209,13 +212,13 @@ fn applies(
     reader: &mut Reader<'_>,
     section: &Section<'_, '_>,
     said: &[Said<'_>],
-    includes: &[Vec<usize>],
+    included: &HashSet<usize>,
     place: usize,
 ) {
     if reader.syntax.is_damaged(section.place.start) {
         return;
     }
-    let is_included = || includes.iter().any(|list| list.contains(&place));
+    let is_included = || included.contains(&place);
     if section.is_given("when") {
         let is_empty = section
             .node("when")
@@ -286,11 +289,11 @@ fn in_time(
                 latest.key
             );
             let help = match setting.phase {
-                Phase::Connect => "only listener and client can select a bank that sets it",
+                Phase::Connect => "only listener and client can select a bank that sets it".into(),
                 Phase::Mail => {
-                    "only listener, client, auth_user and sender can select a bank that sets it"
+                    "only listener, client, auth_user, sender and sender_domain can select a bank that sets it".into()
                 }
-                _ => "header_sender cannot select a bank that sets it",
+                _ => format!("{} cannot select a bank that sets it", latest.key),
             };
             reader.complaints.error(span, message, help);
         }

@@ -53,7 +53,12 @@ pub(super) fn filters<'t>(
         let Some((raw, spans)) = raw(reader, spec.operand, node) else {
             continue;
         };
-        match Filter::new(&key, &raw) {
+        if let (Operand::Domains, Raw::Texts(texts)) = (spec.operand, &raw)
+            && !reader.domains(texts, &spans)
+        {
+            continue;
+        }
+        match Filter::new(&key, &raw, &mut reader.books) {
             Ok(filter) => {
                 if let Filter::Listener(names) = &filter {
                     known_listeners(reader, names, &spans, around);
@@ -239,6 +244,9 @@ fn raw<'t>(
         Operand::Positions => "write a position in quotes, such as \"body\" or \"1.2\"",
         Operand::Networks => "write a network in quotes, such as \"192.0.2.0/24\"",
         Operand::Names => "write a name in quotes, or a list of names",
+        Operand::Domains => {
+            "write a domain in quotes, or a list of domains, or \"file:domains.txt\""
+        }
         Operand::Patterns | Operand::Bool => "write a regex in single quotes, or a list of them",
     };
     let texts = reader.texts(node, help)?;

@@ -27,6 +27,7 @@ use toml::de::{DeTable, DeValue};
 
 use crate::policy::{Banks, Layer};
 use crate::registry::Registry;
+use crate::rule::filter::Books;
 use crate::settings::endpoint::ListenAddress;
 use crate::settings::given::Given;
 use crate::settings::words::Sandbox;
@@ -36,6 +37,7 @@ mod around;
 mod banks;
 mod build;
 pub mod diag;
+mod domains;
 pub mod files;
 mod filters;
 mod index;
@@ -156,6 +158,7 @@ fn parse_with(
         files,
         directories: Vec::new(),
         named: Vec::new(),
+        books: Books::default(),
     };
     let config = config(&mut reader, &tree, source, path);
     let warnings = mistakes(path, source, std::mem::take(&mut reader.complaints));
@@ -176,6 +179,7 @@ pub fn sound_defaults(registry: Registry) -> Result<(), String> {
         files: &files::Given(&|_| Err(io::ErrorKind::NotFound.into())),
         directories: Vec::new(),
         named: Vec::new(),
+        books: Books::default(),
     };
     for kind in registry.iter() {
         for spec in kind.options() {
@@ -335,6 +339,8 @@ fn config(
     }
     let sections = banks;
     let banks = banks::banks(reader, (&sections, of_banks), &drafts, &mut force, &around);
+    // From now on filters judge.
+    std::mem::take(&mut reader.books).seal();
     order::order(reader, &drafts, &force, &around);
     let layer = Layer {
         settings: banks::said_for_all(&top, &limits, &relay),
@@ -347,7 +353,7 @@ fn config(
         .filter_map(build::Draft::listed)
         .collect();
     let banks = Banks::new(rules, base, layer, banks);
-    let base = Arc::new(banks.effective(&[]));
+    let base = Arc::clone(&banks.standing_of_base()?.settings);
     if let Some(daemon) = &daemon {
         let classes = base.limits.max_classes.min(banks.most_classes());
         relay::connections_suffice(reader, &places, &relay, (daemon.workers.max, classes));

@@ -9,6 +9,7 @@ use crate::config::files::Files;
 use crate::config::syntax::Syntax;
 use crate::config::typed::{Declared, NamedFile};
 use crate::registry::Registry;
+use crate::rule::filter::Books;
 
 /// What reading a file needs.
 pub(super) struct Reader<'a> {
@@ -22,4 +23,6 @@ pub(super) struct Reader<'a> {
     pub(super) directories: Vec<Declared>,
     /// What only the daemon opens.
     pub(super) named: Vec<NamedFile>,
+    /// What the filters built so far share.
+    pub(super) books: Books,
 }

@@ -188,6 +188,11 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     match path.to_str().unwrap() {
         "/etc/mimicry/footer.txt" => Ok(b"Footer\n".to_vec()),
         "/srv/bom.txt" => Ok("\u{feff}Footer\n".into()),
+        "/etc/mimicry/domains.txt" => Ok(b"# ours\r\nexample.org\n".to_vec()),
+        "/etc/mimicry/bad-domains.txt" => {
+            Ok(b"a.example\n*.example.net\n\nexample.com OK\n".to_vec())
+        }
+        "/etc/mimicry/no-domains.txt" => Ok(b"# none yet\n".to_vec()),
         "/etc/mimicry/latin1.txt" => Ok(b"one\nGr\xfc\xdfe\n".to_vec()),
         "/etc/mimicry/key" => Ok(b"open sesame\r\n".to_vec()),
         "/etc/mimicry/key2" => Ok(b"open\nsesame\n".to_vec()),

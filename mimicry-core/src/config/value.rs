@@ -180,6 +180,7 @@ impl Reader<'_> {
             }
             ValueKind::Files => self.named_files(node, help).map(Value::Files),
             ValueKind::Lines => self.lines(node, help).map(Value::List),
+            ValueKind::Domains => self.domain_names(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),
         }
     }
@@ -378,7 +379,7 @@ impl Reader<'_> {
         }
     }
 
-    fn file_name<'t>(&mut self, text: &'t str, span: Range<usize>) -> Option<&'t str> {
+    pub(super) fn file_name<'t>(&mut self, text: &'t str, span: Range<usize>) -> Option<&'t str> {
         if text.is_empty() || text.contains('\0') || Path::new(text).file_name().is_none() {
             let help = value_help(ValueKind::TextFile);
             self.complaints.error(span, "not the name of a file", help);
@@ -388,7 +389,12 @@ impl Reader<'_> {
     }
 
     /// The content of a file; `path` may be relative to the configuration.
-    fn octets_of(&mut self, path: &Path, what: Use, span: Range<usize>) -> Option<Vec<u8>> {
+    pub(super) fn octets_of(
+        &mut self,
+        path: &Path,
+        what: Use,
+        span: Range<usize>,
+    ) -> Option<Vec<u8>> {
         let path = self.directory.join(path);
         match self.files.read(&path, what) {
             Ok(octets) => Some(octets),
@@ -576,6 +582,7 @@ mod tests {
             files: &super::super::files::Given(&|_| Err(std::io::ErrorKind::NotFound.into())),
             directories: Vec::new(),
             named: Vec::new(),
+            books: crate::rule::filter::Books::default(),
         };
         for setting in SETTINGS.iter() {
             let given = reader.default(setting);

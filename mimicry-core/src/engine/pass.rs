@@ -52,8 +52,10 @@ struct Seen {
 impl<'p> Pass<'p> {
     pub(super) fn run(&mut self, scope: Scope) -> Result<(), Stopped> {
         let course = self.course;
-        for (index, (rule, step)) in course.policy.rules.iter().zip(&self.plan.steps).enumerate() {
-            let Decision::Run(run) = step else { continue };
+        for (index, step) in self.plan.steps.iter() {
+            let (Decision::Run(run), Some(rule)) = (step, course.policy.rules.get(index)) else {
+                continue;
+            };
             if rule.kind.scope() != scope || course.originals.contains_key(&index) {
                 continue;
             }
@@ -241,8 +243,8 @@ impl<'p> Pass<'p> {
             .plan
             .steps
             .iter()
-            .take(index)
-            .flat_map(|step| match step {
+            .take_while(move |(rule, _)| *rule < index)
+            .flat_map(|(_, step)| match step {
                 Decision::Keep(parts) => parts.as_slice(),
                 _ => &[],
             });

@@ -191,8 +191,13 @@ impl Names {
 
     /// Does it hold for one reading or for the name under which one would be saved.
     pub fn any(&self, holds: impl Fn(&str) -> bool) -> bool {
-        let mut forms = self.readings.iter().flat_map(|reading| &reading.forms);
-        forms.any(|form| holds(form))
+        self.forms().any(holds)
+    }
+
+    /// All forms of all readings.
+    pub fn forms(&self) -> impl Iterator<Item = &str> {
+        let forms = self.readings.iter().flat_map(|reading| &reading.forms);
+        forms.map(String::as_str)
     }
 
     /// Does it hold for every reading, so that no program sees a name for which it does not.

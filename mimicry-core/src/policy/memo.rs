@@ -13,6 +13,7 @@ use std::sync::Arc;
 
 use super::{Banks, Choice, Effective};
 use crate::rule::Rule;
+use crate::rule::index::Shortlist;
 
 /// Lists of banks that are remembered.
 const MOST: usize = 1024;
@@ -25,12 +26,24 @@ pub struct Memo(RefCell<HashMap<Choice, Arc<Standing>>>);
 #[derive(Debug)]
 pub struct Standing {
     pub settings: Arc<Effective>,
-    /// The rules that tell recipients apart.
-    pub(super) candidates: Vec<Arc<Rule>>,
+    pub(super) candidates: Candidates,
+}
+
+/// The rules that tell recipients apart.
+#[derive(Debug)]
+pub(super) struct Candidates {
+    pub(super) rules: Vec<Arc<Rule>>,
+    /// Which of them can hold.
+    pub(super) shortlist: Shortlist,
 }
 
 impl Memo {
     pub fn standing(&self, banks: &Banks, choice: &Choice) -> Arc<Standing> {
+        // What most mail has is there from before the fork.
+        let of_base = banks.standing_of_base();
+        if let Some(base) = of_base.filter(|_| *choice == banks.no_bank()) {
+            return Arc::clone(base);
+        }
         let mut known = self.0.borrow_mut();
         if let Some(standing) = known.get(choice) {
             return Arc::clone(standing);
@@ -38,14 +51,16 @@ impl Memo {
         // A list with and without banks to come has the same settings.
         let settled = Choice {
             applied: choice.applied.clone(),
-            pending: Vec::new(),
+            ..Choice::default()
         };
-        let settings = known
-            .get(&settled)
-            .map(|standing| Arc::clone(&standing.settings));
+        let settings = match of_base.filter(|_| choice.applied.is_empty()) {
+            Some(base) => Some(base),
+            None => known.get(&settled),
+        };
+        let settings = settings.map(|standing| Arc::clone(&standing.settings));
         let settings = settings.unwrap_or_else(|| Arc::new(banks.effective(&choice.applied)));
         let standing = Arc::new(Standing {
-            candidates: banks.candidates(choice, &settings),
+            candidates: banks.candidates(choice),
             settings,
         });
         if known.len() >= MOST {

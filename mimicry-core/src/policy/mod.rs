@@ -11,12 +11,13 @@
 //!
 //! Must never: know the file it came from, or judge a rule (that is `rule::plan`).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use crate::extension::Extension;
 use crate::plugin::OnError;
 use crate::rule::filter::Level;
+use crate::rule::index::{Entries, Index, Shortlist};
 use crate::rule::{Filters, Mode, Rule};
 use crate::settings::endpoint::NextHop;
 use crate::settings::words::{BareNewline, MboxLine};
@@ -29,6 +30,7 @@ pub mod select;
 mod tests;
 
 pub use crate::rule::Policy;
+use memo::Candidates;
 pub use memo::{Memo, Standing};
 pub use select::{ClassOf, Known};
 
@@ -55,8 +57,11 @@ pub struct Effective {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Choice {
     pub applied: Vec<usize>,
-    /// Nothing that is known speaks against them, and not all that they ask for is known.
+    /// From RCPT on: nothing that is known speaks against them, and not all that they ask for is known. Without those that ask for
+    /// the header alone.
     pub pending: Vec<usize>,
+    /// Those that ask for the header alone are pending, too.
+    pub awaits_header: bool,
 }
 
 /// The base settings, the rules of the file, and the banks.
@@ -68,6 +73,63 @@ pub struct Banks {
     /// What the file says for all mail.
     base: Layer,
     banks: Vec<Bank>,
+    indices: Indices,
+    /// What stands where no bank applies, for all workers; `None` = it is about to be made.
+    of_base: Option<Arc<Standing>>,
+}
+
+/// What is found by what it asks for.
+#[derive(Debug, Default)]
+struct Indices {
+    /// The rules of the file.
+    rules: Arc<Index>,
+    /// Those of them that tell recipients apart, by what is known at RCPT.
+    tellers: Arc<Index>,
+    /// The banks, by what is known at RCPT, without those that ask for the header alone.
+    banks: Index,
+    /// Those.
+    of_header: Index,
+    awaiting_header: Vec<usize>,
+    /// Those that say how large a mail may be, themselves or by what they include.
+    of_own_size: Vec<usize>,
+}
+
+impl Indices {
+    fn of(rules: &[Listed], banks: &[Bank]) -> Indices {
+        let numbered = || (0u32..).zip(rules);
+        let whole = |rule: &Rule| !rule.plugin.looks_inside();
+        let all = numbered().map(|(number, listed)| {
+            let rule = &listed.rule;
+            (number, &*rule.matching, whole(rule))
+        });
+        let tellers = numbered().filter(|(_, listed)| listed.rule.depends_on_recipient());
+        let tellers = tellers.map(|(number, listed)| (number, &*listed.rule.matching, false));
+        let whens = (0u32..).zip(banks);
+        let whens: Vec<(u32, &Filters)> = whens
+            .filter_map(|(number, bank)| Some((number, bank.when.as_ref()?)))
+            .collect();
+        let asks_for_header =
+            |when: &Filters| when.iter().all(|filter| filter.level() == Level::Mail);
+        let (header, envelope): (Vec<_>, Vec<_>) =
+            (whens.into_iter()).partition(|(_, when)| asks_for_header(when));
+        let numbered = |list: &[(u32, &Filters)]| -> Vec<usize> {
+            let places = list.iter().map(|(number, _)| usize::try_from(*number));
+            places.filter_map(Result::ok).collect()
+        };
+        let awaiting_header = numbered(&header);
+        let index = |list: Vec<(u32, &Filters)>, entries: Entries| {
+            let list = list.into_iter();
+            Index::of(list.map(|(number, when)| (number, when, false)), entries)
+        };
+        Indices {
+            rules: Arc::new(Index::of(all, Entries::All)),
+            tellers: Arc::new(Index::of(tellers, Entries::Envelope)),
+            banks: index(envelope, Entries::Envelope),
+            of_header: index(header, Entries::Header),
+            awaiting_header,
+            of_own_size: Vec::new(),
+        }
+    }
 }
 
 /// A rule of the file, in force or not.
@@ -105,18 +167,42 @@ pub(crate) struct Layer {
 }
 
 impl Banks {
-    /// `laid` of each bank holds indices into `banks`, the rules of each layer into `rules`.
+    /// `laid` of each bank holds indices into `banks`, the rules of each layer into `rules`. The books of the filters are sealed.
     pub(crate) fn new(
         rules: Vec<Listed>,
         settings: InForce,
         base: Layer,
         banks: Vec<Bank>,
     ) -> Banks {
-        Banks {
+        let mut all = Banks {
+            indices: Indices::of(&rules, &banks),
             rules,
             settings,
             base,
             banks,
+            of_base: None,
+        };
+        let places = 0..all.banks.len();
+        let says = |bank: &usize| all.own_largest_mail(*bank).is_some();
+        all.indices.of_own_size = places.filter(says).collect();
+        let choice = all.no_bank();
+        all.of_base = Some(Arc::new(Standing {
+            settings: Arc::new(all.effective(&[])),
+            candidates: all.candidates(&choice),
+        }));
+        all
+    }
+
+    /// What stands where no bank applies.
+    pub fn standing_of_base(&self) -> Option<&Arc<Standing>> {
+        self.of_base.as_ref()
+    }
+
+    /// The choice of mail for which no bank applies, before its header is known.
+    fn no_bank(&self) -> Choice {
+        Choice {
+            awaits_header: !self.indices.awaiting_header.is_empty(),
+            ..Choice::default()
         }
     }
 
@@ -154,14 +240,15 @@ impl Banks {
             mode,
             on_error,
         } = general;
-        let rules = self.rules_of(applied).into_iter();
-        let rules = rules
-            .filter_map(|index| self.rules.get(index))
-            .map(|listed| listed.under(mode, on_error))
-            .collect();
+        let (rules, shortlist) = self.in_force(applied, mode, on_error);
+        let policy = Policy {
+            rules,
+            variables,
+            shortlist,
+        };
         Effective {
             path: self.path(applied),
-            policy: Arc::new(Policy { rules, variables }),
+            policy: Arc::new(policy),
             next_hop,
             limits,
             trace,
@@ -170,6 +257,36 @@ impl Banks {
             hide_extensions,
             hostname,
         }
+    }
+
+    /// The rules in force, and which of them can hold.
+    fn in_force(
+        &self,
+        applied: &[usize],
+        mode: Mode,
+        on_error: Option<OnError>,
+    ) -> (Arc<Vec<Arc<Rule>>>, Arc<Shortlist>) {
+        let changes = |layer: &Layer| {
+            let general = &layer.settings.general;
+            let is_named = layer.rules.is_some() || !layer.rules_add.is_empty();
+            is_named || general.mode.is_some() || general.on_error.is_some()
+        };
+        let mut layers = applied.iter().flat_map(|index| self.layers_of(*index));
+        if let Some(base) = &self.of_base
+            && !layers.any(|(layer, _)| changes(layer))
+        {
+            let policy = &base.settings.policy;
+            return (Arc::clone(&policy.rules), Arc::clone(&policy.shortlist));
+        }
+        let (mut numbers, mut rules) = (Vec::new(), Vec::new());
+        for index in self.rules_of(applied) {
+            if let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index)) {
+                numbers.push(number);
+                rules.push(listed.under(mode, on_error));
+            }
+        }
+        let shortlist = Shortlist::new(&self.indices.rules, numbers);
+        (Arc::new(rules), Arc::new(shortlist))
     }
 
     /// The names of the banks behind `base`, by `/`.
@@ -185,36 +302,31 @@ impl Banks {
 
     /// Every next hop that a mail may have, each once.
     pub fn next_hops(&self) -> Vec<NextHop> {
-        let mut hops = Vec::new();
         let layers = self.banks.iter().map(|bank| &bank.layer);
-        for layer in std::iter::once(&self.base).chain(layers) {
-            if let Some(hop) = &layer.settings.next_hop
-                && !hops.contains(hop)
-            {
-                hops.push(hop.clone());
-            }
-        }
-        hops
+        let layers = std::iter::once(&self.base).chain(layers);
+        let mut seen = HashSet::new();
+        let hops = layers.filter_map(|layer| layer.settings.next_hop.as_ref());
+        hops.filter(|hop| seen.insert(*hop)).cloned().collect()
     }
 
-    /// Octets of the largest mail that may come in by these banks, or by those of them that are still to be decided on.
-    pub fn largest_mail(&self, choice: &Choice) -> usize {
-        let applied = self.effective(&choice.applied).limits.mail;
-        let pending = choice
-            .pending
-            .iter()
-            .flat_map(|index| self.layers_of(*index));
+    /// Octets of the largest mail that may come in where some banks apply and these may come to.
+    fn largest_mail(&self, applied: &[usize], pending: impl Iterator<Item = usize>) -> usize {
+        let applied = self.effective(applied).limits.mail;
         pending
-            .filter_map(|(layer, _)| layer.settings.limits.mail)
+            .filter_map(|bank| self.own_largest_mail(bank))
             .fold(applied, usize::max)
     }
 
     /// Octets of the largest mail that may come by any banks.
     pub fn largest_mail_of_all(&self) -> usize {
-        self.largest_mail(&Choice {
-            applied: Vec::new(),
-            pending: (0..self.banks.len()).collect(),
-        })
+        self.largest_mail(&[], 0..self.banks.len())
+    }
+
+    /// Octets of the largest mail that a bank says, or one of those that it includes.
+    fn own_largest_mail(&self, bank: usize) -> Option<usize> {
+        let layers = self.layers_of(bank);
+        let said = layers.filter_map(|(layer, _)| layer.settings.limits.mail);
+        said.max()
     }
 
     /// The names of the rules that may act on some mail, in the base or by a bank.
@@ -240,12 +352,25 @@ impl Banks {
             .any(|rule| rule.plugin.needs_seal_keys())
     }
 
-    /// The rules that may act on some mail.
-    fn acting(&self) -> Vec<Arc<Rule>> {
-        self.reach(&Choice {
-            applied: Vec::new(),
+    /// The rules that may act on some mail, as the base has them. A worker asks, and must not write to what it shares: so none is
+    /// cloned.
+    fn acting(&self) -> Vec<&Rule> {
+        let numbers = self.reach(&Choice {
             pending: (0..self.banks.len()).collect(),
-        })
+            ..Choice::default()
+        });
+        let listed = numbers
+            .into_iter()
+            .filter_map(|index| self.rules.get(index));
+        listed.map(|listed| &*listed.rule).collect()
+    }
+
+    /// The banks that are not decided on.
+    fn pending<'b>(&'b self, choice: &'b Choice) -> impl Iterator<Item = usize> {
+        let of_header = &self.indices.awaiting_header;
+        let awaiting = choice.awaits_header.then_some(of_header);
+        let pending = choice.pending.iter();
+        pending.chain(awaiting.into_iter().flatten()).copied()
     }
 
     /// The base and the banks' settings, in the order in which they are laid, each with the bank it is of; `None` = the base.
@@ -265,47 +390,53 @@ impl Banks {
 
     /// The rules in force, in the order of the file.
     fn rules_of(&self, applied: &[usize]) -> BTreeSet<usize> {
-        let mut rules: BTreeSet<usize> = (0..self.rules.len()).collect();
+        // `None` = all.
+        let mut rules: Option<BTreeSet<usize>> = None;
         for (layer, _) in self.layers(applied) {
             if let Some(named) = &layer.rules {
-                rules = named.iter().copied().collect();
+                rules = Some(named.iter().copied().collect());
             }
-            rules.extend(&layer.rules_add);
+            if let Some(rules) = &mut rules {
+                rules.extend(&layer.rules_add);
+            }
         }
-        rules
+        rules.unwrap_or_else(|| (0..self.rules.len()).collect())
     }
 
-    /// Rules that depend on the recipient and may come to act: by the banks that apply, and by those that are decided on when
+    /// Rules, by number, that depend on the recipient and may come to act: by the banks that apply, and by those that are decided on when
     /// the message is in. All of them tell recipients apart, because classes are made before that.
-    fn candidates(&self, choice: &Choice, effective: &Effective) -> Vec<Arc<Rule>> {
-        let mut rules = match choice.pending.is_empty() {
-            true => effective.policy.rules.clone(),
-            false => self.reach(choice),
-        };
-        rules.retain(|rule| rule.depends_on_recipient());
-        rules
+    fn candidates(&self, choice: &Choice) -> Candidates {
+        let (mut numbers, mut rules) = (Vec::new(), Vec::new());
+        for index in self.reach(choice) {
+            if let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index))
+                && listed.rule.depends_on_recipient()
+            {
+                numbers.push(number);
+                rules.push(listed.under(Mode::Enforce, None));
+            }
+        }
+        Candidates {
+            rules,
+            shortlist: Shortlist::new(&self.indices.tellers, numbers),
+        }
     }
 
-    /// The rules that may come to act by the banks that apply and by any of those that are pending.
-    fn reach(&self, choice: &Choice) -> Vec<Arc<Rule>> {
+    /// The rules, by their places, that may come to act by the banks that apply and by any of those that are pending.
+    fn reach(&self, choice: &Choice) -> Vec<usize> {
         let mut named = self.rules_of(&choice.applied);
         let mut modes = vec![self.mode_of(&choice.applied)];
-        for (layer, _) in choice
-            .pending
-            .iter()
-            .flat_map(|index| self.layers_of(*index))
-        {
+        for (layer, _) in (self.pending(choice)).flat_map(|index| self.layers_of(index)) {
             named.extend(layer.rules.iter().flatten().chain(&layer.rules_add));
             modes.extend(layer.settings.general.mode);
         }
         if !modes.contains(&Mode::Enforce) {
             return Vec::new();
         }
-        let listed = named.into_iter().filter_map(|index| self.rules.get(index));
-        let acting = listed.filter(|listed| listed.mode == Mode::Enforce);
-        acting
-            .map(|listed| listed.under(Mode::Enforce, None))
-            .collect()
+        let acts = |index: &usize| {
+            let listed = self.rules.get(*index);
+            listed.is_some_and(|listed| listed.mode == Mode::Enforce)
+        };
+        named.into_iter().filter(acts).collect()
     }
 
     fn mode_of(&self, applied: &[usize]) -> Mode {

@@ -15,6 +15,7 @@ use crate::mail::Mail;
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
 use crate::rule::filter::{Filter, Level};
+use crate::rule::index::Asked;
 use crate::rule::plan;
 
 /// The keys of `when`, in the order of the manual.
@@ -23,8 +24,11 @@ pub const SELECTORS: &[&str] = &[
     "client",
     "auth_user",
     "sender",
+    "sender_domain",
     "header_sender",
+    "header_sender_domain",
     "recipient",
+    "recipient_domain",
 ];
 
 /// What is known of a transaction; `None` = not yet.
@@ -63,7 +67,8 @@ pub struct ClassOf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     pub choice: Choice,
-    rules: Vec<bool>,
+    /// Those that hold, by their places among all that tell recipients apart.
+    rules: Vec<usize>,
 }
 
 impl<'k> Known<'k> {
@@ -90,6 +95,18 @@ impl<'k> Known<'k> {
         Known {
             recipient: Some(recipient),
             ..Known::at_mail(origin, sender)
+        }
+    }
+}
+
+impl<'k> Known<'k> {
+    /// The same for an index.
+    fn asked(&self, recipients: &'k [&'k Path]) -> Asked<'k> {
+        Asked {
+            origin: self.origin,
+            sender: self.sender,
+            recipients,
+            facts: self.facts,
         }
     }
 }
@@ -126,34 +143,63 @@ fn holds(filter: &Filter, known: &Known<'_>) -> Option<bool> {
 }
 
 impl Banks {
-    /// The banks of a transaction, as far as it is known.
+    /// The banks of a transaction, as far as it is known. Those that wait for a sender or a recipient are not among the pending.
     pub fn choose(&self, known: &Known<'_>) -> Choice {
-        let mut choice = Choice::default();
-        for (index, bank) in self.all().iter().enumerate() {
-            match bank.judge(known) {
-                Selection::Holds => choice.applied.push(index),
-                Selection::Pending => choice.pending.push(index),
-                Selection::Fails(_) | Selection::Never => {}
+        let index = &self.indices.banks;
+        let mut found = index.find(&known.asked(known.recipient.as_slice()));
+        found.extend(index.always());
+        if known.facts.is_some() {
+            let of_header = &self.indices.of_header;
+            found.extend(of_header.find(&known.asked(&[])));
+            found.extend(of_header.always());
+        }
+        found.sort_unstable();
+        let mut choice = Choice {
+            awaits_header: known.facts.is_none() && !self.indices.awaiting_header.is_empty(),
+            ..Choice::default()
+        };
+        for index in found
+            .into_iter()
+            .filter_map(|index| usize::try_from(index).ok())
+        {
+            match self.all().get(index).map(|bank| bank.judge(known)) {
+                Some(Selection::Holds) => choice.applied.push(index),
+                Some(Selection::Pending) => choice.pending.push(index),
+                _ => {}
             }
         }
         choice
     }
 
+    /// Octets of the largest mail that may come from a client, whoever sends it.
+    pub fn largest_mail_from(&self, origin: &Origin) -> usize {
+        let known = Known::at_connect(origin);
+        let is_possible = |bank: &&usize| {
+            let bank = self.all().get(**bank);
+            bank.is_some_and(|bank| bank.judge(&known) == Selection::Pending)
+        };
+        let pending = self.indices.of_own_size.iter().filter(is_possible);
+        self.largest_mail(&self.choose(&known).applied, pending.copied())
+    }
+
     /// What was chosen at RCPT, now that the message is in.
     pub fn complete(&self, choice: &Choice, known: &Known<'_>) -> Choice {
-        if choice.pending.is_empty() {
-            return choice.clone();
+        let mut pending = choice.pending.clone();
+        if choice.awaits_header {
+            let found = self.indices.of_header.find(&known.asked(&[]));
+            let found = found.iter().chain(self.indices.of_header.always());
+            pending.extend(found.filter_map(|index| usize::try_from(*index).ok()));
         }
-        let decided = choice.pending.iter().copied().filter(|index| {
-            self.all()
-                .get(*index)
-                .is_some_and(|bank| bank.judge(known) == Selection::Holds)
+        pending.retain(|index| {
+            let bank = self.all().get(*index);
+            bank.is_some_and(|bank| bank.judge(known) == Selection::Holds)
         });
-        let mut applied: Vec<usize> = choice.applied.iter().copied().chain(decided).collect();
+        let mut applied = choice.applied.clone();
+        applied.extend(pending);
         applied.sort_unstable();
         Choice {
             applied,
-            pending: Vec::new(),
+            ..Choice::default()
         }
     }
 }
@@ -169,7 +215,9 @@ impl Memo {
     ) -> (Signature, Arc<Standing>) {
         let choice = banks.choose(&Known::at_rcpt(origin, sender, recipient));
         let standing = self.standing(banks, &choice);
-        let rules = plan::signature(&standing.candidates, origin, sender, recipient);
+        let candidates = &standing.candidates;
+        let candidates = (candidates.rules.as_slice(), &candidates.shortlist);
+        let rules = plan::signature(candidates, origin, sender, recipient);
         (Signature { choice, rules }, standing)
     }
 

@@ -4,6 +4,7 @@
 
 use std::path::Path as FilePath;
 
+use super::select::Selection;
 use super::*;
 use crate::config::tests::REGISTRY;
 use crate::config::{Config, parse};
@@ -12,6 +13,8 @@ use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
+
+mod oracle;
 
 /// What stands above the banks of each case.
 const HEAD: &str = r#"
@@ -439,8 +442,24 @@ fn walk(config: &Config, mail: &Mail) -> Choice {
                 .all(|bank| after.applied.contains(bank)),
             "what applies stays: {choices:?}"
         );
-        let known = |bank: &usize| before.applied.contains(bank) || before.pending.contains(bank);
-        assert!(after.applied.iter().all(known), "nothing comes unannounced");
+    }
+    for (at, choice) in choices.iter().enumerate() {
+        let all = config.banks.all().iter().enumerate();
+        let judged = all.map(|(place, bank)| (place, bank.judge(&moments[at])));
+        let (mut holds, mut pending) = (Vec::new(), Vec::new());
+        for (place, selection) in judged {
+            match selection {
+                Selection::Holds => holds.push(place),
+                Selection::Pending => pending.push(place),
+                Selection::Fails(_) | Selection::Never => {}
+            }
+        }
+        assert_eq!(choice.applied, holds, "each by itself");
+        if at >= 2 {
+            let of_index: Vec<usize> = config.banks.pending(choice).collect();
+            let of_index: std::collections::BTreeSet<usize> = of_index.into_iter().collect();
+            assert!(of_index.into_iter().eq(pending), "each by itself");
+        }
     }
     let [.., at_rcpt, last] = &choices;
     let known = Known {
@@ -638,7 +657,7 @@ fn a_list_of_banks_is_worked_out_once_and_by_itself() {
     // Whether banks are still to come makes no difference to what holds so far.
     let settled = Choice {
         applied: vec![1],
-        pending: Vec::new(),
+        ..Choice::default()
     };
     let settled = memo.standing(&config.banks, &settled).settings.path.clone();
     assert_eq!(settled, "base/A");
@@ -690,16 +709,14 @@ fn every_next_hop_and_the_largest_mail_are_known_beforehand() {
             listener: Some(listener.into()),
             ..Origin::default()
         };
-        let choice = config.banks.choose(&Known::at_connect(&origin));
-        assert_eq!(config.banks.largest_mail(&choice), largest);
+        assert_eq!(config.banks.largest_mail_from(&origin), largest);
     }
     let small = parsed("B when.listener='in' limits={mail='5M'}");
     let origin = Origin {
         listener: Some("in".into()),
         ..Origin::default()
     };
-    let choice = small.banks.choose(&Known::at_connect(&origin));
-    assert_eq!(small.banks.largest_mail(&choice), 5 << 20);
+    assert_eq!(small.banks.largest_mail_from(&origin), 5 << 20);
 }
 
 #[test]

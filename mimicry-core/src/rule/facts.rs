@@ -24,6 +24,7 @@ pub struct Facts<'m> {
     header_senders: OnceCell<Vec<String>>,
     header_recipients: OnceCell<Vec<String>>,
     headers: RefCell<BTreeMap<String, Rc<[String]>>>,
+    header_names: OnceCell<Vec<String>>,
     parts: Vec<OnceCell<Strings>>,
     sizes: Vec<OnceCell<Option<u64>>>,
     type_paths: Vec<OnceCell<String>>,
@@ -59,6 +60,7 @@ impl<'m> Facts<'m> {
             header_senders: OnceCell::new(),
             header_recipients: OnceCell::new(),
             headers: RefCell::default(),
+            header_names: OnceCell::new(),
             parts: (0..count).map(|_| OnceCell::new()).collect(),
             sizes: (0..count).map(|_| OnceCell::new()).collect(),
             type_paths: (0..count).map(|_| OnceCell::new()).collect(),
@@ -111,6 +113,19 @@ impl<'m> Facts<'m> {
             .borrow_mut()
             .insert(name.to_string(), Rc::clone(&values));
         values
+    }
+
+    /// The names of all fields of the header, in lower case, each once.
+    pub fn header_names(&self) -> &[String] {
+        self.header_names.get_or_init(|| {
+            let fields = self.mail.message.root().fields();
+            // A name that is no UTF-8 is no name that a rule can have.
+            let names = fields.filter_map(|field| std::str::from_utf8(field.name()).ok());
+            let mut names: Vec<String> = names.map(str::to_ascii_lowercase).collect();
+            names.sort_unstable();
+            names.dedup();
+            names
+        })
     }
 
     /// Raw octets of the message.

@@ -1,217 +1,25 @@
 //! Filters: one variant per criterion of a rule.
 //!
+//! - [`table`]: their names, levels and operands
+//!
 //! A filter judges the mail as it came. A filter on something absent never holds.
 //!
 //! Must never: change anything, or know which plugin asks.
 
 use ipnet::IpNet;
 
+mod table;
+
+pub use table::{FILTERS, FilterSpec, Level, Operand};
+
+use super::domains::{self, Domains};
 use super::facts::{Facts, PartFacts};
-use super::pattern::{OctetPatterns, TextPatterns};
+use super::pattern::{self, PatternError, Patterns, Subject};
 use super::position::Position;
-use crate::domain::{any_spelling, any_spelling_of};
+use crate::domain::{any_spelling, any_spelling_of, of_address};
 use crate::envelope::Path;
 use crate::message::names::Unread;
 use crate::units::parse_size_range;
-
-/// When a filter can be judged, in the order in which a mail comes in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Level {
-    /// At the connection.
-    Origin,
-    /// At MAIL.
-    Sender,
-    /// At RCPT, for each recipient.
-    Recipient,
-    /// When the message is in.
-    Mail,
-    /// For each part of the message.
-    Part,
-}
-
-impl Level {
-    pub const COUNT: usize = 5;
-}
-
-/// What a filter's value looks like in the configuration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Operand {
-    /// A regex or a list of them.
-    Patterns,
-    /// A range of octets.
-    SizeRange,
-    /// Position words and section numbers.
-    Positions,
-    /// Networks in CIDR notation.
-    Networks,
-    /// Names, compared exactly.
-    Names,
-    Bool,
-}
-
-impl Operand {
-    /// How the manual names it.
-    pub fn describe(self) -> &'static str {
-        match self {
-            Operand::Patterns => "regex",
-            Operand::SizeRange => "size range",
-            Operand::Positions => "position",
-            Operand::Networks => "network",
-            Operand::Names => "name",
-            Operand::Bool => "true | false",
-        }
-    }
-}
-
-/// One line of the table of filters.
-#[derive(Debug)]
-pub struct FilterSpec {
-    /// The key in `match` and `unless`; `header.` stands for `header.NAME`.
-    pub name: &'static str,
-    pub level: Level,
-    pub operand: Operand,
-    /// One sentence.
-    pub doc: &'static str,
-}
-
-const fn spec(name: &'static str, level: Level, operand: Operand, doc: &'static str) -> FilterSpec {
-    FilterSpec {
-        name,
-        level,
-        operand,
-        doc,
-    }
-}
-
-/// All filters, in the order of the manual.
-pub const FILTERS: &[FilterSpec] = &[
-    spec(
-        "sender",
-        Level::Sender,
-        Operand::Patterns,
-        "The envelope sender; empty for the null return path.",
-    ),
-    spec(
-        "recipient",
-        Level::Recipient,
-        Operand::Patterns,
-        "An envelope recipient, judged recipient by recipient.",
-    ),
-    spec(
-        "header_sender",
-        Level::Mail,
-        Operand::Patterns,
-        "Each address of From and Sender.",
-    ),
-    spec(
-        "header_recipient",
-        Level::Mail,
-        Operand::Patterns,
-        "Each address of To and Cc.",
-    ),
-    spec(
-        "header.",
-        Level::Mail,
-        Operand::Patterns,
-        "Each occurrence of the header field NAME, decoded and unfolded.",
-    ),
-    spec(
-        "mail_size",
-        Level::Mail,
-        Operand::SizeRange,
-        "Raw octets of the whole message.",
-    ),
-    spec(
-        "part_size",
-        Level::Part,
-        Operand::SizeRange,
-        "Decoded octets of the part.",
-    ),
-    spec(
-        "type",
-        Level::Part,
-        Operand::Patterns,
-        "Each media type of the part that some mail program could read, in lower case, without parameters.",
-    ),
-    spec(
-        "type_path",
-        Level::Part,
-        Operand::Patterns,
-        "The media types from the root to the part, joined by \" > \".",
-    ),
-    spec(
-        "filename",
-        Level::Part,
-        Operand::Patterns,
-        "Each file name of the part that some mail program could read, decoded, and the name as it would be saved.",
-    ),
-    spec(
-        "position",
-        Level::Part,
-        Operand::Positions,
-        "Where the part stands: root, body, attachment, inline, first, last, or a section number.",
-    ),
-    spec(
-        "disposition",
-        Level::Part,
-        Operand::Patterns,
-        "The disposition as declared, in lower case.",
-    ),
-    spec(
-        "charset",
-        Level::Part,
-        Operand::Patterns,
-        "The charset as declared, in lower case.",
-    ),
-    spec(
-        "client",
-        Level::Origin,
-        Operand::Networks,
-        "The network that the client's address is in.",
-    ),
-    spec(
-        "listener",
-        Level::Origin,
-        Operand::Names,
-        "The name of the listener that received the mail.",
-    ),
-    spec(
-        "helo",
-        Level::Origin,
-        Operand::Patterns,
-        "The name that the client gave in HELO, EHLO or LHLO.",
-    ),
-    spec(
-        "auth_user",
-        Level::Sender,
-        Operand::Patterns,
-        "The user of a trusted client's AUTH= parameter.",
-    ),
-    spec(
-        "bulk",
-        Level::Mail,
-        Operand::Bool,
-        "Delivery reports, the null sender, automatic replies and list mail.",
-    ),
-    spec(
-        "signed",
-        Level::Mail,
-        Operand::Bool,
-        "The mail holds signed content (PGP/MIME, S/MIME or inline PGP).",
-    ),
-    spec(
-        "encrypted",
-        Level::Mail,
-        Operand::Bool,
-        "The mail holds encrypted content (PGP/MIME, S/MIME or inline PGP).",
-    ),
-    spec(
-        "malformed",
-        Level::Mail,
-        Operand::Bool,
-        "The MIME structure is broken or ambiguous, or a file name is.",
-    ),
-];
 
 /// A value as the configuration holds it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -220,6 +28,22 @@ pub enum Raw<'a> {
     Bools(Vec<bool>),
     /// One text, or the texts of a list, in order.
     Texts(Vec<&'a str>),
+}
+
+/// What filters of one configuration share while it is loaded.
+#[derive(Debug, Default)]
+pub struct Books {
+    pub patterns: pattern::Book,
+    /// The domains of a filter must be in it before the filter is built.
+    pub domains: domains::Book,
+}
+
+impl Books {
+    /// From now on the filters judge.
+    pub fn seal(self) {
+        self.patterns.seal();
+        self.domains.seal();
+    }
 }
 
 /// Why a filter cannot be built.
@@ -234,24 +58,27 @@ pub struct FilterError {
 /// One criterion with its operand.
 #[derive(Clone, Debug)]
 pub enum Filter {
-    Sender(OctetPatterns),
-    Recipient(OctetPatterns),
-    HeaderSender(TextPatterns),
-    HeaderRecipient(TextPatterns),
+    Sender(Patterns),
+    Recipient(Patterns),
+    SenderDomain(Domains),
+    RecipientDomain(Domains),
+    HeaderSender(Patterns),
+    HeaderSenderDomain(Domains),
+    HeaderRecipient(Patterns),
     /// The name in lower case.
-    Header(String, TextPatterns),
+    Header(String, Patterns),
     MailSize(Vec<(u64, u64)>),
     PartSize(Vec<(u64, u64)>),
-    Type(TextPatterns),
-    TypePath(TextPatterns),
-    Filename(TextPatterns),
+    Type(Patterns),
+    TypePath(Patterns),
+    Filename(Patterns),
     Position(Vec<Position>),
-    Disposition(TextPatterns),
-    Charset(TextPatterns),
+    Disposition(Patterns),
+    Charset(Patterns),
     Client(Vec<IpNet>),
     Listener(Vec<String>),
-    Helo(OctetPatterns),
-    AuthUser(TextPatterns),
+    Helo(Patterns),
+    AuthUser(Patterns),
     Bulk(Vec<bool>),
     Signed(Vec<bool>),
     Encrypted(Vec<bool>),
@@ -271,8 +98,9 @@ impl Filter {
             .map(|spec| (spec, None))
     }
 
-    /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value.
-    pub fn new(key: &str, raw: &Raw<'_>) -> Result<Filter, FilterError> {
+    /// Builds the filter `key` (which [`Filter::lookup`] knows) from its value. It judges once the books are sealed.
+    // Longer than 80 lines: an arm for each filter.
+    pub fn new(key: &str, raw: &Raw<'_>, books: &mut Books) -> Result<Filter, FilterError> {
         let whole = |message: String| FilterError {
             index: None,
             message,
@@ -302,13 +130,24 @@ impl Filter {
         if texts.is_empty() {
             return Err(whole("an empty list never holds".into()));
         }
-        let text_patterns = || TextPatterns::new(texts).map_err(pattern_error);
-        let octet_patterns = || OctetPatterns::new(texts).map_err(pattern_error);
+        let mut patterns = |subject: Subject| {
+            let patterns = books.patterns.patterns(subject, texts);
+            patterns.map_err(pattern_error)
+        };
+        let domains = || {
+            let known = books.domains.known(texts);
+            known
+                .cloned()
+                .ok_or_else(|| whole("these domains were not read".into()))
+        };
         Ok(match spec.name {
-            "sender" => Filter::Sender(octet_patterns()?),
-            "recipient" => Filter::Recipient(octet_patterns()?),
-            "header_sender" => Filter::HeaderSender(text_patterns()?),
-            "header_recipient" => Filter::HeaderRecipient(text_patterns()?),
+            "sender" => Filter::Sender(patterns(Subject::Sender)?),
+            "recipient" => Filter::Recipient(patterns(Subject::Recipient)?),
+            "sender_domain" => Filter::SenderDomain(domains()?),
+            "recipient_domain" => Filter::RecipientDomain(domains()?),
+            "header_sender_domain" => Filter::HeaderSenderDomain(domains()?),
+            "header_sender" => Filter::HeaderSender(patterns(Subject::HeaderSender)?),
+            "header_recipient" => Filter::HeaderRecipient(patterns(Subject::HeaderRecipient)?),
             "header." => {
                 let name = header.unwrap_or_default().to_ascii_lowercase();
                 if !name
@@ -317,13 +156,13 @@ impl Filter {
                 {
                     return Err(whole(format!("\"{name}\" is no name of a header field")));
                 }
-                Filter::Header(name, text_patterns()?)
+                Filter::Header(name.clone(), patterns(Subject::Header(name))?)
             }
             "mail_size" => Filter::MailSize(each(texts, parse_size_range)?),
             "part_size" => Filter::PartSize(each(texts, parse_size_range)?),
-            "type" => Filter::Type(text_patterns()?),
-            "type_path" => Filter::TypePath(text_patterns()?),
-            "filename" => Filter::Filename(text_patterns()?),
+            "type" => Filter::Type(patterns(Subject::Type)?),
+            "type_path" => Filter::TypePath(patterns(Subject::TypePath)?),
+            "filename" => Filter::Filename(patterns(Subject::Filename)?),
             "position" => Filter::Position(each(texts, |text| {
                 Position::parse(text).ok_or_else(|| {
                     format!(
@@ -332,12 +171,12 @@ impl Filter {
                     )
                 })
             })?),
-            "disposition" => Filter::Disposition(text_patterns()?),
-            "charset" => Filter::Charset(text_patterns()?),
+            "disposition" => Filter::Disposition(patterns(Subject::Disposition)?),
+            "charset" => Filter::Charset(patterns(Subject::Charset)?),
             "client" => Filter::Client(each(texts, parse_network)?),
             "listener" => Filter::Listener(texts.iter().map(ToString::to_string).collect()),
-            "helo" => Filter::Helo(octet_patterns()?),
-            _ => Filter::AuthUser(text_patterns()?),
+            "helo" => Filter::Helo(patterns(Subject::Helo)?),
+            _ => Filter::AuthUser(patterns(Subject::AuthUser)?),
         })
     }
 
@@ -346,7 +185,10 @@ impl Filter {
         let name = match self {
             Filter::Sender(_) => "sender",
             Filter::Recipient(_) => "recipient",
+            Filter::SenderDomain(_) => "sender_domain",
+            Filter::RecipientDomain(_) => "recipient_domain",
             Filter::HeaderSender(_) => "header_sender",
+            Filter::HeaderSenderDomain(_) => "header_sender_domain",
             Filter::HeaderRecipient(_) => "header_recipient",
             Filter::Header(..) => "header.",
             Filter::MailSize(_) => "mail_size",
@@ -407,6 +249,7 @@ impl Filter {
             Filter::Sender(patterns) => {
                 any_spelling_of(sender.as_bytes(), |sender| patterns.matches(sender))
             }
+            Filter::SenderDomain(domains) => are_of(domains, sender.as_bytes()),
             _ => false,
         }
     }
@@ -417,6 +260,7 @@ impl Filter {
             Filter::Recipient(patterns) => {
                 any_spelling_of(recipient.as_bytes(), |path| patterns.matches(path))
             }
+            Filter::RecipientDomain(domains) => are_of(domains, recipient.as_bytes()),
             _ => false,
         }
     }
@@ -428,6 +272,10 @@ impl Filter {
                 .header_senders()
                 .iter()
                 .any(|address| any_spelling(address, |one| patterns.matches(one))),
+            Filter::HeaderSenderDomain(domains) => facts
+                .header_senders()
+                .iter()
+                .any(|address| are_of(domains, address.as_bytes())),
             Filter::HeaderRecipient(patterns) => facts
                 .header_recipients()
                 .iter()
@@ -521,13 +369,18 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
+/// Do the domains hold that of an address.
+fn are_of(domains: &Domains, address: &[u8]) -> bool {
+    of_address(address).is_some_and(|domain| domains.hold(&domain))
+}
+
 fn in_ranges(ranges: &[(u64, u64)], octets: u64) -> bool {
     ranges
         .iter()
         .any(|(low, high)| (*low..=*high).contains(&octets))
 }
 
-fn pattern_error(error: super::pattern::PatternError) -> FilterError {
+fn pattern_error(error: PatternError) -> FilterError {
     FilterError {
         index: Some(error.index),
         message: format!("not a regex: {}", error.message),

@@ -1,7 +1,8 @@
 //! Rules: filters that decide, and one action.
 //!
 //! - [`filter`]: one variant per criterion, and the table that the manual is tested against
-//! - [`pattern`]: regexes, bounded; [`position`]: where a part stands
+//! - [`pattern`]: regexes, bounded; [`domains`]: lists of domains; [`position`]: where a part stands
+//! - [`index`]: which of many rules can hold at all
 //! - [`facts`]: what filters ask about a mail, each answer worked out once
 //! - [`inside`]: the same filters within an enclosed message
 //! - [`plan`]: which rule takes which part, and why every other rule does not
@@ -15,16 +16,20 @@ use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
 use crate::reason::{OnDkim, OnSealed};
 use crate::words;
 
+pub mod domains;
 pub mod facts;
 pub mod filter;
 mod forks;
+pub mod index;
 pub mod inside;
 pub mod pattern;
 pub mod plan;
 pub mod position;
+mod taken;
 
 use facts::PartFacts;
 use filter::{Filter, Level};
+use index::Shortlist;
 use position::Position;
 
 /// A rule as built from the configuration. A copy shares its instance and filters: policy banks may give it another mode and
@@ -160,9 +165,12 @@ impl Filters {
 /// The rules in force, in the order of the file, and the variables.
 #[derive(Clone, Debug, Default)]
 pub struct Policy {
-    /// Mode and on_error of each are final: what the configuration says for all rules is worked in.
-    pub rules: Vec<Arc<Rule>>,
+    /// Mode and on_error of each are final: what the configuration says for all rules is worked in. Banks that do not change the rules
+    /// share them with the base.
+    pub rules: Arc<Vec<Arc<Rule>>>,
     pub variables: BTreeMap<String, String>,
+    /// Which of them can hold.
+    pub shortlist: Arc<Shortlist>,
 }
 
 impl Policy {
@@ -174,12 +182,10 @@ impl Policy {
     pub fn is_same(&self, other: &Policy) -> bool {
         let one = |rule: &Rule| (rule.mode, rule.on_error);
         self.variables == other.variables
-            && self.rules.len() == other.rules.len()
-            && self
-                .rules
-                .iter()
-                .zip(&other.rules)
-                .all(|(a, b)| Arc::ptr_eq(a, b) || (a.name == b.name && one(a) == one(b)))
+            && (Arc::ptr_eq(&self.rules, &other.rules)
+                || (self.rules.len() == other.rules.len()
+                    && (self.rules.iter().zip(&*other.rules))
+                        .all(|(a, b)| Arc::ptr_eq(a, b) || (a.name == b.name && one(a) == one(b)))))
     }
 }
 

@@ -6,17 +6,16 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::facts::Inside;
-use super::facts::{Facts, PartFacts};
+use super::facts::Facts;
 use super::filter::{Filter, Level};
 use super::forks;
-use super::inside;
+use super::index::{Asked, Shortlist};
+use super::taken::{takes, vetoes};
 use super::{Mode, Policy, Rule, Unsure};
 use crate::envelope::Path;
 use crate::mail::Mail;
-use crate::message::names::Unread;
 use crate::message::roles::Role;
-use crate::message::{Doubt, Part, PartId, Seal};
+use crate::message::{Part, PartId, Seal};
 use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
 use crate::reason::{OnDkim, OnSealed, Reason};
@@ -26,10 +25,36 @@ use crate::reason::{OnDkim, OnSealed, Reason};
 pub struct Plan {
     /// Indices into the envelope's recipients.
     pub recipients: Vec<usize>,
-    /// One per rule of the policy, in its order.
-    pub steps: Vec<Decision>,
+    /// Of the rules that can hold, in the order of the policy.
+    pub steps: Steps,
+    /// The rule that ended the walk.
+    pub ended_by: Option<usize>,
     /// Octets of the message at most that the next hop of the class takes, as far as that is known.
     pub room: Option<usize>,
+}
+
+/// What becomes of each rule. Those that cannot hold are not there: a policy may have thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Steps(Vec<(usize, Decision)>);
+
+impl Steps {
+    /// Of a rule, by its place in the policy; `None` = it does not hold, or stands below one that ended the walk.
+    pub fn get(&self, rule: usize) -> Option<&Decision> {
+        let place = self.0.binary_search_by_key(&rule, |(rule, _)| *rule).ok()?;
+        self.0.get(place).map(|(_, decision)| decision)
+    }
+
+    /// By place in the policy, in order.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Decision)> {
+        self.0.iter().map(|(rule, decision)| (*rule, decision))
+    }
+}
+
+impl FromIterator<(usize, Decision)> for Steps {
+    /// Of places in order.
+    fn from_iter<I: IntoIterator<Item = (usize, Decision)>>(steps: I) -> Steps {
+        Steps(steps.into_iter().collect())
+    }
 }
 
 /// What becomes of one rule.
@@ -89,24 +114,37 @@ impl Plan {
                     | Decision::Keep(_)
             )
         };
-        self.room == other.room
-            && self.steps.len() == other.steps.len()
-            && self
-                .steps
-                .iter()
-                .zip(&other.steps)
-                .all(|(a, b)| a == b || !(effect(a) || effect(b)))
+        let ours = self.steps.iter().filter(|(_, step)| effect(step));
+        let theirs = other.steps.iter().filter(|(_, step)| effect(step));
+        self.room == other.room && ours.eq(theirs)
+    }
+
+    /// What becomes of each rule of the policy, for people: of those, too, that were not visited.
+    pub fn decisions(&self, policy: &Policy, facts: &Facts<'_>) -> Vec<Decision> {
+        let walk = Walk::new(facts, &self.recipients);
+        let rules = policy.rules.iter().enumerate();
+        rules
+            .map(|(index, rule)| match self.steps.get(index) {
+                Some(decision) => decision.clone(),
+                None if rule.mode == Mode::Off => Decision::Off,
+                None => match self.ended_by.filter(|ended_by| index > *ended_by) {
+                    Some(ended_by) => Decision::Behind(ended_by),
+                    // Its filters on parts are all that is left.
+                    None => walk.judge_mail(rule).err().unwrap_or(Decision::NoPart),
+                },
+            })
+            .collect()
     }
 }
 
-/// The class of one recipient: for each rule that can hold and depends on the recipient, whether it holds for this one.
+/// The class of one recipient: the rules that depend on the recipient and hold for this one, by their places.
 pub fn signature(
-    rules: &[Arc<Rule>],
+    (rules, shortlist): (&[Arc<Rule>], &Shortlist),
     origin: &Origin,
     sender: &Path,
     recipient: &Path,
-) -> Vec<bool> {
-    let may_hold = |rule: &&Arc<Rule>| {
+) -> Vec<usize> {
+    let may_hold = |rule: &Rule| {
         let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
         rule.mode == Mode::Enforce
             && rule.depends_on_recipient()
@@ -115,43 +153,74 @@ pub fn signature(
                     && !rule.unless.at(*level).iter().any(holds)
             })
     };
-    rules
-        .iter()
-        .filter(may_hold)
-        .map(|rule| judge_recipient(rule, recipient).is_ok())
-        .collect()
+    let candidates = shortlist.candidates(&Asked {
+        origin,
+        sender: Some(sender),
+        recipients: &[recipient],
+        facts: None,
+    });
+    let holds = |place: &usize| {
+        let rule = rules.get(*place);
+        rule.is_some_and(|rule| may_hold(rule) && judge_recipient(rule, recipient).is_ok())
+    };
+    candidates.into_iter().filter(holds).collect()
 }
 
 /// Plans one class.
 pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) -> Plan {
-    let mut walk = Walk {
-        facts,
-        recipients: &recipients,
-        steps: Vec::with_capacity(policy.rules.len()),
-        kept: BTreeSet::new(),
-        ended_by: None,
-    };
-    for (index, rule) in policy.rules.iter().enumerate() {
-        walk.rule(index, rule, policy);
+    let mail = facts.mail();
+    let paths: Vec<&Path> = paths(mail, &recipients).collect();
+    let candidates = policy.shortlist.candidates(&Asked {
+        origin: &mail.origin,
+        sender: Some(&mail.envelope.sender),
+        recipients: &paths,
+        facts: Some(facts),
+    });
+    let mut walk = Walk::new(facts, &recipients);
+    for index in candidates {
+        if let Some(rule) = policy.rules.get(index) {
+            walk.rule(index, rule, policy);
+        }
+        if walk.ended_by.is_some() {
+            break;
+        }
     }
-    let steps = walk.steps;
+    let (steps, ended_by) = (Steps(walk.steps), walk.ended_by);
     Plan {
         recipients,
         steps,
+        ended_by,
         room: None,
     }
+}
+
+/// Recipients by their places.
+fn paths<'m>(mail: &'m Mail, recipients: &[usize]) -> impl Iterator<Item = &'m Path> {
+    let all = &mail.envelope.recipients;
+    let places = recipients.iter();
+    places.filter_map(|place| all.get(*place).map(|recipient| &recipient.path))
 }
 
 struct Walk<'w> {
     facts: &'w Facts<'w>,
     recipients: &'w [usize],
-    steps: Vec<Decision>,
+    steps: Vec<(usize, Decision)>,
     /// Parts that a keep rule protects.
     kept: BTreeSet<PartId>,
     ended_by: Option<usize>,
 }
 
-impl Walk<'_> {
+impl<'w> Walk<'w> {
+    fn new(facts: &'w Facts<'w>, recipients: &'w [usize]) -> Walk<'w> {
+        Walk {
+            facts,
+            recipients,
+            steps: Vec::new(),
+            kept: BTreeSet::new(),
+            ended_by: None,
+        }
+    }
+
     fn rule(&mut self, index: usize, rule: &Rule, policy: &Policy) {
         let decision = self.decide(rule);
         let took_part = !matches!(decision, Decision::NoPart);
@@ -172,15 +241,12 @@ impl Walk<'_> {
         if let Decision::Keep(parts) = &decision {
             self.kept.extend(parts);
         }
-        self.steps.push(decision);
+        self.steps.push((index, decision));
     }
 
     fn decide(&self, rule: &Rule) -> Decision {
         if rule.mode == Mode::Off {
             return Decision::Off;
-        }
-        if let Some(rule) = self.ended_by {
-            return Decision::Behind(rule);
         }
         if let Err(decision) = self.judge_mail(rule) {
             return decision;
@@ -231,12 +297,8 @@ impl Walk<'_> {
         // The recipients of a class agree on every rule that acts. On a shadow rule, which makes no class, they may
         // differ: it speaks up when one of them would have been concerned.
         let mut verdict = Ok(());
-        for recipient in self
-            .recipients
-            .iter()
-            .filter_map(|index| mail.envelope.recipients.get(*index))
-        {
-            verdict = judge_recipient(rule, &recipient.path);
+        for path in paths(mail, self.recipients) {
+            verdict = judge_recipient(rule, path);
             if verdict.is_ok() {
                 break;
             }
@@ -417,7 +479,10 @@ impl Walk<'_> {
 
     /// The mail passes as it came: earlier edits are cancelled, copies that were made of it are not.
     fn cancel_edits(&mut self, policy: &Policy) {
-        for (step, rule) in self.steps.iter_mut().zip(&policy.rules) {
+        for (index, step) in &mut self.steps {
+            let Some(rule) = policy.rules.get(*index) else {
+                continue;
+            };
             let cancelled = match step {
                 Decision::Run(run) => rule.kind.edits() && !run.shadow,
                 Decision::RejectSealed | Decision::RejectUnsure(_) => true,
@@ -450,112 +515,6 @@ fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
     }
 }
 
-/// How a rule's filters take a part.
-enum Taken {
-    ByName,
-    /// By one of several names that readers see.
-    ByOneOf(Vec<String>),
-    /// By a name that cannot be read.
-    Unsure(Unread),
-    /// By what other programs may find in it.
-    Doubt(Doubt),
-    Inside(Inside),
-}
-
-impl Taken {
-    fn remark(&self, part: Part<'_>) -> Option<String> {
-        let section = part.section_text();
-        match self {
-            Taken::ByName => None,
-            Taken::ByOneOf(names) => Some(format!(
-                "{section} has names that mail programs read differently: {}",
-                names.join(", ")
-            )),
-            Taken::Unsure(why) => Some(format!("{section} may match: {why}")),
-            Taken::Doubt(why) => Some(format!("{section} may match: {why}")),
-            Taken::Inside(inside) if inside.is_unsure => {
-                Some(format!("{section} may match: {}", inside.words))
-            }
-            Taken::Inside(inside) => Some(format!("{section} holds {}", inside.words)),
-        }
-    }
-}
-
-/// Do the filters of `match` on parts take a part, by what it is or, where the plugin looks there, by what an enclosed message
-/// holds.
-fn takes(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
-    let one = takes_itself(rule, facts, part);
-    if one.is_some() || !rule.plugin.looks_inside() || !inside::is_message(&facts.part(part)) {
-        return one;
-    }
-    let holds = |facts: &Facts<'_>, part: Part<'_>| {
-        if vetoes(rule, facts.part(part)) {
-            return None;
-        }
-        let of_part = takes_itself(rule, facts, part)?;
-        let is_unsure = matches!(of_part, Taken::Unsure(_) | Taken::Doubt(_));
-        let name = facts.part(part).names().and_then(|names| {
-            let first = names.iter().next()?;
-            Some(first.chars().take(60).collect::<String>())
-        });
-        Some(Inside {
-            words: of_part
-                .remark(part)
-                .filter(|_| is_unsure)
-                .unwrap_or_else(|| {
-                    format!(
-                        "{} {}",
-                        part.section_text(),
-                        name.as_deref().unwrap_or(part.media_type())
-                    )
-                }),
-            is_unsure,
-        })
-    };
-    // The filters of a rule are shared by all its copies and live as long as the policy.
-    let key = Arc::as_ptr(&rule.matching).addr();
-    let inside = facts.inside(part, key, &holds)?;
-    (!inside.is_unsure || rule.unsure == Unsure::Take).then_some(Taken::Inside(inside))
-}
-
-fn takes_itself(rule: &Rule, facts: &Facts<'_>, part: Part<'_>) -> Option<Taken> {
-    let of_part = facts.part(part);
-    let filters = rule.matching.at(Level::Part);
-    let mut unread = None;
-    let takes_doubt =
-        rule.unsure == Unsure::Take && rule.kind.takes_unsure() && rule.judges_content();
-    let doubt = part.doubt().filter(|_| takes_doubt);
-    let mut is_in_doubt = false;
-    for filter in filters {
-        if rule.holds_for_part(filter, &of_part) {
-            continue;
-        }
-        if doubt.is_some() {
-            is_in_doubt = true;
-            continue;
-        }
-        let why = filter.may_hold_for_part(&of_part);
-        unread = unread.or(why);
-        if why.is_none() || rule.unsure == Unsure::Pass {
-            return None;
-        }
-    }
-    if let Some(why) = unread {
-        return Some(Taken::Unsure(why));
-    }
-    if let Some(why) = doubt.filter(|_| is_in_doubt) {
-        return Some(Taken::Doubt(why));
-    }
-    match of_part.names() {
-        Some(names) if names.differ() && rule.names_files() => {
-            // A few of them, and not all of each: it is for people.
-            let short = |name: &str| name.chars().take(60).collect();
-            Some(Taken::ByOneOf(names.iter().take(4).map(short).collect()))
-        }
-        _ => Some(Taken::ByName),
-    }
-}
-
 /// Where and why a part is in doubt that cannot be removed: the whole mail, or one of a mail that was not read to its end.
 fn cannot_go(rule: &Rule, part: Part<'_>) -> Option<String> {
     let stays = part.is_root() && (part.is_multipart() || part.is_opaque());
@@ -563,14 +522,6 @@ fn cannot_go(rule: &Rule, part: Part<'_>) -> Option<String> {
     let takes = rule.unsure == Unsure::Take && rule.kind.takes_unsure();
     (takes && (stays || part.message().defects().cut))
         .then(|| format!("part {}: {doubt}", part.section_text()))
-}
-
-/// Does a filter of `unless` on parts hold, by every name of the part.
-fn vetoes(rule: &Rule, part: PartFacts<'_>) -> bool {
-    let filters = rule.unless.at(Level::Part);
-    filters
-        .iter()
-        .any(|filter| filter.holds_for_every_name(&part))
 }
 
 /// Is the part encrypted, or wrapped up with its signature (RFC 8551 section 3.5.2), so that neither its text nor its

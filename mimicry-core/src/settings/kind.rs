@@ -113,6 +113,9 @@ pub(crate) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::Word(_) => "write one of the words, in quotes",
         ValueKind::Words(_) => "write words in quotes, several in brackets",
         ValueKind::Lines => "write texts in quotes, several in brackets",
+        ValueKind::Domains => {
+            "write domains in quotes, several in brackets, or \"file:domains.txt\" for those of a file"
+        }
         ValueKind::Table => {
             "write texts in a table, such as { X-Company = \"Example\" }; write several of one name in brackets"
         }

@@ -45,38 +45,31 @@ impl Outside {
                 )),
             }
         }
-        let mut read = |option: &'static str, addresses: bool| {
-            let mut list = Vec::new();
-            for text in options.list(option) {
-                let name = text.trim().trim_end_matches('.').to_lowercase();
-                let domain = match name.rsplit_once('@') {
-                    Some((local, domain)) if addresses && !local.is_empty() => domain,
-                    _ => &name,
-                };
-                let is_domain = !domain.is_empty()
-                    && !domain.starts_with('.')
-                    && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace());
-                if !is_domain {
-                    errors.push(OptionError::new(
-                        option,
-                        match addresses {
-                            true => format!("`{text}` is no address and no domain"),
-                            false => format!("`{text}` is no domain"),
-                        },
-                        "a domain is written as \"example.org\" and includes its subdomains",
-                    ));
-                }
-                list.push(name);
+        let mut trusted = Vec::new();
+        for text in options.list("trusted") {
+            let name = text.trim().trim_end_matches('.').to_lowercase();
+            let domain = match name.rsplit_once('@') {
+                Some((local, domain)) if !local.is_empty() => domain,
+                _ => &name,
+            };
+            let is_domain = !domain.is_empty()
+                && !domain.starts_with('.')
+                && !domain.contains(|c: char| c == '@' || c == '*' || c.is_whitespace());
+            if !is_domain {
+                errors.push(OptionError::new(
+                    "trusted",
+                    format!("`{text}` is no address and no domain"),
+                    "a domain is written as \"example.org\" and includes its subdomains",
+                ));
             }
-            list
-        };
-        let (own, trusted) = (read("own_domains", false), read("trusted", true));
+            trusted.push(name);
+        }
         if !errors.is_empty() {
             return Err(errors);
         }
         Ok(Outside {
             internal: options.is_set("internal_clients").then_some(internal),
-            own: Names::new(own),
+            own: Names::new(options.list("own_domains")),
             trusted: Names::new(trusted),
         })
     }

@@ -71,7 +71,10 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
         reports,
     } = applied.unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
-    let report = match (reports.into_iter().next().unwrap(), &plan.steps[0]) {
+    let report = match (
+        reports.into_iter().next().unwrap(),
+        plan.steps.get(0).unwrap(),
+    ) {
         (report @ Report::AsPlanned, step) => Report::Unchanged {
             reason: report.reason(step).unwrap(),
             notes: Vec::new(),
@@ -475,8 +478,8 @@ fn mistakes_are_found_at_load() {
         ("options.header = 'X: {{ person.phone }}'", "line 1, column 4 of the text: there is no directory of persons"),
         ("options.header = 'X: {{ person.phone }}'\noptions.directory = 'p.txt'", "p.txt:1: the name of a directory ends in .toml or .csv"),
         ("options.header = 'X: y'\noptions.internal_clients = 'lan'", "`lan` is no network"),
-        ("options.header = 'X: y'\noptions.own_domains = 'a@b.example'", "`a@b.example` is no domain"),
-        ("options.header = 'X: y'\noptions.own_domains = ['*.b.example']", "`*.b.example` is no domain"),
+        ("options.header = 'X: y'\noptions.own_domains = 'a@b.example'", "\"a@b.example\" is an address, not a domain"),
+        ("options.header = 'X: y'\noptions.own_domains = ['*.b.example']", "\"*.b.example\" is a glob, not a domain"),
         ("options.header = 'X: y'\noptions.trusted = 'a@'", "`a@` is no address and no domain"),
         ("options.header = 'X: y'\noptions.images = 'logo.png'", "there is no HTML to show them"),
     ] {

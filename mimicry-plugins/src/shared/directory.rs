@@ -1,7 +1,7 @@
 //! The directory: the data of each sender, from a TOML or CSV file read at load.
 //!
-//! Rows are laid over each other, and a column that is empty in one shows the one below: the defaults, the row of the
-//! domain, the row of the person. Addresses are compared without regard to case or to whether the domain is written in
+//! Rows are laid over each other, and a column that is empty in one shows the one below: the defaults, the rows of domains above
+//! (`@.example.org`: it and all below it), the row of the domain, the row of the person. Addresses are compared without regard to case or to whether the domain is written in
 //! Unicode or in ASCII (nobody gives two people addresses that differ only in it); one with a subaddress
 //! (`anna+list@example.org`) is looked up as it is first and without it then. An alias domain has the people of another
 //! domain.
@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use mimicry_core::domain::{compared, compared_address};
+use mimicry_core::domain::{and_above, compared, compared_address};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -83,15 +83,23 @@ impl Directory {
         if let Some((_, domain)) = address.rsplit_once('@') {
             let real = self.aliases.get(domain).map(String::as_str);
             for domain in real.into_iter().chain([domain]) {
-                if let Some(over) = self.people.get(&format!("@{domain}")) {
-                    lay(&mut row, over);
-                }
+                self.of_domain(domain).for_each(|over| lay(&mut row, over));
             }
         }
         if let Some(over) = self.person(&address) {
             lay(&mut row, over);
         }
         row
+    }
+
+    /// The rows for a domain: those of the domains above it that stand for all below them, the nearest last, and its own.
+    fn of_domain(&self, domain: &str) -> impl Iterator<Item = &Row> + use<'_> {
+        let mut names: Vec<&str> = and_above(domain).collect();
+        names.reverse();
+        let keys: Vec<String> = (names.into_iter().map(|name| format!("@.{name}")))
+            .chain([format!("@{domain}")])
+            .collect();
+        keys.into_iter().filter_map(|key| self.people.get(&key))
     }
 
     /// The address is as it is compared.
@@ -410,6 +418,25 @@ mod tests {
         [people.\"bob+x@example.org\"]\nname = \"Bob X\"\n[people.\"@example.org\"]\nfirm = \"Org\"\n[people.\"@example.net\"]\nplace = \"Net\"\n";
     const CSV: &str = "address,name,phone,firm,place,alias_of\n*,,0,F,,\nAnna@Example.org,Anna,1,,,\nbob@example.org,Bob,,,,\n\
         bob+x@example.org,Bob X,,,,\n@example.org,,,Org,,\n@example.net,,,,Net,example.org\n";
+
+    #[test]
+    fn a_row_may_stand_for_all_domains_below() {
+        let text = "address,firm,city\n@.example.org,Org,A\n@.b.example.org,,B\n@c.b.example.org,C,\n@.bücher.example,Books,\n";
+        let directory = Directory::parse("p.csv", text).unwrap();
+        for (address, firm, city) in [
+            ("a@example.org", Some("Org"), Some("A")),
+            ("a@x.Example.org", Some("Org"), Some("A")),
+            ("a@b.example.org", Some("Org"), Some("B")),
+            ("a@c.b.example.org", Some("C"), Some("B")),
+            ("a@d.c.b.example.org", Some("Org"), Some("B")),
+            ("a@x.xn--bcher-kva.example", Some("Books"), None),
+            ("a@notexample.org", None, None),
+        ] {
+            let row = directory.row(address);
+            let column = |name: &str| row.get(name).map(String::as_str);
+            assert_eq!((column("firm"), column("city")), (firm, city), "{address}");
+        }
+    }
 
     #[test]
     fn a_domain_is_one_in_unicode_and_in_ascii() {

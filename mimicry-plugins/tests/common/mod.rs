@@ -22,6 +22,7 @@ use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means, PluginKind};
 use mimicry_core::policy::Memo;
 use mimicry_core::registry::Registry;
+use mimicry_core::rule::facts::Facts;
 use mimicry_core::rule::plan::{Decision, Plan, Run};
 use mimicry_core::seals::SealKeys;
 use mimicry_plugins::REGISTRY;
@@ -485,11 +486,10 @@ fn take<'t>(rest: &mut &'t str, ends: impl Fn(char) -> bool) -> &'t str {
 /// begins with its recipients.
 pub fn show_plans(config: &Config, mail: &Mail) -> String {
     let class = |judged: &Judged| {
-        let plan = &judged.plan;
-        let steps: Vec<String> = plan
-            .steps
+        let decisions = judged.plan.decisions(&config.policy, &Facts::of(mail));
+        let steps: Vec<String> = decisions
             .iter()
-            .zip(&config.policy.rules)
+            .zip(config.policy.rules.iter())
             .map(|(step, rule)| show_decision(mail, rule.kind.name(), step))
             .collect();
         steps.join(" | ")
@@ -574,11 +574,12 @@ fn show_outcome(
             );
         }
     };
+    let decisions = plan.decisions(&config.policy, &Facts::of(mail));
     let rules = config
         .policy
         .rules
         .iter()
-        .zip(&plan.steps)
+        .zip(&decisions)
         .zip(&applied.reports);
     let rules: Vec<String> = rules
         .map(|((rule, step), report)| show_report(mail, rule.kind.name(), step, report))

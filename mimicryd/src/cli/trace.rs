@@ -111,7 +111,8 @@ pub struct Course<'a> {
 
 /// One account for each rule, in the order of the file.
 pub fn rules(course: Course<'_>) -> Vec<RuleAccount> {
-    let steps = course.policy.rules.iter().zip(&course.plan.steps);
+    let decisions = course.plan.decisions(course.policy, course.facts);
+    let steps = course.policy.rules.iter().zip(&decisions);
     steps
         .enumerate()
         .map(|(index, (rule, decision))| course.rule(index, rule, decision))
@@ -378,9 +379,11 @@ impl Course<'_> {
             })
         };
         match key {
-            "sender" if mail.envelope.sender.is_null() => Some("the return path is null".into()),
-            "sender" => Some(mail.envelope.sender.to_string()),
-            "header_sender" => Some(values(
+            "sender" | "sender_domain" if mail.envelope.sender.is_null() => {
+                Some("the return path is null".into())
+            }
+            "sender" | "sender_domain" => Some(mail.envelope.sender.to_string()),
+            "header_sender" | "header_sender_domain" => Some(values(
                 self.facts.header_senders(),
                 "no address in From or Sender",
             )),

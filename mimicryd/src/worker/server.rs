@@ -184,7 +184,7 @@ impl Serve for Server {
         link.wire.allow(settings.limits.line);
         let tls = self.certificates.of(connection.listener);
         // A sender may have more than others who come by this listener.
-        let mut offer = Extensions::ours(banks.largest_mail(&choice));
+        let mut offer = Extensions::ours(banks.largest_mail_from(&origin));
         let tells_origin = listen.xforward_clients.contains(client(&peer));
         let believes_auth = listen.auth_clients.contains(client(&peer));
         if believes_auth || tells_origin {

@@ -271,15 +271,16 @@ pub fn client_of(origin: &Origin, connection: &Origin, peer: &str) -> String {
 fn remarks(judged: &Judged) -> Vec<String> {
     /// The rest is for explain.
     const MOST: usize = 4;
-    let rules = judged.settings.policy.rules.iter();
-    let of_rule = rules.zip(&judged.plan.steps).flat_map(|(rule, step)| {
+    let rules = &judged.settings.policy.rules;
+    let of_rule = judged.plan.steps.iter().flat_map(|(index, step)| {
         let remarks = match step {
             Decision::Run(run) => run.remarks.as_slice(),
             _ => &[],
         };
+        let name = rules.get(index).map_or("", |rule| rule.name.as_str());
         remarks
             .iter()
-            .map(|remark| format!("{}: {remark}", rule.name))
+            .map(move |remark| format!("{name}: {remark}"))
     });
     of_rule.take(MOST).collect()
 }
@@ -291,14 +292,11 @@ fn rule_words(judged: &Judged) -> Vec<RuleWord> {
         .map(|applied| applied.reports.as_slice())
         .unwrap_or_default();
     let mut words = Vec::new();
-    for (index, (rule, step)) in judged
-        .settings
-        .policy
-        .rules
-        .iter()
-        .zip(&judged.plan.steps)
-        .enumerate()
-    {
+    // A rule that does not hold has nothing to say.
+    for (index, step) in judged.plan.steps.iter() {
+        let Some(rule) = judged.settings.policy.rules.get(index) else {
+            continue;
+        };
         let stopped = (*judged.result)
             .as_ref()
             .is_err_and(|stopped| stopped.rule == index);

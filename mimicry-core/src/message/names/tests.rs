@@ -8,7 +8,7 @@
 use super::*;
 use crate::message::Message;
 use crate::message::scan::tests::scan;
-use crate::rule::pattern::TextPatterns;
+use crate::rule::pattern::{Subject, tests::lone};
 use proptest::prelude::*;
 
 fn names_of(header: &str) -> Names {
@@ -17,7 +17,7 @@ fn names_of(header: &str) -> Names {
 }
 
 fn is_program(names: &Names) -> bool {
-    let pattern = TextPatterns::new(&[r"\.exe$"]).unwrap();
+    let pattern = lone(Subject::Filename, &[r"\.exe$"]).unwrap();
     names.any(|name| pattern.matches(name))
 }
 

@@ -398,7 +398,7 @@ impl Stage {
         let widths = rules.iter().map(|rule| rule.name.chars().count());
         let width = widths.max().unwrap_or(0);
         let mut text = String::new();
-        for rule in rules {
+        for rule in rules.iter() {
             let did = said.iter().find(|word| word.rule == rule.name);
             let did = did.map(|word| word.did.as_str());
             let reason = Reason::ALL

@@ -9,6 +9,10 @@
 //!
 //! Known limits: the part before the `@` has only one spelling.
 
+use std::collections::HashSet;
+
+pub mod list;
+
 /// Octets of a name in the DNS are at most 255; in Unicode it may be longer. What is longer than this is no domain.
 const LONGEST: usize = 1024;
 
@@ -43,12 +47,12 @@ pub fn is_below(domain: &str, other: &str) -> bool {
 }
 
 /// Whether something holds for the address (or the domain alone) as it stands, or with its domain in Unicode or in ASCII.
-pub fn any_spelling(address: &str, holds: impl Fn(&str) -> bool) -> bool {
+pub fn any_spelling(address: &str, mut holds: impl FnMut(&str) -> bool) -> bool {
     holds(address) || others(address).any(|other| holds(&other))
 }
 
 /// As [`any_spelling`], of octets.
-pub fn any_spelling_of(address: &[u8], holds: impl Fn(&[u8]) -> bool) -> bool {
+pub fn any_spelling_of(address: &[u8], mut holds: impl FnMut(&[u8]) -> bool) -> bool {
     if holds(address) {
         return true;
     }
@@ -91,20 +95,45 @@ fn is_other(domain: &str) -> bool {
     domain.len() <= LONGEST && (!domain.is_ascii() || has_prefix())
 }
 
+/// The domain of an address, as it is compared; `None` = it has none, as the null return path.
+#[must_use]
+pub fn of_address(address: &[u8]) -> Option<String> {
+    // What is no UTF-8 has no domain (RFC 6531 section 3.3).
+    let (_, domain) = std::str::from_utf8(address).ok()?.rsplit_once('@')?;
+    Some(compared(domain)).filter(|domain| !domain.is_empty())
+}
+
+/// A domain and those above it, the longest first, without those that are none because they are too long: a sender may write one of
+/// 30 000 labels.
+pub fn and_above(domain: &str) -> impl Iterator<Item = &str> {
+    let mut rest = Some(domain);
+    let all = std::iter::from_fn(move || {
+        let name = rest?;
+        rest = name.split_once('.').map(|(_, above)| above);
+        Some(name)
+    });
+    all.filter(|name| name.len() <= LONGEST)
+}
+
 /// Domains, each of which stands for all below it, and addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Names(Vec<String>);
+pub struct Names {
+    domains: HashSet<String>,
+    addresses: HashSet<String>,
+}
 
 impl Names {
     /// Of domains and addresses as they are written.
     pub fn new<T: AsRef<str>>(names: impl IntoIterator<Item = T>) -> Names {
         let names = names.into_iter();
-        Names(names.map(|name| compared_address(name.as_ref())).collect())
+        let compared = names.map(|name| compared_address(name.as_ref()));
+        let (addresses, domains) = compared.partition(|name| name.contains('@'));
+        Names { domains, addresses }
     }
 
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.domains.is_empty() && self.addresses.is_empty()
     }
 
     /// Is the address among them, or of a domain among them, or below one.
@@ -112,10 +141,8 @@ impl Names {
     pub fn hold(&self, address: &str) -> bool {
         let address = compared_address(address);
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
-        self.0.iter().any(|name| match name.contains('@') {
-            true => *name == address,
-            false => is_below(domain, name),
-        })
+        self.addresses.contains(&address)
+            || and_above(domain).any(|name| self.domains.contains(name))
     }
 }
 
@@ -177,6 +204,24 @@ mod tests {
         assert!(!any_spelling_of(b"a@\xfc.example", |one| one == b"x"));
         let long = format!("a@{}.example", "ü".repeat(500_000));
         assert!(!any_spelling(&long, |one| one == "x"));
+    }
+
+    #[rustfmt::skip]
+    #[test]
+    fn the_domain_of_an_address() {
+        for (address, domain) in [
+            ("anna@Example.ORG", Some("example.org")),
+            ("anna@bücher.example.", Some("xn--bcher-kva.example")),
+            ("\"a@b\"@example.org", Some("example.org")),
+            ("@hop.example,@b:anna@example.org", Some("example.org")),
+            ("anna@[192.0.2.1]", Some("[192.0.2.1]")),
+            ("", None),
+            ("postmaster", None),
+            ("anna@", None),
+        ] {
+            assert_eq!(of_address(address.as_bytes()).as_deref(), domain, "{address}");
+        }
+        assert_eq!(of_address(b"a\xff@example.org"), None);
     }
 
     #[test]
