@@ -1,12 +1,15 @@
-//! A connected socket that never blocks, with or without TLS, for connections to clients and to next hops.
+//! A connected socket, with or without TLS, for connections to clients and to next hops.
 //!
-//! Must never: wait, except in [`Channel::secure`], which has a deadline; go on without TLS once TLS was begun.
+//! Must never: wait, except in [`Channel::secure`], which has a deadline, and in [`Channel::hear`], which waits as long as the socket
+//! does; go on without TLS once TLS was begun.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
+use nix::libc;
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::socket::{MsgFlags, recv};
 use rustls::Connection;
 use socket2::Socket;
 
@@ -59,7 +62,7 @@ pub enum NoTls {
 }
 
 impl Channel {
-    /// The socket must not block.
+    /// Only [`Channel::hear`] waits at a socket that blocks.
     pub fn new(socket: Socket) -> Channel {
         Channel { socket, tls: None }
     }
@@ -78,6 +81,8 @@ impl Channel {
         connection: impl Into<Connection>,
         deadline: Option<Instant>,
     ) -> Result<(), NoTls> {
+        // TLS reads and writes by itself, and knows of no other way not to wait.
+        self.socket.set_nonblocking(true).map_err(|_| NoTls::Lost)?;
         let tls = self.tls.insert(Box::new(connection.into()));
         while tls.is_handshaking() || tls.wants_write() {
             // Also where there is always something to read.
@@ -126,10 +131,22 @@ impl Channel {
         }
     }
 
+    /// Reads, and waits for something to read as long as the socket's own limit says. Not inside TLS.
+    pub fn hear(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.receive(into, MsgFlags::empty())
+    }
+
+    fn receive(&self, into: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
+        Ok(recv(self.socket.as_raw_fd(), into, flags)?)
+    }
+
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
-            None => Plain(&self.socket).write_vectored(block),
+            None => {
+                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+                self.socket.send_vectored_with_flags(block, flags)
+            }
             Some(tls) => {
                 while tls.wants_write() {
                     tls.write_tls(&mut Plain(&self.socket))?;
@@ -161,8 +178,7 @@ impl Channel {
             !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
         };
         let Some(tls) = &mut self.tls else {
-            let mut octet = [std::mem::MaybeUninit::uninit()];
-            return match self.socket.peek(&mut octet) {
+            return match self.receive(&mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Ok(count) => count == 0,
                 Err(error) => is_over(&error),
             };
@@ -192,7 +208,7 @@ const ROUNDS: usize = 64;
 impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
-            None => (&self.socket).read(into),
+            None => self.receive(into, MsgFlags::MSG_DONTWAIT),
             Some(tls) => read_through(tls, &mut Plain(&self.socket), into),
         }
     }

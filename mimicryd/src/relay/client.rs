@@ -3,14 +3,19 @@
 //! How octets come and go is a [`Link`]: lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
 //!
 //! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
+//! - commands that are known together go out together to a server that offers PIPELINING (RFC 2920), and each is asked for its answer in
+//!   turn ([`ahead`](super::ahead)): who asks does not notice. One octet beyond the last of their replies, and none of them has one:
+//!   nobody could say whose each is;
 //! - anything other than a complete and well-formed reply ends the connection and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
 //! - a reply has at most 32 KB; the replies of a transaction have 4 KB each, and 256 KB together beyond that;
-//! - the final dot is sent only when the whole message is written and the client is still there;
+//! - the final dot is sent only when the whole message is written and the client is still there; the end of a message that leaves in one
+//!   write has its dot in the same one, so that a small mail is one write;
 //! - over LMTP each accepted recipient has its own reply after the dot, and all of them share one deadline.
 //!
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
@@ -21,6 +26,7 @@ use mimicry_core::reply::{Meaning, Own, Reply};
 use mimicry_core::settings::Timeouts;
 use mimicry_core::settings::endpoint::Protocol;
 
+use super::ahead::{Ahead, Given};
 use super::answer::{Answer, Answers, Cause};
 use super::body::Body;
 use super::command::CommandLine;
@@ -46,16 +52,43 @@ pub struct Taken {
     pub octets: usize,
 }
 
+/// How far the message came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Written {
+    Block,
+    /// The block, and the dot behind it.
+    Dotted,
+}
+
+/// The message could not be written.
+#[derive(Clone, Copy, Debug)]
+pub struct Stuck {
+    pub cause: Cause,
+    /// The dot may have left.
+    pub is_dotted: bool,
+}
+
+/// The line that ends a message.
+pub const DOT_LINE: &[u8] = b".\r\n";
+
 /// A connection, as octets.
 pub trait Link {
     /// Looks without waiting.
     fn state(&mut self) -> LinkState;
 
-    /// Writes a command; an error if something arrived that cannot be its answer.
-    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause>;
+    /// What has been read and not taken. Costs nothing: nobody is asked for more.
+    fn heard(&self) -> &[u8];
 
-    /// Waits for one complete reply and takes it. `look` is shown its lines without codes.
-    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause>;
+    /// Looks, and writes commands in one write; an error if something has arrived, which cannot be their answer.
+    fn give(&mut self, lines: &[CommandLine], deadline: Instant) -> Result<(), Cause>;
+
+    /// Waits for one complete reply and takes it; `behind` = so many more are waited for. `look` is shown its lines without codes.
+    fn take(
+        &mut self,
+        deadline: Instant,
+        behind: usize,
+        look: &mut dyn FnMut(&[&[u8]]),
+    ) -> Result<Taken, Cause>;
 
     /// Waits until there is something to read, or nothing ever will be; false = there is not until then.
     fn has_heard(&mut self, until: Instant) -> bool;
@@ -63,13 +96,17 @@ pub trait Link {
     /// A reply that nobody asked for, if a whole one has arrived.
     fn early_reply(&mut self) -> Option<Reply>;
 
-    /// Writes a block of the message; behind the last one comes the dot. What arrives meanwhile ends the writing.
+    /// Writes a block of the message, and behind the last one the dot, if one write takes it all. What arrives meanwhile ends the
+    /// writing.
     fn write(
         &mut self,
-        block: &mut [IoSlice<'_>],
+        block: Vec<IoSlice<'_>>,
         is_last: bool,
         deadline: Instant,
-    ) -> Result<(), Cause>;
+    ) -> Result<Written, Stuck>;
+
+    /// Looks, and writes the dot.
+    fn dot(&mut self, deadline: Instant) -> Result<(), Cause>;
 
     /// Cuts the line: what was written may still arrive, nothing more can be.
     fn cut(&mut self);
@@ -89,6 +126,8 @@ pub struct Client<L> {
     accepted: usize,
     /// So many octets more may its replies have beyond what is ordinary.
     allowance: usize,
+    /// Commands that were given ahead of being asked for, and what became of them.
+    pub(super) ahead: VecDeque<Given>,
 }
 
 /// Octets of a reply that nobody counts: several lines, each of the longest that RFC 5321 section 4.5.3.1.5 allows.
@@ -114,6 +153,7 @@ impl<L: Link> Client<L> {
             is_in_transaction: false,
             accepted: 0,
             allowance: ALLOWANCE,
+            ahead: VecDeque::new(),
         }
     }
 
@@ -129,6 +169,7 @@ impl<L: Link> Client<L> {
             is_in_transaction: self.is_in_transaction,
             accepted: self.accepted,
             allowance: self.allowance,
+            ahead: self.ahead,
         }
     }
 
@@ -140,7 +181,7 @@ impl<L: Link> Client<L> {
         if !self.link.has_heard(soon) {
             slow();
         }
-        let reply = self.receive("greeting", deadline, &mut |_| {})?;
+        let reply = self.receive("greeting", deadline, 0, &mut |_| {})?;
         self.must_be_done(reply, "greeting")
     }
 
@@ -224,7 +265,7 @@ impl<L: Link> Client<L> {
         Ok(())
     }
 
-    /// Gives a command and waits for its reply.
+    /// Gives a command and waits for its reply. One that was given ahead has its reply already.
     pub(super) fn exchange(
         &mut self,
         stage: &'static str,
@@ -232,40 +273,58 @@ impl<L: Link> Client<L> {
         patience: Duration,
         look: &mut dyn FnMut(&[&[u8]]),
     ) -> Result<Reply, Answer> {
-        self.ready(stage)?;
+        if let Some(given) = self.ahead.pop_front() {
+            return self.reply_to(given, line, stage);
+        }
+        let deadline = self.give(stage, std::slice::from_ref(line), patience)?;
+        self.receive(stage, deadline, 0, look)
+    }
+
+    /// Writes command lines in one write; until when the first reply may take.
+    pub(super) fn give(
+        &mut self,
+        stage: &'static str,
+        lines: &[CommandLine],
+        patience: Duration,
+    ) -> Result<Instant, Answer> {
+        self.in_order(stage)?;
         let deadline = self.deadline(patience);
         if remaining(deadline).is_none() {
             return Err(self.fail(Cause::OutOfTime, stage));
         }
         // Should anything unwind from here on, nobody may go on with this line.
         self.broken = Some(Cause::OutOfStep);
-        self.link
-            .give(line, deadline)
-            .map_err(|cause| self.fail(cause, stage))?;
-        self.receive(stage, deadline, look)
+        match self.link.give(lines, deadline) {
+            Ok(()) => Ok(deadline),
+            Err(Cause::OutOfStep) => Err(self.out_of_step(stage)),
+            Err(cause) => Err(self.fail(cause, stage)),
+        }
     }
 
-    /// Is the line in order, and silent?
-    fn ready(&mut self, stage: &'static str) -> Result<(), Answer> {
+    /// Is the line in order, as far as is known? Whoever writes to it looks once more.
+    fn in_order(&mut self, stage: &'static str) -> Result<(), Answer> {
         if let Some(cause) = self.broken {
             return Err(self.fail(cause, stage));
         }
-        match self.link.state() {
-            LinkState::Quiet => Ok(()),
-            LinkState::Closed => Err(self.fail(Cause::Lost, stage)),
-            LinkState::Talking => Err(self.out_of_step(stage)),
+        if !self.ahead.is_empty() {
+            return Err(self.fail(Cause::OutOfStep, stage));
+        }
+        match self.link.heard() {
+            [] => Ok(()),
+            _ => Err(self.out_of_step(stage)),
         }
     }
 
-    /// Waits for one complete reply and takes it.
-    fn receive(
+    /// Waits for one complete reply and takes it; `behind` = so many more are waited for.
+    pub(super) fn receive(
         &mut self,
         stage: &'static str,
         deadline: Instant,
+        behind: usize,
         look: &mut dyn FnMut(&[&[u8]]),
     ) -> Result<Reply, Answer> {
         self.broken = Some(Cause::OutOfStep);
-        match self.link.take(deadline, look) {
+        match self.link.take(deadline, behind, look) {
             Ok(taken) => {
                 let beyond = taken.octets.saturating_sub(ORDINARY);
                 let Some(left) = self.allowance.checked_sub(beyond) else {
@@ -343,27 +402,32 @@ impl<L: Link> Client<L> {
     /// The message and its final dot, up to the moment when only the reply is missing.
     fn send(&mut self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
         const STAGE: &str = "message";
-        self.ready(STAGE)?;
+        self.in_order(STAGE)?;
         self.broken = Some(Cause::OutOfStep);
-        let dot = CommandLine::plain(".").map_err(Answer::own)?;
         let mut body = Body::new(mail);
         loop {
             if watch() == Watch::Gone {
                 return Err(self.fail(Cause::ClientGone, STAGE));
             }
-            let Some(mut block) = body.block() else {
+            let Some(block) = body.block() else {
                 break;
             };
             let deadline = self.deadline(self.timeouts.data_block);
-            match self.link.write(&mut block, body.is_at_end(), deadline) {
-                Ok(()) => {}
-                Err(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
-                Err(cause) => return Err(self.fail(cause, STAGE)),
+            match self.link.write(block, body.is_at_end(), deadline) {
+                Ok(Written::Block) => {}
+                Ok(Written::Dotted) => return Ok(()),
+                Err(stuck) if stuck.is_dotted => {
+                    return Err(doubtful(self.fail(stuck.cause, DOT)));
+                }
+                Err(stuck) if stuck.cause == Cause::OutOfStep => {
+                    return Err(self.out_of_step(STAGE));
+                }
+                Err(stuck) => return Err(self.fail(stuck.cause, STAGE)),
             }
         }
         let deadline = self.deadline(self.timeouts.data_block);
         self.link
-            .give(&dot, deadline)
+            .dot(deadline)
             .map_err(|cause| doubtful(self.fail(cause, DOT)))
     }
 
@@ -372,7 +436,7 @@ impl<L: Link> Client<L> {
         mail: Clean<'_>,
         watch: &mut dyn FnMut() -> Watch,
     ) -> Result<Answers, Answer> {
-        self.ready("DATA")?;
+        self.in_order("DATA")?;
         if watch() == Watch::Gone {
             return Err(self.fail(Cause::ClientGone, "DATA"));
         }
@@ -399,7 +463,7 @@ impl<L: Link> Client<L> {
 
     /// One reply to the final dot.
     fn outcome(&mut self, deadline: Instant) -> Answer {
-        let reply = match self.receive(DOT, deadline, &mut |_| {}) {
+        let reply = match self.receive(DOT, deadline, 0, &mut |_| {}) {
             Ok(reply) => reply,
             Err(answer) => return doubtful(answer),
         };
@@ -408,6 +472,15 @@ impl<L: Link> Client<L> {
             Cause::Said => answer,
             _ => doubtful(answer),
         }
+    }
+
+    /// A transaction is begun, with MAIL or before it.
+    pub(super) fn begin(&mut self) {
+        if self.ahead.is_empty() {
+            self.allowance = ALLOWANCE;
+        }
+        self.is_in_transaction = true;
+        self.accepted = 0;
     }
 
     /// Ends the line with what the next hop said without having been asked.
@@ -449,6 +522,18 @@ impl<L: Link> NextHop for Client<L> {
         self.protocol == Protocol::Lmtp
     }
 
+    fn ahead(&mut self, commands: Ahead<'_>) -> usize {
+        self.give_ahead(commands)
+    }
+
+    fn is_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.ahead.clear();
+    }
+
     fn introduce(&mut self, origin: &Origin) -> Answer {
         let mut outcome = Answer::done();
         let listed = self.capabilities.words(Extension::Xforward);
@@ -465,9 +550,7 @@ impl<L: Link> NextHop for Client<L> {
     }
 
     fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer {
-        self.is_in_transaction = true;
-        self.accepted = 0;
-        self.allowance = ALLOWANCE;
+        self.begin();
         self.command(
             "MAIL",
             CommandLine::mail(sender, params),
@@ -516,8 +599,12 @@ impl<L: Link> NextHop for Client<L> {
         self.is_in_transaction
     }
 
+    fn is_in_order(&self) -> bool {
+        self.broken.is_none() && self.ahead.is_empty() && self.link.heard().is_empty()
+    }
+
     fn is_usable(&mut self) -> bool {
-        self.broken.is_none() && self.link.state() == LinkState::Quiet
+        self.is_in_order() && self.link.state() == LinkState::Quiet
     }
 }
 

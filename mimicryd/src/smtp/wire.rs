@@ -138,6 +138,20 @@ impl Wire {
         })
     }
 
+    /// The whole lines that have come behind the one that was handed out last, up to the first that [`Wire::line`] would not call a command.
+    pub fn further_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let is_plain = |text: &&[u8]| {
+            text.len().saturating_add(2) <= self.max_line && memchr2(b'\r', 0, text).is_none()
+        };
+        let whole = memchr::memrchr(b'\n', self.input()).map_or(0, |at| at.saturating_add(1));
+        self.input()
+            .get(..whole)
+            .unwrap_or_default()
+            .split_inclusive(|octet| *octet == b'\n')
+            .map_while(|line| line.strip_suffix(b"\r\n"))
+            .take_while(is_plain)
+    }
+
     /// All that is unread, for a [`super::data::DataReader`].
     pub fn input(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()

@@ -15,7 +15,7 @@
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -35,6 +35,9 @@ const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 /// So many, and no more: 20 000 inodes.
 const ENTRIES: usize = 20_000;
 
+/// Two changes of a directory that are so far apart have different times on any disk.
+const CLOCK: Duration = Duration::from_secs(2);
+
 /// How often a worker looks for entries that have expired.
 const SWEEPING: Duration = Duration::from_secs(60 * 60);
 
@@ -51,6 +54,35 @@ pub struct Ledger {
     /// The directory could be written once; until then it is looked at again, because a disk may come back.
     was_there: Cell<bool>,
     swept_at: Option<Instant>,
+    /// The directory when it was empty, if it can be told from any later state.
+    empty: Cell<Option<Stamp>>,
+}
+
+/// When the directory was changed last, and its number. Each entry that is made or removed changes the time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Stamp {
+    changed: (i64, i64),
+    number: u64,
+}
+
+impl Stamp {
+    fn of(directory: &Path) -> io::Result<Stamp> {
+        let found = fs::symlink_metadata(directory)?;
+        Ok(Stamp {
+            changed: (found.ctime(), found.ctime_nsec()),
+            number: found.ino(),
+        })
+    }
+
+    /// Will a change from now on show? The clock of the disk stands still for some milliseconds at a time.
+    fn is_telling(self, now: SystemTime) -> bool {
+        let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into()) else {
+            return false;
+        };
+        let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos));
+        let since = changed.and_then(|changed| now.duration_since(changed).ok());
+        since.is_some_and(|since| since >= CLOCK)
+    }
 }
 
 /// A mail for one recipient.
@@ -94,6 +126,7 @@ impl Ledger {
             directory,
             was_there: Cell::new(is_there),
             swept_at: None,
+            empty: Cell::new(None),
         }
     }
 
@@ -121,9 +154,21 @@ impl Ledger {
         self.was_there.get()
     }
 
-    /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
+    /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed: as long as the directory is
+    /// empty and nobody changes it, one look at its time. Other processes write into it, and not only those of this daemon's master.
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none())
+        let Ok(stamp) = Stamp::of(&self.directory) else {
+            return true;
+        };
+        if self.empty.get() == Some(stamp) {
+            return true;
+        }
+        let now = SystemTime::now();
+        let is_empty =
+            fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none());
+        let known = (is_empty && stamp.is_telling(now)).then_some(stamp);
+        self.empty.set(known);
+        is_empty
     }
 
     /// Does the recipient have the mail already?
