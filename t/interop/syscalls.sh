@@ -56,7 +56,8 @@ replies() {
     done
 }
 
-# pipelining MAILS SESSIONS: MAIL, RCPT and DATA in one write, the message in another.
+# pipelining MAILS SESSIONS: MAIL, RCPT and DATA in one write, the message in another. The shell's own printf writes line by line.
+printf 'MAIL FROM:<anna@example.org>\r\nRCPT TO:<tom@example.net>\r\nDATA\r\n' >"$work/envelope"
 pipelining() {
     local session mail
     for ((session = 0; session < $2; session++)); do
@@ -65,7 +66,7 @@ pipelining() {
         printf 'EHLO client.example\r\n' >&3
         replies 1
         for ((mail = 0; mail < $1; mail++)); do
-            printf 'MAIL FROM:<anna@example.org>\r\nRCPT TO:<tom@example.net>\r\nDATA\r\n' >&3
+            cat "$work/envelope" >&3
             replies 3
             # shellcheck disable=SC2059
             printf "Subject: x\\r\\nMessage-ID: <$session.$mail@x>\\r\\n\\r\\n$body.\\r\\n" >"$work/mail"

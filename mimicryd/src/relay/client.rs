@@ -9,8 +9,8 @@
 //! - anything other than a complete and well-formed reply ends the connection and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
 //! - a reply has at most 32 KB; the replies of a transaction have 4 KB each, and 256 KB together beyond that;
-//! - the final dot is sent only when the whole message is written and the client is still there; the end of a message that leaves in one
-//!   write has its dot in the same one, so that a small mail is one write;
+//! - the final dot is sent only when the whole message is written and the client is still there; a small end of a message
+//!   has its dot in the same write;
 //! - over LMTP each accepted recipient has its own reply after the dot, and all of them share one deadline.
 //!
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
@@ -96,12 +96,12 @@ pub trait Link {
     /// A reply that nobody asked for, if a whole one has arrived.
     fn early_reply(&mut self) -> Option<Reply>;
 
-    /// Writes a block of the message, and behind the last one the dot, if one write takes it all. What arrives meanwhile ends the
+    /// Writes a block of the message, and the dot behind it if that is wanted and one write takes it all. What arrives meanwhile ends the
     /// writing.
     fn write(
         &mut self,
         block: Vec<IoSlice<'_>>,
-        is_last: bool,
+        with_dot: bool,
         deadline: Instant,
     ) -> Result<Written, Stuck>;
 
@@ -341,8 +341,7 @@ impl<L: Link> Client<L> {
     /// A reply that came is what the command may be answered with?
     fn judge(&mut self, reply: Reply, wanted: Meaning, stage: &'static str) -> Answer {
         if reply.code() == 421 {
-            self.link.cut();
-            self.broken = Some(Cause::Lost);
+            self.abort_for(Cause::Lost);
             return Answer::said(reply.as_temporary());
         }
         let class = reply.class();
@@ -413,7 +412,9 @@ impl<L: Link> Client<L> {
                 break;
             };
             let deadline = self.deadline(self.timeouts.data_block);
-            match self.link.write(block, body.is_at_end(), deadline) {
+            let octets = block.iter().map(|slice| slice.len());
+            let is_small = octets.fold(0, usize::saturating_add) <= SMALL;
+            match self.link.write(block, is_small && body.is_at_end(), deadline) {
                 Ok(Written::Block) => {}
                 Ok(Written::Dotted) => return Ok(()),
                 Err(stuck) if stuck.is_dotted => {
@@ -502,6 +503,8 @@ impl<L: Link> Client<L> {
     pub(super) fn abort_for(&mut self, cause: Cause) {
         self.link.cut();
         self.broken = Some(cause);
+        // What it said later than what broke it is nobody's answer.
+        self.ahead.clear();
     }
 
     pub(super) fn deadline(&self, patience: Duration) -> Instant {
@@ -609,6 +612,9 @@ impl<L: Link> NextHop for Client<L> {
 }
 
 const DOT: &str = "end of the message";
+
+/// Octets of the end of a message that have the dot in the same write: it takes no time in which the client could go.
+const SMALL: usize = 64 * 1024;
 
 /// A greeting that takes longer is one of a next hop that is busy, or far away.
 const SOON: Duration = Duration::from_millis(300);

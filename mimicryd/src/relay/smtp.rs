@@ -156,10 +156,10 @@ impl Link for Lettre {
     fn write(
         &mut self,
         block: Vec<IoSlice<'_>>,
-        is_last: bool,
+        with_dot: bool,
         deadline: Instant,
     ) -> Result<Written, Stuck> {
-        self.wire.write(block, is_last, deadline)
+        self.wire.write(block, with_dot, deadline)
     }
 
     fn dot(&mut self, deadline: Instant) -> Result<(), Cause> {

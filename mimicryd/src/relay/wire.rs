@@ -364,14 +364,14 @@ impl Link for Wire {
     fn write(
         &mut self,
         mut block: Vec<IoSlice<'_>>,
-        is_last: bool,
+        with_dot: bool,
         deadline: Instant,
     ) -> Result<Written, Stuck> {
         let stuck = |is_dotted| move |cause| Stuck { cause, is_dotted };
         let octets = block.iter().map(|slice| slice.len());
         let octets = octets.fold(0, usize::saturating_add);
         let mut written = 0;
-        if is_last {
+        if with_dot {
             self.is_quiet().map_err(stuck(false))?;
             block.push(IoSlice::new(DOT_LINE));
             written = match self.stream.write(&block) {

@@ -126,7 +126,8 @@ impl<'l> Link<'l> {
     /// Writes what is to be said. An error also means that the client did not take it until the deadline.
     pub fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
         let is_said = !self.wire.outgoing().is_empty();
-        (self.has_said, self.has_looked) = (is_said, self.has_looked && !is_said);
+        self.has_said |= is_said;
+        self.has_looked &= !is_said;
         loop {
             let outgoing = self.wire.outgoing();
             let done = if outgoing.is_empty() {
