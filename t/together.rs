@@ -51,12 +51,7 @@ fn say(client: &mut Client, to: &[&str], manner: Manner) -> Vec<String> {
 }
 
 /// The third field is what the next hop does, the fourth how many of the recipients it has in the end.
-type Case<'c> = (
-    &'c str,
-    &'c [&'c str],
-    fn(&Moment) -> Act,
-    &'c [&'c str],
-);
+type Case<'c> = (&'c str, &'c [&'c str], fn(&Moment) -> Act, &'c [&'c str]);
 
 const THREE: &[&str] = &["bob@example.net", "eve@example.net", "tom@example.net"];
 
@@ -131,7 +126,12 @@ fn what_is_answered_is_the_same_as_one_by_one() {
         ),
         (
             "one is named again",
-            &["bob@example.net", "eve@example.net", "bob@example.net", "tom@example.net"],
+            &[
+                "bob@example.net",
+                "eve@example.net",
+                "bob@example.net",
+                "tom@example.net",
+            ],
             |_| Act::Normal,
             THREE,
         ),
@@ -146,9 +146,19 @@ fn what_is_answered_is_the_same_as_one_by_one() {
         ),
         (
             "another class begins and ends",
-            &["bob@example.net", "vip@example.com", "vap@example.com", "tom@example.net"],
+            &[
+                "bob@example.net",
+                "vip@example.com",
+                "vap@example.com",
+                "tom@example.net",
+            ],
             |_| Act::Normal,
-            &["bob@example.net", "tom@example.net", "vap@example.com", "vip@example.com"],
+            &[
+                "bob@example.net",
+                "tom@example.net",
+                "vap@example.com",
+                "vip@example.com",
+            ],
         ),
         (
             "more than a mail may have",
@@ -166,7 +176,7 @@ fn what_is_answered_is_the_same_as_one_by_one() {
     let mut world = World::new(Setup {
         daemon: "workers = { min = 1, max = 1, spare = 0 }",
         limits: "recipients = 5",
-        rules: "[[rule]]\nname = \"vip\"\nplugin = \"header\"\nmatch = { recipient = '@example\\.com$' }\noptions = { add = [\"X-Vip: yes\"] }\n",
+        rules: "[[rule]]\nname = \"vip\"\nplugin = \"header\"\nmatch = { recipient = '@example\\.com$' }\noptions = { add = { X-Vip = \"yes\" } }\n",
         ..Setup::default()
     });
     for (name, to, behaviour, expected) in cases {

@@ -1,25 +1,14 @@
-//! Commands that are given ahead of being asked for: XFORWARD, MAIL and the recipients that the client has named already, in one write
-//! to a server that offers PIPELINING (RFC 2920).
+//! What will be asked of a next hop soon, and what it has answered to it already (`together.rs` does it).
 //!
-//! Whoever speaks to the next hop asks for one command after the other as ever, and has the answer that stands here ([`Given`]). All
-//! replies are read before the first of them is handed back: only what comes behind the last one tells whether there was one for each
-//! command. If there is more, or less, than one each, no reply is anybody's answer from where that shows on; with more it shows for none
-//! of them, so that none has one. DATA is never among them: its 354 is what both sides begin anew from.
-//!
-//! Known limits: a server that answers a command in the middle twice may have its second reply taken for that of the next recipient, until
-//! what is left over behind the last one shows it. Then the line ends, and the mail is a 4xx.
-//!
-//! Must never: give a command that was not asked for to be given, nor hand a reply to another command than its own.
+//! Must never: do anything with a connection.
 
 use mimicry_core::envelope::Path;
-use mimicry_core::extension::Extension;
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::Reply;
 
-use super::answer::{Answer, Cause};
-use super::client::{Client, Link};
+use super::answer::Answer;
 use super::command::CommandLine;
-use super::reader::{Reading, read};
 use super::xforward;
 
 /// Octets of the commands that go out in one write: any socket takes them at once, whether the server reads or not, so that nobody waits
@@ -27,7 +16,7 @@ use super::xforward;
 const MOST: usize = 16 * 1024;
 
 /// Commands: what their replies take of the server's side, as above.
-const MOST_LINES: usize = 100;
+pub const MOST_LINES: usize = 100;
 
 /// What is known already of what will be asked for.
 #[derive(Clone, Copy, Default)]
@@ -42,42 +31,23 @@ pub struct Ahead<'a> {
 /// A command that was given, and what came of it.
 #[derive(Debug)]
 pub struct Given {
-    line: CommandLine,
-    reply: Result<Reply, Answer>,
+    pub line: CommandLine,
+    pub reply: Result<Reply, Answer>,
 }
 
-impl<L: Link> Client<L> {
-    /// See [`NextHop::ahead`](super::NextHop::ahead).
-    pub(super) fn give_ahead(&mut self, ahead: Ahead<'_>) -> usize {
-        let is_offered = self.capabilities.contains(Extension::Pipelining);
-        if !is_offered || self.broken.is_some() || !self.ahead.is_empty() {
-            return 0;
-        }
-        let lines = self.lines_of(ahead);
-        let recipients = lines.iter().filter(|(stage, _)| *stage == RCPT).count();
-        // Alone it goes as ever.
-        if lines.len() < 2 {
-            return 0;
-        }
-        if ahead.opening.is_some() {
-            self.begin();
-        }
-        self.exchange_all(lines);
-        recipients
-    }
-
+impl Ahead<'_> {
     /// As many of them as may go at once. What cannot be a line is asked for as ever, and so is what comes behind it.
-    fn lines_of(&self, ahead: Ahead<'_>) -> Vec<(&'static str, CommandLine)> {
+    pub fn lines(self, capabilities: &Extensions) -> Vec<(&'static str, CommandLine)> {
         let mut lines = Vec::new();
-        if let Some((origin, sender, params)) = ahead.opening {
-            let listed = self.capabilities.words(Extension::Xforward);
+        if let Some((origin, sender, params)) = self.opening {
+            let listed = capabilities.words(Extension::Xforward);
             for line in xforward::commands(origin, listed) {
                 lines.push(("XFORWARD", CommandLine::plain(&line)));
             }
             lines.push(("MAIL", CommandLine::mail(sender, params)));
         }
         let rcpt = |(path, params): &(&Path, Vec<u8>)| (RCPT, CommandLine::rcpt(path, params));
-        lines.extend(ahead.recipients.iter().take(MOST_LINES).map(rcpt));
+        lines.extend(self.recipients.iter().take(MOST_LINES).map(rcpt));
         let mut octets = 0usize;
         lines
             .into_iter()
@@ -88,71 +58,7 @@ impl<L: Link> Client<L> {
             })
             .collect()
     }
-
-    /// One write, and a reply for each line.
-    fn exchange_all(&mut self, lines: Vec<(&'static str, CommandLine)>) {
-        let (stages, lines): (Vec<&'static str>, Vec<CommandLine>) = lines.into_iter().unzip();
-        let first = stages.first().copied().unwrap_or(RCPT);
-        let mut failed = self.give(first, &lines, self.timeouts.mail).err();
-        let mut behind = lines.len();
-        let mut replies: Vec<Result<Reply, Answer>> = Vec::with_capacity(behind);
-        for stage in &stages {
-            behind = behind.saturating_sub(1);
-            let reply = match &failed {
-                None => {
-                    let patience = match *stage {
-                        RCPT => self.timeouts.rcpt,
-                        _ => self.timeouts.mail,
-                    };
-                    let deadline = self.deadline(patience);
-                    self.receive(stage, deadline, behind, &mut |_| {})
-                }
-                Some(answer) => Err(answer.clone()),
-            };
-            match &reply {
-                // It closes the line: nobody waits for what it will not say any more.
-                Ok(reply) if reply.code() == 421 => {
-                    failed = Some(Answer::failed(Cause::Lost, stage));
-                    self.abort_for(Cause::Lost);
-                }
-                Ok(_) => {}
-                Err(answer) => failed = Some(answer.clone()),
-            }
-            replies.push(reply);
-        }
-        if failed.is_none() && self.is_surplus() {
-            let answer = self.out_of_step(RCPT);
-            replies.fill(Err(answer));
-        }
-        let given = lines.into_iter().zip(replies);
-        self.ahead = given.map(|(line, reply)| Given { line, reply }).collect();
-    }
-
-    /// Is there more than the replies? A 421 may be said at any time, and is nobody's answer.
-    fn is_surplus(&self) -> bool {
-        let heard = self.link.heard();
-        let is_farewell = || match read(heard) {
-            Reading::Complete(received) => received.reply().code() == 421,
-            Reading::Incomplete | Reading::Malformed => false,
-        };
-        !heard.is_empty() && !is_farewell()
-    }
-
-    /// What became of a command that was given ahead, now that it is asked for.
-    pub(super) fn reply_to(
-        &mut self,
-        given: Given,
-        line: &CommandLine,
-        stage: &'static str,
-    ) -> Result<Reply, Answer> {
-        if given.line != *line {
-            return Err(self.fail(Cause::OutOfStep, stage));
-        }
-        given.reply
-    }
 }
 
-const RCPT: &str = "RCPT";
-
-#[cfg(test)]
-mod tests;
+/// The stage of those commands, of which there may be several.
+pub const RCPT: &str = "RCPT";

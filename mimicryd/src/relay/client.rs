@@ -1,10 +1,10 @@
 //! A connection to an SMTP (RFC 5321) or LMTP (RFC 2033) server: the commands, and how each reply is judged.
 //!
-//! How octets come and go is a [`Link`]: lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
+//! How octets come and go is a [`Link`] (`link.rs`): lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
 //!
 //! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
 //! - commands that are known together go out together to a server that offers PIPELINING (RFC 2920), and each is asked for its answer in
-//!   turn ([`ahead`](super::ahead)): who asks does not notice. One octet beyond the last of their replies, and none of them has one:
+//!   turn (`together.rs`): who asks does not notice. One octet beyond the last of their replies, and none of them has one:
 //!   nobody could say whose each is;
 //! - anything other than a complete and well-formed reply ends the connection and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
@@ -16,7 +16,6 @@
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
 
 use std::collections::VecDeque;
-use std::io::IoSlice;
 use std::time::{Duration, Instant};
 
 use mimicry_core::envelope::Path;
@@ -32,85 +31,9 @@ use super::body::Body;
 use super::command::CommandLine;
 use super::guard::Clean;
 use super::keys::Password;
+use super::link::{Link, LinkState, Written, deadline, remaining};
 use super::next_hop::{NextHop, Watch};
 use super::xforward;
-
-/// What a line that should be silent does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
-    Quiet,
-    /// Something was said that nobody asked for.
-    Talking,
-    Closed,
-}
-
-/// A reply that was taken off the line.
-#[derive(Debug)]
-pub struct Taken {
-    pub reply: Reply,
-    /// How long it was on the line.
-    pub octets: usize,
-}
-
-/// How far the message came.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Written {
-    Block,
-    /// The block, and the dot behind it.
-    Dotted,
-}
-
-/// The message could not be written.
-#[derive(Clone, Copy, Debug)]
-pub struct Stuck {
-    pub cause: Cause,
-    /// The dot may have left.
-    pub is_dotted: bool,
-}
-
-/// The line that ends a message.
-pub const DOT_LINE: &[u8] = b".\r\n";
-
-/// A connection, as octets.
-pub trait Link {
-    /// Looks without waiting.
-    fn state(&mut self) -> LinkState;
-
-    /// What has been read and not taken. Costs nothing: nobody is asked for more.
-    fn heard(&self) -> &[u8];
-
-    /// Looks, and writes commands in one write; an error if something has arrived, which cannot be their answer.
-    fn give(&mut self, lines: &[CommandLine], deadline: Instant) -> Result<(), Cause>;
-
-    /// Waits for one complete reply and takes it; `behind` = so many more are waited for. `look` is shown its lines without codes.
-    fn take(
-        &mut self,
-        deadline: Instant,
-        behind: usize,
-        look: &mut dyn FnMut(&[&[u8]]),
-    ) -> Result<Taken, Cause>;
-
-    /// Waits until there is something to read, or nothing ever will be; false = there is not until then.
-    fn has_heard(&mut self, until: Instant) -> bool;
-
-    /// A reply that nobody asked for, if a whole one has arrived.
-    fn early_reply(&mut self) -> Option<Reply>;
-
-    /// Writes a block of the message, and the dot behind it if that is wanted and one write takes it all. What arrives meanwhile ends the
-    /// writing.
-    fn write(
-        &mut self,
-        block: Vec<IoSlice<'_>>,
-        with_dot: bool,
-        deadline: Instant,
-    ) -> Result<Written, Stuck>;
-
-    /// Looks, and writes the dot.
-    fn dot(&mut self, deadline: Instant) -> Result<(), Cause>;
-
-    /// Cuts the line: what was written may still arrive, nothing more can be.
-    fn cut(&mut self);
-}
 
 /// A line to a server.
 pub struct Client<L> {
@@ -414,7 +337,10 @@ impl<L: Link> Client<L> {
             let deadline = self.deadline(self.timeouts.data_block);
             let octets = block.iter().map(|slice| slice.len());
             let is_small = octets.fold(0, usize::saturating_add) <= SMALL;
-            match self.link.write(block, is_small && body.is_at_end(), deadline) {
+            match self
+                .link
+                .write(block, is_small && body.is_at_end(), deadline)
+            {
                 Ok(Written::Block) => {}
                 Ok(Written::Dotted) => return Ok(()),
                 Err(stuck) if stuck.is_dotted => {
@@ -618,19 +544,6 @@ const SMALL: usize = 64 * 1024;
 
 /// A greeting that takes longer is one of a next hop that is busy, or far away.
 const SOON: Duration = Duration::from_millis(300);
-
-/// Zero would mean for ever.
-const TICK: Duration = Duration::from_millis(1);
-
-pub(super) fn deadline(patience: Duration, limit: Option<Instant>) -> Instant {
-    let deadline = Instant::now() + patience;
-    limit.map_or(deadline, |limit| limit.min(deadline))
-}
-
-pub(super) fn remaining(deadline: Instant) -> Option<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (left >= TICK).then_some(left)
-}
 
 fn doubtful(answer: Answer) -> Answer {
     Answer {

@@ -63,9 +63,10 @@ impl Together<'_> {
 
     /// Are these octets the lines, one after the other?
     pub fn is(&self, octets: &[u8]) -> bool {
-        let rest = self.0.iter().try_fold(octets, |rest, line| {
-            rest.strip_prefix(line.as_bytes())
-        });
+        let rest = self
+            .0
+            .iter()
+            .try_fold(octets, |rest, line| rest.strip_prefix(line.as_bytes()));
         rest.is_some_and(<[u8]>::is_empty)
     }
 }

@@ -4,7 +4,7 @@
 //!
 //! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
 //!   [`smtp`] (lettre's connection beside ours: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
-//! - `ahead`: commands that go out together
+//! - `together`: commands that go out together
 //! - [`maildir`]: a directory
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
@@ -28,6 +28,7 @@ mod command;
 mod connect;
 mod guard;
 pub mod keys;
+mod link;
 pub mod maildir;
 mod next_hop;
 pub mod params;
@@ -40,6 +41,7 @@ pub mod route;
 pub mod smtp;
 mod stream;
 mod tls;
+mod together;
 pub mod wire;
 mod xforward;
 

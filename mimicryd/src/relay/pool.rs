@@ -22,10 +22,10 @@ use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint;
 
+use super::ahead::Ahead;
 use super::answer::{Answer, Cause};
 use super::keys::Keys;
 use super::next_hop::NextHop;
-use super::ahead::Ahead;
 use super::params::{Size, outgoing_mail_params, outgoing_rcpt_params};
 use super::reach::{Need, Reached, reach};
 use super::remembered::Remembered;

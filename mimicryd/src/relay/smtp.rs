@@ -47,8 +47,9 @@ use mimicry_core::settings::endpoint::Protocol;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
 use super::answer::{Answer, Cause};
-use super::client::{Client, Link, LinkState, Stuck, Taken, Written};
+use super::client::Client;
 use super::command::{CommandLine, Together};
+use super::link::{Link, LinkState, Stuck, Taken, Written};
 use super::reader::{Reading, read};
 use super::stream::ServerAddress;
 use super::wire::{Patience, Wire, WireHop};

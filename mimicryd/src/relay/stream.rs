@@ -21,7 +21,7 @@ use crate::channel::{Channel, NoTls};
 use crate::sys::{descriptors, poll};
 
 use super::answer::Cause;
-use super::client::remaining;
+use super::link::remaining;
 
 /// Octets that are read at once. A reply has seldom more.
 const CHUNK: usize = 4096;

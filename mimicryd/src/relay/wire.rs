@@ -28,10 +28,9 @@ use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::answer::{Answer, Cause};
-use super::client::{
-    Client, DOT_LINE, Link, LinkState, Stuck, Taken, Written, deadline, remaining,
-};
+use super::client::Client;
 use super::command::CommandLine;
+use super::link::{DOT_LINE, Link, LinkState, Stuck, Taken, Written, deadline, remaining};
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
 use super::stream::{Heard, ServerAddress, Stream};
@@ -223,7 +222,8 @@ impl Wire {
             match read(&self.arrived) {
                 Reading::Complete(received) => {
                     let (reply, length) = (received.reply(), received.length);
-                    let (octets, behind) = self.arrived.split_at_checked(length).unwrap_or_default();
+                    let (octets, behind) =
+                        self.arrived.split_at_checked(length).unwrap_or_default();
                     look(octets, behind, &received.lines);
                     self.arrived.drain(..length);
                     return Ok(Taken {
@@ -390,7 +390,8 @@ impl Link for Wire {
         }
         let mut slices = block.as_mut_slice();
         IoSlice::advance_slices(&mut slices, written);
-        self.write_all(slices, true, deadline).map_err(stuck(false))?;
+        self.write_all(slices, true, deadline)
+            .map_err(stuck(false))?;
         Ok(Written::Block)
     }
 

@@ -189,7 +189,11 @@ impl Delivery {
         };
         let at = match known {
             Some(at) => {
-                if let Some(line) = self.classes.get_mut(at).and_then(|class| class.line.as_mut()) {
+                if let Some(line) = self
+                    .classes
+                    .get_mut(at)
+                    .and_then(|class| class.line.as_mut())
+                {
                     let given = line.address_ahead(&together);
                     self.foreseen = self.foreseen.max(given.saturating_sub(1));
                 }

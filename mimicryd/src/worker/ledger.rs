@@ -76,7 +76,8 @@ impl Stamp {
 
     /// Will a change from now on show? The clock of the disk stands still for some milliseconds at a time.
     fn is_telling(self, now: SystemTime) -> bool {
-        let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into()) else {
+        let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into())
+        else {
             return false;
         };
         let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos));

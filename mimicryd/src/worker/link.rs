@@ -101,7 +101,9 @@ impl<'l> Link<'l> {
                     }
                     Err(error) if error.kind() == ErrorKind::Interrupted => continue,
                     // TLS that ends without a word of farewell.
-                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Heard::End),
+                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                        return Ok(Heard::End);
+                    }
                     Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
                     Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                         return Ok(Heard::Nothing);

@@ -6,8 +6,11 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use mimicry_core::envelope::Path;
+use mimicry_core::origin::Origin;
 use mimicry_core::settings::endpoint::Protocol;
 
+use super::super::ahead::MOST_LINES;
 use super::super::conformance::TIMEOUTS;
 use super::super::scripted::{Act, Script, Scripted, Stage};
 use super::super::smtp::SmtpHop;
@@ -32,7 +35,8 @@ fn line_to(way: Way, place: ServerAddress<'_>) -> Box<dyn NextHop> {
         Way::Lmtp => Protocol::Lmtp,
         Way::Lettre | Way::Smtp | Way::Unix => Protocol::Smtp,
     };
-    let hop = WireHop::in_the_clear(place, protocol, "me", TIMEOUTS, Patience::until(None)).unwrap();
+    let hop =
+        WireHop::in_the_clear(place, protocol, "me", TIMEOUTS, Patience::until(None)).unwrap();
     match way {
         Way::Lettre => Box::new(SmtpHop::over(hop).map_err(|failed| failed.1).unwrap()),
         Way::Smtp | Way::Lmtp | Way::Unix => Box::new(hop),
@@ -112,30 +116,102 @@ fn each_command_has_its_own_reply_or_none() {
     for (stage, nth, act, expected, usable) in [
         (Stage::Quit, 1, say(""), fine, true),
         // A refusal is that of its own command.
-        (rcpt, 2, say("550 5.1.1 no\r\n"), "250 Said, 250 Said, 550 Said, 250 Said", true),
-        (rcpt, 1, say("450-4.2.0 a\r\n450 4.2.0 b\r\n"), "250 Said, 450 Said, 250 Said, 250 Said", true),
-        (rcpt, 3, say("550\r\n"), "250 Said, 250 Said, 250 Said, 550 Said", true),
-        (rcpt, 2, say("550 pr\u{e4}t\r\n"), "250 Said, 250 Said, 550 Said, 250 Said", true),
+        (
+            rcpt,
+            2,
+            say("550 5.1.1 no\r\n"),
+            "250 Said, 250 Said, 550 Said, 250 Said",
+            true,
+        ),
+        (
+            rcpt,
+            1,
+            say("450-4.2.0 a\r\n450 4.2.0 b\r\n"),
+            "250 Said, 450 Said, 250 Said, 250 Said",
+            true,
+        ),
+        (
+            rcpt,
+            3,
+            say("550\r\n"),
+            "250 Said, 250 Said, 250 Said, 550 Said",
+            true,
+        ),
+        (
+            rcpt,
+            2,
+            say("550 pr\u{e4}t\r\n"),
+            "250 Said, 250 Said, 550 Said, 250 Said",
+            true,
+        ),
         // MAIL is refused, and RCPT taken all the same.
         (mail, 1, say("550 5.7.1 not you\r\n"), "550 Said", false),
         // It closes in the middle, with a word and without.
-        (rcpt, 2, say("421 4.3.2 closing\r\n"), "250 Said, 250 Said, 451 Said, 451 Lost", false),
-        (rcpt, 2, last("421 4.3.2 closing\r\n"), "250 Said, 250 Said, 451 Said, 451 Lost", false),
-        (rcpt, 2, last(""), "250 Said, 250 Said, 451 Lost, 451 Lost", false),
-        (rcpt, 3, last("25"), "250 Said, 250 Said, 250 Said, 451 Lost", false),
+        (
+            rcpt,
+            2,
+            say("421 4.3.2 closing\r\n"),
+            "250 Said, 250 Said, 451 Said, 451 Lost",
+            false,
+        ),
+        (
+            rcpt,
+            2,
+            last("421 4.3.2 closing\r\n"),
+            "250 Said, 250 Said, 451 Said, 451 Lost",
+            false,
+        ),
+        (
+            rcpt,
+            2,
+            last(""),
+            "250 Said, 250 Said, 451 Lost, 451 Lost",
+            false,
+        ),
+        (
+            rcpt,
+            3,
+            last("25"),
+            "250 Said, 250 Said, 250 Said, 451 Lost",
+            false,
+        ),
         (mail, 1, last(""), "451 Lost", false),
         (mail, 1, say("421 4.3.2 closing\r\n"), "451 Said", false),
         // Fewer replies.
-        (rcpt, 3, Act::Silence, "250 Said, 250 Said, 250 Said, 451 TimedOut", false),
-        (rcpt, 2, say("what?\r\n"), "250 Said, 250 Said, 451 NotUnderstood, 451 NotUnderstood", false),
-        (rcpt, 1, say("354 go on\r\n"), "250 Said, 451 NotUnderstood, 451 NotUnderstood, 451 NotUnderstood", false),
+        (
+            rcpt,
+            3,
+            Act::Silence,
+            "250 Said, 250 Said, 250 Said, 451 TimedOut",
+            false,
+        ),
+        (
+            rcpt,
+            2,
+            say("what?\r\n"),
+            "250 Said, 250 Said, 451 NotUnderstood, 451 NotUnderstood",
+            false,
+        ),
+        (
+            rcpt,
+            1,
+            say("354 go on\r\n"),
+            "250 Said, 451 NotUnderstood, 451 NotUnderstood, 451 NotUnderstood",
+            false,
+        ),
         // More replies: no one's is certain.
         (rcpt, 3, surplus("250 2.0.0 x\r\n"), nobody, false),
         (rcpt, 3, surplus("2"), nobody, false),
         // A farewell may come at any time, and is no reply.
         (rcpt, 3, surplus("421 4.3.2 closing\r\n"), fine, false),
         // Late, but there.
-        (rcpt, 2, Act::Drip(b"250 2.1.5 slow\r\n".to_vec(), Duration::from_millis(5)), fine, true),
+        (
+            rcpt,
+            2,
+            Act::Drip(b"250 2.1.5 slow\r\n".to_vec(), Duration::from_millis(5)),
+            fine,
+            true,
+        ),
     ] {
         for way in WAYS {
             let (next_hop, mut hop) = meet(way, at(stage, nth, act.clone()));
@@ -220,10 +296,13 @@ fn they_go_out_together() {
 /// A server that does not offer it has each command when the one before has its reply.
 #[test]
 fn to_others_one_by_one() {
-    let (_next_hop, mut hop) = meet(Way::Smtp, Box::new(|_, stage| match stage {
-        Stage::Ehlo => Some(say("250-hop\r\n250 SIZE 1000\r\n")),
-        _ => None,
-    }));
+    let (_next_hop, mut hop) = meet(
+        Way::Smtp,
+        Box::new(|_, stage| match stage {
+            Stage::Ehlo => Some(say("250-hop\r\n250 SIZE 1000\r\n")),
+            _ => None,
+        }),
+    );
     let path = Path::new("one");
     let given = hop.ahead(Ahead {
         opening: Some((&Origin::default(), &path, b"")),
@@ -249,7 +328,12 @@ fn what_was_not_asked_for_goes_no_further() {
         assert!(hop.mail(&sender, b"").is_done() && hop.rcpt(&paths[0], b"").is_done());
         assert!(!hop.is_usable() && !hop.is_in_order());
         let answers = hop.data(b"x\r\n"[..].into(), &mut || Watch::Stays);
-        assert!(answers.iter().all(|answer| answer.cause == Cause::OutOfStep), "{way:?}");
+        assert!(
+            answers
+                .iter()
+                .all(|answer| answer.cause == Cause::OutOfStep),
+            "{way:?}"
+        );
         assert!(!hop.is_usable());
         thread::sleep(Duration::from_millis(20));
         assert_eq!(next_hop.seen().dots, 0);
