@@ -15,7 +15,7 @@
 use std::cell::Cell;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -26,17 +26,18 @@ use mimicry_core::message::digest::Digest as MailDigest;
 use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
+use stamp::Stamp;
+
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
+
+mod stamp;
 
 /// Longer than clients keep a mail: Postfix gives up after five days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
 
 /// So many, and no more: 20 000 inodes.
 const ENTRIES: usize = 20_000;
-
-/// Two changes of a directory that are so far apart have different times on any disk.
-const CLOCK: Duration = Duration::from_secs(2);
 
 /// How often a worker looks for entries that have expired.
 const SWEEPING: Duration = Duration::from_secs(60 * 60);
@@ -56,34 +57,6 @@ pub struct Ledger {
     swept_at: Option<Instant>,
     /// The directory when it was empty, if it can be told from any later state.
     empty: Cell<Option<Stamp>>,
-}
-
-/// When the directory was changed last, and its number. Each entry that is made or removed changes the time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    changed: (i64, i64),
-    number: u64,
-}
-
-impl Stamp {
-    fn of(directory: &Path) -> io::Result<Stamp> {
-        let found = fs::symlink_metadata(directory)?;
-        Ok(Stamp {
-            changed: (found.ctime(), found.ctime_nsec()),
-            number: found.ino(),
-        })
-    }
-
-    /// Will a change from now on show? The clock of the disk stands still for some milliseconds at a time.
-    fn is_telling(self, now: SystemTime) -> bool {
-        let (Ok(seconds), Ok(nanos)) = (self.changed.0.try_into(), self.changed.1.try_into())
-        else {
-            return false;
-        };
-        let changed = SystemTime::UNIX_EPOCH.checked_add(Duration::new(seconds, nanos));
-        let since = changed.and_then(|changed| now.duration_since(changed).ok());
-        since.is_some_and(|since| since >= CLOCK)
-    }
 }
 
 /// A mail for one recipient.
@@ -502,6 +475,20 @@ mod tests {
         assert!(ledger.remember(std::slice::from_ref(&key)).is_err());
         assert!(ledger.is_empty() && !ledger.has(&key));
         ledger.consume(&[key]);
+    }
+
+    /// Another process writes into it, right after it was found empty.
+    #[test]
+    fn it_is_empty_only_while_it_is() {
+        let (spool, ledger) = ledger();
+        let other = Ledger::open(spool.path()).0;
+        let keys = [key("a@b", "c@d", b"digest")];
+        for _ in 0..200 {
+            assert!(ledger.is_empty() && other.is_empty());
+            other.remember(&keys).unwrap();
+            assert!(!ledger.is_empty() && !other.is_empty());
+            ledger.consume(&keys);
+        }
     }
 
     #[test]
