@@ -126,8 +126,8 @@ while IFS='|' read -r name hop kept each; do
     count "$name, one by one, a session each" "$each" one_by_one 1 "$mails"
     stop_mimicryd
 done <<END
-by lettre|smtp://127.0.0.1:$port_back|40|70
-ours, LMTP over TCP|lmtp://127.0.0.1:$port_lmtp|30|60
-ours, a unix socket|smtp://$socket|30|60
+by lettre|smtp://127.0.0.1:$port_back|40|60
+ours, LMTP over TCP|lmtp://127.0.0.1:$port_lmtp|30|50
+ours, a unix socket|smtp://$socket|30|50
 END
 ((${#missed[@]} == 0)) || fail "too many calls: ${missed[*]}"

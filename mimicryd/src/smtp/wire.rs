@@ -292,6 +292,35 @@ mod tests {
         }
     }
 
+    /// Only what would be a command, and nothing behind what would not.
+    #[test]
+    fn lines_behind_the_one_in_hand() {
+        let long = "x".repeat(MAX_LINE);
+        for (input, expected) in [
+            ("a\r\n", &[][..]),
+            ("a\r\nb\r\nc\r\n", &["b", "c"]),
+            ("a\r\nb\r\nc", &["b"]),
+            ("a\r\nb\nc\r\n", &[]),
+            ("a\r\nb\r\nc\rd\r\ne\r\n", &["b"]),
+            ("a\r\nb\r\nc\0\r\ne\r\n", &["b"]),
+            ("a\r\nb\r\n\r\nc\r\n", &["b", "", "c"]),
+            (&format!("a\r\nb\r\n{long}\r\nc\r\n"), &["b"]),
+        ] {
+            let mut wire = Wire::new(MAX_LINE);
+            put(&mut wire, input.as_bytes());
+            assert_eq!(wire.line(), Some(Input::Command(b"a")));
+            let found: Vec<Vec<u8>> = wire.further_lines().map(<[u8]>::to_vec).collect();
+            let expected: Vec<Vec<u8>> = expected
+                .iter()
+                .map(|text| text.as_bytes().to_vec())
+                .collect();
+            assert_eq!(found, expected, "{input:?}");
+            // They are still to be handed out.
+            let next = wire.line().map(|line| matches!(line, Input::Command(_)));
+            assert_eq!(next == Some(true), !found.is_empty(), "{input:?}");
+        }
+    }
+
     #[test]
     fn a_64_kib_command_is_skipped_and_an_endless_one_given_up() {
         let mut input = vec![b'x'; 64 * 1024];
