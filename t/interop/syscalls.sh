@@ -109,6 +109,7 @@ missed=()
 mkdir "$work/sink"
 chown nobody "$work/sink"
 sink "" "127.0.0.1:$port_back"
+# shellcheck disable=SC2154  # free_port sets it
 sink "-L" "127.0.0.1:$port_lmtp"
 sink "" "unix:$socket"
 wait_for 10 listens "$port_back"
