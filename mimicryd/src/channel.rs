@@ -7,9 +7,8 @@ use std::io::{self, ErrorKind, IoSlice, Read, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
-use nix::libc;
 use nix::poll::{PollFd, PollFlags};
-use nix::sys::socket::{MsgFlags, recv};
+use nix::sys::socket::{MsgFlags, recv, send};
 use rustls::Connection;
 use socket2::Socket;
 
@@ -21,7 +20,7 @@ pub struct Channel {
     tls: Option<Box<Connection>>,
 }
 
-/// The socket alone. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
+/// The socket alone, for TLS. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
 /// processes, is refused to workers.
 struct Plain<'s>(&'s Socket);
 
@@ -143,10 +142,7 @@ impl Channel {
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
-            None => {
-                let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-                self.socket.send_vectored_with_flags(block, flags)
-            }
+            None => send_some(&self.socket, block),
             Some(tls) => {
                 while tls.wants_write() {
                     tls.write_tls(&mut Plain(&self.socket))?;
@@ -199,6 +195,30 @@ impl Channel {
         }
         false
     }
+}
+
+/// Octets of several slices that go out in one call.
+const GATHERED: usize = 64 * 1024;
+
+/// Writes some of it and does not wait, whether the socket does or not: writev(2) would. sendmsg(2) is refused to workers, so that small
+/// slices are put into one; a large one leaves as it is.
+fn send_some(socket: &Socket, block: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let mut slices = block.iter().filter(|slice| !slice.is_empty());
+    let (first, next) = (slices.next(), slices.next());
+    let first: &[u8] = first.map_or(b"", |slice| slice);
+    if next.is_none() || first.len() >= GATHERED {
+        return Ok(send(socket.as_raw_fd(), first, flags)?);
+    }
+    let mut gathered = Vec::with_capacity(GATHERED);
+    for slice in block {
+        let room = GATHERED.saturating_sub(gathered.len());
+        gathered.extend_from_slice(slice.get(..room).unwrap_or(slice));
+        if gathered.len() >= GATHERED {
+            break;
+        }
+    }
+    Ok(send(socket.as_raw_fd(), &gathered, flags)?)
 }
 
 /// How often TLS is fed before whoever waits looks at his clock. One record takes a few rounds; the other side can send any number
