@@ -14,6 +14,7 @@
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`lines`]: connections to a next hop that serves few, next hops that are away, and names of next hops
+//! - [`together`]: recipients that are named in one go
 //! - [`ledger`]: mails that only some of their recipients got
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
@@ -76,6 +77,7 @@ mod short;
 mod smuggle;
 mod soak;
 mod threads;
+mod together;
 mod tour;
 mod transports;
 mod trust;

@@ -1,12 +1,14 @@
-//! A connected socket that never blocks, with or without TLS, for connections to clients and to next hops.
+//! A connected socket, with or without TLS, for connections to clients and to next hops.
 //!
-//! Must never: wait, except in [`Channel::secure`], which has a deadline; go on without TLS once TLS was begun.
+//! Must never: wait, except in [`Channel::secure`], which has a deadline, and in [`Channel::hear`], which waits as long as the socket
+//! does; go on without TLS once TLS was begun.
 
 use std::io::{self, ErrorKind, IoSlice, Read, Write};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Instant;
 
 use nix::poll::{PollFd, PollFlags};
+use nix::sys::socket::{MsgFlags, recv, send};
 use rustls::Connection;
 use socket2::Socket;
 
@@ -18,7 +20,7 @@ pub struct Channel {
     tls: Option<Box<Connection>>,
 }
 
-/// The socket alone. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
+/// The socket alone, for TLS. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
 /// processes, is refused to workers.
 struct Plain<'s>(&'s Socket);
 
@@ -59,7 +61,7 @@ pub enum NoTls {
 }
 
 impl Channel {
-    /// The socket must not block.
+    /// Only [`Channel::hear`] waits at a socket that blocks.
     pub fn new(socket: Socket) -> Channel {
         Channel { socket, tls: None }
     }
@@ -78,6 +80,8 @@ impl Channel {
         connection: impl Into<Connection>,
         deadline: Option<Instant>,
     ) -> Result<(), NoTls> {
+        // TLS reads and writes by itself, and knows of no other way not to wait.
+        self.socket.set_nonblocking(true).map_err(|_| NoTls::Lost)?;
         let tls = self.tls.insert(Box::new(connection.into()));
         while tls.is_handshaking() || tls.wants_write() {
             // Also where there is always something to read.
@@ -126,10 +130,19 @@ impl Channel {
         }
     }
 
+    /// Reads, and waits for something to read as long as the socket's own limit says. Not inside TLS.
+    pub fn hear(&mut self, into: &mut [u8]) -> io::Result<usize> {
+        self.receive(into, MsgFlags::empty())
+    }
+
+    fn receive(&self, into: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
+        Ok(recv(self.socket.as_raw_fd(), into, flags)?)
+    }
+
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
         match &mut self.tls {
-            None => Plain(&self.socket).write_vectored(block),
+            None => send_some(&self.socket, block),
             Some(tls) => {
                 while tls.wants_write() {
                     tls.write_tls(&mut Plain(&self.socket))?;
@@ -161,8 +174,7 @@ impl Channel {
             !matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted)
         };
         let Some(tls) = &mut self.tls else {
-            let mut octet = [std::mem::MaybeUninit::uninit()];
-            return match self.socket.peek(&mut octet) {
+            return match self.receive(&mut [0], MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
                 Ok(count) => count == 0,
                 Err(error) => is_over(&error),
             };
@@ -185,6 +197,30 @@ impl Channel {
     }
 }
 
+/// Octets of several slices that go out in one call.
+const GATHERED: usize = 64 * 1024;
+
+/// Writes some of it and does not wait, whether the socket does or not: writev(2) would. sendmsg(2) is refused to workers, so that small
+/// slices are put into one; a large one leaves as it is.
+fn send_some(socket: &Socket, block: &[IoSlice<'_>]) -> io::Result<usize> {
+    let flags = MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL;
+    let mut slices = block.iter().filter(|slice| !slice.is_empty());
+    let (first, next) = (slices.next(), slices.next());
+    let first: &[u8] = first.map_or(b"", |slice| slice);
+    if next.is_none() || first.len() >= GATHERED {
+        return Ok(send(socket.as_raw_fd(), first, flags)?);
+    }
+    let mut gathered = Vec::with_capacity(GATHERED);
+    for slice in block {
+        let room = GATHERED.saturating_sub(gathered.len());
+        gathered.extend_from_slice(slice.get(..room).unwrap_or(slice));
+        if gathered.len() >= GATHERED {
+            break;
+        }
+    }
+    Ok(send(socket.as_raw_fd(), &gathered, flags)?)
+}
+
 /// How often TLS is fed before whoever waits looks at his clock. One record takes a few rounds; the other side can send any number
 /// of records that carry nothing (RFC 8446 sections 4.6 and 5.4), as fast as they are read (T181).
 const ROUNDS: usize = 64;
@@ -192,7 +228,7 @@ const ROUNDS: usize = 64;
 impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
         match &mut self.tls {
-            None => (&self.socket).read(into),
+            None => self.receive(into, MsgFlags::MSG_DONTWAIT),
             Some(tls) => read_through(tls, &mut Plain(&self.socket), into),
         }
     }

@@ -105,6 +105,8 @@ pub struct Record {
     pub open: usize,
     /// Moments at which [`Act::Hold`] holds.
     pub held: usize,
+    /// What had come behind the command at which it last began to hold.
+    pub behind: Vec<u8>,
     pub violations: Vec<String>,
 }
 

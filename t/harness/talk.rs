@@ -242,6 +242,7 @@ impl Talk {
     fn hold(&self) -> Result<(), End> {
         let mut state = self.inner.lock();
         state.record.held += 1;
+        state.record.behind = self.input.clone();
         self.inner.changed.notify_all();
         let releases = state.releases;
         while state.releases == releases {

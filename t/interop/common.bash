@@ -5,7 +5,7 @@
 
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
-mimicryd=$root/target/debug/mimicryd
+mimicryd=${MIMICRYD-$root/target/debug/mimicryd}
 work=$(mktemp -d "${TMPDIR:-/tmp}/mimicry-interop.XXXXXX")
 # Postfix and the workers are other users.
 chmod 755 "$work"

@@ -6,6 +6,7 @@
 
 use std::collections::VecDeque;
 
+use crate::sys::process;
 use crate::sys::shared::{Pen, Rows};
 
 /// Octets that wait in one process at most.
@@ -30,10 +31,10 @@ pub struct Backlog {
 impl Backlog {
     /// After a fork they are still the parent's.
     pub fn settle(&mut self) {
-        let process = std::process::id();
-        if self.process != process {
+        let id = process::id();
+        if self.process != id {
             *self = Backlog {
-                process,
+                process: id,
                 ..Backlog::default()
             };
         }

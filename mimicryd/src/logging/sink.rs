@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Uid};
 
 use crate::sys::entry::Entry;
 use crate::sys::outlet::{ATOMIC, Outlet};
-use crate::sys::privileges;
+use crate::sys::{privileges, process};
 
 use super::line;
 use super::syslog::{self, Syslog};
@@ -83,7 +83,7 @@ impl Sink {
     pub fn prefix(&self) -> String {
         match self {
             Sink::Stderr(_) | Sink::File { .. } => {
-                format!("{} mimicryd[{}]: ", line::now(), std::process::id())
+                format!("{} mimicryd[{}]: ", line::now(), process::id())
             }
             Sink::Journal(_) | Sink::Syslog(_) => String::new(),
         }

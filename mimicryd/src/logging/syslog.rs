@@ -74,7 +74,7 @@ impl Syslog {
     pub fn new(path: Option<&Path>, config: &settings::Log) -> Syslog {
         let facility = facility(config.facility.number());
         let process = "mimicryd".to_string();
-        let pid = std::process::id();
+        let pid = crate::sys::process::id();
         let formatter = match config.syslog_format {
             words::SyslogFormat::Rfc3164 => Formatter::Rfc3164(Formatter3164 {
                 facility,
@@ -148,7 +148,7 @@ impl Syslog {
     /// The message of a line.
     pub fn datagram(&mut self, level: Level, line: &str) -> io::Result<Vec<u8>> {
         // A worker inherits the formatter, and with it the pid of its master.
-        let pid = std::process::id();
+        let pid = crate::sys::process::id();
         let mut out = Vec::with_capacity(line.len().saturating_add(80));
         let done = match &mut self.formatter {
             Formatter::Rfc3164(formatter) => {

@@ -92,6 +92,14 @@ impl Answer {
         self.reply.is_done()
     }
 
+    /// The same, not for good.
+    pub fn as_temporary(self) -> Answer {
+        Answer {
+            reply: self.reply.as_temporary(),
+            ..self
+        }
+    }
+
     /// For what needs no answer from outside.
     pub(super) fn done() -> Answer {
         Answer::said(Own::Ok.reply())

@@ -1,17 +1,21 @@
 //! A connection to an SMTP (RFC 5321) or LMTP (RFC 2033) server: the commands, and how each reply is judged.
 //!
-//! How octets come and go is a [`Link`]: lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
+//! How octets come and go is a [`Link`] (`link.rs`): lettre's connection (`smtp.rs`) or our own (`wire.rs`). The rules are here, once:
 //!
 //! - before a command and before the message nothing may have arrived, and each command has exactly one reply;
+//! - commands that are known together go out together to a server that offers PIPELINING (RFC 2920), and each is asked for its answer in
+//!   turn (`together.rs`): who asks does not notice. One octet beyond the last of their replies, and none of them has one:
+//!   nobody could say whose each is;
 //! - anything other than a complete and well-formed reply ends the connection and is a 4xx;
 //! - each wait ends at the deadline of its phase, or earlier at the limit of the transaction;
 //! - a reply has at most 32 KB; the replies of a transaction have 4 KB each, and 256 KB together beyond that;
-//! - the final dot is sent only when the whole message is written and the client is still there;
+//! - the final dot is sent only when the whole message is written and the client is still there; a small end of a message
+//!   has its dot in the same write;
 //! - over LMTP each accepted recipient has its own reply after the dot, and all of them share one deadline.
 //!
 //! Must never: give the outcome of anything but one complete reply to this command as a 2xx.
 
-use std::io::IoSlice;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use mimicry_core::envelope::Path;
@@ -21,59 +25,15 @@ use mimicry_core::reply::{Meaning, Own, Reply};
 use mimicry_core::settings::Timeouts;
 use mimicry_core::settings::endpoint::Protocol;
 
+use super::ahead::{Ahead, Given};
 use super::answer::{Answer, Answers, Cause};
 use super::body::Body;
 use super::command::CommandLine;
 use super::guard::Clean;
 use super::keys::Password;
+use super::link::{Link, LinkState, Written, deadline, remaining};
 use super::next_hop::{NextHop, Watch};
 use super::xforward;
-
-/// What a line that should be silent does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LinkState {
-    Quiet,
-    /// Something was said that nobody asked for.
-    Talking,
-    Closed,
-}
-
-/// A reply that was taken off the line.
-#[derive(Debug)]
-pub struct Taken {
-    pub reply: Reply,
-    /// How long it was on the line.
-    pub octets: usize,
-}
-
-/// A connection, as octets.
-pub trait Link {
-    /// Looks without waiting.
-    fn state(&mut self) -> LinkState;
-
-    /// Writes a command; an error if something arrived that cannot be its answer.
-    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause>;
-
-    /// Waits for one complete reply and takes it. `look` is shown its lines without codes.
-    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause>;
-
-    /// Waits until there is something to read, or nothing ever will be; false = there is not until then.
-    fn has_heard(&mut self, until: Instant) -> bool;
-
-    /// A reply that nobody asked for, if a whole one has arrived.
-    fn early_reply(&mut self) -> Option<Reply>;
-
-    /// Writes a block of the message; behind the last one comes the dot. What arrives meanwhile ends the writing.
-    fn write(
-        &mut self,
-        block: &mut [IoSlice<'_>],
-        is_last: bool,
-        deadline: Instant,
-    ) -> Result<(), Cause>;
-
-    /// Cuts the line: what was written may still arrive, nothing more can be.
-    fn cut(&mut self);
-}
 
 /// A line to a server.
 pub struct Client<L> {
@@ -89,6 +49,8 @@ pub struct Client<L> {
     accepted: usize,
     /// So many octets more may its replies have beyond what is ordinary.
     allowance: usize,
+    /// Commands that were given ahead of being asked for, and what became of them.
+    pub(super) ahead: VecDeque<Given>,
 }
 
 /// Octets of a reply that nobody counts: several lines, each of the longest that RFC 5321 section 4.5.3.1.5 allows.
@@ -114,6 +76,7 @@ impl<L: Link> Client<L> {
             is_in_transaction: false,
             accepted: 0,
             allowance: ALLOWANCE,
+            ahead: VecDeque::new(),
         }
     }
 
@@ -129,6 +92,7 @@ impl<L: Link> Client<L> {
             is_in_transaction: self.is_in_transaction,
             accepted: self.accepted,
             allowance: self.allowance,
+            ahead: self.ahead,
         }
     }
 
@@ -140,7 +104,7 @@ impl<L: Link> Client<L> {
         if !self.link.has_heard(soon) {
             slow();
         }
-        let reply = self.receive("greeting", deadline, &mut |_| {})?;
+        let reply = self.receive("greeting", deadline, 0, &mut |_| {})?;
         self.must_be_done(reply, "greeting")
     }
 
@@ -224,7 +188,7 @@ impl<L: Link> Client<L> {
         Ok(())
     }
 
-    /// Gives a command and waits for its reply.
+    /// Gives a command and waits for its reply. One that was given ahead has its reply already.
     pub(super) fn exchange(
         &mut self,
         stage: &'static str,
@@ -232,40 +196,58 @@ impl<L: Link> Client<L> {
         patience: Duration,
         look: &mut dyn FnMut(&[&[u8]]),
     ) -> Result<Reply, Answer> {
-        self.ready(stage)?;
+        if let Some(given) = self.ahead.pop_front() {
+            return self.reply_to(given, line, stage);
+        }
+        let deadline = self.give(stage, std::slice::from_ref(line), patience)?;
+        self.receive(stage, deadline, 0, look)
+    }
+
+    /// Writes command lines in one write; until when the first reply may take.
+    pub(super) fn give(
+        &mut self,
+        stage: &'static str,
+        lines: &[CommandLine],
+        patience: Duration,
+    ) -> Result<Instant, Answer> {
+        self.in_order(stage)?;
         let deadline = self.deadline(patience);
         if remaining(deadline).is_none() {
             return Err(self.fail(Cause::OutOfTime, stage));
         }
         // Should anything unwind from here on, nobody may go on with this line.
         self.broken = Some(Cause::OutOfStep);
-        self.link
-            .give(line, deadline)
-            .map_err(|cause| self.fail(cause, stage))?;
-        self.receive(stage, deadline, look)
+        match self.link.give(lines, deadline) {
+            Ok(()) => Ok(deadline),
+            Err(Cause::OutOfStep) => Err(self.out_of_step(stage)),
+            Err(cause) => Err(self.fail(cause, stage)),
+        }
     }
 
-    /// Is the line in order, and silent?
-    fn ready(&mut self, stage: &'static str) -> Result<(), Answer> {
+    /// Is the line in order, as far as is known? Whoever writes to it looks once more.
+    fn in_order(&mut self, stage: &'static str) -> Result<(), Answer> {
         if let Some(cause) = self.broken {
             return Err(self.fail(cause, stage));
         }
-        match self.link.state() {
-            LinkState::Quiet => Ok(()),
-            LinkState::Closed => Err(self.fail(Cause::Lost, stage)),
-            LinkState::Talking => Err(self.out_of_step(stage)),
+        if !self.ahead.is_empty() {
+            return Err(self.fail(Cause::OutOfStep, stage));
+        }
+        match self.link.heard() {
+            [] => Ok(()),
+            _ => Err(self.out_of_step(stage)),
         }
     }
 
-    /// Waits for one complete reply and takes it.
-    fn receive(
+    /// Waits for one complete reply and takes it; `behind` = so many more are waited for.
+    pub(super) fn receive(
         &mut self,
         stage: &'static str,
         deadline: Instant,
+        behind: usize,
         look: &mut dyn FnMut(&[&[u8]]),
     ) -> Result<Reply, Answer> {
         self.broken = Some(Cause::OutOfStep);
-        match self.link.take(deadline, look) {
+        match self.link.take(deadline, behind, look) {
             Ok(taken) => {
                 let beyond = taken.octets.saturating_sub(ORDINARY);
                 let Some(left) = self.allowance.checked_sub(beyond) else {
@@ -282,8 +264,7 @@ impl<L: Link> Client<L> {
     /// A reply that came is what the command may be answered with?
     fn judge(&mut self, reply: Reply, wanted: Meaning, stage: &'static str) -> Answer {
         if reply.code() == 421 {
-            self.link.cut();
-            self.broken = Some(Cause::Lost);
+            self.abort_for(Cause::Lost);
             return Answer::said(reply.as_temporary());
         }
         let class = reply.class();
@@ -343,27 +324,37 @@ impl<L: Link> Client<L> {
     /// The message and its final dot, up to the moment when only the reply is missing.
     fn send(&mut self, mail: Clean<'_>, watch: &mut dyn FnMut() -> Watch) -> Result<(), Answer> {
         const STAGE: &str = "message";
-        self.ready(STAGE)?;
+        self.in_order(STAGE)?;
         self.broken = Some(Cause::OutOfStep);
-        let dot = CommandLine::plain(".").map_err(Answer::own)?;
         let mut body = Body::new(mail);
         loop {
             if watch() == Watch::Gone {
                 return Err(self.fail(Cause::ClientGone, STAGE));
             }
-            let Some(mut block) = body.block() else {
+            let Some(block) = body.block() else {
                 break;
             };
             let deadline = self.deadline(self.timeouts.data_block);
-            match self.link.write(&mut block, body.is_at_end(), deadline) {
-                Ok(()) => {}
-                Err(Cause::OutOfStep) => return Err(self.out_of_step(STAGE)),
-                Err(cause) => return Err(self.fail(cause, STAGE)),
+            let octets = block.iter().map(|slice| slice.len());
+            let is_small = octets.fold(0, usize::saturating_add) <= SMALL;
+            match self
+                .link
+                .write(block, is_small && body.is_at_end(), deadline)
+            {
+                Ok(Written::Block) => {}
+                Ok(Written::Dotted) => return Ok(()),
+                Err(stuck) if stuck.is_dotted => {
+                    return Err(doubtful(self.fail(stuck.cause, DOT)));
+                }
+                Err(stuck) if stuck.cause == Cause::OutOfStep => {
+                    return Err(self.out_of_step(STAGE));
+                }
+                Err(stuck) => return Err(self.fail(stuck.cause, STAGE)),
             }
         }
         let deadline = self.deadline(self.timeouts.data_block);
         self.link
-            .give(&dot, deadline)
+            .dot(deadline)
             .map_err(|cause| doubtful(self.fail(cause, DOT)))
     }
 
@@ -372,7 +363,7 @@ impl<L: Link> Client<L> {
         mail: Clean<'_>,
         watch: &mut dyn FnMut() -> Watch,
     ) -> Result<Answers, Answer> {
-        self.ready("DATA")?;
+        self.in_order("DATA")?;
         if watch() == Watch::Gone {
             return Err(self.fail(Cause::ClientGone, "DATA"));
         }
@@ -399,7 +390,7 @@ impl<L: Link> Client<L> {
 
     /// One reply to the final dot.
     fn outcome(&mut self, deadline: Instant) -> Answer {
-        let reply = match self.receive(DOT, deadline, &mut |_| {}) {
+        let reply = match self.receive(DOT, deadline, 0, &mut |_| {}) {
             Ok(reply) => reply,
             Err(answer) => return doubtful(answer),
         };
@@ -408,6 +399,15 @@ impl<L: Link> Client<L> {
             Cause::Said => answer,
             _ => doubtful(answer),
         }
+    }
+
+    /// A transaction is begun, with MAIL or before it.
+    pub(super) fn begin(&mut self) {
+        if self.ahead.is_empty() {
+            self.allowance = ALLOWANCE;
+        }
+        self.is_in_transaction = true;
+        self.accepted = 0;
     }
 
     /// Ends the line with what the next hop said without having been asked.
@@ -429,6 +429,8 @@ impl<L: Link> Client<L> {
     pub(super) fn abort_for(&mut self, cause: Cause) {
         self.link.cut();
         self.broken = Some(cause);
+        // What it said later than what broke it is nobody's answer.
+        self.ahead.clear();
     }
 
     pub(super) fn deadline(&self, patience: Duration) -> Instant {
@@ -449,6 +451,18 @@ impl<L: Link> NextHop for Client<L> {
         self.protocol == Protocol::Lmtp
     }
 
+    fn ahead(&mut self, commands: Ahead<'_>) -> usize {
+        self.give_ahead(commands)
+    }
+
+    fn is_ahead(&self) -> bool {
+        !self.ahead.is_empty()
+    }
+
+    fn forget(&mut self) {
+        self.ahead.clear();
+    }
+
     fn introduce(&mut self, origin: &Origin) -> Answer {
         let mut outcome = Answer::done();
         let listed = self.capabilities.words(Extension::Xforward);
@@ -465,9 +479,7 @@ impl<L: Link> NextHop for Client<L> {
     }
 
     fn mail(&mut self, sender: &Path, params: &[u8]) -> Answer {
-        self.is_in_transaction = true;
-        self.accepted = 0;
-        self.allowance = ALLOWANCE;
+        self.begin();
         self.command(
             "MAIL",
             CommandLine::mail(sender, params),
@@ -516,28 +528,22 @@ impl<L: Link> NextHop for Client<L> {
         self.is_in_transaction
     }
 
+    fn is_in_order(&self) -> bool {
+        self.broken.is_none() && self.ahead.is_empty() && self.link.heard().is_empty()
+    }
+
     fn is_usable(&mut self) -> bool {
-        self.broken.is_none() && self.link.state() == LinkState::Quiet
+        self.is_in_order() && self.link.state() == LinkState::Quiet
     }
 }
 
 const DOT: &str = "end of the message";
 
+/// Octets of the end of a message that have the dot in the same write: it takes no time in which the client could go.
+const SMALL: usize = 64 * 1024;
+
 /// A greeting that takes longer is one of a next hop that is busy, or far away.
 const SOON: Duration = Duration::from_millis(300);
-
-/// Zero would mean for ever.
-const TICK: Duration = Duration::from_millis(1);
-
-pub(super) fn deadline(patience: Duration, limit: Option<Instant>) -> Instant {
-    let deadline = Instant::now() + patience;
-    limit.map_or(deadline, |limit| limit.min(deadline))
-}
-
-pub(super) fn remaining(deadline: Instant) -> Option<Duration> {
-    let left = deadline.saturating_duration_since(Instant::now());
-    (left >= TICK).then_some(left)
-}
 
 fn doubtful(answer: Answer) -> Answer {
     Answer {

@@ -52,6 +52,31 @@ impl CommandLine {
     }
 }
 
+/// Lines that go out in one write, as one value for lettre.
+pub struct Together<'l>(pub &'l [CommandLine]);
+
+impl Together<'_> {
+    pub fn octets(&self) -> usize {
+        let octets = self.0.iter().map(|line| line.as_bytes().len());
+        octets.fold(0, usize::saturating_add)
+    }
+
+    /// Are these octets the lines, one after the other?
+    pub fn is(&self, octets: &[u8]) -> bool {
+        let rest = self
+            .0
+            .iter()
+            .try_fold(octets, |rest, line| rest.strip_prefix(line.as_bytes()));
+        rest.is_some_and(<[u8]>::is_empty)
+    }
+}
+
+impl fmt::Display for Together<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|line| line.fmt(f))
+    }
+}
+
 /// Its length only: a line may hold a password.
 impl fmt::Debug for CommandLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -17,8 +17,9 @@ use mimicry_core::settings::endpoint::{Address, Protocol};
 use rustls::pki_types::ServerName;
 
 use super::answer::{Answer, Cause};
-use super::client::{Client, Link};
+use super::client::Client;
 use super::keys::Keys;
+use super::link::Link;
 use super::maildir::Maildir;
 use super::next_hop::NextHop;
 use super::route::{Check, Route, Security};

@@ -141,6 +141,10 @@ impl NextHop for Maildir {
         self.is_in_transaction
     }
 
+    fn is_in_order(&self) -> bool {
+        true
+    }
+
     fn is_usable(&mut self) -> bool {
         true
     }

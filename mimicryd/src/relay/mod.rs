@@ -4,6 +4,7 @@
 //!
 //! - [`client`]: what is said to a server, and what its answers are worth; over one of two links:
 //!   [`smtp`] (lettre's connection beside ours: smtp:// without TLS) or [`wire`] (ours: LMTP, unix sockets, TLS)
+//! - `together`: commands that go out together
 //! - [`maildir`]: a directory
 //! - [`guard`]: what no way out may send
 //! - [`route`]: a next hop and the terms it is spoken to on; [`keys`]: passwords and trusted certificates
@@ -19,6 +20,7 @@
 //! Must never: know who asks, look a name up, or write a final dot behind a message that is not
 //! complete or whose sender has gone.
 
+mod ahead;
 pub mod answer;
 mod body;
 pub mod client;
@@ -26,6 +28,7 @@ mod command;
 mod connect;
 mod guard;
 pub mod keys;
+mod link;
 pub mod maildir;
 mod next_hop;
 pub mod params;
@@ -38,6 +41,7 @@ pub mod route;
 pub mod smtp;
 mod stream;
 mod tls;
+mod together;
 pub mod wire;
 mod xforward;
 
@@ -48,6 +52,7 @@ mod hostile_octets;
 #[cfg(test)]
 mod scripted;
 
+pub use ahead::Ahead;
 pub use answer::{Answer, Answers, Cause};
 pub use guard::Outgoing;
 pub use keys::Keys;

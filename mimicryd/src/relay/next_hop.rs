@@ -8,6 +8,7 @@ use mimicry_core::envelope::Path;
 use mimicry_core::extension::Extensions;
 use mimicry_core::origin::Origin;
 
+use super::ahead::Ahead;
 use super::answer::{Answer, Answers};
 use super::guard::{Clean, Outgoing};
 
@@ -23,6 +24,20 @@ pub trait NextHop {
     fn replies_per_recipient(&self) -> bool {
         false
     }
+
+    /// What will be asked for next, in this order. The answers are those of the calls themselves, which are to be made all the same; what is
+    /// given to the next hop beforehand is its own affair. So many of the recipients were.
+    fn ahead(&mut self, _commands: Ahead<'_>) -> usize {
+        0
+    }
+
+    /// Is something given to the next hop that was not yet asked for?
+    fn is_ahead(&self) -> bool {
+        false
+    }
+
+    /// What was given and not asked for will not be. The transaction is good for nothing then but [`reset`](NextHop::reset).
+    fn forget(&mut self) {}
 
     /// Tells it where the mail comes from, if it wants to know (XFORWARD); before [`mail`](NextHop::mail). A refusal is no
     /// reason not to go on.
@@ -61,6 +76,9 @@ pub trait NextHop {
 
     /// Was MAIL given without a successful end of data or [`reset`](NextHop::reset)?
     fn is_in_transaction(&self) -> bool;
+
+    /// Can a command be given, as far as is known? Costs nothing: who gives one looks.
+    fn is_in_order(&self) -> bool;
 
     /// Can a command be given? Looks at the line without waiting, so that one that died while idle is found here.
     fn is_usable(&mut self) -> bool;

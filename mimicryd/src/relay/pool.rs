@@ -15,17 +15,18 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use mimicry_core::envelope::Path;
-use mimicry_core::extension::Extensions;
+use mimicry_core::envelope::{Path, Recipient};
+use mimicry_core::extension::{Extension, Extensions};
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::endpoint;
 
+use super::ahead::Ahead;
 use super::answer::{Answer, Cause};
 use super::keys::Keys;
 use super::next_hop::NextHop;
-use super::params::{Size, outgoing_mail_params};
+use super::params::{Size, outgoing_mail_params, outgoing_rcpt_params};
 use super::reach::{Need, Reached, reach};
 use super::remembered::Remembered;
 use super::route::Route;
@@ -74,6 +75,8 @@ pub struct Line {
     /// SMTPUTF8 was asked for, and this next hop lacks it.
     pub needs_ascii_header: bool,
     is_promised: bool,
+    /// Recipients that went out with MAIL.
+    given: usize,
 }
 
 /// What begins a transaction.
@@ -84,6 +87,8 @@ pub struct Opening<'a> {
     pub sender: &'a Path,
     /// The parameters of MAIL as the client gave them.
     pub params: &'a [u8],
+    /// Those who will be named next, as far as they are known.
+    pub recipients: &'a [&'a Recipient],
     pub size: Size,
     /// The client was offered what this next hop was taken to have.
     pub is_promised: bool,
@@ -133,11 +138,13 @@ impl Pool {
             };
             line.needs_7bit = outgoing.needs_7bit;
             line.needs_ascii_header = outgoing.needs_ascii_header;
+            line.open_ahead(opening, &outgoing.params);
             let introduced = line.hop.introduce(opening.origin);
             // A refusal of that changes no mail; a line that broke at it has no MAIL any more.
-            let answer = match introduced.is_done() || line.hop.is_usable() {
+            let is_open = introduced.is_done() || line.hop.is_ahead() || line.hop.is_usable();
+            let answer = match is_open {
                 true => line.hop.mail(opening.sender, &outgoing.params),
-                false => introduced.clone(),
+                false => introduced.clone().as_temporary(),
             };
             if answer.is_done() {
                 if !introduced.is_done() {
@@ -147,6 +154,7 @@ impl Pool {
             }
             // Closed between our look and MAIL. A new line has no such excuse, and one that kept us waiting is not tried twice.
             let is_late = matches!(answer.cause, Cause::TimedOut | Cause::OutOfTime);
+            line.hop.forget();
             let died = !line.hop.is_usable() && !is_late;
             self.give(line);
             if !(was_idle && died) {
@@ -160,10 +168,12 @@ impl Pool {
         line.hop.limit(None);
         line.needs_7bit = false;
         line.needs_ascii_header = false;
-        if line.hop.is_in_transaction() && line.hop.is_usable() {
+        line.hop.forget();
+        if line.hop.is_in_transaction() && line.hop.is_in_order() {
             line.hop.reset();
         }
-        if line.hop.is_in_transaction() || !line.hop.is_usable() {
+        // Whether it lives is seen when it is taken.
+        if line.hop.is_in_transaction() || !line.hop.is_in_order() {
             return;
         }
         if line.mails >= MAILS_PER_LINE {
@@ -263,7 +273,8 @@ impl Pool {
             .flat_map(|idle| std::iter::from_fn(|| idle.pop()))
         {
             let is_there = line.address.is_none_or(|at| addresses.contains(&at));
-            if is_there && line.idle_since.elapsed() < IDLE && line.hop.is_usable() {
+            // That it died while it was idle is seen before MAIL is written.
+            if is_there && line.idle_since.elapsed() < IDLE && line.hop.is_in_order() {
                 line.hop.limit(limit);
                 line.mails = line.mails.saturating_add(1);
                 if let Some(ticket) = &line.ticket {
@@ -322,6 +333,7 @@ impl Pool {
                     needs_7bit: false,
                     needs_ascii_header: false,
                     is_promised: false,
+                    given: 0,
                 })
             }
             Err(answer) => {
@@ -354,6 +366,58 @@ impl Pool {
 impl Line {
     pub fn next_hop(&self) -> &endpoint::NextHop {
         &self.route.next_hop
+    }
+
+    /// What the recipient's RCPT has for parameters, or why there is none.
+    fn rcpt_params(&self, recipient: &Recipient) -> Result<Vec<u8>, Answer> {
+        let is_ascii = recipient.path.as_bytes().is_ascii() && recipient.params.is_ascii();
+        let capabilities = self.hop.capabilities();
+        if !is_ascii && !capabilities.contains(Extension::SmtpUtf8) {
+            return Err(self.no_utf8());
+        }
+        outgoing_rcpt_params(&recipient.params, capabilities).map_err(Answer::own)
+    }
+
+    /// Tells the next hop of a recipient.
+    pub fn address(&mut self, recipient: &Recipient) -> Answer {
+        match self.rcpt_params(recipient) {
+            Ok(params) => self.hop.rcpt(&recipient.path, &params),
+            Err(answer) => answer,
+        }
+    }
+
+    /// So many of the recipients to come the next hop was told of when the transaction was opened, less the one at hand.
+    pub fn given_ahead(&self) -> usize {
+        self.given.saturating_sub(1)
+    }
+
+    /// These will be named next, in this order. So many of them the next hop was told of beforehand.
+    pub fn address_ahead(&mut self, recipients: &[&Recipient]) -> usize {
+        match recipients.is_empty() || self.hop.is_ahead() {
+            true => 0,
+            false => self.give_ahead(None, recipients),
+        }
+    }
+
+    fn open_ahead(&mut self, opening: &Opening<'_>, params: &[u8]) {
+        let begin = (opening.origin, opening.sender, params);
+        self.given = self.give_ahead(Some(begin), opening.recipients);
+    }
+
+    fn give_ahead(
+        &mut self,
+        opening: Option<(&Origin, &Path, &[u8])>,
+        recipients: &[&Recipient],
+    ) -> usize {
+        let recipients: Vec<(&Path, Vec<u8>)> = recipients
+            .iter()
+            .map_while(|one| Some((&one.path, self.rcpt_params(one).ok()?)))
+            .collect();
+        let recipients = &recipients;
+        self.hop.ahead(Ahead {
+            opening,
+            recipients,
+        })
     }
 
     /// This next hop takes no SMTPUTF8, and the mail needs it.

@@ -17,9 +17,11 @@
 //! 6. what is no status is the end of the line and a 4xx;
 //! 7. the line knows itself whether it is broken, and each reply has one deadline in all;
 //! 8. no STARTTLS;
-//! 9. lettre finds exactly one reply: after a command nothing may be left in its buffer, where it would be the answer to the next;
-//! 10. a message that must not be sent is ended by cutting the line; the final dot is a command of its own, given when all
-//!     of the message is written and the client is still there.
+//! 9. lettre finds exactly one reply for each line: nothing may be left in its buffer then, where it would be the answer to the next;
+//! 10. a message that must not be sent is ended by cutting the line; the final dot is ours as the message is, and lettre reads the reply.
+//!
+//! Several commands are one value to lettre, and it reads one reply for each of its lines; those that have come together are laid there
+//! together.
 //!
 //! The reply is judged by our reader, and lettre has to find the same code. Where its grammar is narrower (a text that is no UTF-8,
 //! a code without text, a line of 2 KB), it has lost its place: from then on our connection serves this line alone.
@@ -45,8 +47,10 @@ use mimicry_core::settings::endpoint::Protocol;
 use nix::sys::socket::{SockaddrStorage, getpeername};
 
 use super::answer::{Answer, Cause};
-use super::client::{Client, Link, LinkState, Taken};
-use super::command::CommandLine;
+use super::client::Client;
+use super::command::{CommandLine, Together};
+use super::link::{Link, LinkState, Stuck, Taken, Written};
+use super::reader::{Reading, read};
 use super::stream::ServerAddress;
 use super::wire::{Patience, Wire, WireHop};
 use crate::sys::descriptors::{is_short, put_under, set_nonblocking};
@@ -106,19 +110,33 @@ impl Link for Lettre {
         self.wire.state()
     }
 
-    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause> {
-        if let Some(codec) = &mut self.codec {
-            codec.command(line)?;
-        }
-        self.wire.give(line, deadline)
+    fn heard(&self) -> &[u8] {
+        self.wire.heard()
     }
 
-    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
+    fn give(&mut self, lines: &[CommandLine], deadline: Instant) -> Result<(), Cause> {
+        if let Some(codec) = &mut self.codec {
+            codec.command(lines)?;
+        }
+        self.wire.give(lines, deadline)
+    }
+
+    fn take(
+        &mut self,
+        deadline: Instant,
+        behind: usize,
+        look: &mut dyn FnMut(&[&[u8]]),
+    ) -> Result<Taken, Cause> {
         let (codec, mut read) = (&mut self.codec, None);
-        let taken = self.wire.take_octets(deadline, &mut |octets, lines| {
-            look(lines);
-            read = codec.as_mut().and_then(|codec| codec.reply(octets));
-        })?;
+        let taken = self
+            .wire
+            .take_octets(deadline, &mut |octets, further, lines| {
+                look(lines);
+                let further = replies(further, behind);
+                read = codec
+                    .as_mut()
+                    .and_then(|codec| codec.reply(octets, further));
+            })?;
         match read {
             Some(code) if code != taken.reply.code() => return Err(Cause::OutOfStep),
             Some(_) => {}
@@ -138,11 +156,15 @@ impl Link for Lettre {
 
     fn write(
         &mut self,
-        block: &mut [IoSlice<'_>],
-        is_last: bool,
+        block: Vec<IoSlice<'_>>,
+        with_dot: bool,
         deadline: Instant,
-    ) -> Result<(), Cause> {
-        self.wire.write(block, is_last, deadline)
+    ) -> Result<Written, Stuck> {
+        self.wire.write(block, with_dot, deadline)
+    }
+
+    fn dot(&mut self, deadline: Instant) -> Result<(), Cause> {
+        self.wire.dot(deadline)
     }
 
     fn cut(&mut self) {
@@ -154,7 +176,12 @@ impl Link for Lettre {
 struct Codec {
     connection: SmtpConnection,
     end: UnixStream,
+    /// Replies that lie there and are not yet asked for.
+    laid: usize,
 }
+
+/// Octets of replies that are laid there at once: lettre takes them in one read.
+const LAID: usize = 4096;
 
 /// What lettre's `connect` wants to hear.
 static WELCOME: Words = Words(b"220 here\r\n250 here\r\n");
@@ -183,30 +210,62 @@ impl Codec {
         set_nonblocking(&theirs)?;
         end.set_nonblocking(true)?;
         put_under(number, &theirs)?;
-        Ok(Codec { connection, end })
+        Ok(Codec {
+            connection,
+            end,
+            laid: 0,
+        })
     }
 
-    /// Has lettre write a command. It looks for the answer at once, and cannot find one.
-    fn command(&mut self, line: &CommandLine) -> Result<(), Cause> {
-        nothing_said(&self.connection.command(line))?;
-        let mut written = vec![0; line.as_bytes().len()];
-        self.end.read_exact(&mut written).map_err(|_| Cause::Own)?;
-        let is_all =
-            matches!(self.end.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock);
-        match is_all && written == line.as_bytes() {
+    /// Has lettre write commands, as one value. It looks for the answer at once, and cannot find one.
+    fn command(&mut self, lines: &[CommandLine]) -> Result<(), Cause> {
+        let together = Together(lines);
+        nothing_said(&self.connection.command(&together))?;
+        // One octet more shows that there is none.
+        let mut written = vec![0; together.octets().saturating_add(1)];
+        let mut count = 0;
+        while count < together.octets() {
+            let free = written.get_mut(count..).unwrap_or_default();
+            match self.end.read(free) {
+                Ok(read) if read > 0 => count = count.saturating_add(read),
+                _ => return Err(Cause::Own),
+            }
+        }
+        match together.is(written.get(..count).unwrap_or_default()) {
             true => Ok(()),
             false => Err(Cause::Own),
         }
     }
 
-    /// Has lettre read a reply; `None` = it does not understand it.
-    fn reply(&mut self, octets: &[u8]) -> Option<u16> {
-        self.end.write_all(octets).ok()?;
+    /// Has lettre read a reply; `None` = it does not understand it. `further` = whole replies behind it that it will be asked for next.
+    fn reply(&mut self, octets: &[u8], further: (usize, &[u8])) -> Option<u16> {
+        match self.laid.checked_sub(1) {
+            Some(left) => self.laid = left,
+            None => {
+                let (count, further) = further;
+                self.end.write_all(&[octets, further].concat()).ok()?;
+                self.laid = count;
+            }
+        }
         match self.connection.read_response() {
             Ok(response) => Some(u16::from(response.code())),
             Err(error) => error.status().map(u16::from),
         }
     }
+}
+
+/// How many whole replies stand here, and their octets; no more than `most`, nor than are laid at once.
+fn replies(octets: &[u8], most: usize) -> (usize, &[u8]) {
+    let (mut count, mut end) = (0usize, 0usize);
+    while count < most
+        && let Some(rest) = octets.get(end..)
+        && let Reading::Complete(received) = read(rest)
+        && end.saturating_add(received.length) <= LAID
+    {
+        count = count.saturating_add(1);
+        end = end.saturating_add(received.length);
+    }
+    (count, octets.get(..end).unwrap_or_default())
 }
 
 fn has_peer(number: RawFd, peer: SocketAddr) -> bool {

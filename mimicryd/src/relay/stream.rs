@@ -1,14 +1,16 @@
-//! A stream to a next hop, over TCP or a unix socket, with or without TLS. It never blocks: callers wait in
-//! [`Stream::wait`].
+//! A stream to a next hop, over TCP or a unix socket, with or without TLS.
 //!
-//! Must never: wait, except in `connect` and `wait`, which have deadlines; go on without TLS once TLS was begun.
+//! Outside TLS the socket itself waits for what is to be read, [`TICK`] by tick: one call of the kernel for a reply, where waiting in
+//! poll takes two, and three if it is tried before. Whatever is written, or only looked for, does not wait.
+//!
+//! Must never: wait, except in `connect`, `read_until` and `wait`, which have deadlines; go on without TLS once TLS was begun.
 
-use std::io::{self, ErrorKind, IoSlice, Read};
+use std::io::{self, ErrorKind, IoSlice, Read as _};
 use std::net::{Shutdown, SocketAddr};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
 use rustls::pki_types::ServerName;
@@ -19,10 +21,13 @@ use crate::channel::{Channel, NoTls};
 use crate::sys::{descriptors, poll};
 
 use super::answer::Cause;
-use super::client::remaining;
+use super::link::remaining;
 
 /// Octets that are read at once. A reply has seldom more.
 const CHUNK: usize = 4096;
+
+/// How long the socket waits at a time. What is left of a deadline behind its last tick is waited for in poll, which takes any time.
+const TICK: Duration = Duration::from_millis(200);
 
 /// Where a server is.
 #[derive(Clone, Copy, Debug)]
@@ -34,7 +39,6 @@ pub enum ServerAddress<'p> {
 /// The stream.
 pub struct Stream {
     channel: Channel,
-    is_tcp: bool,
 }
 
 /// What reading brought.
@@ -60,7 +64,7 @@ impl Stream {
         let opened = || {
             let socket = Socket::new(domain, Type::STREAM, None)?;
             socket.connect_timeout(&address, patience)?;
-            socket.set_nonblocking(true)?;
+            socket.set_read_timeout(Some(TICK))?;
             if let ServerAddress::Tcp(_) = place {
                 socket.set_tcp_nodelay(true)?;
             }
@@ -74,7 +78,6 @@ impl Stream {
         })?;
         Ok(Stream {
             channel: Channel::new(socket),
-            is_tcp: matches!(place, ServerAddress::Tcp(_)),
         })
     }
 
@@ -89,19 +92,41 @@ impl Stream {
         self.channel.secure(tls, Some(deadline))
     }
 
-    pub fn is_tcp(&self) -> bool {
-        self.is_tcp
-    }
-
     pub fn is_encrypted(&self) -> bool {
         self.channel.is_encrypted()
     }
 
-    /// Appends what has come; at most a chunk.
+    /// Appends what has come; at most a chunk. Does not wait.
     pub fn read(&mut self, into: &mut Vec<u8>) -> Heard {
+        self.append(into, |channel, chunk| channel.read(chunk))
+    }
+
+    /// The same, and waits for it until the deadline.
+    pub fn read_until(&mut self, into: &mut Vec<u8>, deadline: Instant) -> Heard {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let heard = match self.channel.is_encrypted() || left < TICK {
+                true => self.read(into),
+                false => self.append(into, |channel, chunk| channel.hear(chunk)),
+            };
+            if heard != Heard::Nothing || Instant::now() >= deadline {
+                return heard;
+            }
+            let is_waited = self.channel.is_encrypted() || left < TICK;
+            if is_waited && self.wait(PollFlags::POLLIN, deadline).is_err() {
+                return Heard::End;
+            }
+        }
+    }
+
+    fn append(
+        &mut self,
+        into: &mut Vec<u8>,
+        read: fn(&mut Channel, &mut [u8]) -> io::Result<usize>,
+    ) -> Heard {
         let mut chunk = [0; CHUNK];
         loop {
-            return match self.channel.read(&mut chunk) {
+            return match read(&mut self.channel, &mut chunk) {
                 Ok(0) => Heard::End,
                 Ok(count) => {
                     into.extend_from_slice(chunk.get(..count).unwrap_or_default());
@@ -124,22 +149,12 @@ impl Stream {
         self.channel.is_flushed()
     }
 
-    /// Waits until something comes, or if `writing` also until something can be written, or until the deadline.
-    pub fn wait(&self, writing: bool, deadline: Instant) -> io::Result<()> {
-        let mut events = PollFlags::POLLIN;
-        events.set(PollFlags::POLLOUT, writing);
+    /// Waits until one of these can be done, or until the deadline.
+    pub fn wait(&self, events: PollFlags, deadline: Instant) -> io::Result<()> {
         poll::wait(
             &mut [PollFd::new(self.channel.as_fd(), events)],
             Some(deadline),
         )
-    }
-
-    /// Over TCP nothing that is written leaves until this is lifted (for 200 ms at most), full segments excepted.
-    pub fn hold_back(&self, hold: bool) {
-        if self.is_tcp {
-            // If it cannot be held back, an answer that comes within microseconds may be taken for one that nobody asked for: a 4xx.
-            let _ = self.channel.socket().set_tcp_cork(hold);
-        }
     }
 
     /// Ends it: what was written may still arrive, nothing more can be.

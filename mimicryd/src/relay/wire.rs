@@ -8,9 +8,9 @@
 //! (somebody put it there), and what EHLO said before does not count. Where TLS is only wished for (`may`), a server that refuses it or
 //! breaks it off gets a second line, in the clear; a line that is out of step does not.
 //!
-//! Known limits: as in `smtp.rs`, a reply that comes within the microseconds between our last look and the writing of the dot
-//! is not counted, but the dot leaves: a 4xx that may double. Over a unix socket nothing can be held back, so that there the window
-//! lasts until the write is done and such a reply is taken for the answer; what follows it is then a reply too many.
+//! Known limits: a reply that comes within the microseconds between our look and the write that follows it is taken for the answer; what
+//! follows it is then a reply too many. Holding the write back (TCP_CORK) and looking once more made the window no smaller: it would be
+//! that between the last look and the letting go.
 //!
 //! Must never: wait without a deadline, or hold more than one reply and what a read brings behind it.
 
@@ -23,12 +23,14 @@ use mimicry_core::printable::Quoted;
 use mimicry_core::reply::{Own, Reply};
 use mimicry_core::settings::Timeouts;
 use mimicry_core::settings::endpoint::Protocol;
+use nix::poll::PollFlags;
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 
 use super::answer::{Answer, Cause};
-use super::client::{Client, Link, LinkState, Taken, deadline, remaining};
+use super::client::Client;
 use super::command::CommandLine;
+use super::link::{DOT_LINE, Link, LinkState, Stuck, Taken, Written, deadline, remaining};
 use super::reader::{Reading, read};
 use super::route::{Route, Security};
 use super::stream::{Heard, ServerAddress, Stream};
@@ -45,8 +47,8 @@ pub struct Wire {
     arrived: Vec<u8>,
 }
 
-/// Is shown the octets of a reply, and its lines without codes.
-pub(super) type Look<'l> = dyn FnMut(&[u8], &[&[u8]]) + 'l;
+/// Is shown the octets of a reply, those that have come behind it, and its lines without codes.
+pub(super) type Look<'l> = dyn FnMut(&[u8], &[u8], &[&[u8]]) + 'l;
 
 /// What a line begins with.
 pub struct Terms<'t> {
@@ -220,8 +222,9 @@ impl Wire {
             match read(&self.arrived) {
                 Reading::Complete(received) => {
                     let (reply, length) = (received.reply(), received.length);
-                    let octets = self.arrived.get(..length).unwrap_or_default();
-                    look(octets, &received.lines);
+                    let (octets, behind) =
+                        self.arrived.split_at_checked(length).unwrap_or_default();
+                    look(octets, behind, &received.lines);
                     self.arrived.drain(..length);
                     return Ok(Taken {
                         reply,
@@ -231,43 +234,86 @@ impl Wire {
                 Reading::Malformed => return Err(Cause::NotUnderstood),
                 Reading::Incomplete => {}
             }
-            match self.stream.read(&mut self.arrived) {
-                Heard::Octets => continue,
+            match self.stream.read_until(&mut self.arrived, deadline) {
+                Heard::Octets => {}
                 Heard::End => return Err(Cause::Lost),
-                Heard::Nothing if Instant::now() >= deadline => return Err(Cause::TimedOut),
-                Heard::Nothing => self.stream.wait(false, deadline).map_err(|_| Cause::Lost)?,
+                Heard::Nothing => return Err(Cause::TimedOut),
             }
         }
     }
 
-    fn write_all(&mut self, mut block: &mut [IoSlice<'_>], deadline: Instant) -> Result<(), Cause> {
-        loop {
-            let written = if block.is_empty() {
-                // When the last octet has left, an answer may be there before anybody looks.
-                match self.stream.flush() {
-                    Ok(true) => return Ok(()),
-                    Ok(false) => Err(ErrorKind::WouldBlock),
-                    Err(error) => Err(error.kind()),
-                }
-            } else {
-                match self.state() {
-                    LinkState::Quiet => {}
-                    LinkState::Talking => return Err(Cause::OutOfStep),
-                    LinkState::Closed => return Err(Cause::Lost),
-                }
-                self.stream.write(block).map_err(|error| error.kind())
-            };
-            match written {
-                Ok(count) => IoSlice::advance_slices(&mut block, count),
-                Err(ErrorKind::Interrupted) => {}
-                Err(ErrorKind::WouldBlock) if Instant::now() >= deadline => {
-                    return Err(Cause::TimedOut);
-                }
-                Err(ErrorKind::WouldBlock) => {
-                    self.stream.wait(true, deadline).map_err(|_| Cause::Lost)?
-                }
-                Err(_) => return Err(Cause::Lost),
+    /// Looks, and writes. `alone` = what is written can have no answer before all of it is there, so that it is looked before each further
+    /// write, too.
+    fn write_all(
+        &mut self,
+        mut block: &mut [IoSlice<'_>],
+        alone: bool,
+        deadline: Instant,
+    ) -> Result<(), Cause> {
+        self.is_quiet()?;
+        let mut is_begun = false;
+        while !block.is_empty() {
+            if is_begun && alone {
+                self.is_quiet()?;
             }
+            match self.stream.write(block) {
+                Ok(count) => {
+                    is_begun = true;
+                    IoSlice::advance_slices(&mut block, count);
+                }
+                Err(error) => self.wait_to_write(error.kind(), alone, deadline)?,
+            }
+        }
+        self.flush(deadline)
+    }
+
+    /// What is left of a dot that has begun to leave.
+    fn write_rest(&mut self, mut rest: &[u8], deadline: Instant) -> Result<(), Cause> {
+        while !rest.is_empty() {
+            match self.stream.write(&[IoSlice::new(rest)]) {
+                Ok(count) => rest = rest.get(count..).unwrap_or_default(),
+                Err(error) => self.wait_to_write(error.kind(), false, deadline)?,
+            }
+        }
+        self.flush(deadline)
+    }
+
+    /// When the last octet has left, an answer may be there before anybody looks.
+    fn flush(&mut self, deadline: Instant) -> Result<(), Cause> {
+        loop {
+            match self.stream.flush() {
+                Ok(true) => return Ok(()),
+                Ok(false) => self.wait_to_write(ErrorKind::WouldBlock, false, deadline)?,
+                Err(error) => self.wait_to_write(error.kind(), false, deadline)?,
+            }
+        }
+    }
+
+    /// Until it can be written again, or `is_heard` and something comes.
+    fn wait_to_write(
+        &self,
+        why: ErrorKind,
+        is_heard: bool,
+        deadline: Instant,
+    ) -> Result<(), Cause> {
+        let mut events = PollFlags::POLLOUT;
+        events.set(PollFlags::POLLIN, is_heard);
+        match why {
+            ErrorKind::Interrupted => Ok(()),
+            ErrorKind::WouldBlock if Instant::now() >= deadline => Err(Cause::TimedOut),
+            ErrorKind::WouldBlock => {
+                let waited = self.stream.wait(events, deadline);
+                waited.map_err(|_| Cause::Lost)
+            }
+            _ => Err(Cause::Lost),
+        }
+    }
+
+    fn is_quiet(&mut self) -> Result<(), Cause> {
+        match self.state() {
+            LinkState::Quiet => Ok(()),
+            LinkState::Talking => Err(Cause::OutOfStep),
+            LinkState::Closed => Err(Cause::Lost),
         }
     }
 }
@@ -284,47 +330,73 @@ impl Link for Wire {
         }
     }
 
-    fn give(&mut self, line: &CommandLine, deadline: Instant) -> Result<(), Cause> {
-        self.stream.hold_back(true);
-        let written = self.write_all(&mut [IoSlice::new(line.as_bytes())], deadline);
-        // The next hop cannot have seen the line.
-        let early = self.state();
-        self.stream.hold_back(false);
-        written?;
-        match early {
-            LinkState::Talking if self.stream.is_tcp() => Err(Cause::OutOfStep),
-            _ => Ok(()),
-        }
+    fn heard(&self) -> &[u8] {
+        &self.arrived
     }
 
-    fn take(&mut self, deadline: Instant, look: &mut dyn FnMut(&[&[u8]])) -> Result<Taken, Cause> {
-        self.take_octets(deadline, &mut |_, lines| look(lines))
+    fn give(&mut self, lines: &[CommandLine], deadline: Instant) -> Result<(), Cause> {
+        let slices = lines.iter().map(|line| IoSlice::new(line.as_bytes()));
+        let mut slices: Vec<IoSlice<'_>> = slices.collect();
+        // The first of several may be answered while the last one is still here.
+        self.write_all(&mut slices, lines.len() == 1, deadline)
+    }
+
+    fn take(
+        &mut self,
+        deadline: Instant,
+        _behind: usize,
+        look: &mut dyn FnMut(&[&[u8]]),
+    ) -> Result<Taken, Cause> {
+        self.take_octets(deadline, &mut |_, _, lines| look(lines))
     }
 
     fn has_heard(&mut self, until: Instant) -> bool {
-        while self.state() == LinkState::Quiet {
-            if Instant::now() >= until || self.stream.wait(false, until).is_err() {
-                return false;
-            }
-        }
-        true
+        !self.arrived.is_empty()
+            || self.stream.read_until(&mut self.arrived, until) != Heard::Nothing
     }
 
     fn early_reply(&mut self) -> Option<Reply> {
-        self.take(Instant::now(), &mut |_| {})
+        self.take(Instant::now(), 0, &mut |_| {})
             .ok()
             .map(|taken| taken.reply)
     }
 
     fn write(
         &mut self,
-        block: &mut [IoSlice<'_>],
-        is_last: bool,
+        mut block: Vec<IoSlice<'_>>,
+        with_dot: bool,
         deadline: Instant,
-    ) -> Result<(), Cause> {
-        // The end of the message and its dot leave together.
-        self.stream.hold_back(is_last);
-        self.write_all(block, deadline)
+    ) -> Result<Written, Stuck> {
+        let stuck = |is_dotted| move |cause| Stuck { cause, is_dotted };
+        let octets = block.iter().map(|slice| slice.len());
+        let octets = octets.fold(0, usize::saturating_add);
+        let mut written = 0;
+        if with_dot {
+            self.is_quiet().map_err(stuck(false))?;
+            block.push(IoSlice::new(DOT_LINE));
+            written = match self.stream.write(&block) {
+                Ok(count) => count,
+                Err(error) => {
+                    let waited = self.wait_to_write(error.kind(), true, deadline);
+                    waited.map(|()| 0).map_err(stuck(false))?
+                }
+            };
+            block.pop();
+            if let Some(of_dot) = written.checked_sub(octets).filter(|count| *count > 0) {
+                let rest = DOT_LINE.get(of_dot..).unwrap_or_default();
+                self.write_rest(rest, deadline).map_err(stuck(true))?;
+                return Ok(Written::Dotted);
+            }
+        }
+        let mut slices = block.as_mut_slice();
+        IoSlice::advance_slices(&mut slices, written);
+        self.write_all(slices, true, deadline)
+            .map_err(stuck(false))?;
+        Ok(Written::Block)
+    }
+
+    fn dot(&mut self, deadline: Instant) -> Result<(), Cause> {
+        self.write_all(&mut [IoSlice::new(DOT_LINE)], true, deadline)
     }
 
     fn cut(&mut self) {

@@ -15,7 +15,7 @@
 
 use std::fmt;
 
-use mimicry_core::envelope::{Envelope, Path};
+use mimicry_core::envelope::{Envelope, Path, Recipient};
 use mimicry_core::extension::{Extension, Extensions, Parameter};
 use mimicry_core::origin::Origin;
 use mimicry_core::reply::{Meaning, Own, Reply};
@@ -139,6 +139,20 @@ impl<'t> Session<'t> {
             Err(No::Excused(reply)) => self.excuse(reply),
             Err(No::Fatal(reply)) => self.close(reply),
         }
+    }
+
+    /// While a recipient is asked for: whom this line would ask for, with so many between them, whatever becomes of those.
+    pub fn foresee(&self, line: &[u8], between: usize) -> Option<Recipient> {
+        let Ok(Command::Rcpt(rcpt)) = Command::parse(line) else {
+            return None;
+        };
+        let Phase::Open(transaction) = &self.phase else {
+            return None;
+        };
+        let offered = in_force(&self.offer, self.greeting);
+        let is_asked = transaction.check_rcpt(offered, &rcpt).is_ok()
+            && transaction.has_room_for(between.saturating_add(2));
+        is_asked.then(|| Transaction::recipient(&rcpt))
     }
 
     /// An answer to [`Step::Forward`].

@@ -42,17 +42,27 @@ impl Transaction {
         if rcpt.is_utf8() && !self.given.contains(Parameter::SmtpUtf8) {
             return error(Own::NeedsUtf8);
         }
-        if self.envelope.recipients.len() >= self.terms.recipients {
+        if !self.has_room_for(1) {
             return excused(Own::TooManyRecipients);
         }
         Ok(())
     }
 
-    pub fn ask(&mut self, rcpt: &RcptCommand<'_>) -> Step {
-        let recipient = Recipient {
+    /// So many recipients more.
+    pub fn has_room_for(&self, more: usize) -> bool {
+        let recipients = self.envelope.recipients.len();
+        recipients.saturating_add(more) <= self.terms.recipients
+    }
+
+    pub fn recipient(rcpt: &RcptCommand<'_>) -> Recipient {
+        Recipient {
             path: Path::new(rcpt.path),
             params: without_tabs(rcpt.params),
-        };
+        }
+    }
+
+    pub fn ask(&mut self, rcpt: &RcptCommand<'_>) -> Step {
+        let recipient = Transaction::recipient(rcpt);
         self.asked = Some(recipient.clone());
         Step::Forward(recipient)
     }

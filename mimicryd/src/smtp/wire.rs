@@ -138,6 +138,20 @@ impl Wire {
         })
     }
 
+    /// The whole lines that have come behind the one that was handed out last, up to the first that [`Wire::line`] would not call a command.
+    pub fn further_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let is_plain = |text: &&[u8]| {
+            text.len().saturating_add(2) <= self.max_line && memchr2(b'\r', 0, text).is_none()
+        };
+        let whole = memchr::memrchr(b'\n', self.input()).map_or(0, |at| at.saturating_add(1));
+        self.input()
+            .get(..whole)
+            .unwrap_or_default()
+            .split_inclusive(|octet| *octet == b'\n')
+            .map_while(|line| line.strip_suffix(b"\r\n"))
+            .take_while(is_plain)
+    }
+
     /// All that is unread, for a [`super::data::DataReader`].
     pub fn input(&self) -> &[u8] {
         self.buffer.get(self.start..self.end).unwrap_or_default()
@@ -275,6 +289,35 @@ mod tests {
                     "{input:?} by {chunk}"
                 );
             }
+        }
+    }
+
+    /// Only what would be a command, and nothing behind what would not.
+    #[test]
+    fn lines_behind_the_one_in_hand() {
+        let long = "x".repeat(MAX_LINE);
+        for (input, expected) in [
+            ("a\r\n", &[][..]),
+            ("a\r\nb\r\nc\r\n", &["b", "c"]),
+            ("a\r\nb\r\nc", &["b"]),
+            ("a\r\nb\nc\r\n", &[]),
+            ("a\r\nb\r\nc\rd\r\ne\r\n", &["b"]),
+            ("a\r\nb\r\nc\0\r\ne\r\n", &["b"]),
+            ("a\r\nb\r\n\r\nc\r\n", &["b", "", "c"]),
+            (&format!("a\r\nb\r\n{long}\r\nc\r\n"), &["b"]),
+        ] {
+            let mut wire = Wire::new(MAX_LINE);
+            put(&mut wire, input.as_bytes());
+            assert_eq!(wire.line(), Some(Input::Command(b"a")));
+            let found: Vec<Vec<u8>> = wire.further_lines().map(<[u8]>::to_vec).collect();
+            let expected: Vec<Vec<u8>> = expected
+                .iter()
+                .map(|text| text.as_bytes().to_vec())
+                .collect();
+            assert_eq!(found, expected, "{input:?}");
+            // They are still to be handed out.
+            let next = wire.line().map(|line| matches!(line, Input::Command(_)));
+            assert_eq!(next == Some(true), !found.is_empty(), "{input:?}");
         }
     }
 

@@ -5,6 +5,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use nix::errno::Errno;
 use nix::libc;
@@ -40,7 +41,25 @@ pub fn fork() -> io::Result<Side> {
     // program.
     match unsafe { unistd::fork() }? {
         ForkResult::Parent { child } => Ok(Side::Parent(child)),
-        ForkResult::Child => Ok(Side::Child),
+        ForkResult::Child => {
+            ID.store(0, Ordering::Relaxed);
+            Ok(Side::Child)
+        }
+    }
+}
+
+/// Of this process, once it was asked for; 0 = not yet.
+static ID: AtomicU32 = AtomicU32::new(0);
+
+/// The number of this process. Asked of the kernel once in each process: a line of the log needs it twice.
+pub fn id() -> u32 {
+    match ID.load(Ordering::Relaxed) {
+        0 => {
+            let id = std::process::id();
+            ID.store(id, Ordering::Relaxed);
+            id
+        }
+        id => id,
     }
 }
 

@@ -1,8 +1,9 @@
 //! The delivery of one mail: the classes of its recipients, and the transaction that each class has with its next hop, from
 //! the first RCPT to the last reply.
 //!
-//! A transaction is opened at the first recipient of its class, and each recipient is passed to the next hop at once. A
-//! path that is named again, letter for letter, gets the mail once.
+//! A transaction is opened at the first recipient of its class, and each recipient is passed to the next hop at once: with those behind
+//! it that the client has named already, as far as they are of the same class, so that they go out together where the next hop takes
+//! them so. A path that is named again, letter for letter, gets the mail once.
 //!
 //! Must never: pass a recipient to a next hop twice, wait longer than the limits of the relay, or make a 2xx of its
 //! own.
@@ -13,7 +14,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::envelope::{Envelope, Path, Recipient};
-use mimicry_core::extension::Extension;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
@@ -27,7 +27,6 @@ use super::terms::route;
 use crate::relay::params::GROWTH;
 use crate::relay::{
     Answer, Answers, Cause, Line, Opening, Outgoing, Pool, Route, Size, Watch, none_free,
-    outgoing_rcpt_params,
 };
 
 /// For a listener before the queue: from a command of the client, or the end of its message, to our reply. Postfix gives up on its
@@ -48,6 +47,10 @@ pub struct Delivery {
     again: Vec<Again>,
     /// Next hops that had no further line for this mail: nobody waits for one twice.
     short: Vec<Rc<Route>>,
+    /// So many of the recipients to come were passed on with one before them.
+    foreseen: usize,
+    /// A transaction was refused: what comes with it is in vain, so that each further one is tried with one recipient.
+    is_wary: bool,
 }
 
 /// A recipient that was named before.
@@ -115,14 +118,21 @@ pub struct Hand<'h> {
 }
 
 impl Delivery {
-    /// RCPT: the class of the recipient gets its transaction if it has none yet. The next hop's own answer, or ours.
+    /// Has nothing been passed on of those who will be named next, so that it is of use to know them?
+    pub fn is_curious(&self) -> bool {
+        self.foreseen == 0 && !self.is_wary
+    }
+
+    /// RCPT: the class of the recipient gets its transaction if it has none yet. The next hop's own answer, or ours. `next` = whom the
+    /// client has named behind it, as far as each of them will be asked for.
     pub fn rcpt(
         &mut self,
         ways: &Ways<'_>,
         pool: &mut Pool,
         mail: Announced<'_>,
-        recipient: &Recipient,
+        (recipient, next): (&Recipient, &[Recipient]),
     ) -> Answer {
+        self.foreseen = self.foreseen.saturating_sub(1);
         self.began.get_or_insert_with(Instant::now);
         self.restart(ways.is_before_queue);
         let at = mail.envelope.recipients.len();
@@ -130,7 +140,7 @@ impl Delivery {
             self.again.push(Again { at, first });
             return Answer::own(Own::NamedBefore.reply());
         }
-        let answer = match self.class_of(ways, pool, mail, recipient) {
+        let answer = match self.class_of(ways, pool, mail, (recipient, next)) {
             Ok(class) => class.rcpt(at, recipient),
             Err(answer) => answer,
         };
@@ -158,7 +168,7 @@ impl Delivery {
         ways: &Ways<'_>,
         pool: &mut Pool,
         mail: Announced<'_>,
-        recipient: &Recipient,
+        (recipient, next): (&Recipient, &[Recipient]),
     ) -> Result<&mut Class, Answer> {
         let Announced { origin, envelope } = mail;
         let (signature, standing) =
@@ -172,8 +182,23 @@ impl Delivery {
         let joins = |class: &Class| {
             class.signature == signature && (!is_one_by_one || class.recipients.is_empty())
         };
-        let at = match self.classes.iter().position(joins) {
-            Some(at) => at,
+        let known = self.classes.iter().position(joins);
+        let together = match is_one_by_one {
+            true => vec![recipient],
+            false => self.together(ways, mail, &signature, (recipient, next)),
+        };
+        let at = match known {
+            Some(at) => {
+                if let Some(line) = self
+                    .classes
+                    .get_mut(at)
+                    .and_then(|class| class.line.as_mut())
+                {
+                    let given = line.address_ahead(&together);
+                    self.foreseen = self.foreseen.max(given.saturating_sub(1));
+                }
+                at
+            }
             None if self.classes.len() >= settings.limits.max_classes => {
                 return Err(Answer::own(Own::TooManyClasses.reply()));
             }
@@ -187,6 +212,7 @@ impl Delivery {
                     },
                 };
                 let opening = Opening {
+                    recipients: &together,
                     is_promised: ways.offered.is_some_and(|offered| offered == route),
                     has_line: self.classes.iter().any(|class| class.line.is_some()),
                     ..opening(mail, size, self.limit)
@@ -194,12 +220,14 @@ impl Delivery {
                 let line = match pool.begin(route, &opening) {
                     Ok(line) => line,
                     Err(answer) => {
+                        self.is_wary = true;
                         if answer.cause == Cause::NoneFree && opening.has_line {
                             self.short.push(Rc::clone(route));
                         }
                         return Err(answer);
                     }
                 };
+                self.foreseen = line.given_ahead();
                 self.classes.push(Class {
                     signature,
                     settings: Arc::clone(settings),
@@ -212,6 +240,30 @@ impl Delivery {
         };
         let class = self.classes.get_mut(at);
         class.ok_or_else(|| Answer::failed(Cause::Own, "RCPT"))
+    }
+
+    /// A recipient, and those behind it that join the same class and are named for the first time.
+    fn together<'n>(
+        &self,
+        ways: &Ways<'_>,
+        mail: Announced<'_>,
+        signature: &Signature,
+        (recipient, next): (&'n Recipient, &'n [Recipient]),
+    ) -> Vec<&'n Recipient> {
+        let Announced { origin, envelope } = mail;
+        let mut together = vec![recipient];
+        for one in next {
+            let is_named = self.named.contains_key(&one.path);
+            if is_named || together.iter().any(|other| other.path == one.path) {
+                break;
+            }
+            let (other, _) = (ways.memo).class(ways.banks, origin, &envelope.sender, &one.path);
+            if other != *signature {
+                break;
+            }
+            together.push(one);
+        }
+        together
     }
 
     /// The message is in: the classes that get it.
@@ -267,7 +319,7 @@ impl Class {
         let Some(line) = &mut self.line else {
             return Answer::failed(Cause::Lost, "RCPT");
         };
-        let answer = address(line, recipient);
+        let answer = line.address(recipient);
         if answer.is_done() {
             self.recipients.push(at);
         }
@@ -318,10 +370,6 @@ impl Class {
         octets: u64,
         hand: &mut Hand<'_>,
     ) -> Result<Line, Answer> {
-        let temporary = |answer: Answer| Answer {
-            reply: answer.reply.as_temporary(),
-            ..answer
-        };
         if (hand.watch)() == Watch::Gone {
             return Err(Answer::failed(Cause::ClientGone, "MAIL"));
         }
@@ -330,17 +378,25 @@ impl Class {
             origin: &hand.mail.origin,
             envelope,
         };
+        let recipients: Vec<&Recipient> = recipients
+            .iter()
+            .filter_map(|index| envelope.recipients.get(*index))
+            .collect();
         let opening = Opening {
+            recipients: &recipients,
             has_line: !hand.is_alone,
             ..opening(mail, Size::Exact(octets), hand.limit)
         };
-        let mut line = hand.pool.begin(&self.route, &opening).map_err(temporary)?;
-        let recipients = recipients.iter();
-        for recipient in recipients.filter_map(|index| envelope.recipients.get(*index)) {
-            let answer = address(&mut line, recipient);
+        let mut line = hand
+            .pool
+            .begin(&self.route, &opening)
+            .map_err(Answer::as_temporary)?;
+        for (at, recipient) in recipients.iter().enumerate() {
+            line.address_ahead(recipients.get(at..).unwrap_or_default());
+            let answer = line.address(recipient);
             if !answer.is_done() {
                 hand.pool.give(line);
-                return Err(temporary(answer));
+                return Err(answer.as_temporary());
             }
         }
         Ok(line)
@@ -352,22 +408,11 @@ fn opening(mail: Announced<'_>, size: Size, limit: Option<Instant>) -> Opening<'
         origin: mail.origin,
         sender: &mail.envelope.sender,
         params: &mail.envelope.sender_params,
+        recipients: &[],
         size,
         is_promised: false,
         limit,
         has_line: false,
-    }
-}
-
-/// Tells a next hop of a recipient.
-fn address(line: &mut Line, recipient: &Recipient) -> Answer {
-    let is_ascii = recipient.path.as_bytes().is_ascii() && recipient.params.is_ascii();
-    if !is_ascii && !line.capabilities().contains(Extension::SmtpUtf8) {
-        return line.no_utf8();
-    }
-    match outgoing_rcpt_params(&recipient.params, line.capabilities()) {
-        Ok(params) => line.rcpt(&recipient.path, &params),
-        Err(reply) => Answer::own(reply),
     }
 }
 

@@ -26,8 +26,12 @@ use mimicry_core::message::digest::Digest as MailDigest;
 use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
+use stamp::Stamp;
+
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
+
+mod stamp;
 
 /// Longer than clients keep a mail: Postfix gives up after five days.
 const LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
@@ -51,6 +55,8 @@ pub struct Ledger {
     /// The directory could be written once; until then it is looked at again, because a disk may come back.
     was_there: Cell<bool>,
     swept_at: Option<Instant>,
+    /// The directory when it was empty, if it can be told from any later state.
+    empty: Cell<Option<Stamp>>,
 }
 
 /// A mail for one recipient.
@@ -94,6 +100,7 @@ impl Ledger {
             directory,
             was_there: Cell::new(is_there),
             swept_at: None,
+            empty: Cell::new(None),
         }
     }
 
@@ -121,9 +128,21 @@ impl Ledger {
         self.was_there.get()
     }
 
-    /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
+    /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed: as long as the directory is
+    /// empty and nobody changes it, one look at its time. Other processes write into it, and not only those of this daemon's master.
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none())
+        let Ok(stamp) = Stamp::of(&self.directory) else {
+            return true;
+        };
+        if self.empty.get() == Some(stamp) {
+            return true;
+        }
+        let now = SystemTime::now();
+        let is_empty =
+            fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none());
+        let known = (is_empty && stamp.is_telling(now)).then_some(stamp);
+        self.empty.set(known);
+        is_empty
     }
 
     /// Does the recipient have the mail already?
@@ -456,6 +475,20 @@ mod tests {
         assert!(ledger.remember(std::slice::from_ref(&key)).is_err());
         assert!(ledger.is_empty() && !ledger.has(&key));
         ledger.consume(&[key]);
+    }
+
+    /// Another process writes into it, right after it was found empty.
+    #[test]
+    fn it_is_empty_only_while_it_is() {
+        let (spool, ledger) = ledger();
+        let other = Ledger::open(spool.path()).0;
+        let keys = [key("a@b", "c@d", b"digest")];
+        for _ in 0..200 {
+            assert!(ledger.is_empty() && other.is_empty());
+            other.remember(&keys).unwrap();
+            assert!(!ledger.is_empty() && !other.is_empty());
+            ledger.consume(&keys);
+        }
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub struct Link<'l> {
     channel: Channel,
     pub wire: &'l mut Wire,
     life: &'l Life,
+    /// The client has just been told something, and nothing was read since: it is waited for before it is read from.
+    has_said: bool,
+    /// Nothing was said since the master's wishes were looked for.
+    has_looked: bool,
 }
 
 /// What reading brought.
@@ -41,6 +45,8 @@ impl<'l> Link<'l> {
             channel: Channel::new(socket),
             wire,
             life,
+            has_said: false,
+            has_looked: false,
         }
     }
 
@@ -49,9 +55,27 @@ impl<'l> Link<'l> {
         self.life.take_lines_wanted()
     }
 
-    /// What the master wants.
-    pub fn wish(&self) -> Wish {
-        self.life.wish()
+    /// What the master wants, as far as it matters before the next command. Costs a system call only if something was said since it was
+    /// looked for: who reads looks while it waits.
+    pub fn wish(&mut self) -> Wish {
+        if !self.has_looked || self.life.known() > Wish::Stay {
+            self.has_looked = true;
+            return self.life.wish();
+        }
+        Wish::Stay
+    }
+
+    /// The same before it is read, which looks at what is not yet known.
+    pub fn known_wish(&mut self) -> Wish {
+        match self.waits_first() {
+            true if self.life.known() == Wish::Stay => Wish::Stay,
+            _ => self.wish(),
+        }
+    }
+
+    /// Inside TLS something may be here that nobody sees from outside.
+    fn waits_first(&self) -> bool {
+        self.has_said && !self.channel.is_encrypted()
     }
 
     /// How many clients wait for a worker.
@@ -65,37 +89,47 @@ impl<'l> Link<'l> {
     pub fn read(&mut self, deadline: Option<Instant>) -> io::Result<Heard> {
         // What comes after it makes `life` readable; a further look would cost a system call for each read.
         let known = self.life.known();
+        let mut waits = self.waits_first();
+        self.has_said = false;
         loop {
-            match self.channel.read(self.wire.space()) {
-                Ok(0) => return Ok(Heard::End),
-                Ok(count) => {
-                    self.wire.filled(count);
-                    return Ok(Heard::Octets);
-                }
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                // TLS that ends without a word of farewell.
-                Err(error) if error.kind() == ErrorKind::UnexpectedEof => return Ok(Heard::End),
-                Err(error) if error.kind() == ErrorKind::WouldBlock => {
-                    if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            if !std::mem::take(&mut waits) {
+                match self.channel.read(self.wire.space()) {
+                    Ok(0) => return Ok(Heard::End),
+                    Ok(count) => {
+                        self.wire.filled(count);
+                        return Ok(Heard::Octets);
+                    }
+                    Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+                    // TLS that ends without a word of farewell.
+                    Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                        return Ok(Heard::End);
+                    }
+                    Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+                    Err(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
                         return Ok(Heard::Nothing);
                     }
-                    // A wish that is known already must not make this a busy loop.
-                    let mut waited = vec![PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
-                    if known < Wish::Quit {
-                        waited.push(PollFd::new(self.life.as_fd(), PollFlags::POLLIN));
-                    }
-                    poll::wait(&mut waited, deadline)?;
-                    if self.life.look() > known || self.life.are_lines_wanted() {
-                        return Ok(Heard::Wish);
-                    }
+                    Err(_) => {}
                 }
-                Err(error) => return Err(error),
+            }
+            // A wish that is known already must not make this a busy loop.
+            let mut waited = vec![PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
+            if known < Wish::Quit {
+                waited.push(PollFd::new(self.life.as_fd(), PollFlags::POLLIN));
+            }
+            poll::wait(&mut waited, deadline)?;
+            let is_told = waited.get(1).is_some_and(|life| life.any() != Some(false));
+            self.has_looked = true;
+            if (is_told && self.life.look() > known) || self.life.are_lines_wanted() {
+                return Ok(Heard::Wish);
             }
         }
     }
 
     /// Writes what is to be said. An error also means that the client did not take it until the deadline.
     pub fn flush(&mut self, deadline: Option<Instant>) -> io::Result<()> {
+        let is_said = !self.wire.outgoing().is_empty();
+        self.has_said |= is_said;
+        self.has_looked &= !is_said;
         loop {
             let outgoing = self.wire.outgoing();
             let done = if outgoing.is_empty() {

@@ -106,6 +106,7 @@ fn live(birth: Birth) -> Result<(), Failure> {
     privileges::harden(birth.config.daemon.core_dumps)
         .map_err(|error| failure(Exit::System, "cannot give up rights", error))?;
     title::set("mimicryd: worker (starting)");
+    memory::keep();
     let program = birth.program;
     let reopen_log = Box::new(move || program.reopen_log());
     let (ends, board) = (Rc::clone(&birth.ends), birth.slot.board().clone());

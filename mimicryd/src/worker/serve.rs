@@ -55,6 +55,9 @@ const ABOUT_TO_SEND: Duration = Duration::from_secs(5);
 /// for refused, and send it again.
 const ABOUT_TO_QUIT: Duration = Duration::from_secs(1);
 
+/// Recipients that are looked for behind the one in hand.
+const NEXT: usize = 100;
+
 /// How long a reply may take to be written when the session's time is over.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
@@ -284,6 +287,10 @@ impl Conversation<'_> {
             let reply = Own::NoTransaction.reply();
             return (reply, Whose::Ours);
         };
+        let next = match self.delivery.is_curious() {
+            true => self.next_recipients(),
+            false => Vec::new(),
+        };
         let ways = Ways {
             banks: &self.config.banks,
             memo: self.memo,
@@ -297,13 +304,26 @@ impl Conversation<'_> {
             origin: self.session.origin(),
             envelope,
         };
-        let answer = self.delivery.rcpt(&ways, self.pool, mail, recipient);
+        let both = (recipient, next.as_slice());
+        let answer = self.delivery.rcpt(&ways, self.pool, mail, both);
         let whose = match answer.cause {
             // That it is away, or has no connection free, is no error of the client.
             Cause::Said | Cause::Unreachable | Cause::NoneFree => Whose::NextHop,
             _ => Whose::Ours,
         };
         (answer.reply, whose)
+    }
+
+    /// Whom the client has named behind the recipient in hand, as far as each of them will be asked for whatever becomes of the others.
+    fn next_recipients(&self) -> Vec<Recipient> {
+        let mut found = Vec::new();
+        for line in self.link.wire.further_lines() {
+            match self.session.foresee(line, found.len()) {
+                Some(recipient) if found.len() < NEXT => found.push(recipient),
+                _ => break,
+            }
+        }
+        found
     }
 
     /// DATA: reads the message, hands it on, and says what came of it. `Some` = this is to be done besides.
@@ -476,7 +496,7 @@ impl Conversation<'_> {
 
     fn read_commands(&mut self) -> Result<(), Over> {
         loop {
-            let wish = self.link.wish();
+            let wish = self.link.known_wish();
             if wish >= Wish::Quit {
                 return self.leave(Leave::Stopping);
             }
@@ -511,12 +531,17 @@ impl Conversation<'_> {
     }
 
     /// Why the next command gets no more than 421, unless it is QUIT.
-    fn over(&self) -> Option<Leave> {
-        let ending = || {
-            self.ending(self.link.wish())
-                .filter(|why| self.answered.is_some() || *why == Leave::Stopping)
-        };
-        self.is_late().then_some(Leave::TooLong).or_else(ending)
+    fn over(&mut self) -> Option<Leave> {
+        if self.is_late() {
+            return Some(Leave::TooLong);
+        }
+        // Only between two mails it matters.
+        if !self.session.is_idle() {
+            return None;
+        }
+        let wish = self.link.wish();
+        self.ending(wish)
+            .filter(|why| self.answered.is_some() || *why == Leave::Stopping)
     }
 
     /// Until when a session that must end waits for a word of the client. What has come already is read in any case.

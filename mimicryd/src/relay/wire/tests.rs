@@ -122,6 +122,7 @@ fn opening<'o>(origin: &'o Origin, sender: &'o Path) -> Opening<'o> {
         origin,
         sender,
         params: b"",
+        recipients: &[],
         size: Size::Unknown,
         is_promised: false,
         limit: None,
