@@ -234,7 +234,7 @@ fn status_and_check_say_whether_the_ledger_is_in_force() {
         let ran = daemon.command(&[command]);
         let said = ran.text();
         assert!(
-            said.contains("ledger not in force: ") && said.contains("Not a directory"),
+            said.contains("ledger not in force: ") && said.contains("ledger is no directory"),
             "{command}: {said}"
         );
     }

@@ -58,15 +58,17 @@ pub fn ledger(daemon: &Daemon) -> LedgerState {
 
 fn trouble(spool: &Path, ledger: &Path, owner: Option<Owner>) -> Option<String> {
     let user = owner.map_or_else(privileges::current_user, |(user, _)| user);
-    let facts = std::fs::symlink_metadata(ledger);
-    let facts = facts.or_else(|_| std::fs::symlink_metadata(spool));
-    let (place, facts) = match (std::fs::symlink_metadata(ledger), facts) {
+    let look = std::fs::symlink_metadata;
+    let (place, facts) = match (look(ledger), look(spool)) {
         (Ok(facts), _) => (ledger, facts),
         (_, Ok(facts)) => (spool, facts),
         // It is made at the start, by whoever may.
         (_, Err(error)) if error.kind() == ErrorKind::NotFound => return cannot_be_made(spool),
         (_, Err(error)) => return Some(format!("{}: {error}", spool.display())),
     };
+    if !facts.is_dir() {
+        return Some(format!("{} is no directory", place.display()));
+    }
     if let Some(other) = others(&facts, user) {
         return Some(format!(
             "{} belongs to {other}, and workers run as {}; a restart takes it along",
