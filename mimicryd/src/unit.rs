@@ -29,12 +29,9 @@ const OWN: [(&str, &str); 4] = [
 /// What the drop-in is written by.
 pub const EDIT: &str = "systemctl edit mimicryd";
 
-/// Those of the directories that the daemon cannot write to if systemd starts it; none where there is no unit.
-pub fn out_of_reach(directories: &[PathBuf]) -> Vec<PathBuf> {
-    match texts(&PLACES.map(Path::new)) {
-        Some(texts) => beyond(&texts, directories),
-        None => Vec::new(),
-    }
+/// Those of the directories that the daemon cannot write to if systemd starts it; `None` = there is no unit.
+pub fn out_of_reach(directories: &[PathBuf]) -> Option<Vec<PathBuf>> {
+    texts(&PLACES.map(Path::new)).map(|texts| beyond(&texts, directories))
 }
 
 /// The lines that grant them.

@@ -4,7 +4,7 @@
 //! too: under a service manager it may see less than a shell does.
 
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mimicry_core::config::Config;
@@ -78,43 +78,64 @@ fn here(config: &Config, output: &mut Output) -> Result<(), Output> {
         .out
         .extend_from_slice(format!("{}\n", escape(ledger.as_bytes())).as_bytes());
     let beyond = unit::out_of_reach(&machine::written(config));
-    if !beyond.is_empty() {
-        let drop_in = unit::drop_in(&beyond);
-        let lines: String = drop_in
-            .lines()
-            .map(|line| format!("    {line}\n"))
-            .collect();
-        output.err.push_str(&format!(
-            "mimicryd: under systemd workers cannot write to {}, which the unit does not grant: {}, and write\n{lines}",
-            if beyond.len() == 1 { "a directory" } else { "directories" },
-            unit::EDIT
-        ));
+    if let Some(beyond) = beyond.as_deref().filter(|beyond| !beyond.is_empty()) {
+        output.err.push_str(&grant(beyond));
     }
-    ask_daemon(config)
+    let Some(found) = ask_daemon(config) else {
+        return Ok(());
+    };
+    output.err.push_str(&format!("{}\n\n", found.trim_end()));
+    // The unit grants all by now: the daemon was started before it did.
+    if beyond.is_some_and(|beyond| beyond.is_empty()) {
+        let note = "mimicryd: the daemon that runs would refuse it; after a restart it has what its unit grants\n";
+        output.err.push_str(note);
+        return Ok(());
+    }
+    output
+        .err
+        .push_str("the daemon that runs would refuse it\n");
+    Err(Output {
+        err: std::mem::take(&mut output.err),
+        ..Output::failure(Exit::Config, "")
+    })
+}
+
+/// What the unit lacks.
+fn grant(beyond: &[PathBuf]) -> String {
+    let drop_in = unit::drop_in(beyond);
+    let lines: String = drop_in
+        .lines()
+        .map(|line| format!("    {line}\n"))
+        .collect();
+    let names: Vec<_> = beyond
+        .iter()
+        .map(|path| path.display().to_string())
+        .collect();
+    let names = names.join(", ");
+    format!(
+        "mimicryd: under systemd workers cannot write to {}: {}, write these lines, and restart mimicryd\n{}",
+        escape(names.as_bytes()),
+        unit::EDIT,
+        escape_lines(&lines)
+    )
+}
+
+fn escape_lines(lines: &str) -> String {
+    let lines = lines
+        .lines()
+        .map(|line| format!("{}\n", escape(line.as_bytes())));
+    lines.collect()
 }
 
 /// What a daemon that runs with this file finds wrong.
-fn ask_daemon(config: &Config) -> Result<(), Output> {
+fn ask_daemon(config: &Config) -> Option<String> {
     // No daemon, or one that may not be asked, or is older and does not know the question.
     let control = own_places::control(config.daemon.control.clone());
-    let Ok(answer) = ask(&control, Request::Check, PATIENCE) else {
-        return Ok(());
-    };
+    let answer = ask(&control, Request::Check, PATIENCE).ok()?;
     let (path, found) = answer.text.split_once('\n').unwrap_or_default();
-    let is_this = |path: &Path| {
-        let (one, other) = (path.canonicalize(), config.path.canonicalize());
-        matches!((one, other), (Ok(one), Ok(other)) if one == other)
-    };
-    if answer.status != Exit::Config || !is_this(Path::new(path)) {
-        return Ok(());
-    }
-    Err(Output {
-        err: format!(
-            "{}\n\nthe daemon that runs would refuse it\n",
-            found.trim_end()
-        ),
-        ..Output::failure(Exit::Config, "")
-    })
+    let (one, other) = (Path::new(path).canonicalize(), config.path.canonicalize());
+    let is_this = matches!((one, other), (Ok(one), Ok(other)) if one == other);
+    (answer.status == Exit::Config && is_this).then(|| found.to_string())
 }
 
 /// What `--offline` does not look at.

@@ -85,7 +85,8 @@ fn may_install(target: &Target) -> Result<(), Output> {
         return Err(Output::failure(Exit::Rejected, why));
     }
     // Two of them would share the script, the user and the configuration.
-    let is_packaged = Path::new("/var/lib/dpkg/info/mimicry.list").exists();
+    // Only a package of Debian brings this.
+    let is_packaged = Path::new("/usr/share/doc/mimicry/copyright").exists();
     if is_packaged {
         let why = format!(
             "the package mimicry is installed, and has these files; to put them below {} instead, remove it first (apt-get remove mimicry)",
