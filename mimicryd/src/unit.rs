@@ -75,7 +75,7 @@ fn texts(places: &[&Path]) -> Option<Vec<String>> {
 }
 
 fn beyond(texts: &[String], directories: &[PathBuf]) -> Vec<PathBuf> {
-    let mut granted: Vec<PathBuf> = Vec::new();
+    let mut granted: Vec<(&str, PathBuf)> = Vec::new();
     let mut is_strict = false;
     for line in texts.iter().flat_map(|text| text.lines()) {
         let Some((key, value)) = line.split_once('=') else {
@@ -95,15 +95,16 @@ fn beyond(texts: &[String], directories: &[PathBuf]) -> Vec<PathBuf> {
         };
         // An empty value takes back what was granted before.
         if value.is_empty() {
-            granted.retain(|path| below != "/" && !path.starts_with(below));
+            granted.retain(|(by, _)| *by != key);
         }
         for word in value.split_whitespace() {
             let word = word.trim_matches('"').trim_start_matches(['-', '+']);
-            granted.push(Path::new(below).join(word.trim_start_matches('/')));
+            granted.push((key, Path::new(below).join(word.trim_start_matches('/'))));
         }
     }
-    let is_beyond =
-        |directory: &&PathBuf| is_strict && !granted.iter().any(|path| directory.starts_with(path));
+    let is_beyond = |directory: &&PathBuf| {
+        is_strict && !granted.iter().any(|(_, path)| directory.starts_with(path))
+    };
     directories.iter().filter(is_beyond).cloned().collect()
 }
 
