@@ -20,7 +20,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 mod account;
 mod banks;
@@ -145,8 +145,8 @@ fn run(cli: &Cli) -> Output {
         Command::Generations(args) => generations::run(args, out),
         Command::Restore(args) => restore::run(args, out, err),
         Command::Rollback(args) => rollback::run(args, err),
-        Command::Install(args) => install::run(args),
-        Command::Completions(args) => install::completions(args),
+        Command::Install(args) => install::run(args, Cli::command),
+        Command::Completions(args) => install::completions(args, Cli::command),
         Command::Prepare(args) => daemon::prepare(args, err),
         Command::Run(args) => daemon::run(args),
         Command::Status(args) => daemon::status(args, err),
@@ -234,8 +234,6 @@ fn write(output: Output) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

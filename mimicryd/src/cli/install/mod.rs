@@ -12,7 +12,6 @@ use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
 use super::output::Output;
@@ -48,19 +47,22 @@ pub struct CompletionsArgs {
     shell: Shell,
 }
 
-pub fn completions(args: &CompletionsArgs) -> Result<Output, Output> {
+/// The arguments of the program, for completions.
+type Arguments = fn() -> clap::Command;
+
+pub fn completions(args: &CompletionsArgs, arguments: Arguments) -> Result<Output, Output> {
     let mut output = Output::text(String::new());
-    output.out = completions_of(args.shell);
+    output.out = completions_of(args.shell, arguments);
     Ok(output)
 }
 
-fn completions_of(shell: Shell) -> Vec<u8> {
+fn completions_of(shell: Shell, arguments: Arguments) -> Vec<u8> {
     let mut octets = Vec::new();
-    clap_complete::generate(shell, &mut super::Cli::command(), "mimicryd", &mut octets);
+    clap_complete::generate(shell, &mut arguments(), "mimicryd", &mut octets);
     octets
 }
 
-pub fn run(args: &Args) -> Result<Output, Output> {
+pub fn run(args: &Args, arguments: Arguments) -> Result<Output, Output> {
     for (option, path) in [("--prefix", &args.prefix), ("--root", &args.root)] {
         if !path.is_absolute() {
             let why = format!("{option} {}: it must begin with /", path.display());
@@ -74,7 +76,7 @@ pub fn run(args: &Args) -> Result<Output, Output> {
     if !args.dry_run && target.is_here() {
         may_install(&target)?;
     }
-    install(&target, args.dry_run)
+    install(&target, args.dry_run, arguments)
         .map_err(|(name, error)| Output::failure(Exit::Io, format!("{}: {error}", name.display())))
 }
 
@@ -99,7 +101,7 @@ fn may_install(target: &Target) -> Result<(), Output> {
 
 type Failed = (PathBuf, io::Error);
 
-fn install(target: &Target, dry_run: bool) -> Result<Output, Failed> {
+fn install(target: &Target, dry_run: bool, arguments: Arguments) -> Result<Output, Failed> {
     let record_name = target.name(RECORD);
     let record = fs::read_to_string(target.place(&record_name)).unwrap_or_default();
     let mut said = String::new();
@@ -113,7 +115,7 @@ fn install(target: &Target, dry_run: bool) -> Result<Output, Failed> {
         let name = target.name(item.path);
         let failed = |error: io::Error| (name.clone(), error);
         let place = target.place(&name);
-        let wanted = content(item, target).map_err(failed)?;
+        let wanted = content(item, target, arguments).map_err(failed)?;
         let fate = match &wanted {
             None if place.is_dir() => Fate::Same,
             None => Fate::New,
@@ -154,12 +156,12 @@ fn install(target: &Target, dry_run: bool) -> Result<Output, Failed> {
 }
 
 /// `None` = a directory.
-fn content(item: &Item, target: &Target) -> io::Result<Option<Vec<u8>>> {
+fn content(item: &Item, target: &Target, arguments: Arguments) -> io::Result<Option<Vec<u8>>> {
     Ok(match item.content {
         Content::Directory(_) => None,
         Content::Program => Some(fs::read("/proc/self/exe")?),
         Content::File(octets) | Content::Configuration(octets) => Some(target.text(octets)),
-        Content::Completions(shell) => Some(completions_of(shell)),
+        Content::Completions(shell) => Some(completions_of(shell, arguments)),
     })
 }
 
