@@ -239,8 +239,8 @@ fn a_mail_without_a_message_id_is_not_remembered() {
     assert_eq!(copies(&world)["bob@example.net"], 2);
 }
 
-// man: mimicryd(8) "If the workers cannot write to the spool, the log says so at the start, and a retry goes to all
-// recipients."
+// man: mimicryd(8) "If the workers cannot write to the spool, the log says so at the start, check and status say so at any time, and
+// a retry goes to all recipients."
 #[test]
 fn without_a_spool_all_get_it_again() {
     let mut world = world(Setup {

@@ -21,6 +21,7 @@
 //! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
 //! - [`memory`]: what a large mail takes
 //! - [`names`]: names of files that a sender wrote so that programs read them differently
+//! - [`install`]: what is put in place on a machine, and what check says of a machine
 //! - [`faults`]: FAULTS.md, which says where each fault is tested
 //! - [`notice`]: a text that must be in every mail; what stays of a field that is edited; what explain says of both
 //! - [`manual`]: the manual and the samples against the code · [`tour`]: what mimicry-internals(7) says of the source
@@ -52,6 +53,7 @@ mod inbound;
 #[path = "bench/inputs.rs"]
 #[expect(dead_code, reason = "the rules are for the tests of the plugins")]
 mod inputs;
+mod install;
 mod layering;
 mod leave;
 mod ledger;

@@ -20,11 +20,13 @@ use crate::loading::{self, Order, Said, Snapshot, Source, Trial};
 use crate::logging;
 use crate::lookup::Find;
 use crate::machine;
+use crate::own_places;
 use crate::prefork::contract::{LogState, Program, Refused, ServeFactory};
 use crate::prefork::hops::Hops;
 use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
+use crate::spool::{self, LedgerState};
 use crate::state::generations::{Generation, Generations};
 use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
@@ -77,7 +79,8 @@ impl Program for Daemon {
 
     fn finish(&self, said: Said) -> Result<Arc<Config>, Refused> {
         let snapshot = said?;
-        let config = loading::finish(&self.order(), &snapshot)?;
+        let mut config = loading::finish(&self.order(), &snapshot)?;
+        own_places::take(&mut config.daemon);
         self.kept.loaded.replace(Some(snapshot));
         Ok(Arc::new(config))
     }
@@ -171,6 +174,10 @@ impl Program for Daemon {
 
     fn log_state(&self) -> LogState {
         logging::state()
+    }
+
+    fn ledger(&self, config: &Config) -> LedgerState {
+        spool::ledger(&config.daemon)
     }
 
     fn born(&self, config: &Config) {

@@ -15,25 +15,29 @@ use std::path::{Path, PathBuf};
 
 use mimicry_core::config::typed::NamedFile;
 use mimicry_core::config::{Config, Mistakes, Named, Wrong};
+use mimicry_core::settings::endpoint::NextHop;
 use mimicry_core::settings::words::Sandbox;
-use nix::unistd::{AccessFlags, Uid, User, access};
+use nix::unistd::{AccessFlags, Gid, Uid, access};
 
 use crate::files::{self, Access};
 use crate::prefork::identity::{self, Missing};
 use crate::relay::Route;
 use crate::relay::route::Check;
+use crate::spool;
+use crate::sys::accounts::user_name;
 use crate::sys::privileges;
 use crate::sys::sandbox::Kernel;
+use crate::unit;
 
 /// Is all of it there, is each directory one that the workers, and nobody else, may write to, and each file guarded as it must be.
 pub fn check(config: &Config) -> Result<(), Mistakes> {
-    let user = worker(config);
+    let whose = Whose::of(config);
     config.judge_named(&|named| match named {
         Named::User(name) => identity::user(name).map(drop).map_err(wrong_user),
         Named::Group(name) => identity::group(name).map(drop).map_err(wrong_user),
         Named::Sandbox(wanted) => sandbox(wanted, Kernel::probe()),
         Named::LogFile(path) => log_file(path),
-        Named::Directory(path) => judge(path, user),
+        Named::Directory(path) => judge(path, &whose),
         Named::File(named) => file(config, named),
     })
 }
@@ -124,40 +128,133 @@ pub fn reach(config: &Config) {
     }
 }
 
-/// The user that the workers run as.
-fn worker(config: &Config) -> Uid {
-    match identity::workers(&config.daemon) {
-        Ok(Some(whose)) => whose.identity.uid,
-        _ => privileges::current_user(),
+/// What the configuration names of this machine, in words: what is not looked at where the machine is another one.
+pub fn named(config: &Config) -> Vec<String> {
+    let all = std::cell::RefCell::new(Vec::new());
+    // Nothing is found wrong.
+    let _ = config.judge_named(&|named| {
+        let words = match named {
+            Named::User(name) => format!("user {name}"),
+            Named::Group(name) => format!("group {name}"),
+            Named::Sandbox(_) => "what the kernel guards".into(),
+            Named::LogFile(path) => format!("log {}", path.display()),
+            Named::Directory(path) => format!("directory {}", path.display()),
+            Named::File(named) => format!("{} {}", named.setting, named.path.display()),
+        };
+        all.borrow_mut().push(words);
+        Ok(())
+    });
+    let mut all = all.into_inner();
+    all.dedup();
+    all
+}
+
+/// Everything that workers write to: directories of rules, Maildirs of next hops, the spool.
+pub fn written(config: &Config) -> Vec<PathBuf> {
+    let rules = config
+        .directories_in_use()
+        .map(|declared| declared.path.clone());
+    let maildirs = config
+        .banks
+        .next_hops()
+        .into_iter()
+        .filter_map(|next_hop| match next_hop {
+            NextHop::Maildir(path) => Some(path),
+            _ => None,
+        });
+    let mut all: Vec<PathBuf> = rules
+        .chain(maildirs)
+        .chain([config.daemon.spool.clone()])
+        .collect();
+    all.sort();
+    all.dedup();
+    all
+}
+
+/// Whom directories must belong to.
+#[derive(Debug)]
+struct Whose {
+    user: Uid,
+    /// `None` = who looks is that user.
+    owner: Option<(Uid, Gid)>,
+    /// There is no user of our own yet, and none is named.
+    is_nobody: bool,
+}
+
+impl Whose {
+    fn of(config: &Config) -> Whose {
+        match identity::workers(&config.daemon) {
+            Ok(Some(whose)) => Whose {
+                user: whose.identity.uid,
+                owner: Some((whose.identity.uid, whose.identity.gid)),
+                is_nobody: whose.is_last_resort,
+            },
+            _ => Whose {
+                user: privileges::current_user(),
+                owner: None,
+                is_nobody: false,
+            },
+        }
+    }
+
+    fn name(&self) -> String {
+        user_name(self.user.as_raw())
+    }
+
+    /// The way to a directory of theirs. Nothing is given to nobody, who is the user of others, too.
+    fn mend(&self, command: &str) -> String {
+        if !self.is_nobody {
+            return command.replace("USER", &self.name());
+        }
+        let command = command.replace("USER", identity::USUAL);
+        let make = identity::make(identity::USUAL);
+        format!("make a user for mimicryd first: {make}; then {command}; and restart mimicryd")
     }
 }
 
-fn judge(path: &Path, user: Uid) -> Result<(), Wrong> {
-    let shown = path.display();
-    let name = User::from_uid(user).ok().flatten();
-    let name = name.map_or_else(|| user.to_string(), |user| user.name);
-    let make = format!("make it: install -d -m 0700 -o {name} {shown}");
+fn judge(path: &Path, whose: &Whose) -> Result<(), Wrong> {
+    let (shown, user, name) = (path.display(), whose.user, whose.name());
+    let make = || whose.mend(&format!("install -d -m 0700 -o USER {shown}"));
     let facts = match std::fs::metadata(path) {
         Ok(facts) => facts,
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            return Err((format!("there is no directory {shown}"), make));
+            return Err((format!("there is no directory {shown}"), make()));
         }
-        Err(error) => return Err((format!("cannot look at {shown}: {error}"), make)),
+        Err(error) => return Err((format!("cannot look at {shown}: {error}"), make())),
     };
     if !facts.is_dir() {
-        return Err((format!("{shown} is no directory"), make));
+        return Err((format!("{shown} is no directory"), make()));
     }
     if let Some(closed) = closed_above(path, user) {
         let what = format!("{shown} cannot be reached by {name}, the user of the workers");
         return Err((what, format!("chmod a+x {}", closed.display())));
     }
     if let Some(wrong) = wrong(&facts, user, &name) {
-        return Err((
-            format!("{shown} {wrong}"),
-            format!("chown {name} {shown} && chmod 0700 {shown}"),
-        ));
+        let give = format!("chown USER {shown} && chmod 0700 {shown}");
+        return Err((format!("{shown} {wrong}"), whose.mend(&give)));
     }
-    Ok(())
+    match spool::writable_by(path, whose.owner) {
+        Ok(()) => Ok(()),
+        Err(error) => {
+            let what =
+                format!("{shown} cannot be written to by {name}, the user of the workers: {error}");
+            Err((what, refused(path, &error)))
+        }
+    }
+}
+
+/// What to do where the system refuses it although owner and mode are right.
+fn refused(path: &Path, error: &std::io::Error) -> String {
+    if error.kind() != ErrorKind::ReadOnlyFilesystem {
+        return "see what else guards it: access lists, AppArmor, SELinux".into();
+    }
+    let drop_in = unit::drop_in(&[path.to_path_buf()]);
+    let lines: Vec<&str> = drop_in.lines().collect();
+    format!(
+        "if the disk is not mounted read-only, it is the unit of systemd: {}, with the lines {}; then restart mimicryd",
+        unit::EDIT,
+        lines.join(" and ")
+    )
 }
 
 /// A directory above it that this user may hardly enter. Groups are not looked up: where they matter, a worker says what it
@@ -238,8 +335,13 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let me = privileges::current_user();
         let path = place.path().join("archive");
+        let as_user = |user| Whose {
+            user,
+            owner: None,
+            is_nobody: false,
+        };
         let said = |user| {
-            judge(&path, user)
+            judge(&path, &as_user(user))
                 .err()
                 .map(|(what, _)| what.replace(&path.display().to_string(), "IT"))
         };
@@ -257,7 +359,7 @@ mod tests {
             (0o500, false),
         ] {
             fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
-            assert_eq!(judge(&path, me).is_ok(), sound, "{mode:o}");
+            assert_eq!(judge(&path, &as_user(me)).is_ok(), sound, "{mode:o}");
         }
         fs::set_permissions(&path, Permissions::from_mode(0o700)).unwrap();
         let other = Uid::from_raw(me.as_raw().wrapping_add(1));
@@ -266,7 +368,15 @@ mod tests {
             "{:?}",
             said(other)
         );
-        let (_, help) = judge(&path, other).unwrap_err();
+        let (_, help) = judge(&path, &as_user(other)).unwrap_err();
         assert!(help.starts_with("chown "), "{help}");
+        // Nobody gets nothing.
+        let nobody = Whose {
+            is_nobody: true,
+            ..as_user(other)
+        };
+        let (_, help) = judge(&path, &nobody).unwrap_err();
+        let first = "make a user for mimicryd first: useradd --system --user-group --no-create-home mimicry; then chown mimicry ";
+        assert!(help.starts_with(first), "{help}");
     }
 }

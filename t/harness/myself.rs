@@ -62,6 +62,7 @@ pub fn serve_if_asked(registry: Registry, find: Find) {
         config,
         master::contract::Options {
             foreground: true,
+            tell: None,
             predecessor,
         },
         Rc::new(daemon),

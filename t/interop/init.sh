@@ -191,3 +191,21 @@ SH
     expect 0 try-restart
     [[ ! -e $work/run/mimicryd.pid ]] || fail "try-restart started what did not run"
 done
+
+# On Debian under systemd the functions hand the action over as they are read, and do not come back.
+functions=$work/handing-over
+echo 'echo "handed over"; exit 0' >"$functions"
+configure
+for action in start restart reload force-reload; do
+    expect 0 "$action"
+    grep -q "handed over" "$work/said.log" || fail "$action was not handed over"
+done
+expect 0 try-restart
+! grep -q "handed over" "$work/said.log" || fail "try-restart of what does not run was handed over"
+echo 'nonsense = [' >>"$work/mimicry.toml"
+for action in start restart reload force-reload; do
+    expect 6 "$action"
+    ! grep -q "handed over" "$work/said.log" || fail "$action with a bad file was handed over"
+    grep -q "nonsense" "$work/said.log" || fail "$action does not show the mistake"
+done
+ok "where the functions hand over to systemd, a bad file is found before"

@@ -1,10 +1,12 @@
-//! `mimicryd run`, `status`, `reload`, `poison`, `upgrade`, `stop`: the daemon, and the commands that control it.
+//! `mimicryd run`, `prepare`, `status`, `reload`, `poison`, `upgrade`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use mimicry_core::settings::LogTarget;
 use mimicry_plugins::REGISTRY;
 
 use super::input::ConfigArg;
@@ -18,8 +20,10 @@ use crate::master;
 use crate::master::contract::Options;
 use crate::master::control::{Answer, AskError, Request, ask};
 use crate::master::handover::Predecessor;
+use crate::own_places;
 use crate::prefork::contract::Program;
 use crate::prefork::exit::Exit;
+use crate::spool;
 use crate::worker;
 
 /// Draining takes as long as the mails in hand; the daemon's own deadline is below this.
@@ -72,6 +76,26 @@ pub struct AskArgs {
     config: ConfigArg,
 }
 
+#[derive(Debug, clap::Args)]
+pub struct PrepareArgs {
+    #[command(flatten)]
+    config: ConfigArg,
+}
+
+/// What a service manager has done before the start, without what it forbids the daemon.
+pub fn prepare(args: &PrepareArgs, paint: Paint) -> Result<Output, Output> {
+    let daemon = args.config.load(paint)?.daemon;
+    match spool::prepare(&daemon) {
+        Ok(moved) => Ok(Output::text(
+            moved.map_or_else(String::new, |moved| format!("{moved}\n")),
+        )),
+        Err(error) => {
+            let why = format!("{}: {error}", daemon.spool.display());
+            Err(Output::failure(Exit::CannotCreate, why))
+        }
+    }
+}
+
 pub fn run(args: &RunArgs) -> Result<Output, Output> {
     let predecessor =
         Predecessor::of_this_process().map_err(|why| Output::failure(Exit::System, why))?;
@@ -88,8 +112,16 @@ pub fn run(args: &RunArgs) -> Result<Output, Output> {
             ..Output::text(String::new())
         }
     })?;
+    if predecessor.is_none()
+        && let Ok(Some(moved)) = spool::prepare(&config.daemon)
+    {
+        log::info!("{moved}");
+    }
+    // The log says it to whoever reads the log, and a service manager reads no terminal.
+    let is_quiet = io::stderr().is_terminal() && config.log.target != LogTarget::Stderr;
     let options = Options {
         foreground: args.foreground,
+        tell: (args.foreground && is_quiet).then_some(listens as fn(&[String])),
         predecessor,
     };
     let ended = master::run(config, options, Rc::new(daemon), worker::run);
@@ -100,6 +132,13 @@ pub fn run(args: &RunArgs) -> Result<Output, Output> {
         exit: ended.status,
         ..Output::text(String::new())
     })
+}
+
+/// For whoever started it by hand.
+fn listens(listeners: &[String]) {
+    let all = listeners.join(", ");
+    // Nobody is left to be told when standard error is gone.
+    let _ = writeln!(io::stderr(), "mimicryd listens on {all}; Ctrl-C stops it");
 }
 
 pub fn status(args: &StatusArgs, paint: Paint) -> Result<Output, Output> {
@@ -143,6 +182,7 @@ fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Outp
         Ok(octets) => mimicry_core::config::control_socket(&config.config, &octets),
         Err(_) => config.load(paint)?.daemon.control,
     };
+    let path = own_places::control(path);
     match tell(&path, request) {
         Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
         Ok(answer) => Err(Output {

@@ -3,6 +3,7 @@
 //! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
 //! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
 //! - `restore`: what was archived or removed
+//! - `install`: the program and its files on a machine, and the completions of shells
 //! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
@@ -19,7 +20,7 @@
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 mod account;
 mod banks;
@@ -31,6 +32,7 @@ mod explain;
 mod filter;
 mod generations;
 mod input;
+mod install;
 mod mails;
 mod output;
 mod page;
@@ -90,6 +92,12 @@ enum Command {
     Restore(restore::Args),
     /// Put the files of an earlier configuration back, and let the daemon load them
     Rollback(rollback::Args),
+    /// Put the program and all that belongs to it in place on this machine
+    Install(install::Args),
+    /// Print the completions of a shell
+    Completions(install::CompletionsArgs),
+    /// Make the spool that the configuration names, for the user of the workers
+    Prepare(daemon::PrepareArgs),
     /// Run the daemon
     Run(daemon::RunArgs),
     /// Show what the daemon and its workers are doing
@@ -137,6 +145,9 @@ fn run(cli: &Cli) -> Output {
         Command::Generations(args) => generations::run(args, out),
         Command::Restore(args) => restore::run(args, out, err),
         Command::Rollback(args) => rollback::run(args, err),
+        Command::Install(args) => install::run(args, Cli::command),
+        Command::Completions(args) => install::completions(args, Cli::command),
+        Command::Prepare(args) => daemon::prepare(args, err),
         Command::Run(args) => daemon::run(args),
         Command::Status(args) => daemon::status(args, err),
         Command::Reload(args) => daemon::reload(args, err),
@@ -223,8 +234,6 @@ fn write(output: Output) -> Exit {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]

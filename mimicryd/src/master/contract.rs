@@ -36,6 +36,8 @@ pub const HANDLED: [Signal; 9] = [
 pub struct Options {
     /// Stay in the foreground, with standard input and output as they are.
     pub foreground: bool,
+    /// Is told on what workers accept, once they do.
+    pub tell: Option<fn(&[String])>,
     /// The master that started this process to be followed by it.
     pub predecessor: Option<Predecessor>,
 }

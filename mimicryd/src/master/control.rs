@@ -1,6 +1,6 @@
 //! The control socket: one request a connection, one answer.
 //!
-//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `poison list`, `poison clear`, `upgrade` or `stop`. The answer is a line with the exit status of the
+//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `check`, `poison list`, `poison clear`, `upgrade` or `stop`. The answer is a line with the exit status of the
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
 //! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
 //! has ended its work.
@@ -52,6 +52,8 @@ pub enum Request {
     Reload,
     /// The same, and to be told when the last old worker is gone.
     ReloadWait,
+    /// To be told what a reload would find wrong; the first line of the answer is the path of the configuration.
+    Check,
     PoisonList,
     PoisonClear,
     Upgrade,
@@ -65,6 +67,7 @@ impl Request {
             Request::StatusJson => "status --json",
             Request::Reload => "reload",
             Request::ReloadWait => "reload --wait",
+            Request::Check => "check",
             Request::PoisonList => "poison list",
             Request::PoisonClear => "poison clear",
             Request::Upgrade => "upgrade",
@@ -78,6 +81,7 @@ impl Request {
             Request::StatusJson,
             Request::Reload,
             Request::ReloadWait,
+            Request::Check,
             Request::PoisonList,
             Request::PoisonClear,
             Request::Upgrade,

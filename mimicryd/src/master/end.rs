@@ -80,6 +80,7 @@ impl Master {
             text: "the daemon stops".into(),
         };
         self.abandon_loading(&refused);
+        self.abandon_checks();
         if let Some(askers) = self.reload.take() {
             self.refuse(&askers, &refused);
         }

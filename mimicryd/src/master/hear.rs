@@ -80,6 +80,7 @@ impl Master {
                 log::info!("reload was asked for");
                 self.reload.get_or_insert_default().push(client);
             }
+            Request::Check => self.check_asked.push(client),
             Request::PoisonList | Request::PoisonClear => {
                 let text = match request {
                     Request::PoisonClear => self.poison_clear(now),

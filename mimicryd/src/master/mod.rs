@@ -9,6 +9,7 @@
 //! - `end`: the way to stop
 //! - [`pidfile`], [`detach`]: the lock, the way into the background · [`mend`]: sockets that were shut · [`names`], `hops`: where next hops
 //!   are, and whose connections are wanted
+//! - `check`: what a reload would find wrong
 //! - [`control`], [`asker`], `hear`, [`status`]: the control socket, who may ask, what is asked there, and what status shows · [`rates`]: mails per second
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
@@ -46,6 +47,7 @@ use crate::sys::{descriptors, poll, privileges, process, signals, title};
 
 pub mod asker;
 pub mod blame;
+mod check;
 pub mod child;
 pub mod contract;
 pub mod control;
@@ -225,6 +227,8 @@ impl Master {
             phase: Phase::Starting,
             current,
             loading: None,
+            checking: None,
+            check_asked: Vec::new(),
             trial: None,
             old: Vec::new(),
             reload: None,
@@ -262,6 +266,7 @@ impl Master {
             self.watch(now);
             self.mend(now);
             self.progress(now);
+            self.progress_of_checks(now);
             self.answer_waiters(now);
             if let Some(ended) = self.is_over() {
                 return Outcome::Ended(ended);
@@ -327,10 +332,11 @@ impl Master {
             self.names.hops.bury(worker.as_raw().unsigned_abs());
         }
         for (pid, death) in others {
-            let loader = self.loading.as_mut().map(|loading| &mut loading.child);
-            let is_known = loader.is_some_and(|loader| loader.buried(pid, death))
-                || self.names.buried(pid, death)
-                || self.buried(pid, death);
+            let is_loader = [&mut self.loading, &mut self.checking]
+                .into_iter()
+                .flatten()
+                .any(|loading| loading.child.buried(pid, death));
+            let is_known = is_loader || self.names.buried(pid, death) || self.buried(pid, death);
             if !is_known {
                 // As the first process of a container one gets orphans.
                 log::debug!("process {pid}, which is no worker, {}", death.describe());
@@ -398,6 +404,13 @@ impl Master {
             }
         }
         self.report.accepts();
+        if let Some(tell) = self.succession.tell {
+            let listeners = self.current.config.listen.iter();
+            let all = listeners.zip(&self.current.listeners);
+            let all =
+                all.map(|(listen, listener)| format!("{} ({})", listener.place(), listen.name));
+            tell(&all.collect::<Vec<_>>());
+        }
         // Of a new master the one before says it: the service manager does not believe a stranger.
         if self.succession.predecessor.is_none() {
             notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
@@ -438,8 +451,9 @@ impl Master {
         let lookups = self.names.lookups();
         descriptors.extend(lookups.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
         descriptors.extend(self.awaited());
-        let loader = self.loading.as_ref().map(|loading| loading.child.as_fd());
-        descriptors.extend(loader.map(|loader| PollFd::new(loader, PollFlags::POLLIN)));
+        let loaders = [&self.loading, &self.checking].into_iter().flatten();
+        descriptors
+            .extend(loaders.map(|loading| PollFd::new(loading.child.as_fd(), PollFlags::POLLIN)));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
             // Out of memory, if anything: not to be tried in a circle.
             log::error!("poll: {error}");
@@ -462,11 +476,8 @@ impl Master {
                 due.push(self.rates.due(now));
                 due.push(self.mending_due(now));
                 due.push(self.settling.as_ref().and_then(|_| now.checked_add(LOOK)));
-                due.extend(
-                    self.loading
-                        .as_ref()
-                        .map(|loading| loading.child.deadline()),
-                );
+                let loaders = [&self.loading, &self.checking].into_iter().flatten();
+                due.extend(loaders.map(|loading| loading.child.deadline()));
                 let trial = self.trial.as_ref();
                 due.extend(trial.map(|trial| trial.deadline));
                 let generations = [Some(&self.current), trial.map(|trial| &trial.generation)];

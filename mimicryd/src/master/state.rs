@@ -50,6 +50,9 @@ pub struct Master {
     /// The generation in force.
     pub current: Generation,
     pub loading: Option<Loading>,
+    /// The same for whoever only wants to know what is wrong, and who asked meanwhile.
+    pub checking: Option<Loading>,
+    pub check_asked: Vec<ClientId>,
     pub trial: Option<Trial>,
     /// Generations whose workers are to go.
     pub old: Vec<Generation>,
@@ -79,6 +82,8 @@ pub struct Master {
 pub struct Succession {
     pub start: Start,
     pub foreground: bool,
+    /// See [`Options::tell`].
+    pub tell: Option<fn(&[String])>,
     /// How often another master took over, since the daemon was started.
     pub upgrades: u64,
     /// An upgrade that waits, with those who asked for it.
@@ -102,6 +107,7 @@ impl Succession {
         Succession {
             start,
             foreground: options.foreground,
+            tell: options.tell,
             upgrades: predecessor.as_ref().map_or(0, |before| before.upgrades),
             wanted: None,
             attempt: None,

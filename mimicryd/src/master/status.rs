@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, State, Totals};
+use crate::spool::LedgerState;
 use crate::sys::sandbox::Kernel;
 
 use crate::sys::queue;
@@ -42,6 +43,7 @@ pub struct Status {
     pub next_hops: Vec<NextHopStatus>,
     pub log: LogState,
     pub sandbox: SandboxStatus,
+    pub ledger: LedgerState,
     pub min: usize,
     pub max: usize,
     pub spare: usize,
@@ -237,6 +239,7 @@ impl Status {
             lacks => format!("; this kernel does not guard {lacks}"),
         };
         writeln!(text, "sandbox {}{lacks}", self.sandbox.mode)?;
+        writeln!(text, "{}", self.ledger.text())?;
         self.write_counts(text)?;
         self.write_workers(text)
     }
@@ -389,6 +392,7 @@ impl Master {
                 ..self.program.log_state()
             },
             sandbox: SandboxStatus::now(self.current.config.daemon.sandbox),
+            ledger: self.program.ledger(&self.current.config),
             min: self.current.workers.min,
             max: self.current.workers.max,
             spare: self.current.workers.spare,
@@ -511,6 +515,10 @@ mod tests {
                 mode: "try",
                 lacks: vec!["files (none)".into(), "system calls (none)".into()],
             },
+            ledger: LedgerState {
+                path: "/s/ledger".into(),
+                trouble: Some("/s: Read-only file system".into()),
+            },
             min: 4,
             max: 32,
             spare: 2,
@@ -537,6 +545,7 @@ mod tests {
             "listening on 127.0.0.1:10024 (lan), bound again after somebody shut it down: 2, connections waiting for a worker: 7\n",
             "log stderr; nobody reads it; 3 lines of it were lost\n",
             "sandbox try; this kernel does not guard files (none), system calls (none)\n",
+            "ledger not in force: /s: Read-only file system\n",
             "workers 1: 1 idle, 0 busy, 0 starting; 1 of them leaving (min 4, max 32, spare 2); 1 died, 1 of them stuck\n",
             "refused 0 clients, 0 connections, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0, 0 more under stress; clients gone 0\n",
             "      43    2 idle            1.5 s",

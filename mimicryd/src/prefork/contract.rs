@@ -19,6 +19,7 @@ use super::pipes::Ends;
 use super::scoreboard::Slot;
 use crate::loading::{Rejected, Said, Trial};
 use crate::lookup::Find;
+use crate::spool::LedgerState;
 use crate::sys::privileges::Identity;
 
 /// What a worker is born with. All signals are blocked.
@@ -108,6 +109,9 @@ pub trait Program {
 
     /// How the log does. Called in the master.
     fn log_state(&self) -> LogState;
+
+    /// Is the ledger of this configuration in force. Called in the master.
+    fn ledger(&self, config: &Config) -> LedgerState;
 
     /// This process is a new worker of this configuration, which may not be in force yet: its log goes where the configuration
     /// says. Called before anything else there, with the master's privileges and all signals blocked.

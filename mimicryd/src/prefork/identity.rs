@@ -8,7 +8,7 @@ use nix::unistd::{Gid, Group, Uid};
 use crate::sys::privileges::{self, Identity};
 
 /// Who serves where no user is named.
-const USUAL: &str = "mimicry";
+pub const USUAL: &str = "mimicry";
 
 /// Who serves where there is not even that one.
 const LAST: &str = "nobody";
@@ -55,6 +55,11 @@ pub fn owner(daemon: &Daemon) -> Option<(Uid, Gid)> {
     Some((whose.identity.uid, whose.identity.gid))
 }
 
+/// The command that makes such a user.
+pub fn make(name: &str) -> String {
+    format!("useradd --system --user-group --no-create-home {name}")
+}
+
 /// A user whom workers may become, with its own group.
 pub fn user(name: &str) -> Result<Identity, Missing> {
     let found = privileges::find_user(name).map_err(|error| Missing {
@@ -64,7 +69,7 @@ pub fn user(name: &str) -> Result<Identity, Missing> {
     match found {
         None => Err(Missing {
             message: format!("there is no user {name}"),
-            help: format!("make it: useradd --system --user-group --no-create-home {name}"),
+            help: format!("make it: {}", make(name)),
         }),
         Some(identity) if identity.uid.is_root() => Err(Missing {
             message: format!("workers do not run as {name}, which is root"),
