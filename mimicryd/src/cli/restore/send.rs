@@ -107,6 +107,7 @@ fn to_class(pool: &mut Pool, route: &Route, parcel: Parcel<'_>, recipients: &[us
         origin: &Origin::default(),
         sender: &envelope.sender,
         params,
+        recipients: &[],
         size: Size::Exact(outgoing.octets() as u64),
         is_promised: false,
         limit: None,
