@@ -31,6 +31,13 @@ pub struct Args {
     mail: PathBuf,
 }
 
+impl Args {
+    /// Is the output for a program.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
     let raw = read_mail(&args.mail, config.banks.largest_mail_of_all())?;

@@ -12,7 +12,7 @@
 //! - [`descriptors`]: descriptors that the service manager, or a master before this one, handed over
 //! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
-//! - [`title`]: what ps shows
+//! - [`title`]: what ps shows · [`terminal`]: the terminal of a command
 //!
 //! All unsafe code of the project is below this directory, each block with its reason. Where nix has a safe call, that
 //! is used.
@@ -35,5 +35,6 @@ pub mod queue;
 pub mod sandbox;
 pub mod shared;
 pub mod signals;
+pub mod terminal;
 pub mod title;
 pub mod way;

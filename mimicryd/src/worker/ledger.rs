@@ -26,6 +26,7 @@ use mimicry_core::message::digest::Digest as MailDigest;
 use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
+use crate::prefork::tally::{Gauge, Tally};
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
 
@@ -51,6 +52,8 @@ pub struct Ledger {
     /// The directory could be written once; until then it is looked at again, because a disk may come back.
     was_there: Cell<bool>,
     swept_at: Option<Instant>,
+    /// Where the number of entries is told.
+    tally: Option<Tally>,
 }
 
 /// A mail for one recipient.
@@ -94,6 +97,18 @@ impl Ledger {
             directory,
             was_there: Cell::new(is_there),
             swept_at: None,
+            tally: None,
+        }
+    }
+
+    /// This one tells how many entries it saw.
+    pub fn telling(self, tally: Option<Tally>) -> Ledger {
+        Ledger { tally, ..self }
+    }
+
+    fn tell(&self, entries: usize) {
+        if let Some(tally) = &self.tally {
+            tally.set(Gauge::LedgerEntries, entries as u64);
         }
     }
 
@@ -123,7 +138,12 @@ impl Ledger {
 
     /// Has nobody anything beforehand? Cheap, so that the digest of a mail is only made where it is needed.
     pub fn is_empty(&self) -> bool {
-        fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none())
+        let is_empty =
+            fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none());
+        if is_empty {
+            self.tell(0);
+        }
+        is_empty
     }
 
     /// Does the recipient have the mail already?
@@ -178,18 +198,24 @@ impl Ledger {
             }
         }
         // Entries have no content: all there is to them stands in the directory.
-        File::open(directory)?.sync_all()
+        File::open(directory)?.sync_all()?;
+        self.tell(count(directory)?);
+        Ok(())
     }
 
     /// The client knows now: the entries have done their work.
     pub fn consume(&self, keys: &[Key]) {
+        let mut is_changed = false;
         for key in keys {
             // One that cannot be removed expires; the same mail to the same recipient does not come again.
-            if let Err(error) = fs::remove_file(self.directory.join(&key.0))
-                && error.kind() != ErrorKind::NotFound
-            {
-                log::warn!("an entry of the ledger cannot be removed: {error}");
+            match fs::remove_file(self.directory.join(&key.0)) {
+                Ok(()) => is_changed = true,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => log::warn!("an entry of the ledger cannot be removed: {error}"),
             }
+        }
+        if is_changed {
+            self.tell(count(&self.directory).unwrap_or_default());
         }
     }
 
@@ -201,6 +227,7 @@ impl Ledger {
             if let Err(error) = expire(&self.directory, SystemTime::now()) {
                 log::warn!("the ledger cannot be swept: {error}");
             }
+            self.tell(count(&self.directory).unwrap_or_default());
         }
     }
 }
