@@ -10,6 +10,7 @@
 //! - [`archive`]: what is kept on disk · [`banner`]: the banner as an outsider attacks it
 //! - [`upgrade`]: another master takes over · [`undo`]: the way back
 //! - [`process`]: master and workers · [`confined`]: mail inside the sandbox · [`service`]: the daemon as an administrator runs it · [`log`]: what it writes down
+//! - [`metrics`]: numbers for Prometheus · [`watching`]: status and top
 //! - [`said`]: what is refused, by whom, and where it is told
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
@@ -63,6 +64,7 @@ mod loading;
 mod log;
 mod manual;
 mod memory;
+mod metrics;
 mod names;
 mod notice;
 mod onward;
@@ -86,3 +88,4 @@ mod trust;
 mod trying;
 mod undo;
 mod upgrade;
+mod watching;

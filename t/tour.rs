@@ -528,14 +528,15 @@ fn each_event_is_in_the_places_of_its_row() {
             .unwrap_or_else(|| panic!("{end} is not in the row"))
             .clone()
     };
-    holds_all(&row, &variants, &[(at("scoreboard.rs").as_str(), &form)]);
+    holds_all(&row, &variants, &[(at("counter.rs").as_str(), &form)]);
     holds_all(
         &row,
         &words,
         &[
-            (at("status.rs").as_str(), &|word| {
+            (at("status/mod.rs").as_str(), &|word| {
                 format!("\"{}\"", word.replace('-', "_"))
             }),
+            (at("metrics/mod.rs").as_str(), &|word| format!("\"{word}\"")),
             ("man/mimicryd.8", &|word| format!("\n.It {word}\n")),
         ],
     );

@@ -305,6 +305,10 @@ pub struct Finish {
     pub released: Vec<PartId>,
     /// Parts that [`Job::finish`] itself edited, or beside which it put a new part.
     pub edited: Vec<PartId>,
+    /// What was edited is that something of ours was taken off again.
+    pub undone: bool,
+    /// What a copy is called that was kept elsewhere.
+    pub kept: Option<String>,
     /// Why nothing was edited, when nothing was.
     pub reason: Option<Reason>,
     /// What was done, in a few words for `explain` and `filter`: "bottom of 1.1, before </body>".

@@ -208,11 +208,19 @@ impl Job for ArchiveJob<'_> {
         if task.effects == Effects::None {
             return Ok(done(None, format!("would be written to {shown}")));
         }
-        match plugin.keep(&task) {
-            Ok(Kept::Now) => Ok(done(None, format!("to {shown}"))),
+        let key = Key::of(task.mail);
+        let copy = key.copy();
+        match plugin.keep(&task, key) {
+            Ok(Kept::Now) => Ok(Finish {
+                kept: Some(copy),
+                ..done(None, format!("to {shown}"))
+            }),
             Ok(Kept::Named) => {
                 let note = format!("its envelope to {shown}: the content was kept before");
-                Ok(done(None, note))
+                Ok(Finish {
+                    kept: Some(copy),
+                    ..done(None, note)
+                })
             }
             Ok(Kept::Before) => {
                 let note = "kept by an earlier attempt";
@@ -245,8 +253,7 @@ struct Work<'w> {
 }
 
 impl ArchivePlugin {
-    fn keep(&self, task: &Task<'_>) -> Result<Kept, Error> {
-        let key = Key::of(task.mail);
+    fn keep(&self, task: &Task<'_>, key: Key) -> Result<Kept, Error> {
         let work = Work {
             plugin: self,
             task,

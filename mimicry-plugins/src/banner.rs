@@ -395,7 +395,10 @@ impl BannerJob<'_> {
 
     /// Takes banner and tag off.
     fn remove(&self, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
-        let mut finish = exempt("from inside");
+        let mut finish = Finish {
+            undone: true,
+            ..exempt("from inside")
+        };
         if let Some(words) = &self.plugin.words {
             self.remove_words(words, edits, &mut finish)?;
         }

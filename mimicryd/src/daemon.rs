@@ -121,8 +121,9 @@ impl Program for Daemon {
                 .of(next_hops.iter())
                 .map_err(|error| format!("no shared memory: {error}"))?,
         };
-        Ok(Rc::new(move |_slot| {
-            Ok(Box::new(Server::new(Arc::clone(&config), shared.clone())?))
+        Ok(Rc::new(move |slot| {
+            let server = Server::new(Arc::clone(&config), shared.clone(), slot)?;
+            Ok(Box::new(server))
         }))
     }
 

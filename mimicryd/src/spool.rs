@@ -18,7 +18,7 @@ use nix::dir::Dir;
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
 use nix::sys::stat::{Mode, SFlag, fstatat};
 use nix::unistd::{AccessFlags, Gid, Uid, faccessat, fchownat};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::prefork::identity;
 use crate::relay::Remembered;
@@ -30,7 +30,8 @@ use crate::sys::way::kind;
 use crate::worker::ledger::Ledger;
 
 /// Does the daemon remember who has a mail that its client will send again.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LedgerState {
     pub path: PathBuf,
     /// Why it is not in force; `None` = it is, or will be made at the start.

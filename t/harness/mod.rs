@@ -12,8 +12,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub mod client;
 pub mod daemon;
+pub mod exposition;
 mod heard;
 pub mod hop;
+pub mod http;
 pub mod logged;
 #[allow(dead_code, reason = "for the tests without the harness of cargo")]
 pub mod myself;

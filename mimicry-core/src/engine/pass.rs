@@ -167,6 +167,7 @@ impl<'p> Pass<'p> {
         Ok(Report::Edited {
             parts: edited,
             notes: finish.notes,
+            undone: finish.undone,
         })
     }
 
@@ -346,6 +347,7 @@ fn unedited(rule: &Rule, run: &Run, finish: Finish, reason: Option<Reason>) -> R
         },
         None => Report::Done {
             notes: finish.notes,
+            kept: finish.kept,
         },
     }
 }

@@ -25,9 +25,15 @@ pub enum Report {
     Edited {
         parts: Vec<PartId>,
         notes: Vec<String>,
+        /// It took off what it had put on another mail.
+        undone: bool,
     },
     /// Its job ran and changed nothing that this mail shows: a copy was kept, say.
-    Done { notes: Vec<String> },
+    Done {
+        notes: Vec<String>,
+        /// What the copy is called.
+        kept: Option<String>,
+    },
     /// Its job ran and did not edit.
     Unchanged { reason: Reason, notes: Vec<String> },
     /// In shadow mode: what it would have done.
@@ -38,7 +44,7 @@ impl Report {
     /// With what the plan had to remark.
     pub(super) fn with_remarks(mut self, remarks: &[String]) -> Report {
         if let Report::Edited { notes, .. }
-        | Report::Done { notes }
+        | Report::Done { notes, .. }
         | Report::Unchanged { notes, .. } = &mut self
         {
             notes.extend_from_slice(remarks);

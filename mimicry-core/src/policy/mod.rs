@@ -216,6 +216,12 @@ impl Banks {
         self.rules.len()
     }
 
+    /// Of those of the file, in force or not.
+    pub fn rule_names(&self) -> Vec<String> {
+        let names = self.rules.iter().map(|listed| listed.rule.name.clone());
+        names.collect()
+    }
+
     /// The settings behind banks, given by their places in the order of the file.
     pub fn effective(&self, applied: &[usize]) -> Effective {
         let mut settings = self.settings.clone();

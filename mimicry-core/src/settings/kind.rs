@@ -55,7 +55,9 @@ impl Kind {
             Kind::Trusted => "list of networks | unix".into(),
             Kind::NextHop => "URL".into(),
             Kind::Address => "address".into(),
-            Kind::LogTarget => "syslog | syslog:PATH | stderr | file:PATH".into(),
+            Kind::LogTarget => {
+                "syslog | syslog:PATH | journal | journal:PATH | stderr | file:PATH".into()
+            }
             Kind::Rules => "list of rules".into(),
             Kind::Banks => "list of banks".into(),
             Kind::Plugin => "plugin".into(),
@@ -84,7 +86,9 @@ impl Kind {
             }
             Kind::NextHop => NextHop::FORMS,
             Kind::Address => ListenAddress::FORMS,
-            Kind::LogTarget => "write \"syslog\", \"stderr\" or \"file:/var/log/mimicry.log\"",
+            Kind::LogTarget => {
+                "write \"syslog\", \"journal\", \"stderr\" or \"file:/var/log/mimicry.log\""
+            }
             Kind::Rules => "write names of rules, such as [\"legal footer\"]",
             Kind::Banks => "write names of banks, such as [\"subsidiary\"]",
             Kind::Plugin => "write the name of a plugin in quotes",

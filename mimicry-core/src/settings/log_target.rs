@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 pub enum LogTarget {
     /// The path of the socket; `None` = the system's.
     Syslog(Option<PathBuf>),
+    /// systemd's, with a field for each fact; the path of the socket, `None` = the system's.
+    Journal(Option<PathBuf>),
     Stderr,
     File(PathBuf),
 }
@@ -19,9 +21,13 @@ impl LogTarget {
         let is_path = |path: &str| !path.is_empty() && !path.chars().any(char::is_control);
         match text.split_once(':') {
             None if text == "syslog" => Some(LogTarget::Syslog(None)),
+            None if text == "journal" => Some(LogTarget::Journal(None)),
             None if text == "stderr" => Some(LogTarget::Stderr),
             Some(("syslog", path)) if is_path(path) => {
                 Some(LogTarget::Syslog(Some(directory.join(path))))
+            }
+            Some(("journal", path)) if is_path(path) => {
+                Some(LogTarget::Journal(Some(directory.join(path))))
             }
             Some(("file", path)) if is_path(path) => Some(LogTarget::File(directory.join(path))),
             _ => None,

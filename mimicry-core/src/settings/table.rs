@@ -72,6 +72,7 @@ settings! {
         user: Option<String> = LINE, -, Load, "The user that workers run as if root starts the daemon; default: mimicry if that user exists, else nobody.";
         group: Option<String> = LINE, -, Load, "The group that workers run as; default: the user's.";
         pid_file: PathBuf = Kind::File, "\"/run/mimicry/mimicryd.pid\"", Load, "Holds the master's process id and is locked while it runs.";
+        metrics: Option<ListenAddress> = Kind::Address, -, Load, "Where numbers for Prometheus can be fetched by HTTP: address:port, [v6]:port or unix:/path; default: nowhere.";
         control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload, upgrade and stop reach the master.";
         spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for data that must outlive a process.";
         state: PathBuf = Kind::File, "\"/var/lib/mimicry\"", Load, "The directory of what the master alone keeps: the configurations that were in force.";
@@ -101,8 +102,9 @@ settings! {
 settings! {
     /// The table `log`.
     ["log"] pub struct Log {
-        target: LogTarget = Kind::LogTarget, "\"syslog\"", Load, "Where the log goes: syslog (or syslog: and the path of its socket), stderr, or file: and a path.";
+        target: LogTarget = Kind::LogTarget, "\"syslog\"", Load, "Where the log goes: syslog (or syslog: and the path of its socket), journal (or journal: and the path of its socket), stderr, or file: and a path.";
         format: LogFormat = word(LogFormat::WORDS), "\"text\"", Load, "How a line of the log is written.";
+        subject: bool = BOOL, "false", Load, "Whether the line of a mail has its subject, which says what people write about.";
         facility: Facility = word(Facility::WORDS), "\"mail\"", Load, "The facility of syslog.";
         level: LogLevel = word(LogLevel::WORDS), "\"info\"", Load, "The lowest severity that is logged.";
         syslog_format: SyslogFormat = word(SyslogFormat::WORDS), "\"rfc3164\"", Load, "The form of a syslog message.";

@@ -1,4 +1,4 @@
-//! `mimicryd run`, `prepare`, `status`, `reload`, `poison`, `upgrade`, `stop`: the daemon, and the commands that control it.
+//! `mimicryd run`, `prepare`, `metrics`, `reload`, `poison`, `upgrade`, `stop`: the daemon, and the commands that control it.
 
 use std::cell::{Cell, RefCell};
 use std::io::{self, IsTerminal, Write};
@@ -36,15 +36,6 @@ pub struct RunArgs {
     /// Stay in the foreground, as a service manager needs it
     #[arg(long)]
     foreground: bool,
-}
-
-#[derive(Debug, clap::Args)]
-pub struct StatusArgs {
-    #[command(flatten)]
-    config: ConfigArg,
-    /// The same facts as one JSON document
-    #[arg(long)]
-    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -141,15 +132,6 @@ fn listens(listeners: &[String]) {
     let _ = writeln!(io::stderr(), "mimicryd listens on {all}; Ctrl-C stops it");
 }
 
-pub fn status(args: &StatusArgs, paint: Paint) -> Result<Output, Output> {
-    let request = if args.json {
-        Request::StatusJson
-    } else {
-        Request::Status
-    };
-    request_of(&args.config, request, paint)
-}
-
 pub fn reload(args: &ReloadArgs, paint: Paint) -> Result<Output, Output> {
     let request = if args.wait {
         Request::ReloadWait
@@ -167,6 +149,10 @@ pub fn poison(args: &PoisonArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, request, paint)
 }
 
+pub fn metrics(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
+    request_of(&args.config, Request::Metrics, paint)
+}
+
 pub fn upgrade(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, Request::Upgrade, paint)
 }
@@ -175,16 +161,20 @@ pub fn stop(args: &AskArgs, paint: Paint) -> Result<Output, Output> {
     request_of(&args.config, Request::Stop, paint)
 }
 
-/// The configuration says where the control socket is, else it is at the default place. A file with a mistake must not keep
-/// the daemon from being asked.
 fn request_of(config: &ConfigArg, request: Request, paint: Paint) -> Result<Output, Output> {
+    ask_daemon(config, request, paint).map(Output::text)
+}
+
+/// What the daemon answers. The configuration says where the control socket is, else it is at the default place. A file with a mistake must not keep
+/// the daemon from being asked.
+pub fn ask_daemon(config: &ConfigArg, request: Request, paint: Paint) -> Result<String, Output> {
     let path = match files::glance(&config.config) {
         Ok(octets) => mimicry_core::config::control_socket(&config.config, &octets),
         Err(_) => config.load(paint)?.daemon.control,
     };
     let path = own_places::control(path);
     match tell(&path, request) {
-        Ok(answer) if answer.status == Exit::Ok => Ok(Output::text(answer.text)),
+        Ok(answer) if answer.status == Exit::Ok => Ok(answer.text),
         Ok(answer) => Err(Output {
             err: answer.text,
             exit: answer.status,

@@ -4,7 +4,7 @@
 //! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
 //! - `restore`: what was archived or removed
 //! - `install`: the program and its files on a machine, and the completions of shells
-//! - `daemon`: run, status, reload, poison, upgrade, stop · `demo`: the daemon shown at work
+//! - `status`, `top`: what the daemon does · `story`: what became of a mail · `daemon`: run, metrics, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
 //! - `page`: what `explain` shows, for a browser
@@ -15,7 +15,7 @@
 //! A command returns an [`output::Output`] and does not print; [`main`] writes it. All that comes from a mail is escaped before
 //! it reaches a terminal.
 //!
-//! Must never: print or exit anywhere else in the program.
+//! Must never: print or exit anywhere else in the program; `top` alone prints by itself.
 
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
@@ -40,13 +40,16 @@ mod plugins;
 mod restore;
 mod rollback;
 mod show;
+mod status;
+mod story;
 mod test;
 mod texts;
+mod top;
 mod trace;
 mod tree;
 
 use crate::prefork::exit::Exit;
-
+use crate::status::fold::fold;
 use output::Output;
 use show::Paint;
 
@@ -101,7 +104,13 @@ enum Command {
     /// Run the daemon
     Run(daemon::RunArgs),
     /// Show what the daemon and its workers are doing
-    Status(daemon::StatusArgs),
+    Status(status::StatusArgs),
+    /// Show the daemon at work, again and again
+    Top(top::TopArgs),
+    /// Find all lines of a mail in the logs, and tell its story
+    Trace(story::TraceArgs),
+    /// Print the numbers of the daemon for Prometheus
+    Metrics(daemon::AskArgs),
     /// Tell the daemon to load its configuration again, and say whether it did
     Reload(daemon::ReloadArgs),
     /// Show the mails that killed workers, or let the daemon forget them
@@ -149,13 +158,20 @@ fn run(cli: &Cli) -> Output {
         Command::Completions(args) => install::completions(args, Cli::command),
         Command::Prepare(args) => daemon::prepare(args, err),
         Command::Run(args) => daemon::run(args),
-        Command::Status(args) => daemon::status(args, err),
+        Command::Status(args) => status::run(args, err),
+        Command::Trace(args) => story::run(args, err),
+        Command::Top(args) => top::run(args, err),
+        Command::Metrics(args) => daemon::metrics(args, err),
         Command::Reload(args) => daemon::reload(args, err),
         Command::Poison(args) => daemon::poison(args, err),
         Command::Upgrade(args) => daemon::upgrade(args, err),
         Command::Stop(args) => daemon::stop(args, err),
     };
-    answered(result.unwrap_or_else(|failure| failure))
+    let output = answered(result.unwrap_or_else(|failure| failure));
+    match cli.command.is_for_people() {
+        true => folded(output),
+        false => output,
+    }
 }
 
 /// Asks what has to be asked. Only somebody at a terminal can answer.
@@ -186,6 +202,32 @@ fn answered(mut output: Output) -> Output {
     }
     let done = (question.yes)();
     done.unwrap_or_else(|failure| failure)
+}
+
+impl Command {
+    /// Is its output text that may be cut into lines.
+    fn is_for_people(&self) -> bool {
+        match self {
+            Command::Explain(args) => !args.is_json(),
+            Command::Banks(_) | Command::Plugins(_) | Command::Demo(_) | Command::Trace(_) => true,
+            // Of `status` only the part above its table.
+            _ => false,
+        }
+    }
+}
+
+/// In lines no wider than the terminal.
+fn folded(output: Output) -> Output {
+    match String::from_utf8(output.out) {
+        Ok(text) => Output {
+            out: fold(&text, status::width()).into_bytes(),
+            ..output
+        },
+        Err(error) => Output {
+            out: error.into_bytes(),
+            ..output
+        },
+    }
 }
 
 fn paint(when: When, is_terminal: bool, unwanted: bool) -> Paint {

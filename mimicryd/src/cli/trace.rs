@@ -327,12 +327,12 @@ impl Course<'_> {
         match report {
             // A job that was planned leaves a report.
             Report::AsPlanned => account.outcome = Outcome::NotFinished,
-            Report::Edited { parts, notes } => {
+            Report::Edited { parts, notes, .. } => {
                 account.outcome = Outcome::Edited;
                 account.parts = self.sections(parts);
                 account.notes.clone_from(notes);
             }
-            Report::Done { notes } => {
+            Report::Done { notes, .. } => {
                 account.outcome = Outcome::Done;
                 account.notes.clone_from(notes);
             }

@@ -3,7 +3,7 @@
 //! The most important facts come first: the outcome and its reason, the sender, the number of recipients; then where it
 //! came from and went; the lists come last.
 //!
-//! Must never: hold content of the mail.
+//! Must never: hold content of the mail, but its Message-ID, and its subject if a setting says so.
 
 use std::time::Duration;
 
@@ -45,6 +45,15 @@ pub struct MailLine {
     pub by: By,
     /// The reply that decided for this class, where the client hears another.
     pub said: Option<String>,
+    /// The id of the mail on the machine before, as its client said it.
+    pub queue: Option<Vec<u8>>,
+    pub message_id: Option<Vec<u8>>,
+    /// `None` = the log is not to have it.
+    pub subject: Option<Vec<u8>>,
+    /// The first digits of what the master knows it by if a worker dies of it.
+    pub digest: String,
+    /// What copies are called that archives have.
+    pub archive: Vec<String>,
     /// What was unusual: repaired line ends, a fault.
     pub notes: Vec<String>,
     pub times: Times,
@@ -151,6 +160,7 @@ impl MailLine {
         for word in &self.rules {
             word.write(&mut sheet, format);
         }
+        self.marks(&mut sheet);
         for note in &self.notes {
             sheet.element("notes", note.as_bytes());
         }
@@ -158,6 +168,25 @@ impl MailLine {
             sheet.element("to", &path(recipient, format));
         }
         sheet.finish()
+    }
+
+    /// By what it is found elsewhere.
+    fn marks(&self, sheet: &mut Sheet<'_>) {
+        for (key, mark) in [
+            ("queue", &self.queue),
+            ("msgid", &self.message_id),
+            ("subject", &self.subject),
+        ] {
+            if let Some(mark) = mark {
+                sheet.element(key, mark);
+            }
+        }
+        for copy in &self.archive {
+            sheet.element("archive", copy.as_bytes());
+        }
+        if !self.digest.is_empty() {
+            sheet.element("digest", self.digest.as_bytes());
+        }
     }
 
     fn times(&self, sheet: &mut Sheet<'_>, format: LogFormat) {

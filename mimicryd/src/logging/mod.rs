@@ -1,4 +1,4 @@
-//! The log: to syslog, to stderr or to a file. A mail has a line ([`line`]), or several if one cannot hold everything
+//! The log: to syslog, to the journal, to stderr or to a file. A mail has a line ([`line`]), or several if one cannot hold everything
 //! ([`sheet`]). A refusal, and everything else that ends a mail or a session otherwise than the client asked, has a
 //! line, too. All other lines are sentences. The line of a mail begins with `id=`, that of a refusal with `event=`; a
 //! sentence begins with neither. No line is longer than its receiver allows: what does not fit is spread over several
@@ -28,7 +28,10 @@ use sheet::json;
 use sink::{MAX_LINE, Owner, Sink};
 
 mod backlog;
+mod datagrams;
+mod journal;
 pub mod line;
+pub mod read;
 mod sheet;
 mod sink;
 mod syslog;
@@ -73,6 +76,7 @@ pub fn configure(config: &settings::Log, owner: Owner) -> io::Result<()> {
 pub fn missing(config: &settings::Log) -> Option<String> {
     match &config.target {
         settings::LogTarget::Syslog(path) => syslog::missing(syslog::place(path.as_deref())),
+        settings::LogTarget::Journal(path) => journal::missing(journal::place(path.as_deref())),
         settings::LogTarget::Stderr | settings::LogTarget::File(_) => None,
     }
 }
@@ -89,6 +93,13 @@ pub fn state() -> LogState {
         };
     });
     state
+}
+
+/// Lines that no process of the daemon could write. Costs no system call.
+pub fn lost() -> u64 {
+    let mut lost = 0;
+    with_writer(|writer| lost = writer.losses.total());
+    lost
 }
 
 /// Has this process lines that did not go out.
@@ -262,10 +273,13 @@ impl Writer {
 
     /// Why lines do not go out at present.
     fn trouble(&self) -> Option<String> {
-        if let Sink::Syslog(syslog) = &self.sink
-            && let Some(missing) = syslog::missing(syslog.path())
-        {
-            return Some(missing);
+        let missing = match &self.sink {
+            Sink::Syslog(syslog) => syslog::missing(syslog.path()),
+            Sink::Journal(journal) => journal::missing(journal.path()),
+            _ => None,
+        };
+        if missing.is_some() {
+            return missing;
         }
         let error = self.error.as_ref()?;
         let why = match error.kind() {

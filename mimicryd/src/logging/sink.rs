@@ -15,6 +15,7 @@ use crate::sys::entry::Entry;
 use crate::sys::outlet::{ATOMIC, Outlet};
 use crate::sys::{privileges, process};
 
+use super::journal::Journal;
 use super::line;
 use super::syslog::{self, Syslog};
 
@@ -29,7 +30,7 @@ pub type Owner = Option<(Uid, Gid)>;
 
 pub enum Sink {
     /// With `<N>` before each line, the severity as journald reads it.
-    Journal(Outlet<Stderr>),
+    Marked(Outlet<Stderr>),
     Stderr(Outlet<Stderr>),
     File {
         path: PathBuf,
@@ -37,6 +38,7 @@ pub enum Sink {
         owner: Owner,
     },
     Syslog(Syslog),
+    Journal(Journal),
 }
 
 impl Sink {
@@ -49,6 +51,9 @@ impl Sink {
                 owner,
             },
             settings::LogTarget::Syslog(path) => Sink::Syslog(Syslog::new(path.as_deref(), config)),
+            settings::LogTarget::Journal(path) => {
+                Sink::Journal(Journal::new(path.as_deref(), config.facility.number()))
+            }
         })
     }
 
@@ -56,7 +61,7 @@ impl Sink {
         let outlet = Outlet::of(io::stderr());
         // systemd sets it when stderr is the journal.
         if std::env::var_os("JOURNAL_STREAM").is_some() {
-            Sink::Journal(outlet)
+            Sink::Marked(outlet)
         } else {
             Sink::Stderr(outlet)
         }
@@ -73,9 +78,10 @@ impl Sink {
     /// For messages.
     pub fn name(&self) -> String {
         match self {
-            Sink::Journal(_) | Sink::Stderr(_) => "stderr".into(),
+            Sink::Marked(_) | Sink::Stderr(_) => "stderr".into(),
             Sink::File { path, .. } => format!("file:{}", path.display()),
             Sink::Syslog(syslog) => format!("syslog:{}", syslog.path().display()),
+            Sink::Journal(journal) => format!("journal:{}", journal.path().display()),
         }
     }
 
@@ -85,7 +91,7 @@ impl Sink {
             Sink::Stderr(_) | Sink::File { .. } => {
                 format!("{} mimicryd[{}]: ", line::now(), process::id())
             }
-            Sink::Journal(_) | Sink::Syslog(_) => String::new(),
+            Sink::Marked(_) | Sink::Syslog(_) | Sink::Journal(_) => String::new(),
         }
     }
 
@@ -93,10 +99,10 @@ impl Sink {
     /// could be cut, or mixed with that of another process.
     pub fn room(&self) -> usize {
         match self {
-            Sink::Journal(outlet) | Sink::Stderr(outlet) if outlet.is_pipe() => {
+            Sink::Marked(outlet) | Sink::Stderr(outlet) if outlet.is_pipe() => {
                 ATOMIC.saturating_sub(AROUND)
             }
-            Sink::Journal(_) | Sink::Stderr(_) | Sink::File { .. } => MAX_LINE,
+            Sink::Marked(_) | Sink::Stderr(_) | Sink::File { .. } | Sink::Journal(_) => MAX_LINE,
             Sink::Syslog(syslog) => syslog.room(),
         }
     }
@@ -105,23 +111,25 @@ impl Sink {
     pub fn form(&mut self, level: Level, line: &str) -> io::Result<Vec<u8>> {
         Ok(match self {
             Sink::Stderr(_) | Sink::File { .. } => format!("{line}\n").into_bytes(),
-            Sink::Journal(_) => format!("<{}>{line}\n", syslog::severity(level) as u8).into_bytes(),
+            Sink::Marked(_) => format!("<{}>{line}\n", syslog::severity(level) as u8).into_bytes(),
             Sink::Syslog(syslog) => syslog.datagram(level, line)?,
+            Sink::Journal(journal) => journal.datagram(level, line),
         })
     }
 
     /// Are lines written one after the other, so that one could be cut.
     pub fn is_stream(&self) -> bool {
-        !matches!(self, Sink::Syslog(_))
+        !matches!(self, Sink::Syslog(_) | Sink::Journal(_))
     }
 
     /// Writes them in one call, so that lines of several processes do not mix; says how many went out.
     pub fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
         match self {
-            Sink::Stderr(outlet) | Sink::Journal(outlet) => outlet.write(octets),
+            Sink::Stderr(outlet) | Sink::Marked(outlet) => outlet.write(octets),
             // It was opened so that it does not block.
             Sink::File { file, .. } => file.write(octets),
             Sink::Syslog(syslog) => syslog.send(octets).map(|()| octets.len()),
+            Sink::Journal(journal) => journal.send(octets).map(|()| octets.len()),
         }
     }
 }

@@ -1,17 +1,16 @@
-//! syslog over its unix socket. The syslog crate knows the formats; the socket is handled here, because the crate never
+//! syslog over its unix socket. The syslog crate knows the formats; the socket is ours ([`super::datagrams`]), because the crate never
 //! connects again after a restart of the syslog daemon, and because it would wait for a daemon that is stuck.
 //!
 //! Must never: wait.
 
 use std::io;
-use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::path::Path;
 
 use log::Level;
 use mimicry_core::settings::{self, words};
-use nix::errno::Errno;
 use syslog::{Facility, Formatter3164, Formatter5424, LogFormat, Severity};
+
+use super::datagrams::{self, Datagrams};
 
 /// The socket of the system.
 const SYSTEM: &str = "/dev/log";
@@ -21,30 +20,10 @@ pub fn place(path: Option<&Path>) -> &Path {
     path.unwrap_or(Path::new(SYSTEM))
 }
 
-/// Why a syslog at this path takes nothing; `None` = one is there, or it lies where this process may not look. A socket for datagrams is
-/// connected at once or not at all.
+/// Why a syslog at this path takes nothing.
 pub fn missing(path: &Path) -> Option<String> {
-    let error = connect(path).err()?;
-    let why = match Errno::from_raw(error.raw_os_error().unwrap_or_default()) {
-        Errno::EACCES | Errno::EPERM => return None,
-        Errno::EPROTOTYPE => "it is a stream socket, not one for datagrams".to_string(),
-        _ => error.to_string(),
-    };
-    Some(format!(
-        "no syslog takes the log at {}: {why}",
-        path.display()
-    ))
+    datagrams::missing("syslog", path)
 }
-
-fn connect(path: &Path) -> io::Result<UnixDatagram> {
-    let socket = UnixDatagram::unbound()?;
-    socket.set_nonblocking(true)?;
-    socket.connect(path)?;
-    Ok(socket)
-}
-
-/// How long a connection that failed is left alone.
-const RETRY: Duration = Duration::from_secs(1);
 
 /// Octets of a message in the older form (RFC 3164 section 4.1).
 const MAX_3164: usize = 1024;
@@ -56,13 +35,10 @@ const MAX_5424: usize = 2048;
 const SLACK: usize = 16;
 
 pub struct Syslog {
-    path: PathBuf,
+    socket: Datagrams,
     formatter: Formatter,
     /// Octets of a line at most.
     room: usize,
-    socket: Option<UnixDatagram>,
-    /// No attempt to connect before.
-    retry_at: Option<Instant>,
 }
 
 enum Formatter {
@@ -96,11 +72,9 @@ impl Syslog {
             Formatter::Rfc5424(_) => MAX_5424,
         };
         let mut syslog = Syslog {
-            path: place(path).to_path_buf(),
+            socket: Datagrams::to(place(path)),
             formatter,
             room: most,
-            socket: None,
-            retry_at: None,
         };
         let head = syslog
             .datagram(Level::Debug, "")
@@ -110,7 +84,7 @@ impl Syslog {
     }
 
     pub fn path(&self) -> &Path {
-        &self.path
+        self.socket.path()
     }
 
     /// Octets of a line at most.
@@ -118,31 +92,8 @@ impl Syslog {
         self.room
     }
 
-    /// Sends one datagram. A socket that the daemon behind it has left is connected again, once.
     pub fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
-        let again = self.socket.is_some();
-        match self.try_send(datagram) {
-            Err(error) if again && error.kind() != io::ErrorKind::WouldBlock => {
-                self.socket = None;
-                self.try_send(datagram)
-            }
-            done => done,
-        }
-    }
-
-    fn try_send(&mut self, datagram: &[u8]) -> io::Result<()> {
-        if self.socket.is_none() {
-            let now = Instant::now();
-            if self.retry_at.is_some_and(|at| now < at) {
-                return Err(io::ErrorKind::NotConnected.into());
-            }
-            self.retry_at = now.checked_add(RETRY);
-            self.socket = Some(connect(&self.path)?);
-        }
-        match &self.socket {
-            Some(socket) => socket.send(datagram).map(|_| ()),
-            None => Err(io::ErrorKind::NotConnected.into()),
-        }
+        self.socket.send(datagram)
     }
 
     /// The message of a line.
@@ -209,12 +160,16 @@ fn facility(number: u8) -> Facility {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+    use std::path::PathBuf;
+
     use super::*;
 
     fn config(format: words::SyslogFormat) -> settings::Log {
         settings::Log {
             target: settings::LogTarget::Syslog(None),
             format: words::LogFormat::Text,
+            subject: false,
             facility: words::Facility::Mail,
             level: words::LogLevel::Info,
             syslog_format: format,
@@ -242,14 +197,14 @@ mod tests {
         let _ = std::fs::remove_file(&path);
         let mut syslog = Syslog::new(Some(&path), &config(words::SyslogFormat::Rfc3164));
         assert!(send(&mut syslog, "nobody listens").is_err());
-        syslog.retry_at = None;
+        syslog.socket.may_retry();
         let first = UnixDatagram::bind(&path).unwrap();
         send(&mut syslog, "one").unwrap();
         assert!(receive(&first).ends_with(&format!("mimicryd[{}]: one", std::process::id())));
         drop(first);
         std::fs::remove_file(&path).unwrap();
         assert!(send(&mut syslog, "gone").is_err());
-        syslog.retry_at = None;
+        syslog.socket.may_retry();
         let second = UnixDatagram::bind(&path).unwrap();
         send(&mut syslog, "two").unwrap();
         assert!(receive(&second).ends_with(": two"));

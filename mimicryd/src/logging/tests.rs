@@ -95,6 +95,11 @@ fn line() -> MailLine {
         reply: "250 2.0.0 Ok: queued as \"1\"".into(),
         by: mimicry_core::reply::By::NextHop,
         said: None,
+        queue: Some(b"4Zq01x".to_vec()),
+        message_id: Some(b"<1@example.org>".to_vec()),
+        subject: None,
+        digest: "0123456789abcdef".into(),
+        archive: vec![],
         notes: vec![],
         times: Times {
             receive: 1.25,
@@ -114,7 +119,8 @@ fn a_mail_as_text() {
              from=<a@example.org> nrcpt=2 client=127.0.0.1 listener=from-postfix helo=mx.example.org \
              relay=127.0.0.1:10026 bank=base generation=5f0c1a9e size=1200 out=1450 \
              receive=1.2ms judge=0.4ms relaying=3.0ms total=5.0ms \
-             rules=\"legal footer:edited\",zip:no-saving to=<b@example.com>,<c@example.com>"
+             rules=\"legal footer:edited\",zip:no-saving queue=4Zq01x msgid=<1@example.org> \
+             digest=0123456789abcdef to=<b@example.com>,<c@example.com>"
         ]
     );
 }
@@ -237,9 +243,14 @@ prop_compose! {
         notes in proptest::collection::vec(text(9), 0..6),
         (which, out, size) in (0..6, any::<Option<u32>>(), any::<usize>()),
         said in proptest::option::of(text(20)),
+        (queue, message_id, subject) in (
+            proptest::option::of(octets(9)),
+            proptest::option::of(octets(20)),
+            proptest::option::of(octets(20)),
+        ),
     ) -> MailLine {
         let mut line = MailLine {
-            reply, helo, from, to, listener, bank, relay, notes, size, said,
+            reply, helo, from, to, listener, bank, relay, notes, size, said, queue, message_id, subject,
             out: out.map(|out| out as usize),
             rules: rules.into_iter().map(|(rule, did)| RuleWord { rule, did }).collect(),
             ..line()
@@ -281,6 +292,14 @@ fn expected(line: &MailLine, parts: usize) -> Fields {
             .map(|said| said.clone().into_bytes())
             .collect(),
     );
+    for (key, mark) in [
+        ("queue", &line.queue),
+        ("msgid", &line.message_id),
+        ("subject", &line.subject),
+    ] {
+        put(key, mark.iter().cloned().collect());
+    }
+    put("digest", one(line.digest.as_bytes()));
     put("from", one(&path(&line.from)));
     put("nrcpt", one(line.to.len().to_string().as_bytes()));
     put("client", one(line.client.as_bytes()));
@@ -350,7 +369,7 @@ fn of_json(lines: &[String]) -> Fields {
                 assert_eq!(fields.insert(key.into(), vec![said(value)]), None);
             }
         }
-        for key in ["to", "notes", "rules", "said"] {
+        for key in ["to", "notes", "rules", "said", "msgid", "subject", "queue"] {
             let list = json[key].as_array().into_iter().flatten();
             let element = |value: &serde_json::Value| said(value.get("rule").unwrap_or(value));
             fields
@@ -377,6 +396,11 @@ proptest! {
         prop_assert!(lines[0].starts_with("id=4kZq01 class=1/1 status=sent reply="));
         let mails = logged::mails(lines.iter().map(String::as_str));
         prop_assert_eq!(&mails, &[expected(&line, lines.len())]);
+        for one in &lines {
+            let read = read::line(one).unwrap().into_iter();
+            let read: Vec<_> = read.map(|field| (field.key, field.goes_on, field.values)).collect();
+            prop_assert_eq!(read, logged::fields(one));
+        }
     }
 
     /// T187
@@ -393,6 +417,18 @@ proptest! {
         prop_assert_eq!(json["status"].as_str(), Some("sent"));
         prop_assert_eq!(json["nrcpt"].as_u64(), Some(line.to.len() as u64));
         let found = of_json(&lines);
+        for (json, text) in lines.iter().zip(line.compose(Text, MAX_LINE)) {
+            let sorted = |line: &str| {
+                let mut fields = read::line(line).unwrap();
+                fields.retain(|field| !matches!(field.key.as_str(), "time" | "from" | "to" | "more" | "part"));
+                fields.sort_by(|one, other| one.key.cmp(&other.key));
+                fields
+            };
+            // Whole lines say the same in both forms; of others the pieces differ.
+            if lines.len() == 1 && line.compose(Text, MAX_LINE).len() == 1 {
+                prop_assert_eq!(sorted(json), sorted(&text));
+            }
+        }
         for (key, octets) in [("reply", line.reply.as_bytes()), ("from", &line.from), ("helo", &line.helo), ("bank", line.bank.as_bytes())] {
             prop_assert_eq!(&found[key], &[octets.to_vec()]);
         }
@@ -414,4 +450,59 @@ proptest! {
         // Nor does the last wall touch it.
         prop_assert_eq!(shown(&quoted), quoted.as_str());
     }
+}
+
+// man: mimicryd(8) "each line is a JSON object with these keys:"
+#[test]
+fn every_key_of_a_json_line_is_in_the_manual() {
+    let full = MailLine {
+        said: Some("x".repeat(3000)),
+        subject: Some(b"s".to_vec()),
+        archive: vec!["a".into()],
+        notes: vec!["n".into()],
+        ..line()
+    };
+    let event = line::EventLine {
+        time: line::now(),
+        event: "rcpt-refused",
+        id: "1".into(),
+        reply: Some("450 x".into()),
+        by: mimicry_core::reply::By::Limit,
+        client: "192.0.2.1".into(),
+        listener: "in".into(),
+        helo: b"x".to_vec(),
+        from: Some(b"a".to_vec()),
+        to: Some(b"b".to_vec()),
+    };
+    let mut lines = full.compose(Json, sheet::LEAST);
+    assert!(lines.len() > 2);
+    lines.extend(event.compose(Json, MAX_LINE));
+    lines.extend(composed(Json, Level::Warn, "said"));
+    let mut found = std::collections::BTreeSet::new();
+    for line in &lines {
+        let json: serde_json::Value = serde_json::from_str(line).unwrap();
+        for (key, value) in json.as_object().unwrap() {
+            found.insert(key.clone());
+            let first = value.get(0).filter(|_| key == "rules").unwrap_or(value);
+            let inner = first.as_object().filter(|_| key != "continued");
+            found.extend(
+                inner
+                    .into_iter()
+                    .flatten()
+                    .map(|(inner, _)| format!("{key}.{inner}")),
+            );
+        }
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../man/mimicryd.8");
+    let page = std::fs::read_to_string(path).unwrap();
+    let section = page
+        .split(".Ss The keys of a line")
+        .nth(1)
+        .expect("a section");
+    let section = section.split("\n.Ss").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix(".It "));
+    let documented: std::collections::BTreeSet<String> = rows
+        .flat_map(|row| row.split(" , ").map(String::from))
+        .collect();
+    assert_eq!(documented, found);
 }

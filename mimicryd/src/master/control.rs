@@ -1,6 +1,6 @@
 //! The control socket: one request a connection, one answer.
 //!
-//! A request is a line: `status`, `status --json`, `reload`, `reload --wait`, `check`, `poison list`, `poison clear`, `upgrade` or `stop`. The answer is a line with the exit status of the
+//! A request is a line: `status --json`, `reload`, `reload --wait`, `check`, `poison list`, `poison clear`, `metrics`, `upgrade` or `stop`. The answer is a line with the exit status of the
 //! command that asked (`0`, or a number of sysexits(3)), then text until the end of file. The answer to `reload` comes when
 //! the new configuration is in force or refused, with `--wait` when the last old worker is gone, that to `stop` when the daemon
 //! has ended its work.
@@ -47,8 +47,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What a client asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
+    /// The answer is JSON.
     Status,
-    StatusJson,
     Reload,
     /// The same, and to be told when the last old worker is gone.
     ReloadWait,
@@ -56,6 +56,7 @@ pub enum Request {
     Check,
     PoisonList,
     PoisonClear,
+    Metrics,
     Upgrade,
     Stop,
 }
@@ -63,13 +64,13 @@ pub enum Request {
 impl Request {
     pub fn line(self) -> &'static str {
         match self {
-            Request::Status => "status",
-            Request::StatusJson => "status --json",
+            Request::Status => "status --json",
             Request::Reload => "reload",
             Request::ReloadWait => "reload --wait",
             Request::Check => "check",
             Request::PoisonList => "poison list",
             Request::PoisonClear => "poison clear",
+            Request::Metrics => "metrics",
             Request::Upgrade => "upgrade",
             Request::Stop => "stop",
         }
@@ -78,12 +79,12 @@ impl Request {
     fn parse(line: &str) -> Option<Request> {
         let all = [
             Request::Status,
-            Request::StatusJson,
             Request::Reload,
             Request::ReloadWait,
             Request::Check,
             Request::PoisonList,
             Request::PoisonClear,
+            Request::Metrics,
             Request::Upgrade,
             Request::Stop,
         ];
@@ -504,12 +505,7 @@ mod tests {
     #[test]
     fn one_request_one_answer() {
         let (mut control, path) = control("control");
-        for request in [
-            Request::Status,
-            Request::StatusJson,
-            Request::Reload,
-            Request::ReloadWait,
-        ] {
+        for request in [Request::Status, Request::Reload, Request::ReloadWait] {
             let path = path.clone();
             let client =
                 thread::spawn(move || ask(&path, request, Duration::from_secs(10)).unwrap());

@@ -85,6 +85,7 @@ impl Master {
             self.refuse(&askers, &refused);
         }
         self.dismiss_waiters();
+        self.metrics.end();
         for generation in self.generations() {
             generation.tell_all(told);
         }

@@ -10,7 +10,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use mimicry_core::config::Config;
-use mimicry_core::settings::{Daemon, Workers};
+use mimicry_core::settings::endpoint::Protocol;
+use mimicry_core::settings::words::Profile;
+use mimicry_core::settings::{Daemon, Listen, Workers};
 use nix::sys::signal::Signal;
 
 use crate::prefork::contract::{Program, ServeFactory};
@@ -20,6 +22,7 @@ use crate::prefork::identity;
 use crate::prefork::listen::{self, Listener};
 use crate::prefork::poison::Table;
 use crate::prefork::scoreboard::{Counter, Scoreboard, Slot, State, Totals};
+use crate::prefork::tally::Register;
 use crate::sys::privileges::{self, Identity};
 
 use super::child::{Child, Told};
@@ -69,6 +72,8 @@ pub struct Heritage<'a> {
     pub patience: Duration,
     /// Mails that killed workers.
     pub poison: Table,
+    /// What all workers count together.
+    pub register: &'a mut Register,
     /// What all workers know of next hops.
     pub hops: &'a mut Hops,
     /// From when the scoreboard counts.
@@ -89,9 +94,11 @@ impl Generation {
             .map_err(|why| Failure::new(Exit::Config, why))?;
         let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
             .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?
-            .knowing(&heritage.poison);
+            .knowing(&heritage.poison)
+            .counting(heritage.register.of(&config));
+        let wanted = [&config.listen[..], metrics(&config).as_slice()].concat();
         let listeners = listen::open(
-            &config.listen,
+            &wanted,
             heritage.listeners,
             heritage.inherited,
             identity.as_ref(),
@@ -114,6 +121,17 @@ impl Generation {
             complaint: None,
             mails: 0,
         })
+    }
+
+    /// Where clients bring mail: all listeners but that of metrics, which is the last if there is one.
+    pub fn doors(&self) -> &[Rc<Listener>] {
+        let number = self.config.listen.len().min(self.listeners.len());
+        self.listeners.get(..number).unwrap_or_default()
+    }
+
+    /// Where metrics are asked for.
+    pub fn metrics(&self) -> Option<&Rc<Listener>> {
+        self.listeners.get(self.config.listen.len())
     }
 
     /// A slot that no worker has.
@@ -234,6 +252,25 @@ impl Generation {
         }
         totals
     }
+}
+
+/// The name of the listener of metrics in the log, and for a socket of the service manager.
+const NAME: &str = "metrics";
+
+/// Where metrics are asked for, as a listener of the configuration.
+fn metrics(config: &Config) -> Option<Listen> {
+    let address = config.daemon.metrics.clone()?;
+    Some(Listen {
+        name: NAME.into(),
+        address,
+        protocol: Protocol::Smtp,
+        clients: Vec::new(),
+        xforward_clients: Default::default(),
+        auth_clients: Default::default(),
+        proxy_clients: Default::default(),
+        profile: Profile::AfterQueue,
+        tls: None,
+    })
 }
 
 /// Whom workers become, and a word where that is not what an administrator might expect.

@@ -32,6 +32,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::prefork::exit::Exit;
 use crate::prefork::listen::{Deed, Listener};
+use crate::prefork::tally::{self, Register};
 use crate::sys::entry::Id;
 use crate::sys::{descriptors, poll};
 
@@ -66,6 +67,9 @@ pub struct Estate {
     pub pid_file: Named,
     pub control: Named,
     pub listeners: Vec<Let>,
+    /// What metrics count.
+    #[serde(default)]
+    pub register: Option<tally::Deed>,
 }
 
 /// Something that stands under a path.
@@ -234,6 +238,8 @@ pub struct Predecessor {
     pub pid_file: Option<(PathBuf, OwnedFd)>,
     pub control: Option<(PathBuf, Id, OwnedFd)>,
     pub listeners: Vec<Rc<Listener>>,
+    /// `None` = it has none that this program understands, and metrics begin anew.
+    pub register: Option<Register>,
     /// It is the master still.
     pub is_in_force: bool,
     /// Its end of the line closed while it was.
@@ -289,6 +295,9 @@ impl Predecessor {
             pid_file: Some(pid_file),
             control,
             listeners: listeners.collect::<io::Result<_>>()?,
+            register: estate
+                .register
+                .and_then(|deed| Register::inherit(deed).ok()),
             is_in_force: true,
             is_gone: false,
         })

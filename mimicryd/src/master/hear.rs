@@ -50,14 +50,8 @@ impl Master {
             return;
         }
         match request {
-            Request::Status | Request::StatusJson => {
-                let status = self.status(now);
-                let text = if request == Request::Status {
-                    status.text()
-                } else {
-                    status.json()
-                };
-                let answer = Answer::done(text);
+            Request::Status => {
+                let answer = Answer::done(self.status(now).json());
                 self.control.answer(client, &answer);
             }
             Request::Reload | Request::ReloadWait
@@ -87,6 +81,10 @@ impl Master {
                     _ => self.poison_list(),
                 };
                 let answer = Answer::done(text);
+                self.control.answer(client, &answer);
+            }
+            Request::Metrics => {
+                let answer = Answer::done(self.metrics_text(now));
                 self.control.answer(client, &answer);
             }
             Request::Upgrade => {

@@ -11,6 +11,7 @@
 //!   are, and whose connections are wanted
 //! - `check`: what a reload would find wrong
 //! - [`control`], [`asker`], `hear`, [`status`]: the control socket, who may ask, what is asked there, and what status shows · [`rates`]: mails per second
+//! - `metrics`, `servers`: the process that shows metrics
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
 //! for a worker or a client.
@@ -41,6 +42,7 @@ use crate::prefork::hops::Hops;
 use crate::prefork::listen;
 use crate::prefork::pipes::pipes;
 use crate::prefork::scoreboard::Totals;
+use crate::scrape;
 use crate::sys::launch::Start;
 use crate::sys::signals::Signals;
 use crate::sys::{descriptors, poll, privileges, process, signals, title};
@@ -58,6 +60,7 @@ pub mod handover;
 mod hear;
 mod hops;
 pub mod mend;
+mod metrics;
 pub mod names;
 pub mod pidfile;
 mod poison;
@@ -65,6 +68,7 @@ pub mod pool;
 pub mod rates;
 pub mod reap;
 pub mod reload;
+mod servers;
 pub mod spawn;
 mod state;
 pub mod status;
@@ -83,6 +87,7 @@ use poison::Poison;
 use rates::Rates;
 use reap::Reaped;
 use reload::LOOK;
+use servers::Metrics;
 use state::{Master, Mending, Phase, Succession};
 use watch::Watched;
 
@@ -148,6 +153,10 @@ pub fn run(
             drop(master);
             work(*birth)
         }
+        Outcome::Shows(birth) => {
+            drop(master);
+            scrape::run(*birth)
+        }
     }
 }
 
@@ -157,6 +166,8 @@ enum Outcome {
     Ended(Ended),
     /// In a worker.
     Born(Box<Birth>),
+    /// In a process that shows metrics.
+    Shows(Box<scrape::Birth>),
 }
 
 impl Master {
@@ -185,12 +196,16 @@ impl Master {
         let started = succession.started(&config)?;
         let lent = succession.listeners();
         let mut hops = Hops::new(Some(Rc::clone(&ends)), started);
+        let mut register = succession
+            .register()
+            .map_err(|error| failed("no shared memory", error))?;
         let heritage = Heritage {
             hops: &mut hops,
             listeners: lent.clone(),
             inherited,
             patience: PATIENCE,
             poison: poison.table.clone(),
+            register: &mut register,
             epoch: started,
         };
         let number = program.number(&config, succession.next_generation());
@@ -244,6 +259,8 @@ impl Master {
             names: Names::new(hops, program.find()),
             asked_for_lines: HashMap::new(),
             rates: Rates::default(),
+            register,
+            metrics: Metrics::default(),
             succession,
         };
         master.remember_poison();
@@ -274,6 +291,9 @@ impl Master {
             if let Some(birth) = self.tend(now) {
                 return Outcome::Born(Box::new(birth));
             }
+            if let Some(birth) = self.tend_metrics(now) {
+                return Outcome::Shows(Box::new(birth));
+            }
             self.rates.observe(self.mails(), now);
             self.wait(now);
             let now = Instant::now();
@@ -298,6 +318,7 @@ impl Master {
                         generation.signal_all(Signal::SIGUSR1);
                     }
                     self.tell_predecessor(Signal::SIGUSR1);
+                    self.renew_server();
                     log::info!("log reopened");
                 }
                 Signal::SIGUSR2 => self.want_upgrade(None),
@@ -336,7 +357,10 @@ impl Master {
                 .into_iter()
                 .flatten()
                 .any(|loading| loading.child.buried(pid, death));
-            let is_known = is_loader || self.names.buried(pid, death) || self.buried(pid, death);
+            let is_known = is_loader
+                || self.names.buried(pid, death)
+                || self.buried_server(pid, death, now)
+                || self.buried(pid, death);
             if !is_known {
                 // As the first process of a container one gets orphans.
                 log::debug!("process {pid}, which is no worker, {}", death.describe());
@@ -389,6 +413,7 @@ impl Master {
     /// Workers accept for the first time.
     fn accepts(&mut self) {
         self.phase = Phase::Running;
+        self.note_configuration(None);
         log::info!(
             "mimicryd {} accepts with {} workers, configuration {}, hash {}",
             env!("CARGO_PKG_VERSION"),
@@ -421,6 +446,7 @@ impl Master {
         let before = self.current.workers;
         let workers = pool::adjust(before, more);
         self.current.workers = workers;
+        self.note_workers();
         log::info!("at least {} workers, {} before", workers.min, before.min);
     }
 
@@ -469,6 +495,7 @@ impl Master {
             self.poison_due(),
             self.hops_due(now),
             self.upgrade_due(now),
+            self.metrics_due(),
         ];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),

@@ -5,20 +5,13 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
+use crate::status::Rate;
 
 /// How often mails are counted for the rates.
 const STEP: Duration = Duration::from_secs(10);
 
 /// For how long counts are kept.
 const KEPT: Duration = Duration::from_secs(300);
-
-/// Mails per second, on average over a minute and over five.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Rate {
-    pub one_minute: f64,
-    pub five_minutes: f64,
-}
 
 /// Counts of mails in the past.
 #[derive(Debug, Default)]

@@ -9,6 +9,7 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use crate::prefork::scoreboard::Counter;
+use crate::prefork::tally::Occasion;
 use crate::sys::process::{self, Death};
 
 use super::blame::{Culprit, culprit};
@@ -73,6 +74,12 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
     }
     if is_stuck || child.told == Told::Nothing {
         generation.crashed = generation.crashed.saturating_add(1);
+    }
+    if let Some(tally) = child.slot.board().tally() {
+        tally.died(death);
+        if is_stuck {
+            tally.happened(Occasion::Stuck);
+        }
     }
     if is_stuck {
         // What it was doing stands in the log already, and it is no sign that workers cannot live.

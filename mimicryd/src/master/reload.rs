@@ -19,6 +19,7 @@ use crate::prefork::contract::Refused;
 use crate::prefork::exit::Exit;
 use crate::prefork::listen;
 use crate::prefork::scoreboard::State;
+use crate::prefork::tally::Occasion;
 
 use super::child::{Child, Told};
 use super::contract::{notify, survived};
@@ -87,6 +88,7 @@ impl Master {
                 inherited: &mut Vec::new(),
                 patience: Duration::ZERO,
                 poison: self.poison.table.clone(),
+                register: &mut self.register,
                 epoch: self.started,
             };
             let least = self.current.number.saturating_add(1);
@@ -127,6 +129,7 @@ impl Master {
         }
         self.program.adopt(&self.current.config);
         self.program.keep(&self.current.config, self.current.number);
+        self.note_configuration(Some(Occasion::Reloaded));
         before.tell_all(Told::Retire);
         listen::close(&before.listeners, &self.current.listeners);
         before.let_go();
@@ -214,6 +217,7 @@ impl Master {
             "configuration refused, the old one stays in force: {}",
             refused.line
         );
+        self.note_refusal();
         let answer = Answer {
             status: Exit::Config,
             text: format!(

@@ -12,6 +12,7 @@ use std::time::Instant;
 
 use crate::prefork::contract::{Birth, Program};
 use crate::prefork::pipes::Ends;
+use crate::prefork::tally::Occasion;
 use crate::sys::process::{self, Side};
 use crate::sys::signals;
 
@@ -75,12 +76,15 @@ fn spawn(
             factory: Rc::clone(&generation.factory),
             program: Rc::clone(program),
             identity: generation.identity.clone(),
-            listeners: generation.listeners.clone(),
+            listeners: generation.doors().to_vec(),
             slot,
             ends: Rc::clone(ends),
         })),
         Ok(Side::Parent(pid)) => {
             signals::restore(&before)?;
+            if let Some(tally) = generation.board.tally() {
+                tally.happened(Occasion::Born);
+            }
             let user = generation.identity.as_ref();
             let user = user.map(|identity| (identity.uid, identity.gid));
             generation.children.push(Child {

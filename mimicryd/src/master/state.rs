@@ -5,7 +5,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
-use std::io::PipeReader;
+use std::io::{self, PipeReader};
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -20,6 +20,7 @@ use crate::prefork::exit::Exit;
 use crate::prefork::listen::Listener;
 use crate::prefork::pipes::{Ends, Pipes};
 use crate::prefork::scoreboard::Totals;
+use crate::prefork::tally::Register;
 use crate::sys::launch::Start;
 use crate::sys::process::Death;
 use crate::sys::signals::Signals;
@@ -34,6 +35,7 @@ use super::names::Names;
 use super::pidfile::PidFile;
 use super::poison::Poison;
 use super::rates::Rates;
+use super::servers::Metrics;
 use super::watch::Watched;
 
 /// The master, with all that it has.
@@ -75,6 +77,9 @@ pub struct Master {
     /// When the workers that keep lines to a next hop were last told that others wait for them.
     pub asked_for_lines: HashMap<NextHop, Instant>,
     pub rates: Rates,
+    /// What has a number in the metrics.
+    pub register: Register,
+    pub metrics: Metrics,
     pub succession: Succession,
 }
 
@@ -115,6 +120,15 @@ impl Succession {
             predecessor,
             inherited: Legacy::default(),
             successor: None,
+        }
+    }
+
+    /// The numbers of the master before, or new ones.
+    pub fn register(&mut self) -> io::Result<Register> {
+        let before = self.predecessor.as_mut();
+        match before.and_then(|before| before.register.take()) {
+            Some(register) => Ok(register),
+            None => Register::new(),
         }
     }
 

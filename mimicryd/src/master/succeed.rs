@@ -15,6 +15,8 @@ use crate::poison;
 use crate::prefork::exit::Exit;
 use crate::prefork::listen;
 use crate::prefork::scoreboard::{Counter, Totals};
+use crate::prefork::tally::Occasion;
+use crate::status::name;
 use crate::sys::entry::Entry;
 
 use super::contract::Failure;
@@ -24,7 +26,6 @@ use super::generation::Progress;
 use super::handover::{Heard, Legacy, Predecessor, Word};
 use super::pidfile::{PidFile, PidFileError};
 use super::state::{Master, Phase};
-use super::status::name;
 
 impl Master {
     /// Are pid file, control socket and listeners another master's still.
@@ -123,6 +124,7 @@ impl Master {
             before.pid
         );
         self.accepts();
+        self.note_configuration(Some(Occasion::Upgraded));
     }
 
     fn inherit(&mut self, legacy: Legacy) {
@@ -146,9 +148,14 @@ impl Master {
 
     /// Lines of the log that no process of the daemon could write, those of the masters before this one included.
     pub(super) fn all_lost(&self) -> u64 {
-        let before = self.succession.inherited.totals.get(LOST);
         let lost = self.program.log_state().lost;
-        lost.saturating_add(before.copied().unwrap_or_default())
+        lost.saturating_add(self.lost_before())
+    }
+
+    /// By the masters before this one.
+    pub(super) fn lost_before(&self) -> u64 {
+        let before = self.succession.inherited.totals.get(LOST);
+        before.copied().unwrap_or_default()
     }
 
     pub(super) fn all_deaths(&self) -> u64 {

@@ -21,6 +21,7 @@ use crate::poison;
 use crate::prefork::contract::Refused;
 use crate::prefork::exit::Exit;
 use crate::prefork::scoreboard::{Counter, State};
+use crate::status::named;
 use crate::sys::descriptors;
 use crate::sys::launch::With;
 use crate::sys::process::{self, Death};
@@ -31,7 +32,6 @@ use super::control::{Answer, ClientId};
 use super::handover::{Estate, Heard, Legacy, Let, Named, Talk, VARIABLE, Word};
 use super::reload::{LOOK, SETTLE};
 use super::state::{Attempt, Failed, Master, Phase, Successor};
-use super::status::named;
 use super::succeed::LOST;
 
 /// A new program that was told that it is the master has so long to answer.
@@ -126,6 +126,7 @@ impl Master {
             self.pid_file.as_fd(),
             control,
         ];
+        handed.extend(self.register.as_fd());
         handed.extend(self.current.listeners.iter().map(|one| one.as_fd()));
         line.send(&self.estate(stderr.as_fd(), control))?;
         let child = self.succession.start.launch(With {
@@ -174,6 +175,7 @@ impl Master {
                 file: Some(self.control.file()),
             },
             listeners: listeners.collect(),
+            register: self.register.deed(),
         }
     }
 
@@ -257,6 +259,7 @@ impl Master {
             generation.board.set_lent(true);
             generation.tell_all(Told::Retire);
         }
+        self.metrics.end();
         // They live on in the other master.
         self.current.let_go();
         self.phase = Phase::Stopping {
@@ -388,12 +391,10 @@ impl Master {
 
     /// What was counted, for the master after this one.
     pub(super) fn legacy(&self) -> Legacy {
-        let lost = (LOST, self.all_lost());
+        let lost = (LOST.to_string(), self.all_lost());
         let totals = named(&self.totals()).into_iter().chain([lost]);
         Legacy {
-            totals: totals
-                .map(|(name, number)| (name.to_string(), number))
-                .collect(),
+            totals: totals.collect(),
             deaths: self.all_deaths(),
             stuck: self.all_stuck(),
             poison: poison::lines(&self.poison.table.entries()),

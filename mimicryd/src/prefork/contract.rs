@@ -9,7 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mimicry_core::config::Config;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
 use super::hops::Hops;
@@ -119,7 +119,8 @@ pub trait Program {
 }
 
 /// How the log does, for `mimicryd status`. The JSON has the names of these fields.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct LogState {
     /// Where it goes, as the configuration says it.
     pub target: String,

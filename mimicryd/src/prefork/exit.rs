@@ -9,6 +9,12 @@
 #[repr(u8)]
 pub enum Exit {
     Ok = 0,
+    /// Of `status --check` alone, as the next two: something may go wrong.
+    Warning = 1,
+    /// Something is wrong.
+    Critical = 2,
+    /// It is not known.
+    Unknown = 3,
     /// The command line is wrong.
     Usage = 64,
     /// The mail is not one that can be worked on.
@@ -34,8 +40,11 @@ pub enum Exit {
 }
 
 impl Exit {
-    const ALL: [Exit; 12] = [
+    const ALL: [Exit; 15] = [
         Exit::Ok,
+        Exit::Warning,
+        Exit::Critical,
+        Exit::Unknown,
         Exit::Usage,
         Exit::Data,
         Exit::NoUser,

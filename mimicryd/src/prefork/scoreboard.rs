@@ -12,6 +12,7 @@
 
 mod lent;
 mod network;
+mod tallied;
 
 use std::io;
 use std::rc::Rc;
@@ -21,8 +22,10 @@ use mimicry_core::message::digest::Digest;
 use mimicry_core::observer::Observer;
 
 use super::poison::{self, Table};
+use super::tally::Tally;
 use crate::sys::shared::{Pen, Row, Rows};
 
+pub use super::counter::Counter;
 pub use network::Network;
 
 /// What a worker does.
@@ -42,7 +45,7 @@ pub enum State {
 }
 
 impl State {
-    const ALL: [State; 6] = [
+    pub const ALL: [State; 6] = [
         State::Starting,
         State::Idle,
         State::Session,
@@ -67,70 +70,12 @@ impl State {
     }
 }
 
-/// What a worker counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Counter {
-    /// Sessions begun.
-    Sessions,
-    /// Transactions that got a final reply after the end of data, whichever: a worker that has one is no early death.
-    Mails,
-    /// Of these: mails that a rule edited.
-    Edited,
-    /// Mails with a final 4xx.
-    Deferred,
-    /// Mails with a final 5xx.
-    Refused,
-    /// Mails whose transaction panicked.
-    Panics,
-    /// Octets of messages that came in.
-    OctetsIn,
-    /// Octets of messages that the next hop took.
-    OctetsOut,
-    /// Clients that may not send.
-    ClientRefused,
-    /// MAIL commands that were refused or put off.
-    MailRefused,
-    /// RCPT commands that were refused or put off.
-    RcptRefused,
-    /// Messages that were refused before they were a mail, and DATA that came for nobody.
-    DataRefused,
-    /// Sessions that did not end by QUIT: 421, another protocol.
-    SessionEnded,
-    /// Clients that went amid a mail.
-    ClientGone,
-    /// Sessions that ended because all workers were busy, others waited, and they brought no mail forward.
-    StressEnded,
-    /// Connections beyond those that a network may have.
-    ConnectionRefused,
-}
-
-impl Counter {
-    pub const ALL: [Counter; 16] = [
-        Counter::Sessions,
-        Counter::Mails,
-        Counter::Edited,
-        Counter::Deferred,
-        Counter::Refused,
-        Counter::Panics,
-        Counter::OctetsIn,
-        Counter::OctetsOut,
-        Counter::ClientRefused,
-        Counter::MailRefused,
-        Counter::RcptRefused,
-        Counter::DataRefused,
-        Counter::SessionEnded,
-        Counter::ClientGone,
-        Counter::StressEnded,
-        Counter::ConnectionRefused,
-    ];
-}
-
 // The words of a worker's row; counters follow from FIRST_COUNTER on.
 const PID: usize = 0;
 const GENERATION: usize = 1;
 /// The state in the highest octet, since when in the others, so that both are read at once.
 const STATE: usize = 2;
-// 3 to 5: [`network`].
+// 3 to 5: [`network`]; 6: [`tallied`].
 const FIRST_COUNTER: usize = 8;
 
 /// How long it may be in its state, in milliseconds; 0 = the state has no limit of its own.
@@ -165,6 +110,7 @@ pub struct Scoreboard {
     /// Moments are counted from here, in milliseconds of the monotonic clock.
     epoch: Instant,
     poison: Option<Table>,
+    tally: Option<Tally>,
 }
 
 /// The memory: each slot has its own, because each has another writer.
@@ -204,6 +150,7 @@ impl Scoreboard {
             rows: Rc::new(board),
             epoch,
             poison: None,
+            tally: None,
         })
     }
 
@@ -341,6 +288,9 @@ impl Slot {
         if let Some(row) = self.pen() {
             row.add(word_of(counter), number);
         }
+        if let (Some(listener), Some(tally)) = (self.listener(), self.board.tally()) {
+            tally.count(listener, counter, number);
+        }
     }
 
     pub fn count(&self, counter: Counter) -> u64 {
@@ -469,18 +419,6 @@ impl Text {
         let octets: Vec<u8> = octets.take_while(|octet| *octet != 0).collect();
         // One that was cut amid a character, or is being written.
         String::from_utf8_lossy(&octets).into_owned()
-    }
-}
-
-impl Totals {
-    pub fn add(&mut self, other: Totals) {
-        for (sum, number) in self.0.iter_mut().zip(other.0) {
-            *sum = sum.wrapping_add(number);
-        }
-    }
-
-    pub fn get(&self, counter: Counter) -> u64 {
-        self.0.get(counter as usize).copied().unwrap_or_default()
     }
 }
 

@@ -12,7 +12,7 @@
 //! - [`descriptors`]: descriptors that the service manager, or a master before this one, handed over
 //! - [`greeter`]: a greeting for a library that waits for one
 //! - [`memory`]: memory that is not needed any more
-//! - [`title`]: what ps shows · [`terminal`]: how wide the terminal is
+//! - [`title`]: what ps shows · [`terminal`]: the terminal of a command
 //!
 //! All unsafe code of the project is below this directory, each block with its reason. Where nix has a safe call, that
 //! is used.

@@ -90,6 +90,44 @@ impl Rows {
         })
     }
 
+    /// Rows in a file that has no name and keeps its size, for another program to go on with; all zero at first.
+    ///
+    /// What is given up of them is only protected from mistakes: who could never write to the file could not go on with it.
+    pub fn in_file(count: usize) -> io::Result<(Rows, OwnedFd)> {
+        let octets = size(count).ok_or(io::ErrorKind::OutOfMemory)?;
+        let file = memory_file()?;
+        ftruncate(
+            &file,
+            i64::try_from(octets.get()).map_err(|_| Errno::ENOMEM)?,
+        )?;
+        // A file that becomes shorter kills who reads its end.
+        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_SEAL;
+        fcntl(&file, FcntlArg::F_ADD_SEALS(seals))?;
+        Ok((Rows::of_file(&file, count)?, file))
+    }
+
+    /// Rows in a file of [`Rows::in_file`], which another program may have made.
+    pub fn of_file(file: &OwnedFd, count: usize) -> io::Result<Rows> {
+        let octets = size(count).ok_or(io::ErrorKind::OutOfMemory)?;
+        let seals = SealFlag::from_bits_retain(fcntl(file, FcntlArg::F_GET_SEALS)?);
+        let length = nix::sys::stat::fstat(file)?.st_size;
+        let is_whole = usize::try_from(length).is_ok_and(|length| length == octets.get());
+        if !is_whole || !seals.contains(SealFlag::F_SEAL_SHRINK) {
+            return Err(io::ErrorKind::InvalidData.into());
+        }
+        let rights = ProtFlags::PROT_READ | ProtFlags::PROT_WRITE;
+        // SAFETY: the kernel chooses a place of its own, so that no other memory is touched, and the file never becomes shorter.
+        let start = unsafe { mmap(None, octets, rights, MapFlags::MAP_SHARED, file, 0) }?;
+        let start: NonNull<Row> = start.cast();
+        all().insert(start.as_ptr().expose_provenance(), (octets, None));
+        Ok(Rows {
+            start,
+            count,
+            view: Cell::new(None),
+            is_given_up: Cell::new(false),
+        })
+    }
+
     /// To be read.
     pub fn row(&self, index: usize) -> Option<&Row> {
         if index >= self.count {
@@ -330,5 +368,23 @@ mod tests {
         // SAFETY: if the kernel allowed it, the mapping would be what it was before.
         let again = unsafe { mprotect(start, octets, rights) };
         assert_eq!(again, Err(Errno::EACCES));
+    }
+
+    #[test]
+    fn rows_in_a_file_are_found_again() {
+        let (rows, file) = Rows::in_file(2).unwrap();
+        rows.pen(1).unwrap().add(3, 7);
+        let again = Rows::of_file(&file, 2).unwrap();
+        assert_eq!(again.row(1).map(|row| row.get(3)), Some(7));
+        again.pen(1).unwrap().add(3, 1);
+        assert_eq!(rows.row(1).map(|row| row.get(3)), Some(8));
+        again.give_up();
+        assert!(again.pen(1).is_none());
+        rows.pen(1).unwrap().add(3, 1);
+        assert_eq!(again.row(1).map(|row| row.get(3)), Some(9));
+        assert!(Rows::of_file(&file, 3).is_err(), "it has another size");
+        let other = memory_file().unwrap();
+        ftruncate(&other, 2 * size_of::<Row>() as i64).unwrap();
+        assert!(Rows::of_file(&other, 2).is_err(), "it could become shorter");
     }
 }

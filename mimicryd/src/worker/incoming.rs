@@ -37,6 +37,8 @@ pub struct Incoming<'c> {
     pub origin: Origin,
     /// By what it came: not what the client said of others.
     pub connection: Origin,
+    /// The log has the subject.
+    pub with_subject: bool,
     /// For the log: an address or `unix`.
     pub peer: String,
     /// Of the mail; it stands in the log and in the Received field.

@@ -28,6 +28,7 @@ use sha2::{Digest, Sha256};
 
 use stamp::Stamp;
 
+use crate::prefork::tally::{Gauge, Tally};
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
 
@@ -57,6 +58,8 @@ pub struct Ledger {
     swept_at: Option<Instant>,
     /// The directory when it was empty, if it can be told from any later state.
     empty: Cell<Option<Stamp>>,
+    /// Where the number of entries is told.
+    tally: Option<Tally>,
 }
 
 /// A mail for one recipient.
@@ -101,6 +104,18 @@ impl Ledger {
             was_there: Cell::new(is_there),
             swept_at: None,
             empty: Cell::new(None),
+            tally: None,
+        }
+    }
+
+    /// This one tells how many entries it saw.
+    pub fn telling(self, tally: Option<Tally>) -> Ledger {
+        Ledger { tally, ..self }
+    }
+
+    fn tell(&self, entries: usize) {
+        if let Some(tally) = &self.tally {
+            tally.set(Gauge::LedgerEntries, entries as u64);
         }
     }
 
@@ -142,6 +157,9 @@ impl Ledger {
             fs::read_dir(&self.directory).map_or(true, |mut entries| entries.next().is_none());
         let known = (is_empty && stamp.is_telling(now)).then_some(stamp);
         self.empty.set(known);
+        if is_empty {
+            self.tell(0);
+        }
         is_empty
     }
 
@@ -197,18 +215,24 @@ impl Ledger {
             }
         }
         // Entries have no content: all there is to them stands in the directory.
-        File::open(directory)?.sync_all()
+        File::open(directory)?.sync_all()?;
+        self.tell(count(directory)?);
+        Ok(())
     }
 
     /// The client knows now: the entries have done their work.
     pub fn consume(&self, keys: &[Key]) {
+        let mut is_changed = false;
         for key in keys {
             // One that cannot be removed expires; the same mail to the same recipient does not come again.
-            if let Err(error) = fs::remove_file(self.directory.join(&key.0))
-                && error.kind() != ErrorKind::NotFound
-            {
-                log::warn!("an entry of the ledger cannot be removed: {error}");
+            match fs::remove_file(self.directory.join(&key.0)) {
+                Ok(()) => is_changed = true,
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => log::warn!("an entry of the ledger cannot be removed: {error}"),
             }
+        }
+        if is_changed {
+            self.tell(count(&self.directory).unwrap_or_default());
         }
     }
 
@@ -220,6 +244,7 @@ impl Ledger {
             if let Err(error) = expire(&self.directory, SystemTime::now()) {
                 log::warn!("the ledger cannot be swept: {error}");
             }
+            self.tell(count(&self.directory).unwrap_or_default());
         }
     }
 }

@@ -13,6 +13,7 @@ mod delivery;
 mod incoming;
 pub mod ledger;
 mod link;
+mod marks;
 mod needs;
 mod pace;
 mod peer;
@@ -264,6 +265,7 @@ impl Worker {
     /// Serves a connection. False = this was the last one.
     fn serve(&mut self, serve: &mut dyn Serve, connection: Accepted) -> bool {
         self.slot.enter(State::Session);
+        self.slot.serve(connection.listener);
         self.slot.add(Counter::Sessions, 1);
         title::set(&format!("mimicryd: worker (busy {})", connection.peer));
         if self.slot.board().is_nudge_due() {

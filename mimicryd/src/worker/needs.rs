@@ -69,7 +69,7 @@ pub fn files(config: &Config) -> Vec<Allowed> {
     let log = match &config.log.target {
         // It is opened anew when it was moved away, which a rule on the file would not survive.
         LogTarget::File(path) => path.parent().map(directory),
-        LogTarget::Syslog(_) | LogTarget::Stderr => None,
+        LogTarget::Syslog(_) | LogTarget::Journal(_) | LogTarget::Stderr => None,
     };
     let log = log.into_iter().map(allow(Rights::Log));
     let read = TIME.iter().map(PathBuf::from);

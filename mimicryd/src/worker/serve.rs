@@ -35,6 +35,7 @@ use crate::logging::line::{self, EventLine};
 use crate::prefork::life::Wish;
 use crate::prefork::listen::Peer;
 use crate::prefork::scoreboard::{Counter, Slot, State};
+use crate::prefork::tally;
 use crate::relay::{Cause, Pool, Route, Watch};
 use crate::smtp::command;
 use crate::smtp::data::{Fed, Received};
@@ -356,6 +357,7 @@ impl Conversation<'_> {
             client: self.session.protocol(),
             origin: self.session.origin().clone(),
             connection: self.session.connection().clone(),
+            with_subject: self.config.log.subject,
             peer: self.peer.to_string(),
             id,
             plan,
@@ -370,6 +372,9 @@ impl Conversation<'_> {
         guard.end(&fate, outcome.panicked);
         // How long the client takes for its reply is limited as in the rest of the session.
         self.slot.enter(State::Session);
+        if let Some(tally) = self.slot.board().tally() {
+            outcome.count(tally);
+        }
         let Outcome {
             replies,
             lines,
@@ -377,6 +382,7 @@ impl Conversation<'_> {
             octets_out,
             panicked,
             unsettled,
+            ..
         } = outcome;
         let step = self.session.received(replies);
         // The client's reply first; what is left to say to the next hop has time.
@@ -419,6 +425,8 @@ impl Conversation<'_> {
 
     fn count(&self, replies: &Replies, edited: bool, octets_out: u64, panicked: bool) {
         self.slot.add(Counter::Mails, 1);
+        self.slot
+            .ended(tally::Outcome::of(replies.iter().map(Reply::code)));
         self.slot.add(Counter::OctetsOut, octets_out);
         let flags = [
             (Counter::Edited, edited),

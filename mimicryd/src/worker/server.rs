@@ -65,7 +65,7 @@ pub struct Shared {
 
 impl Server {
     /// Made in the worker.
-    pub fn new(config: Arc<Config>, shared: Shared) -> Result<Server, String> {
+    pub fn new(config: Arc<Config>, shared: Shared, slot: &Slot) -> Result<Server, String> {
         let Shared {
             keys,
             certificates,
@@ -88,6 +88,7 @@ impl Server {
         machine::reach(&config);
         let pool = Pool::new(keys, Remembered::below(&config.daemon.spool), hops);
         let (ledger, fault) = Ledger::open(&config.daemon.spool);
+        let ledger = ledger.telling(slot.board().tally().cloned());
         // That there is none the master has said.
         if let Some(error) = fault.filter(|error| error.kind() != io::ErrorKind::NotFound) {
             log::warn!(

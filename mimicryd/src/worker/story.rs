@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use mimicry_core::engine::{Judged, Report};
 use mimicry_core::mail::Mail;
+use mimicry_core::message::digest::Digest;
 use mimicry_core::origin::Origin;
 use mimicry_core::printable::Printable;
 use mimicry_core::reason::Reason;
@@ -18,25 +19,46 @@ use mimicry_core::settings::endpoint::Protocol;
 use super::delivery::Class;
 use super::incoming::Incoming;
 use super::ledger::Unsettled;
+use super::marks::Marks;
 use super::settle::{Ends, OfClass, Settled};
 
 use crate::logging;
 use crate::logging::line::{MailLine, RuleWord, Times, millis, now};
+use crate::prefork::tally::{Did, Tally};
 use crate::smtp::step::Replies;
 
 /// Recipients who have not got the mail that others of their class have: so many are named with the reply to each.
 const NAMED: usize = 100;
 
-/// A line of the log, to be written when it is known whether the client got its reply.
-pub struct Logged(MailLine);
+/// A line of the log, to be written when it is known whether the client got its reply, and what is counted of it.
+pub struct Logged {
+    line: MailLine,
+    /// Of each rule that the line names.
+    deeds: Vec<(Did, Option<Reason>)>,
+    /// Of the reply that decides for the class.
+    code: u16,
+    /// `None` = it was not handed on.
+    relaying: Option<Duration>,
+}
 
 impl Logged {
     pub fn log(mut self, told: bool) {
         if !told {
             let note = "the client has gone before the reply";
-            self.0.notes.push(note.into());
+            self.line.notes.push(note.into());
         }
-        logging::mail(&self.0);
+        logging::mail(&self.line);
+    }
+
+    fn count(&self, tally: &Tally) {
+        for (word, (did, reason)) in self.line.rules.iter().zip(&self.deeds) {
+            tally.rule(&word.rule, *did, *reason);
+        }
+        tally.replied(&self.line.relay, self.code);
+        if let Some(time) = self.relaying {
+            let octets = self.line.out.unwrap_or_default();
+            tally.relayed(&self.line.relay, time, octets as u64);
+        }
     }
 }
 
@@ -47,8 +69,20 @@ pub struct Outcome {
     pub edited: bool,
     pub octets_out: u64,
     pub panicked: bool,
+    /// How long the rules took; zero = they were not asked.
+    pub judging: Duration,
     /// The mail, and what the ledger is to be told of it when it is known whether the client got its reply.
     pub unsettled: Option<(Mail, Unsettled)>,
+}
+
+impl Outcome {
+    /// For metrics.
+    pub fn count(&self, tally: &Tally) {
+        if !self.judging.is_zero() {
+            tally.judged(self.judging);
+        }
+        self.lines.iter().for_each(|logged| logged.count(tally));
+    }
 }
 
 /// What was sent to a class.
@@ -89,6 +123,7 @@ impl Story {
     /// The message was received; its first recipient was named at `began`.
     pub fn begin(incoming: &Incoming<'_>, began: Instant) -> Story {
         let envelope = &incoming.plan.envelope;
+        let held = incoming.rules.slot.held();
         let mut line = MailLine {
             id: incoming.id.clone(),
             client: client_of(&incoming.origin, &incoming.connection, &incoming.peer),
@@ -97,6 +132,7 @@ impl Story {
             from: envelope.sender.as_bytes().to_vec(),
             size: incoming.received.message.len(),
             generation: incoming.rules.generation.into(),
+            digest: held.map_or_else(String::new, |(digest, _)| brief(&digest)),
             ..MailLine::default()
         };
         let (lf, cr) = (
@@ -128,6 +164,18 @@ impl Story {
         &self.line.id
     }
 
+    /// What it is called in the logs of others.
+    pub fn read(&mut self, mail: &Mail, with_subject: bool) {
+        let Marks {
+            queue,
+            message_id,
+            subject,
+        } = Marks::of(mail, with_subject);
+        self.line.queue = queue;
+        self.line.message_id = message_id;
+        self.line.subject = subject;
+    }
+
     pub fn judged_in(&mut self, time: Duration) {
         self.judge = time;
     }
@@ -150,6 +198,7 @@ impl Story {
             edited: false,
             octets_out: 0,
             panicked: false,
+            judging: self.judge,
             unsettled: None,
         }
     }
@@ -174,7 +223,7 @@ impl Story {
         if verdict.is_mixed && self.client == Protocol::Smtp {
             for logged in &mut lines {
                 let note = "partial: other recipients have the mail already";
-                logged.0.notes.push(note.into());
+                logged.line.notes.push(note.into());
             }
         }
         Outcome {
@@ -183,6 +232,7 @@ impl Story {
             edited: judged.iter().any(Judged::is_edited),
             octets_out,
             panicked: false,
+            judging: self.judge,
             unsettled: None,
         }
     }
@@ -191,11 +241,25 @@ impl Story {
         let of = chapters.len();
         let chapters = (1..).zip(chapters);
         chapters
-            .map(|(number, chapter)| Logged(self.line(format!("{number}/{of}"), chapter, heard)))
+            .map(|(number, chapter)| self.logged(format!("{number}/{of}"), chapter, heard))
             .collect()
     }
 
-    fn line(&self, place: String, chapter: Chapter<'_>, heard: &Replies) -> MailLine {
+    fn logged(&self, place: String, chapter: Chapter<'_>, heard: &Replies) -> Logged {
+        let acts = chapter.judged.map_or_else(Vec::new, acts);
+        let sent = chapter.sent.filter(|sent| sent.octets > 0);
+        Logged {
+            deeds: acts.iter().map(|act| (act.did, act.reason)).collect(),
+            code: chapter.end.reply.code(),
+            relaying: sent.map(|sent| sent.relaying),
+            line: MailLine {
+                rules: acts.into_iter().map(RuleWord::from).collect(),
+                ..self.line(place, &chapter, heard)
+            },
+        }
+    }
+
+    fn line(&self, place: String, chapter: &Chapter<'_>, heard: &Replies) -> MailLine {
         let (class, end) = (chapter.class, &chapter.end);
         // An LMTP client hears of each recipient, so of this class too; an SMTP client of all classes together.
         let heard = match heard {
@@ -210,8 +274,8 @@ impl Story {
             bank: class.settings.path.clone(),
             relay: class.route.next_hop.to_string(),
             class: place,
-            rules: chapter.judged.map_or_else(Vec::new, rule_words),
-            notes: self.notes(&chapter),
+            archive: chapter.judged.map_or_else(Vec::new, copies),
+            notes: self.notes(chapter),
             status: end.status,
             by: heard.by(),
             said: (own != reply).then_some(own),
@@ -285,38 +349,82 @@ fn remarks(judged: &Judged) -> Vec<String> {
     of_rule.take(MOST).collect()
 }
 
+/// The digest as `mimicryd poison list` has it, its first digits.
+fn brief(digest: &Digest) -> String {
+    let digits = digest.to_string();
+    digits.get(..16).unwrap_or(&digits).to_string()
+}
+
+/// What the copies of the mail in archives are called.
+fn copies(judged: &Judged) -> Vec<String> {
+    let reports = (*judged.result).as_ref();
+    let reports = reports.map_or(&[][..], |applied| applied.reports.as_slice());
+    let mut copies: Vec<String> = Vec::new();
+    for report in reports {
+        if let Report::Done {
+            kept: Some(kept), ..
+        } = report
+            && !copies.contains(kept)
+        {
+            copies.push(kept.clone());
+        }
+    }
+    copies
+}
+
+/// What one rule did to a mail.
+struct Act<'j> {
+    rule: &'j str,
+    /// As the log has it.
+    word: &'static str,
+    did: Did,
+    reason: Option<Reason>,
+}
+
+impl From<Act<'_>> for RuleWord {
+    fn from(act: Act<'_>) -> RuleWord {
+        RuleWord {
+            rule: act.rule.to_string(),
+            did: act.word.into(),
+        }
+    }
+}
+
 /// What each rule did, as far as it had to do with the mail.
-fn rule_words(judged: &Judged) -> Vec<RuleWord> {
-    let reports = (*judged.result)
-        .as_ref()
+fn acts(judged: &Judged) -> Vec<Act<'_>> {
+    let applied = (*judged.result).as_ref();
+    let reports = applied
         .map(|applied| applied.reports.as_slice())
         .unwrap_or_default();
-    let mut words = Vec::new();
+    let stopped = applied.err().map(|stopped| stopped.rule);
     // A rule that does not hold has nothing to say.
-    for (index, step) in judged.plan.steps.iter() {
-        let Some(rule) = judged.settings.policy.rules.get(index) else {
-            continue;
+    let steps = judged.plan.steps.iter();
+    let acts = steps.filter_map(|(index, step)| {
+        let rule = judged.settings.policy.rules.get(index)?;
+        let (word, did, reason) = match (reports.get(index), step) {
+            _ if stopped == Some(index) => ("stopped", Did::Fault, None),
+            (Some(Report::Edited { undone: true, .. }), _) => ("removed", Did::Edited, None),
+            (Some(Report::Edited { .. }), _) => ("edited", Did::Edited, None),
+            (Some(Report::Done { .. }), _) => ("done", Did::Done, None),
+            (_, Decision::IgnoreMail) => ("ignores", Did::Done, None),
+            (_, Decision::Keep(_)) => ("keeps", Did::Done, None),
+            (report, step) => {
+                let reason = match (report, step) {
+                    (Some(report), _) => report.reason(step)?,
+                    (None, Decision::Skip(reason)) => *reason,
+                    (None, _) => return None,
+                };
+                (reason.code(), Did::of(reason), Some(reason))
+            }
         };
-        let stopped = (*judged.result)
-            .as_ref()
-            .is_err_and(|stopped| stopped.rule == index);
-        let report = reports.get(index);
-        let did = match (report, step) {
-            _ if stopped => Some("stopped"),
-            (Some(Report::Edited { .. }), _) => Some("edited"),
-            (Some(Report::Done { .. }), _) => Some("done"),
-            (_, Decision::IgnoreMail) => Some("ignores"),
-            (_, Decision::Keep(_)) => Some("keeps"),
-            (Some(report), _) => report.reason(step).map(Reason::code),
-            (None, Decision::Skip(reason)) => Some(reason.code()),
-            (None, _) => None,
-        };
-        words.extend(did.map(|did| RuleWord {
-            rule: rule.name.clone(),
-            did: did.into(),
-        }));
-    }
-    words
+        Some(Act {
+            rule: &rule.name,
+            word,
+            did,
+            reason,
+        })
+    });
+    acts.collect()
 }
 
 /// Ten letters that no other mail has. Not from a generator that a fork would repeat.

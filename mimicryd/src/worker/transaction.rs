@@ -48,6 +48,7 @@ pub fn run(
         client,
         origin,
         connection,
+        with_subject,
         plan: DataPlan { envelope, with, .. },
         received,
         ..
@@ -94,6 +95,7 @@ pub fn run(
             ..story.end_all(Own::Panic.reply(), classes, &[])
         };
     };
+    story.read(&mail, with_subject);
     for (class, judged) in classes.iter_mut().zip(&judged) {
         class.settings = Arc::clone(&judged.settings);
     }

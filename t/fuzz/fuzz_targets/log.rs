@@ -42,6 +42,11 @@ fuzz_target!(|input: &[u8]| {
         reply: text(next()),
         by: Default::default(),
         said: Some(text(next())),
+        queue: Some(next()),
+        message_id: Some(next()),
+        subject: Some(next()),
+        digest: "0123456789abcdef".into(),
+        archive: Vec::new(),
         notes: vec![text(next())],
         times: Times::default(),
     };
@@ -68,4 +73,7 @@ fn holds(mail: &BTreeMap<String, Vec<Vec<u8>>>, line: &MailLine) {
     assert_eq!(mail["to"], line.to.iter().map(|to| path(to)).collect::<Vec<_>>());
     assert_eq!(mail["reply"], [line.reply.as_bytes()]);
     assert_eq!(mail["helo"], [line.helo.as_slice()]);
+    assert_eq!(mail["msgid"], [line.message_id.as_deref().unwrap_or_default()]);
+    assert_eq!(mail["subject"], [line.subject.as_deref().unwrap_or_default()]);
+    assert_eq!(mail["digest"], [b"0123456789abcdef"]);
 }

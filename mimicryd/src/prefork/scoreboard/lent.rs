@@ -26,4 +26,14 @@ impl Totals {
     pub fn of(number: impl Fn(Counter) -> u64) -> Totals {
         Totals(Counter::ALL.map(number))
     }
+
+    pub fn add(&mut self, other: Totals) {
+        for (sum, number) in self.0.iter_mut().zip(other.0) {
+            *sum = sum.wrapping_add(number);
+        }
+    }
+
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0.get(counter as usize).copied().unwrap_or_default()
+    }
 }
