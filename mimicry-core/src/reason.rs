@@ -24,6 +24,8 @@ words! {
         Skip = "skip",
         /// Edits, and removes the signatures that the edit breaks.
         Strip = "strip",
+        /// Edits if a rule then signs the mail anew, and leaves it alone if none does.
+        Resign = "resign",
     }
 }
 
@@ -40,6 +42,7 @@ pub enum Reason {
     Limit,
     Malformed,
     Dkim,
+    NoKey,
     Kept,
     Ignored,
     Shadow,
@@ -82,8 +85,9 @@ impl Reason {
         ),
         (
             Reason::Dkim,
-            "the mail has a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
+            "the mail has a DKIM signature and the rule says on_dkim = \"skip\", or \"resign\" and no rule signs it, or the signature covers the field",
         ),
+        (Reason::NoKey, "there is no key for the mail"),
         (
             Reason::Kept,
             "a keep rule above protects the parts, or a rule above took or removed them",
@@ -113,6 +117,7 @@ impl Reason {
             Reason::Limit => "limit",
             Reason::Malformed => "malformed",
             Reason::Dkim => "dkim",
+            Reason::NoKey => "no-key",
             Reason::Kept => "kept",
             Reason::Ignored => "ignored",
             Reason::Shadow => "shadow",

@@ -10,6 +10,7 @@ use mimicry_core::registry::Registry;
 mod archive;
 mod banner;
 mod disclaim;
+mod dkim_sign;
 mod header;
 mod ignore_mail;
 mod keep;
@@ -31,4 +32,5 @@ pub const REGISTRY: Registry = Registry(&[
     &archive::Archive,
     &header::Header,
     &banner::Banner,
+    &dkim_sign::DkimSign,
 ]);

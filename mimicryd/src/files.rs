@@ -100,6 +100,7 @@ impl Files for Disk {
         let access = match what {
             Use::Configuration => Access::Everybody,
             Use::Secret => Access::Owner,
+            Use::Key => Access::Group,
         };
         read(path, LARGEST, access).map_err(|wrong| wrong.unreadable(path))
     }

@@ -16,6 +16,8 @@ pub enum Use {
     Configuration,
     /// A file that nobody else may read either.
     Secret,
+    /// The same, but its group may read it, as packages that make keys leave them.
+    Key,
 }
 
 /// Why a file is not read, and what would be right.

@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::near::nearest;
-use crate::plugin::{Secret, Value, ValueKind};
+use crate::plugin::{KeyFile, Secret, SecretOctets, Value, ValueKind};
 use crate::rule::filter::parse_network;
 use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
 use crate::settings::fingerprint::Fingerprint;
@@ -181,6 +181,7 @@ impl Reader<'_> {
             ValueKind::Files => self.named_files(node, help).map(Value::Files),
             ValueKind::Lines => self.lines(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),
+            ValueKind::KeyFiles => self.key_files(node, help).map(Value::Keys),
         }
     }
 
@@ -231,6 +232,24 @@ impl Reader<'_> {
             }
         }
         (!wrong).then_some(lines)
+    }
+
+    /// Files of secret keys, each with the name that it stands beside.
+    fn key_files(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<KeyFile>> {
+        let names = self.of_names(node, help)?;
+        let files: Vec<Option<KeyFile>> = names
+            .into_iter()
+            .map(|(name, path)| {
+                let path = Path::new(self.file_name(&path, node.span())?).to_path_buf();
+                let content = self.octets_of(&path, Use::Key, node.span())?;
+                Some(KeyFile {
+                    name,
+                    path: self.directory.join(path),
+                    content: SecretOctets::new(content),
+                })
+            })
+            .collect();
+        files.into_iter().collect()
     }
 
     /// Each text of a list, understood or complained about.

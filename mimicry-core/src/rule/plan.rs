@@ -30,6 +30,8 @@ pub struct Plan {
     pub steps: Vec<Decision>,
     /// Octets of the message at most that the next hop of the class takes, as far as that is known.
     pub room: Option<usize>,
+    /// The next hop of the class takes no 8-bit octets: what is signed must be in 7 bits before (RFC 6376 section 5.3).
+    pub needs_7bit: bool,
 }
 
 /// What becomes of one rule.
@@ -90,6 +92,7 @@ impl Plan {
             )
         };
         self.room == other.room
+            && self.needs_7bit == other.needs_7bit
             && self.steps.len() == other.steps.len()
             && self
                 .steps
@@ -124,22 +127,41 @@ pub fn signature(
 
 /// Plans one class.
 pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) -> Plan {
-    let mut walk = Walk {
-        facts,
-        recipients: &recipients,
-        steps: Vec::with_capacity(policy.rules.len()),
-        kept: BTreeSet::new(),
-        ended_by: None,
+    let walk = |is_signed_anew: bool| {
+        let mut walk = Walk {
+            facts,
+            recipients: &recipients,
+            steps: Vec::with_capacity(policy.rules.len()),
+            kept: BTreeSet::new(),
+            ended_by: None,
+            is_signed_anew,
+        };
+        for (index, rule) in policy.rules.iter().enumerate() {
+            walk.rule(index, rule, policy);
+        }
+        walk.steps
     };
-    for (index, rule) in policy.rules.iter().enumerate() {
-        walk.rule(index, rule, policy);
+    let mut steps = walk(true);
+    if facts.has_dkim_signature()
+        && (policy.rules.iter()).any(|rule| rule.on_dkim == OnDkim::Resign)
+        && !is_signed(policy, facts.mail(), &steps)
+    {
+        steps = walk(false);
     }
-    let steps = walk.steps;
     Plan {
         recipients,
         steps,
         room: None,
+        needs_7bit: false,
     }
+}
+
+/// Will a rule sign the mail with DKIM.
+fn is_signed(policy: &Policy, mail: &Mail, steps: &[Decision]) -> bool {
+    let rules = policy.rules.iter().zip(steps);
+    rules
+        .filter(|(_, step)| matches!(step, Decision::Run(run) if !run.shadow))
+        .any(|(rule, _)| rule.plugin.signs(mail))
 }
 
 struct Walk<'w> {
@@ -149,6 +171,8 @@ struct Walk<'w> {
     /// Parts that a keep rule protects.
     kept: BTreeSet<PartId>,
     ended_by: Option<usize>,
+    /// A rule signs the mail with DKIM after all edits.
+    is_signed_anew: bool,
 }
 
 impl Walk<'_> {
@@ -331,7 +355,12 @@ impl Walk<'_> {
         if exempt && !rule.kind.edits_fields() {
             return Decision::Skip(Reason::Exempt);
         }
-        if rule.on_dkim == OnDkim::Skip && facts.has_dkim_signature() {
+        let leaves_signed = match rule.on_dkim {
+            OnDkim::Skip => true,
+            OnDkim::Resign => !self.is_signed_anew,
+            OnDkim::Edit | OnDkim::Strip => false,
+        };
+        if leaves_signed && facts.has_dkim_signature() {
             return Decision::Skip(Reason::Dkim);
         }
         let mut run = Run {
@@ -340,6 +369,11 @@ impl Walk<'_> {
             beside: Vec::new(),
             shadow,
             remarks: Vec::new(),
+        };
+        // What comes after all edits has the mail as a whole: its parts may be others by then.
+        let parts = match rule.kind.scope() > Scope::Part {
+            true => Vec::new(),
+            false => parts,
         };
         let mut unsure_of_all = None;
         let kept_roots = forks::kept_roots(rule, &facts.mail().message, &self.kept);

@@ -1,0 +1,15 @@
+//! Signatures of a domain over header fields and the body (RFC 6376): what ARC has in common with DKIM, too.
+//!
+//! - [`canon`]: fields and bodies in the form in which they are hashed
+//! - [`tags`]: the tags of a signature, and what it covers
+//! - [`key`]: secret keys, and what the DNS says of them
+//! - [`sign`]: a new signature
+//!
+//! Must never: look a key up in the DNS, or say that a signature of another is good.
+
+pub mod canon;
+pub mod key;
+pub mod sign;
+pub mod tags;
+#[cfg(test)]
+mod tests;
