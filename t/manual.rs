@@ -364,10 +364,13 @@ fn the_sample_configurations_load_without_a_complaint() {
 fn the_full_sample_loads_with_all_of_it_switched_on() {
     let path = root().join("etc/mimicry.toml");
     let source: String = sample().iter().map(|line| format!("{line}\n")).collect();
-    // A password is nothing to hand out; its file is named in the sample and not there.
-    let read = |path: &Path| match path.ends_with("zip.password") {
-        true => Ok(b"a password\n".to_vec()),
-        false => fs::read(path),
+    // A secret is nothing to hand out; its file is named in the sample and not there.
+    let keys = root().join("mimicry-plugins/tests/keys");
+    let read = |path: &Path| match path.file_name().and_then(|name| name.to_str()) {
+        Some("zip.password") => Ok(b"a password\n".to_vec()),
+        Some("s2026.pem") => fs::read(keys.join("rsa.pem")),
+        Some("e2026.pem") => fs::read(keys.join("ed25519.pem")),
+        _ => fs::read(path),
     };
     let config = config::parse(&source, &path, REGISTRY, &read);
     let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
