@@ -54,13 +54,7 @@ impl PluginKind for DkimSign {
                     "keys",
                     ValueKind::KeyFiles,
                     None,
-                    "Domains, each with the file of its secret key; with two files, one RSA and one Ed25519, it signs with both.",
-                ),
-                option(
-                    "selector",
-                    ValueKind::Line,
-                    None,
-                    "The selector of every key; without it the name of the file up to its last dot.",
+                    "Domains, each with the file of its secret key, whose name is the selector; with two files, one RSA and one Ed25519, it signs with both.",
                 ),
                 option(
                     "subdomains",
@@ -138,7 +132,6 @@ struct Own {
 fn keys(options: &Options, errors: &mut Vec<OptionError>) -> BTreeMap<String, Vec<Own>> {
     const OPTION: &str = "keys";
     let mut keys: BTreeMap<String, Vec<Own>> = BTreeMap::new();
-    let selector = options.text("selector");
     if options.keys(OPTION).is_empty() {
         let help = "write keys = { \"example.org\" = \"dkim/example.org/mail.pem\" }";
         errors.push(OptionError::new("", "dkim_sign needs a key", help));
@@ -152,12 +145,9 @@ fn keys(options: &Options, errors: &mut Vec<OptionError>) -> BTreeMap<String, Ve
             errors.push(wrong(format!("`{}` is not a domain", file.name), help));
             continue;
         }
-        let selector = match selector {
-            Some(selector) => selector.to_ascii_lowercase(),
-            None => selector_of(file),
-        };
+        let selector = selector_of(file);
         if !is_domain(&selector) {
-            let help = "name the file SELECTOR.pem, or set the option selector";
+            let help = "name the file SELECTOR.pem";
             errors.push(wrong(format!("`{selector}` is not a selector"), help));
             continue;
         }
