@@ -9,4 +9,4 @@ need_python nacl python3-nacl
 need_perl Mail::DKIM::Verifier libmail-dkim-perl
 need_mimicryd
 
-"$python" "$root/t/interop/dkim.py" "$mimicryd" "$root/t/mail" "$work" || fail "a signature does not hold"
+"$python" "$root/t/interop/dkim_sign.py" "$mimicryd" "$root/t/mail" "$work" || fail "a signature does not hold"
