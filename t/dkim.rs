@@ -23,8 +23,12 @@ fn pem(name: &str) -> Vec<u8> {
 
 /// A key for the daemon, in a directory where nobody can replace it.
 fn put(directory: &Directory, name: &str, mode: u32) -> String {
-    directory.file(name, pem(name));
-    let path = directory.path().join(name);
+    put_as(directory, name, name, mode)
+}
+
+fn put_as(directory: &Directory, file: &str, name: &str, mode: u32) -> String {
+    directory.file(file, pem(name));
+    let path = directory.path().join(file);
     fs::set_permissions(&path, Permissions::from_mode(mode)).expect("our own file");
     path.display().to_string()
 }
@@ -121,4 +125,36 @@ fn a_key_that_others_can_read_is_refused() {
             ran.complaints()
         );
     }
+}
+
+// man: mimicry-plugins(7) "A directory that has, for each domain, a directory of its name with its keys"
+#[test]
+fn a_directory_has_the_keys_of_many_domains() {
+    let keys = Directory::new();
+    let tree = keys.path().join("dkim");
+    for (domain, file, name) in [
+        ("example.org", "s1.private", "rsa.pem"),
+        ("example.org", "e1.pem", "ed25519.pem"),
+        ("example.net", "s1.key", "rsa.pem"),
+    ] {
+        fs::create_dir_all(tree.join(domain)).expect("a directory");
+        put_as(&keys, &format!("dkim/{domain}/{file}"), name, 0o600);
+        fs::write(tree.join(domain).join("s1.txt"), "s1._domainkey IN TXT").expect("our own file");
+    }
+    let rules = format!("{RULES}options.key_dir = \"{}\"\n", tree.display());
+    let setup = Setup {
+        rules: &rules,
+        ..Setup::default()
+    };
+    let mut world = World::new(setup);
+    assert_eq!(
+        holding(world.pass(PLAIN)),
+        ["example.org s1", "example.org e1"]
+    );
+    let other = String::from_utf8_lossy(PLAIN).replace("example.org", "example.com");
+    assert!(holding(world.pass(other.as_bytes())).is_empty());
+    // A new domain, after a reload.
+    fs::rename(tree.join("example.net"), tree.join("example.com")).expect("our own directory");
+    assert_eq!(world.daemon().command(&["reload"]).code, 0);
+    assert_eq!(holding(world.pass(other.as_bytes())), ["example.com s1"]);
 }

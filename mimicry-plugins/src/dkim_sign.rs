@@ -57,6 +57,12 @@ impl PluginKind for DkimSign {
                     "Domains, each with the file of its secret key, whose name is the selector; with two files, one RSA and one Ed25519, it signs with both.",
                 ),
                 option(
+                    "key_dir",
+                    ValueKind::KeyTree,
+                    None,
+                    "A directory that has for each domain a directory of its name with its keys.",
+                ),
+                option(
                     "subdomains",
                     ValueKind::Bool,
                     Some("false"),
@@ -130,16 +136,19 @@ struct Own {
 
 /// The keys of all domains, or what is wrong with them.
 fn keys(options: &Options, errors: &mut Vec<OptionError>) -> BTreeMap<String, Vec<Own>> {
-    const OPTION: &str = "keys";
     let mut keys: BTreeMap<String, Vec<Own>> = BTreeMap::new();
-    if options.keys(OPTION).is_empty() {
+    let files = || {
+        let each = ["keys", "key_dir"].into_iter();
+        each.flat_map(|option| options.keys(option).iter().map(move |file| (option, file)))
+    };
+    if files().next().is_none() {
         let help = "write keys = { \"example.org\" = \"dkim/example.org/mail.pem\" }";
         errors.push(OptionError::new("", "dkim_sign needs a key", help));
     }
-    for file in options.keys(OPTION) {
+    for (option, file) in files() {
         let domain = compared(&file.name);
         let shown = file.path.display();
-        let wrong = |message: String, help: &str| OptionError::new(OPTION, message, help);
+        let wrong = |message: String, help: &str| OptionError::new(option, message, help);
         if !is_domain(&domain) {
             let help = "write the part of an address behind the @, without a dot at either end";
             errors.push(wrong(format!("`{}` is not a domain", file.name), help));

@@ -39,6 +39,7 @@ pub mod diag;
 pub mod files;
 mod filters;
 mod index;
+mod keys;
 mod known;
 mod lint;
 mod node;

@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::near::nearest;
-use crate::plugin::{KeyFile, Secret, SecretOctets, Value, ValueKind};
+use crate::plugin::{Secret, Value, ValueKind};
 use crate::rule::filter::parse_network;
 use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
 use crate::settings::fingerprint::Fingerprint;
@@ -182,6 +182,7 @@ impl Reader<'_> {
             ValueKind::Lines => self.lines(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),
             ValueKind::KeyFiles => self.key_files(node, help).map(Value::Keys),
+            ValueKind::KeyTree => self.key_tree(node).map(Value::Keys),
         }
     }
 
@@ -214,7 +215,11 @@ impl Reader<'_> {
     }
 
     /// The lines of a table, each with its name, in the order of the file.
-    fn of_names(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<(String, String)>> {
+    pub(super) fn of_names(
+        &mut self,
+        node: &Node<'_>,
+        help: &str,
+    ) -> Option<Vec<(String, String)>> {
         let DeValue::Table(table) = node.get_ref() else {
             return self.wrong_type("a table", node.get_ref(), node, help);
         };
@@ -232,24 +237,6 @@ impl Reader<'_> {
             }
         }
         (!wrong).then_some(lines)
-    }
-
-    /// Files of secret keys, each with the name that it stands beside.
-    fn key_files(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<KeyFile>> {
-        let names = self.of_names(node, help)?;
-        let files: Vec<Option<KeyFile>> = names
-            .into_iter()
-            .map(|(name, path)| {
-                let path = Path::new(self.file_name(&path, node.span())?).to_path_buf();
-                let content = self.octets_of(&path, Use::Key, node.span())?;
-                Some(KeyFile {
-                    name,
-                    path: self.directory.join(path),
-                    content: SecretOctets::new(content),
-                })
-            })
-            .collect();
-        files.into_iter().collect()
     }
 
     /// Each text of a list, understood or complained about.
@@ -347,7 +334,11 @@ impl Reader<'_> {
         }
     }
 
-    fn text<'t>(&mut self, node: &'t Node<'_>, help: impl Fn() -> String) -> Option<&'t str> {
+    pub(super) fn text<'t>(
+        &mut self,
+        node: &'t Node<'_>,
+        help: impl Fn() -> String,
+    ) -> Option<&'t str> {
         match node.get_ref() {
             DeValue::String(text) => Some(text.as_ref()),
             other => {
@@ -397,7 +388,7 @@ impl Reader<'_> {
         }
     }
 
-    fn file_name<'t>(&mut self, text: &'t str, span: Range<usize>) -> Option<&'t str> {
+    pub(super) fn file_name<'t>(&mut self, text: &'t str, span: Range<usize>) -> Option<&'t str> {
         if text.is_empty() || text.contains('\0') || Path::new(text).file_name().is_none() {
             let help = value_help(ValueKind::TextFile);
             self.complaints.error(span, "not the name of a file", help);
@@ -407,7 +398,12 @@ impl Reader<'_> {
     }
 
     /// The content of a file; `path` may be relative to the configuration.
-    fn octets_of(&mut self, path: &Path, what: Use, span: Range<usize>) -> Option<Vec<u8>> {
+    pub(super) fn octets_of(
+        &mut self,
+        path: &Path,
+        what: Use,
+        span: Range<usize>,
+    ) -> Option<Vec<u8>> {
         let path = self.directory.join(path);
         match self.files.read(&path, what) {
             Ok(octets) => Some(octets),

@@ -47,6 +47,8 @@ pub enum ValueKind {
     Table,
     /// A table of files of secret keys under free names; a name may have a list of them. Their group may read them, others not.
     KeyFiles,
+    /// A directory of directories of files of secret keys: what each is for is the name of its directory.
+    KeyTree,
     /// The name of a directory that is written to, or a pattern of such names. Not looked at when it is read.
     Directory,
 }
@@ -68,7 +70,7 @@ impl ValueKind {
             ValueKind::Files => "list of files".into(),
             ValueKind::Table => "table".into(),
             ValueKind::KeyFiles => "table of files".into(),
-            ValueKind::Directory => "directory".into(),
+            ValueKind::KeyTree | ValueKind::Directory => "directory".into(),
         }
     }
 }

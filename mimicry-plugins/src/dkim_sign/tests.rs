@@ -23,6 +23,14 @@ fn key(name: &str) -> Key {
 /// Reads `dkim/WHATEVER.NAME.pem` and `dkim/NAME.pem` as the key NAME of the tests.
 fn load(source: &str) -> Result<Config, String> {
     let read = |path: &FilePath| {
+        match path.to_str().unwrap() {
+            "tree" => return Ok(b"README\nexample.com/\nexample.org/\n".to_vec()),
+            "tree/example.com" => return Ok(b"rsa.private\nrsa.txt\n".to_vec()),
+            "tree/example.org" => return Ok(b"ed25519.pem\nrsa.key\nold/\n".to_vec()),
+            "twins" => return Ok(b"example.org/\n".to_vec()),
+            "twins/example.org" => return Ok(b"rsa.pem\nrsa1.pem\n".to_vec()),
+            _ => {}
+        }
         let stem = path.file_stem().unwrap().to_str().unwrap();
         let name = stem.rsplit('.').next().unwrap();
         std::fs::read(format!("{KEYS}{name}.pem"))
@@ -116,6 +124,10 @@ fn who_signs_for_whom() {
         (r#"{ "bücher.example" = "rsa.pem" }"#, "", "a@xn--bcher-kva.example", "xn--bcher-kva.example/rsa+"),
         (r#"{ "xn--bcher-kva.example" = "rsa.pem" }"#, "", "a@bücher.example", "xn--bcher-kva.example/rsa+"),
         (r#"{ "example.org" = "rsa.pem", "mail.example.org" = "ed25519.pem" }"#, "options.subdomains = true", "a@mail.example.org", "mail.example.org/ed25519+"),
+        ("{}", "options.key_dir = 'tree'", "a@example.org", "example.org/rsa+ example.org/ed25519+"),
+        ("{}", "options.key_dir = 'tree'", "a@example.com", "example.com/rsa+"),
+        ("{}", "options.key_dir = 'tree'", "a@README", "no-key"),
+        (r#"{ "example.net" = "rsa.pem" }"#, "options.key_dir = 'tree'", "a@example.net", "example.net/rsa+"),
         (r#"{ "example.org" = "example.org.rsa.pem" }"#, "", "a@example.org", "example.org/rsa+"),
     ] {
         let (message, said) = run(&(rule(keys) + more), format!("From: {from}\r\n\r\nx\r\n").as_bytes());
@@ -247,6 +259,8 @@ fn mistakes() {
         (rule(r#"{ "example.org" = ["rsa.pem", "rsa1.pem"] }"#), "rsa1.pem is a second rsa-sha256 key of example.org"),
         (rule(r#"{ "example.org" = ["rsa.pem", "example.org.rsa.pem"] }"#), "example.org.rsa.pem has the selector of another key"),
         (rule(r#"{ "example.org" = "a b.rsa.pem" }"#), "`a b.rsa` is not a selector"),
+        (rule("{}") + "options.key_dir = 'twins'", "twins/example.org/rsa1.pem is a second rsa-sha256 key of example.org"),
+        (rule("{}") + "options.key_dir = 'nothing'", "cannot read nothing"),
         (rule(RSA) + "options.fields = 'Received'", "`Received` changes on the way"),
         (rule(RSA) + "options.fields = 'X Y'", "`X Y` is not the name of a field"),
         (rule(RSA) + "options.expire = '10m'", "the signature would end before"),
