@@ -43,6 +43,7 @@ pub enum Reason {
     Malformed,
     Dkim,
     NoKey,
+    Arc,
     Kept,
     Ignored,
     Shadow,
@@ -89,6 +90,10 @@ impl Reason {
         ),
         (Reason::NoKey, "there is no key for the mail"),
         (
+            Reason::Arc,
+            "nobody who is trusted says that the ARC chain holds, or it is broken",
+        ),
+        (
             Reason::Kept,
             "a keep rule above protects the parts, or a rule above took or removed them",
         ),
@@ -118,6 +123,7 @@ impl Reason {
             Reason::Malformed => "malformed",
             Reason::Dkim => "dkim",
             Reason::NoKey => "no-key",
+            Reason::Arc => "arc",
             Reason::Kept => "kept",
             Reason::Ignored => "ignored",
             Reason::Shadow => "shadow",

@@ -7,21 +7,18 @@
 //!
 //! Known limits: what a later hop encodes anew or adds to the text breaks the signature, as it breaks every other.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-
-use mimicry_core::domain::{compared, is_below};
+use mimicry_core::domain::compared;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::address::addresses;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
-    DefaultParts, Fault, Finish, Job, KeyFile, OnError, OptionError, OptionSpec, Options, Plugin,
+    DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options, Plugin,
     PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
 
-use crate::shared::dkim::key::Key;
+use crate::shared::dkim::keys::{Keys, Own};
 use crate::shared::dkim::sign::{Signer, Times, Work};
 use crate::shared::dkim::tags::{FIELD, Signature};
 use crate::shared::fields::is_name;
@@ -102,7 +99,7 @@ impl PluginKind for DkimSign {
 
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         let mut errors = Vec::new();
-        let keys = keys(options, &mut errors);
+        let keys = Keys::of(self.name(), &["keys", "key_dir"], options, &mut errors);
         let fields = fields(options, &mut errors);
         let expire = match options.time("expire").map(|time| time / 1000) {
             Some(seconds) if seconds < 3600 => {
@@ -127,93 +124,6 @@ impl PluginKind for DkimSign {
     }
 }
 
-/// One key of a domain.
-#[derive(Debug)]
-struct Own {
-    selector: String,
-    key: Key,
-}
-
-/// The keys of all domains, or what is wrong with them.
-fn keys(options: &Options, errors: &mut Vec<OptionError>) -> BTreeMap<String, Vec<Own>> {
-    let mut keys: BTreeMap<String, Vec<Own>> = BTreeMap::new();
-    let files = || {
-        let each = ["keys", "key_dir"].into_iter();
-        each.flat_map(|option| options.keys(option).iter().map(move |file| (option, file)))
-    };
-    if files().next().is_none() {
-        let help = "write keys = { \"example.org\" = \"dkim/example.org/mail.pem\" }";
-        errors.push(OptionError::new("", "dkim_sign needs a key", help));
-    }
-    for (option, file) in files() {
-        let domain = compared(&file.name);
-        let shown = file.path.display();
-        let wrong = |message: String, help: &str| OptionError::new(option, message, help);
-        if !is_domain(&domain) {
-            let help = "write the part of an address behind the @, without a dot at either end";
-            errors.push(wrong(format!("`{}` is not a domain", file.name), help));
-            continue;
-        }
-        let selector = selector_of(file);
-        if !is_domain(&selector) {
-            let help = "name the file SELECTOR.pem";
-            errors.push(wrong(format!("`{selector}` is not a selector"), help));
-            continue;
-        }
-        let key = match Key::read(file.content.reveal()) {
-            Ok(key) => key,
-            Err(unfit) => {
-                errors.push(wrong(format!("{shown} {}", unfit.message), unfit.help));
-                continue;
-            }
-        };
-        let of_domain = keys.entry(domain).or_default();
-        let twin = of_domain
-            .iter()
-            .find(|own| own.key.algorithm() == key.algorithm() || own.selector == selector);
-        if let Some(twin) = twin {
-            let message = match twin.selector == selector {
-                true => format!("{shown} has the selector of another key of {}", file.name),
-                false => format!(
-                    "{shown} is a second {} key of {}",
-                    key.algorithm(),
-                    file.name
-                ),
-            };
-            let help =
-                "a domain signs with one RSA key and one Ed25519 key at most, under two selectors";
-            errors.push(wrong(message, help));
-            continue;
-        }
-        of_domain.push(Own { selector, key });
-    }
-    // RSA first: some verifiers look at the first signature alone, and know nothing else.
-    for of_domain in keys.values_mut() {
-        of_domain.sort_by_key(|own| own.key.algorithm() != "rsa-sha256");
-    }
-    keys
-}
-
-/// `mail.pem`, or `example.org.mail.key` as rspamd names them: `mail`.
-fn selector_of(file: &KeyFile) -> String {
-    let stem = Path::new(&file.path).file_stem().unwrap_or_default();
-    let stem = stem.to_string_lossy().to_ascii_lowercase();
-    let domain = format!("{}.", file.name.to_ascii_lowercase());
-    match stem.strip_prefix(&domain) {
-        Some(selector) => selector.to_string(),
-        None => stem,
-    }
-}
-
-/// Labels of letters, digits, hyphens and underscores, parted by dots.
-fn is_domain(text: &str) -> bool {
-    let is_label = |label: &str| {
-        let letters = |octet: u8| octet.is_ascii_alphanumeric() || matches!(octet, b'-' | b'_');
-        (1..=63).contains(&label.len()) && label.bytes().all(letters)
-    };
-    text.len() <= 253 && text.split('.').all(is_label)
-}
-
 fn fields(options: &Options, errors: &mut Vec<OptionError>) -> Vec<String> {
     /// Fields that others change on the way (RFC 6376 section 5.4.1).
     const CHANGING: &[&str] = &["return-path", "received", "comments", "keywords", "bcc"];
@@ -235,33 +145,12 @@ fn fields(options: &Options, errors: &mut Vec<OptionError>) -> Vec<String> {
 
 #[derive(Debug)]
 struct DkimPlugin {
-    /// By domain, as domains are compared.
-    keys: BTreeMap<String, Vec<Own>>,
+    keys: Keys,
     subdomains: bool,
     /// In small letters.
     fields: Vec<String>,
     /// Seconds.
     expire: Option<i64>,
-}
-
-impl DkimPlugin {
-    /// The domain that signs for an author, and its keys.
-    fn keys_of(&self, author: &str) -> Option<(&str, &[Own])> {
-        let exact = self.keys.get_key_value(author);
-        let above = || {
-            let mut rest = author;
-            while let Some((_, above)) = rest.split_once('.').filter(|_| self.subdomains) {
-                rest = above;
-                if let Some(found) = self.keys.get_key_value(above) {
-                    return Some(found);
-                }
-            }
-            None
-        };
-        let (domain, keys) = exact.or_else(above)?;
-        debug_assert!(is_below(author, domain));
-        Some((domain, keys))
-    }
 }
 
 /// Whom the mail is from: the domain of the first address in From.
@@ -292,7 +181,8 @@ impl Plugin for DkimPlugin {
     }
 
     fn signs(&self, mail: &Mail) -> bool {
-        author(&mail.message).is_ok_and(|author| self.keys_of(&author).is_some())
+        author(&mail.message)
+            .is_ok_and(|author| self.keys.of_author(&author, self.subdomains).is_some())
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
@@ -313,7 +203,8 @@ impl Job for DkimJob<'_> {
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
         let author = author(message)?;
-        let Some((domain, keys)) = self.plugin.keys_of(&author) else {
+        let plugin = self.plugin;
+        let Some((domain, keys)) = plugin.keys.of_author(&author, plugin.subdomains) else {
             return Ok(Finish {
                 reason: Some(Reason::NoKey),
                 notes: vec![format!("no key signs for {author}")],
@@ -345,7 +236,7 @@ impl Job for DkimJob<'_> {
                 selector: &own.selector,
                 key: &own.key,
             };
-            let Some(value) = work.signature(&signer, times) else {
+            let Some(value) = work.signature(FIELD, "v=1", &signer, times) else {
                 return Err(Fault::Temporary("the system gave no random numbers".into()));
             };
             edits.add_field_above(PartId::ROOT, FIELD, &value)?;

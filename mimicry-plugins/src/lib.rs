@@ -7,6 +7,7 @@
 
 use mimicry_core::registry::Registry;
 
+mod arc_seal;
 mod archive;
 mod banner;
 mod disclaim;
@@ -33,4 +34,5 @@ pub const REGISTRY: Registry = Registry(&[
     &header::Header,
     &banner::Banner,
     &dkim_sign::DkimSign,
+    &arc_seal::ArcSeal,
 ]);

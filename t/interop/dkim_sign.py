@@ -98,6 +98,38 @@ def by_dkimpy(raw, records):
     return results
 
 
+def arc(records):
+    """Three hops that edit and seal, each after a verifier that believes the one before: what is wrong with their chains."""
+    mail = (b"Authentication-Results: mx.example.org; spf=pass smtp.mailfrom=example.net; dkim=pass (good) header.d=example.net\r\n"
+            b"From: a@example.net\r\nSubject: x\r\nDate: Fri, 22 Mar 2024 07:00:00 +0000\r\nMessage-ID: <arc@example.net>\r\n"
+            b"MIME-Version: 1.0\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGr\xc3\xbc\xc3\x9fe \r\n")
+    wrong, files = [], {}
+    for hop in (1, 2, 3):
+        (WORK / "arc.toml").write_text(
+            '[[listen]]\nname = "in"\naddress = "127.0.0.1:10025"\n[relay]\nnext_hop = "smtp://127.0.0.1:10026"\n'
+            f'[[rule]]\nname = "f"\nplugin = "disclaim"\noptions = {{ text = "hop {hop}", html = "<p>hop {hop}</p>" }}\n'
+            f'[[rule]]\nname = "s"\nplugin = "arc_seal"\noptions = {{ keys = {{ "hop{hop}.example" = "r.pem" }}, trusted_authserv = "mx.example.org" }}\n')
+        mail = command(MIMICRYD, "filter", "-c", WORK / "arc.toml", "--from", "a@example.net", "--to", "b@example.org", stdin=mail)
+        for kind, octets in {"": mail, **more(mail)}.items():
+            path = WORK / "m" / f"arc{hop}{kind}"
+            path.write_bytes(octets)
+            lookup = lambda name, timeout=5: records["r"].encode()
+            files[str(path)] = (hop, kind)
+            result = dkim.ARC(octets).verify(dnsfunc=lookup)
+            if (result[0] == b"pass") != (kind == ""):
+                wrong.append(f"dkimpy: arc {hop} {kind}: {result[0]} {result[2]}")
+        mail = b"Authentication-Results: mx.example.org; arc=pass (as seen)\r\n" + mail
+    with open(WORK / "records", "a") as out:
+        out.writelines(f"r._domainkey.hop{hop}.example\t{records['r']}\n" for hop in (1, 2, 3))
+    said = command("perl", HERE / "dkim_sign.pl", WORK / "records", "arc", stdin="\n".join(files).encode())
+    for line in said.decode().splitlines():
+        path, result = line.split("\t")
+        hop, kind = files[path]
+        if (result == "pass") != (kind == ""):
+            wrong.append(f"Mail::DKIM: arc {hop} {kind}: {result}")
+    return wrong
+
+
 def main():
     # A lone CR is a blank, as the daemon makes it.
     mails = {path.name: re.sub(rb"\r(?!\n)", b" ", path.read_bytes()) for path in sorted(MAILS.glob("*.eml"))}
@@ -145,6 +177,7 @@ def main():
             good = bool(known) and all((one == "pass") == (kind == "") for one in known)
             if not good and (name, who) not in ODD:
                 wrong.append(f"{who}: {edit} {name} {kind or 'as signed'}: {' | '.join(found)}")
+    wrong += arc(records)
     for line in wrong[:40]:
         print(line)
     assert not wrong, f"{len(wrong)} of {len(files)} are wrong"

@@ -10,6 +10,7 @@ use mimicry_core::plugin::Effects;
 use mimicry_core::policy::Memo;
 
 use crate::REGISTRY;
+use crate::shared::dkim::key::Key;
 use crate::shared::judged;
 
 use super::*;

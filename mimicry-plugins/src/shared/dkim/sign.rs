@@ -9,7 +9,7 @@ use mimicry_core::message::Message;
 
 use super::canon::{self, Canon};
 use super::key::Key;
-use super::tags::{FIELD, body_hash, header_octets};
+use super::tags::{body_hash, header_octets};
 
 /// Signed as often as they stand, and once more: one that is added later breaks the signature.
 pub const OVERSIGNED: &[&str] = &[
@@ -93,31 +93,39 @@ impl<'m> Work<'m> {
         })
     }
 
-    /// The value of a DKIM-Signature field, with blanks where it may be folded. `None` = the key did not sign.
-    pub fn signature(&self, signer: &Signer<'_>, times: Times) -> Option<String> {
-        let Signer {
-            domain,
-            selector,
-            key,
-        } = signer;
+    /// The value of a field that signs, with blanks where it may be folded: DKIM-Signature, or with another `head` than `v=1`
+    /// ARC-Message-Signature. `None` = the key did not sign.
+    pub fn signature(
+        &self,
+        field: &str,
+        head: &str,
+        signer: &Signer<'_>,
+        times: Times,
+    ) -> Option<String> {
         let expires = match times.expires {
             Some(at) => Cow::from(format!(" x={at};")),
             None => Cow::from(""),
         };
         let unsigned = format!(
-            "v=1; a={}; c=relaxed/relaxed; d={domain}; s={selector}; t={};{expires} h={}; bh={}; b=",
-            key.algorithm(),
+            "{head}; a={}; c=relaxed/relaxed; d={}; s={}; t={};{expires} h={}; bh={}; b=",
+            signer.key.algorithm(),
+            signer.domain,
+            signer.selector,
             times.signed,
             foldable_names(&self.names),
             BASE64.encode(&self.body),
         );
-        let mut octets = header_octets(self.header, &self.names, Canon::Relaxed);
-        let own = canon::field(format!("{FIELD}: {unsigned}").as_bytes(), Canon::Relaxed);
-        // The field that holds the signature has no line end (RFC 6376 section 3.7).
-        octets.extend_from_slice(own.strip_suffix(b"\r\n").unwrap_or(&own));
-        let signature = BASE64.encode(&key.sign(&octets)?);
-        Some(unsigned + &foldable(&signature))
+        let octets = header_octets(self.header, &self.names, Canon::Relaxed);
+        completed(field, unsigned, octets, signer.key)
     }
+}
+
+/// The value with its signature over these octets and over itself, which has no line end then (RFC 6376 section 3.7).
+pub fn completed(field: &str, unsigned: String, mut octets: Vec<u8>, key: &Key) -> Option<String> {
+    let own = canon::field(format!("{field}: {unsigned}").as_bytes(), Canon::Relaxed);
+    octets.extend_from_slice(own.strip_suffix(b"\r\n").unwrap_or(&own));
+    let signature = BASE64.encode(&key.sign(&octets)?);
+    Some(unsigned + &foldable(&signature))
 }
 
 /// A line of a signature that is no name of a tag.

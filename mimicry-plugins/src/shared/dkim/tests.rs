@@ -201,7 +201,7 @@ fn what_is_signed_holds_until_it_is_changed() {
             signed: 1_795_370_400,
             expires: Some(1_795_970_400),
         };
-        let value = work.signature(&signer, times).unwrap();
+        let value = work.signature(FIELD, "v=1", &signer, times).unwrap();
         assert!(
             value.contains("; t=1795370400; x=1795970400; h="),
             "{value}"
