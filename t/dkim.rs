@@ -158,3 +158,49 @@ fn a_directory_has_the_keys_of_many_domains() {
     assert_eq!(world.daemon().command(&["reload"]).code, 0);
     assert_eq!(holding(world.pass(other.as_bytes())), ["example.com s1"]);
 }
+
+// man: mimicryd(8) "Lists the keys that rules sign with: domain, selector and kind, and for each the record that the DNS must
+// have, as a zone file has it. Nothing secret is shown, and the DNS is not asked."
+#[test]
+fn keys_are_listed_with_their_records() {
+    let directory = Directory::new();
+    put(&directory, "rsa.pem", 0o600);
+    put(&directory, "ed25519.pem", 0o600);
+    let rules =
+        format!("{RULES}options.keys = {{ \"example.org\" = [\"ed25519.pem\", \"rsa.pem\"] }}\n");
+    directory.file("m.toml", rules);
+    let ran = run(directory.path(), &["keys", "-c", "m.toml"], b"");
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    let text = String::from_utf8(ran.out).expect("text");
+    let public = String::from_utf8(pem("public.pem")).expect("text");
+    let base64: String = public
+        .lines()
+        .filter(|line| !line.starts_with('-'))
+        .collect();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines[0], "d (dkim_sign)");
+    assert_eq!(lines[1], "  example.org  rsa  rsa 2048");
+    assert_eq!(lines[2], "rsa._domainkey.example.org. IN TXT (");
+    let end = lines
+        .iter()
+        .position(|line| *line == "    )")
+        .expect("an end");
+    let record: String = lines[3..end]
+        .iter()
+        .map(|line| line.trim().trim_matches('"'))
+        .collect();
+    assert_eq!(record, format!("v=DKIM1; k=rsa; p={base64}"));
+    assert_eq!(lines[end + 1], "  example.org  ed25519  ed25519");
+    assert!(lines.iter().all(|line| line.len() <= 80), "{text}");
+    assert!(!text.contains("PRIVATE"), "{text}");
+
+    directory.file(
+        "m.toml",
+        "[[rule]]\nname = \"z\"\nplugin = \"zip\"\noptions.name = \"a.zip\"\n",
+    );
+    let ran = run(directory.path(), &["keys", "-c", "m.toml"], b"");
+    assert_eq!(
+        (ran.code, ran.out.as_slice()),
+        (0, b"no rule has keys\n".as_slice())
+    );
+}

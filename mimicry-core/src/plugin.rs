@@ -24,7 +24,7 @@ use crate::words;
 mod options;
 
 pub use options::{
-    KeyFile, OptionError, OptionSpec, Options, Secret, SecretOctets, Value, ValueKind,
+    KeyFile, KeyInUse, OptionError, OptionSpec, Options, Secret, SecretOctets, Value, ValueKind,
 };
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
@@ -200,6 +200,10 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     /// Will its job sign this mail with DKIM, so that a rule may say `on_dkim = "resign"`. Asked of the mail as it came.
     fn signs(&self, _mail: &Mail) -> bool {
         false
+    }
+    /// The keys that its jobs sign with.
+    fn keys(&self) -> Vec<KeyInUse> {
+        Vec::new()
     }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {

@@ -9,7 +9,7 @@ use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::header::unfold;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
-    DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options, Plugin,
+    DefaultParts, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options, Plugin,
     PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
@@ -123,6 +123,10 @@ struct ArcPlugin {
 impl Plugin for ArcPlugin {
     fn reads_recipients(&self) -> bool {
         false
+    }
+
+    fn keys(&self) -> Vec<KeyInUse> {
+        self.keys.in_use()
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {

@@ -13,7 +13,7 @@ use mimicry_core::message::address::addresses;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
-    DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options, Plugin,
+    DefaultParts, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options, Plugin,
     PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
@@ -183,6 +183,10 @@ impl Plugin for DkimPlugin {
     fn signs(&self, mail: &Mail) -> bool {
         author(&mail.message)
             .is_ok_and(|author| self.keys.of_author(&author, self.subdomains).is_some())
+    }
+
+    fn keys(&self) -> Vec<KeyInUse> {
+        self.keys.in_use()
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {

@@ -133,6 +133,19 @@ pub struct KeyFile {
     pub content: SecretOctets,
 }
 
+/// What may be said of a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyInUse {
+    /// A domain.
+    pub owner: String,
+    /// The selector.
+    pub name: String,
+    /// `rsa 2048`, `ed25519`.
+    pub kind: String,
+    /// Name and text of the TXT record of the DNS that has the public half.
+    pub record: (String, String),
+}
+
 /// Octets that are in no log, message or `Debug`; who needs them asks for them by [`SecretOctets::reveal`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretOctets(Vec<u8>);

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mimicry_core::domain::compared;
-use mimicry_core::plugin::{KeyFile, OptionError, Options};
+use mimicry_core::plugin::{KeyFile, KeyInUse, OptionError, Options};
 
 use super::key::Key;
 
@@ -34,6 +34,22 @@ impl Keys {
     ) -> Keys {
         let by_domain = keys(plugin, names, options, errors);
         Keys { by_domain }
+    }
+
+    /// What may be said of them.
+    pub fn in_use(&self) -> Vec<KeyInUse> {
+        let each = self.iter().flat_map(|(domain, keys)| {
+            keys.iter().map(move |own| KeyInUse {
+                owner: domain.to_string(),
+                name: own.selector.clone(),
+                kind: own.key.describe(),
+                record: (
+                    format!("{}._domainkey.{domain}", own.selector),
+                    own.key.record(),
+                ),
+            })
+        });
+        each.collect()
     }
 
     /// Each domain and its keys.
