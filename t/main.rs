@@ -44,6 +44,7 @@ mod cli;
 mod confined;
 mod demo;
 mod dependencies;
+mod dkim;
 mod encoded;
 mod endless;
 mod faults;

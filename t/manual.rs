@@ -10,6 +10,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
+use std::io;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 
@@ -364,11 +365,7 @@ fn the_sample_configurations_load_without_a_complaint() {
 fn the_full_sample_loads_with_all_of_it_switched_on() {
     let path = root().join("etc/mimicry.toml");
     let source: String = sample().iter().map(|line| format!("{line}\n")).collect();
-    // A password is nothing to hand out; its file is named in the sample and not there.
-    let read = |path: &Path| match path.ends_with("zip.password") {
-        true => Ok(b"a password\n".to_vec()),
-        false => fs::read(path),
-    };
+    let read = |path: &Path| secret(path).unwrap_or_else(|| fs::read(path));
     let config = config::parse(&source, &path, REGISTRY, &read);
     let config = config.unwrap_or_else(|mistakes| panic!("{mistakes}"));
     assert_eq!(
@@ -518,11 +515,27 @@ fn assert_same(page: &[Item], code: &[Item]) {
     );
 }
 
+/// What the secret files of the samples hold, which are nothing to hand out.
+fn secret(path: &Path) -> Option<io::Result<Vec<u8>>> {
+    let key = |name: &str| fs::read(root().join("mimicry-plugins/tests/keys").join(name));
+    match path.file_name()?.to_str()? {
+        "zip.password" => Some(Ok(b"a password\n".to_vec())),
+        "s2026.pem" => Some(key("rsa.pem")),
+        "e2026.pem" => Some(key("ed25519.pem")),
+        "dkim" => Some(Ok(b"example.com/\n".to_vec())),
+        "example.com" => Some(Ok(b"s2026.pem\n".to_vec())),
+        _ => None,
+    }
+}
+
 /// What is not among the files is a text.
 fn assert_loads(place: &str, source: &str, files: &[(String, Vec<u8>)]) {
     let read = |path: &Path| {
         let file = files.iter().find(|(name, _)| path.ends_with(name));
-        Ok(file.map_or(b"a text\n".to_vec(), |(_, content)| content.clone()))
+        let given = file.map(|(_, content)| Ok(content.clone()));
+        given
+            .or_else(|| secret(path))
+            .unwrap_or_else(|| Ok(b"a text\n".to_vec()))
     };
     let complaints = match config::parse(source, Path::new("example.toml"), REGISTRY, &read) {
         Ok(config) => config.warnings,

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use crate::mail::Mail;
 use crate::message::edit::EditSet;
+use crate::message::seven_bit::to_7bit;
 use crate::message::{Limits, Message};
 use crate::plugin::{Means, Scope};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
@@ -66,6 +67,7 @@ pub fn judge(
             let (choice, settings) = settled(banks, memo, &facts, class);
             let plan = Plan {
                 room: class.room,
+                needs_7bit: class.needs_7bit,
                 ..plan_class(&settings.policy, &facts, class.recipients.clone())
             };
             (choice, settings, plan)
@@ -110,6 +112,7 @@ pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<
             plan: Plan {
                 recipients: class.recipients.clone(),
                 room: class.room,
+                needs_7bit: class.needs_7bit,
                 steps,
                 ended_by: None,
             },
@@ -308,6 +311,12 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
         &[Scope::Whole],
         &[Scope::Seal],
     ] {
+        if scopes == [Scope::Seal] && plan.needs_7bit && is_sealed_by(course.policy, plan) {
+            let current = edited_mail.as_ref().unwrap_or(mail);
+            if let Some(message) = in_7bit(&current.message, course.limits) {
+                edited_mail = Some(mail.with(message));
+            }
+        }
         let edited = {
             let current = edited_mail.as_ref().unwrap_or(mail);
             let mut pass = Pass {
@@ -324,16 +333,29 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
             pass.prove(course.limits)?
         };
         if let Some(message) = edited {
-            edited_mail = Some(Mail {
-                origin: mail.origin.clone(),
-                envelope: mail.envelope.clone(),
-                message,
-                received: mail.received,
-            });
+            edited_mail = Some(mail.with(message));
         }
     }
     Ok(Applied {
         message: edited_mail.map(|mail| mail.message),
         reports,
     })
+}
+
+/// Does a job of the plan see the final octets.
+fn is_sealed_by(policy: &Policy, plan: &Plan) -> bool {
+    let runs = plan
+        .steps
+        .iter()
+        .filter(|(_, step)| matches!(step, Decision::Run(run) if !run.shadow));
+    runs.filter_map(|(index, _)| policy.rules.get(index))
+        .any(|rule| rule.kind.scope() == Scope::Seal)
+}
+
+/// The message in 7 bits, if it is not, and can be: whoever hands it on says what becomes of one that cannot.
+fn in_7bit(message: &Message, limits: &Limits) -> Option<Message> {
+    if message.raw().is_ascii() {
+        return None;
+    }
+    to_7bit(message, limits).ok()
 }

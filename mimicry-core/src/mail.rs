@@ -13,6 +13,18 @@ pub struct Mail {
     pub received: Moment,
 }
 
+impl Mail {
+    /// The same mail with another message.
+    pub fn with(&self, message: Message) -> Mail {
+        Mail {
+            origin: self.origin.clone(),
+            envelope: self.envelope.clone(),
+            message,
+            received: self.received,
+        }
+    }
+}
+
 /// A moment, and the time of day that it was here.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Moment {

@@ -8,7 +8,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use ipnet::IpNet;
 
@@ -20,6 +20,12 @@ use crate::observer::Observer;
 use crate::reason::{OnDkim, OnSealed, Reason};
 use crate::seals::SealKeys;
 use crate::words;
+
+mod options;
+
+pub use options::{
+    KeyFile, KeyInUse, OptionError, OptionSpec, Options, Secret, SecretOctets, Value, ValueKind,
+};
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
 /// "sign, then edit" cannot be configured.
@@ -130,6 +136,10 @@ pub trait PluginKind: Sync {
     fn edits_fields(&self) -> bool {
         false
     }
+    /// Does it vouch for the mail in the name of a domain, so that a rule of it should say whose mail that is.
+    fn vouches(&self) -> bool {
+        false
+    }
     fn bulk_exemption(&self) -> BulkExemption {
         BulkExemption::None
     }
@@ -187,6 +197,14 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn needs_seal_keys(&self) -> bool {
         false
     }
+    /// Will its job sign this mail with DKIM, so that a rule may say `on_dkim = "resign"`. Asked of the mail as it came.
+    fn signs(&self, _mail: &Mail) -> bool {
+        false
+    }
+    /// The keys that its jobs sign with.
+    fn keys(&self) -> Vec<KeyInUse> {
+        Vec::new()
+    }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(Idle)
@@ -196,8 +214,10 @@ pub trait Plugin: fmt::Debug + Send + Sync {
 /// What a job is about. All of it was fixed by the plan.
 #[derive(Clone, Copy, Debug)]
 pub struct Task<'a> {
-    /// The mail as it came.
+    /// The mail as it came, or as the scopes before this one have left it.
     pub mail: &'a Mail,
+    /// The mail as it came.
+    pub original: &'a Mail,
     /// The name of the rule.
     pub rule: &'a str,
     /// The parts it takes, in document order. Those that an earlier rule took or removed are not among them.
@@ -355,250 +375,6 @@ impl From<Refused> for Fault {
         match refused {
             Refused::Sealed => Fault::NotApplicable(Reason::Sealed),
             other => Fault::Permanent(other.to_string()),
-        }
-    }
-}
-
-/// One option of a plugin: what the configuration may hold, and the manual's words.
-#[derive(Clone, Copy, Debug)]
-pub struct OptionSpec {
-    pub name: &'static str,
-    pub value: ValueKind,
-    /// As it would be written in the file; `None` = unset.
-    pub default: Option<&'static str>,
-    /// One sentence.
-    pub doc: &'static str,
-}
-
-/// The kinds of values that settings and options take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ValueKind {
-    Bool,
-    /// A whole number within the bounds, both included.
-    Integer(i64, i64),
-    /// Octets: `"10M"`.
-    Size,
-    /// A time: `"5m"`.
-    Time,
-    /// Text without a line break.
-    Line,
-    /// Text.
-    Text,
-    /// The name of a file whose content is read at load, UTF-8.
-    TextFile,
-    /// The name of a file whose only line is read at load and shown nowhere; only its owner may have access to it.
-    SecretFile,
-    /// One of these words.
-    Word(&'static [&'static str]),
-    /// A list of these words; a single one needs no brackets.
-    Words(&'static [&'static str]),
-    /// A list of lines; a single one needs no brackets.
-    Lines,
-    /// A list of domains and files of them; a single one needs no brackets. [`Value::List`], as domains are compared.
-    Domains,
-    /// A list of files whose octets are read at load; a single one needs no brackets.
-    Files,
-    /// A table of lines under free names; a name may have a list of them.
-    Table,
-    /// The name of a directory that is written to, or a pattern of such names. Not looked at when it is read.
-    Directory,
-}
-
-impl ValueKind {
-    /// How the manual and `mimicryd plugins` name it.
-    pub fn describe(self) -> String {
-        match self {
-            ValueKind::Bool => "true | false".into(),
-            ValueKind::Integer(low, high) => format!("{low}..{high}"),
-            ValueKind::Size => "size".into(),
-            ValueKind::Time => "time".into(),
-            ValueKind::Line => "line".into(),
-            ValueKind::Text => "text".into(),
-            ValueKind::TextFile | ValueKind::SecretFile => "file".into(),
-            ValueKind::Word(words) => words.join(" | "),
-            ValueKind::Words(words) => format!("list of {}", words.join(" | ")),
-            ValueKind::Lines => "list".into(),
-            ValueKind::Domains => "list of domains".into(),
-            ValueKind::Files => "list of files".into(),
-            ValueKind::Table => "table".into(),
-            ValueKind::Directory => "directory".into(),
-        }
-    }
-}
-
-/// A checked value.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    Bool(bool),
-    Integer(i64),
-    /// Octets.
-    Size(u64),
-    /// Milliseconds.
-    Time(u64),
-    /// Line, Text and Word.
-    Text(String),
-    /// A TextFile: its name, for mistakes in it, and its content.
-    File {
-        path: String,
-        text: String,
-    },
-    Secret(Secret),
-    /// Words and Lines.
-    List(Vec<String>),
-    /// Name without folders, and content.
-    Files(Vec<(String, Vec<u8>)>),
-    /// Name and line, in the order of the file.
-    Table(Vec<(String, String)>),
-    /// A relative one made relative to the directory of the configuration.
-    Directory(PathBuf),
-}
-
-/// A password or the like. It is in no log, message or `Debug`; who needs it asks for it by [`Secret::reveal`].
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(String);
-
-impl Secret {
-    pub fn new(secret: impl Into<String>) -> Secret {
-        Secret(secret.into())
-    }
-
-    pub fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret")
-    }
-}
-
-/// The options of one rule: every value is of the kind that its [`OptionSpec`] names, defaults are filled in.
-#[derive(Clone, Debug, Default)]
-pub struct Options {
-    values: BTreeMap<&'static str, Value>,
-    variables: Option<BTreeMap<String, String>>,
-}
-
-impl Options {
-    /// With the texts of the configuration that templates may use.
-    #[must_use]
-    pub fn with_variables(mut self, variables: BTreeMap<String, String>) -> Options {
-        self.variables = Some(variables);
-        self
-    }
-
-    /// `None` when they are not known, as when there are mistakes in them: nobody shall complain of one that is missing.
-    pub fn variables(&self) -> Option<&BTreeMap<String, String>> {
-        self.variables.as_ref()
-    }
-
-    pub fn set(&mut self, name: &'static str, value: Value) {
-        self.values.insert(name, value);
-    }
-
-    pub fn is_set(&self, name: &str) -> bool {
-        self.values.contains_key(name)
-    }
-
-    /// False when unset.
-    pub fn bool(&self, name: &str) -> bool {
-        matches!(self.values.get(name), Some(Value::Bool(true)))
-    }
-
-    pub fn integer(&self, name: &str) -> Option<i64> {
-        match self.values.get(name) {
-            Some(Value::Integer(number)) => Some(*number),
-            _ => None,
-        }
-    }
-
-    /// Octets.
-    pub fn size(&self, name: &str) -> Option<u64> {
-        match self.values.get(name) {
-            Some(Value::Size(octets)) => Some(*octets),
-            _ => None,
-        }
-    }
-
-    pub fn text(&self, name: &str) -> Option<&str> {
-        match self.values.get(name) {
-            Some(Value::Text(text) | Value::File { text, .. }) => Some(text),
-            _ => None,
-        }
-    }
-
-    /// The name of the file that a TextFile was read from.
-    pub fn path(&self, name: &str) -> Option<&str> {
-        match self.values.get(name) {
-            Some(Value::File { path, .. }) => Some(path),
-            _ => None,
-        }
-    }
-
-    pub fn secret(&self, name: &str) -> Option<&Secret> {
-        match self.values.get(name) {
-            Some(Value::Secret(secret)) => Some(secret),
-            _ => None,
-        }
-    }
-
-    /// Name without folders, and content. Empty when unset.
-    pub fn files(&self, name: &str) -> &[(String, Vec<u8>)] {
-        match self.values.get(name) {
-            Some(Value::Files(files)) => files,
-            _ => &[],
-        }
-    }
-
-    /// A relative one made relative to the directory of the configuration.
-    pub fn directory(&self, name: &str) -> Option<&Path> {
-        match self.values.get(name) {
-            Some(Value::Directory(path)) => Some(path),
-            _ => None,
-        }
-    }
-
-    /// Name and line, in the order of the file. Empty when unset.
-    pub fn table(&self, name: &str) -> &[(String, String)] {
-        match self.values.get(name) {
-            Some(Value::Table(table)) => table,
-            _ => &[],
-        }
-    }
-
-    /// Empty when unset.
-    pub fn list(&self, name: &str) -> &[String] {
-        match self.values.get(name) {
-            Some(Value::List(list)) => list,
-            _ => &[],
-        }
-    }
-}
-
-/// A mistake in the options that only the plugin could see.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OptionError {
-    /// The option at fault; empty = the options as a whole.
-    pub option: &'static str,
-    /// What is wrong.
-    pub message: String,
-    /// What would be right.
-    pub help: Option<String>,
-}
-
-impl OptionError {
-    /// An empty `help` is none.
-    pub fn new(
-        option: &'static str,
-        message: impl Into<String>,
-        help: impl Into<String>,
-    ) -> OptionError {
-        let help = help.into();
-        OptionError {
-            option,
-            message: message.into(),
-            help: (!help.is_empty()).then_some(help),
         }
     }
 }

@@ -24,6 +24,8 @@ words! {
         Skip = "skip",
         /// Edits, and removes the signatures that the edit breaks.
         Strip = "strip",
+        /// Edits if a rule then signs the mail anew, and leaves it alone if none does.
+        Resign = "resign",
     }
 }
 
@@ -40,6 +42,8 @@ pub enum Reason {
     Limit,
     Malformed,
     Dkim,
+    NoKey,
+    Arc,
     Kept,
     Ignored,
     Shadow,
@@ -82,7 +86,12 @@ impl Reason {
         ),
         (
             Reason::Dkim,
-            "the mail has a DKIM signature and the rule says on_dkim = \"skip\", or the signature covers the field",
+            "the mail has a DKIM signature and the rule says on_dkim = \"skip\", or \"resign\" and no rule signs it, or the signature covers the field",
+        ),
+        (Reason::NoKey, "there is no key for the mail"),
+        (
+            Reason::Arc,
+            "nobody who is trusted says that the ARC chain holds, or it is broken",
         ),
         (
             Reason::Kept,
@@ -113,6 +122,8 @@ impl Reason {
             Reason::Limit => "limit",
             Reason::Malformed => "malformed",
             Reason::Dkim => "dkim",
+            Reason::NoKey => "no-key",
+            Reason::Arc => "arc",
             Reason::Kept => "kept",
             Reason::Ignored => "ignored",
             Reason::Shadow => "shadow",

@@ -338,7 +338,7 @@ impl Job for HeaderJob<'_> {
         let plugin = self.plugin;
         let facts = Facts::of(&self.task, plugin.directory.as_ref());
         let mut work = Work {
-            signed: if plugin.force || self.task.on_dkim == OnDkim::Strip {
+            signed: if plugin.force || matches!(self.task.on_dkim, OnDkim::Strip | OnDkim::Resign) {
                 BTreeSet::new()
             } else {
                 signed_fields(&edits.content(PartId::ROOT)?, &plugin.delete)

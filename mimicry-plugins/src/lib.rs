@@ -7,9 +7,11 @@
 
 use mimicry_core::registry::Registry;
 
+mod arc_seal;
 mod archive;
 mod banner;
 mod disclaim;
+mod dkim_sign;
 mod header;
 mod ignore_mail;
 mod keep;
@@ -31,4 +33,6 @@ pub const REGISTRY: Registry = Registry(&[
     &archive::Archive,
     &header::Header,
     &banner::Banner,
+    &dkim_sign::DkimSign,
+    &arc_seal::ArcSeal,
 ]);

@@ -100,9 +100,42 @@ impl Files for Disk {
         let access = match what {
             Use::Configuration => Access::Everybody,
             Use::Secret => Access::Owner,
+            Use::Key => Access::Group,
         };
         read(path, LARGEST, access).map_err(|wrong| wrong.unreadable(path))
     }
+
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        list(directory).map_err(|error| Unreadable::system(directory, &error))
+    }
+}
+
+/// Entries of a directory at most.
+const ENTRIES: usize = 100_000;
+
+fn list(directory: &Path) -> io::Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(directory)? {
+        // A link is what it leads to.
+        let is_directory = |path: &Path| std::fs::metadata(path).is_ok_and(|found| found.is_dir());
+        let entry = entry?;
+        let Ok(mut name) = entry.file_name().into_string() else {
+            continue;
+        };
+        // What editors and programs leave there.
+        if name.starts_with('.') {
+            continue;
+        }
+        if names.len() >= ENTRIES {
+            return Err(io::Error::other("it has too many entries"));
+        }
+        if is_directory(&entry.path()) {
+            name.push('/');
+        }
+        names.push(name);
+    }
+    names.sort_unstable();
+    Ok(names)
 }
 
 /// A file that only the daemon reads: at most so many octets of it. An error is what is wrong, without the name of the file.

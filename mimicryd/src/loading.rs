@@ -242,8 +242,8 @@ impl Files for Recorder<'_> {
             None => Disk.read(path, what)?,
         };
         let mut files = self.files.borrow_mut();
-        let is_secret = what == Use::Secret;
-        if let Some(known) = files.iter_mut().find(|file| file.path == path) {
+        let is_secret = what != Use::Configuration;
+        if let Some(known) = files.iter_mut().find(|file| file.is_at(path)) {
             known.is_secret |= is_secret;
             return Ok(known.content.clone());
         }
@@ -261,5 +261,9 @@ impl Files for Recorder<'_> {
             is_secret,
         });
         Ok(content)
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        Disk.list(directory)
     }
 }

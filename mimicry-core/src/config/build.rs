@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use toml::de::DeTable;
 
-use crate::plugin::{Control, OnError, Plugin, PluginKind};
+use crate::plugin::{Control, OnError, Plugin, PluginKind, Scope};
 use crate::policy::Listed;
 use crate::reason::OnSealed;
 use crate::rule::{Filters, Mode, Rule, Unsure};
@@ -219,6 +219,17 @@ fn means_nothing(
             }
         }
         return;
+    }
+    if kind.scope() == Scope::Seal {
+        for setting in ["on_sealed", "on_dkim"] {
+            if section.is_given(setting) {
+                let message = format!(
+                    "{} leaves the content as it is, so `{setting}` has no effect here",
+                    kind.name()
+                );
+                wrong(setting, message, "leave it out");
+            }
+        }
     }
     if !kind.works_beside_seals() && conduct.on_sealed == Some(OnSealed::Wrap) {
         let message = format!("{} has nothing to put beside sealed content", kind.name());

@@ -16,6 +16,8 @@ pub enum Use {
     Configuration,
     /// A file that nobody else may read either.
     Secret,
+    /// The same, but its group may read it, as packages that make keys leave them.
+    Key,
 }
 
 /// Why a file is not read, and what would be right.
@@ -48,6 +50,14 @@ impl Unreadable {
 pub trait Files {
     /// The whole content of a file.
     fn read(&self, path: &Path, what: Use) -> Result<Vec<u8>, Unreadable>;
+
+    /// What a directory holds, sorted; the names of directories end in `/`. Nothing is said of who may write to it: whoever reads a
+    /// file of it says that. Files that are not on a disk have it as lines of text.
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        let octets = self.read(directory, Use::Configuration)?;
+        let text = String::from_utf8_lossy(&octets);
+        Ok(text.lines().map(String::from).collect())
+    }
 }
 
 /// Files whose guard does not matter, such as those of a test.
@@ -101,6 +111,10 @@ impl Files for Hashed<'_> {
             hash.update(&octets);
         }
         Ok(octets)
+    }
+
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        self.files.list(directory)
     }
 }
 

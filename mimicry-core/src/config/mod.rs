@@ -41,6 +41,7 @@ mod domains;
 pub mod files;
 mod filters;
 mod index;
+mod keys;
 mod known;
 mod lint;
 mod node;

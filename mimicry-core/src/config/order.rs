@@ -5,8 +5,8 @@
 use std::collections::HashSet;
 
 use crate::near::did_you_mean;
-use crate::reason::OnSealed;
-use crate::rule::filter::Filter;
+use crate::reason::{OnDkim, OnSealed};
+use crate::rule::filter::{Filter, Level};
 use crate::rule::{Mode, Rule};
 
 use super::around::Surroundings;
@@ -126,6 +126,10 @@ pub(super) fn order(
         .map(|base| base.iter().collect::<HashSet<_>>());
     let named: HashSet<_> = force.named.iter().collect();
     let has_companion = drafts.iter().any(judges_malformed);
+    let signs = |draft: &Draft<'_>| draft.rule.as_ref().is_none_or(|rule| rule.kind.vouches());
+    let has_signer = drafts
+        .iter()
+        .any(|draft| draft.mode == Mode::Enforce && signs(draft));
     let mut end: Option<&Draft<'_>> = None;
     let mut editing: Option<&Draft<'_>> = None;
     for (place, draft) in drafts.iter().enumerate() {
@@ -142,6 +146,8 @@ pub(super) fn order(
         let is_elsewhere = is_named && force.is_replaced;
         if draft.mode == Mode::Enforce && (in_base || is_named) {
             companions(reader, draft, has_companion);
+            vouches(reader, draft);
+            signed_anew(reader, draft, has_signer);
         }
         if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
             continue;
@@ -230,6 +236,35 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, has_companion: bool) {
                 "add {}; etc/mimicry.programs.toml has it all",
                 remedies.join("; ")
             ),
+        );
+    }
+}
+
+/// A rule that vouches for mail should know whose mail that is: anybody can write a From field.
+fn vouches(reader: &mut Reader<'_>, draft: &Draft<'_>) {
+    let Some(rule) = draft.rule.as_ref().filter(|rule| rule.kind.vouches()) else {
+        return;
+    };
+    if rule.matching.at(Level::Origin).is_empty() {
+        reader.complaints.warning(
+            draft.section.key_span("plugin"),
+            "this rule signs mail of anybody who writes your domain into From",
+            "add client, listener or auth_user to match, so that it signs what comes from your own users alone",
+        );
+    }
+}
+
+/// An edit that waits for a signature waits for ever where no rule signs.
+fn signed_anew(reader: &mut Reader<'_>, draft: &Draft<'_>, has_signer: bool) {
+    let waits = draft
+        .rule
+        .as_ref()
+        .is_some_and(|rule| rule.on_dkim == OnDkim::Resign);
+    if waits && !has_signer && !reader.syntax.is_incomplete() {
+        reader.complaints.error(
+            draft.section.key_span("on_dkim"),
+            "no rule signs, so mail with a DKIM signature would never be edited",
+            "add a rule of dkim_sign, or write on_dkim = \"skip\"",
         );
     }
 }

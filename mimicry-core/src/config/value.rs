@@ -182,6 +182,8 @@ impl Reader<'_> {
             ValueKind::Lines => self.lines(node, help).map(Value::List),
             ValueKind::Domains => self.domain_names(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),
+            ValueKind::KeyFiles => self.key_files(node, help).map(Value::Keys),
+            ValueKind::KeyTree => self.key_tree(node).map(Value::Keys),
         }
     }
 
@@ -214,7 +216,11 @@ impl Reader<'_> {
     }
 
     /// The lines of a table, each with its name, in the order of the file.
-    fn of_names(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<(String, String)>> {
+    pub(super) fn of_names(
+        &mut self,
+        node: &Node<'_>,
+        help: &str,
+    ) -> Option<Vec<(String, String)>> {
         let DeValue::Table(table) = node.get_ref() else {
             return self.wrong_type("a table", node.get_ref(), node, help);
         };
@@ -329,7 +335,11 @@ impl Reader<'_> {
         }
     }
 
-    fn text<'t>(&mut self, node: &'t Node<'_>, help: impl Fn() -> String) -> Option<&'t str> {
+    pub(super) fn text<'t>(
+        &mut self,
+        node: &'t Node<'_>,
+        help: impl Fn() -> String,
+    ) -> Option<&'t str> {
         match node.get_ref() {
             DeValue::String(text) => Some(text.as_ref()),
             other => {

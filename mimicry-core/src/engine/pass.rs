@@ -184,6 +184,7 @@ impl<'p> Pass<'p> {
     {
         Task {
             mail: self.mail,
+            original: self.course.mail,
             rule: &rule.name,
             parts,
             beside: &run.beside,

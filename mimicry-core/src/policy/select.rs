@@ -61,6 +61,8 @@ pub struct ClassOf {
     pub choice: Choice,
     /// Octets of the message at most that its next hop takes; `None` = any number, or nobody knows.
     pub room: Option<usize>,
+    /// Its next hop takes no 8-bit octets, and the mail has some.
+    pub needs_7bit: bool,
 }
 
 /// The class of a recipient: its banks, and the truth of the rules that depend on the recipient and may come to act.
@@ -234,6 +236,7 @@ impl Memo {
                         recipients: vec![index],
                         choice: signature.choice.clone(),
                         room: None,
+                        needs_7bit: false,
                     };
                     classes.push((signature, class));
                 }

@@ -31,6 +31,8 @@ pub struct Plan {
     pub ended_by: Option<usize>,
     /// Octets of the message at most that the next hop of the class takes, as far as that is known.
     pub room: Option<usize>,
+    /// The next hop of the class takes no 8-bit octets: what is signed must be in 7 bits before (RFC 6376 section 5.3).
+    pub needs_7bit: bool,
 }
 
 /// What becomes of each rule. Those that cannot hold are not there: a policy may have thousands of them.
@@ -116,12 +118,12 @@ impl Plan {
         };
         let ours = self.steps.iter().filter(|(_, step)| effect(step));
         let theirs = other.steps.iter().filter(|(_, step)| effect(step));
-        self.room == other.room && ours.eq(theirs)
+        self.room == other.room && self.needs_7bit == other.needs_7bit && ours.eq(theirs)
     }
 
     /// What becomes of each rule of the policy, for people: of those, too, that were not visited.
     pub fn decisions(&self, policy: &Policy, facts: &Facts<'_>) -> Vec<Decision> {
-        let walk = Walk::new(facts, &self.recipients);
+        let walk = Walk::new(facts, &self.recipients, true);
         let rules = policy.rules.iter().enumerate();
         rules
             .map(|(index, rule)| match self.steps.get(index) {
@@ -176,21 +178,32 @@ pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) ->
         recipients: &paths,
         facts: Some(facts),
     });
-    let mut walk = Walk::new(facts, &recipients);
-    for index in candidates {
-        if let Some(rule) = policy.rules.get(index) {
-            walk.rule(index, rule, policy);
+    let candidates: Vec<usize> = candidates.into_iter().collect();
+    let walk = |is_signed_anew: bool| {
+        let mut walk = Walk::new(facts, &recipients, is_signed_anew);
+        for index in candidates.iter().copied() {
+            if let Some(rule) = policy.rules.get(index) {
+                walk.rule(index, rule, policy);
+            }
+            if walk.ended_by.is_some() {
+                break;
+            }
         }
-        if walk.ended_by.is_some() {
-            break;
-        }
+        (Steps(walk.steps), walk.ended_by)
+    };
+    let (mut steps, mut ended_by) = walk(true);
+    if facts.has_dkim_signature()
+        && waits_for_signature(policy, &steps)
+        && !is_signed(policy, mail, &steps)
+    {
+        (steps, ended_by) = walk(false);
     }
-    let (steps, ended_by) = (Steps(walk.steps), walk.ended_by);
     Plan {
         recipients,
         steps,
         ended_by,
         room: None,
+        needs_7bit: false,
     }
 }
 
@@ -201,6 +214,23 @@ fn paths<'m>(mail: &'m Mail, recipients: &[usize]) -> impl Iterator<Item = &'m P
     places.filter_map(|place| all.get(*place).map(|recipient| &recipient.path))
 }
 
+/// Does a rule that edits wait for a new signature.
+fn waits_for_signature(policy: &Policy, steps: &Steps) -> bool {
+    let mut rules = steps
+        .iter()
+        .filter_map(|(index, _)| policy.rules.get(index));
+    rules.any(|rule| rule.on_dkim == OnDkim::Resign)
+}
+
+/// Will a rule sign the mail with DKIM.
+fn is_signed(policy: &Policy, mail: &Mail, steps: &Steps) -> bool {
+    steps
+        .iter()
+        .filter(|(_, step)| matches!(step, Decision::Run(run) if !run.shadow))
+        .filter_map(|(index, _)| policy.rules.get(index))
+        .any(|rule| rule.plugin.signs(mail))
+}
+
 struct Walk<'w> {
     facts: &'w Facts<'w>,
     recipients: &'w [usize],
@@ -208,16 +238,19 @@ struct Walk<'w> {
     /// Parts that a keep rule protects.
     kept: BTreeSet<PartId>,
     ended_by: Option<usize>,
+    /// A rule signs the mail with DKIM after all edits.
+    is_signed_anew: bool,
 }
 
 impl<'w> Walk<'w> {
-    fn new(facts: &'w Facts<'w>, recipients: &'w [usize]) -> Walk<'w> {
+    fn new(facts: &'w Facts<'w>, recipients: &'w [usize], is_signed_anew: bool) -> Walk<'w> {
         Walk {
             facts,
             recipients,
             steps: Vec::new(),
             kept: BTreeSet::new(),
             ended_by: None,
+            is_signed_anew,
         }
     }
 
@@ -393,7 +426,12 @@ impl<'w> Walk<'w> {
         if exempt && !rule.kind.edits_fields() {
             return Decision::Skip(Reason::Exempt);
         }
-        if rule.on_dkim == OnDkim::Skip && facts.has_dkim_signature() {
+        let leaves_signed = match rule.on_dkim {
+            OnDkim::Skip => true,
+            OnDkim::Resign => !self.is_signed_anew,
+            OnDkim::Edit | OnDkim::Strip => false,
+        };
+        if leaves_signed && facts.has_dkim_signature() {
             return Decision::Skip(Reason::Dkim);
         }
         let mut run = Run {
@@ -402,6 +440,11 @@ impl<'w> Walk<'w> {
             beside: Vec::new(),
             shadow,
             remarks: Vec::new(),
+        };
+        // What comes after all edits has the mail as a whole: its parts may be others by then.
+        let parts = match rule.kind.scope() > Scope::Part {
+            true => Vec::new(),
+            false => parts,
         };
         let mut unsure_of_all = None;
         let kept_roots = forks::kept_roots(rule, &facts.mail().message, &self.kept);

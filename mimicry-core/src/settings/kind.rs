@@ -123,7 +123,10 @@ pub(crate) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::Table => {
             "write texts in a table, such as { X-Company = \"Example\" }; write several of one name in brackets"
         }
-        ValueKind::Directory => {
+        ValueKind::KeyFiles => {
+            "write files in a table, such as { \"example.org\" = \"dkim/example.org/mail.pem\" }; write several of one name in brackets"
+        }
+        ValueKind::KeyTree | ValueKind::Directory => {
             "write the name of a directory in quotes; a relative one is relative to the configuration file"
         }
         ValueKind::Files => {

@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod collect;
 pub mod date;
 pub mod directory;
+pub mod dkim;
 pub mod fields;
 pub mod html;
 pub mod insert;

@@ -1,6 +1,6 @@
 //! The command line: arguments in, text and an exit code out.
 //!
-//! - `check`, `explain`, `banks`, `filter`, `plugins`: one file per command
+//! - `check`, `explain`, `banks`, `filter`, `keys`, `plugins`: one file per command
 //! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
 //! - `restore`: what was archived or removed
 //! - `install`: the program and its files on a machine, and the completions of shells
@@ -33,6 +33,7 @@ mod filter;
 mod generations;
 mod input;
 mod install;
+mod keys;
 mod mails;
 mod output;
 mod page;
@@ -85,6 +86,8 @@ enum Command {
     Banks(banks::Args),
     /// Apply the rules to a mail: standard input to standard output
     Filter(filter::Args),
+    /// List the keys that rules sign with, and what the DNS must have of them
+    Keys(keys::Args),
     /// List the plugins, or one of them with its options
     Plugins(plugins::Args),
     /// Show the daemon at work: send five mails through it and show the results
@@ -149,6 +152,7 @@ fn run(cli: &Cli) -> Output {
         Command::Test(args) => test::run(args, out, err),
         Command::Banks(args) => banks::run(args, out, err),
         Command::Filter(args) => filter::run(args, err),
+        Command::Keys(args) => keys::run(args, out, err),
         Command::Plugins(args) => plugins::run(args, out),
         Command::Demo(args) => demo::run(args, out, err),
         Command::Generations(args) => generations::run(args, out),

@@ -2,6 +2,7 @@
 //!
 //! Must never: read a file.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use mimicry_core::config::files::{Files, Unreadable, Use};
@@ -35,9 +36,16 @@ pub struct ReadFile {
     pub is_secret: bool,
 }
 
+impl ReadFile {
+    /// By the octets of the names: they come from one configuration, and there may be thousands.
+    pub fn is_at(&self, path: &Path) -> bool {
+        self.path.as_os_str() == path.as_os_str()
+    }
+}
+
 impl Snapshot {
     pub fn file(&self, path: &Path) -> Option<&ReadFile> {
-        self.0.iter().find(|file| file.path == path)
+        self.0.iter().find(|file| file.is_at(path))
     }
 }
 
@@ -51,6 +59,18 @@ impl Files for Snapshot {
             let message = format!("{} could not be read when it was looked at", path.display());
             Unreadable::new(message, "load the configuration again")
         })
+    }
+
+    /// What was read of it.
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        let names = self.0.iter().filter_map(|file| {
+            let mut below = file.path.strip_prefix(directory).ok()?.components();
+            let name = below.next()?.as_os_str().to_str()?;
+            let sign = if below.next().is_some() { "/" } else { "" };
+            Some(format!("{name}{sign}"))
+        });
+        let names: BTreeSet<String> = names.collect();
+        Ok(names.into_iter().collect())
     }
 }
 

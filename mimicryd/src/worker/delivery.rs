@@ -311,6 +311,7 @@ impl Class {
             recipients: self.recipients.clone(),
             choice: self.signature.choice.clone(),
             room: limit.map(|limit| limit.saturating_sub(above)),
+            needs_7bit: self.needs_7bit(),
         }
     }
 

@@ -40,7 +40,7 @@ fuzz_target!(|input: &[u8]| {
     };
     let variables = BTreeMap::new();
     let task = Task {
-        mail: &mail,
+        mail: &mail, original: &mail,
         rule: "r",
         parts: &[],
         beside: &[],

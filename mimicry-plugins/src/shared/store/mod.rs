@@ -360,6 +360,7 @@ pub(crate) mod tests {
     pub(crate) fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
         Task {
             mail,
+            original: mail,
             rule: "a",
             parts: &[],
             beside: &[],

@@ -389,6 +389,7 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
     let none = BTreeMap::new();
     let task = Task {
         mail: &mail,
+        original: &mail,
         rule: "sample",
         parts: &[],
         beside: &[],
