@@ -49,13 +49,6 @@ struct Explained {
     judged: Vec<Judged>,
 }
 
-impl Args {
-    /// Is the output for a program.
-    pub fn is_json(&self) -> bool {
-        self.json
-    }
-}
-
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
     let keys = SealKeysAtHand::of(&config);

@@ -4,7 +4,8 @@
 //! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
 //! - `restore`: what was archived or removed
 //! - `install`: the program and its files on a machine, and the completions of shells
-//! - `status`, `top`: what the daemon does · `story`: what became of a mail · `daemon`: run, metrics, reload, poison, upgrade, stop · `demo`: the daemon shown at work
+//! - `status`, `top`: what the daemon does · `story`: what became of a mail · `daemon`: run, metrics, reload, poison, upgrade, stop ·
+//!   `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
 //! - `page`: what `explain` shows, for a browser
@@ -212,7 +213,6 @@ impl Command {
     /// Is its output text that may be cut into lines.
     fn is_for_people(&self) -> bool {
         match self {
-            Command::Explain(args) => !args.is_json(),
             Command::Banks(_) | Command::Plugins(_) | Command::Demo(_) | Command::Trace(_) => true,
             // Of `status` only the part above its table.
             _ => false,

@@ -58,13 +58,6 @@ impl Source {
         self.boards.last().is_some_and(accepts)
     }
 
-    /// This process only reads from here on.
-    pub fn give_up(&self) {
-        self.tally.give_up();
-        self.boards.iter().for_each(Scoreboard::give_up);
-        self.hops.iter().for_each(|(_, hop)| hop.give_up_all());
-    }
-
     fn samples(&self, family: &str, page: &mut Page, now: Instant) {
         self.of_daemon(family, page);
         self.of_listeners(family, page);

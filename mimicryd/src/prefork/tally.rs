@@ -253,11 +253,6 @@ impl Tally {
             row.add(OCCASIONS.saturating_add(occasion as usize), 1);
         }
     }
-
-    /// By who only shows it: from here on nothing of it is written.
-    pub fn give_up(&self) {
-        self.rows.give_up();
-    }
 }
 
 /// For who shows the numbers.

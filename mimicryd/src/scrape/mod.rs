@@ -32,7 +32,7 @@ use crate::sys::privileges::{self, Identity};
 use crate::sys::process::exit_now;
 use crate::sys::sandbox::Who;
 use crate::sys::signals::Signals;
-use crate::sys::{poll, sandbox, signals, title};
+use crate::sys::{poll, sandbox, shared, signals, title};
 
 use http::{About, Heard, Request, Status};
 
@@ -104,7 +104,6 @@ fn live(birth: Birth) -> io::Result<()> {
     }
     privileges::harden(core_dumps)?;
     title::set("mimicryd: metrics");
-    source.give_up();
     privileges::bound(MEMORY, DESCRIPTORS)?;
     match (sandbox, sandbox_entered(sandbox)) {
         (Sandbox::Require, Err(error)) => return Err(error),
@@ -113,6 +112,8 @@ fn live(birth: Birth) -> io::Result<()> {
         }
         (_, Ok(())) => {}
     }
+    // Last, because even a line of the log may count.
+    shared::give_up_all();
     let mut server = Server {
         source,
         listener: Some(listener),

@@ -114,6 +114,9 @@ impl Status {
             warning,
             format!("{} mails killed workers", self.poison),
         );
+        if let Some(trouble) = &self.ledger.trouble {
+            find(true, warning, format!("ledger not in force: {trouble}"));
+        }
         if let Some(trouble) = &self.log.trouble {
             find(true, warning, trouble.clone());
         }

@@ -51,7 +51,6 @@ pub struct Status {
     pub next_hops: Vec<NextHopStatus>,
     pub log: LogState,
     pub sandbox: SandboxStatus,
-    pub ledger: LedgerState,
     pub min: usize,
     pub max: usize,
     pub spare: usize,
@@ -64,6 +63,8 @@ pub struct Status {
     pub stuck: u64,
     /// Mails that killed workers and are remembered.
     pub poison: usize,
+    /// Whether the daemon remembers who has a mail that its client will send again.
+    pub ledger: LedgerState,
     /// Recipients in the ledger, as workers last saw it.
     pub ledger_entries: u64,
     pub workers: Vec<WorkerStatus>,

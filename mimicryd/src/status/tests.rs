@@ -64,7 +64,7 @@ fn text_and_json_say_the_same() {
         poison: 0,
         ledger: LedgerState {
             path: "/s/ledger".into(),
-            trouble: None,
+            trouble: Some("/s: Read-only file system".into()),
         },
         ledger_entries: 2,
         listeners: [("in", 10025, 0), ("lan", 10024, 2)]
@@ -117,7 +117,8 @@ fn text_and_json_say_the_same() {
         "refused 0 clients, 0 connections, 0 MAIL, 0 RCPT, 0 DATA; sessions ended 0, 0 more under stress; clients gone 0\n",
         "      43    2 idle           1.5 s",
         "metrics on 127.0.0.1:9725\n",
-        "ledger /s/ledger; 2 entries\n",
+        "ledger not in force: /s: Read-only file system\n",
+        "entries of the ledger: 2\n",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }

@@ -81,11 +81,7 @@ impl Status {
             lacks => format!("; this kernel does not guard {lacks}"),
         };
         writeln!(text, "sandbox {}{lacks}", self.sandbox.mode)?;
-        let entries = match (&self.ledger.trouble, self.ledger_entries) {
-            (None, entries) if entries > 0 => format!("; {entries} entries"),
-            _ => String::new(),
-        };
-        writeln!(text, "{}{entries}", self.ledger.text())
+        writeln!(text, "{}", self.ledger.text())
     }
 
     fn write_counts(&self, text: &mut String) -> std::fmt::Result {
@@ -109,6 +105,9 @@ impl Status {
                 "mails that killed workers: {}, see mimicryd poison list",
                 self.poison
             )?;
+        }
+        if self.ledger_entries > 0 {
+            writeln!(text, "entries of the ledger: {}", self.ledger_entries)?;
         }
         writeln!(
             text,

@@ -28,11 +28,14 @@ pub fn size(terminal: impl AsFd) -> Option<(usize, usize)> {
     (done == 0 && columns > 0 && rows > 0).then_some((columns, rows))
 }
 
-/// Columns of the terminal that standard output is; `None` = it is none: readers of a file or a pipe want whole lines.
+/// Columns of the terminal that standard output is; `None` = it is none, whose readers want whole lines, or does not say.
 pub fn columns() -> Option<usize> {
     let stdout = io::stdout();
-    let (columns, _) = stdout.is_terminal().then(|| size(&stdout))??;
-    Some(columns)
+    let is_terminal = stdout.is_terminal();
+    is_terminal
+        .then(|| size(&stdout))
+        .flatten()
+        .map(|(columns, _)| columns)
 }
 
 /// A terminal whose keys are read as they are pressed, and are not shown. When it is dropped it is as before.

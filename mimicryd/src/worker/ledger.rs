@@ -26,9 +26,9 @@ use mimicry_core::message::digest::Digest as MailDigest;
 use mimicry_core::settings::endpoint::Protocol;
 use sha2::{Digest, Sha256};
 
+use crate::prefork::tally::{Gauge, Tally};
 use stamp::Stamp;
 
-use crate::prefork::tally::{Gauge, Tally};
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
 

@@ -397,10 +397,10 @@ fn acts(judged: &Judged) -> Vec<Act<'_>> {
         .map(|applied| applied.reports.as_slice())
         .unwrap_or_default();
     let stopped = applied.err().map(|stopped| stopped.rule);
+    let rules = &judged.settings.policy.rules;
     // A rule that does not hold has nothing to say.
-    let steps = judged.plan.steps.iter();
-    let acts = steps.filter_map(|(index, step)| {
-        let rule = judged.settings.policy.rules.get(index)?;
+    let acts = judged.plan.steps.iter().filter_map(|(index, step)| {
+        let rule = rules.get(index)?;
         let (word, did, reason) = match (reports.get(index), step) {
             _ if stopped == Some(index) => ("stopped", Did::Fault, None),
             (Some(Report::Edited { undone: true, .. }), _) => ("removed", Did::Edited, None),

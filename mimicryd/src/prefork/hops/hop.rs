@@ -89,12 +89,6 @@ impl Hop {
         self.masters.give_up();
     }
 
-    /// By who only shows it: from here on nothing of it is written.
-    pub fn give_up_all(&self) {
-        self.masters.give_up();
-        self.common.give_up();
-    }
-
     /// One of the master's rows.
     pub fn place(&self, row: usize) -> Option<&Row> {
         self.masters.row(row)

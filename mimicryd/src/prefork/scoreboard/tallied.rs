@@ -7,7 +7,6 @@
 
 use super::{Scoreboard, Slot, State};
 use crate::prefork::tally::{Outcome, Tally};
-use crate::sys::shared::Rows;
 
 /// In the row of a worker: by which listener its session came, counted from 1; 0 = by none.
 const LISTENER: usize = 6;
@@ -29,15 +28,6 @@ impl Scoreboard {
     pub fn number_in(&self, state: State) -> usize {
         let is_so = |slot: &Slot| slot.pid() != 0 && slot.state() == Some(state);
         self.all().filter(is_so).count()
-    }
-
-    /// By who only shows it: from here on nothing of it is written.
-    pub fn give_up(&self) {
-        self.rows.master.give_up();
-        self.rows.slots.iter().for_each(Rows::give_up);
-        if let Some(poison) = &self.poison {
-            poison.give_up();
-        }
     }
 }
 
