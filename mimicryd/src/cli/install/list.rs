@@ -176,6 +176,11 @@ pub const LIST: &[Item] = &[
     item!(File 0o644 "/usr/share/doc/mimicry/examples/test/20-two-classes.eml" "etc/test/20-two-classes.eml"),
     item!(File 0o644 "/usr/share/doc/mimicry/examples/test/20-two-classes.toml" "etc/test/20-two-classes.toml"),
     item!(File 0o644 "/usr/share/doc/mimicry/examples/test/mimicry.toml" "etc/test/mimicry.toml"),
+    directory("/usr/share/doc/mimicry/examples/prometheus", 0o755, Owner::Root),
+    item!(File 0o644 "/usr/share/doc/mimicry/examples/prometheus/mimicry.rules.yml" "etc/prometheus/mimicry.rules.yml"),
+    item!(File 0o644 "/usr/share/doc/mimicry/examples/prometheus/mimicry.test.yml" "etc/prometheus/mimicry.test.yml"),
+    directory("/usr/share/doc/mimicry/examples/grafana", 0o755, Owner::Root),
+    item!(File 0o644 "/usr/share/doc/mimicry/examples/grafana/mimicry.json" "etc/grafana/mimicry.json"),
 
     // Last: the user must be there by then.
     directory("/var/lib/mimicry", 0o755, Owner::Root),
