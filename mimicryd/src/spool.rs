@@ -23,7 +23,6 @@ use serde::{Deserialize, Serialize};
 use crate::prefork::identity;
 use crate::relay::Remembered;
 use crate::sys::accounts::user_name;
-use crate::sys::durable;
 use crate::sys::entry::Entry;
 use crate::sys::privileges;
 use crate::sys::way::kind;
@@ -92,9 +91,9 @@ fn said(place: &Path, error: &io::Error) -> String {
     format!("{}: {error}", place.display())
 }
 
-/// The nearest directory above what is missing.
+/// Only the spool itself is made: a misspelt one would bring a whole tree.
 fn cannot_be_made(spool: &Path) -> Option<String> {
-    let above = spool.ancestors().skip(1).find(|above| above.is_dir())?;
+    let above = spool.parent().unwrap_or(Path::new("/"));
     let error = writable_by(above, None).err()?;
     Some(format!("{} cannot be made: {error}", spool.display()))
 }
@@ -122,7 +121,6 @@ pub fn prepare(daemon: &Daemon) -> io::Result<Option<String>> {
 }
 
 fn make(spool: &Path, owner: Option<Owner>) -> io::Result<Option<String>> {
-    durable::make_directories(spool.parent().unwrap_or(Path::new("/")), 0o755)?;
     let moved = match owner {
         Some(owner) => take_along(spool, owner)?,
         None => None,
@@ -224,6 +222,10 @@ mod tests {
         let path = Ledger::directory(&spool);
         let look = |owner| trouble(&spool, &path, owner);
         assert_eq!(look(None), None, "it is made at the start");
+        let deep = place.path().join("no/spool");
+        let said = trouble(&deep, &Ledger::directory(&deep), None).unwrap();
+        assert!(said.contains("no/spool cannot be made: "), "{said}");
+        assert!(make(&deep, None).is_err() && !place.path().join("no").exists());
         Ledger::prepare(&spool, None).unwrap();
         assert_eq!(look(None), None);
         let me = privileges::current_user().as_raw();
