@@ -11,9 +11,8 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::{Banks, Choice, Effective};
-use crate::rule::Rule;
-use crate::rule::index::Shortlist;
+use super::standing::Standing;
+use super::{Banks, Choice};
 
 /// Lists of banks that are remembered.
 const MOST: usize = 1024;
@@ -21,21 +20,6 @@ const MOST: usize = 1024;
 /// Lists of banks, and what they amount to. For one configuration.
 #[derive(Debug, Default)]
 pub struct Memo(RefCell<HashMap<Choice, Arc<Standing>>>);
-
-/// What a list of banks amounts to.
-#[derive(Debug)]
-pub struct Standing {
-    pub settings: Arc<Effective>,
-    pub(super) candidates: Candidates,
-}
-
-/// The rules that tell recipients apart.
-#[derive(Debug)]
-pub(super) struct Candidates {
-    pub(super) rules: Vec<Arc<Rule>>,
-    /// Which of them can hold.
-    pub(super) shortlist: Shortlist,
-}
 
 impl Memo {
     pub fn standing(&self, banks: &Banks, choice: &Choice) -> Arc<Standing> {

@@ -3,7 +3,7 @@
 //!
 //! - [`Banks`]: the base settings and the banks of a configuration, and how they lie over each other
 //! - [`select`]: which banks a transaction, a recipient, a mail has, and the class of a recipient
-//! - [`memo`]: results that are kept
+//! - [`Standing`]: what a list of banks amounts to · [`memo`]: results that are kept
 //! - [`account`]: where each setting in force came from
 //!
 //! Built once when the configuration is loaded, read-only from then on, shared by all workers. Selection and overlay are
@@ -26,32 +26,15 @@ use crate::settings::{General, InForce, Limits, Overlay};
 pub mod account;
 pub mod memo;
 pub mod select;
+mod standing;
 #[cfg(test)]
 mod tests;
 
 pub use crate::rule::Policy;
-use memo::Candidates;
-pub use memo::{Memo, Standing};
+pub use memo::Memo;
 pub use select::{ClassOf, Known};
-
-/// The settings in force behind a list of banks.
-#[derive(Debug)]
-pub struct Effective {
-    /// The bank path: `base`, or `base/subsidiary/vip`.
-    pub path: String,
-    pub policy: Arc<Policy>,
-    /// `None` only where the configuration names none for it.
-    pub next_hop: Option<NextHop>,
-    pub limits: Limits,
-    /// Adds a Received field.
-    pub trace: bool,
-    pub bare_newline: BareNewline,
-    pub mbox_line: MboxLine,
-    /// Those that are not offered.
-    pub hide_extensions: Vec<Extension>,
-    /// `None` = the name of the machine.
-    pub hostname: Option<String>,
-}
+use standing::Candidates;
+pub use standing::{Effective, Standing};
 
 /// Banks by their places in the order of the file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]

@@ -8,7 +8,8 @@
 
 use std::sync::Arc;
 
-use super::memo::{Memo, Standing};
+use super::memo::Memo;
+use super::standing::Standing;
 use super::{Bank, Banks, Choice};
 use crate::envelope::Path;
 use crate::mail::Mail;

@@ -404,3 +404,23 @@ fn each<T>(
         })
         .collect()
 }
+
+/// The filters of `match` or of `unless`, sorted by the level at which each can be judged.
+#[derive(Debug, Default)]
+pub struct Filters([Vec<Filter>; Level::COUNT]);
+
+impl Filters {
+    pub fn push(&mut self, filter: Filter) {
+        if let Some(list) = self.0.get_mut(filter.level() as usize) {
+            list.push(filter);
+        }
+    }
+
+    pub fn at(&self, level: Level) -> &[Filter] {
+        self.0.get(level as usize).map_or(&[], Vec::as_slice)
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Filter> {
+        self.0.iter().flatten()
+    }
+}

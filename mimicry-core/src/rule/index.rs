@@ -9,10 +9,9 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use super::Filters;
 use super::domains::Domains;
 use super::facts::{Facts, PartFacts};
-use super::filter::{Filter, Level};
+use super::filter::{Filter, Filters, Level};
 use super::pattern::{Patterns, Set};
 use crate::domain::list::Table;
 use crate::domain::{any_spelling_of, of_address};

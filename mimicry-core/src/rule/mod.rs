@@ -28,6 +28,7 @@ pub mod position;
 mod taken;
 
 use facts::PartFacts;
+pub use filter::Filters;
 use filter::{Filter, Level};
 use index::Shortlist;
 use position::Position;
@@ -139,26 +140,6 @@ impl Rule {
     /// Has it a filter on parts: then it takes what the filter says, else its plugin's default.
     pub fn names_parts(&self) -> bool {
         !self.matching.at(Level::Part).is_empty()
-    }
-}
-
-/// The filters of `match` or of `unless`, sorted by the level at which each can be judged.
-#[derive(Debug, Default)]
-pub struct Filters([Vec<Filter>; Level::COUNT]);
-
-impl Filters {
-    pub fn push(&mut self, filter: Filter) {
-        if let Some(list) = self.0.get_mut(filter.level() as usize) {
-            list.push(filter);
-        }
-    }
-
-    pub fn at(&self, level: Level) -> &[Filter] {
-        self.0.get(level as usize).map_or(&[], Vec::as_slice)
-    }
-
-    pub fn iter(&self) -> impl Iterator<Item = &Filter> {
-        self.0.iter().flatten()
     }
 }
 

@@ -13,9 +13,10 @@ use regex_syntax::hir::{
     Capture, Class, ClassUnicode, ClassUnicodeRange, Hir, HirKind, Look, Repetition,
 };
 
-use super::SIZE_LIMIT;
 use super::need::{Item, Need, fold, need};
 
+/// How large a compiled pattern may become, in octets.
+const SIZE_LIMIT: usize = 10 << 20;
 /// Octets up to which a whole tree is compiled at load, and matches ASCII as well.
 const SMALL: usize = 32 << 10;
 

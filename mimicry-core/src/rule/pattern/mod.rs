@@ -23,13 +23,7 @@ pub(crate) mod tests;
 
 use engine::Scratch;
 use form::Form;
-pub use set::Set;
-
-/// How much of one value a pattern sees, in octets (64 KiB).
-pub const HAYSTACK: usize = 64 * 1024;
-
-/// How large a compiled pattern may become, in octets.
-const SIZE_LIMIT: usize = 10 << 20;
+pub use set::{HAYSTACK, Set};
 
 /// Why a pattern is no pattern.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use aho_corasick::{AhoCorasick, AhoCorasickKind, MatchKind};
 
-use super::HAYSTACK;
 use super::engine::Scratch;
 use super::form::Form;
 use super::need::fold;
 
+/// How much of one value a pattern sees, in octets (64 KiB).
+pub const HAYSTACK: usize = 64 * 1024;
 /// Octets of values whose answers are kept, with their answers.
 pub(super) const KEPT: usize = 64 << 10;
 /// What is longer is not kept.
