@@ -14,14 +14,12 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
-use crate::extension::Extension;
 use crate::plugin::OnError;
 use crate::rule::filter::Level;
 use crate::rule::index::{Entries, Index, Shortlist};
 use crate::rule::{Filters, Mode, Rule};
 use crate::settings::endpoint::NextHop;
-use crate::settings::words::{BareNewline, MboxLine};
-use crate::settings::{General, InForce, Limits, Overlay};
+use crate::settings::{General, InForce, Overlay};
 
 pub mod account;
 pub mod memo;
