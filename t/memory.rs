@@ -16,8 +16,9 @@ use crate::inputs;
 /// Octets of the mail.
 const MAIL: usize = 50 << 20;
 
-/// At the most: the mail as it came, as it leaves, and what a program takes that holds no mail.
-const PEAK: usize = MAIL / 10 * 22 + (8 << 20);
+/// At the most: the mail as it came, as it leaves, and what a program takes that holds no mail, without its own code: that of a program
+/// that is not optimised is larger than what anybody runs, of which it is about 4 MB.
+const PEAK: usize = MAIL / 10 * 22 + (4 << 20);
 
 const PACK: &str = r#"
 [[rule]]
@@ -63,8 +64,17 @@ fn large_mail() -> Vec<u8> {
 
 /// The most that a process has had in memory so far, in octets.
 pub fn peak(pid: u32) -> usize {
+    status_of(pid, "VmHWM:")
+}
+
+/// The same without the pages of files, such as the program itself.
+fn peak_of_data(pid: u32) -> usize {
+    peak(pid).saturating_sub(status_of(pid, "RssFile:"))
+}
+
+fn status_of(pid: u32, key: &str) -> usize {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let line = status.lines().find_map(|line| line.strip_prefix(key));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kilobytes
         .and_then(|number| number.parse::<usize>().ok())
@@ -100,7 +110,7 @@ fn an_archive_of_a_large_mail_takes_twice_its_size() {
         // It writes when all is done, and then waits for us to read: the pipe is far too small for the mail.
         let mut out = vec![0];
         output.read_exact(&mut out).expect("a mail");
-        assert_small("filter", peak(child.id()));
+        assert_small("filter", peak_of_data(child.id()));
         output.read_to_end(&mut out).expect("a mail");
         let packed = contains(&out, b"attachments.tar.gz") && out.len() < mail.len();
         assert!(packed, "no archive");
@@ -127,7 +137,7 @@ fn so_does_a_worker() {
     let workers = world.daemon().workers();
     let most = workers
         .iter()
-        .map(|worker| peak(worker.as_raw().unsigned_abs()))
+        .map(|worker| peak_of_data(worker.as_raw().unsigned_abs()))
         .max();
     assert_small("a worker", most.expect("a worker"));
 }
