@@ -30,7 +30,7 @@ ok "lintian has no error and no warning"
 
 dpkg-deb -x "$deb" "$work/deb"
 mimicryd=$work/deb/usr/sbin/mimicryd
-! grep -c -a -F -e "$root" -e "$HOME/" -e /registry/src/ "$mimicryd" || fail "paths of the build are in the program"
+! grep -q -a -F -e "$root" -e "$HOME/" -e /registry/src/ "$mimicryd" || fail "paths of the build are in the program"
 "$mimicryd" install --dry-run --prefix /usr --root "$work/nowhere" | awk '{ print $2, $4 }' | sort >"$work/listed"
 [[ -s $work/listed ]] || fail "install lists nothing"
 # Manual pages are compressed in the package.
@@ -131,7 +131,7 @@ halt() {
 first() { first=$(pgrep -P "$nspawn" -f systemd) && [[ $first ]]; }
 wait_for 30 first
 at_end+=(halt)
-inside() { nsenter --target "$first" --all --wd=/ "$@"; }
+inside() { (cd / && nsenter --target "$first" --all --wd=/ "$@"); }
 up() { [[ $(inside systemctl is-system-running) =~ running|degraded ]]; }
 wait_for 60 up
 inside bash /package/package.bash systemd || fail "bookworm with systemd"
