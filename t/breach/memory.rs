@@ -68,9 +68,9 @@ pub fn scribble(kind: i32) -> io::Result<()> {
     Ok(())
 }
 
-/// So many places may a worker write to: its own slot, what all write of the next hop and of mails that passed, and the number of lost
+/// So many places may a worker write to: its own slot, what all write of the next hop and of mails that passed, the counters, and the number of lost
 /// lines of the log.
-const PLACES: &str = " in 4 places";
+const PLACES: &str = " in 5 places";
 
 // T205, T206
 // man: mimicryd(8) "What one process decides for all, the others can read and never write to"
