@@ -38,7 +38,10 @@ fn holding(octets: Vec<u8>) -> Vec<String> {
     let message = Message::scan(octets, &Limits::default());
     let keys = ["rsa.pem", "ed25519.pem"].map(|name| Key::read(&pem(name)).expect("a key"));
     Signature::of(&message)
-        .filter(|signature| keys.iter().any(|key| signature.is_by(key, &message)))
+        .filter(|signature| {
+            keys.iter()
+                .any(|key| signature.is_by(key, signature.covered(&message)))
+        })
         .map(|signature| format!("{} {}", signature.domain, signature.selector))
         .collect()
 }

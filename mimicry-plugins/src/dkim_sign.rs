@@ -275,12 +275,14 @@ impl DkimJob<'_> {
         let mut broken = Vec::new();
         let own = Signature::of(now).filter(|signature| signature.domain == domain);
         for signature in own.take(OWN) {
-            if signature.covered(original) != signature.covered(now) {
+            let covered = signature.covered(now);
+            // Before the first edit they are one.
+            if !std::ptr::eq(original, now) && signature.covered(original) != covered {
                 broken.push(signature.value);
                 continue;
             }
             let key = keys.iter().find(|own| own.selector == signature.selector);
-            if key.is_some_and(|own| signature.is_by(&own.key, now)) {
+            if key.is_some_and(|own| signature.is_by(&own.key, covered)) {
                 standing.push(signature.selector);
             }
         }

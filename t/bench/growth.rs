@@ -61,6 +61,18 @@ struct Table {
     mail: fn(usize) -> Mail,
 }
 
+/// Ten thousand of something that the mail does not meet.
+const fn of_rules(name: &'static str, rules: fn(usize) -> String) -> Table {
+    Table {
+        name,
+        sizes: &[1, 10, 100, 1000, 3000, 10_000],
+        most: 10_000,
+        limit: CONSTANT,
+        rules,
+        mail: |_| mail_of(text(2048), 1),
+    }
+}
+
 const TABLES: &[Table] = &[
     Table {
         name: "size",
@@ -118,70 +130,26 @@ const TABLES: &[Table] = &[
         rules: |classes| tenants(classes, "recipient_domain", "t"),
         mail: |classes| mail_of(text(2048), classes),
     },
+    of_rules("rules-sender", |rules| patterns(rules, "sender")),
+    of_rules("rules-subject", |rules| patterns(rules, "header.Subject")),
     Table {
-        name: "rules-sender",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |rules| patterns(rules, "sender"),
-        mail: |_| mail_of(text(2048), 1),
-    },
-    Table {
-        name: "rules-subject",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |rules| patterns(rules, "header.Subject"),
-        mail: |_| mail_of(text(2048), 1),
-    },
-    Table {
-        name: "rules-filename",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |rules| patterns(rules, "filename"),
         mail: |_| mail_of(multipart(4), 1),
+        ..of_rules("rules-filename", |rules| patterns(rules, "filename"))
     },
-    Table {
-        name: "rules-domain",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |rules| tenants(rules, "sender_domain", "s"),
-        mail: |_| mail_of(text(2048), 1),
-    },
-    Table {
-        name: "banks-sender",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |banks| of_banks(banks, |bank| format!("sender = '@s{bank}\\.example$'")),
-        mail: |_| mail_of(text(2048), 1),
-    },
-    Table {
-        name: "banks-domain",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |banks| {
-            of_banks(banks, |bank| {
-                format!("recipient_domain = 't{bank}.example'")
-            })
-        },
-        mail: |_| mail_of(text(2048), 1),
-    },
-    Table {
-        name: "banks-header",
-        sizes: &[1, 10, 100, 1000, 3000, 10_000],
-        most: 10_000,
-        limit: CONSTANT,
-        rules: |banks| {
-            of_banks(banks, |bank| {
-                format!("header_sender_domain = 's{bank}.example'")
-            })
-        },
-        mail: |_| mail_of(text(2048), 1),
-    },
+    of_rules("rules-domain", |rules| tenants(rules, "sender_domain", "s")),
+    of_rules("banks-sender", |banks| {
+        of_banks(banks, |bank| format!("sender = '@s{bank}\\.example$'"))
+    }),
+    of_rules("banks-domain", |banks| {
+        of_banks(banks, |bank| {
+            format!("recipient_domain = 't{bank}.example'")
+        })
+    }),
+    of_rules("banks-header", |banks| {
+        of_banks(banks, |bank| {
+            format!("header_sender_domain = 's{bank}.example'")
+        })
+    }),
     Table {
         name: "domains",
         sizes: &[1, 10, 100, 1000, 10_000, 100_000],

@@ -52,12 +52,8 @@ pub trait Files {
     fn read(&self, path: &Path, what: Use) -> Result<Vec<u8>, Unreadable>;
 
     /// What a directory holds, sorted; the names of directories end in `/`. Nothing is said of who may write to it: whoever reads a
-    /// file of it says that. Files that are not on a disk have it as lines of text.
-    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
-        let octets = self.read(directory, Use::Configuration)?;
-        let text = String::from_utf8_lossy(&octets);
-        Ok(text.lines().map(String::from).collect())
-    }
+    /// file of it says that.
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable>;
 }
 
 /// Files whose guard does not matter, such as those of a test.
@@ -66,6 +62,14 @@ pub struct Given<'f>(pub &'f dyn Fn(&Path) -> io::Result<Vec<u8>>);
 impl Files for Given<'_> {
     fn read(&self, path: &Path, _: Use) -> Result<Vec<u8>, Unreadable> {
         (self.0)(path).map_err(|error| Unreadable::system(path, &error))
+    }
+
+    /// As lines of text.
+    fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
+        let octets = self.read(directory, Use::Configuration)?;
+        let text = String::from_utf8(octets).map_err(io::Error::other);
+        let text = text.map_err(|error| Unreadable::system(directory, &error))?;
+        Ok(text.lines().map(String::from).collect())
     }
 }
 

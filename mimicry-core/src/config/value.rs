@@ -9,7 +9,7 @@ use std::path::Path;
 use toml::de::DeValue;
 
 use crate::near::nearest;
-use crate::plugin::{Secret, Value, ValueKind};
+use crate::plugin::{Value, ValueKind};
 use crate::rule::filter::parse_network;
 use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
 use crate::settings::fingerprint::Fingerprint;
@@ -162,7 +162,7 @@ impl Reader<'_> {
                 .text(node, || help.into())
                 .map(|text| Value::Text(text.into())),
             ValueKind::TextFile => self.text_file(node),
-            ValueKind::SecretFile => self.secret_file(node),
+            ValueKind::SecretFile => self.secret_file(node).map(Value::Secret),
             ValueKind::Word(words) => {
                 let text = self.text(node, || format!("write one of {}", quoted(words)))?;
                 self.word(text, words, node.span())
@@ -439,30 +439,6 @@ impl Reader<'_> {
                 );
                 self.complaints
                     .error(node.span(), message, "save the file as UTF-8");
-                None
-            }
-        }
-    }
-
-    /// The one line of a file that nobody else may read. Messages never show it.
-    fn secret_file(&mut self, node: &Node<'_>) -> Option<Value> {
-        let text = self.text(node, || value_help(ValueKind::SecretFile).into())?;
-        let path = Path::new(self.file_name(text, node.span())?);
-        let full = self.directory.join(path);
-        let octets = self.octets_of(path, Use::Secret, node.span())?;
-        let text = std::str::from_utf8(&octets).ok();
-        let line = text.map(|text| text.strip_suffix('\n').unwrap_or(text));
-        let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
-        match line {
-            Some(line) if !line.is_empty() && !line.chars().any(char::is_control) => {
-                Some(Value::Secret(Secret::new(line)))
-            }
-            _ => {
-                self.complaints.error(
-                    node.span(),
-                    format!("{} is not one line of UTF-8", full.display()),
-                    "it holds the secret and nothing else",
-                );
                 None
             }
         }

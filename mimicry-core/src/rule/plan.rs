@@ -178,7 +178,6 @@ pub fn plan_class(policy: &Policy, facts: &Facts<'_>, recipients: Vec<usize>) ->
         recipients: &paths,
         facts: Some(facts),
     });
-    let candidates: Vec<usize> = candidates.into_iter().collect();
     let walk = |is_signed_anew: bool| {
         let mut walk = Walk::new(facts, &recipients, is_signed_anew);
         for index in candidates.iter().copied() {

@@ -95,7 +95,9 @@ fn run(source: &str, message: &[u8]) -> (Message, String) {
 fn standing(message: &Message) -> String {
     let keys = [key("rsa"), key("ed25519")];
     let each = Signature::of(message).map(|signature| {
-        let holds = keys.iter().any(|key| signature.is_by(key, message));
+        let holds = keys
+            .iter()
+            .any(|key| signature.is_by(key, signature.covered(message)));
         let sign = if holds { '+' } else { '-' };
         format!("{}/{}{sign}", signature.domain, signature.selector)
     });

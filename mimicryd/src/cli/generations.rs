@@ -298,6 +298,12 @@ pub fn shown(path: &Path, directory: &Path) -> String {
     escape(short.as_os_str().as_bytes())
 }
 
+/// Where its configuration stood.
+fn directory_of(generation: &Generation) -> PathBuf {
+    let directory = generation.path.parent();
+    directory.unwrap_or(Path::new("")).to_path_buf()
+}
+
 /// One of the two in a comparison.
 struct Side {
     name: String,
@@ -316,11 +322,7 @@ impl Side {
             .map(|file| (file.path, file.content, file.is_secret));
         Ok(Side {
             name: format!("generation {}", generation.numbers()),
-            directory: generation
-                .path
-                .parent()
-                .unwrap_or(Path::new(""))
-                .to_path_buf(),
+            directory: directory_of(generation),
             files: files.collect(),
         })
     }
@@ -333,11 +335,7 @@ impl Side {
         });
         Side {
             name: "now".into(),
-            directory: generation
-                .path
-                .parent()
-                .unwrap_or(Path::new(""))
-                .to_path_buf(),
+            directory: directory_of(generation),
             files: files.collect(),
         }
     }

@@ -5,7 +5,7 @@ use mimicry_core::registry::Registry;
 use mimicry_plugins::REGISTRY;
 
 use super::output::Output;
-use super::show::{Paint, escape, pad};
+use super::show::{Paint, escape, filled, pad};
 use crate::prefork::exit::Exit;
 
 #[derive(Debug, clap::Args)]
@@ -114,21 +114,8 @@ fn one(kind: &dyn PluginKind, paint: Paint) -> String {
 
 /// Fills lines with words, none longer than `width` columns unless a word is.
 fn wrap(text: &str, indent: usize, width: usize) -> String {
-    let mut out = String::new();
-    let mut column = width;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        if column.saturating_add(length).saturating_add(1) > width {
-            let end = if out.is_empty() { "" } else { "\n" };
-            out.push_str(&format!("{end}{:indent$}{word}", ""));
-            column = indent.saturating_add(length);
-        } else {
-            out.push_str(&format!(" {word}"));
-            column = column.saturating_add(length).saturating_add(1);
-        }
-    }
-    out.push('\n');
-    out
+    let filled = filled(text, indent, width.saturating_sub(indent));
+    format!("{:indent$}{filled}\n", "")
 }
 
 fn default_parts(parts: DefaultParts) -> &'static str {

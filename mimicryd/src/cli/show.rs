@@ -103,7 +103,11 @@ pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width else {
         return text.to_string();
     };
-    let room = width.saturating_sub(indent).max(LEAST);
+    filled(text, indent, width.saturating_sub(indent).max(LEAST))
+}
+
+/// Words on lines of at most `room` columns, none longer unless a word is; further lines begin with `indent` blanks.
+pub fn filled(text: &str, indent: usize, room: usize) -> String {
     let mut out = String::new();
     let mut column: usize = 0;
     for word in text.split(' ') {

@@ -103,13 +103,10 @@ impl Signature {
         }
     }
 
-    /// Was it made with this key over this message.
-    pub fn is_by(&self, key: &Key, message: &Message) -> bool {
-        if self.algorithm != key.algorithm() {
-            return false;
-        }
-        let Covered { mut fields, body } = self.covered(message);
-        if self.body_hash != body {
+    /// Was it made with this key over what it covers.
+    pub fn is_by(&self, key: &Key, covered: Covered) -> bool {
+        let Covered { mut fields, body } = covered;
+        if self.algorithm != key.algorithm() || self.body_hash != body {
             return false;
         }
         let own = [FIELD.as_bytes(), b":", &without_signature(&self.value)].concat();

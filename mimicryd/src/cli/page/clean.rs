@@ -7,6 +7,7 @@
 //! Must never: let a URL through but that of a picture in the mail itself; write an octet of a mail as markup.
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
+use mimicry_plugins::shared::html::escape;
 
 /// Elements that lay out and mark text.
 const ELEMENTS: &[&str] = &[
@@ -298,23 +299,9 @@ fn text(octets: &[u8]) -> String {
 
 /// Text as content of an element, or of an attribute in double quotes.
 pub fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\'' => out.push_str("&#39;"),
-            // No characters of HTML.
-            '\0' => out.push('\u{fffd}'),
-            char if char.is_control() && !matches!(char, '\n' | '\r' | '\t') => {
-                out.push('\u{fffd}')
-            }
-            char => out.push(char),
-        }
-    }
-    out
+    // No characters of HTML.
+    let is_none = |char: char| char.is_control() && !matches!(char, '\n' | '\r' | '\t');
+    escape(&text.replace(is_none, "\u{fffd}")).into_owned()
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! Files of secret keys that options name, one by one or by a directory.
+//! Files of secrets that settings and options name: one line, or keys, one by one or by a directory.
 //!
 //! Must never: show what is in one.
 
 use std::path::Path;
 
-use crate::plugin::{KeyFile, SecretOctets, ValueKind};
+use crate::plugin::{KeyFile, Secret, SecretOctets, ValueKind};
 use crate::settings::kind::value_help;
 
 use super::files::Use;
@@ -15,6 +15,30 @@ use super::read::Reader;
 const ENDINGS: [&str; 3] = [".pem", ".key", ".private"];
 
 impl Reader<'_> {
+    /// The one line of a file that nobody else may read. Messages never show it.
+    pub(super) fn secret_file(&mut self, node: &Node<'_>) -> Option<Secret> {
+        let text = self.text(node, || value_help(ValueKind::SecretFile).into())?;
+        let path = Path::new(self.file_name(text, node.span())?);
+        let full = self.directory.join(path);
+        let octets = self.octets_of(path, Use::Secret, node.span())?;
+        let text = std::str::from_utf8(&octets).ok();
+        let line = text.map(|text| text.strip_suffix('\n').unwrap_or(text));
+        let line = line.map(|line| line.strip_suffix('\r').unwrap_or(line));
+        match line {
+            Some(line) if !line.is_empty() && !line.chars().any(char::is_control) => {
+                Some(Secret::new(line))
+            }
+            _ => {
+                self.complaints.error(
+                    node.span(),
+                    format!("{} is not one line of UTF-8", full.display()),
+                    "it holds the secret and nothing else",
+                );
+                None
+            }
+        }
+    }
+
     /// Files of secret keys, each with the name that it stands beside.
     pub(super) fn key_files(&mut self, node: &Node<'_>, help: &str) -> Option<Vec<KeyFile>> {
         let names = self.of_names(node, help)?;
