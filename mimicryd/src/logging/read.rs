@@ -14,6 +14,19 @@ pub struct Field {
     pub values: Vec<Vec<u8>>,
 }
 
+/// When a line of ours was written, and what it says: behind the first colon, if the word before that is our tag. A line of JSON has no
+/// tag where the log is a file.
+pub fn ours(line: &str) -> Option<(&str, &str)> {
+    if line.starts_with("{\"time\":") {
+        return Some(("", line));
+    }
+    let (head, said) = line.split_once(": ")?;
+    let (when, tag) = head.rsplit_once(' ')?;
+    let pid = tag.strip_prefix("mimicryd[")?.strip_suffix(']')?;
+    let is_pid = !pid.is_empty() && pid.bytes().all(|octet| octet.is_ascii_digit());
+    is_pid.then_some((when, said))
+}
+
 /// The fields of the line of a mail or of a refusal, which begins with `id=` or `event=`, or is a JSON object with one of the two. `None` =
 /// it is neither.
 pub fn line(text: &str) -> Option<Vec<Field>> {
@@ -24,6 +37,18 @@ pub fn line(text: &str) -> Option<Vec<Field>> {
     };
     let has = |key: &str| fields.iter().any(|field| field.key == key);
     (has("id") && (has("class") || has("event"))).then_some(fields)
+}
+
+/// All values of a key.
+pub fn values<'f>(fields: &'f [Field], key: &'f str) -> impl Iterator<Item = &'f [u8]> {
+    let named = fields.iter().filter(move |field| field.key == key);
+    named.flat_map(|field| field.values.iter().map(Vec::as_slice))
+}
+
+/// The first value of a key, as text.
+pub fn text(fields: &[Field], key: &str) -> Option<String> {
+    let first = values(fields, key).next()?;
+    Some(String::from_utf8_lossy(first).into_owned())
 }
 
 fn plain(text: &str) -> Option<Vec<Field>> {

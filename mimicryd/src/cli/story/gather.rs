@@ -7,7 +7,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::logging::read::{self, Field};
+use crate::logging::read::{self, Field, ours, text, values};
 
 /// So many lines are kept; a mail that has more is not told better by them.
 const MOST: usize = 5000;
@@ -138,34 +138,9 @@ impl Found {
     }
 }
 
-/// All values of a key.
-pub fn values<'f>(fields: &'f [Field], key: &'f str) -> impl Iterator<Item = &'f [u8]> {
-    let named = fields.iter().filter(move |field| field.key == key);
-    named.flat_map(|field| field.values.iter().map(Vec::as_slice))
-}
-
-/// The first value of a key, as text.
-pub fn text(fields: &[Field], key: &str) -> Option<String> {
-    let first = values(fields, key).next()?;
-    Some(String::from_utf8_lossy(first).into_owned())
-}
-
 fn json_message(said: &str) -> Option<String> {
     let value: serde_json::Value = serde_json::from_str(said).ok()?;
     Some(value.get("message")?.as_str()?.to_string())
-}
-
-/// When a line of ours was written, and what it says: behind the first colon, if the word before that is our tag. A line of JSON has no
-/// tag where the log is a file.
-fn ours(line: &str) -> Option<(&str, &str)> {
-    if line.starts_with("{\"time\":") {
-        return Some(("", line));
-    }
-    let (head, said) = line.split_once(": ")?;
-    let (when, tag) = head.rsplit_once(' ')?;
-    let pid = tag.strip_prefix("mimicryd[")?.strip_suffix(']')?;
-    let is_pid = !pid.is_empty() && pid.bytes().all(|octet| octet.is_ascii_digit());
-    is_pid.then_some((when, said))
 }
 
 /// `Nov 29 12:00:00 mx postfix/smtp[7]: 4Zq01x: to=...`

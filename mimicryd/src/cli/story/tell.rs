@@ -6,8 +6,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::show::escape;
-use super::gather::{Found, Record, text, values};
+use super::gather::{Found, Record};
 use crate::logging::read::Field;
+use crate::logging::read::{text, values};
 
 /// All mails that were found, each with what happened to it, in its order.
 pub fn story(found: &Found, with_lines: bool) -> String {
