@@ -17,7 +17,11 @@ pub fn row(line: &str, hash: &str) -> Option<String> {
     }
     let all = |key| values(&fields, key).map(String::from_utf8_lossy);
     let edited: Vec<String> = all("rules")
-        .filter_map(|rule| rule.strip_suffix(":edited").map(|rule| short(rule, 40)))
+        .filter_map(|rule| {
+            // A banner that is taken off again is an edit with a word of its own.
+            let (rule, did) = rule.rsplit_once(':')?;
+            matches!(did, "edited" | "removed").then(|| short(rule, 40))
+        })
         .collect();
     if edited.is_empty() {
         return None;
@@ -67,6 +71,8 @@ mod tests {
         assert_eq!(row(&text, "5f0c1a9e").as_deref(), Some(shown.as_str()));
         assert_eq!(row(&text, "00000000"), None);
         assert_eq!(row(&text.replace(":edited", ":sealed"), "5f0c1a9e"), None);
+        let taken_off = row(&text.replace(":edited", ":removed"), "5f0c1a9e");
+        assert_eq!(taken_off.as_deref(), Some(shown.as_str()));
         let json = r#"{"time":"t","id":"4k","class":"1/1","from":"a@x","generation":"5f0c1a9e","rules":[{"rule":"f","did":"edited"},{"rule":"z","did":"no-saving"}],"to":["b@y"]}"#;
         assert_eq!(
             row(json, "5f0c1a9e").as_deref(),
