@@ -53,18 +53,20 @@ pub fn of(target: &LogTarget) -> Sources {
 
 /// These files, and those beside them whose names begin alike.
 pub fn files(paths: &[PathBuf]) -> Sources {
-    let mut found: Vec<((i64, i64), PathBuf)> = Vec::new();
+    let mut found: Vec<(_, bool, PathBuf)> = Vec::new();
     for path in paths {
-        for path in family(path) {
-            let facts = fs::symlink_metadata(&path);
+        for other in family(path) {
+            let facts = fs::symlink_metadata(&other);
             let changed = facts.map(|facts| (facts.mtime(), facts.mtime_nsec()));
-            found.push((changed.unwrap_or_default(), path));
+            // Rotated and written in the same tick of the clock: what is still written to is the younger.
+            let is_current = other.file_name() == path.file_name();
+            found.push((changed.unwrap_or_default(), is_current, other));
         }
     }
     found.sort();
     found.dedup();
     Sources {
-        files: found.into_iter().map(|(_, path)| path).collect(),
+        files: found.into_iter().map(|(.., path)| path).collect(),
         journal: false,
         names: paths
             .iter()
