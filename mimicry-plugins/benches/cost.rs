@@ -5,7 +5,10 @@
 //! Processor time is measured, not the clock: other programs may run. A figure that is too high is measured again, the least counts.
 //! If it is too high still, mails [`LARGER`] times as large decide: work that is worse than linear shows the more the larger a mail
 //! is, but what a mail costs that does not fit into a cache any more, or whose memory the kernel must make anew, shows once.
+//! Of what is above the limit even then the instructions decide, which callgrind counts (valgrind must be there).
 
+#[path = "../../t/bench/callgrind.rs"]
+mod callgrind;
 #[path = "../tests/common/mod.rs"]
 mod common;
 #[path = "../../t/bench/inputs.rs"]
@@ -37,17 +40,22 @@ const AGAIN: usize = 4;
 const LARGER: usize = 4;
 
 fn main() -> ExitCode {
-    let only = std::env::args()
-        .skip(1)
-        .find(|word| !word.starts_with("--"))
-        .unwrap_or_default();
-    let directory = tempfile::tempdir().expect("a directory");
-    let private = std::fs::Permissions::from_mode(0o700);
-    std::fs::set_permissions(directory.path(), private).expect("a mode");
-    let archive = directory.path().display().to_string();
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    if let [COUNT, name, size] = words[..] {
+        let size: usize = size.parse().expect("a number");
+        rows(&mut |row, _, run| {
+            if row == name {
+                run(size);
+            }
+        });
+        return ExitCode::SUCCESS;
+    }
+    let only = words.iter().find(|word| !word.starts_with("--"));
+    let only = only.copied().unwrap_or_default();
     let mut worse = Vec::new();
-    let mut tell = |name: String, has_limit: bool, run: &mut dyn FnMut(usize) -> f64| {
-        if !name.contains(&only) {
+    rows(&mut |name, has_limit, run| {
+        if !name.contains(only) {
             return;
         }
         let mut exponent = fit(SIZE, run);
@@ -56,26 +64,55 @@ fn main() -> ExitCode {
             exponent = fit(SIZE * LARGER, run);
             print!(", larger {exponent:.2}");
         }
+        if exponent > LINEAR {
+            match instructions(name) {
+                Ok(counted) => exponent = counted,
+                Err(error) => print!(", instructions not counted: {error}"),
+            }
+            print!(", instructions {exponent:.2}");
+        }
         println!();
         if exponent > LINEAR {
-            worse.push(name);
+            worse.push(name.to_string());
         }
-    };
+    });
+    if worse.is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("worse than linear:\n{}", worse.join("\n"));
+    ExitCode::FAILURE
+}
+
+/// The argument by which one row is run once, for callgrind.
+const COUNT: &str = "--count";
+
+/// The exponent of a row by the instructions of its smallest and its largest mail.
+fn instructions(name: &str) -> Result<f64, String> {
+    let count = |size: usize| callgrind::count(&[COUNT, name, &size.to_string()], "cost::counted*");
+    Ok((count(SIZE * 4)? as f64 / count(SIZE)? as f64).log2() / 2.0)
+}
+
+/// Asks for each row: its name, whether limits end its growth, and what runs it at a size and says what it took.
+fn rows(tell: &mut dyn FnMut(&str, bool, &mut dyn FnMut(usize) -> f64)) {
+    let directory = tempfile::tempdir().expect("a directory");
+    let private = std::fs::Permissions::from_mode(0o700);
+    std::fs::set_permissions(directory.path(), private).expect("a mode");
+    let archive = directory.path().display().to_string();
     for (rule, notation) in inputs::RULES {
         let config = rules(&notation.replace("ARCHIVE", &archive));
         for (input, make) in inputs::TEXTS.iter().chain(inputs::TREES) {
-            tell(format!("{rule}, {input}"), false, &mut |size| {
+            tell(&format!("{rule}, {input}"), false, &mut |size| {
                 walk(&config, make(size))
             });
         }
         // The limits keep a header small; the number of its fields is what is doubled here.
         for (input, make) in HEADERS {
-            tell(format!("{rule}, {input}"), true, &mut |size| {
+            tell(&format!("{rule}, {input}"), true, &mut |size| {
                 walk(&config, make(size / 512))
             });
         }
         for (charset, piece) in inputs::CHARSETS {
-            tell(format!("{rule}, text in {charset}"), false, &mut |size| {
+            tell(&format!("{rule}, text in {charset}"), false, &mut |size| {
                 walk(&config, inputs::in_charset(size, "html", charset, piece))
             });
         }
@@ -87,16 +124,11 @@ fn main() -> ExitCode {
     for charset in charsets.values() {
         for piece in labels::PIECES {
             let name = format!("{} of {}", charset.name(), piece.escape_ascii());
-            tell(name, false, &mut |size| {
+            tell(&name, false, &mut |size| {
                 convert(charset, &piece.repeat(size / piece.len()))
             });
         }
     }
-    if worse.is_empty() {
-        return ExitCode::SUCCESS;
-    }
-    println!("worse than linear:\n{}", worse.join("\n"));
-    ExitCode::FAILURE
 }
 
 /// Headers of as many fields, parameters or addresses as asked for; the limits end at 10 000 fields and 1 MB.
@@ -144,27 +176,39 @@ fn fit(size: usize, run: &mut dyn FnMut(usize) -> f64) -> f64 {
 
 /// Microseconds of the processor for a mail's whole walk.
 fn walk(config: &Config, raw: Vec<u8>) -> f64 {
-    let before = used();
-    let mail = mail_of(raw, "[client=192.0.2.7]");
-    let applied = apply(config, &mail);
-    let message = applied
-        .as_ref()
-        .ok()
-        .and_then(|applied| applied.message.as_ref());
-    let message = message.unwrap_or(&mail.message);
-    if !message.raw().is_ascii() {
-        let _ = to_7bit(message, &Limits::default());
-    }
-    used() - before
+    measured(&mut || {
+        let mail = mail_of(raw.clone(), "[client=192.0.2.7]");
+        let applied = apply(config, &mail);
+        let message = applied
+            .as_ref()
+            .ok()
+            .and_then(|applied| applied.message.as_ref());
+        let message = message.unwrap_or(&mail.message);
+        if !message.raw().is_ascii() {
+            let _ = to_7bit(message, &Limits::default());
+        }
+    })
 }
 
 fn convert(charset: &Charset, octets: &[u8]) -> f64 {
+    measured(&mut || {
+        if let Some(text) = charset.decode(octets) {
+            std::hint::black_box(charset.encode(&text));
+        }
+        std::hint::black_box(charset.decode_for_matching(octets));
+    })
+}
+
+fn measured(work: &mut dyn FnMut()) -> f64 {
     let before = used();
-    if let Some(text) = charset.decode(octets) {
-        std::hint::black_box(charset.encode(&text));
-    }
-    std::hint::black_box(charset.decode_for_matching(octets));
+    counted(work);
     used() - before
+}
+
+/// What callgrind counts.
+#[inline(never)]
+fn counted(work: &mut dyn FnMut()) {
+    work();
 }
 
 fn used() -> f64 {

@@ -15,7 +15,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 use std::{env, fs};
 
 use mimicry_core::engine::Judged;
@@ -26,6 +26,7 @@ use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, load, walk};
 
 #[allow(dead_code)]
 mod attachments;
+mod callgrind;
 mod walk;
 
 const SMALL: &[u8] = include_bytes!("../mail/outlook-alternative-reply-divider.eml");
@@ -140,10 +141,13 @@ fn gate(only: &str, writes: bool) -> ExitCode {
         "case", "instructions", "baseline", "change", "of a pass"
     );
     for (name, ..) in CASES.iter().filter(|(name, ..)| name.contains(only)) {
-        let Some(count) = count(name) else {
-            println!("{name:18} was not counted");
-            is_good = false;
-            continue;
+        let count = match callgrind::count(&["--case", name], COUNTED) {
+            Ok(count) => count,
+            Err(error) => {
+                println!("{name:18} was not counted: {error}");
+                is_good = false;
+                continue;
+            }
         };
         counts.insert(name, count);
         let passed = name
@@ -188,40 +192,6 @@ fn has_avx2() -> bool {
     return std::is_x86_feature_detected!("avx2");
     #[cfg(not(target_arch = "x86_64"))]
     return false;
-}
-
-/// The instructions of one case; `None` = it could not be counted, and the reason was printed.
-fn count(name: &str) -> Option<u64> {
-    let out = env::temp_dir().join(format!(
-        "mimicry-instructions-{}-{name}",
-        std::process::id()
-    ));
-    let mut valgrind = Command::new("valgrind");
-    valgrind.args(["--quiet", "--tool=callgrind", "--dump-line=no"]);
-    valgrind.arg(format!("--callgrind-out-file={}", out.display()));
-    valgrind.arg(format!("--toggle-collect={COUNTED}"));
-    valgrind
-        .arg(env::current_exe().ok()?)
-        .args(["--case", name]);
-    let done = valgrind.output();
-    let text = fs::read_to_string(&out).unwrap_or_default();
-    // Of this process's own making.
-    let _ = fs::remove_file(&out);
-    match done {
-        Ok(done) if done.status.success() => {}
-        Ok(done) => {
-            println!("{}", String::from_utf8_lossy(&done.stderr));
-            return None;
-        }
-        Err(error) => {
-            println!("valgrind: {error}");
-            return None;
-        }
-    }
-    let total = text
-        .lines()
-        .find_map(|line| line.strip_prefix("totals: "))?;
-    total.trim().parse().ok().filter(|count| *count > 0)
 }
 
 fn file() -> PathBuf {
