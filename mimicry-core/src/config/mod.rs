@@ -43,6 +43,7 @@ mod filters;
 mod index;
 mod known;
 mod lint;
+mod metrics;
 mod node;
 mod options;
 mod order;
@@ -360,6 +361,7 @@ fn config(
         relay::connections_suffice(reader, &places, &relay, (daemon.workers.max, classes));
         let sections = sections.iter().chain([&limits]);
         relay::no_client_takes_all(reader, sections, daemon.workers.max);
+        metrics::reach(reader, &places, daemon, &listen);
     }
     Some(Config {
         path: path.to_path_buf(),
@@ -384,6 +386,7 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> O
     places.user = table.span("user");
     places.group = table.span("group");
     places.sandbox = table.span("sandbox");
+    places.metrics = table.span("metrics");
     reader.named.extend(table.named_files(&["seal_key_file"]));
     let daemon: Daemon = table.read()?;
     let workers = daemon.workers;
@@ -422,7 +425,7 @@ fn listen(reader: &mut Reader<'_>, tree: &DeTable<'_>, source: &str) -> (Vec<Lis
         .collect();
     let by_name = Index::of(sections.iter().map(|table| table.text("name")));
     let by_address = Index::of(sections.iter().map(|table| match table.get("address") {
-        Some(Given::Address(ListenAddress::Tcp(address))) if address.port() == 0 => None,
+        Some(Given::Address(address)) if address.is_any_port() => None,
         Some(Given::Address(address)) => Some(address),
         _ => None,
     }));

@@ -46,6 +46,7 @@ pub struct Places {
     pub sandbox: Range<usize>,
     pub log_target: Range<usize>,
     pub workers: Range<usize>,
+    pub metrics: Range<usize>,
     /// `None` = the file does not say it.
     pub connections: Option<Range<usize>>,
 }

@@ -179,6 +179,11 @@ impl ListenAddress {
         }
     }
 
+    /// Does the kernel choose the port.
+    pub fn is_any_port(&self) -> bool {
+        matches!(self, ListenAddress::Tcp(address) if address.port() == 0)
+    }
+
     /// Can only this machine reach it.
     pub fn is_local(&self) -> bool {
         match self {

@@ -209,7 +209,7 @@ impl Listener {
 
     /// Port 0 is another port for each listener, so these have to have the same name too.
     fn is_for(&self, listen: &Listen) -> bool {
-        let any_port = matches!(listen.address, ListenAddress::Tcp(address) if address.port() == 0);
+        let any_port = listen.address.is_any_port();
         self.address == listen.address && (!any_port || self.name == listen.name)
     }
 
