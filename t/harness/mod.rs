@@ -194,6 +194,16 @@ match = { position = "attachment" }
 options = { name = "all.zip" }
 "#;
 
+/// Compresses a file, as a logrotate does.
+pub fn pack(file: &Path, packed: &Path) {
+    let content = fs::read(file).expect("a file of the test");
+    let packed = fs::File::create(packed).expect("a directory of the test");
+    let mut packer = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
+    packer.write_all(&content).expect("room for it");
+    packer.finish().expect("room for it");
+    fs::remove_file(file).expect("a file of the test");
+}
+
 pub fn contains(octets: &[u8], words: &[u8]) -> bool {
     octets.windows(words.len()).any(|window| window == words)
 }

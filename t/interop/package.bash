@@ -130,6 +130,27 @@ if [[ $init == systemd ]]; then
     sh -e /package/rotate
     wait_for 10 test -e /var/log/mimicry/mimicry.log
     ok "a log in a file, and its rotation"
+
+    # The journal, with what a client wrote in it, and a line that somebody else put there with our name.
+    sed -i 's|^target = .*|target = "journal"|' "$conf"
+    mimicryd reload >/dev/null
+    exec 3<>/dev/tcp/127.0.0.1/10025
+    printf 'HELO client.example.org\r\nMAIL FROM:<"id=forged class=1/1 MIMICRY_ID=x"@example.org>\r\nRCPT TO:<tom@example.net>\r\nQUIT\r\n' >&3
+    cat <&3 >/package/session
+    exec 3>&-
+    grep -q '^451 4\.4\.1 ' /package/session || fail "the next hop is not away: $(cat /package/session)"
+    refused() { id=$(journalctl -u mimicryd -o cat --no-pager | sed -n 's/^event=rcpt-refused id=\([^ ]*\) .*/\1/p' | tail -n 1) && [[ $id ]]; }
+    wait_for 10 refused
+    expect 0 mimicryd trace "$id"
+    says "rcpt-refused <tom@example.net>: 451 4.4.1 "
+    says 'from <"id=forged class=1/1 MIMICRY_ID=x"@example.org>'
+    [[ $(journalctl -q "MIMICRY_ID=$id" MIMICRY_EVENT=rcpt-refused -o cat --no-pager | wc -l) == 1 ]] || fail "no fields in the journal"
+    [[ -z $(journalctl -q MIMICRY_ID=x -o cat --no-pager) ]] || fail "a client wrote a field"
+    setpriv --reuid=daemon --regid=daemon --clear-groups logger -t mimicryd 'id=forgedmail class=1/1 status=sent'
+    forged() { journalctl -q -t mimicryd -o cat --no-pager | grep -q forgedmail; }
+    wait_for 10 forged
+    expect 65 mimicryd trace forgedmail
+    ok "trace in the journal: our lines, and nobody else's"
 fi
 
 # Another user: the spool goes along.

@@ -3,19 +3,16 @@
 //! Must never: show what is in a secret.
 
 use std::collections::BTreeSet;
-use std::fs;
-use std::io::{self, BufRead, ErrorKind};
+use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use clap::Subcommand;
 use jiff::{Timestamp, tz::TimeZone};
-use mimicry_core::settings::LogTarget;
 use serde::Serialize;
 use similar::TextDiff;
 
-use super::changed;
-use super::input::{ConfigArg, shown_name};
+use super::input::ConfigArg;
 use super::output::Output;
 use super::show::{Paint, count, escape, harden_json, pad, wrapped};
 use crate::files;
@@ -43,14 +40,6 @@ enum Action {
         /// The number of the one after; without it, the files as they are now
         after: Option<u64>,
     },
-    /// List the mails that a generation changed, by the lines of the log
-    Mails {
-        /// The number of the generation
-        number: u64,
-        /// A log file, the older ones first; - is standard input; without it, the file of the configuration and the one before it
-        #[arg(long = "log", value_name = "FILE")]
-        logs: Vec<PathBuf>,
-    },
 }
 
 /// Where the generations of a configuration are.
@@ -58,7 +47,7 @@ enum Action {
 pub struct PlaceArg {
     #[command(flatten)]
     pub config: ConfigArg,
-    /// Where they are, if the configuration does not say it any more
+    /// Where generations are, if the configuration does not say it any more
     #[arg(long, value_name = "DIR", global = true)]
     state: Option<PathBuf>,
 }
@@ -126,65 +115,7 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
             };
             Ok(Output::text(difference(&old, &new, paint)))
         }
-        Some(Action::Mails { number, logs }) => {
-            changed_mails(&all, all.find(*number)?, logs, paint)
-        }
     }
-}
-
-/// Those of the log that bear the hash of this generation.
-fn changed_mails(
-    all: &All,
-    generation: &Generation,
-    logs: &[PathBuf],
-    paint: Paint,
-) -> Result<Output, Output> {
-    let logs = match logs {
-        [] => own_logs(&all.path, paint)?,
-        given => given.to_vec(),
-    };
-    let mut text = String::new();
-    for path in &logs {
-        let name = shown_name(path);
-        let fail = |error: io::Error| Output::failure(Exit::Io, format!("{name}: {error}"));
-        let input: Box<dyn io::Read> = match path.as_os_str() == "-" {
-            true => Box::new(io::stdin().lock()),
-            false => Box::new(fs::File::open(path).map_err(fail)?),
-        };
-        for line in io::BufReader::new(input).split(b'\n') {
-            let line = line.map_err(fail)?;
-            let row = changed::row(&String::from_utf8_lossy(&line), &generation.hash);
-            text.extend(row.map(|row| format!("{row}\n")));
-        }
-    }
-    if text.is_empty() {
-        let names: Vec<String> = logs.iter().map(|path| shown_name(path)).collect();
-        text = format!(
-            "no mail in {} was changed by generation {} (hash {})\n",
-            names.join(", "),
-            generation.numbers(),
-            generation.hash
-        );
-    }
-    Ok(Output::text(text))
-}
-
-/// The file that the configuration names, and the one that was rotated last.
-fn own_logs(path: &Path, paint: Paint) -> Result<Vec<PathBuf>, Output> {
-    let config = ConfigArg {
-        config: path.to_path_buf(),
-    };
-    let LogTarget::File(file) = config.load(paint)?.log.target else {
-        let reason = "the log is no file: give --log FILE, or --log - and the lines on standard input, such as those of journalctl -u mimicryd";
-        return Err(Output::failure(Exit::Usage, reason));
-    };
-    let mut before = file.clone().into_os_string();
-    before.push(".1");
-    let before = PathBuf::from(before);
-    Ok([before, file]
-        .into_iter()
-        .filter(|path| path.exists())
-        .collect())
 }
 
 #[derive(Serialize)]

@@ -1,11 +1,11 @@
 //! The command line: arguments in, text and an exit code out.
 //!
 //! - `check`, `explain`, `banks`, `filter`, `keys`, `plugins`: one file per command
-//! - `generations`, `rollback`: what was in force, and the way back to it · `changed`: the mails that one of them changed
+//! - `generations`, `rollback`: what was in force, and the way back to it
 //! - `restore`: what was archived or removed
 //! - `install`: the program and its files on a machine, and the completions of shells
-//! - `status`, `top`: what the daemon does · `story`: what became of a mail · `daemon`: run, metrics, reload, poison, upgrade, stop ·
-//!   `demo`: the daemon shown at work
+//! - `status`, `top`: what the daemon does · `story`: what became of a mail, and which mails a generation changed ·
+//!   `daemon`: run, metrics, reload, poison, upgrade, stop · `demo`: the daemon shown at work
 //! - `test`: a folder of mails, and what is expected of each
 //! - `input`: the options that commands share, and the mail · `mails`: folders and mailboxes · `texts`: what a reader reads
 //! - `page`: what `explain` shows, for a browser
@@ -25,7 +25,6 @@ use clap::{CommandFactory, Parser, Subcommand, ValueEnum};
 
 mod account;
 mod banks;
-mod changed;
 mod check;
 mod daemon;
 mod demo;

@@ -55,6 +55,19 @@ pub fn owner(daemon: &Daemon) -> Option<(Uid, Gid)> {
     Some((whose.identity.uid, whose.identity.gid))
 }
 
+/// Whom the processes of a daemon may be, whoever starts it: root, this user, and the workers' user.
+pub fn all(daemon: &Daemon) -> Vec<Uid> {
+    let workers = match &daemon.user {
+        Some(name) => user(name),
+        None => user(USUAL).or_else(|_| user(LAST)),
+    };
+    let mut all = vec![Uid::from_raw(0), privileges::current_user()];
+    all.extend(workers.map(|identity| identity.uid));
+    all.sort_unstable_by_key(|user| user.as_raw());
+    all.dedup();
+    all
+}
+
 /// The command that makes such a user.
 pub fn make(name: &str) -> String {
     format!("useradd --system --user-group --no-create-home {name}")

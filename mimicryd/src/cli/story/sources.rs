@@ -2,6 +2,7 @@
 //!
 //! Must never: follow a link that somebody put among the logs, or wait for what is no file.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
@@ -11,6 +12,7 @@ use std::process::{Command, Stdio};
 
 use flate2::read::MultiGzDecoder;
 use mimicry_core::settings::LogTarget;
+use nix::unistd::Uid;
 
 use crate::sys::entry::Entry;
 
@@ -24,17 +26,20 @@ const SYSLOG: [&str; 3] = ["/var/log/mail.log", "/var/log/maillog", "/var/log/sy
 pub struct Sources {
     /// The oldest first.
     files: Vec<PathBuf>,
-    journal: bool,
+    /// The users whose lines of the journal are ours; `None` = it is not read.
+    journal: Option<Vec<Uid>>,
+    /// Standard input, once it was read.
+    given: OnceCell<Vec<u8>>,
     /// What was asked for, for a mail that is not found.
     names: Vec<String>,
 }
 
-/// What the configuration says.
-pub fn of(target: &LogTarget) -> Sources {
+/// What the configuration says. `users` = whom master and workers may be.
+pub fn of(target: &LogTarget, users: Vec<Uid>) -> Sources {
     match target {
         LogTarget::File(path) => files(std::slice::from_ref(path)),
         LogTarget::Journal(_) | LogTarget::Stderr => Sources {
-            journal: true,
+            journal: Some(users),
             names: vec!["the journal".into()],
             ..Sources::default()
         },
@@ -44,7 +49,7 @@ pub fn of(target: &LogTarget) -> Sources {
                 .map(PathBuf::from)
                 .filter(|path| path.exists());
             let mut sources = files(&there.collect::<Vec<_>>());
-            sources.journal = true;
+            sources.journal = Some(users);
             sources.names.push("the journal".into());
             sources
         }
@@ -54,7 +59,7 @@ pub fn of(target: &LogTarget) -> Sources {
 /// These files, and those beside them whose names begin alike.
 pub fn files(paths: &[PathBuf]) -> Sources {
     let mut found: Vec<(_, bool, PathBuf)> = Vec::new();
-    for path in paths {
+    for path in paths.iter().filter(|path| !is_input(path)) {
         for other in family(path) {
             let facts = fs::symlink_metadata(&other);
             let changed = facts.map(|facts| (facts.mtime(), facts.mtime_nsec()));
@@ -65,14 +70,22 @@ pub fn files(paths: &[PathBuf]) -> Sources {
     }
     found.sort();
     found.dedup();
+    let input = paths.iter().find(|path| is_input(path)).cloned();
+    let found = found.into_iter().map(|(.., path)| path);
+    let name = |path: &PathBuf| match is_input(path) {
+        true => "standard input".to_string(),
+        false => format!("{} and those beside it", path.display()),
+    };
     Sources {
-        files: found.into_iter().map(|(.., path)| path).collect(),
-        journal: false,
-        names: paths
-            .iter()
-            .map(|path| format!("{} and those beside it", path.display()))
-            .collect(),
+        files: found.chain(input).collect(),
+        names: paths.iter().map(name).collect(),
+        ..Sources::default()
     }
+}
+
+/// Is it `-`.
+fn is_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
 }
 
 /// `log`, `log.1`, `log.2.gz`, `log-20261129`.
@@ -119,6 +132,12 @@ impl Sources {
     /// Shows each line, in the order of time as far as files tell; what cannot be read is a trouble.
     pub fn read(&self, troubles: &mut Vec<String>, show: &mut dyn FnMut(&str)) {
         for path in &self.files {
+            if is_input(path) {
+                if let Err(error) = self.input().and_then(|text| lines(text, show)) {
+                    troubles.push(format!("standard input: {error}"));
+                }
+                continue;
+            }
             let name = path.display().to_string();
             let opened = Entry::of(path).and_then(|entry| entry.open_to_read());
             let read = opened.and_then(|file| {
@@ -132,23 +151,46 @@ impl Sources {
                 troubles.push(format!("{name}: {error}"));
             }
         }
-        if self.journal
-            && let Err(error) = journal(show)
+        if let Some(users) = &self.journal
+            && let Err(error) = journal(users, show)
         {
             troubles.push(format!("journalctl: {error}"));
         }
     }
 }
 
-fn journal(show: &mut dyn FnMut(&str)) -> std::io::Result<()> {
+impl Sources {
+    /// Kept, because it is looked at twice.
+    fn input(&self) -> std::io::Result<&[u8]> {
+        if self.given.get().is_none() {
+            let mut text = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut text)?;
+            let _ = self.given.set(text);
+        }
+        Ok(self.given.get().map_or(&[], Vec::as_slice))
+    }
+}
+
+/// Which entries are ours: anybody can give the journal lines with our name, but not with the user of another.
+fn of_ours(users: &[Uid]) -> Vec<String> {
+    let either = |name: &str| {
+        let users = users.iter().map(|user| format!("_UID={user}"));
+        [name.to_string()]
+            .into_iter()
+            .chain(users)
+            .collect::<Vec<_>>()
+    };
+    let (named, called) = (
+        either("SYSLOG_IDENTIFIER=mimicryd"),
+        either("_COMM=mimicryd"),
+    );
+    [named, vec!["+".into()], called].concat()
+}
+
+fn journal(users: &[Uid], show: &mut dyn FnMut(&str)) -> std::io::Result<()> {
     let mut child = Command::new("journalctl")
-        .args([
-            "--no-pager",
-            "--quiet",
-            "--output=short-iso",
-            "SYSLOG_IDENTIFIER=mimicryd",
-        ])
-        .args(["+", "_COMM=mimicryd"])
+        .args(["--no-pager", "--quiet", "--output=short-iso"])
+        .args(of_ours(users))
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -206,6 +248,14 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    #[test]
+    fn entries_of_the_journal_are_ours_by_their_user() {
+        assert_eq!(
+            of_ours(&[Uid::from_raw(0), Uid::from_raw(997)]).join(" "),
+            "SYSLOG_IDENTIFIER=mimicryd _UID=0 _UID=997 + _COMM=mimicryd _UID=0 _UID=997"
+        );
     }
 
     #[test]

@@ -2,13 +2,12 @@
 //!
 //! Must never: write what others said to a terminal as it is.
 
-use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use super::super::show::escape;
 use super::gather::{Found, Record};
-use crate::logging::read::Field;
-use crate::logging::read::{text, values};
+use super::whole::{Whole, is_part};
+use crate::logging::read::text;
 
 /// All mails that were found, each with what happened to it, in its order.
 pub fn story(found: &Found, with_lines: bool) -> String {
@@ -71,30 +70,17 @@ fn tell(id: &str, records: &[&Record], with_lines: bool, out: &mut String) -> st
     Ok(())
 }
 
-/// The lines of one class or of one event, put together.
-#[derive(Default)]
-struct Whole {
-    when: String,
-    sentence: String,
-    fields: BTreeMap<String, Vec<Vec<u8>>>,
-}
-
 fn wholes(records: &[&Record]) -> Vec<Whole> {
     let mut wholes: Vec<(Option<String>, Whole)> = Vec::new();
     for record in records {
         let class = text(&record.fields, "class");
-        let is_part = values(&record.fields, "part").next().is_some();
+        let is_part = is_part(&record.fields);
         let same = |(other, _): &&mut (Option<String>, Whole)| is_part && *other == class;
         match wholes.iter_mut().rev().find(same) {
             Some((_, whole)) => whole.add(&record.fields),
             None => {
-                let mut whole = Whole {
-                    when: record.when.clone(),
-                    sentence: record.sentence.clone(),
-                    ..Whole::default()
-                };
-                whole.add(&record.fields);
-                wholes.push((class, whole));
+                let (when, sentence) = (record.when.clone(), record.sentence.clone());
+                wholes.push((class, Whole::new(when, sentence, &record.fields)));
             }
         }
     }
@@ -102,28 +88,6 @@ fn wholes(records: &[&Record]) -> Vec<Whole> {
 }
 
 impl Whole {
-    fn add(&mut self, fields: &[Field]) {
-        for field in fields {
-            let values = self.fields.entry(field.key.clone()).or_default();
-            // Each line has the id and the class.
-            let is_head = matches!(field.key.as_str(), "id" | "class" | "time");
-            if is_head && !values.is_empty() {
-                continue;
-            }
-            match values.last_mut().filter(|_| field.goes_on) {
-                Some(last) => last.extend(field.values.concat()),
-                None => values.extend(field.values.iter().cloned()),
-            }
-        }
-    }
-
-    /// All values of a key.
-    fn say(&self, key: &str) -> Option<String> {
-        let values = self.fields.get(key)?;
-        let shown: Vec<String> = values.iter().map(escape).collect();
-        Some(shown.join(", "))
-    }
-
     fn line(&self, out: &mut String, head: &str, keys: &[&str]) -> std::fmt::Result {
         let facts = keys.iter().filter_map(|key| {
             let value = self.say(key).filter(|value| !value.is_empty())?;
