@@ -392,6 +392,15 @@ impl Extensions {
         self
     }
 
+    /// The same, with no word of how large a mail may be.
+    #[must_use]
+    pub fn of_any_size(mut self) -> Extensions {
+        if self.size().is_some() {
+            self.limit(0);
+        }
+        self
+    }
+
     /// The words after the keyword, in upper case.
     pub fn words(&self, extension: Extension) -> &[String] {
         match self.0.get(&extension) {

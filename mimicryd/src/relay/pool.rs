@@ -214,7 +214,9 @@ impl Pool {
     /// it last said within a day. It is asked on the line that the mail will take.
     pub fn last_known(&mut self, route: &Route) -> Option<Extensions> {
         let asked = self.asked(route);
-        asked.or_else(|| self.remembered.last(&route.next_hop))
+        // A mail that is larger than it once took would be returned for ever; deferred, it costs a moment.
+        let last = || self.remembered.last(&route.next_hop);
+        asked.or_else(|| last().map(Extensions::of_any_size))
     }
 
     fn asked(&mut self, route: &Route) -> Option<Extensions> {
