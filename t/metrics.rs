@@ -497,12 +497,10 @@ fn what_goes_wrong_has_a_number() {
     let mut client: Client = world.client();
     assert!(client.ask("RCPT TO:<x@y>").is_permanent());
     world.hop.down();
-    // It is away when three in a row could not reach it.
-    for _ in 0..3 {
-        let mut client = world.client();
-        client.says("MAIL FROM:<anna@example.org>", 250);
-        assert!(client.ask("RCPT TO:<bob@example.net>").is_temporary());
-    }
+    // Where there is little mail, one that could not reach it is all there is.
+    let mut client = world.client();
+    client.says("MAIL FROM:<anna@example.org>", 250);
+    assert!(client.ask("RCPT TO:<bob@example.net>").is_temporary());
     let hop = format!("smtp://{}", world.hop.address);
     let after = scrape(at);
     assert_eq!(
@@ -522,7 +520,7 @@ fn what_goes_wrong_has_a_number() {
             "mimicry_refusals_total",
             &[("listener", "t"), ("event", "rcpt-refused")]
         ),
-        Some(4.0)
+        Some(2.0)
     );
     let began = after.of("mimicry_start_time_seconds", &[]).unwrap();
     let now = std::time::SystemTime::now()

@@ -19,7 +19,7 @@ use crate::harness::daemon::{
     Daemon, PLAIN, Setup, World, eventually, open_directory, open_to_all,
 };
 use crate::harness::hop::Stage;
-use crate::harness::{Ran, mimicryd};
+use crate::harness::{Ran, mimicryd, pack};
 
 /// The program on a terminal that is this wide.
 fn wide(daemon: &Daemon, columns: &str, args: &[&str]) -> Ran {
@@ -146,11 +146,24 @@ fn a_check_for_nagios() {
     assert_eq!(world.daemon().command(&["reload"]).code, 0);
     let hop = world.hop.address;
     world.hop.down();
-    for _ in 0..3 {
+    let refused = |world: &World| {
         let mut client = world.client();
         client.says("MAIL FROM:<anna@example.org>", 250);
         assert!(client.ask("RCPT TO:<bob@example.net>").is_temporary());
-    }
+    };
+    refused(&world);
+    // It was asked at EHLO, and again for the recipient.
+    let (code, line) = check(world.daemon());
+    let said = format!("MIMICRY WARNING - next hop smtp://{hop}: the last ");
+    assert!(code == 1 && line.starts_with(&said), "{line}");
+    let ran = world.daemon().command(&["status"]);
+    assert!(
+        ran.text().contains(" could not be made\n"),
+        "{}",
+        ran.text()
+    );
+    refused(&world);
+    refused(&world);
     let (code, line) = check(world.daemon());
     let said = format!("MIMICRY CRITICAL - next hop smtp://{hop} away for ");
     assert!(code == 2 && line.starts_with(&said), "{line}");
@@ -462,13 +475,7 @@ fn trace_finds_a_mail_and_tells_its_story() {
     };
     rotate(daemon);
     let whole = fs::read(place.join("log.1")).expect("our own file");
-    let packed = File::create(place.join("log.2.gz")).expect("our own directory");
-    let mut packer = flate2::write::GzEncoder::new(packed, flate2::Compression::fast());
-    packer
-        .write_all(&whole)
-        .and_then(|()| packer.finish().map(drop))
-        .expect("it is written");
-    fs::remove_file(place.join("log.1")).expect("our own file");
+    pack(&place.join("log.1"), &place.join("log.2.gz"));
     fs::write(
         place.join("mail.log"),
         "Nov 29 12:00:00 mx postfix/smtp[7]: 4Zq01x: to=<bob@example.net>, status=sent\n\

@@ -110,6 +110,7 @@ impl Master {
                         .map(|ago| ago.as_secs()),
                     lost: hop.is_lost(),
                     away_seconds: hop.away_for(now).map(|away| tenths(away.as_secs_f64())),
+                    failed: hop.failures(),
                     connections,
                     idle,
                 }

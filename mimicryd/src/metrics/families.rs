@@ -65,7 +65,7 @@ pub const FAMILIES: &[Family] = &[
     family("mimicry_relay_seconds", Histogram, "How long handing a mail to a next hop took, for each class of its recipients."),
     family("mimicry_replies", Counter, "Final replies for each class of recipients of a mail, by code: those of the next hop, or of mimicry in its place."),
     family("mimicry_sent_bytes", Counter, "Octets of messages that a next hop took."),
-    family("mimicry_next_hop_up", Gauge, "Whether connections to a next hop can be made and its name is found: 1 or 0."),
+    family("mimicry_next_hop_up", Gauge, "Whether the last connection to a next hop could be made and its name is found: 1 or 0."),
     family("mimicry_next_hop_connections", Gauge, "Connections to a next hop: in use, or kept for a mail to come."),
     family("mimicry_ledger_entries", Gauge, "Recipients in the ledger, as workers last saw it: they have a mail that its client will send again."),
     family("mimicry_log_lines_lost", Counter, "Lines of the log that could not be written."),

@@ -187,7 +187,8 @@ impl Source {
             let label = ("next_hop", name.as_str());
             match family {
                 "mimicry_next_hop_up" => {
-                    let is_up = hop.away_for(now).is_none() && !hop.is_lost();
+                    let is_away = hop.away_for(now).is_some() || hop.failures() > 0;
+                    let is_up = !is_away && !hop.is_lost();
                     page.sample(&[label], Value::Whole(u64::from(is_up)));
                 }
                 "mimicry_next_hop_connections" => {

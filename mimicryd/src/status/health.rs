@@ -93,6 +93,8 @@ impl Status {
                 let is_unknown = hop.addresses.is_empty();
                 let health = if is_unknown { critical } else { warning };
                 find(true, health, format!("next hop {name} is not found"));
+            } else if let Some(failure) = hop.failure() {
+                find(true, warning, format!("next hop {name}: {failure}"));
             }
         }
         let waiting = self.waiting();

@@ -104,6 +104,8 @@ pub struct NextHopStatus {
     pub lost: bool,
     /// For how long no connection can be made.
     pub away_seconds: Option<f64>,
+    /// Connections in a row that could not be made; where there is little mail, it is not away for long.
+    pub failed: u64,
     pub connections: usize,
     /// Of these: kept for a mail to come.
     pub idle: usize,

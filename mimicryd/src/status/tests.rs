@@ -9,6 +9,7 @@ fn next_hops() {
         found_seconds: found,
         lost,
         away_seconds: away,
+        failed: 0,
         connections: 3,
         idle: 1,
     };
@@ -30,6 +31,16 @@ fn next_hops() {
     }
     let away = at(&["192.0.2.1:25"], None, false, Some(2.54)).text();
     assert!(away.ends_with("idle; away for 2.5 s"), "{away}");
+    for (failed, said) in [
+        (1, "idle; the last connection could not be made"),
+        (2, "idle; the last 2 connections could not be made"),
+    ] {
+        let hop = NextHopStatus {
+            failed,
+            ..at(&["192.0.2.1:25"], None, false, None)
+        };
+        assert!(hop.text().ends_with(said), "{}", hop.text());
+    }
 }
 
 #[test]
@@ -197,6 +208,11 @@ fn verdicts_and_what_leads_to_them() {
             |status| status.next_hops[0].away_seconds = Some(2.4),
             2,
             "CRITICAL - next hop smtp://mx.example.org:25 away for 2 s",
+        ),
+        (
+            |status| status.next_hops[0].failed = 2,
+            1,
+            "WARNING - next hop smtp://mx.example.org:25: the last 2 connections could not be made",
         ),
         (
             |status| status.next_hops[0].lost = true,

@@ -194,7 +194,18 @@ impl NextHopStatus {
         ));
         if let Some(seconds) = self.away_seconds {
             text.push_str(&format!("; away for {seconds:.1} s"));
+        } else if let Some(failure) = self.failure() {
+            text.push_str(&format!("; {failure}"));
         }
         text
+    }
+
+    /// What is said of one that is not away yet, though it could not be reached.
+    pub fn failure(&self) -> Option<String> {
+        match self.failed {
+            0 => None,
+            1 => Some("the last connection could not be made".into()),
+            number => Some(format!("the last {number} connections could not be made")),
+        }
     }
 }

@@ -73,6 +73,11 @@ impl Hop {
         self.since(GONE_AT, now)
     }
 
+    /// How many connections in a row could not be made, before it counts as away.
+    pub fn failures(&self) -> u64 {
+        self.get(FAILURES)
+    }
+
     /// When it is tried again; of one that is away.
     pub fn tried_in(&self, now: Instant) -> Duration {
         let left = self.get(NEXT_AT).saturating_sub(self.moment(now));
