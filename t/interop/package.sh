@@ -1,6 +1,6 @@
 #!/bin/bash
 # The Debian package: built as etc/package/build does it, looked at by lintian, and installed, used, upgraded and purged in a bare root
-# with systemd and in one with init, on Debian 12 and, where its root can be made, 13. The RPM's recipe and the image's are looked at, too.
+# with systemd and in one with init, on Debian 12 and, where its root can be made, 13. The RPM is installed in a root, the image built and run.
 #
 # MIMICRY_TWICE=1: a second build in another directory is equal to the first.
 # MIMICRY_PIUPARTS=1: piuparts, too.
@@ -15,6 +15,9 @@ need mmdebstrap mmdebstrap
 need systemd-nspawn systemd-container
 need apparmor_parser apparmor
 need rpmspec rpm
+need buildah buildah
+need zsh zsh
+need fish fish
 
 into=$root/target/package
 if ! "$root/etc/package/build" >"$work/build.log" 2>&1; then
@@ -46,7 +49,6 @@ ok "it holds what install lists, and no path of the build"
 
 apparmor_parser -Q -K "$work/deb/etc/apparmor.d/usr.sbin.mimicryd" >"$work/apparmor.log" 2>&1 || fail "the AppArmor profile: $(cat "$work/apparmor.log")"
 for shell in bash zsh fish; do
-    command -v "$shell" >/dev/null || continue
     "$mimicryd" completions "$shell" >"$work/completion"
     "$shell" -n "$work/completion" || fail "the completions of $shell"
 done
@@ -118,6 +120,64 @@ for suite in bookworm trixie; do
     rm -rf "$there"
     ok "$suite with init"
 done
+
+# The RPM in a root of its own, though of Debian: its scripts run, what it owns is as it was packed, and an edited configuration stays.
+fresh bookworm-init
+rpm_in() {
+    local code=0
+    # shellcheck disable=SC2016
+    unshare --mount sh -c 'mount --rbind /dev "$0/dev" && exec rpm --root "$0" "$@"' "$there" "$@" >"$work/rpm.log" 2>&1 || code=$?
+    # Debian's rpm says that one should not use it.
+    sed -i '/^rpm: /d' "$work/rpm.log"
+    return "$code"
+}
+rpm_in --initdb || fail "rpm: $(cat "$work/rpm.log")"
+{ rpm_in -i --nodeps "$work"/rpm/RPMS/*/mimicry-0*.rpm && [[ ! -s $work/rpm.log ]]; } || fail "the RPM cannot be installed: $(cat "$work/rpm.log")"
+{ rpm_in -V --nodeps mimicry && [[ ! -s $work/rpm.log ]]; } || fail "what the RPM installed is not as it was packed: $(cat "$work/rpm.log")"
+in_root id mimicry >/dev/null || fail "the RPM makes no user"
+in_root mimicryd check >"$work/said" 2>&1 || fail "the configuration of the RPM: $(cat "$work/said")"
+echo '# edited' >>"$there/etc/mimicry/mimicry.toml"
+rpm_in -e --nodeps mimicry || fail "the RPM cannot be removed: $(cat "$work/rpm.log")"
+grep -qx '# edited' "$there/etc/mimicry/mimicry.toml.rpmsave" || fail "the edited configuration is lost"
+[[ ! -e $there/usr/sbin/mimicryd ]] || fail "the RPM leaves the program"
+rm -rf "$there"
+ok "the RPM: installed, verified and removed in a root"
+
+# The image, on the same root: it runs as the user of the workers, says that it is well, and keeps its configuration.
+image() { buildah --root "$work/images" --runroot "$work/images.run" --storage-driver vfs "$@"; }
+scratch=$(image from scratch)
+tar -C "$(image mount "$scratch")" --exclude=./dev -xf "$bases/bookworm-init.tar"
+image umount "$scratch" >/dev/null
+image commit --quiet --rm "$scratch" localhost/base >/dev/null
+mkdir "$work/context" "$work/image"
+cp "$mimicryd" "$work/context"
+image bud --quiet --format docker --isolation chroot -f "$root/etc/package/Containerfile" --build-arg BASE=localhost/base -t localhost/mimicry \
+    "$work/context" >"$work/image.log" 2>&1 || fail "the image: $(cat "$work/image.log")"
+image inspect --format '{{.Docker.Config.Healthcheck.Test}}' localhost/mimicry | grep -q 'mimicryd status' || fail "the image has no health check"
+cat >"$work/image/mimicry.toml" <<'TOML'
+[log]
+target = "stderr"
+[[listen]]
+name = "in"
+address = "127.0.0.1:0"
+[relay]
+next_hop = "smtp://127.0.0.1:10026"
+TOML
+chmod 755 "$work/image"
+running=$(image from localhost/mimicry)
+# shellcheck disable=SC2016
+image run --isolation chroot --user mimicry -v "$work/image:/etc/mimicry:ro" "$running" -- sh -c '
+    /usr/sbin/mimicryd run --foreground & pid=$!
+    for turn in 1 2 3 4 5 6 7 8 9 10; do
+        sleep 1
+        /usr/sbin/mimicryd status && /usr/sbin/mimicryd generations && break
+    done
+    kill "$pid"; wait "$pid"' >"$work/image.log" 2>&1 || fail "the image does not run: $(cat "$work/image.log")"
+grep -q '^mimicryd .* running, ' "$work/image.log" || fail "the image is not well: $(cat "$work/image.log")"
+grep -q '^1 .* 1 file$' "$work/image.log" || fail "the image keeps no configuration: $(cat "$work/image.log")"
+image rm "$running" >/dev/null
+rm -rf "$work/images" "$work/images.run"
+ok "the image is built, runs as the user of the workers, and keeps its configuration"
 
 base bookworm bookworm-systemd systemd,systemd-sysv,dbus,init-system-helpers,perl-base,procps,passwd || fail "no root: $(cat "$work/mmdebstrap.log")"
 fresh bookworm-systemd
