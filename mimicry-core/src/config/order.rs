@@ -233,7 +233,7 @@ fn companions(reader: &mut Reader<'_>, draft: &Draft<'_>, has_companion: bool) {
                 passes.join(", ")
             ),
             format!(
-                "add {}; etc/mimicry.programs.toml has it all",
+                "add {}; the sample mimicry.programs.toml has it all",
                 remedies.join("; ")
             ),
         );

@@ -50,7 +50,8 @@ mod trace;
 mod tree;
 
 use crate::prefork::exit::Exit;
-use crate::status::fold::fold;
+use crate::status::fold::{fold, fold_but};
+use crate::sys::terminal;
 use output::Output;
 use show::Paint;
 
@@ -233,6 +234,12 @@ fn folded(output: Output) -> Output {
     }
 }
 
+/// A line of a file that is shown, or what points at a place in it: cut, it would be of no use.
+fn is_source(line: &str) -> bool {
+    let line = line.trim_start_matches(|char: char| char == ' ' || char.is_ascii_digit());
+    line.starts_with('|')
+}
+
 fn paint(when: When, is_terminal: bool, unwanted: bool) -> Paint {
     Paint(match when {
         When::Always => true,
@@ -257,7 +264,14 @@ fn usage(error: &clap::Error) -> Output {
 /// Writes what a command has to say; the answer is how the process ends.
 fn write(output: Output) -> Exit {
     // Nobody is left to be told when standard error is gone.
-    let _ = io::stderr().write_all(output.err.as_bytes());
+    let stderr = io::stderr();
+    let width = terminal::size(&stderr).map(|(columns, _)| columns);
+    let err = fold_but(
+        &output.err,
+        width.filter(|_| stderr.is_terminal()),
+        is_source,
+    );
+    let _ = io::stderr().write_all(err.as_bytes());
     let mut stdout = io::stdout().lock();
     let Err(error) = stdout.write_all(&output.out).and_then(|()| stdout.flush()) else {
         return output

@@ -204,7 +204,10 @@ pub fn pid_file(
             let pid = pid.map_or(String::new(), |pid| format!(", process {pid}"));
             Failure::new(
                 Exit::Deferred,
-                format!("mimicryd runs already{pid}: {} is locked", path.display()),
+                format!(
+                    "mimicryd runs already{pid}: {} is locked; mimicryd reload puts the configuration in force",
+                    path.display()
+                ),
             )
         }
         PidFileError::Io(error) => Failure::new(

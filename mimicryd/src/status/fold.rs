@@ -9,12 +9,22 @@ const INDENT: usize = 4;
 
 /// The same text, with no line wider than so many characters where a blank allows it. `None` = as it is.
 pub fn fold(text: &str, width: Option<usize>) -> String {
+    fold_but(text, width, |_| false)
+}
+
+/// The same, but lines that, without their colours, are to stay stay.
+pub fn fold_but(text: &str, width: Option<usize>, stays: fn(&str) -> bool) -> String {
     let Some(width) = width else {
         return text.to_string();
     };
     let mut folded = String::with_capacity(text.len());
     for line in text.lines() {
-        fold_line(line, width, &mut folded);
+        if shown(line) > width && stays(&seen(line).collect::<String>()) {
+            folded.push_str(line);
+            folded.push('\n');
+        } else {
+            fold_line(line, width, &mut folded);
+        }
     }
     folded
 }
@@ -52,13 +62,17 @@ fn fold_line(line: &str, width: usize, folded: &mut String) {
 
 /// How many characters are seen of it.
 fn shown(text: &str) -> usize {
+    seen(text).count()
+}
+
+/// What is seen of it.
+fn seen(text: &str) -> impl Iterator<Item = char> {
     let mut is_colour = false;
-    let seen = text.chars().filter(|char| {
+    text.chars().filter(move |char| {
         let was_colour = is_colour;
         is_colour = *char == '\u{1b}' || (is_colour && *char != 'm');
         !is_colour && !was_colour
-    });
-    seen.count()
+    })
 }
 
 /// Where the last column begins, behind two blanks and before `most`.
@@ -117,5 +131,15 @@ mod tests {
             assert_eq!(words(&fold(text, Some(width))), words(text));
             assert_eq!(fold(text, None), text);
         }
+    }
+
+    #[test]
+    fn what_is_to_stay_stays() {
+        let text = "\u{1b}[1merror\u{1b}[0m: one two\n 7 | one two three\n = help: one two\n";
+        let expected =
+            "\u{1b}[1merror\u{1b}[0m: one\n    two\n 7 | one two three\n = help: one\n     two\n";
+        let is_code = |line: &str| line.starts_with(" 7 |");
+        assert_eq!(fold_but(text, Some(12), is_code), expected);
+        assert_eq!(fold_but(text, None, is_code), text);
     }
 }

@@ -61,6 +61,10 @@ pub struct Args {
     to: Vec<std::ffi::OsString>,
 }
 
+/// Where an id is found.
+const WHERE: &str =
+    "of a mail it stands after archive= in the log, of a removed part in the note in its place";
+
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
     let id = args.id.to_ascii_lowercase();
@@ -70,7 +74,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
             .all(|octet| octet.is_ascii_hexdigit() || octet == b'-')
     {
         let reason = format!(
-            "{} is no id: it takes at least {LEAST} digits of a digest (0-9, a-f)",
+            "{} is no id of what is kept, which has at least {LEAST} digits (0-9, a-f): {WHERE}",
             escape(&args.id)
         );
         return Err(Output::failure(Exit::Usage, reason));
@@ -111,7 +115,7 @@ fn the_one(config: &Config, id: &str) -> Result<Held, Output> {
                 .iter()
                 .map(|one| escape(one.as_os_str().as_bytes()))
                 .collect();
-            let reason = format!("nothing of this id is in {}", names.join(", "));
+            let reason = format!("nothing of this id is in {}: {WHERE}", names.join(", "));
             Err(Output::failure(Exit::Unavailable, reason))
         }
         [only] => Ok(only.clone()),
