@@ -84,7 +84,10 @@ impl Indices {
             (number, &*rule.matching, whole(rule))
         });
         let tellers = numbered().filter(|(_, listed)| listed.rule.depends_on_recipient());
-        let tellers = tellers.map(|(number, listed)| (number, &*listed.rule.matching, false));
+        let tellers = tellers.map(|(number, listed)| {
+            let rule = &listed.rule;
+            (number, &*rule.matching, &*rule.unless)
+        });
         let whens = (0u32..).zip(banks);
         let whens: Vec<(u32, &Filters)> = whens
             .filter_map(|(number, bank)| Some((number, bank.when.as_ref()?)))
@@ -104,7 +107,7 @@ impl Indices {
         };
         Indices {
             rules: Arc::new(Index::of(all, Entries::All)),
-            tellers: Arc::new(Index::of(tellers, Entries::Envelope)),
+            tellers: Arc::new(Index::of_tellers(tellers)),
             banks: index(envelope, Entries::Envelope),
             of_header: index(header, Entries::Header),
             awaiting_header,

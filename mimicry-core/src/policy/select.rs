@@ -70,7 +70,8 @@ pub struct ClassOf {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signature {
     pub choice: Choice,
-    /// Those that hold, by their places among all that tell recipients apart.
+    /// By their places among all that tell recipients apart: those whose `match` names this one and that hold, and of those where only
+    /// `unless` names recipients the ones that this one is kept from.
     rules: Vec<usize>,
 }
 

@@ -128,12 +128,33 @@ impl Index {
     ) -> Index {
         let mut index = Index::default();
         for (number, filters, is_whole) in all {
-            let ranked = filters
-                .iter()
-                .filter_map(|filter| Some((rank(filter, entries, filters, is_whole)?, filter)));
-            match ranked.min_by_key(|(rank, _)| *rank) {
+            match best(filters, entries, is_whole) {
                 Some((_, filter)) => index.add(filter, number),
                 None => index.always.push(number),
+            }
+        }
+        index
+    }
+
+    /// Of what tells recipients apart, each with its number, its `match` and its `unless`: found is each whose `match` may hold for a
+    /// recipient whom one of the two names. Where only `unless` names recipients, those whom it does not name are all alike.
+    pub fn of_tellers<'f>(all: impl IntoIterator<Item = (u32, &'f Filters, &'f Filters)>) -> Index {
+        let mut index = Index::default();
+        for (number, matching, unless) in all {
+            let best = best(matching, Entries::Envelope, false);
+            let vetoes = unless.at(Level::Recipient);
+            // Any of them vetoes, so all of them are entries, and the worst says what they are worth.
+            let ranks = vetoes
+                .iter()
+                .map(|veto| rank(veto, Entries::Envelope, unless, false));
+            let worst = ranks.fold(Some(0), |worst, rank| Some(worst?.max(rank?)));
+            let worst = worst.filter(|_| matching.at(Level::Recipient).is_empty());
+            match (best, worst) {
+                (Some((rank, filter)), worst) if worst.is_none_or(|worst| rank <= worst) => {
+                    index.add(filter, number);
+                }
+                (_, Some(_)) => vetoes.iter().for_each(|veto| index.add(veto, number)),
+                _ => index.always.push(number),
             }
         }
         index
@@ -282,6 +303,14 @@ fn part_words(filter: &Filter) -> Option<(usize, &Patterns)> {
         Filter::Charset(patterns) => Some((4, patterns)),
         _ => None,
     }
+}
+
+/// The filter that fewest mails pass, with its rank; `None` = there is no entry among them.
+fn best(filters: &Filters, entries: Entries, is_whole: bool) -> Option<(u32, &Filter)> {
+    let ranked = filters
+        .iter()
+        .filter_map(|filter| Some((rank(filter, entries, filters, is_whole)?, filter)));
+    ranked.min_by_key(|(rank, _)| *rank)
 }
 
 /// How few mails pass a filter, fewest first; `None` = it is no entry.

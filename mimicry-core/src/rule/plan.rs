@@ -139,7 +139,9 @@ impl Plan {
     }
 }
 
-/// The class of one recipient: the rules that depend on the recipient and hold for this one, by their places.
+/// The class of one recipient, by places of rules that depend on the recipient: those that do for this one what they do not do for a
+/// recipient whom no rule names. Where `match` names recipients, such a rule holds; where only `unless` does, it does not. Two recipients for
+/// whom these are the same have the same rules.
 pub fn signature(
     (rules, shortlist): (&[Arc<Rule>], &Shortlist),
     origin: &Origin,
@@ -161,11 +163,12 @@ pub fn signature(
         recipients: &[recipient],
         facts: None,
     });
-    let holds = |place: &usize| {
-        let rule = rules.get(*place);
-        rule.is_some_and(|rule| may_hold(rule) && judge_recipient(rule, recipient).is_ok())
+    let differs = |rule: &Rule| {
+        let holds_for_named = !rule.matching.at(Level::Recipient).is_empty();
+        may_hold(rule) && judge_recipient(rule, recipient).is_ok() == holds_for_named
     };
-    candidates.into_iter().filter(holds).collect()
+    let names = |place: &usize| rules.get(*place).is_some_and(|rule| differs(rule));
+    candidates.into_iter().filter(names).collect()
 }
 
 /// Plans one class.

@@ -14,7 +14,8 @@ use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
-use crate::rule::index::Shortlist;
+use crate::rule::filter::Filter;
+use crate::rule::index::{Asked, Shortlist};
 use crate::rule::plan::{plan_class, signature};
 
 /// Filters, by the level at which they are known.
@@ -83,7 +84,7 @@ prop_compose! {
     fn rule()(
         plugin in prop::sample::select(vec!["stamp", "stamp", "stamp", "guard", "ignore_all"]),
         matching in some(of_rules(), 3),
-        unless in some(of_rules(), 1),
+        unless in some(of_rules(), 2),
         mode in prop::sample::select(vec!["enforce", "enforce", "shadow", "off"]),
         is_final in prop::bool::weighted(0.1),
     ) -> String {
@@ -145,7 +146,7 @@ prop_compose! {
     fn mail()(
         sender in prop::sample::select(vec!["", "anna@a.example", "7@b.example", "x@bücher.example", "x@sub.b.example", "anna@xn--bcher-kva.example", "postmaster"]),
         recipients in prop::collection::vec(
-            prop::sample::select(vec!["tom@a.example", "7@b.example", "x@sub.a.example", "x@bücher.example", "x@c.example", "y@d.example"]), 1..4),
+            prop::sample::select(vec!["tom@a.example", "7@b.example", "x@sub.a.example", "x@bücher.example", "x@c.example", "y@d.example"]), 1..5),
         (listener, client) in prop::sample::select(vec![("in", "192.0.2.7"), ("out", "10.0.0.1")]),
         auth in prop::option::of(Just("anna")),
         from in prop::sample::select(vec!["anna@a.example", "b@b.example", "x@bücher.example, y@c.test", "none"]),
@@ -226,6 +227,42 @@ fn plainly(number: usize) -> Arc<Shortlist> {
     Arc::new(Shortlist::new(&nothing, numbers))
 }
 
+/// The truth of each rule that depends on the recipient and may act, by all that is known at RCPT.
+fn truths(rules: &[Arc<Rule>], mail: &Mail, recipient: &Path) -> Vec<bool> {
+    let (origin, sender) = (&mail.origin, &mail.envelope.sender);
+    let holds = |filter: &Filter| match filter.level() {
+        Level::Recipient => Some(filter.holds_for_recipient(recipient)),
+        Level::Origin | Level::Sender => Some(filter.holds_before_recipients(origin, sender)),
+        Level::Mail | Level::Part => None,
+    };
+    let truth = |rule: &Arc<Rule>| {
+        let fails = rule.matching.iter().any(|one| holds(one) == Some(false));
+        let vetoed = rule.unless.iter().any(|one| holds(one) == Some(true));
+        !fails && !vetoed
+    };
+    rules.iter().map(truth).collect()
+}
+
+/// Two recipients are in one class if, and only if, no rule tells them apart.
+fn check_classes(config: &Config, mail: &Mail) -> Result<(), TestCaseError> {
+    let memo = Memo::default();
+    let (origin, sender) = (&mail.origin, &mail.envelope.sender);
+    let known: Vec<_> = (mail.envelope.recipients.iter())
+        .map(|one| {
+            let (signature, standing) = memo.class(&config.banks, origin, sender, &one.path);
+            let truths = truths(&standing.candidates.rules, mail, &one.path);
+            (signature, truths)
+        })
+        .collect();
+    for (ours, our_truths) in &known {
+        for (theirs, their_truths) in &known {
+            let alike = ours.choice == theirs.choice && our_truths == their_truths;
+            prop_assert_eq!(ours == theirs, alike);
+        }
+    }
+    Ok(())
+}
+
 fn check_rules(config: &Config, mail: &Mail) -> Result<usize, TestCaseError> {
     let (memo, facts) = (Memo::default(), Facts::of(mail));
     let mut saved = 0;
@@ -274,6 +311,7 @@ proptest! {
         for mail in &mails {
             check_banks(&config, mail)?;
             check_rules(&config, mail)?;
+            check_classes(&config, mail)?;
         }
     }
 }
@@ -328,4 +366,44 @@ fn rules_and_banks_of_others_are_not_visited() {
     assert_eq!(config.banks.choose(&known).applied, [8]);
     let saved = check_rules(&config, &mail).unwrap();
     assert_eq!(saved, number - 4);
+}
+
+/// Of rules where only `unless` names recipients, those that a recipient is kept from are asked at its RCPT, and no others.
+#[test]
+fn rules_that_leave_out_other_recipients_are_not_visited() {
+    let number = 500;
+    let rules: Vec<String> = (0..number)
+        .map(|tenant| match tenant % 3 {
+            0 => format!(
+                "plugin = 'stamp'\nmatch = {{ header.Subject = 'ticket {tenant}!' }}\nunless = {{ recipient = '@t{tenant}\\.example$' }}\n"
+            ),
+            1 => format!(
+                "plugin = 'stamp'\nunless = {{ recipient_domain = '.t{tenant}.example', recipient = 'boss{tenant}@' }}\n"
+            ),
+            _ => format!(
+                "plugin = 'stamp'\nmatch = {{ sender_domain = 's{tenant}.example' }}\nunless = {{ recipient_domain = 'x.example' }}\n"
+            ),
+        })
+        .collect();
+    let mut text = source(&rules, &[]);
+    text = text.replace("rules = ['r0', 'r1', 'r2']\n", "");
+    let read = |_: &FilePath| Err(std::io::ErrorKind::NotFound.into());
+    let config = parse(&text, FilePath::new("/m.toml"), REGISTRY, &read).unwrap();
+    let visited = |recipient: &str| {
+        let standing = config.banks.standing_of_base().unwrap();
+        standing.candidates.shortlist.candidates(&Asked {
+            origin: &Origin::default(),
+            sender: Some(&Path::new("anna@s5.example")),
+            recipients: &[&Path::new(recipient)],
+            facts: None,
+        })
+    };
+    for (recipient, expected) in [
+        ("tom@t6.example", vec![5, 6]),
+        ("boss4@a.t7.example", vec![4, 5, 7]),
+        ("tom@x.example", vec![5]),
+        ("tom@y.example", vec![5]),
+    ] {
+        assert_eq!(visited(recipient), expected, "{recipient}");
+    }
 }
