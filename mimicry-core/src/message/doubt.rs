@@ -57,12 +57,12 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node], others: Vec<(PartId, Vec<u8>)
         parts.sort_unstable();
     }
     lines.read.sort_unstable();
-    for line_end in [b"\n--", b"\r--"] {
-        for hit in memmem::find_iter(raw, line_end) {
-            let start = hit.saturating_add(1);
-            if lines.read.binary_search(&start).is_err() {
-                lines.look(raw, start, nodes);
-            }
+    // A row of dashes is found by its first two, so what begins a line is.
+    for start in memmem::find_iter(raw, b"--") {
+        let before = start.checked_sub(1).and_then(|before| raw.get(before));
+        let is_first = matches!(before, Some(b'\r' | b'\n'));
+        if is_first && lines.read.binary_search(&start).is_err() {
+            lines.look(raw, start, nodes);
         }
     }
 }

@@ -211,18 +211,28 @@ impl io::Write for Search {
     }
 }
 
-/// May quoted-printable hold the letters PGP, plain, coded or parted by a soft line break. Most texts do not, and are not decoded.
+/// May quoted-printable hold the letters PGP, plain, coded or parted by soft line breaks. Most texts do not, and are not decoded.
 fn may_say_pgp(body: &[u8]) -> bool {
     let is_in_word = |p: usize| {
         let (before, after) = body.split_at_checked(p).unwrap_or((body, b""));
-        let ends: [&[u8]; 2] = [b"G=\n", b"G=\r\n"];
-        let starts: [&[u8]; 4] = [b"PGP", b"P= ", b"P=\nG", b"P=\r\nG"];
-        starts.iter().any(|word| after.starts_with(word))
-            || ends.iter().any(|word| before.ends_with(word))
+        let starts: [&[u8]; 6] = [b"PGP", b"P= ", b"P=\t", b"P=\r", b"P=\n", b"P=47"];
+        starts.iter().any(|word| after.starts_with(word)) || before_soft_breaks(before) == b'G'
     };
-    let coded: [&[u8]; 2] = [b"=50", b"=47"];
-    memchr_iter(b'P', body).any(is_in_word)
-        || coded.iter().any(|word| memmem::find(body, word).is_some())
+    memchr_iter(b'P', body).any(is_in_word) || memmem::find(body, b"=50").is_some()
+}
+
+/// The last octet before the soft line breaks that these octets end with; zero where they end with none.
+fn before_soft_breaks(octets: &[u8]) -> u8 {
+    let mut rest = octets;
+    while let Some(line) = rest.strip_suffix(b"\n")
+        && let Some(text) = line.trim_ascii_end().strip_suffix(b"=")
+    {
+        rest = text;
+    }
+    match rest.last() {
+        Some(last) if rest.len() < octets.len() => *last,
+        _ => 0,
+    }
 }
 
 /// UTF-16 and UTF-32 without their zero octets: what is ASCII in them can be read.

@@ -2,7 +2,7 @@
 //!
 //! Must never: decode half of a broken body.
 
-use memchr::memrchr;
+use memchr::{memchr, memrchr};
 
 use super::encoding::{LINE_MAX, Malformed};
 use super::sink::{BUFFER, Count, Sink, Stop};
@@ -32,63 +32,73 @@ fn base64_value(octet: u8) -> u8 {
     BASE64.get(usize::from(octet)).copied().unwrap_or(JUNK)
 }
 
-/// What the digits of a group say of its 24 bits, by their place in it; what is no digit says more than that.
-const GROUP: [[u32; 256]; 4] = {
-    let mut tables = [[NO_GROUP; 256]; 4];
-    let mut octet = 0;
-    while octet < 256 {
-        if BASE64[octet] < BLANK {
-            let value = BASE64[octet] as u32;
-            tables[0][octet] = value << 18;
-            tables[1][octet] = value << 12;
-            tables[2][octet] = value << 6;
-            tables[3][octet] = value;
-        }
-        octet += 1;
-    }
-    tables
-};
-const NO_GROUP: u32 = 1 << 24;
-
-/// Octets that are given to a sink at a time.
+/// Digits that are decoded at a time.
 const BATCH: usize = 3 * 1024;
 
 pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop> {
     let mut rest = raw;
     let mut batch = [0u8; BATCH];
-    let mut filled = 0;
-    loop {
-        // Whole groups without a blank between them, line by line as most are.
-        let [first, second, third, fourth] = &GROUP;
-        let room = batch.get_mut(filled..).unwrap_or_default();
-        let mut groups = 0;
-        for (group, place) in rest.chunks_exact(4).zip(room.chunks_exact_mut(3)) {
-            let &[a, b, c, d] = group else { break };
-            let of = |table: &[u32; 256], octet: u8| {
-                table.get(usize::from(octet)).copied().unwrap_or(NO_GROUP)
-            };
-            let bits = of(first, a) | of(second, b) | of(third, c) | of(fourth, d);
-            if bits >= NO_GROUP {
-                break;
-            }
-            let [_, a, b, c] = bits.to_be_bytes();
-            place.copy_from_slice(&[a, b, c]);
-            groups += 1;
-        }
-        filled += groups * 3;
-        rest = rest.get(groups * 4..).unwrap_or_default();
-        if filled < BATCH
-            && groups > 0
-            && let [b'\r', b'\n', after @ ..] | [b'\n', after @ ..] = rest
+    while !rest.is_empty() {
+        let (digits, lines) = gather(rest, &mut batch);
+        let digits = batch.get_mut(..digits).unwrap_or_default();
+        if !digits.is_empty()
+            && let Ok(octets) = base64_simd::STANDARD_NO_PAD.decode_inplace(digits)
         {
-            rest = after;
+            sink.octets(octets)?;
+            rest = rest.get(lines..).unwrap_or_default();
             continue;
         }
-        sink.octets(batch.get(..filled).unwrap_or_default())?;
-        if std::mem::take(&mut filled) == BATCH {
-            continue;
+        // What is not written as most are, up to the end of those lines or of the next one.
+        let next = rest.get(..BATCH).unwrap_or(rest);
+        let next = memchr(b'\n', next).map_or(next.len(), |at| at + 1);
+        let Some(after) = by_groups(rest, lines.max(next), sink)? else {
+            return Ok(());
+        };
+        rest = after;
+    }
+    Ok(())
+}
+
+/// Puts the digits of whole lines together, as far as there is room: lines of whole groups that do not end in padding. Returns how many
+/// digits they are, if they are digits, and how many octets the lines are with their ends.
+fn gather(raw: &[u8], batch: &mut [u8; BATCH]) -> (usize, usize) {
+    let (mut filled, mut used) = (0, 0);
+    loop {
+        let rest = raw.get(used..).unwrap_or_default();
+        let room = batch.get_mut(filled..).unwrap_or_default();
+        // A line may be the whole body.
+        let near = rest.get(..room.len() + 2).unwrap_or(rest);
+        let (text, end) = match memchr(b'\n', near) {
+            Some(at) => (near.get(..at).unwrap_or_default(), at + 1),
+            None => (
+                near.get(..room.len()).unwrap_or(near),
+                near.len().min(room.len()),
+            ),
+        };
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let Some(place) = room.get_mut(..text.len()) else {
+            break;
+        };
+        if text.is_empty() || text.len() % 4 > 0 || text.last() == Some(&b'=') {
+            break;
         }
-        // One group with blanks or padding.
+        place.copy_from_slice(text);
+        filled += text.len();
+        used += end;
+    }
+    (filled, used)
+}
+
+/// Decodes group by group, wherever blanks and line ends stand, until so many octets are behind; returns what follows, `None` = the
+/// end is reached.
+pub(super) fn by_groups<'r>(
+    raw: &'r [u8],
+    octets: usize,
+    sink: &mut impl Sink,
+) -> Result<Option<&'r [u8]>, Stop> {
+    let end = raw.len().saturating_sub(octets);
+    let mut rest = raw;
+    while rest.len() > end {
         let mut group = [0u8; 4];
         let (mut digits, mut pads, mut used) = (0usize, 0usize, 0usize);
         for &octet in rest {
@@ -112,7 +122,7 @@ pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop
         rest = rest.get(used..).unwrap_or_default();
         let [a, b, c, d] = group;
         match (digits, pads) {
-            (0, 0) => return Ok(()), // the end
+            (0, 0) => return Ok(None),
             (4, 0) => sink.octets(&[a << 2 | b >> 4, b << 4 | c >> 2, c << 6 | d])?,
             (3, 1) => sink.octets(&[a << 2 | b >> 4, b << 4 | c >> 2])?,
             (2, 2) => sink.octet(a << 2 | b >> 4)?,
@@ -120,9 +130,10 @@ pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop
         }
         if pads > 0 {
             let end = rest.iter().all(|b| base64_value(*b) == BLANK);
-            return if end { Ok(()) } else { Err(Stop::Malformed) };
+            return if end { Ok(None) } else { Err(Stop::Malformed) };
         }
     }
+    Ok(Some(rest))
 }
 
 /// Content as base64 in lines, of which the last is not ended, written where the content is: from its end on, as what is written

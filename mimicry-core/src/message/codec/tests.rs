@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use memchr::memrchr;
 use proptest::prelude::*;
 
-use super::base64::write_base64;
+use super::base64::{by_groups, decode_base64, write_base64};
 use super::encoding::LINE_MAX;
 use super::qp::{decode_by_atoms, decode_qp_marked, last_character, qp_place, splice_qp_marked};
 use super::whole::count;
@@ -262,6 +262,19 @@ fn qp_like() -> impl Strategy<Value = Vec<u8>> {
     proptest::collection::vec(piece, 0..20).prop_map(|pieces| pieces.concat().into_bytes())
 }
 
+/// Mostly of whole groups, some as long as what is decoded at a time.
+fn base64_line() -> impl Strategy<Value = String> {
+    let line = |length: usize| "QUJD+/09eHl6".repeat(length / 12 + 1)[..length].to_string();
+    prop_oneof![
+        4 => Just(line(76)),
+        2 => (0usize..25).prop_map(move |groups| line(groups * 4)),
+        1 => (0usize..120).prop_map(line),
+        1 => (3060usize..3090).prop_map(line),
+        1 => (0usize..20).prop_map(move |groups| line(groups * 4) + "QQ=="),
+        1 => (0usize..20, "[ \t#=]").prop_map(move |(length, odd)| line(length) + &odd + &line(10)),
+    ]
+}
+
 fn text() -> impl Strategy<Value = Vec<u8>> {
     let piece = prop_oneof![
         Just("a"),
@@ -299,6 +312,20 @@ proptest! {
         let lines: Vec<String> = lens.iter().map(|len| "x".repeat(*len)).collect();
         let text = lines.join(if lf { "\n" } else { "\r\n" });
         prop_assert_eq!(has_long_line(text.as_bytes()), lens.iter().any(|len| *len > RAW_LINE_MAX));
+    }
+
+    /// Lines of all lengths, blanks, junk and padding anywhere.
+    #[test]
+    fn base64_is_decoded_as_group_by_group(
+        lines in proptest::collection::vec((base64_line(), prop::sample::select(vec!["\r\n", "\n", "", " \n", "\r", "\n\n"])), 0..12),
+        end in prop::sample::select(vec!["", "=", "==", "A===", "AA==", "AAA=", "AAA=\r\n", "AA==A", "#", "AAA"]),
+    ) {
+        let text: String = lines.iter().map(|(line, end)| format!("{line}{end}")).collect();
+        let raw = (text + end).into_bytes();
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        let found = decode_base64(&raw, &mut found).map(|()| found).ok();
+        let by_groups = by_groups(&raw, raw.len(), &mut expected).map(|_| expected).ok();
+        prop_assert_eq!(found, by_groups);
     }
 
     #[test]
