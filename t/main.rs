@@ -71,6 +71,7 @@ mod notice;
 mod onward;
 mod process;
 mod quotes;
+mod recipe;
 mod relay;
 mod reload;
 mod reply;

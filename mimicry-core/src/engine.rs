@@ -12,9 +12,10 @@ use std::sync::Arc;
 
 use crate::mail::Mail;
 use crate::message::edit::EditSet;
-use crate::message::seven_bit::to_7bit;
+use crate::message::kept::AllKept;
+use crate::message::seven_bit::to_7bit_noting;
 use crate::message::{Limits, Message};
-use crate::plugin::{Means, Scope};
+use crate::plugin::{Forgets, Means, Scope};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
 use crate::reason::Reason;
 use crate::rule::facts::Facts;
@@ -257,6 +258,8 @@ impl<'c> Course<'c> {
                 course: self,
                 plan: &plan,
                 mail: self.mail,
+                kept: None,
+                forgotten: Forgets::default(),
                 edits: EditSet::new(&self.mail.message),
                 edited_by: Vec::new(),
                 reports: &mut reports,
@@ -306,6 +309,8 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
         }
     }
     let mut edited_mail: Option<Mail> = None;
+    let mut kept =
+        asks_what_was_kept(course.policy, plan).then(|| AllKept::whole(mail.message.raw().len()));
     for scopes in [
         &[Scope::Original, Scope::Part][..],
         &[Scope::Whole],
@@ -313,7 +318,8 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
     ] {
         if scopes == [Scope::Seal] && plan.needs_7bit && is_sealed_by(course.policy, plan) {
             let current = edited_mail.as_ref().unwrap_or(mail);
-            if let Some(message) = in_7bit(&current.message, course.limits) {
+            if let Some((message, then)) = in_7bit(&current.message, course.limits) {
+                kept = kept.map(|kept| kept.followed_by(&then));
                 edited_mail = Some(mail.with(message));
             }
         }
@@ -323,6 +329,8 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
                 course,
                 plan,
                 mail: current,
+                kept: kept.as_ref(),
+                forgotten: forgotten(course.policy, plan, &reports),
                 edits: EditSet::new(&current.message),
                 edited_by: Vec::new(),
                 reports: &mut reports,
@@ -332,7 +340,8 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
             }
             pass.prove(course.limits)?
         };
-        if let Some(message) = edited {
+        if let Some((message, then)) = edited {
+            kept = kept.map(|kept| kept.followed_by(&then));
             edited_mail = Some(mail.with(message));
         }
     }
@@ -352,10 +361,36 @@ fn is_sealed_by(policy: &Policy, plan: &Plan) -> bool {
         .any(|rule| rule.kind.scope() == Scope::Seal)
 }
 
+/// What the rules that edited so far took out for good.
+fn forgotten(policy: &Policy, plan: &Plan, reports: &[Report]) -> Forgets {
+    let edited = plan.steps.iter().filter(|(index, step)| {
+        let is_real = matches!(step, Decision::Run(run) if !run.shadow);
+        is_real && matches!(reports.get(*index), Some(Report::Edited { .. }))
+    });
+    let rules = edited.filter_map(|(index, _)| policy.rules.get(index));
+    rules.fold(Forgets::default(), |all, rule| {
+        let Forgets { parts, fields } = rule.plugin.forgets();
+        // What sees the mail as a whole may have encrypted it.
+        let is_whole = rule.kind.scope() == Scope::Whole;
+        Forgets {
+            parts: all.parts || parts || is_whole,
+            fields: all.fields || fields || is_whole,
+        }
+    })
+}
+
+/// Does a job of the plan ask which octets were there before the edits.
+fn asks_what_was_kept(policy: &Policy, plan: &Plan) -> bool {
+    let runs = plan.steps.iter();
+    let runs = runs.filter(|(_, step)| matches!(step, Decision::Run(_)));
+    runs.filter_map(|(index, _)| policy.rules.get(index))
+        .any(|rule| rule.kind.asks_what_was_kept())
+}
+
 /// The message in 7 bits, if it is not, and can be: whoever hands it on says what becomes of one that cannot.
-fn in_7bit(message: &Message, limits: &Limits) -> Option<Message> {
+fn in_7bit(message: &Message, limits: &Limits) -> Option<(Message, AllKept)> {
     if message.raw().is_ascii() {
         return None;
     }
-    to_7bit(message, limits).ok()
+    to_7bit_noting(message, limits).ok()
 }

@@ -15,6 +15,7 @@ use ipnet::IpNet;
 use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
+use crate::message::kept::AllKept;
 use crate::message::text::NewBody;
 use crate::observer::Observer;
 use crate::reason::{OnDkim, OnSealed, Reason};
@@ -100,6 +101,13 @@ pub enum Control {
     Keep { subtree: bool },
 }
 
+/// What jobs take out of a mail so that nobody who gets it may have it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Forgets {
+    pub parts: bool,
+    pub fields: bool,
+}
+
 /// A kind of plugin: one static value per plugin, one line in the registry.
 pub trait PluginKind: Sync {
     /// The name in the configuration, snake_case.
@@ -138,6 +146,10 @@ pub trait PluginKind: Sync {
     }
     /// Does it vouch for the mail in the name of a domain, so that a rule of it should say whose mail that is.
     fn vouches(&self) -> bool {
+        false
+    }
+    /// Do its jobs ask which octets of the mail as it came stand where in the edited one ([`Task::kept`]): for others nobody notes it.
+    fn asks_what_was_kept(&self) -> bool {
         false
     }
     fn bulk_exemption(&self) -> BulkExemption {
@@ -201,6 +213,10 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn signs(&self, _mail: &Mail) -> bool {
         false
     }
+    /// What its jobs take out that no other job shall repeat in the mail.
+    fn forgets(&self) -> Forgets {
+        Forgets::default()
+    }
     /// The keys that its jobs sign with.
     fn keys(&self) -> Vec<KeyInUse> {
         Vec::new()
@@ -218,6 +234,10 @@ pub struct Task<'a> {
     pub mail: &'a Mail,
     /// The mail as it came.
     pub original: &'a Mail,
+    /// Where octets of the mail as it came stand in this one; empty unless the kind asks ([`PluginKind::asks_what_was_kept`]).
+    pub kept: &'a AllKept,
+    /// What the rules that edited it in earlier scopes took out for good.
+    pub forgotten: Forgets,
     /// The name of the rule.
     pub rule: &'a str,
     /// The parts it takes, in document order. Those that an earlier rule took or removed are not among them.

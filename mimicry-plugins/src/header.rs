@@ -13,8 +13,8 @@ use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::header::{End, fields, unfold};
 use mimicry_core::plugin::{
-    DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
-    Task, ValueKind, Verdict,
+    DefaultParts, Fault, Finish, Forgets, Job, OptionError, OptionSpec, Options, Plugin,
+    PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::{OnDkim, Reason};
 
@@ -317,6 +317,13 @@ impl Plugin for HeaderPlugin {
         values
             .chain([&self.prefix, &self.append].into_iter().flatten())
             .any(Template::reads_recipients)
+    }
+
+    fn forgets(&self) -> Forgets {
+        Forgets {
+            fields: !self.delete.is_empty(),
+            ..Forgets::default()
+        }
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {

@@ -15,6 +15,7 @@ mod dkim_sign;
 mod header;
 mod ignore_mail;
 mod keep;
+mod message_instance;
 mod remove;
 pub mod shared;
 mod tar_bzip2;
@@ -35,4 +36,5 @@ pub const REGISTRY: Registry = Registry(&[
     &banner::Banner,
     &dkim_sign::DkimSign,
     &arc_seal::ArcSeal,
+    &message_instance::MessageInstance,
 ]);

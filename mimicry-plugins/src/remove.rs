@@ -21,8 +21,8 @@ use mimicry_core::message::place::{self, Place};
 use mimicry_core::message::roles::related_text;
 use mimicry_core::message::{Newline, Part, PartId};
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec,
-    Options, Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
+    BulkExemption, DefaultParts, Effects, Fault, Finish, Forgets, Job, OnError, OptionError,
+    OptionSpec, Options, Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
 use mimicry_core::units::show_size;
@@ -198,6 +198,13 @@ struct RemovePlugin {
 impl Plugin for RemovePlugin {
     fn looks_inside(&self) -> bool {
         self.inside
+    }
+
+    fn forgets(&self) -> Forgets {
+        Forgets {
+            parts: true,
+            ..Forgets::default()
+        }
     }
 
     fn directories(&self) -> Vec<(&'static str, PathBuf)> {

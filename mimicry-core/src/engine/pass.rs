@@ -7,10 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::report::{Report, Stop, Stopped};
 use crate::mail::Mail;
 use crate::message::edit::{EditSet, Refused};
-use crate::message::render::{render, render_last};
+use crate::message::kept::AllKept;
+use crate::message::render::{render, render_last, render_noting};
 use crate::message::verify::verify;
 use crate::message::{Limits, Message, PartId};
-use crate::plugin::{Effects, Fault, Finish, Job, Means, OnError, Scope, Task, Verdict};
+use crate::plugin::{Effects, Fault, Finish, Forgets, Job, Means, OnError, Scope, Task, Verdict};
 use crate::policy::Policy;
 use crate::reason::{OnDkim, Reason};
 use crate::rule::Rule;
@@ -33,6 +34,10 @@ pub(super) struct Pass<'p> {
     pub(super) course: &'p Course<'p>,
     pub(super) plan: &'p Plan,
     pub(super) mail: &'p Mail,
+    /// What is left of the octets that came, if a job of the plan asks.
+    pub(super) kept: Option<&'p AllKept>,
+    /// What rules of earlier scopes took out for good.
+    pub(super) forgotten: Forgets,
     pub(super) edits: EditSet<'p>,
     /// Indices of the rules whose edits are in the set.
     pub(super) edited_by: Vec<usize>,
@@ -185,6 +190,8 @@ impl<'p> Pass<'p> {
         Task {
             mail: self.mail,
             original: self.course.mail,
+            kept: self.kept.unwrap_or(AllKept::NONE),
+            forgotten: self.forgotten,
             rule: &rule.name,
             parts,
             beside: &run.beside,
@@ -285,14 +292,17 @@ impl<'p> Pass<'p> {
         Ok(())
     }
 
-    /// Renders and proves. `None` = there is nothing to render.
-    pub(super) fn prove(mut self, limits: &Limits) -> Result<Option<Message>, Stopped> {
+    /// Renders and proves, and says what was kept if somebody asks. `None` = there is nothing to render.
+    pub(super) fn prove(mut self, limits: &Limits) -> Result<Option<(Message, AllKept)>, Stopped> {
         if self.edits.is_empty() {
             return Ok(None);
         }
-        let rendered = render_last(&mut self.edits);
+        let (rendered, kept) = match self.kept {
+            Some(_) => render_noting(&self.edits),
+            None => (render_last(&mut self.edits), AllKept::default()),
+        };
         let mismatch = match verify(&self.edits, rendered, limits) {
-            Ok(message) => return Ok(Some(message)),
+            Ok(message) => return Ok(Some((message, kept))),
             Err(mismatch) => mismatch,
         };
         let text = format!("the edited mail could not be proved: {mismatch}");

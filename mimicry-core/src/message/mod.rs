@@ -5,7 +5,7 @@
 //! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
 //! - [`doubt`]: where other programs find other parts
 //! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
-//! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out; [`verify`]: the proof
+//! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out, and [`kept`]: which of them were there before; [`verify`]: the proof
 //! - [`octets`]: new bodies that are not copied · [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
 //!
 //! Must never: know rules, or change an octet that no edit names.
@@ -19,6 +19,7 @@ pub mod digest;
 pub mod doubt;
 pub mod edit;
 pub mod header;
+pub mod kept;
 pub mod labels;
 mod lenient;
 pub mod limits;

@@ -298,7 +298,7 @@ impl<'m> Part<'m> {
     }
 
     /// The first line of the message where that is an mbox envelope line: fields go below it.
-    pub(super) fn envelope_line(self) -> Option<Field<'m>> {
+    pub fn envelope_line(self) -> Option<Field<'m>> {
         let first = self.fields().next().filter(|_| self.is_root())?;
         // The scanner lets no other line without a field name into a header block.
         let is_named = !first.name().is_empty() && first.name().iter().all(u8::is_ascii_graphic);

@@ -9,6 +9,7 @@ use super::codec;
 use super::compose::NewPart;
 use super::edit::{Around, EditSet, PartEdit, Wrap, is_content_field};
 use super::header::fields;
+use super::kept::AllKept;
 use super::octets::NewOctets;
 use super::part::Part;
 use super::part::Tail;
@@ -16,18 +17,21 @@ use super::tree::{Kind, PartId};
 
 /// The message with its edits. Without any, an exact copy.
 pub fn render(edits: &EditSet<'_>) -> Vec<u8> {
-    let message = edits.message();
-    let mut renderer = Renderer {
-        edits,
-        touched: edits.marks(),
-        newline: message.newline().as_bytes(),
-        out: Vec::with_capacity(edits.octets_due()),
-        tail: Tail::Body,
-        taken: None,
-        due: 0,
-    };
-    renderer.entity(message.root());
+    let mut renderer = Renderer::new(edits);
+    renderer.out.reserve_exact(edits.octets_due());
+    renderer.entity(edits.message().root());
     renderer.out
+}
+
+/// As [`render`], with what was kept of the message as it came.
+pub fn render_noting(edits: &EditSet<'_>) -> (Vec<u8>, AllKept) {
+    let mut renderer = Renderer {
+        kept: Some(AllKept::default()),
+        ..Renderer::new(edits)
+    };
+    renderer.out.reserve_exact(edits.octets_due());
+    renderer.entity(edits.message().root());
+    (renderer.out, renderer.kept.unwrap_or_default())
 }
 
 /// As [`render`], for edits of which only the proof is still made: what comes is written around the largest of the new bodies if
@@ -38,13 +42,9 @@ pub fn render_last(edits: &mut EditSet<'_>) -> Vec<u8> {
         return render(edits);
     };
     let mut renderer = Renderer {
-        edits,
-        touched: edits.marks(),
-        newline: edits.message().newline().as_bytes(),
-        out: Vec::new(),
-        tail: Tail::Body,
         taken: Some(taken),
         due,
+        ..Renderer::new(edits)
     };
     renderer.entity(edits.message().root());
     renderer.out
@@ -62,6 +62,8 @@ struct Renderer<'e, 'm> {
     taken: Option<Vec<u8>>,
     /// About how many octets all will be.
     due: usize,
+    /// What was copied from the message, if somebody wants to know.
+    kept: Option<AllKept>,
 }
 
 /// What stands between two delimiters.
@@ -71,6 +73,30 @@ enum Item<'e, 'm> {
 }
 
 impl<'e, 'm> Renderer<'e, 'm> {
+    fn new(edits: &'e EditSet<'m>) -> Renderer<'e, 'm> {
+        Renderer {
+            edits,
+            touched: edits.marks(),
+            newline: edits.message().newline().as_bytes(),
+            out: Vec::new(),
+            tail: Tail::Body,
+            taken: None,
+            due: 0,
+            kept: None,
+        }
+    }
+
+    /// Octets of the message as it came.
+    fn copy(&mut self, octets: &'m [u8]) {
+        if let Some(kept) = &mut self.kept {
+            // They are a slice of it, so the distance of the two is a place in it.
+            let start = self.edits.message().raw().as_ptr().addr();
+            let at = octets.as_ptr().addr().saturating_sub(start);
+            kept.push(at, self.out.len(), octets.len());
+        }
+        self.out.extend_from_slice(octets);
+    }
+
     fn is_touched(&self, id: PartId) -> bool {
         self.touched.get(id.index()).copied().unwrap_or(false)
     }
@@ -78,7 +104,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
     /// Header block, blank line and body of one part.
     fn entity(&mut self, part: Part<'m>) {
         if !self.is_touched(part.id()) {
-            self.out.extend_from_slice(part.raw());
+            self.copy(part.raw());
             self.tail = part.tail();
             return;
         }
@@ -119,7 +145,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
         };
         let envelope = part.envelope_line();
         if let Some(line) = envelope.filter(|line| which(line.name())) {
-            self.out.extend_from_slice(line.raw());
+            self.copy(line.raw());
         }
         if let Some(edit) = edit
             && !edit.fields_above.is_empty()
@@ -135,7 +161,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
             match edit.and_then(|edit| edit.fields.get(&field.start())) {
                 Some(Some(new)) => self.out.extend_from_slice(new),
                 Some(None) => {}
-                None => self.out.extend_from_slice(field.raw()),
+                None => self.copy(field.raw()),
             }
         }
         if let Some(edit) = edit
@@ -164,21 +190,20 @@ impl<'e, 'm> Renderer<'e, 'm> {
         let node = part.node();
         let message = part.message();
         let blank = message.slice(&(node.header.end..node.body.start));
-        self.out.extend_from_slice(blank);
+        self.copy(blank);
         let is_replaced = edit.is_some_and(|edit| edit.body.is_some());
         match &node.kind {
             Kind::Multipart { boundary, close } if !is_replaced => {
                 let Some(first) = part.children().next() else {
-                    self.out.extend_from_slice(part.body());
+                    self.copy(part.body());
                     self.tail = part.tail();
                     return;
                 };
                 let preamble = node.body.start..first.node().delimiter.start;
-                self.out.extend_from_slice(message.slice(&preamble));
+                self.copy(message.slice(&preamble));
                 self.children(part, boundary, close.is_some());
                 if let Some(close) = close {
-                    self.out
-                        .extend_from_slice(message.slice(&(close.start..node.body.end)));
+                    self.copy(message.slice(&(close.start..node.body.end)));
                     self.tail = Tail::Body;
                 }
             }
@@ -197,7 +222,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
                     (None, Some(encoding)) => {
                         codec::encode_onto(&mut self.out, encoding, part.body(), self.newline)
                     }
-                    (None, None) => self.out.extend_from_slice(part.body()),
+                    (None, None) => self.copy(part.body()),
                 }
                 self.tail = match (is_empty, blank.is_empty() && !adds_blank) {
                     (false, _) => Tail::Body,
@@ -239,7 +264,7 @@ impl<'e, 'm> Renderer<'e, 'm> {
             let line_end = match item {
                 Item::Old(child) => {
                     let delimiter = parent.message().slice(&child.node().delimiter);
-                    self.out.extend_from_slice(delimiter);
+                    self.copy(delimiter);
                     let start = self.out.len();
                     self.entity(*child);
                     if !delimiter.ends_with(b"\n") && self.out.len() > start {
@@ -262,11 +287,11 @@ impl<'e, 'm> Renderer<'e, 'm> {
 
     /// The line end between a part and the delimiter that follows it: the one that was there, or a new one where a body
     /// would run into the delimiter.
-    fn end_part(&mut self, line_end: Option<&[u8]>) {
+    fn end_part(&mut self, line_end: Option<&'m [u8]>) {
         match (self.tail, line_end) {
             (Tail::Header, _) | (Tail::Blank, Some(b"")) => self.end_line(0),
             (_, None | Some(b"")) => self.new_line_end(),
-            (_, Some(line_end)) => self.out.extend_from_slice(line_end),
+            (_, Some(line_end)) => self.copy(line_end),
         }
     }
 

@@ -16,9 +16,10 @@ use thiserror::Error;
 use super::charset::Charset;
 use super::codec::{Encoding, encoded_len, smallest_legal};
 use super::edit::EditSet;
+use super::kept::AllKept;
 use super::limits::Limits;
 use super::part::Part;
-use super::render::render;
+use super::render::render_noting;
 use super::tree::Message;
 use super::verify::verify;
 
@@ -40,6 +41,11 @@ pub enum Unfit {
 
 /// The same message in 7 bits. Not to be asked for one that is 7-bit already.
 pub fn to_7bit(message: &Message, limits: &Limits) -> Result<Message, Unfit> {
+    to_7bit_noting(message, limits).map(|(after, _)| after)
+}
+
+/// As [`to_7bit`], with what was kept of the message.
+pub fn to_7bit_noting(message: &Message, limits: &Limits) -> Result<(Message, AllKept), Unfit> {
     let mut edits = EditSet::new(message);
     for part in message.parts() {
         if !part.header().is_ascii() {
@@ -49,9 +55,10 @@ pub fn to_7bit(message: &Message, limits: &Limits) -> Result<Message, Unfit> {
             encode_body(&mut edits, part)?;
         }
     }
-    let after = verify(&edits, render(&edits), limits).map_err(|_| Unfit::Broken)?;
+    let (rendered, kept) = render_noting(&edits);
+    let after = verify(&edits, rendered, limits).map_err(|_| Unfit::Broken)?;
     match after.raw().is_ascii() {
-        true => Ok(after),
+        true => Ok((after, kept)),
         false => Err(Unfit::Broken),
     }
 }

@@ -186,6 +186,11 @@ impl Collect {
         self.name.reads_recipients() || note.is_some_and(Template::reads_recipients)
     }
 
+    /// Are the archives there to keep their members from others.
+    pub fn is_secret(&self) -> bool {
+        self.container.is_secret()
+    }
+
     pub fn job<'a>(&'a self, task: Task<'a>) -> CollectJob<'a> {
         CollectJob {
             collect: self,

@@ -15,6 +15,7 @@ pub mod marked;
 pub mod names;
 pub mod pack;
 pub mod plain;
+pub mod recipe;
 pub mod reply_marks;
 pub mod sniff;
 pub mod store;

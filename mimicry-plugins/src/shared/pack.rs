@@ -8,8 +8,8 @@ use std::fmt;
 use mimicry_core::mail::Mail;
 use mimicry_core::message::PartId;
 use mimicry_core::plugin::{
-    BulkExemption, DefaultParts, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
-    Task, ValueKind,
+    BulkExemption, DefaultParts, Forgets, Job, OptionError, OptionSpec, Options, Plugin,
+    PluginKind, Scope, Task, ValueKind,
 };
 
 use super::bundle::Container;
@@ -165,6 +165,13 @@ impl Plugin for PackPlugin {
 
     fn reads_recipients(&self) -> bool {
         self.0.reads_recipients()
+    }
+
+    fn forgets(&self) -> Forgets {
+        Forgets {
+            parts: self.0.is_secret(),
+            ..Forgets::default()
+        }
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {

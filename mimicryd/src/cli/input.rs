@@ -357,12 +357,7 @@ fn guess_recipients(message: &Message) -> Vec<MailPath> {
 /// Reads a mail; `-` is standard input. The limit is that of the configuration, in octets.
 pub fn read_mail(name: &Path, limit: usize) -> Result<Vec<u8>, Output> {
     let shown = shown_name(name);
-    let octets = if name.as_os_str() == "-" {
-        read_to_limit(io::stdin().lock(), limit)
-    } else {
-        File::open(name).and_then(|file| read_to_limit(file, limit))
-    };
-    match octets {
+    match read_input(name, limit) {
         Ok(octets) if octets.len() > limit => {
             let reason = format!(
                 "{shown} is larger than limits.mail, {}",
@@ -375,6 +370,14 @@ pub fn read_mail(name: &Path, limit: usize) -> Result<Vec<u8>, Output> {
             Exit::Io,
             format!("cannot read {shown}: {error}"),
         )),
+    }
+}
+
+/// A file, or standard input: one octet more than the limit, if it has so many.
+pub fn read_input(name: &Path, limit: usize) -> io::Result<Vec<u8>> {
+    match name.as_os_str() == "-" {
+        true => read_to_limit(io::stdin().lock(), limit),
+        false => File::open(name).and_then(|file| read_to_limit(file, limit)),
     }
 }
 

@@ -150,7 +150,7 @@ fn foldable_names(names: &[String]) -> String {
 }
 
 /// Base64 in pieces, which may stand on lines of their own.
-fn foldable(base64: &str) -> String {
+pub fn foldable(base64: &str) -> String {
     let mut out = String::with_capacity(base64.len().saturating_add(16));
     for (index, letter) in base64.chars().enumerate() {
         if index > 0 && index % PIECE == 0 {

@@ -65,13 +65,7 @@ impl Signature {
             "relaxed" => Canon::Relaxed,
             _ => Canon::Simple,
         };
-        let decoded = |text: &str| {
-            let letters: Vec<u8> = text
-                .bytes()
-                .filter(|octet| !octet.is_ascii_whitespace())
-                .collect();
-            BASE64.decode(&letters).unwrap_or_default()
-        };
+        let decoded = |text: &str| base64(text).unwrap_or_default();
         let names = tag("h")?.split(':');
         Some(Signature {
             domain: compared(tag("d")?),
@@ -114,6 +108,12 @@ impl Signature {
         fields.extend_from_slice(own.strip_suffix(b"\r\n").unwrap_or(&own));
         key.verifies(&fields, &self.signature)
     }
+}
+
+/// Base64 with blanks anywhere, as it stands in a tag that was folded.
+pub fn base64(text: &str) -> Option<Vec<u8>> {
+    let letters = text.bytes().filter(|octet| !octet.is_ascii_whitespace());
+    BASE64.decode(&letters.collect::<Vec<u8>>()).ok()
 }
 
 /// The value of the field with nothing in its tag b (RFC 6376 section 3.5).

@@ -330,8 +330,10 @@ pub(crate) mod tests {
 
     use mimicry_core::envelope::{Envelope, Recipient};
     use mimicry_core::mail::{Mail, Moment};
+    use mimicry_core::message::kept::AllKept;
     use mimicry_core::message::{Limits, Message};
     use mimicry_core::origin::Origin;
+    use mimicry_core::plugin::Forgets;
     use mimicry_core::reason::OnDkim;
     use mimicry_core::seals::SealKeys;
 
@@ -361,6 +363,8 @@ pub(crate) mod tests {
         Task {
             mail,
             original: mail,
+            kept: AllKept::NONE,
+            forgotten: Forgets::default(),
             rule: "a",
             parts: &[],
             beside: &[],

@@ -26,9 +26,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use mimicry_core::envelope::{Envelope, Recipient};
 use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::message::kept::AllKept;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Fault, OnError, OptionError, Options, Task};
+use mimicry_core::plugin::{Effects, Fault, Forgets, OnError, OptionError, Options, Task};
 use mimicry_core::reason::OnDkim;
 use mimicry_core::seals::SealKeys;
 use minijinja::syntax::SyntaxConfig;
@@ -390,6 +391,8 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
     let task = Task {
         mail: &mail,
         original: &mail,
+        kept: AllKept::NONE,
+        forgotten: Forgets::default(),
         rule: "sample",
         parts: &[],
         beside: &[],

@@ -61,6 +61,8 @@ fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a>
     Task {
         mail,
         original: mail,
+        kept: AllKept::NONE,
+        forgotten: Forgets::default(),
         rule: "footer",
         parts: &[],
         beside: &[],
@@ -574,7 +576,7 @@ proptest! {
         let variables = BTreeMap::from([("v".to_string(), value)]);
         let message = [b"X: ".as_slice(), &header, b"\r\nSubject: =?utf-8?B?DQpB?=\r\n\r\n"].concat();
         let mail = mail(&message, "a\u{b}@b");
-        let task = Task { mail: &mail, original: &mail, rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
+        let task = Task { mail: &mail, original: &mail, kept: AllKept::NONE, forgotten: Forgets::default(), rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
         let known = Known { variables: Some(&variables), ..Known::default() };
         for source in ["{{ var.v | d('-') }} {{ header.x | d('-') }}{{ subject }}{{ sender }}", "{{ '\\n\\u0085' ~ var.v }}"] {
             let template = Template::compile(source, Form::Line, &known).unwrap();
@@ -587,7 +589,7 @@ proptest! {
     fn a_value_is_no_markup(value: String, markup in "[<>/&;\"'=! a-z\n-]{0,30}") {
         let variables = BTreeMap::from([("v".to_string(), value), ("m".to_string(), markup)]);
         let mail = mail(MAIL.as_bytes(), "a@b");
-        let task = Task { mail: &mail, original: &mail, rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
+        let task = Task { mail: &mail, original: &mail, kept: AllKept::NONE, forgotten: Forgets::default(), rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
         let known = Known { variables: Some(&variables), ..Known::default() };
         let template = Template::compile("<p title=\"{{ var.m }}{{ var.v }}\">{{ var.v }}{{ var.m }}</p>", Form::Html, &known).unwrap();
         let html = template.render(&Facts::of(&task, None)).unwrap();

@@ -1,7 +1,7 @@
 //! `mimicryd restore`: a mail of an archive, or a part that was removed and kept, is shown, written out, or handed to the next hop
-//! again.
+//! again; or a mail that was edited is made again as it came.
 //!
-//! - [`find`]: what is held under an id · [`send`]: to the next hop
+//! - [`find`]: what is held under an id · [`send`]: to the next hop · [`file`]: an edited mail, as it came
 //!
 //! Must never: hand a mail to somebody twice without being told to; apply a rule to it.
 
@@ -15,6 +15,7 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::Message;
 use mimicry_core::origin::Origin;
 
+mod file;
 mod find;
 mod send;
 
@@ -42,8 +43,9 @@ const MOST: u64 = 4 << 30;
 pub struct Args {
     #[command(flatten)]
     config: ConfigArg,
-    /// The beginning of a digest: of a mail, or the SHA-256 of a removed part
-    id: String,
+    /// The beginning of a digest: of a mail, or the SHA-256 of a removed part; or a file with an edited mail, - is standard input
+    #[arg(value_name = "ID|FILE")]
+    what: std::ffi::OsString,
     /// Write it to this file; - is standard output
     #[arg(short, long, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -66,16 +68,13 @@ const WHERE: &str =
     "of a mail it stands after archive= in the log, of a removed part in the note in its place";
 
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
+    let Some(id) = id(&args.what) else {
+        return file::run(args, out);
+    };
     let config = args.config.load(err)?;
-    let id = args.id.to_ascii_lowercase();
-    if id.len() < LEAST
-        || !id
-            .bytes()
-            .all(|octet| octet.is_ascii_hexdigit() || octet == b'-')
-    {
+    if id.len() < LEAST {
         let reason = format!(
-            "{} is no id of what is kept, which has at least {LEAST} digits (0-9, a-f): {WHERE}",
-            escape(&args.id)
+            "{id} is no id of what is kept, which has at least {LEAST} digits (0-9, a-f): {WHERE}; a file of this name is ./{id}"
         );
         return Err(Output::failure(Exit::Usage, reason));
     }
@@ -88,6 +87,14 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
         return delivered(args, &config, &held, content);
     }
     Ok(Output::text(shown(&config, &held, &content, out)))
+}
+
+/// What can be the beginning of a digest is no name of a file.
+fn id(what: &std::ffi::OsStr) -> Option<String> {
+    let is_digit = |octet: u8| octet.is_ascii_hexdigit() || octet == b'-';
+    let text = what.to_str().filter(|text| text.bytes().all(is_digit))?;
+    let has_digit = text.bytes().any(|octet| octet != b'-');
+    has_digit.then(|| text.to_ascii_lowercase())
 }
 
 /// What the id means, if that is one thing.
@@ -195,27 +202,30 @@ fn shown(config: &Config, held: &Held, content: &[u8], paint: Paint) -> String {
     if held.facts.is_empty() {
         rows.push(("envelope", "not known: there is no sidecar".into()));
     }
-    let rows = rows
-        .into_iter()
-        .map(|(key, value)| format!("{}  {value}\n", paint.dim(&pad(key, 10))));
-    let mut text: String = rows.collect();
-    if held.part.is_none() {
-        let message = Message::scan(content.to_vec(), &config.base.limits.message);
-        let subject = message.root().field("subject").map(|field| field.decoded());
-        if let Some(subject) = subject {
-            text.push_str(&format!(
-                "{}  {}\n",
-                paint.dim(&pad("subject", 10)),
-                short(subject.trim(), 200)
-            ));
+    match held.part {
+        Some(_) => lines(&rows, paint),
+        None => {
+            let message = Message::scan(content.to_vec(), &config.base.limits.message);
+            with_mail(rows, &message, paint)
         }
-        text.push_str(&format!(
-            "\n{}\n{}",
-            paint.bold("parts"),
-            tree::draw(&tree::parts(&message), paint)
-        ));
     }
-    text
+}
+
+fn lines(rows: &[(&str, String)], paint: Paint) -> String {
+    let line = |(key, value): &(&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
+    rows.iter().map(line).collect()
+}
+
+/// The rows, and what the mail is.
+fn with_mail(mut rows: Vec<(&str, String)>, message: &Message, paint: Paint) -> String {
+    let subject = message.root().field("subject").map(|field| field.decoded());
+    rows.extend(subject.map(|subject| ("subject", short(subject.trim(), 200))));
+    format!(
+        "{}\n{}\n{}",
+        lines(&rows, paint),
+        paint.bold("parts"),
+        tree::draw(&tree::parts(message), paint)
+    )
 }
 
 fn sender(octets: &[u8]) -> String {
