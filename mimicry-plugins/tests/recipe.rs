@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::ops::RangeInclusive;
+
 use common::{apply, corpus_mails, load, mail_of, octets, rules};
 use data_encoding::BASE64;
 use mimicry_core::config::Config;
@@ -37,20 +39,21 @@ fn recipe(message: &[u8]) -> String {
     String::from_utf8(BASE64.decode(tag(message, "r").as_bytes()).unwrap()).unwrap()
 }
 
-/// Rules, how many mails of the corpus they edit at least, and how many of these cannot be made again at most.
+/// Rules, how many mails of the corpus they edit at least, and how many of these cannot be made again.
 #[rustfmt::skip]
-const SETS: &[(&str, usize, usize)] = &[
-    ("disclaim", 330, 0),
-    ("disclaim | options = { text = 'Top', html = '<p>Top</p>', place = 'top' }", 330, 0),
-    ("disclaim | options.text = 'Grüße' ;; disclaim | options = { text = 'Top', html = '<p>Top</p>', place = 'top' }", 330, 0),
-    ("banner | options = { text = 'External', html = '<p>External</p>', subject_tag = '[X]' }", 370, 0),
-    ("header | options = { prefix_subject = '[x]', add = { X-Y = 'z' }, replace = { Organization = 'Us' } }", 390, 0),
-    ("zip", 60, 15),
-    ("tar_gzip", 60, 15),
-    ("tar_bzip2", 55, 15),
+const SETS: &[(&str, usize, RangeInclusive<usize>)] = &[
+    ("disclaim", 330, 0..=0),
+    ("disclaim | options = { text = 'Top', html = '<p>Top</p>', place = 'top' }", 330, 0..=0),
+    // A mail of more than 4K that has to be coded anew.
+    ("disclaim | options.text = 'Grüße' ;; disclaim | options = { text = 'Top', html = '<p>Top</p>', place = 'top' }", 330, 0..=1),
+    ("banner | options = { text = 'External', html = '<p>External</p>', subject_tag = '[X]' }", 370, 0..=0),
+    ("header | options = { prefix_subject = '[x]', add = { X-Y = 'z' }, replace = { Organization = 'Us' } }", 390, 0..=0),
+    ("zip", 60, 1..=15),
+    ("tar_gzip", 60, 1..=15),
+    ("tar_bzip2", 55, 1..=15),
     // It is gone for good.
-    ("remove", 100, 110),
-    ("disclaim ;; zip ;; header | options.prefix_subject = '[x]'", 390, 15),
+    ("remove", 100, 100..=110),
+    ("disclaim ;; zip ;; header | options.prefix_subject = '[x]'", 390, 1..=15),
 ];
 
 /// Lines that end otherwise than those around them cannot be said; none comes by SMTP.
@@ -66,7 +69,7 @@ const LONE: &[&str] = &[
 // man: mimicryd(8) "makes a mail again as it came, octet for octet, if a rule of"
 #[test]
 fn every_mail_of_the_corpus_and_every_plugin() {
-    for (set, least, most) in SETS {
+    for (set, least, lost) in SETS {
         let config = rules(&format!("{set} ;; message_instance"));
         let (mut all, mut gone) = (0, 0);
         for (name, raw) in corpus_mails() {
@@ -81,7 +84,10 @@ fn every_mail_of_the_corpus_and_every_plugin() {
                     later(&name, &raw, new);
                 }
                 Err(why) if LONE.contains(&name.as_str()) => {
-                    assert_eq!(why, Why::Gone, "{name}: {set}: {said}")
+                    assert!(
+                        matches!(why, Why::Gone | Why::Unknown),
+                        "{name}: {set}: {said}"
+                    );
                 }
                 Err(why) if MIXED.contains(&name.as_str()) => {
                     assert_eq!(why, Why::Unknown, "{name}")
@@ -94,12 +100,8 @@ fn every_mail_of_the_corpus_and_every_plugin() {
             }
         }
         assert!(
-            all >= *least && gone <= *most,
+            all >= *least && lost.contains(&gone),
             "{set}: {gone} of {all} are gone"
-        );
-        assert!(
-            *most < 100 || gone == all - MIXED.len().min(all) || gone > 80,
-            "{set}: {gone} of {all}"
         );
     }
 }
@@ -163,7 +165,7 @@ fn what_stands_in_the_recipe() {
         // It is in no hash of DKIM2.
         ("header | options.add = { X-A = 'a' }", "plain*45", ""),
         ("header | options.add = { Keywords = 'a' }", "Keywords: b & plain*45", r#"{"h":{"keywords":[{"c":[2,2]}]}}"#),
-        ("zip", "mixed(plain,csv@a.csv*45)", ""),
+        ("zip", "mixed(plain,csv@a.csv*3000)", ""),
         ("zip | options.password_file = 'password'", "mixed(plain,csv@a.csv*30)", r#"{"b":null}"#),
         ("remove | match.position = 'attachment'", "mixed(plain,csv@a.csv*45)", r#"{"b":null}"#),
         ("header | options.delete = 'X-*'", "X-A: b & plain*45", ""),
@@ -182,7 +184,7 @@ fn what_stands_in_the_recipe() {
     for (set, mail, expected) in [
         ("message_instance", "plain", "below-threshold"),
         ("header | options.add = { X-A = 'a' } ;; message_instance | options.only_present = true", "plain", "exempt"),
-        ("header | options.add = { X-A = 'a' } ;; message_instance | options.only_present = true", "Message-Instance: m=1; h=sha256:a:a; & plain", "malformed"),
+        ("header | options.add = { X-A = 'a' } ;; message_instance | options.only_present = true", "Message-Instance: m=1; & plain", "malformed"),
         ("header | options.add = { X-A = 'a' } ;; message_instance | options.only_present = true", "Message-Instance: m=1; h=sha256:AA==:AA==; & plain", "m=2, a recipe of 0 octets: the mail as it came can be restored"),
         ("header | options.add = { X-A = 'a' } ;; message_instance", "Message-Instance: m=2; h=sha256:AA==:AA==; & plain", "malformed"),
         ("header | options.delete = 'Keywords' ;; message_instance", "Keywords: secret & plain", "exempt"),

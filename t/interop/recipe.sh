@@ -1,0 +1,9 @@
+#!/bin/bash
+# What message_instance says of each mail of the corpus, after each plugin that edits: a reader of the draft of its own finds the hashes
+# right, makes header and body again, and mimicryd restore makes the mail octet for octet.
+. "$(dirname "$0")/common.bash"
+
+need python3 python3
+need_mimicryd
+
+"$python" "$root/t/interop/recipe.py" "$mimicryd" "$root/t/mail" "$work" || fail "a recipe leads elsewhere"
