@@ -4,9 +4,7 @@
 
 use crate::harness::client::Client;
 use crate::harness::contains;
-use crate::harness::daemon::{
-    Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory,
-};
+use crate::harness::daemon::{Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
 use crate::harness::hop::{Act, Hop, Stage};
 use crate::transports::bridge;
 
