@@ -1,6 +1,7 @@
 //! A child process that does one thing and says over a pipe what came of it, so that whatever happens to it happens to nobody else.
 //!
-//! Must never: wait for the child without a deadline, but for one that was just killed; or read more of it than was agreed on.
+//! Must never: wait for the child without a deadline, not even for one that was killed, which a disk may hold; or read more of it than was
+//! agreed on.
 
 use std::io::{self, PipeReader, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -8,10 +9,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Pid, Uid};
 
 use crate::sys::process::{self, Death, Side};
-use crate::sys::{descriptors, poll, shared, signals};
+use crate::sys::{descriptors, poll, send, shared, signals};
 
 /// The exit status of a child in which something panicked.
 pub const PANICKED: u8 = 70;
@@ -19,6 +21,8 @@ pub const PANICKED: u8 = 70;
 /// How much a child may take of its parent's patience.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
+    /// Whom the child becomes, if anybody else: who ends it may have to be that one.
+    pub user: Option<(Uid, Gid)>,
     pub time: Duration,
     /// Octets of its answer.
     pub answer: usize,
@@ -53,6 +57,15 @@ pub enum Returned {
 impl Errand {
     /// Forks the child, in which none of the parent's handlers may run.
     pub fn begin(terms: Terms, act: impl FnOnce() -> Vec<u8>) -> io::Result<Errand> {
+        Errand::with(terms, None, act)
+    }
+
+    /// The same for a child that has this descriptor too, though it is alone.
+    pub fn with(
+        terms: Terms,
+        given: Option<BorrowedFd<'_>>,
+        act: impl FnOnce() -> Vec<u8>,
+    ) -> io::Result<Errand> {
         let (pipe, mut end) = io::pipe()?;
         descriptors::set_nonblocking(&pipe)?;
         let before = signals::block_all()?;
@@ -60,7 +73,8 @@ impl Errand {
         if let Ok(Side::Child) = side {
             drop(pipe);
             if terms.is_alone {
-                descriptors::close_all_but(end.as_fd());
+                let kept: Vec<_> = given.into_iter().chain([end.as_fd()]).collect();
+                descriptors::close_all_but(&kept);
                 shared::give_up_all();
             }
             let answer = catch_unwind(AssertUnwindSafe(act));
@@ -150,9 +164,11 @@ impl Errand {
     fn give_up(&mut self, why: Returned) -> Returned {
         // Once it is buried its id may be another's.
         if self.death.is_none() {
-            process::kill(self.child);
+            // One that cannot be told ends by its own limits.
+            let _ = send::to_child(self.child, Signal::SIGKILL, self.terms.user);
+            // If it is not gone yet, whoever collects the children of this process does it.
+            self.death = process::collect(self.child);
         }
-        self.collect();
         why
     }
 

@@ -102,6 +102,7 @@ impl Trial {
     /// The same with these files in the place of those on disk.
     pub fn of(order: &Order<'_>, given: Option<&Snapshot>) -> Result<Trial, Rejected> {
         let terms = Terms {
+            user: None,
             time: TIME,
             answer: ANSWER,
             // It may be told to read a descriptor.

@@ -64,6 +64,7 @@ pub fn by_system(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
 impl Lookup {
     pub fn begin(question: Question<'_>, find: Find) -> io::Result<Lookup> {
         let terms = Terms {
+            user: question.identity.map(|one| (one.uid, one.gid)),
             time: TIME,
             answer: ANSWER,
             is_alone: true,

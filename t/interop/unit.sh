@@ -65,10 +65,11 @@ unmount() { umount "$work/archive"; }
 at_end+=(unmount)
 
 free_port port_in
+free_port port_metrics
 port_back=0
 write_config "A footer"
 kernel=$(uname -r)
-sed -i "s|^next_hop = .*|next_hop = \"maildir://$work/mail/tom\"|; s|^spool|sandbox = \"require\"\nspool|" "$work/mimicry.toml"
+sed -i "s|^next_hop = .*|next_hop = \"maildir://$work/mail/tom\"|; s|^spool|sandbox = \"require\"\nmetrics = \"127.0.0.1:$port_metrics\"\nspool|" "$work/mimicry.toml"
 cat >>"$work/mimicry.toml" <<TOML
 [[rule]]
 name = "archive"
@@ -98,8 +99,10 @@ post() {
 post one
 (($(arrived) == 1)) || fail "the first mail did not arrive"
 (($(find "$work/store" -path '*/.mimicry' -prune -o -type f -print | wc -l) == 1)) || fail "the archive on the bind mount"
-worker_pid=$(pgrep -P "$(cat "$work/run/mimicryd.pid")" | head -n 1)
+worker_pid=$(pgrep -P "$(cat "$work/run/mimicryd.pid")" -f '^mimicryd: worker' | head -n 1)
 [[ $worker_pid ]] || fail "no worker"
+metrics_pid=$(pgrep -P "$(cat "$work/run/mimicryd.pid")" -f '^mimicryd: metrics')
+[[ $metrics_pid ]] || fail "nobody shows metrics"
 for line in 'CapEff:	0000000000000000' 'NoNewPrivs:	1' 'Seccomp:	2'; do
     grep -qx "$line" "/proc/$worker_pid/status" || fail "a worker has not $line"
 done
@@ -110,6 +113,10 @@ ok "a worker has no capability and a filter of system calls"
 "$mimicryd" reload --wait -c "$work/mimicry.toml" >"$work/reload.log" 2>&1 || fail "reload"
 gone_worker() { ! kill -0 "$worker_pid"; }
 wait_for 20 gone_worker
+# Nor does who shows metrics outlive a reload: it has the names of the configuration before.
+showing() { pgrep -P "$(cat "$work/run/mimicryd.pid")" -f '^mimicryd: metrics'; }
+one_shows() { (($(showing | wc -l) == 1)) && [[ $(showing) != "$metrics_pid" ]]; }
+wait_for 20 one_shows
 post two
 mv "$work/mimicry.log" "$work/mimicry.log.1"
 kill -USR1 "$(cat "$work/run/mimicryd.pid")"

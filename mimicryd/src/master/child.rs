@@ -4,14 +4,11 @@
 
 #![forbid(unsafe_code)]
 
-use std::io;
-
-use nix::errno::Errno;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::unistd::{Gid, Pid, Uid};
 
 use crate::prefork::scoreboard::Slot;
-use crate::sys::privileges;
+use crate::sys::send;
 
 use super::watch::Watch;
 
@@ -57,13 +54,9 @@ impl Child {
         }
     }
 
-    /// Root without CAP_KILL may not signal others, so then its user does. It is our child and not reaped yet, so the process id is no other's.
     pub fn send(&self, signal: Signal) {
-        let send = || kill(self.pid, signal).map_err(io::Error::from);
-        match privileges::or_in_the_name_of(self.user, send) {
-            Ok(()) => {}
-            Err(error) if error.raw_os_error() == Some(Errno::ESRCH as i32) => {}
-            Err(error) => log::error!("cannot send {signal} to worker {}: {error}", self.pid),
+        if let Err(error) = send::to_child(self.pid, signal, self.user) {
+            log::error!("cannot send {signal} to worker {}: {error}", self.pid);
         }
     }
 }

@@ -42,7 +42,7 @@ impl Master {
         if born.is_none()
             && let Some(server) = outdated
         {
-            self.metrics.retire(server.pid);
+            self.metrics.retire(&server);
         }
         born
     }
@@ -70,6 +70,7 @@ impl Master {
             Ok(Side::Parent(pid)) => {
                 self.metrics.current = Some(Server {
                     pid,
+                    user: self.current.identity.as_ref().map(|one| (one.uid, one.gid)),
                     since: now,
                     generation: self.current.number,
                     listener,

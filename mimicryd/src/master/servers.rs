@@ -7,10 +7,11 @@
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
+use nix::unistd::{Gid, Pid, Uid};
 
 use crate::prefork::listen::Listener;
+use crate::sys::send;
 
 /// One that died is replaced so much later; twice as much after each further one that lived no longer than [`LONG`].
 const PAUSE: Duration = Duration::from_secs(1);
@@ -31,6 +32,8 @@ pub struct Metrics {
 
 pub struct Server {
     pub pid: Pid,
+    /// Whom it became, if anybody else than the master is.
+    pub user: Option<(Uid, Gid)>,
     pub since: Instant,
     /// The generation whose names it shows.
     pub generation: u64,
@@ -54,9 +57,10 @@ impl Metrics {
     }
 
     /// It takes no more requests, and ends when it has answered.
-    pub fn retire(&mut self, pid: Pid) {
-        if let Err(error) = kill(pid, Signal::SIGTERM) {
-            log::debug!("the process for metrics {pid} cannot be told to end: {error}");
+    pub fn retire(&mut self, server: &Server) {
+        let pid = server.pid;
+        if let Err(error) = send::to_child(pid, Signal::SIGTERM, server.user) {
+            log::error!("the process for metrics {pid} cannot be told to end: {error}");
         }
         self.old.push(pid);
     }
@@ -64,7 +68,7 @@ impl Metrics {
     /// The daemon ends, or another master serves them.
     pub fn end(&mut self) {
         if let Some(server) = self.current.take() {
-            self.retire(server.pid);
+            self.retire(&server);
         }
     }
 }

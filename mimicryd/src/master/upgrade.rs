@@ -25,6 +25,7 @@ use crate::status::named;
 use crate::sys::descriptors;
 use crate::sys::launch::With;
 use crate::sys::process::{self, Death};
+use crate::sys::send;
 
 use super::child::Told;
 use super::contract::{Ended, HANDLED, notify, survived};
@@ -383,7 +384,7 @@ impl Master {
     pub(super) fn end_failed(&mut self, now: Instant) {
         for failed in &mut self.succession.failed {
             if failed.kill_at.is_some_and(|end| end <= now) {
-                process::kill(failed.child);
+                let _ = send::to_child(failed.child, Signal::SIGKILL, None);
                 failed.kill_at = None;
             }
         }

@@ -60,16 +60,17 @@ pub fn handed_over(number: RawFd) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(number) })
 }
 
-/// Closes all descriptors but this one and the first three.
+/// Closes all descriptors but these and the first three.
 ///
 /// For a child of a fork that uses no other descriptor any more, and ends without running destructors.
-pub fn close_all_but(kept: BorrowedFd<'_>) {
-    let kept = kept.as_raw_fd();
+pub fn close_all_but(kept: &[BorrowedFd<'_>]) {
+    let mut kept: Vec<RawFd> = kept.iter().map(AsRawFd::as_raw_fd).collect();
+    kept.sort_unstable();
     let first = libc::STDERR_FILENO.saturating_add(1);
-    for (from, to) in [
-        (first, kept.saturating_sub(1)),
-        (kept.saturating_add(1).max(first), RawFd::MAX),
-    ] {
+    let begins = kept.iter().map(|one| one.saturating_add(1).max(first));
+    let ends = kept.iter().map(|one| one.saturating_sub(1));
+    let ranges = std::iter::once(first).chain(begins);
+    for (from, to) in ranges.zip(ends.chain([RawFd::MAX])) {
         if from > to {
             continue;
         }

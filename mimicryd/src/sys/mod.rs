@@ -1,6 +1,6 @@
 //! The operating system behind safe names: fork, signals, shared memory, privileges, descriptors.
 //!
-//! - [`process`]: fork, wait, exit
+//! - [`process`]: fork, wait, exit · [`send`]: signals to children that became somebody else
 //! - [`launch`]: how this process was started, and another one in the same way
 //! - [`signals`]: signals as something to poll
 //! - [`poll`]: waiting with a monotonic deadline · [`outlet`]: standard error without waiting
@@ -33,6 +33,7 @@ pub mod privileges;
 pub mod process;
 pub mod queue;
 pub mod sandbox;
+pub mod send;
 pub mod shared;
 pub mod signals;
 pub mod terminal;

@@ -89,6 +89,11 @@ pub fn reap() -> Option<(Pid, Death)> {
     wait_for(-1, libc::WNOHANG)
 }
 
+/// Collects this child if it has ended. Never waits.
+pub fn collect(child: Pid) -> Option<Death> {
+    wait_for(child.as_raw(), libc::WNOHANG).map(|(_, death)| death)
+}
+
 /// Waits until this child has ended; `None` = it is no child of ours.
 pub fn wait(child: Pid) -> Option<Death> {
     wait_for(child.as_raw(), 0).map(|(_, death)| death)
@@ -165,12 +170,6 @@ pub(super) fn limit(what: Resource, soft: u64, hard: u64) -> io::Result<()> {
         Ok(()) | Err(Errno::EPERM) => Ok(()),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Ends a child of ours that is not collected yet.
-pub fn kill(child: Pid) {
-    // It may have ended by itself.
-    let _ = nix::sys::signal::kill(child, Signal::SIGKILL);
 }
 
 /// The id of this process.

@@ -35,6 +35,7 @@ use crate::prefork::exit::Exit;
 
 /// How long a process may take for its part of the mails, and how much it may say of them.
 const TERMS: Terms = Terms {
+    user: None,
     time: Duration::from_secs(24 * 3600),
     answer: 1 << 30,
     is_alone: false,
