@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 
 use crate::harness::client::Client;
 use crate::harness::daemon::{
-    Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually, is_gone, open_directory, workers_of,
+    Daemon, OWN_SOCKET, PLAIN, Setup, World, children_of, eventually, is_gone, open_directory,
 };
 use crate::harness::exposition::{self, Numbers};
 use crate::harness::hop::{Act, Stage};
@@ -61,7 +61,7 @@ fn servers(master: Pid) -> Vec<Pid> {
         let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
         title.starts_with(b"mimicryd: metrics")
     };
-    workers_of(master).into_iter().filter(is_one).collect()
+    children_of(master).into_iter().filter(is_one).collect()
 }
 
 #[track_caller]

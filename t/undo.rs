@@ -1,10 +1,14 @@
 //! The way back: configurations that were in force are kept, compared, and put in force again.
 
-use std::fs;
+use std::fs::{self, File};
+use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 
+use nix::fcntl::{Flock, FlockArg};
+use nix::sys::signal::{Signal, kill};
+
 use crate::harness::daemon::{Daemon, PLAIN, Setup, World, eventually};
-use crate::harness::{Ran, contains, run};
+use crate::harness::{Ran, contains, pack, run};
 
 /// A footer in a file of its own, which is what people change.
 const FOOTER: &str = "[[rule]]\nname = \"footer\"\nplugin = \"disclaim\"\n\
@@ -15,7 +19,7 @@ fn world() -> World {
     let mut world = World::new(Setup {
         // Its file is not there yet.
         rules: "",
-        errors: &["configuration refused"],
+        errors: &["configuration refused", "was killed by SIGKILL"],
         ..Setup::default()
     });
     let daemon = world.daemon();
@@ -48,6 +52,7 @@ fn has(world: &World, words: &str) {
 }
 
 // man: mimicryd(8) "Each configuration that comes into force is kept with all the files that it was made of"
+// man: mimicryd(8) "lists the mails that the configuration of a generation changed"
 // man: mimicryd(8) "what was there before is kept as a generation too, and the daemon loads the files"
 #[test]
 fn a_bad_footer_is_taken_back() {
@@ -72,14 +77,36 @@ fn a_bad_footer_is_taken_back() {
         "{}",
         daemon.said()
     );
-    let mails = done(&daemon.command(&["generations", "mails", "3"]));
-    assert_eq!(mails.lines().count(), 1, "{mails}");
+    // Also when the log was rotated away and compressed meanwhile.
+    let directory = daemon.directory.path();
+    let log = fs::read_to_string(directory.join("log")).expect("the log");
+    for place in ["log", "log.2.gz"] {
+        if place != "log" {
+            pack(&directory.join("log"), &directory.join(place));
+            daemon.signal(Signal::SIGUSR1);
+            daemon.logs("log reopened");
+        }
+        let mails = done(&daemon.command(&["trace", "--generation", "3"]));
+        assert_eq!(mails.lines().count(), 1, "{place}: {mails}");
+        assert!(
+            mails.ends_with("<anna@example.org> -> <bob@example.net>  footer\n"),
+            "{place}: {mails}"
+        );
+    }
+    let lines = File::options().append(true).open(directory.join("log"));
+    lines
+        .and_then(|mut lines| lines.write_all(log.as_bytes()))
+        .expect("the log");
+    let none = daemon.command(&["trace", "--generation", "1"]);
+    assert_eq!((none.code, none.text()), (65, ""));
     assert!(
-        mails.ends_with("<anna@example.org> -> <bob@example.net>  footer\n"),
-        "{mails}"
+        none.err.contains("no mail was changed by generation 1 "),
+        "{}",
+        none.err
     );
-    let none = done(&daemon.command(&["generations", "mails", "1"]));
-    assert!(none.contains("was changed by generation 1"), "{none}");
+    let ran = daemon.command(&["trace", "--generation", "9"]);
+    assert_eq!(ran.code, 64);
+    assert!(ran.err.contains("there is no generation 9"), "{}", ran.err);
     // Nobody is there to say yes.
     let ran = daemon.command(&["rollback"]);
     assert_eq!(ran.code, 64, "{}", ran.err);
@@ -140,6 +167,46 @@ fn a_broken_file_and_a_daemon_that_is_down_are_no_hindrance() {
     let said = done(&daemon.command(&["rollback", "--yes"]));
     assert!(said.contains("no daemon runs"), "{said}");
     assert_eq!(fs::read(&path).expect("the configuration"), good);
+}
+
+// man: mimicryd(8) "A process of its own writes it, so that a disk that is slow or hangs holds nobody up"
+#[test]
+fn a_slow_disk_holds_nobody_up() {
+    let mut world = world();
+    let place = world.daemon().directory.path().to_path_buf();
+    let slow = || {
+        let file = File::open(place.join("state/generations/lock")).expect("the lock");
+        Flock::lock(file, FlockArg::LockExclusive).expect("the lock")
+    };
+    let listed = || {
+        let ran = run(&place, &["generations", "-c", "mimicry.toml"], b"");
+        done(&ran).lines().count()
+    };
+    assert!(eventually(|| listed() == 2));
+    let held = slow();
+    let daemon = world.daemon();
+    footer(daemon, "slow words");
+    let said = done(&daemon.command(&["reload"]));
+    assert!(said.contains("is in force, generation 3"), "{said}");
+    // The master goes on: mail passes, and who dies is replaced.
+    let worker = daemon.workers()[0];
+    kill(worker, Signal::SIGKILL).expect("a worker");
+    has(&world, "slow words");
+    let daemon = world.daemon();
+    assert!(eventually(|| !daemon.workers().contains(&worker)));
+    assert_eq!(listed(), 2);
+    drop(held);
+    assert!(eventually(|| listed() == 3));
+    // Nor is the end held up, and what was in force is kept all the same when the disk goes on.
+    let held = slow();
+    let daemon = world.daemon();
+    footer(daemon, "last words");
+    done(&daemon.command(&["reload"]));
+    done(&daemon.command(&["stop"]));
+    assert!(daemon.ends().success());
+    assert_eq!(listed(), 3);
+    drop(held);
+    assert!(eventually(|| listed() == 4));
 }
 
 // man: mimicryd(8) "What is kept can be read by root alone, or by the user who starts the daemon"

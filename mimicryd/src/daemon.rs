@@ -3,8 +3,9 @@
 //! Must never: accept a configuration that asks for what this version does not do.
 
 use std::cell::{Cell, RefCell};
+use std::fs;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -13,9 +14,10 @@ use mimicry_core::registry::Registry;
 use mimicry_core::seals::SealKeys;
 use mimicry_core::settings::words::Sandbox;
 use mimicry_core::settings::{Log, LogTarget};
-use nix::unistd::{Gid, Uid};
+use nix::unistd::{Gid, Pid, Uid};
 
 use crate::clock;
+use crate::keeper::{Keeper, Matter, Numbering};
 use crate::loading::{self, Order, Said, Snapshot, Source, Trial};
 use crate::logging;
 use crate::lookup::Find;
@@ -27,7 +29,7 @@ use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
 use crate::spool::{self, LedgerState};
-use crate::state::generations::{Generation, Generations};
+use crate::sys::process::Death;
 use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
 use crate::worker::certificates::Certificates;
@@ -52,15 +54,19 @@ pub struct Daemon {
     /// What looks names up.
     pub find: Find,
     pub kept: Keeping,
+    /// The spool whose directories are made, and for whom.
+    pub spool: RefCell<Option<(PathBuf, Option<(Uid, Gid)>)>>,
 }
 
 /// What a configuration is made of, on its way to the generations that are kept.
 #[derive(Debug, Default)]
 pub struct Keeping {
-    /// As it was loaded last,
+    /// As it was loaded last.
     loaded: RefCell<Option<Snapshot>>,
-    /// and when all of it is on disk.
-    staged: RefCell<Option<Generation>>,
+    /// Where the generations of the last configuration are.
+    state: RefCell<Option<PathBuf>>,
+    /// Looks for the number of the next one.
+    numbering: RefCell<Option<Numbering>>,
 }
 
 /// What the processes of the daemon must know of the log beside where it goes.
@@ -74,7 +80,12 @@ pub struct LogFacts {
 
 impl Program for Daemon {
     fn begin(&self) -> Result<Trial, Refused> {
-        Trial::begin(&self.order()).map_err(Refused::from)
+        let trial = Trial::begin(&self.order()).map_err(Refused::from)?;
+        // Meanwhile, because nobody may wait for the disk afterwards.
+        if let Some(state) = self.kept.state.borrow().as_deref() {
+            self.kept.numbering.replace(Numbering::begin(state).ok());
+        }
+        Ok(trial)
     }
 
     fn finish(&self, said: Said) -> Result<Arc<Config>, Refused> {
@@ -94,19 +105,7 @@ impl Program for Daemon {
         let config = Arc::clone(config);
         let keys = Arc::new(Keys::load(&config.relays())?);
         let owner = identity::owner(&config.daemon);
-        if let Err(error) = Ledger::prepare(&config.daemon.spool, owner) {
-            log::warn!(
-                "no ledger below {}: {error}; a retry of a mail that only some recipients got goes to all of them",
-                config.daemon.spool.display()
-            );
-        }
-        if let Err(error) = Remembered::prepare(&config.daemon.spool, owner) {
-            log::warn!(
-                "what next hops can do is not kept below {}: {error}; each worker knows what it heard itself",
-                config.daemon.spool.display()
-            );
-        }
-        self.stage(&config);
+        self.prepare_spool(&config.daemon.spool, owner);
         let kept = self.seal_keys.borrow().clone();
         let seal_keys = seal_keys::prepare(&config, clock::now().unix, &kept)?;
         self.seal_keys.replace(seal_keys.clone());
@@ -147,17 +146,30 @@ impl Program for Daemon {
     }
 
     fn number(&self, config: &Config, least: u64) -> u64 {
-        Generations::below(&config.daemon.state).next(least)
+        let state = &config.daemon.state;
+        self.kept.state.replace(Some(state.clone()));
+        let begun = self.kept.numbering.take();
+        let begun = begun.filter(|numbering| numbering.is_of(state));
+        let numbering = begun.map_or_else(|| Numbering::begin(state), Ok);
+        numbering.map_or(least, |numbering| numbering.next(least))
     }
 
-    fn keep(&self, config: &Config, number: u64) {
-        let Some(staged) = self.kept.staged.take() else {
-            return;
-        };
-        let kept = Generations::below(&config.daemon.state);
-        if let Err(error) = kept.keep(staged, number, clock::now().unix) {
-            log::warn!("{}", not_kept(&kept, &error));
+    fn stage(&self, config: &Config) -> Option<Keeper> {
+        let snapshot = self.kept.loaded.take()?;
+        match Keeper::begin(Matter::of(config, &snapshot)) {
+            Ok(keeper) => Some(keeper),
+            Err(error) => {
+                log::warn!("this configuration is not kept: {error}; nobody can go back to it");
+                None
+            }
         }
+    }
+
+    fn buried(&self, child: Pid, death: Death) -> bool {
+        let mut numbering = self.kept.numbering.borrow_mut();
+        numbering
+            .as_mut()
+            .is_some_and(|numbering| numbering.buried(child, death))
     }
 
     fn reopen_log(&self) -> bool {
@@ -205,15 +217,34 @@ impl Daemon {
         }
     }
 
-    /// Has what was loaded on disk before there are workers, which would bear a copy of it for as long as they live.
-    fn stage(&self, config: &Config) {
-        let Some(snapshot) = self.kept.loaded.take() else {
-            return;
+    /// Makes the directories of the spool and forces them to disk, unless that was done: a reload waits for no slow disk.
+    fn prepare_spool(&self, spool: &Path, owner: Option<(Uid, Gid)>) {
+        let this = (spool.to_path_buf(), owner);
+        let directories = [Ledger::directory(spool), Remembered::directory(spool)];
+        let is_there = |one: &PathBuf| {
+            let facts = fs::symlink_metadata(one);
+            facts.is_ok_and(|facts| facts.is_dir())
         };
-        let kept = Generations::below(&config.daemon.state);
-        let staged = kept.stage(&snapshot, &config.path, &config.hash, clock::now().unix);
-        let staged = staged.map_err(|error| log::warn!("{}", not_kept(&kept, &error)));
-        self.kept.staged.replace(staged.ok());
+        let are_there = directories.iter().all(is_there);
+        if are_there && self.spool.borrow().as_ref() == Some(&this) {
+            return;
+        }
+        let ledger = Ledger::prepare(spool, owner);
+        let remembered = Remembered::prepare(spool, owner);
+        let are_done = ledger.is_ok() && remembered.is_ok();
+        self.spool.replace(Some(this).filter(|_| are_done));
+        if let Err(error) = ledger {
+            log::warn!(
+                "no ledger below {}: {error}; a retry of a mail that only some recipients got goes to all of them",
+                spool.display()
+            );
+        }
+        if let Err(error) = remembered {
+            log::warn!(
+                "what next hops can do is not kept below {}: {error}; each worker knows what it heard itself",
+                spool.display()
+            );
+        }
     }
 
     /// Says what the kernel cannot do for workers, once.
@@ -265,13 +296,6 @@ impl Daemon {
             log::warn!("cannot give the log to the workers' user: {error}");
         }
     }
-}
-
-fn not_kept(kept: &Generations, error: &io::Error) -> String {
-    format!(
-        "this configuration is not kept in {}: {error}; nobody can go back to it",
-        kept.directory().display()
-    )
 }
 
 fn cannot_log(error: &io::Error) -> String {

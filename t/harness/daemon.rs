@@ -282,6 +282,12 @@ impl Daemon {
         workers_of(self.pid())
     }
 
+    /// Children that live and are no workers.
+    pub fn helpers(&self) -> usize {
+        let all = children_of(self.pid()).len();
+        all.saturating_sub(self.workers().len())
+    }
+
     /// Children that ended and were not collected.
     pub fn zombies(&self) -> usize {
         children(self.pid())
@@ -574,8 +580,17 @@ fn configuration(setup: &Setup, directory: &Path, address: SocketAddr, hop: Sock
     text + setup.rules
 }
 
-/// The children of a master that live.
+/// The workers of a master that live. It has other children, too: who looks names up, shows metrics or keeps a configuration.
 pub fn workers_of(master: Pid) -> Vec<Pid> {
+    let is_worker = |pid: &Pid| {
+        let title = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        title.starts_with(b"mimicryd: worker")
+    };
+    children_of(master).into_iter().filter(is_worker).collect()
+}
+
+/// The children of a master that live.
+pub fn children_of(master: Pid) -> Vec<Pid> {
     children(master)
         .into_iter()
         .filter(|(_, state)| *state != 'Z')

@@ -116,3 +116,37 @@ expect 250 "writable again"
 ok "a read-only disk: 451, and all goes on when it can be written"
 stop_mimicryd
 at_end=(unmount)
+
+# A disk that hangs, as a frozen file system does: whoever writes there stands still, and no signal ends that.
+need fsfreeze util-linux
+need mkfs.ext4 e2fsprogs
+mount -o remount,size=64m "$work/disk"
+dd if=/dev/zero of="$work/disk/image" bs=1M count=16 2>/dev/null
+mkfs.ext4 -q "$work/disk/image"
+# What was kept there before is below it meanwhile.
+install -d -m 0755 "$work/state"
+if mount -o loop "$work/disk/image" "$work/state" 2>/dev/null; then
+    thaw() { fsfreeze -u "$work/state" 2>/dev/null || :; umount "$work/state"; unmount; }
+    at_end=(thaw)
+    start_mimicryd
+    listed() { "$mimicryd" generations -c "$work/mimicry.toml" | wc -l; }
+    kept() { (($(listed) == $1)); }
+    wait_for 10 kept 1
+    fsfreeze -f "$work/state"
+    sed -i 's|class = "eva"|class = "susi"|; s|X-Class = "eva"|X-Class = "susi"|' "$work/mimicry.toml"
+    timeout 20 "$mimicryd" reload -c "$work/mimicry.toml" >"$work/said" 2>&1 || fail "a reload with a frozen disk: $(cat "$work/said")"
+    grep -q "is in force, generation 2" "$work/said" || fail "a reload with a frozen disk: $(cat "$work/said")"
+    # A worker dies, and the master replaces it.
+    victim=$(status | sed -n 's/.*"pid": *\([0-9]*\).*/\1/p' | sed -n 2p)
+    kill -KILL "$victim"
+    replaced() { timeout 5 "$mimicryd" status --json -c "$work/mimicry.toml" | grep -q '"pid"' && ! status | grep -q "\"pid\": *$victim\b"; }
+    wait_for 10 replaced
+    post tom@example.net
+    expect 250 "with a frozen disk"
+    fsfreeze -u "$work/state"
+    wait_for 10 kept 2
+    ok "a disk of the state that hangs: reload, workers and mail go on, and the configuration is kept when it is over"
+    stop_mimicryd
+else
+    echo "no file system can be mounted from a file: a disk that hangs is not tried"
+fi

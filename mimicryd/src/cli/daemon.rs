@@ -223,5 +223,6 @@ fn daemon(path: &Path, background: bool) -> Result<Daemon, Output> {
         seal_keys: RefCell::default(),
         find: lookup::by_system,
         kept: Default::default(),
+        spool: Default::default(),
     })
 }

@@ -182,6 +182,8 @@ impl Plan {
             return Ok(None);
         }
         let store = &self.all.store;
+        // The daemon may still write the one that it has just loaded.
+        let _lock = store.lock().map_err(fail)?;
         let mut staged = store
             .stage(&self.present, &self.all.path, "", clock::now().unix)
             .map_err(fail)?;

@@ -86,6 +86,7 @@ impl Master {
         }
         self.dismiss_waiters();
         self.metrics.end();
+        self.keepers.hurry(now);
         for generation in self.generations() {
             generation.tell_all(told);
         }
@@ -126,6 +127,7 @@ impl Master {
         let is_over = self.current.children.is_empty()
             && self.old.is_empty()
             && is_alone
+            && !self.keepers.are_waited_for(Instant::now())
             && waits.is_none_or(|successor| successor.askers.is_empty());
         is_over.then(|| ended.clone())
     }

@@ -15,6 +15,7 @@ use mimicry_core::settings::words::Profile;
 use mimicry_core::settings::{Daemon, Listen, Workers};
 use nix::sys::signal::Signal;
 
+use crate::keeper::Keeper;
 use crate::prefork::contract::{Program, ServeFactory};
 use crate::prefork::exit::Exit;
 use crate::prefork::hops::Hops;
@@ -35,6 +36,8 @@ pub struct Generation {
     pub number: u64,
     pub config: Arc<Config>,
     pub factory: ServeFactory,
+    /// Writes down what it is made of, once it is in force; `None` = it has its word.
+    pub keeper: Option<Keeper>,
     pub identity: Option<Identity>,
     pub listeners: Vec<Rc<Listener>>,
     pub board: Scoreboard,
@@ -92,6 +95,7 @@ impl Generation {
         let factory = program
             .prepare(&config, heritage.hops)
             .map_err(|why| Failure::new(Exit::Config, why))?;
+        let keeper = program.stage(&config);
         let board = Scoreboard::new(config.daemon.workers.max, heritage.epoch)
             .map_err(|error| Failure::new(Exit::System, format!("no shared memory: {error}")))?
             .knowing(&heritage.poison)
@@ -110,6 +114,7 @@ impl Generation {
             workers: config.daemon.workers,
             config,
             factory,
+            keeper,
             identity,
             listeners,
             board,
@@ -241,6 +246,7 @@ impl Generation {
     /// Has nothing to do with new connections any more.
     pub fn let_go(&mut self) {
         self.listeners.clear();
+        self.keeper = None;
         self.crashed = 0;
     }
 

@@ -11,7 +11,7 @@
 //!   are, and whose connections are wanted
 //! - `check`: what a reload would find wrong
 //! - [`control`], [`asker`], `hear`, [`status`]: the control socket, who may ask, what is asked there, and what status shows · [`rates`]: mails per second
-//! - `metrics`, `servers`: the process that shows metrics
+//! - `metrics`, `servers`: the process that shows metrics · `keepers`, `keeping`: the processes that keep configurations
 //!
 //! One loop: take signals, collect the dead, see whether a generation is up, decide, do, wait in poll. Nothing in it waits
 //! for a worker or a client.
@@ -59,6 +59,8 @@ pub mod generation;
 pub mod handover;
 mod hear;
 mod hops;
+mod keepers;
+mod keeping;
 pub mod mend;
 mod metrics;
 pub mod names;
@@ -82,6 +84,7 @@ use child::Told;
 use contract::{Ended, Failure, HANDLED, Options, notify};
 use detach::{Detached, Report};
 use generation::{Generation, Heritage, Progress};
+use keepers::Keepers;
 use names::Names;
 use poison::Poison;
 use rates::Rates;
@@ -261,6 +264,7 @@ impl Master {
             rates: Rates::default(),
             register,
             metrics: Metrics::default(),
+            keepers: Keepers::default(),
             succession,
         };
         master.remember_poison();
@@ -284,6 +288,7 @@ impl Master {
             self.mend(now);
             self.progress(now);
             self.progress_of_checks(now);
+            self.tend_keepers(now);
             self.answer_waiters(now);
             if let Some(ended) = self.is_over() {
                 return Outcome::Ended(ended);
@@ -360,6 +365,8 @@ impl Master {
             let is_known = is_loader
                 || self.names.buried(pid, death)
                 || self.buried_server(pid, death, now)
+                || self.buried_keeper(pid, death)
+                || self.program.buried(pid, death)
                 || self.buried(pid, death);
             if !is_known {
                 // As the first process of a container one gets orphans.
@@ -421,7 +428,7 @@ impl Master {
             self.current.config.path.display(),
             self.current.config.hash
         );
-        self.program.keep(&self.current.config, self.current.number);
+        self.keep();
         if !self.succession.foreground {
             let keep_stderr = self.current.config.log.target == LogTarget::Stderr;
             if let Err(error) = process::silence(keep_stderr) {
@@ -480,6 +487,8 @@ impl Master {
         let loaders = [&self.loading, &self.checking].into_iter().flatten();
         descriptors
             .extend(loaders.map(|loading| PollFd::new(loading.child.as_fd(), PollFlags::POLLIN)));
+        let keepers = self.keepers.list();
+        descriptors.extend(keepers.map(|one| PollFd::new(one.as_fd(), PollFlags::POLLIN)));
         if let Err(error) = poll::wait(&mut descriptors, deadline) {
             // Out of memory, if anything: not to be tried in a circle.
             log::error!("poll: {error}");
@@ -496,6 +505,7 @@ impl Master {
             self.hops_due(now),
             self.upgrade_due(now),
             self.metrics_due(),
+            self.keepers.due(),
         ];
         match &self.phase {
             Phase::Stopping { next, .. } => due.push(*next),

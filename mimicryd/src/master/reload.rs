@@ -128,7 +128,7 @@ impl Master {
             log::warn!("{note}");
         }
         self.program.adopt(&self.current.config);
-        self.program.keep(&self.current.config, self.current.number);
+        self.keep();
         self.note_configuration(Some(Occasion::Reloaded));
         before.tell_all(Told::Retire);
         listen::close(&before.listeners, &self.current.listeners);
@@ -142,10 +142,12 @@ impl Master {
         self.settle(now);
     }
 
-    /// Says that a reload is done once no worker waits for connections with the old configuration any more.
+    /// Says that a reload is done once no worker waits for connections with the old configuration any more, and the new one is kept.
     pub(super) fn settle(&mut self, now: Instant) {
         let mut workers = self.old.iter().flat_map(|one| &one.children);
-        let is_waiting = workers.any(|child| child.slot.state() == Some(State::Idle));
+        // The next one waits neither for the disk nor for this answer.
+        let is_writing = self.keepers.is_writing() && self.reload.is_none();
+        let is_waiting = is_writing || workers.any(|child| child.slot.state() == Some(State::Idle));
         let Some(Settling { askers, .. }) = self
             .settling
             .take_if(|settling| !is_waiting || settling.deadline.is_none_or(|end| end <= now))

@@ -31,6 +31,7 @@ use super::control::{ClientId, Control};
 use super::detach::Report;
 use super::generation::Generation;
 use super::handover::{Legacy, Predecessor, Talk};
+use super::keepers::Keepers;
 use super::names::Names;
 use super::pidfile::PidFile;
 use super::poison::Poison;
@@ -80,6 +81,7 @@ pub struct Master {
     /// What has a number in the metrics.
     pub register: Register,
     pub metrics: Metrics,
+    pub keepers: Keepers,
     pub succession: Succession,
 }
 

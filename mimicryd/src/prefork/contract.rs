@@ -9,6 +9,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use mimicry_core::config::Config;
+use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 use socket2::Socket;
 
@@ -17,10 +18,12 @@ use super::life::Life;
 use super::listen::{Listener, Peer};
 use super::pipes::Ends;
 use super::scoreboard::Slot;
+use crate::keeper::Keeper;
 use crate::loading::{Rejected, Said, Trial};
 use crate::lookup::Find;
 use crate::spool::LedgerState;
 use crate::sys::privileges::Identity;
+use crate::sys::process::Death;
 
 /// What a worker is born with. All signals are blocked.
 pub struct Birth {
@@ -100,9 +103,12 @@ pub trait Program {
     /// The number of the next generation with this configuration: at least this one, and after all that were ever in force.
     fn number(&self, config: &Config, least: u64) -> u64;
 
-    /// The generation of that number works: what its configuration was made of is kept, so that one can go back to it. Called in
-    /// the master, with the configuration that was prepared last.
-    fn keep(&self, config: &Config, number: u64);
+    /// What keeps this configuration, so that one can go back to it, once it is told that it came into force. Called in the master, with the
+    /// configuration that was prepared last, before there are workers.
+    fn stage(&self, config: &Config) -> Option<Keeper>;
+
+    /// A child that ended; true = it was one of the program's. Called in the master.
+    fn buried(&self, child: Pid, death: Death) -> bool;
 
     /// Opens the log anew. Called in master and workers; false = this worker may not, but one that is born now has the master's.
     fn reopen_log(&self) -> bool;

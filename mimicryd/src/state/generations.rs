@@ -6,11 +6,12 @@
 //!
 //! Must never: let anybody but the user of this process read what is kept; believe a content that is not the one of its name.
 
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use mimicry_core::message::digest::Digest;
+use nix::fcntl::{Flock, FlockArg, OFlag};
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
 
@@ -31,6 +32,13 @@ const FILES: &str = "files";
 const LARGEST_PAGE: u64 = 4 << 20;
 /// A content that no page names stays for so many seconds, because whoever wrote it may be about to write the page.
 const UNNAMED: i64 = 3600;
+
+/// In the directory too: who writes has it locked.
+const LOCK: &str = "lock";
+
+/// Nobody else writes.
+#[derive(Debug)]
+pub struct Lock(#[expect(dead_code, reason = "it is unlocked when it is closed")] Flock<File>);
 
 /// The generations below one directory.
 #[derive(Debug)]
@@ -76,6 +84,19 @@ impl Generations {
         last.map_or(least, |last| least.max(last.saturating_add(1)))
     }
 
+    /// Makes the directories, and waits until nobody else writes to them. Held until it is dropped.
+    pub fn lock(&self) -> io::Result<Lock> {
+        if let Some(state) = self.directory.parent() {
+            Entry::of(state)?.make_directory(0o755, None)?;
+        }
+        Entry::of(&self.directory)?.make_directory(0o700, None)?;
+        Entry::of(&self.directory.join(FILES))?.make_directory(0o700, None)?;
+        let place = Entry::of(&self.directory.join(LOCK))?;
+        let file = place.open_or_make(OFlag::O_RDWR, 0o600)?;
+        let locked = Flock::lock(file, FlockArg::LockExclusive);
+        Ok(Lock(locked.map_err(|(_, error)| error)?))
+    }
+
     /// Puts all files on disk and says how they would be described; nothing is kept before [`Generations::keep`].
     pub fn stage(
         &self,
@@ -84,11 +105,6 @@ impl Generations {
         hash: &str,
         now: i64,
     ) -> io::Result<Generation> {
-        if let Some(state) = self.directory.parent() {
-            Entry::of(state)?.make_directory(0o755, None)?;
-        }
-        Entry::of(&self.directory)?.make_directory(0o700, None)?;
-        Entry::of(&self.directory.join(FILES))?.make_directory(0o700, None)?;
         let mut files = Vec::new();
         for read in &snapshot.0 {
             let digest = digest_of(&read.content);
@@ -245,6 +261,7 @@ mod tests {
     fn keep(kept: &Generations, files: &[(&str, &str)], number: u64) -> u64 {
         // An hour and more apart, so that nothing is young.
         let now = 4_000_000_000 + (number as i64) * 2 * UNNAMED;
+        let _lock = kept.lock().unwrap();
         let staged = kept.stage(&snapshot(files), Path::new("/m.toml"), "0a0b0c0d", now);
         kept.keep(staged.unwrap(), number, now).unwrap()
     }
