@@ -19,12 +19,12 @@ fn replaced(octets: &[u8], from: &str, to: &str) -> Vec<u8> {
 // man: mimicryd(8) "If the result has not the hash that the field names, or what came is not in the mail any more, nothing is written; the reason is shown, and the exit status is 65."
 #[test]
 fn what_the_next_hop_got_is_made_again_as_it_came() {
-    let mut world = World::new(Setup {
+    let world = World::new(Setup {
         rules: RULES,
         ..Setup::default()
     });
     let got = world.pass(PLAIN);
-    assert!(contains(&got, "Message-Instance: m=1;") && contains(&got, "-- us"));
+    assert!(contains(&got, b"Message-Instance: m=1;") && contains(&got, b"-- us"));
     let delivered = [
         b"Return-Path: <anna@example.org>\r\nReceived: by mx\r\n",
         &*got,

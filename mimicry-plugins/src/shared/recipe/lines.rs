@@ -115,7 +115,7 @@ impl Way {
 
     /// Lines of which it is not known what they have in common.
     fn gap(&mut self, old: &[u8], new: &[u8]) -> Option<()> {
-        let (old, new): (Vec<Line<'_>>, Vec<Line<'_>>) =
+        let (old, new): (Vec<TextLine<'_>>, Vec<TextLine<'_>>) =
             (lines(old).collect(), lines(new).collect());
         let first = self.line;
         self.line = first.saturating_add(new.len());
@@ -123,7 +123,7 @@ impl Way {
         self.copy(first, head);
         let (old, new) = (old.get(head..)?, new.get(head..)?);
         let tail = common(old.iter().rev(), new.iter().rev());
-        let inner = |lines: &[Line<'_>]| lines.len().saturating_sub(tail);
+        let inner = |lines: &[TextLine<'_>]| lines.len().saturating_sub(tail);
         let (old, new) = (old.get(..inner(old))?, new.get(..inner(new))?);
         let first = first.saturating_add(head);
         self.middle(old, new, first)?;
@@ -131,9 +131,9 @@ impl Way {
         Some(())
     }
 
-    fn middle(&mut self, old: &[Line<'_>], new: &[Line<'_>], first: usize) -> Option<()> {
+    fn middle(&mut self, old: &[TextLine<'_>], new: &[TextLine<'_>], first: usize) -> Option<()> {
         // `None` = it stands there more than once.
-        let mut places: HashMap<Line<'_>, Option<usize>> = HashMap::new();
+        let mut places: HashMap<TextLine<'_>, Option<usize>> = HashMap::new();
         for (place, line) in new.iter().enumerate() {
             places
                 .entry(*line)
@@ -160,15 +160,15 @@ impl Way {
 }
 
 fn common<'l, 'o: 'l>(
-    old: impl Iterator<Item = &'l Line<'o>>,
-    new: impl Iterator<Item = &'l Line<'o>>,
+    old: impl Iterator<Item = &'l TextLine<'o>>,
+    new: impl Iterator<Item = &'l TextLine<'o>>,
 ) -> usize {
     old.zip(new).take_while(|(old, new)| old == new).count()
 }
 
 /// A line, and whether it ends in LF alone. A last line without an end is one that ends as lines should.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-struct Line<'o> {
+struct TextLine<'o> {
     content: &'o [u8],
     is_lf: bool,
 }
@@ -187,11 +187,11 @@ pub fn whole(octets: &[u8]) -> impl Iterator<Item = &[u8]> {
     })
 }
 
-fn lines(octets: &[u8]) -> impl Iterator<Item = Line<'_>> {
+fn lines(octets: &[u8]) -> impl Iterator<Item = TextLine<'_>> {
     whole(octets).map(|line| {
         let without_lf = line.strip_suffix(b"\n");
         let without_crlf = line.strip_suffix(b"\r\n");
-        Line {
+        TextLine {
             content: without_crlf.or(without_lf).unwrap_or(line),
             is_lf: without_lf.is_some() && without_crlf.is_none(),
         }

@@ -71,13 +71,13 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let Some(id) = id(&args.what) else {
         return file::run(args, out);
     };
-    let config = args.config.load(err)?;
     if id.len() < LEAST {
         let reason = format!(
             "{id} is no id of what is kept, which has at least {LEAST} digits (0-9, a-f): {WHERE}; a file of this name is ./{id}"
         );
         return Err(Output::failure(Exit::Usage, reason));
     }
+    let config = args.config.load(err)?;
     let held = the_one(&config, &id)?;
     let content = find::content(&held, MOST).map_err(|error| fail(&held.file, &error))?;
     if let Some(path) = &args.output {
