@@ -53,6 +53,7 @@ pub fn serve_if_asked(registry: Registry, find: Find) {
         sandbox: Default::default(),
         find,
         kept: Default::default(),
+        spool: Default::default(),
     };
     let config = daemon.load().unwrap_or_else(|refused| {
         eprint!("{}", refused.text);
