@@ -13,6 +13,7 @@
 //! - [`metrics`]: numbers for Prometheus · [`watching`]: status and top
 //! - [`said`]: what is refused, by whom, and where it is told
 //! - [`load`]: more clients than workers, and many mails · [`short`]: a system that has run short
+//! - `dkim`, `pgp` (with the feature): what is signed and encrypted, and for whom
 //! - [`loading`]: configurations that are an attack · [`trust`]: files of others, and links of others
 //! - [`lines`]: connections to a next hop that serves few, next hops that are away, and names of next hops
 //! - [`together`]: recipients that are named in one go
@@ -69,6 +70,8 @@ mod metrics;
 mod names;
 mod notice;
 mod onward;
+#[cfg(feature = "pgp")]
+mod pgp;
 mod process;
 mod quotes;
 mod recipe;

@@ -311,12 +311,11 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
     let mut edited_mail: Option<Mail> = None;
     let mut kept =
         asks_what_was_kept(course.policy, plan).then(|| AllKept::whole(mail.message.raw().len()));
-    for scopes in [
-        &[Scope::Original, Scope::Part][..],
-        &[Scope::Whole],
-        &[Scope::Seal],
-    ] {
-        if scopes == [Scope::Seal] && plan.needs_7bit && is_sealed_by(course.policy, plan) {
+    for round in rounds(course.policy, plan) {
+        if round == Round::Scopes(&[Scope::Seal])
+            && plan.needs_7bit
+            && is_sealed_by(course.policy, plan)
+        {
             let current = edited_mail.as_ref().unwrap_or(mail);
             if let Some((message, then)) = in_7bit(&current.message, course.limits) {
                 kept = kept.map(|kept| kept.followed_by(&then));
@@ -335,8 +334,13 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
                 edited_by: Vec::new(),
                 reports: &mut reports,
             };
-            for scope in scopes {
-                pass.run(*scope)?;
+            match round {
+                Round::Scopes(scopes) => {
+                    for scope in scopes {
+                        pass.run(*scope, None)?;
+                    }
+                }
+                Round::Whole(rule) => pass.run(Scope::Whole, Some(rule))?,
             }
             pass.prove(course.limits)?
         };
@@ -349,6 +353,26 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
         message: edited_mail.map(|mail| mail.message),
         reports,
     })
+}
+
+/// Rules that see the same message.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Round {
+    Scopes(&'static [Scope]),
+    /// One rule for the mail as a whole, by its place: the next sees what it has made.
+    Whole(usize),
+}
+
+fn rounds(policy: &Policy, plan: &Plan) -> Vec<Round> {
+    let mut rounds = vec![Round::Scopes(&[Scope::Original, Scope::Part])];
+    let is_whole = |index: &usize| {
+        let rule = policy.rules.get(*index);
+        rule.is_some_and(|rule| rule.kind.scope() == Scope::Whole)
+    };
+    let whole = plan.steps.iter().map(|(index, _)| index).filter(is_whole);
+    rounds.extend(whole.map(Round::Whole));
+    rounds.push(Round::Scopes(&[Scope::Seal]));
+    rounds
 }
 
 /// Does a job of the plan see the final octets.

@@ -12,6 +12,7 @@ use std::path::PathBuf;
 
 use ipnet::IpNet;
 
+use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::message::PartId;
 use crate::message::edit::{Content, EditSet, Refused};
@@ -25,7 +26,8 @@ use crate::words;
 mod options;
 
 pub use options::{
-    KeyFile, KeyInUse, OptionError, OptionSpec, Options, Secret, SecretOctets, Value, ValueKind,
+    KeyFile, KeyInUse, KeyUse, OptionError, OptionSpec, Options, Secret, SecretOctets, Value,
+    ValueKind,
 };
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
@@ -217,9 +219,17 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     fn forgets(&self) -> Forgets {
         Forgets::default()
     }
-    /// The keys that its jobs sign with.
-    fn keys(&self) -> Vec<KeyInUse> {
+    /// The keys that its jobs sign with or encrypt to, as they stand at a time, seconds since 1970.
+    fn keys(&self, _now: i64) -> Vec<KeyInUse> {
         Vec::new()
+    }
+    /// Are there recipients whom it cannot serve, for want of a key say ([`Plugin::reach`])? Then they are a class of their own.
+    fn may_miss(&self) -> bool {
+        false
+    }
+    /// Can it serve a recipient at a time, seconds since 1970; asked for each recipient of a mail if [`Plugin::may_miss`] says so.
+    fn reach(&self, _recipient: &Path, _now: i64) -> Result<(), Missed> {
+        Ok(())
     }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
@@ -355,6 +365,15 @@ pub struct Finish {
     pub notes: Vec<String>,
 }
 
+/// A recipient whom a rule cannot serve.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Missed {
+    /// What becomes of mail to him; `Pass` = it passes without what the rule would do.
+    pub answer: OnError,
+    /// For the client's reply and the log, complete.
+    pub text: String,
+}
+
 /// Why a job could not do its work. The engine alone makes a reply of it.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
@@ -376,6 +395,9 @@ pub enum Fault {
     /// The rule itself asked that such a mail be deferred or rejected.
     #[error("{text}")]
     Asked { reject: bool, text: String },
+    /// Recipients cannot be served ([`Plugin::reach`]), and the rule asked that mail to them be deferred or rejected.
+    #[error("{text}")]
+    Missed { reject: bool, text: String },
 }
 
 impl Fault {

@@ -157,6 +157,8 @@ own_replies! {
     NoNextHop: 451 "4.3.5" Mimicry "there is no next hop",
     TooManyHops: 554 "5.4.6" Limit "too many hops: this mail goes round in a loop",
     RuleDefers: 451 "4.3.0" Rule "{}",
+    RecipientMissed: 550 "5.7.1" Rule "{}",
+    RecipientMissedYet: 451 "4.7.1" Rule "{}",
     RuleHasNoRoom: 452 "4.3.1" Rule "{}",
     RuleRejects: 554 "5.7.1" Rule "{}",
     Panic: 451 "4.3.0" Mimicry "something went wrong here; try again",

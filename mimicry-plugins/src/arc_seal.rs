@@ -125,7 +125,7 @@ impl Plugin for ArcPlugin {
         false
     }
 
-    fn keys(&self) -> Vec<KeyInUse> {
+    fn keys(&self, _now: i64) -> Vec<KeyInUse> {
         self.keys.in_use()
     }
 

@@ -4,6 +4,7 @@
 //!
 //! Must never: let a mail pass that a required rule could not keep; write anything for a mail that is only looked at.
 
+use std::io;
 use std::path::PathBuf;
 
 use mimicry_core::mail::Mail;
@@ -11,20 +12,23 @@ use mimicry_core::message::digest::{Digest, trace_block};
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Part, PartId};
 use mimicry_core::plugin::{
-    DefaultParts, Effects, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    DefaultParts, Effects, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options,
+    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
 
-use crate::shared::store::disk::{Error, Folder};
+use crate::shared::store::disk::{Error, Folder, Why};
 use crate::shared::store::known::{Key, Note, section};
 use crate::shared::store::place::os;
 use crate::shared::store::sidecar::{self, Beside, content};
 use crate::shared::store::{self, Compress, Kept, MBOX, Shelf, Store};
 use crate::shared::words::option;
 
+mod cipher;
 #[cfg(test)]
 mod tests;
+
+use cipher::Cipher;
 
 /// The kind.
 #[derive(Debug)]
@@ -69,6 +73,12 @@ impl PluginKind for Archive {
                     ValueKind::Word(&["none", "gzip", "zstd"]),
                     Some("\"none\""),
                     "How files are compressed.",
+                ),
+                option(
+                    "encrypt_to",
+                    ValueKind::PublicKeys,
+                    None,
+                    "Files of public OpenPGP keys that each copy is encrypted to.",
                 ),
                 option(
                     "sidecar",
@@ -129,6 +139,20 @@ impl PluginKind for Archive {
             let help = "leave compress out, or use the layout files or maildir";
             wrong("compress", "a mailbox that grows is not compressed", help);
         }
+        if options.is_set(cipher::OPTION) {
+            let mut wrong = |message: &str, help: &str| wrong(cipher::OPTION, message, help);
+            if layout != Layout::Files {
+                let help = "add layout = \"files\"";
+                wrong("what is encrypted is kept as files only", help);
+            }
+            if compress != Compress::No {
+                wrong("what is encrypted is not compressed", "leave compress out");
+            }
+            if options.bool("sidecar") {
+                let help = "leave sidecar out";
+                wrong("a sidecar would show in the clear who wrote to whom", help);
+            }
+        }
         let store = match Store::build("dir", options) {
             Ok(Some(store)) => Some(store),
             Ok(None) => {
@@ -141,12 +165,14 @@ impl PluginKind for Archive {
                 None
             }
         };
+        let cipher = Cipher::of(options, &mut errors);
         match store {
             Some(store) if errors.is_empty() => Ok(Box::new(ArchivePlugin {
                 store,
                 layout,
                 parts,
                 compress,
+                cipher,
                 sidecar: options.bool("sidecar"),
                 required: options.bool("required"),
             })),
@@ -169,6 +195,7 @@ struct ArchivePlugin {
     /// Only the parts that the rule takes, decoded.
     parts: bool,
     compress: Compress,
+    cipher: Option<Cipher>,
     sidecar: bool,
     required: bool,
 }
@@ -180,6 +207,10 @@ impl Plugin for ArchivePlugin {
 
     fn reads_recipients(&self) -> bool {
         self.store.reads_recipients()
+    }
+
+    fn keys(&self, now: i64) -> Vec<KeyInUse> {
+        (self.cipher.as_ref()).map_or_else(Vec::new, |cipher| cipher.keys(now))
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
@@ -279,8 +310,16 @@ impl ArchivePlugin {
         format!("{copy}-{}.{extension}{}", section(part), self.suffix())
     }
 
+    fn trace_suffix(&self) -> &'static str {
+        match self.cipher {
+            Some(_) => cipher::SUFFIX,
+            None => "",
+        }
+    }
+
     fn suffix(&self) -> &'static str {
         match self.compress {
+            Compress::No if self.cipher.is_some() => cipher::SUFFIX,
             Compress::No => "",
             Compress::Gzip => ".gz",
             #[cfg(feature = "zstd")]
@@ -355,7 +394,7 @@ impl Work<'_> {
             return self.again(&note);
         }
         self.sidecar(&folder, &plugin.file_name(&note.name), Beside::default())?;
-        let kept = self.shelf.file(&place, &name, plugin.compress, raw)?;
+        let kept = self.file(&place, &name, plugin.compress, raw)?;
         self.noted(&self.keys(&copy), &note);
         Ok(kept)
     }
@@ -369,7 +408,7 @@ impl Work<'_> {
         for part in leaves(self.task.mail, self.task.parts) {
             let (_, content) = content(part);
             let name = plugin.part_name(&copy, part);
-            let now = self.shelf.file(&folder, &name, plugin.compress, &content)?;
+            let now = self.file(&folder, &name, plugin.compress, &content)?;
             if now == Kept::Now {
                 kept = now;
             }
@@ -450,17 +489,38 @@ impl Work<'_> {
         const MORE: u64 = 64 << 20;
         let below = self.task.mail.message.raw().len().saturating_sub(octets);
         let most = MORE.saturating_add(below as u64);
+        if self.plugin.cipher.is_some() {
+            // Nobody here can read it: the trace block is kept once more.
+            return Ok(String::new());
+        }
         let compress = self.plugin.compress;
         let kept = self.shelf.content(place, name, compress, most)?;
         let end = kept.len().saturating_sub(below);
         Ok(Digest::of_octets(kept.get(..end).unwrap_or_default()).to_string())
     }
 
+    /// Keeps a file as a whole, encrypted if the rule says so.
+    fn file(
+        &self,
+        folder: &Folder,
+        name: &str,
+        compress: Compress,
+        content: &[u8],
+    ) -> Result<Kept, Error> {
+        let Some(cipher) = &self.plugin.cipher else {
+            return self.shelf.file(folder, name, compress, content);
+        };
+        let sealed = cipher.encrypt(content, self.task.mail.received.unix);
+        let sealed =
+            sealed.map_err(|why| folder.fail(os(name), Why::System(io::Error::other(why))))?;
+        self.shelf.file(folder, name, compress, &sealed)
+    }
+
     /// Keeps what this coming of the mail has beside the content of the note.
     fn beside(&self, note: &Note) -> Result<(), Error> {
         let folder = self.shelf.folder()?;
         let here = self.shelf.folder_name();
-        let trace = format!("{}.trace", self.key.coming());
+        let trace = format!("{}.trace{}", self.key.coming(), self.plugin.trace_suffix());
         let is_other_trace = self.is_other_trace(note);
         let beside = Beside {
             folder: (note.folder != here).then_some(&*note.folder),
@@ -474,7 +534,7 @@ impl Work<'_> {
         if is_other_trace {
             let block = trace_block(&self.task.mail.message);
             let folder = self.place_beside(&folder, "trace")?;
-            self.shelf.file(&folder, &trace, Compress::No, block)?;
+            self.file(&folder, &trace, Compress::No, block)?;
         }
         Ok(())
     }

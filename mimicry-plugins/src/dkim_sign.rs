@@ -9,7 +9,6 @@
 
 use mimicry_core::domain::compared;
 use mimicry_core::mail::Mail;
-use mimicry_core::message::address::addresses;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
@@ -18,6 +17,7 @@ use mimicry_core::plugin::{
 };
 use mimicry_core::reason::Reason;
 
+use crate::shared::author::author_of;
 use crate::shared::dkim::keys::{Keys, Own};
 use crate::shared::dkim::sign::{Signer, Times, Work};
 use crate::shared::dkim::tags::{FIELD, Signature};
@@ -155,22 +155,9 @@ struct DkimPlugin {
 
 /// Whom the mail is from: the domain of the first address in From.
 fn author(message: &Message) -> Result<String, Fault> {
-    let root = message.root();
-    let mut from = root.fields().filter(|field| field.is("from"));
-    let (first, others) = (from.next(), from.count());
-    let Some(field) = first else {
-        return Err(Fault::Permanent("the mail has no From field".into()));
-    };
-    if others > 0 {
-        let many = others.saturating_add(1);
-        return Err(Fault::Permanent(format!(
-            "the mail has {many} From fields, and readers would not agree on its author"
-        )));
-    }
-    let list = addresses(field.value());
-    let domain = list
-        .first()
-        .and_then(|address| address.addr.rsplit_once('@'))
+    let address = author_of(message)?;
+    let domain = (address.as_deref())
+        .and_then(|address| address.rsplit_once('@'))
         .map(|(_, domain)| compared(domain));
     domain.ok_or(Fault::NotApplicable(Reason::NoKey))
 }
@@ -185,7 +172,7 @@ impl Plugin for DkimPlugin {
             .is_ok_and(|author| self.keys.of_author(&author, self.subdomains).is_some())
     }
 
-    fn keys(&self) -> Vec<KeyInUse> {
+    fn keys(&self, _now: i64) -> Vec<KeyInUse> {
         self.keys.in_use()
     }
 

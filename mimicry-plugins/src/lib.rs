@@ -16,6 +16,8 @@ mod header;
 mod ignore_mail;
 mod keep;
 mod message_instance;
+mod pgp_encrypt;
+mod pgp_sign;
 mod remove;
 pub mod shared;
 mod tar_bzip2;
@@ -34,6 +36,8 @@ pub const REGISTRY: Registry = Registry(&[
     &archive::Archive,
     &header::Header,
     &banner::Banner,
+    &pgp_sign::PgpSign,
+    &pgp_encrypt::PgpEncrypt,
     &dkim_sign::DkimSign,
     &arc_seal::ArcSeal,
     &message_instance::MessageInstance,

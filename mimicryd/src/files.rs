@@ -108,6 +108,10 @@ impl Files for Disk {
     fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
         list(directory).map_err(|error| Unreadable::system(directory, &error))
     }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        path.is_dir()
+    }
 }
 
 /// Entries of a directory at most.

@@ -17,6 +17,7 @@ pub mod cli;
 mod clock;
 pub mod daemon;
 mod errand;
+mod expiry;
 mod files;
 mod keeper;
 pub mod loading;

@@ -267,4 +267,8 @@ impl Files for Recorder<'_> {
     fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
         Disk.list(directory)
     }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        Disk.is_directory(path)
+    }
 }

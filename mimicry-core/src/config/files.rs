@@ -54,6 +54,9 @@ pub trait Files {
     /// What a directory holds, sorted; the names of directories end in `/`. Nothing is said of who may write to it: whoever reads a
     /// file of it says that.
     fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable>;
+
+    /// Is it one that [`Files::list`] can list.
+    fn is_directory(&self, path: &Path) -> bool;
 }
 
 /// Files whose guard does not matter, such as those of a test.
@@ -70,6 +73,11 @@ impl Files for Given<'_> {
         let text = String::from_utf8(octets).map_err(io::Error::other);
         let text = text.map_err(|error| Unreadable::system(directory, &error))?;
         Ok(text.lines().map(String::from).collect())
+    }
+
+    /// What has no ending.
+    fn is_directory(&self, path: &Path) -> bool {
+        path.extension().is_none()
     }
 }
 
@@ -119,6 +127,10 @@ impl Files for Hashed<'_> {
 
     fn list(&self, directory: &Path) -> Result<Vec<String>, Unreadable> {
         self.files.list(directory)
+    }
+
+    fn is_directory(&self, path: &Path) -> bool {
+        self.files.is_directory(path)
     }
 }
 

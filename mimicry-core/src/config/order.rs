@@ -5,6 +5,7 @@
 use std::collections::HashSet;
 
 use crate::near::did_you_mean;
+use crate::plugin::Scope;
 use crate::reason::{OnDkim, OnSealed};
 use crate::rule::filter::{Filter, Level};
 use crate::rule::{Mode, Rule};
@@ -126,12 +127,16 @@ pub(super) fn order(
         .map(|base| base.iter().collect::<HashSet<_>>());
     let named: HashSet<_> = force.named.iter().collect();
     let has_companion = drafts.iter().any(judges_malformed);
-    let signs = |draft: &Draft<'_>| draft.rule.as_ref().is_none_or(|rule| rule.kind.vouches());
+    let seals = |rule: &Rule| rule.kind.scope() == Scope::Seal;
+    let signs = |draft: &Draft<'_>| {
+        (draft.rule.as_ref()).is_none_or(|rule| rule.kind.vouches() && seals(rule))
+    };
     let has_signer = drafts
         .iter()
         .any(|draft| draft.mode == Mode::Enforce && signs(draft));
     let mut end: Option<&Draft<'_>> = None;
     let mut editing: Option<&Draft<'_>> = None;
+    let mut sealing: Option<&Draft<'_>> = None;
     for (place, draft) in drafts.iter().enumerate() {
         let in_base = in_base_of.as_ref().is_none_or(|base| base.contains(&place));
         let is_named = named.contains(&place);
@@ -189,6 +194,24 @@ pub(super) fn order(
         }
         if !in_base {
             continue;
+        }
+        if let (Some(rule), Some(sealing)) = (&draft.rule, sealing)
+            && rule.required().is_some()
+            && rule.kind.scope() < Scope::Whole
+        {
+            let help = format!(
+                "what it puts in must be in the mail before that is signed or encrypted: put it above {}",
+                line(sealing)
+            );
+            reader.complaints.error(
+                draft.section.key_span("plugin"),
+                "this rule is required, and stands below one that seals the mail",
+                help,
+            );
+        }
+        let seals = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.kind.edits();
+        if draft.rule.as_ref().is_some_and(seals) {
+            sealing = sealing.or(Some(draft));
         }
         if draft.rule.as_ref().is_some_and(|rule| rule.kind.edits()) && editing.is_none() {
             editing = Some(draft);

@@ -1,4 +1,4 @@
-//! Files of secrets that settings and options name: one line, or keys, one by one or by a directory.
+//! Files of secrets that settings and options name: one line, or keys, one by one or by a directory; and public keys, which are stored alike.
 //!
 //! Must never: show what is in one.
 
@@ -13,6 +13,9 @@ use super::read::Reader;
 
 /// How the name of a file of a key ends in a directory of keys; other files there are not looked at.
 const ENDINGS: [&str; 3] = [".pem", ".key", ".private"];
+
+/// Directories below which no public keys are looked for.
+const DEPTH: usize = 8;
 
 impl Reader<'_> {
     /// The one line of a file that nobody else may read. Messages never show it.
@@ -68,6 +71,60 @@ impl Reader<'_> {
             }
         }
         files.into_iter().collect()
+    }
+
+    /// The contents of files and of all files below directories, each with its name. In a directory what begins with a dot or an
+    /// underscore is left out, and `trust-root`: an OpenPGP certificate directory has its own there.
+    pub(super) fn public_keys(
+        &mut self,
+        node: &Node<'_>,
+        help: &str,
+    ) -> Option<Vec<(String, Vec<u8>)>> {
+        let texts = self.texts(node, help)?;
+        let mut files = Vec::new();
+        for (text, span) in texts {
+            let path = self.directory.join(self.file_name(text, span)?);
+            self.keys_below(&path, DEPTH, node, &mut files)?;
+        }
+        Some(files)
+    }
+
+    fn keys_below(
+        &mut self,
+        path: &Path,
+        depth: usize,
+        node: &Node<'_>,
+        files: &mut Vec<(String, Vec<u8>)>,
+    ) -> Option<()> {
+        if !self.files.is_directory(path) {
+            let octets = self.octets_of(path, Use::Configuration, node.span())?;
+            files.push((path.display().to_string(), octets));
+            return Some(());
+        }
+        let names = self.listed(path, node)?;
+        let is_key = |name: &&String| !name.starts_with(['.', '_']) && *name != "trust-root";
+        for name in names.iter().filter(is_key) {
+            match (name.strip_suffix('/'), depth.checked_sub(1)) {
+                (None, _) => {
+                    let path = path.join(name);
+                    let octets = self.octets_of(&path, Use::Configuration, node.span())?;
+                    files.push((path.display().to_string(), octets));
+                }
+                (Some(name), Some(depth)) => {
+                    self.keys_below(&path.join(name), depth, node, files)?;
+                }
+                (Some(_), None) => {
+                    let message = format!("{} has too many levels", path.display());
+                    self.complaints.error(
+                        node.span(),
+                        message,
+                        format!("keys lie at most {DEPTH} directories deep"),
+                    );
+                    return None;
+                }
+            }
+        }
+        Some(())
     }
 
     fn key_file(&mut self, name: String, path: &Path, node: &Node<'_>) -> Option<KeyFile> {

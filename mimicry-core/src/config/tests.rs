@@ -24,11 +24,11 @@ use crate::settings::{LogTarget, Workers};
 mod landing;
 
 /// An editing plugin with an option of each kind.
-struct Stamp;
+pub(crate) struct Stamp;
 /// A plugin that neither edits nor ends the walk.
 struct Guard;
 /// A plugin that ends the walk.
-struct Ignore;
+pub(crate) struct Ignore;
 
 pub(crate) const REGISTRY: Registry = Registry(&[&Stamp, &Guard, &Ignore]);
 
@@ -57,6 +57,10 @@ impl Plugin for Instance {
 
     fn reads_recipients(&self) -> bool {
         self.0.text("line") == Some("recipients")
+    }
+
+    fn requires(&self) -> Option<OnError> {
+        (self.0.text("line") == Some("required")).then_some(OnError::Reject)
     }
 
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {

@@ -179,6 +179,7 @@ impl Reader<'_> {
                 Some(Value::Directory(self.directory.join(text)))
             }
             ValueKind::Files => self.named_files(node, help).map(Value::Files),
+            ValueKind::PublicKeys => self.public_keys(node, help).map(Value::Files),
             ValueKind::Lines => self.lines(node, help).map(Value::List),
             ValueKind::Domains => self.domain_names(node, help).map(Value::List),
             ValueKind::Table => self.of_names(node, help).map(Value::Table),

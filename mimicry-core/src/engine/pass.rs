@@ -55,13 +55,15 @@ struct Seen {
 }
 
 impl<'p> Pass<'p> {
-    pub(super) fn run(&mut self, scope: Scope) -> Result<(), Stopped> {
+    /// The rules of a scope, or only one of them, by its place.
+    pub(super) fn run(&mut self, scope: Scope, only: Option<usize>) -> Result<(), Stopped> {
         let course = self.course;
         for (index, step) in self.plan.steps.iter() {
             let (Decision::Run(run), Some(rule)) = (step, course.policy.rules.get(index)) else {
                 continue;
             };
-            if rule.kind.scope() != scope || course.originals.contains_key(&index) {
+            let is_meant = rule.kind.scope() == scope && only.is_none_or(|only| only == index);
+            if !is_meant || course.originals.contains_key(&index) {
                 continue;
             }
             let report = self.step(index, rule, run)?;
@@ -375,6 +377,8 @@ fn answer(index: usize, rule: &Rule, fault: Fault) -> Result<Report, Stopped> {
         Fault::StorageFull(text) => Err(stop(Stop::StorageFull, text)),
         Fault::Asked { reject: true, text } => Err(stop(Stop::Reject, text)),
         Fault::Asked { text, .. } => Err(stop(Stop::Defer, text)),
+        Fault::Missed { reject: true, text } => Err(stop(Stop::RejectMissed, text)),
+        Fault::Missed { text, .. } => Err(stop(Stop::DeferMissed, text)),
         Fault::NotApplicable(reason) if rule.required().is_some() => {
             let text = format!("the rule could not be carried out: {reason}");
             answer(index, rule, Fault::Permanent(text))

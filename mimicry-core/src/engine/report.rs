@@ -82,11 +82,15 @@ pub enum Stop {
     StorageFull,
     /// Return it.
     Reject,
+    /// Keep it and try again: a recipient cannot be served.
+    DeferMissed,
+    /// Return it: a recipient cannot be served.
+    RejectMissed,
 }
 
 impl Stopped {
     pub fn is_reject(&self) -> bool {
-        self.stop == Stop::Reject
+        matches!(self.stop, Stop::Reject | Stop::RejectMissed)
     }
 
     /// What the client hears.
@@ -95,6 +99,8 @@ impl Stopped {
             Stop::Defer => Own::RuleDefers,
             Stop::StorageFull => Own::RuleHasNoRoom,
             Stop::Reject => Own::RuleRejects,
+            Stop::DeferMissed => Own::RecipientMissedYet,
+            Stop::RejectMissed => Own::RecipientMissed,
         };
         own.with(&self.text)
     }

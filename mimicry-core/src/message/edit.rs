@@ -96,6 +96,17 @@ pub(super) struct PartEdit {
     pub wraps: Vec<Wrap>,
     /// Content-Type is another one (the part was replaced as a whole).
     pub media_type: Option<Arc<str>>,
+    /// The new part holds the message as it was, sealed: see [`EditSet::enclose`].
+    pub enclosed: Option<Enclosed>,
+}
+
+/// Where in a new body stands what was sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Enclosed {
+    /// Nobody can see it.
+    Hidden,
+    /// The octets of the first part of a multipart, which has two.
+    Shown(std::ops::Range<usize>),
 }
 
 impl PartEdit {
@@ -271,6 +282,29 @@ impl<'m> EditSet<'m> {
         Ok(())
     }
 
+    /// Puts the message as a whole into what seals it: what its header says of its content (Content fields, MIME-Version) goes, and
+    /// that of the new part stands instead, each once. All other fields stay. For who acts on the whole of a mail, sealed, broken or not:
+    /// what it was is in the seal.
+    pub fn enclose(&mut self, new: NewPart, enclosed: Enclosed) {
+        let root = self.message.root();
+        let is_about_content = |name: &[u8]| is_content_field(name) || is_mime_version(name);
+        let gone = (root.fields().filter(|field| is_about_content(field.name())))
+            .map(|field| (field.start(), None));
+        let version = format!("MIME-Version: 1.0{}", self.message.newline().as_str());
+        let edit = self.parts.entry(PartId::ROOT).or_default();
+        edit.fields.extend(gone);
+        for list in [&mut edit.fields_above, &mut edit.fields_below] {
+            list.retain(|field| !is_about_content(field_name(field)));
+        }
+        edit.fields_below.push(version.into_bytes().into());
+        edit.fields_below.push(new.header.into());
+        edit.body = Some(Arc::new(new.body));
+        edit.was_text = None;
+        edit.coded = None;
+        edit.media_type = Some(new.media_type.into());
+        edit.enclosed = Some(enclosed);
+    }
+
     /// Was the part replaced as a whole.
     pub fn is_replaced(&self, id: PartId) -> bool {
         self.parts
@@ -414,9 +448,14 @@ impl<'m> EditSet<'m> {
 }
 
 /// Does the field describe the content of a part (RFC 2045 section 9).
-pub(super) fn is_content_field(name: &[u8]) -> bool {
+pub fn is_content_field(name: &[u8]) -> bool {
     name.get(..8)
         .is_some_and(|start| start.eq_ignore_ascii_case(b"content-"))
+}
+
+/// Does it say that the message means MIME (RFC 2045 section 4).
+pub fn is_mime_version(name: &[u8]) -> bool {
+    name.eq_ignore_ascii_case(b"mime-version")
 }
 
 fn field_name(field: &[u8]) -> &[u8] {

@@ -14,7 +14,7 @@
 use thiserror::Error;
 
 use super::charset::Charset;
-use super::codec::{Encoding, encoded_len, smallest_legal};
+use super::codec::{Encoding, encoded_len, has_long_line, smallest_legal};
 use super::edit::EditSet;
 use super::kept::AllKept;
 use super::limits::Limits;
@@ -63,6 +63,43 @@ pub fn to_7bit_noting(message: &Message, limits: &Limits) -> Result<(Message, Al
     }
 }
 
+/// The same message in a form that a signature survives: in 7 bits, and without what transports are known to change, blanks at the ends of
+/// lines and lines that begin with `From ` (RFC 3156 section 5). What cannot be coded stays as it is; whoever must have it in 7 bits
+/// sees that. `None` = it is in that form.
+pub fn to_signed_form(message: &Message, limits: &Limits) -> Option<Message> {
+    let mut edits = EditSet::new(message);
+    for part in message.parts() {
+        if !part.header().is_ascii() {
+            let _ = encode_header(&mut edits, part);
+        }
+        if !part.is_multipart() && is_at_risk(part.body()) {
+            let _ = encode_body(&mut edits, part);
+        }
+    }
+    match edits.is_empty() {
+        true => None,
+        false => verify(&edits, render_noting(&edits).0, limits).ok(),
+    }
+}
+
+/// Has a body lines that may not arrive as they are.
+fn is_at_risk(body: &[u8]) -> bool {
+    let ends = |at: usize| {
+        let before = body.get(..at).unwrap_or_default();
+        let before = before.strip_suffix(b"\r").unwrap_or(before);
+        before.ends_with(b" ") || before.ends_with(b"\t")
+    };
+    let begins = |at: usize| {
+        let line = body.get(at.saturating_add(1)..);
+        line.is_some_and(|line| line.starts_with(b"From "))
+    };
+    !body.is_ascii()
+        || body.starts_with(b"From ")
+        || has_long_line(body)
+        || ends(body.len())
+        || memchr::memchr_iter(b'\n', body).any(|at| ends(at) || begins(at))
+}
+
 fn encode_header(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
     for field in part.fields().filter(|field| !field.raw().is_ascii()) {
         let name = ["Subject", "Comments"]
@@ -107,6 +144,10 @@ fn encode_body(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
         true => smallest_legal(Encoding::SevenBit, body, newline),
         false => Encoding::Base64,
     };
+    // A text that is in 7 bits is here for what transports do to it.
+    if encoding == Encoding::SevenBit {
+        encoding = Encoding::QuotedPrintable;
+    }
     // Of a large text the shorter one: it is in memory three times over.
     if body.len() > LARGE && encoded_len(encoding, body) > encoded_len(Encoding::Base64, body) {
         encoding = Encoding::Base64;

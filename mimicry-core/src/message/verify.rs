@@ -20,7 +20,7 @@
 
 use super::codec;
 use super::compose::NewPart;
-use super::edit::{EditSet, PartEdit, Wrap, is_content_field};
+use super::edit::{EditSet, Enclosed, PartEdit, Wrap, is_content_field};
 use super::limits::Limits;
 use super::lines::lone;
 use super::part::{Part, Tail};
@@ -78,6 +78,30 @@ fn has_lone(octets: &[u8], newline: Newline) -> bool {
         Newline::Crlf => lone(octets).is_some(),
         Newline::Lf => memchr::memchr(b'\r', octets).is_some(),
     }
+}
+
+/// Is what was sealed found where it was put.
+fn sealed(old: Part<'_>, enclosed: &Enclosed, new: Part<'_>) -> Result<(), Mismatch> {
+    let is_multipart = new.media_type().starts_with("multipart/");
+    same(
+        old,
+        !new.is_opaque() && new.is_multipart() == is_multipart && new.seal().is_some(),
+        "the new content is not read as what seals the mail",
+    )?;
+    let mut children = new.children();
+    let (first, second) = (children.next(), children.next());
+    let is_found = match enclosed {
+        Enclosed::Hidden => first.is_some() == is_multipart,
+        Enclosed::Shown(range) => {
+            let planned = new.body().get(range.clone());
+            second.is_some() && planned.is_some() && first.map(Part::raw) == planned
+        }
+    };
+    same(
+        old,
+        is_found && children.next().is_none(),
+        "what was sealed is not where it was put",
+    )
 }
 
 struct Proof<'e, 'm> {
@@ -182,6 +206,12 @@ impl<'e, 'm> Proof<'e, 'm> {
             blank == blank_line(new),
             "the blank line is not as planned",
         )?;
+        if let Some(enclosed) = edit.and_then(|edit| edit.enclosed.as_ref()) {
+            let body = edit.and_then(|edit| edit.body.as_deref());
+            let is_same = body.is_some_and(|body| body.is(new.body()));
+            same(old, is_same, "the body is not as planned")?;
+            return sealed(old, enclosed, new);
+        }
         let is_replaced = edit.is_some_and(|edit| edit.media_type.is_some() && edit.body.is_some());
         match (&old.node().kind, &new.node().kind) {
             (Kind::Multipart { .. }, Kind::Leaf) if is_replaced => {

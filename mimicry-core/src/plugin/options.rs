@@ -49,6 +49,9 @@ pub enum ValueKind {
     Table,
     /// A table of files of secret keys under free names; a name may have a list of them. Their group may read them, others not.
     KeyFiles,
+    /// A list of files of public keys, and of directories of them with all below; a single one needs no brackets.
+    /// [`Value::Files`], with the whole names.
+    PublicKeys,
     /// A directory of directories of files of secret keys: what each is for is the name of its directory.
     KeyTree,
     /// The name of a directory that is written to, or a pattern of such names. Not looked at when it is read.
@@ -71,6 +74,7 @@ impl ValueKind {
             ValueKind::Lines => "list".into(),
             ValueKind::Domains => "list of domains".into(),
             ValueKind::Files => "list of files".into(),
+            ValueKind::PublicKeys => "list of files and directories".into(),
             ValueKind::Table => "table".into(),
             ValueKind::KeyFiles => "table of files".into(),
             ValueKind::KeyTree | ValueKind::Directory => "directory".into(),
@@ -139,14 +143,36 @@ pub struct KeyFile {
 /// What may be said of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInUse {
-    /// A domain.
+    /// A domain or an address.
     pub owner: String,
-    /// The selector.
+    /// The selector, or the fingerprint.
     pub name: String,
     /// `rsa 2048`, `ed25519`.
     pub kind: String,
-    /// Name and text of the TXT record of the DNS that has the public half.
-    pub record: (String, String),
+    pub used: KeyUse,
+    /// Name and text of the TXT record of the DNS that has the public half, for a key that is looked up there.
+    pub record: Option<(String, String)>,
+    /// When it ends, seconds since 1970; `None` = never, or nobody knows.
+    pub expires: Option<i64>,
+    /// Why it is of no use at that time.
+    pub unfit: Option<String>,
+}
+
+/// What a key is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeyUse {
+    Sign,
+    Encrypt,
+}
+
+impl KeyUse {
+    /// As `mimicryd keys` has it.
+    pub fn word(self) -> &'static str {
+        match self {
+            KeyUse::Sign => "signs",
+            KeyUse::Encrypt => "encrypts",
+        }
+    }
 }
 
 /// Octets that are in no log, message or `Debug`; who needs them asks for them by [`SecretOctets::reveal`].

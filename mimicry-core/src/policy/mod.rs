@@ -327,7 +327,8 @@ impl Banks {
     /// How many classes the recipients of a mail can make: each rule and each bank that asks who they are may tell them apart.
     pub fn most_classes(&self) -> usize {
         let acting = self.acting();
-        let rules = acting.iter().filter(|rule| rule.depends_on_recipient());
+        let tells = |rule: &&&Rule| rule.depends_on_recipient() || rule.plugin.may_miss();
+        let rules = acting.iter().filter(tells);
         let banks = self.banks.iter().filter_map(|bank| bank.when.as_ref());
         let banks = banks.filter(|when| !when.at(Level::Recipient).is_empty());
         let splits = u32::try_from(rules.count().saturating_add(banks.count()));
@@ -396,16 +397,21 @@ impl Banks {
     /// Rules, by number, that depend on the recipient and may come to act: by the banks that apply, and by those that are decided on when
     /// the message is in. All of them tell recipients apart, because classes are made before that.
     fn candidates(&self, choice: &Choice) -> Candidates {
-        let (mut numbers, mut rules) = (Vec::new(), Vec::new());
+        let (mut numbers, mut rules, mut missing) = (Vec::new(), Vec::new(), Vec::new());
         for index in self.reach(choice) {
-            if let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index))
-                && listed.rule.depends_on_recipient()
-            {
+            let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index)) else {
+                continue;
+            };
+            if listed.rule.depends_on_recipient() {
                 numbers.push(number);
                 rules.push(listed.under(Mode::Enforce, None));
             }
+            if listed.rule.plugin.may_miss() {
+                missing.push(listed.under(Mode::Enforce, None));
+            }
         }
         Candidates {
+            missing,
             rules,
             shortlist: Shortlist::new(&self.indices.tellers, numbers),
         }

@@ -14,10 +14,12 @@ use super::{Bank, Banks, Choice};
 use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::origin::Origin;
+use crate::plugin::Missed;
 use crate::rule::facts::Facts;
 use crate::rule::filter::{Filter, Level};
 use crate::rule::index::Asked;
 use crate::rule::plan;
+use crate::rule::reach::{self, Named};
 
 /// The keys of `when`, in the order of the manual.
 pub const SELECTORS: &[&str] = &[
@@ -73,6 +75,19 @@ pub struct Signature {
     /// By their places among all that tell recipients apart: those whose `match` names this one and that hold, and of those where only
     /// `unless` names recipients the ones that this one is kept from.
     rules: Vec<usize>,
+    /// Those that cannot serve him, by their places among all that may miss a recipient.
+    missed: Vec<usize>,
+}
+
+impl Signature {
+    /// Why a recipient of this class is refused when he is named, with what stands for it; `None` = he is not, or the message decides.
+    pub fn refused(&self, standing: &Standing, named: &Named<'_>) -> Option<Missed> {
+        let is_settled = self.choice.pending.is_empty() && !self.choice.awaits_header;
+        match self.missed.is_empty() || !is_settled {
+            true => None,
+            false => named.refused(&standing.settings.policy),
+        }
+    }
 }
 
 impl<'k> Known<'k> {
@@ -210,27 +225,28 @@ impl Banks {
 
 impl Memo {
     /// The class of a recipient, and what stands for it at RCPT.
-    pub fn class(
-        &self,
-        banks: &Banks,
-        origin: &Origin,
-        sender: &Path,
-        recipient: &Path,
-    ) -> (Signature, Arc<Standing>) {
-        let choice = banks.choose(&Known::at_rcpt(origin, sender, recipient));
+    pub fn class(&self, banks: &Banks, named: &Named<'_>) -> (Signature, Arc<Standing>) {
+        let known = Known::at_rcpt(named.origin, named.sender, named.recipient);
+        let choice = banks.choose(&known);
         let standing = self.standing(banks, &choice);
         let candidates = &standing.candidates;
         let candidates = (candidates.rules.as_slice(), &candidates.shortlist);
-        let rules = plan::signature(candidates, origin, sender, recipient);
-        (Signature { choice, rules }, standing)
+        let rules = plan::signature(candidates, named.origin, named.sender, named.recipient);
+        let missed = reach::missed(&standing.candidates.missing, named);
+        let signature = Signature {
+            choice,
+            rules,
+            missed,
+        };
+        (signature, standing)
     }
 
     /// All recipients by their classes, in the order of their first recipients.
     pub fn classes(&self, banks: &Banks, mail: &Mail) -> Vec<ClassOf> {
-        let (origin, sender) = (&mail.origin, &mail.envelope.sender);
         let mut classes: Vec<(Signature, ClassOf)> = Vec::new();
         for (index, recipient) in mail.envelope.recipients.iter().enumerate() {
-            let (signature, _) = self.class(banks, origin, sender, &recipient.path);
+            let named = Named::of(mail, &recipient.path);
+            let (signature, _) = self.class(banks, &named);
             match classes.iter_mut().find(|(known, _)| *known == signature) {
                 Some((_, class)) => class.recipients.push(index),
                 None => {

@@ -43,4 +43,6 @@ pub(super) struct Candidates {
     pub(super) rules: Vec<Arc<Rule>>,
     /// Which of them can hold.
     pub(super) shortlist: Shortlist,
+    /// Those that may be unable to serve a recipient.
+    pub(super) missing: Vec<Arc<Rule>>,
 }

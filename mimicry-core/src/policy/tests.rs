@@ -13,7 +13,9 @@ use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
 use crate::rule::facts::Facts;
+use crate::rule::reach::Named;
 
+mod missed;
 mod oracle;
 
 /// What stands above the banks of each case.
@@ -676,12 +678,13 @@ fn the_memory_is_bounded() {
             .map(|bit| format!("{bit}_"))
             .collect();
         let sender = Path::new("a@x");
-        let (_, standing) = memo.class(
-            &config.banks,
-            &Origin::default(),
-            &sender,
-            &Path::new(recipient.as_str()),
-        );
+        let named = Named {
+            origin: &Origin::default(),
+            sender: &sender,
+            recipient: &Path::new(recipient.as_str()),
+            now: 0,
+        };
+        let (_, standing) = memo.class(&config.banks, &named);
         let choice = config.banks.choose(&Known::at_rcpt(
             &Origin::default(),
             &sender,

@@ -4,6 +4,7 @@
 //! - [`pattern`]: regexes, bounded; [`domains`]: lists of domains; [`position`]: where a part stands
 //! - [`index`]: which of many rules can hold at all
 //! - [`facts`]: what filters ask about a mail, each answer worked out once
+//! - [`reach`]: whom a rule cannot serve
 //! - [`inside`]: the same filters within an enclosed message
 //! - [`plan`]: which rule takes which part, and why every other rule does not
 //!
@@ -25,6 +26,7 @@ pub mod inside;
 pub mod pattern;
 pub mod plan;
 pub mod position;
+pub mod reach;
 mod taken;
 
 use facts::PartFacts;

@@ -10,6 +10,7 @@ use super::facts::Facts;
 use super::filter::{Filter, Level};
 use super::forks;
 use super::index::{Asked, Shortlist};
+use super::reach::Named;
 use super::taken::{takes, vetoes};
 use super::{Mode, Policy, Rule, Unsure};
 use crate::envelope::Path;
@@ -148,14 +149,14 @@ pub fn signature(
     sender: &Path,
     recipient: &Path,
 ) -> Vec<usize> {
+    let named = Named {
+        origin,
+        sender,
+        recipient,
+        now: 0,
+    };
     let may_hold = |rule: &Rule| {
-        let holds = |filter: &Filter| filter.holds_before_recipients(origin, sender);
-        rule.mode == Mode::Enforce
-            && rule.depends_on_recipient()
-            && [Level::Origin, Level::Sender].iter().all(|level| {
-                rule.matching.at(*level).iter().all(holds)
-                    && !rule.unless.at(*level).iter().any(holds)
-            })
+        rule.mode == Mode::Enforce && rule.depends_on_recipient() && named.may_hold(rule)
     };
     let candidates = shortlist.candidates(&Asked {
         origin,
@@ -540,7 +541,7 @@ impl<'w> Walk<'w> {
     }
 }
 
-fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
+pub(super) fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
     if let Some(filter) = rule
         .matching
         .at(Level::Recipient)

@@ -129,6 +129,9 @@ pub(crate) fn value_help(kind: ValueKind) -> &'static str {
         ValueKind::KeyTree | ValueKind::Directory => {
             "write the name of a directory in quotes; a relative one is relative to the configuration file"
         }
+        ValueKind::PublicKeys => {
+            "write names of files and directories in quotes, several in brackets; relative ones are relative to the configuration file"
+        }
         ValueKind::Files => {
             "write names of files in quotes, several in brackets; relative ones are relative to the configuration file"
         }

@@ -16,6 +16,8 @@ use crate::shared::judged;
 use crate::shared::store::tests::mail;
 
 mod again;
+#[cfg(feature = "pgp")]
+mod encrypted;
 
 const MAIL: &[u8] = b"From: anna@example.org\r\nSubject: x\r\n\r\nFrom here\r\n";
 

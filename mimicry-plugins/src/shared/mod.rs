@@ -1,5 +1,6 @@
 //! What several plugins need. Must never know any of them.
 
+pub mod author;
 pub mod bundle;
 pub mod collect;
 pub mod date;
@@ -14,6 +15,8 @@ pub mod left_alone;
 pub mod marked;
 pub mod names;
 pub mod pack;
+#[cfg(feature = "pgp")]
+pub mod pgp;
 pub mod plain;
 pub mod recipe;
 pub mod reply_marks;
@@ -22,4 +25,5 @@ pub mod store;
 pub mod subject;
 pub mod template;
 pub mod text_end;
+pub mod whole;
 pub mod words;

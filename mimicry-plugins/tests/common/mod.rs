@@ -566,8 +566,8 @@ fn show_outcome(
             return format!(
                 "{} by {}",
                 match stopped.stop {
-                    Stop::Reject => "reject",
-                    Stop::Defer => "defer",
+                    Stop::Reject | Stop::RejectMissed => "reject",
+                    Stop::Defer | Stop::DeferMissed => "defer",
                     Stop::StorageFull => "full",
                 },
                 stopped.rule + 1

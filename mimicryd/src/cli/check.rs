@@ -9,6 +9,8 @@ use std::time::Duration;
 
 use mimicry_core::config::Config;
 
+use crate::clock;
+use crate::expiry;
 use crate::logging;
 use crate::machine;
 use crate::master::control::{Request, ask};
@@ -56,6 +58,11 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
     let mut output = Output::text(format!("{path}: {rules}, {warnings}\n"));
     if !config.warnings.is_empty() {
         output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));
+    }
+    for line in expiry::warnings(&config, clock::now().unix) {
+        output
+            .err
+            .push_str(&format!("mimicryd: {}\n", escape(line)));
     }
     match args.offline {
         true => output.out.extend_from_slice(left_out(&config).as_bytes()),

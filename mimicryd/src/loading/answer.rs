@@ -72,6 +72,11 @@ impl Files for Snapshot {
         let names: BTreeSet<String> = names.collect();
         Ok(names.into_iter().collect())
     }
+
+    /// What was listed and not read.
+    fn is_directory(&self, path: &Path) -> bool {
+        self.file(path).is_none()
+    }
 }
 
 impl Rejected {

@@ -35,6 +35,8 @@ pub struct Source {
     pub hops: Vec<(String, Hop)>,
     /// Lines of the log that masters before this one lost.
     pub lost_before: u64,
+    /// When the first of the keys of a rule ends, in seconds since 1970, for rules that have such keys.
+    pub key_ends: Vec<(String, u64)>,
 }
 
 impl Source {
@@ -164,6 +166,11 @@ impl Source {
                     }
                 }
                 _ => {}
+            }
+        }
+        if family == "mimicry_key_expiry_seconds" {
+            for (rule, end) in &self.key_ends {
+                page.sample(&[("rule", rule)], Value::Whole(*end));
             }
         }
     }

@@ -18,9 +18,11 @@ use mimicry_core::mail::Mail;
 use mimicry_core::message::seven_bit::{Unfit, to_7bit};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
+use mimicry_core::plugin::OnError;
 use mimicry_core::policy::select::Signature;
 use mimicry_core::policy::{Banks, ClassOf, Effective, Memo};
 use mimicry_core::reply::Own;
+use mimicry_core::rule::reach::Named;
 use mimicry_core::settings::endpoint::Protocol;
 
 use super::terms::route;
@@ -95,6 +97,19 @@ pub struct Ways<'w> {
 pub struct Announced<'a> {
     pub origin: &'a Origin,
     pub envelope: &'a Envelope,
+    /// When the recipient in hand was named, seconds since 1970.
+    pub now: i64,
+}
+
+impl<'a> Announced<'a> {
+    fn named(&self, recipient: &'a Recipient) -> Named<'a> {
+        Named {
+            origin: self.origin,
+            sender: &self.envelope.sender,
+            recipient: &recipient.path,
+            now: self.now,
+        }
+    }
 }
 
 /// A message on its way to a next hop.
@@ -170,9 +185,16 @@ impl Delivery {
         mail: Announced<'_>,
         (recipient, next): (&Recipient, &[Recipient]),
     ) -> Result<&mut Class, Answer> {
-        let Announced { origin, envelope } = mail;
-        let (signature, standing) =
-            (ways.memo).class(ways.banks, origin, &envelope.sender, &recipient.path);
+        let envelope = mail.envelope;
+        let named = mail.named(recipient);
+        let (signature, standing) = (ways.memo).class(ways.banks, &named);
+        if let Some(missed) = signature.refused(&standing, &named) {
+            let own = match missed.answer {
+                OnError::Reject => Own::RecipientMissed,
+                _ => Own::RecipientMissedYet,
+            };
+            return Err(Answer::own(own.with(&missed.text)));
+        }
         let settings = &standing.settings;
         let Some(route) = route(ways.routes, settings) else {
             return Err(Answer::own(Own::NoNextHop.reply()));
@@ -250,14 +272,13 @@ impl Delivery {
         signature: &Signature,
         (recipient, next): (&'n Recipient, &'n [Recipient]),
     ) -> Vec<&'n Recipient> {
-        let Announced { origin, envelope } = mail;
         let mut together = vec![recipient];
         for one in next {
             let is_named = self.named.contains_key(&one.path);
             if is_named || together.iter().any(|other| other.path == one.path) {
                 break;
             }
-            let (other, _) = (ways.memo).class(ways.banks, origin, &envelope.sender, &one.path);
+            let (other, _) = (ways.memo).class(ways.banks, &mail.named(one));
             if other != *signature {
                 break;
             }
@@ -378,6 +399,7 @@ impl Class {
         let mail = Announced {
             origin: &hand.mail.origin,
             envelope,
+            now: hand.mail.received.unix,
         };
         let recipients: Vec<&Recipient> = recipients
             .iter()

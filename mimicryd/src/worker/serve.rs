@@ -30,6 +30,7 @@ use super::refusal::Event;
 use super::story::{self, Outcome};
 use super::terms::{offer, route};
 use super::transaction;
+use crate::clock;
 use crate::logging;
 use crate::logging::line::{self, EventLine};
 use crate::prefork::life::Wish;
@@ -304,6 +305,7 @@ impl Conversation<'_> {
         let mail = Announced {
             origin: self.session.origin(),
             envelope,
+            now: clock::now().unix,
         };
         let both = (recipient, next.as_slice());
         let answer = self.delivery.rcpt(&ways, self.pool, mail, both);

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use super::names::Names;
-use super::{EditSet, Refused, is_content_field};
+use super::{EditSet, Refused, is_content_field, is_mime_version};
 use crate::message::codec;
 use crate::message::header::{self, Field, fields};
 use crate::message::part::Part;
@@ -132,7 +132,9 @@ impl<'m> EditSet<'m> {
     fn field_editable(&self, id: PartId, name: &str) -> Result<Part<'m>, Refused> {
         let part = self.live(id)?;
         if part.seal().is_some()
-            && (!part.is_root() || is_content_field(name.as_bytes()) || is_mime_version(name))
+            && (!part.is_root()
+                || is_content_field(name.as_bytes())
+                || is_mime_version(name.as_bytes()))
         {
             return Err(Refused::Sealed);
         }
@@ -219,10 +221,6 @@ impl<'m> EditSet<'m> {
         let line = format!("MIME-Version: 1.0{}", self.message.newline().as_str());
         self.edit(id).fields_below.push(line.into_bytes().into());
     }
-}
-
-fn is_mime_version(name: &str) -> bool {
-    name.eq_ignore_ascii_case("mime-version")
 }
 
 /// The first field of that name gives its place to `new`, the others go.

@@ -287,8 +287,12 @@ fn check_rules(config: &Config, mail: &Mail) -> Result<usize, TestCaseError> {
         for recipient in &mail.envelope.recipients {
             let sign = |shortlist: &Shortlist| {
                 let rules = candidates.rules.as_slice();
-                let (origin, sender) = (&mail.origin, &mail.envelope.sender);
-                signature((rules, shortlist), origin, sender, &recipient.path)
+                signature(
+                    (rules, shortlist),
+                    &mail.origin,
+                    &mail.envelope.sender,
+                    &recipient.path,
+                )
             };
             prop_assert_eq!(sign(&candidates.shortlist), sign(&all));
         }

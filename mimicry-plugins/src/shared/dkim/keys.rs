@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mimicry_core::domain::compared;
-use mimicry_core::plugin::{KeyFile, KeyInUse, OptionError, Options};
+use mimicry_core::plugin::{KeyFile, KeyInUse, KeyUse, OptionError, Options};
 
 use super::key::Key;
 
@@ -43,10 +43,13 @@ impl Keys {
                 owner: domain.to_string(),
                 name: own.selector.clone(),
                 kind: own.key.describe(),
-                record: (
+                used: KeyUse::Sign,
+                record: Some((
                     format!("{}._domainkey.{domain}", own.selector),
                     own.key.record(),
-                ),
+                )),
+                expires: None,
+                unfit: None,
             })
         });
         each.collect()

@@ -1,0 +1,235 @@
+//! What pgp_encrypt does with a mail.
+//!
+//! Must never: show what is secret.
+
+use mimicry_core::envelope::Path;
+use mimicry_core::message::address::addresses;
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::{Message, PartId};
+use mimicry_core::plugin::{
+    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task, Verdict,
+};
+use mimicry_core::reason::Reason;
+
+use crate::shared::author::author_of;
+use crate::shared::pgp::certs::{Certs, normal};
+use crate::shared::pgp::judge::{Demands, Usable};
+use crate::shared::pgp::seal;
+use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
+use crate::shared::whole::already::is_encrypted;
+use crate::shared::whole::inner::{HIDDEN, Protect, inner};
+use crate::shared::whole::missed::{Served, no_key, served};
+use crate::shared::whole::outer::pgp_encrypted;
+
+pub(super) fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+    let mut errors = Vec::new();
+    let demands = || Demands::new(options.bool("accept_sha1"));
+    let mut certs = Certs::of("keys", options.files("keys"), demands(), &mut errors);
+    if certs.is_empty() && errors.is_empty() {
+        let help = "write keys = [\"pgp/keys\"], a directory or files of public keys";
+        errors.push(OptionError::new(
+            "keys",
+            "pgp_encrypt needs the keys of recipients",
+            help,
+        ));
+    }
+    for (domain, name) in options.table("domain_keys") {
+        if let Err(why) = certs.stand_for(domain, name) {
+            let help = "write domain_keys = { \"example.com\" = \"FINGERPRINT\" }";
+            errors.push(OptionError::new("domain_keys", why, help));
+        }
+    }
+    let signers = Signers::of(
+        "sign_keys",
+        options.keys("sign_keys"),
+        options.secret("passphrase_file"),
+        demands(),
+        &mut errors,
+    );
+    if signers.is_empty() && options.keys("sign_keys").is_empty() {
+        for option in ["passphrase_file", "add_autocrypt"] {
+            if options.secret(option).is_some() || options.bool(option) {
+                let message = format!("{option} is about keys that sign, and there is none");
+                errors.push(OptionError::new(option, message, "name one by sign_keys"));
+            }
+        }
+    }
+    match errors.is_empty() {
+        true => Ok(Box::new(PgpPlugin {
+            certs,
+            signers,
+            no_key: no_key(options),
+            always_hidden: options.text("hidden_recipients") == Some("always"),
+            hide_subject: options.bool("hide_subject"),
+            autocrypt: options.bool("add_autocrypt"),
+        })),
+        false => Err(errors),
+    }
+}
+
+#[derive(Debug)]
+struct PgpPlugin {
+    certs: Certs,
+    signers: Signers,
+    no_key: OnError,
+    always_hidden: bool,
+    hide_subject: bool,
+    autocrypt: bool,
+}
+
+impl Plugin for PgpPlugin {
+    fn warnings(&self) -> Vec<OptionError> {
+        let unread = self.certs.unread().iter();
+        unread
+            .map(|text| OptionError::new("keys", text.as_str(), "the others are used"))
+            .collect()
+    }
+
+    /// A fault must not show what is to be encrypted.
+    fn requires(&self) -> Option<OnError> {
+        (self.no_key != OnError::Pass).then_some(OnError::Defer)
+    }
+
+    fn keys(&self, now: i64) -> Vec<KeyInUse> {
+        let mut keys = self.certs.in_use(now);
+        keys.extend(self.signers.in_use(now));
+        keys
+    }
+
+    fn may_miss(&self) -> bool {
+        true
+    }
+
+    fn reach(&self, recipient: &Path, now: i64) -> Result<(), Missed> {
+        match self.certs.keys_of(recipient, now) {
+            Ok(_) => Ok(()),
+            Err(why) => Err(Missed {
+                answer: self.no_key,
+                text: format!("mail to {recipient} must be encrypted, and {why}"),
+            }),
+        }
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(PgpJob { plugin: self, task })
+    }
+}
+
+struct PgpJob<'a> {
+    plugin: &'a PgpPlugin,
+    task: Task<'a>,
+}
+
+impl Job for PgpJob<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Later)
+    }
+
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let (plugin, mail) = (self.plugin, self.task.mail);
+        let message = &mail.message;
+        let unchanged = |reason: Reason, notes: Vec<String>| {
+            Ok(Finish {
+                reason: Some(reason),
+                notes,
+                ..Finish::default()
+            })
+        };
+        if is_encrypted(message) {
+            return unchanged(Reason::Sealed, vec!["it is encrypted".into()]);
+        }
+        let recipients = match served(plugin, &self.task)? {
+            Served::All(recipients) => recipients,
+            Served::None(why) => return unchanged(Reason::NoKey, why),
+        };
+        let protect = Protect::Cipher {
+            hidden_subject: plugin.hide_subject.then_some(HIDDEN),
+        };
+        let inner = inner(message, protect).ok_or_else(|| {
+            Fault::Permanent(
+                "the mail is not read as itself once more, and is not encrypted".into(),
+            )
+        })?;
+        let now = mail.received.unix;
+        let mut keys = Vec::new();
+        for recipient in &recipients {
+            for key in plugin
+                .certs
+                .keys_of(recipient, now)
+                .map_err(Fault::Temporary)?
+            {
+                if !keys.iter().any(|known| same(known, &key)) {
+                    keys.push(key);
+                }
+            }
+        }
+        let hidden = plugin.always_hidden || !all_named(message, &recipients);
+        let author = self.author(message)?;
+        let signer = match &author {
+            None => None,
+            Some((signer, _)) => Some((
+                plugin.signers.pair(signer, now).map_err(Fault::Permanent)?,
+                now,
+            )),
+        };
+        let mut notes: Vec<String> = (keys.iter())
+            .map(|key| format!("encrypted to {}", key.cert().fingerprint().to_hex()))
+            .collect();
+        notes.dedup();
+        let armour = seal::encrypt(&inner.octets, keys, hidden, signer)
+            .map_err(|_| Fault::Permanent("the mail could not be encrypted".into()))?;
+        let (part, enclosed) = pgp_encrypted(message, armour);
+        edits.enclose(part, enclosed);
+        if plugin.hide_subject && inner.has_subject {
+            edits.set_field(PartId::ROOT, "Subject", HIDDEN)?;
+        }
+        if let Some((signer, address)) = &author {
+            notes.push(format!("signed: {}", signer.fingerprint()));
+            if plugin.autocrypt {
+                add_autocrypt(signer, address, edits)?;
+            }
+        }
+        if hidden {
+            notes.push("no key is named".into());
+        }
+        Ok(Finish {
+            edited: vec![PartId::ROOT],
+            notes,
+            ..Finish::default()
+        })
+    }
+}
+
+impl<'a> PgpJob<'a> {
+    /// Whose key signs, and his address; none where the rule has no key of the author.
+    fn author(&self, message: &Message) -> Result<Option<(&'a Signer, String)>, Fault> {
+        if self.plugin.signers.is_empty() {
+            return Ok(None);
+        }
+        let Some(author) = author_of(message)? else {
+            return Ok(None);
+        };
+        let signer = self.plugin.signers.of_author(&author);
+        Ok(signer.map(|signer| (signer, author)))
+    }
+}
+
+fn same(one: &Usable<'_>, other: &Usable<'_>) -> bool {
+    one.key().fingerprint() == other.key().fingerprint()
+}
+
+/// Does the header name all of these recipients.
+fn all_named(message: &Message, recipients: &[&Path]) -> bool {
+    let fields = message.root().fields();
+    let named: Vec<String> = fields
+        .filter(|field| field.is("to") || field.is("cc"))
+        .flat_map(|field| addresses(field.value()))
+        .map(|address| normal(&address.addr))
+        .collect();
+    recipients
+        .iter()
+        .all(|path| named.contains(&normal(&path.to_string())))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,150 @@
+//! Encrypted mails, opened by the same library; others open them in t/interop/pgp.sh.
+
+use crate::shared::pgp::trial::{load_error, names_keys, opened, run, run_for, stopped};
+
+fn rule(options: &str) -> String {
+    format!(
+        "[[rule]]\nname = \"e\"\nplugin = \"pgp_encrypt\"\n[rule.options]\nkeys = [\"anna.asc\", \"bo.asc\", \"expired.asc\", \"gateway.asc\"]\n{options}"
+    )
+}
+
+const MAIL: &str = "Received: r\nFrom: anna@example.org\nTo: bo@example.com\nSubject: secret\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: 8bit\n\nGrüße\n";
+
+// T165
+#[test]
+fn a_mail_is_opened_by_its_recipient_and_is_what_the_rules_made() {
+    let (after, said) = run(&rule(""), MAIL);
+    assert!(said.starts_with("encrypted to "), "{said}");
+    let (inner, signed) = opened(&after, "bo");
+    assert!(inner.ends_with("\r\n\r\nGrüße\r\n"), "{inner}");
+    assert!(!inner.contains("Received"), "{inner}");
+    assert!(inner.contains("HP-Outer: Subject: secret\r\n"), "{inner}");
+    assert!(inner.contains("hp=cipher"), "{inner}");
+    assert!(!signed);
+    let root = after.root();
+    for name in ["content-type", "mime-version"] {
+        assert_eq!(root.fields().filter(|field| field.is(name)).count(), 1);
+    }
+    assert!(root.field("content-transfer-encoding").is_none());
+}
+
+#[test]
+fn a_subject_is_hidden_and_the_author_signs_within() {
+    let options = "hide_subject = true\nsign_keys = { \"example.org\" = \"anna.secret.asc\" }\nadd_autocrypt = true\n";
+    let (after, said) = run(&rule(options), MAIL);
+    assert!(said.contains("signed: "), "{said}");
+    assert!(!String::from_utf8_lossy(after.raw()).contains("secret"));
+    assert!(after.root().field("autocrypt").is_some());
+    let (inner, signed) = opened(&after, "bo");
+    assert!(inner.contains("Subject: secret\r\n"), "{inner}");
+    assert!(inner.contains("HP-Outer: Subject: [...]\r\n"), "{inner}");
+    assert!(signed);
+    // Another author's mail is not signed.
+    let other = MAIL.replace("anna@example.org", "bo@example.com");
+    let (after, said) = run(&rule(options), &other);
+    assert!(!said.contains("signed"), "{said}");
+    assert!(!opened(&after, "bo").1);
+}
+
+// T166
+#[test]
+fn who_gets_a_copy_in_secret_is_in_no_packet() {
+    const BO: &str = "bo@example.com";
+    for (options, recipients, named) in [
+        ("", &[BO][..], true),
+        ("", &[BO, "anna@example.org"], false),
+        ("hidden_recipients = \"always\"\n", &[BO], false),
+    ] {
+        let mut results = run_for(&rule(options), MAIL, recipients);
+        assert_eq!(results.len(), 1);
+        let after = results.remove(0).unwrap();
+        assert_eq!(names_keys(&after), named, "{options} {recipients:?}");
+        opened(&after, "bo");
+    }
+}
+
+// T164
+#[test]
+fn nobody_gets_what_he_cannot_open() {
+    let both = &["bo@example.com", "nobody@example.com"];
+    let why =
+        "mail to nobody@example.com must be encrypted, and there is no key of nobody@example.com";
+    for (options, expected) in [
+        ("", format!("550 5.7.1 {why}")),
+        ("no_key = \"defer\"\n", format!("451 4.7.1 {why}")),
+        ("no_key = \"pass\"\n", "in the clear".to_string()),
+    ] {
+        let mut results = run_for(&rule(options), MAIL, both);
+        assert_eq!(results.len(), 2, "{options}");
+        let other = match results.remove(1) {
+            Ok(message) if message.raw() == MAIL.replace('\n', "\r\n").as_bytes() => {
+                "in the clear".into()
+            }
+            Ok(_) => "edited".into(),
+            Err(reply) => reply,
+        };
+        assert_eq!(other, expected, "{options}");
+        opened(&results.remove(0).unwrap(), "bo");
+    }
+    assert_eq!(
+        stopped(&rule(""), MAIL, "expired@example.com"),
+        "550 5.7.1 mail to expired@example.com must be encrypted, and the key of expired@example.com expired on 2026-06-01"
+    );
+    // That faults pass is not about this one.
+    let passes = rule("").replace("[rule.options]", "on_error = \"pass\"\n[rule.options]");
+    assert!(stopped(&passes, MAIL, "nobody@example.com").starts_with("550"));
+}
+
+#[test]
+fn what_is_encrypted_stays_as_it_is() {
+    let (once, _) = run(&rule(""), MAIL);
+    let text = String::from_utf8(once.raw().to_vec()).unwrap();
+    let (twice, said) = run(&rule(""), &text.replace("\r\n", "\n"));
+    assert_eq!(said, "sealed");
+    assert_eq!(once.raw(), twice.raw());
+}
+
+/// Broken ones, too: none leaves in the clear.
+#[test]
+fn every_mail_is_encrypted() {
+    for mail in [
+        "",
+        "x",
+        "Content-Type: multipart/mixed\n\n--b\n\nsecret\n",
+        "Content-Type: multipart/mixed; boundary=b\n\nsecret\n",
+        "Content-Type: text/plain\nContent-Type: text/html\n\nsecret\n",
+        "Content-Type: multipart/signed; boundary=b\n\n--b\n\nsecret\n--b\n\ny\n--b--\n",
+        "Content-Transfer-Encoding: x-uue\n\nsecret\n",
+    ] {
+        let (after, said) = run(&rule(""), mail);
+        assert!(said.starts_with("encrypted to "), "{mail}: {said}");
+        assert!(
+            !String::from_utf8_lossy(after.raw()).contains("secret"),
+            "{mail}"
+        );
+        let (inner, _) = opened(&after, "bo");
+        assert_eq!(inner.contains("secret"), mail.contains("secret"), "{mail}");
+    }
+}
+
+#[test]
+fn mistakes() {
+    for (options, message) in [
+        ("", "pgp_encrypt needs the keys of recipients"),
+        (
+            "options.keys = \"README.md\"",
+            "README.md holds no OpenPGP key",
+        ),
+        (
+            "options = { keys = \"anna.asc\", domain_keys = { \"example.com\" = \"bo@example.com\" } }",
+            "no certificate of keys has the fingerprint or the address bo@example.com",
+        ),
+        (
+            "options = { keys = \"anna.asc\", add_autocrypt = true }",
+            "add_autocrypt is about keys that sign, and there is none",
+        ),
+    ] {
+        let source = format!("[[rule]]\nname = \"e\"\nplugin = \"pgp_encrypt\"\n{options}\n");
+        assert_eq!(load_error(&source), message, "{options}");
+    }
+}

@@ -1,0 +1,122 @@
+//! What pgp_sign does with a mail.
+//!
+//! Must never: show what is secret.
+
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::seven_bit::to_signed_form;
+use mimicry_core::message::{Limits, PartId};
+use mimicry_core::plugin::{
+    Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task, Verdict,
+};
+use mimicry_core::reason::Reason;
+
+use crate::shared::author::author_of;
+use crate::shared::pgp::judge::Demands;
+use crate::shared::pgp::seal;
+use crate::shared::pgp::secret::{Signers, add_autocrypt};
+use crate::shared::whole::already::{is_encrypted, is_signed};
+use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::outer::{Content as Written, Signature, signed};
+
+pub(super) fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+    let mut errors = Vec::new();
+    let demands = Demands::new(options.bool("accept_sha1"));
+    let passphrase = options.secret("passphrase_file");
+    let signers = Signers::of(
+        "keys",
+        options.keys("keys"),
+        passphrase,
+        demands,
+        &mut errors,
+    );
+    if options.keys("keys").is_empty() {
+        let help = "write keys = { \"example.org\" = \"pgp/example.org.asc\" }";
+        errors.push(OptionError::new("", "pgp_sign needs a key", help));
+    }
+    match errors.is_empty() {
+        true => Ok(Box::new(PgpPlugin {
+            signers,
+            autocrypt: options.bool("add_autocrypt"),
+        })),
+        false => Err(errors),
+    }
+}
+
+#[derive(Debug)]
+struct PgpPlugin {
+    signers: Signers,
+    autocrypt: bool,
+}
+
+impl Plugin for PgpPlugin {
+    fn reads_recipients(&self) -> bool {
+        false
+    }
+
+    fn keys(&self, now: i64) -> Vec<KeyInUse> {
+        self.signers.in_use(now)
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(PgpJob { plugin: self, task })
+    }
+}
+
+struct PgpJob<'a> {
+    plugin: &'a PgpPlugin,
+    task: Task<'a>,
+}
+
+impl Job for PgpJob<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Later)
+    }
+
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let message = &self.task.mail.message;
+        let unchanged = |reason: Reason, note: String| {
+            Ok(Finish {
+                reason: Some(reason),
+                notes: vec![note],
+                ..Finish::default()
+            })
+        };
+        if is_encrypted(message) || is_signed(message) {
+            return unchanged(Reason::Sealed, "it is signed or encrypted".into());
+        }
+        let author = author_of(message)?.ok_or(Fault::NotApplicable(Reason::NoKey))?;
+        let signers = &self.plugin.signers;
+        let Some(signer) = signers.of_author(&author) else {
+            return unchanged(Reason::NoKey, format!("no key signs for {author}"));
+        };
+        let now = self.task.mail.received.unix;
+        let pair = signers.pair(signer, now).map_err(Fault::Permanent)?;
+        let coded = to_signed_form(message, &Limits::default());
+        let inner = inner(coded.as_ref().unwrap_or(message), Protect::Clear).ok_or_else(|| {
+            Fault::Permanent("the mail is not read as itself once more, and is not signed".into())
+        })?;
+        let signature = seal::sign(&inner.octets, pair, now)
+            .map_err(|_| Fault::Permanent("the mail could not be signed".into()))?;
+        let note = format!("signed: {} {}", signer.fingerprint(), signature.micalg);
+        let signature = Signature {
+            micalg: &signature.micalg,
+            media_type: "application/pgp-signature",
+            filename: "signature.asc",
+            description: "OpenPGP digital signature",
+            content: Written::Armour(signature.armour),
+        };
+        let (part, enclosed) = signed(message, &inner.octets, signature);
+        edits.enclose(part, enclosed);
+        if self.plugin.autocrypt {
+            add_autocrypt(signer, &author, edits)?;
+        }
+        Ok(Finish {
+            edited: vec![PartId::ROOT],
+            notes: vec![note],
+            ..Finish::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,302 @@
+//! The certificates of recipients: out of files, by address.
+//!
+//! An address is found as a user id of a certificate has it, whatever the case; then without its subaddress (`anna+news@`); then by its
+//! domain, if the rule names a certificate for the whole of it. User ids count only while the certificate itself binds them.
+//!
+//! Must never: take an address from anything but a user id that is valid at the time.
+
+use std::collections::BTreeMap;
+
+use mimicry_core::domain::compared;
+use mimicry_core::envelope::Path;
+use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError};
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::cert::CertParser;
+use sequoia_openpgp::cert::amalgamation::ValidAmalgamation;
+use sequoia_openpgp::parse::Parse;
+use sequoia_openpgp::types::RevocationStatus;
+
+use super::judge::{Demands, Purpose, Usable};
+
+/// Certificates, and which are of whom.
+#[derive(Debug)]
+pub struct Certs {
+    demands: Demands,
+    all: Vec<Cert>,
+    /// Places, by address as it is compared.
+    by_address: BTreeMap<String, Vec<usize>>,
+    /// Places, by domain as domains are compared.
+    by_domain: BTreeMap<String, Vec<usize>>,
+    unread: Vec<String>,
+}
+
+const BEGIN: &[u8] = b"-----BEGIN PGP ";
+
+/// The certificates in a file, at least one: binary or armoured, one or many, also one block of armour after the other; and how many
+/// things in it cannot be read, such as keys of the last century.
+pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
+    if octets.get(8..12) == Some(b"KBXf") {
+        return Err("is a keybox of GnuPG, which no other program reads; gpg --export > FILE makes a file of keys".into());
+    }
+    let starts: Vec<usize> = memchr::memmem::find_iter(octets, BEGIN).collect();
+    let ends = starts.iter().skip(1).copied().chain([octets.len()]);
+    let blocks: Vec<&[u8]> = match starts.is_empty() {
+        true => vec![octets],
+        false => (starts.iter().zip(ends))
+            .filter_map(|(start, end)| octets.get(*start..end))
+            .collect(),
+    };
+    let (mut certs, mut unread) = (Vec::new(), 0usize);
+    for parser in blocks.into_iter().map(CertParser::from_bytes) {
+        match parser {
+            Ok(parser) => parser.for_each(|cert| match cert {
+                Ok(cert) => certs.push(cert),
+                Err(_) => unread = unread.saturating_add(1),
+            }),
+            Err(_) => unread = unread.saturating_add(1),
+        }
+    }
+    match certs.is_empty() {
+        true => Err("holds no OpenPGP key".into()),
+        false => Ok((certs, unread)),
+    }
+}
+
+impl Certs {
+    /// Out of files, each with its name; what is wrong with them goes to the errors of the option. Secret halves are dropped.
+    pub fn of(
+        option: &'static str,
+        files: &[(String, Vec<u8>)],
+        demands: Demands,
+        errors: &mut Vec<OptionError>,
+    ) -> Certs {
+        let mut certs: BTreeMap<String, Cert> = BTreeMap::new();
+        let mut unread = Vec::new();
+        for (name, octets) in files {
+            match read(octets) {
+                Ok((found, more)) => {
+                    if more > 0 {
+                        unread.push(format!("{more} of the keys in {name} cannot be read"));
+                    }
+                    for cert in found {
+                        let cert = cert.strip_secret_key_material();
+                        // The same one in two files may have news in either.
+                        let merged = match certs.remove(&cert.fingerprint().to_hex()) {
+                            Some(known) => known.merge_public(cert).ok(),
+                            None => Some(cert),
+                        };
+                        if let Some(cert) = merged {
+                            certs.insert(cert.fingerprint().to_hex(), cert);
+                        }
+                    }
+                }
+                Err(why) => errors.push(OptionError::new(
+                    option,
+                    format!("{name} {why}"),
+                    "write files that gpg --export or another OpenPGP program made, binary or armoured",
+                )),
+            }
+        }
+        let all: Vec<Cert> = certs.into_values().collect();
+        let mut by_address: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+        for (place, cert) in all.iter().enumerate() {
+            for address in addresses(cert) {
+                let places = by_address.entry(address).or_default();
+                if !places.contains(&place) {
+                    places.push(place);
+                }
+            }
+        }
+        Certs {
+            demands,
+            all,
+            by_address,
+            by_domain: BTreeMap::new(),
+            unread,
+        }
+    }
+
+    /// What of the files cannot be read.
+    pub fn unread(&self) -> &[String] {
+        &self.unread
+    }
+
+    /// Lets a certificate, named by its fingerprint or an address, stand for all of a domain that has no other.
+    pub fn stand_for(&mut self, domain: &str, name: &str) -> Result<(), String> {
+        let hex: String = name.chars().filter(|c| !c.is_whitespace()).collect();
+        let is_named = |cert: &Cert| cert.fingerprint().to_hex().eq_ignore_ascii_case(&hex);
+        let places: Vec<usize> = match self.all.iter().position(is_named) {
+            Some(place) => vec![place],
+            None => (self.by_address.get(&normal(name)).cloned()).unwrap_or_default(),
+        };
+        if places.is_empty() {
+            return Err(format!(
+                "no certificate of keys has the fingerprint or the address {name}"
+            ));
+        }
+        self.by_domain.insert(compared(domain), places);
+        Ok(())
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Cert> {
+        self.all.iter()
+    }
+
+    /// The keys to encrypt to for a recipient, or why there is none.
+    pub fn keys_of(&self, recipient: &Path, now: i64) -> Result<Vec<Usable<'_>>, String> {
+        let address = normal(&recipient.to_string());
+        let mut why = None;
+        let tried = [Some(address.clone()), without_subaddress(&address)];
+        for address in tried.into_iter().flatten() {
+            match self.usable(self.by_address.get(&address), Some(&address), now) {
+                Ok(keys) => return Ok(keys),
+                Err(wrong) => why = why.or(wrong),
+            }
+        }
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        // Who has a certificate of his own that is of no use is not served by another.
+        if why.is_none() {
+            match self.usable(self.by_domain.get(domain), None, now) {
+                Ok(keys) => return Ok(keys),
+                Err(wrong) => why = wrong,
+            }
+        }
+        Err(match why {
+            Some(why) => format!("the key of {recipient} {why}"),
+            None => format!("there is no key of {recipient}"),
+        })
+    }
+
+    /// The keys of all certificates for a purpose, or why one of them has none.
+    pub fn all_keys(&self, purpose: Purpose, now: i64) -> Result<Vec<Usable<'_>>, String> {
+        let mut all = Vec::new();
+        for cert in &self.all {
+            let keys = self.demands.keys(cert, purpose, now);
+            all.extend(keys.map_err(|why| format!("the key {} {why}", cert.fingerprint()))?);
+        }
+        Ok(all)
+    }
+
+    /// Of all these certificates that bind the address; else what is wrong with the last that was made.
+    fn usable(
+        &self,
+        places: Option<&Vec<usize>>,
+        address: Option<&str>,
+        now: i64,
+    ) -> Result<Vec<Usable<'_>>, Option<String>> {
+        let certs = places.into_iter().flatten();
+        let mut certs: Vec<&Cert> = certs.filter_map(|place| self.all.get(*place)).collect();
+        certs.sort_by_key(|cert| std::cmp::Reverse(cert.primary_key().key().creation_time()));
+        let (mut keys, mut why) = (Vec::new(), None);
+        for cert in certs {
+            let found = match self.binds(cert, address, now) {
+                Ok(()) => self.demands.keys(cert, Purpose::Transport, now),
+                Err(wrong) => Err(wrong),
+            };
+            match found {
+                Ok(found) => keys.extend(found),
+                Err(wrong) => why = why.or(Some(wrong)),
+            }
+        }
+        match keys.is_empty() {
+            true => Err(why),
+            false => Ok(keys),
+        }
+    }
+
+    /// Is the address a valid user id at the time.
+    fn binds(&self, cert: &Cert, address: Option<&str>, now: i64) -> Result<(), String> {
+        let Some(address) = address else {
+            return Ok(());
+        };
+        let valid = self.demands.valid(cert, now)?;
+        let binds = valid.userids().any(|one| {
+            let is_revoked = matches!(one.revocation_status(), RevocationStatus::Revoked(_));
+            !is_revoked && email(one.userid()).is_some_and(|email| email == address)
+        });
+        match binds {
+            true => Ok(()),
+            false => Err("no longer bears this address".into()),
+        }
+    }
+
+    /// What may be said of them.
+    pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
+        let each = self.all.iter().enumerate().map(|(place, cert)| {
+            let keys = self.demands.keys(cert, Purpose::Transport, now);
+            let domains = self.by_domain.iter();
+            let domains = domains.filter(|(_, places)| places.contains(&place));
+            let domains = domains.map(|(domain, _)| format!("@{domain}"));
+            let owners: Vec<String> = addresses(cert).into_iter().chain(domains).collect();
+            KeyInUse {
+                owner: match owners.is_empty() {
+                    true => "nobody".into(),
+                    false => owners.join(", "),
+                },
+                name: cert.fingerprint().to_hex(),
+                kind: match &keys {
+                    Ok(keys) => keys.first().map(|key| describe(key.key())),
+                    Err(_) => Some(describe(cert.primary_key().key())),
+                }
+                .unwrap_or_default(),
+                used: KeyUse::Encrypt,
+                record: None,
+                expires: self.demands.ends(cert, Purpose::Transport, now),
+                unfit: keys.err(),
+            }
+        });
+        each.collect()
+    }
+}
+
+/// `rsa 3072`, `cv25519`.
+pub fn describe<P, R>(key: &sequoia_openpgp::packet::Key<P, R>) -> String
+where
+    P: sequoia_openpgp::packet::key::KeyParts,
+    R: sequoia_openpgp::packet::key::KeyRole,
+{
+    use sequoia_openpgp::types::PublicKeyAlgorithm as Algorithm;
+    let bits = key.mpis().bits();
+    match (key.pk_algo(), bits) {
+        (Algorithm::RSAEncryptSign, Some(bits)) => format!("rsa {bits}"),
+        (Algorithm::EdDSA | Algorithm::Ed25519, _) => "ed25519".into(),
+        (Algorithm::X25519, _) => "x25519".into(),
+        (Algorithm::ECDH, Some(256)) => "ecdh 256".into(),
+        (algorithm, Some(bits)) => format!("{algorithm} {bits}").to_lowercase(),
+        (algorithm, None) => algorithm.to_string().to_lowercase(),
+    }
+}
+
+/// All that its user ids have, valid or not.
+pub fn addresses(cert: &Cert) -> Vec<String> {
+    let mut all = Vec::new();
+    for one in cert.userids() {
+        if let Some(address) = email(one.userid()).filter(|address| !all.contains(address)) {
+            all.push(address);
+        }
+    }
+    all
+}
+
+fn email(userid: &sequoia_openpgp::packet::UserID) -> Option<String> {
+    let address = userid.email().ok()??;
+    Some(normal(address))
+}
+
+/// As addresses are compared: small letters, the domain in A-labels.
+pub fn normal(address: &str) -> String {
+    match address.rsplit_once('@') {
+        Some((local, domain)) => format!("{}@{}", local.to_lowercase(), compared(domain)),
+        None => address.to_lowercase(),
+    }
+}
+
+fn without_subaddress(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let (user, _) = local.split_once('+').filter(|(user, _)| !user.is_empty())?;
+    Some(format!("{user}@{domain}"))
+}

@@ -1,0 +1,161 @@
+//! Which keys of a certificate can be used at a time, and in words why none can.
+//!
+//! The policy is Sequoia's standard one. A certificate bound by SHA-1 has been worth nothing there since February 2023, because such a
+//! binding can be forged; many companies have one all the same, so a rule may accept them.
+//!
+//! Must never: take a key that has ended or was revoked, whatever the options say.
+
+use std::time::SystemTime;
+
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::cert::ValidCert;
+use sequoia_openpgp::cert::amalgamation::ValidAmalgamation;
+use sequoia_openpgp::cert::amalgamation::key::{
+    ValidErasedKeyAmalgamation, ValidKeyAmalgamationIter,
+};
+use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
+use sequoia_openpgp::policy::{HashAlgoSecurity, StandardPolicy};
+use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus};
+
+use super::{date, time, unix};
+
+/// What is demanded of a certificate.
+#[derive(Debug)]
+pub struct Demands {
+    policy: StandardPolicy<'static>,
+    /// With SHA-1, to say what is wrong with one.
+    lenient: StandardPolicy<'static>,
+}
+
+/// What a key is needed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A message on its way.
+    Transport,
+    /// A copy that is kept.
+    Storage,
+    Sign,
+}
+
+/// A key that can be used.
+pub type Usable<'c> = ValidErasedKeyAmalgamation<'c, PublicParts>;
+
+const SHA1: &str = "is bound by SHA-1, which is not accepted (accept_sha1)";
+
+impl Demands {
+    pub fn new(accept_sha1: bool) -> Demands {
+        let mut lenient = StandardPolicy::new();
+        lenient.accept_hash_property(
+            HashAlgorithm::SHA1,
+            HashAlgoSecurity::SecondPreImageResistance,
+        );
+        Demands {
+            policy: match accept_sha1 {
+                true => lenient.clone(),
+                false => StandardPolicy::new(),
+            },
+            lenient,
+        }
+    }
+
+    /// The certificate as it stands at a time.
+    pub fn valid<'c>(&'c self, cert: &'c Cert, now: i64) -> Result<ValidCert<'c>, String> {
+        let now = time(now);
+        let valid = match cert.with_policy(&self.policy, now) {
+            Ok(valid) => valid,
+            Err(_) if cert.with_policy(&self.lenient, now).is_ok() => return Err(SHA1.into()),
+            Err(_) if cert.primary_key().key().creation_time() > now => {
+                let from = date(cert.primary_key().key().creation_time());
+                return Err(format!("is valid from {from} on only"));
+            }
+            Err(_) => return Err("has no valid signature of its own".into()),
+        };
+        if let RevocationStatus::Revoked(_) = valid.revocation_status() {
+            return Err("was revoked".into());
+        }
+        match (valid.alive(), valid.primary_key().key_expiration_time()) {
+            (Ok(()), _) => Ok(valid),
+            (Err(_), Some(end)) if end <= now => Err(format!("expired on {}", date(end))),
+            (Err(_), _) => Err("is not valid yet".into()),
+        }
+    }
+
+    /// The keys of a certificate that can be used for a purpose; at least one.
+    pub fn keys<'c>(
+        &'c self,
+        cert: &'c Cert,
+        purpose: Purpose,
+        now: i64,
+    ) -> Result<Vec<Usable<'c>>, String> {
+        let valid = self.valid(cert, now)?;
+        let fit = valid.keys().supported().alive().revoked(false);
+        let keys = of_purpose(fit, purpose);
+        match keys.is_empty() {
+            true => Err(self.why_none(cert, &valid, (purpose, time(now)))),
+            false => Ok(keys),
+        }
+    }
+
+    /// No key is of use: what is wrong with the one that would be.
+    fn why_none(
+        &self,
+        cert: &Cert,
+        valid: &ValidCert<'_>,
+        (purpose, now): (Purpose, SystemTime),
+    ) -> String {
+        let (kind, to) = match purpose {
+            Purpose::Sign => ("a signing", "sign with"),
+            _ => ("an encryption", "encrypt to"),
+        };
+        let of = |valid: &ValidCert<'_>| -> Option<String> {
+            let keys = of_purpose(valid.keys(), purpose);
+            // The one that was made last.
+            let key = keys.iter().max_by_key(|key| key.key().creation_time())?;
+            Some(match (key.revocation_status(), key.key_expiration_time()) {
+                (RevocationStatus::Revoked(_), _) => format!("has {kind} key that was revoked"),
+                (_, Some(end)) if end <= now => {
+                    format!("has {kind} key that expired on {}", date(end))
+                }
+                _ if !key.key().pk_algo().is_supported() => {
+                    format!("has {kind} key of a kind that is not known here")
+                }
+                _ => format!("has {kind} key that is not valid yet"),
+            })
+        };
+        if let Some(why) = of(valid) {
+            return why;
+        }
+        let lenient = cert.with_policy(&self.lenient, now);
+        match lenient.is_ok_and(|valid| of(&valid).is_some()) {
+            true => SHA1.into(),
+            false => format!("has no key to {to}; gpg --quick-add-key adds one"),
+        }
+    }
+
+    /// When a certificate ends for a purpose, seconds since 1970, or has ended: with its primary key, or with the last of its keys for that.
+    /// `None` = never, or it is of no use anyway.
+    pub fn ends(&self, cert: &Cert, purpose: Purpose, now: i64) -> Option<i64> {
+        let valid = cert.with_policy(&self.policy, time(now)).ok()?;
+        if let RevocationStatus::Revoked(_) = valid.revocation_status() {
+            return None;
+        }
+        let primary = valid.primary_key().key_expiration_time();
+        let keys = of_purpose(valid.keys().supported().revoked(false), purpose);
+        let ends: Vec<_> = keys.iter().map(|key| key.key_expiration_time()).collect();
+        let last = match ends.contains(&None) {
+            true => None,
+            false => ends.into_iter().flatten().max(),
+        };
+        primary.into_iter().chain(last).min().map(unix)
+    }
+}
+
+type Keys<'c> = ValidKeyAmalgamationIter<'c, PublicParts, UnspecifiedRole>;
+
+fn of_purpose(keys: Keys<'_>, purpose: Purpose) -> Vec<Usable<'_>> {
+    match purpose {
+        Purpose::Transport => keys.for_transport_encryption().collect(),
+        Purpose::Storage => keys.for_storage_encryption().collect(),
+        Purpose::Sign => keys.for_signing().collect(),
+    }
+}

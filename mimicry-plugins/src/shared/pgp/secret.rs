@@ -1,0 +1,241 @@
+//! Secret keys of senders: read and unlocked when the configuration is loaded, by address or domain.
+//!
+//! Must never: show what is in a file, in an error or in `Debug`, or leave a key locked that a worker would have to unlock.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use data_encoding::BASE64;
+use mimicry_core::domain::compared;
+use mimicry_core::message::PartId;
+use mimicry_core::message::edit::EditSet;
+use mimicry_core::plugin::{Fault, KeyFile, KeyInUse, KeyUse, OptionError, Secret};
+use sequoia_openpgp::Cert;
+use sequoia_openpgp::crypto::{KeyPair, Password};
+use sequoia_openpgp::packet::key::SecretKeyMaterial;
+use sequoia_openpgp::serialize::SerializeInto;
+
+use super::certs::{self, addresses, normal};
+use super::judge::{Demands, Purpose};
+
+/// What signs for an address or a domain.
+pub struct Signer {
+    /// Without its secret half.
+    cert: Cert,
+    /// By fingerprint.
+    pairs: BTreeMap<String, KeyPair>,
+}
+
+impl fmt::Debug for Signer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Signer({})", self.cert.fingerprint())
+    }
+}
+
+/// All that sign, by address or domain as they are compared.
+#[derive(Debug)]
+pub struct Signers {
+    demands: Demands,
+    by_name: BTreeMap<String, Signer>,
+}
+
+impl Signers {
+    /// Of the files of an option, each beside the address or domain that it signs for.
+    pub fn of(
+        option: &'static str,
+        files: &[KeyFile],
+        passphrase: Option<&Secret>,
+        demands: Demands,
+        errors: &mut Vec<OptionError>,
+    ) -> Signers {
+        let mut by_name = BTreeMap::new();
+        for file in files {
+            let shown = file.path.display();
+            let mut wrong =
+                |message: String, help: &str| errors.push(OptionError::new(option, message, help));
+            if !is_name(&file.name) {
+                let help = "write an address, or the part of one behind the @";
+                wrong(
+                    format!("`{}` is neither an address nor a domain", file.name),
+                    help,
+                );
+                continue;
+            }
+            match signer(file.content.reveal(), passphrase) {
+                Ok(signer) => {
+                    if by_name.insert(normal_name(&file.name), signer).is_some() {
+                        let message = format!("{shown} is a second key of {}", file.name);
+                        wrong(message, "one key signs for a name");
+                    }
+                }
+                Err((why, help)) => wrong(format!("{shown} {why}"), help),
+            }
+        }
+        Signers { demands, by_name }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.by_name.is_empty()
+    }
+
+    /// Of an author: by his address, then by his domain.
+    pub fn of_author(&self, address: &str) -> Option<&Signer> {
+        let address = normal(address);
+        let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
+        self.by_name
+            .get(&address)
+            .or_else(|| self.by_name.get(domain))
+    }
+
+    /// The key that signs at a time, or why none does: the last that was made.
+    pub fn pair<'s>(&'s self, signer: &'s Signer, now: i64) -> Result<&'s KeyPair, String> {
+        let keys = self.demands.keys(&signer.cert, Purpose::Sign, now);
+        let keys = keys.map_err(|why| format!("the key {} {why}", signer.cert.fingerprint()))?;
+        let own = keys.iter().filter_map(|key| {
+            let pair = signer.pairs.get(&key.key().fingerprint().to_hex())?;
+            Some((key.key().creation_time(), pair))
+        });
+        let last = own.max_by_key(|(made, _)| *made);
+        last.map(|(_, pair)| pair).ok_or_else(|| {
+            format!(
+                "the secret half of the signing key of {} is not in its file",
+                signer.cert.fingerprint()
+            )
+        })
+    }
+
+    /// What may be said of them.
+    pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
+        let each = self.by_name.iter().map(|(name, signer)| {
+            let pair = self.pair(signer, now);
+            KeyInUse {
+                owner: name.clone(),
+                name: signer.cert.fingerprint().to_hex(),
+                kind: match &pair {
+                    Ok(pair) => certs::describe(pair.public()),
+                    Err(_) => certs::describe(signer.cert.primary_key().key()),
+                },
+                used: KeyUse::Sign,
+                record: None,
+                expires: self.demands.ends(&signer.cert, Purpose::Sign, now),
+                unfit: pair.err(),
+            }
+        });
+        each.collect()
+    }
+}
+
+impl Signer {
+    pub fn fingerprint(&self) -> String {
+        self.cert.fingerprint().to_hex()
+    }
+
+    pub fn cert(&self) -> &Cert {
+        &self.cert
+    }
+
+    /// The octets that an Autocrypt field has, if the certificate bears the address.
+    pub fn autocrypt(&self, address: &str) -> Option<Vec<u8>> {
+        let bears = addresses(&self.cert).contains(&normal(address));
+        match bears {
+            true => self.cert.export_to_vec().ok(),
+            false => None,
+        }
+    }
+}
+
+const GNUPG: &str =
+    "gpg --export-secret-keys --armor ADDRESS > FILE makes one; FILE must be of mode 0600 or 0640";
+
+fn signer(octets: &[u8], passphrase: Option<&Secret>) -> Result<Signer, (String, &'static str)> {
+    let (found, _) = certs::read(octets).map_err(|why| (why, GNUPG))?;
+    let mut secret = found.into_iter().filter(Cert::is_tsk);
+    let Some(cert) = secret.next() else {
+        return Err((
+            "holds the public half only; the secret key is needed".into(),
+            GNUPG,
+        ));
+    };
+    if secret.next().is_some() {
+        return Err((
+            "holds several secret keys".into(),
+            "write each into a file of its own",
+        ));
+    }
+    let mut pairs = BTreeMap::new();
+    let mut is_locked = false;
+    for key in cert.keys().secret() {
+        let fingerprint = key.key().fingerprint().to_hex();
+        let mut own = key.key().clone();
+        if let SecretKeyMaterial::Encrypted(locked) = own.secret() {
+            let opened = passphrase.and_then(|passphrase| {
+                let password = Password::from(passphrase.reveal());
+                locked.decrypt(key.key(), &password).ok()
+            });
+            let Some(opened) = opened else {
+                is_locked = true;
+                continue;
+            };
+            own = own.add_secret(opened.into()).0;
+        }
+        if let Ok(pair) = own.into_keypair() {
+            pairs.insert(fingerprint, pair);
+        }
+    }
+    match (pairs.is_empty(), is_locked, passphrase) {
+        (false, _, _) => Ok(Signer {
+            cert: cert.strip_secret_key_material(),
+            pairs,
+        }),
+        (true, true, Some(_)) => Err((
+            "is not opened by the passphrase of passphrase_file".into(),
+            "all keys of a rule have one passphrase",
+        )),
+        (true, true, None) => Err((
+            "is locked by a passphrase".into(),
+            "name a file with the passphrase by passphrase_file, or take it away with gpg --edit-key ADDRESS passwd",
+        )),
+        (true, false, _) => Err(("holds no secret key that can be used here".into(), GNUPG)),
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let domain = match name.rsplit_once('@') {
+        Some(("", _)) => return false,
+        Some((_, domain)) => domain,
+        None => name,
+    };
+    let is_fit = |label: &str| !label.is_empty() && !label.contains(char::is_whitespace);
+    domain.split('.').all(is_fit)
+}
+
+fn normal_name(name: &str) -> String {
+    match name.contains('@') {
+        true => normal(name),
+        false => compared(name),
+    }
+}
+
+/// Adds the public key of an author, whom mail programs may then encrypt to (Autocrypt, level 1), unless the mail has one.
+pub fn add_autocrypt(signer: &Signer, author: &str, edits: &mut EditSet<'_>) -> Result<(), Fault> {
+    const LINE: usize = 70;
+    let root = edits.message().root();
+    if root.field("autocrypt").is_some() {
+        return Ok(());
+    }
+    let Some(octets) = signer.autocrypt(author) else {
+        return Ok(());
+    };
+    let data = BASE64.encode(&octets);
+    let mut value = format!("addr={author}; keydata=");
+    // Blanks, at which the field is folded.
+    let mut rest = data.as_str();
+    while !rest.is_empty() {
+        let (line, more) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
+        value.push(' ');
+        value.push_str(line);
+        rest = more;
+    }
+    edits.add_field_below(PartId::ROOT, "Autocrypt", &value)?;
+    Ok(())
+}

@@ -1,0 +1,269 @@
+//! Keys as GnuPG makes them, good ones and bad ones.
+
+use mimicry_core::envelope::Path;
+use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
+
+use super::certs::{Certs, normal, read};
+use super::judge::Demands;
+use super::secret::Signers;
+
+const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/pgp/");
+
+/// 2026-06-15.
+const NOW: i64 = 1_781_481_600;
+/// 2026-05-15.
+const BEFORE: i64 = 1_778_803_200;
+
+fn file(name: &str) -> Vec<u8> {
+    std::fs::read(format!("{KEYS}{name}.asc")).unwrap()
+}
+
+fn files(names: &[&str]) -> Vec<(String, Vec<u8>)> {
+    let each = names.iter();
+    each.map(|name| (format!("{name}.asc"), file(name)))
+        .collect()
+}
+
+fn certs(accept_sha1: bool) -> Certs {
+    let mut errors = Vec::new();
+    let names = [
+        "anna",
+        "bo",
+        "gateway",
+        "expired",
+        "subexpired",
+        "signonly",
+        "sha1",
+        "revoked",
+    ];
+    let mut certs = Certs::of(
+        "keys",
+        &files(&names),
+        Demands::new(accept_sha1),
+        &mut errors,
+    );
+    certs
+        .stand_for("example.net", "gateway@example.net")
+        .unwrap();
+    assert_eq!(errors, []);
+    certs
+}
+
+// T164
+#[test]
+fn who_has_a_key_and_why_another_has_none() {
+    for (recipient, now, sha1, expected) in [
+        ("anna@example.org", NOW, false, Ok(1)),
+        ("ANNA@Example.ORG", NOW, false, Ok(1)),
+        ("anna+news@example.org", NOW, false, Ok(1)),
+        ("gateway@example.net", NOW, false, Ok(1)),
+        ("anybody@example.net", NOW, false, Ok(1)),
+        (
+            "nobody@example.com",
+            NOW,
+            false,
+            Err("there is no key of nobody@example.com"),
+        ),
+        (
+            "+news@example.org",
+            NOW,
+            false,
+            Err("there is no key of +news@example.org"),
+        ),
+        (
+            "expired@example.com",
+            NOW,
+            false,
+            Err("the key of expired@example.com expired on 2026-06-01"),
+        ),
+        ("expired@example.com", BEFORE, false, Ok(1)),
+        (
+            "subexpired@example.com",
+            NOW,
+            false,
+            Err(
+                "the key of subexpired@example.com has an encryption key that expired on 2026-06-01",
+            ),
+        ),
+        ("subexpired@example.com", BEFORE, false, Ok(1)),
+        (
+            "signonly@example.com",
+            NOW,
+            false,
+            Err(
+                "the key of signonly@example.com has no key to encrypt to; gpg --quick-add-key adds one",
+            ),
+        ),
+        (
+            "revoked@example.com",
+            NOW,
+            false,
+            Err("the key of revoked@example.com was revoked"),
+        ),
+        (
+            "sha1@example.com",
+            NOW,
+            false,
+            Err(
+                "the key of sha1@example.com is bound by SHA-1, which is not accepted (accept_sha1)",
+            ),
+        ),
+        ("sha1@example.com", NOW, true, Ok(1)),
+        (
+            "anna@example.org",
+            0,
+            false,
+            Err("the key of anna@example.org is valid from 2026-01-01 on only"),
+        ),
+    ] {
+        let certs = certs(sha1);
+        let found = certs.keys_of(&Path::new(recipient), now);
+        let found = found.map(|keys| keys.len());
+        let found = found.as_ref().map_err(String::as_str);
+        assert_eq!(
+            found,
+            expected.as_ref().map_err(|why| *why),
+            "{recipient} at {now}"
+        );
+    }
+}
+
+/// One file with many, blocks of armour one behind the other, binary ones, and what is none.
+#[test]
+fn files_of_keys() {
+    let two = [file("anna"), b"\n".to_vec(), file("bo")].concat();
+    assert_eq!(read(&two).unwrap().0.len(), 2);
+    use sequoia_openpgp::serialize::SerializeInto;
+    let raw: Vec<Vec<u8>> = (read(&two).unwrap().0.iter())
+        .map(|cert| cert.to_vec().unwrap())
+        .collect();
+    assert_eq!(read(&raw.concat()).unwrap().0.len(), 2);
+    let keybox = b"\0\0\0\x20\x01\x01\0\0KBXf more".to_vec();
+    for (octets, why) in [
+        (&b""[..], "holds no OpenPGP key"),
+        (b"-----BEGIN CERTIFICATE-----\n", "holds no OpenPGP key"),
+        (&keybox, "is a keybox of GnuPG"),
+    ] {
+        let found = read(octets).unwrap_err();
+        assert!(found.starts_with(why), "{found}");
+    }
+}
+
+#[test]
+fn what_is_said_of_keys() {
+    let certs = certs(false);
+    let shown: Vec<String> = (certs.in_use(NOW).into_iter())
+        .map(|key| {
+            let until = key.expires.map_or("-".into(), |end| end.to_string());
+            format!(
+                "{} {} {until} {}",
+                key.owner,
+                key.kind,
+                key.unfit.unwrap_or_default()
+            )
+        })
+        .collect();
+    for expected in [
+        "gateway@example.net, @example.net rsa 2048 - ",
+        "expired@example.com ed25519 1780315200 expired on 2026-06-01",
+        "revoked@example.com ed25519 - was revoked",
+    ] {
+        assert!(
+            shown.iter().any(|line| line == expected),
+            "{expected}: {shown:#?}"
+        );
+    }
+    let ends = certs.in_use(BEFORE);
+    let ends = ends
+        .iter()
+        .find(|key| key.owner == "subexpired@example.com");
+    assert_eq!(ends.unwrap().expires, Some(1_780_315_200));
+}
+
+fn signers(names: &[(&str, &str)], passphrase: Option<&str>) -> Result<Signers, String> {
+    let files: Vec<KeyFile> = (names.iter())
+        .map(|(name, key)| KeyFile {
+            name: (*name).into(),
+            path: format!("{key}.asc").into(),
+            content: SecretOctets::new(file(key)),
+        })
+        .collect();
+    let mut errors = Vec::new();
+    let passphrase = passphrase.map(Secret::new);
+    let demands = Demands::new(false);
+    let signers = Signers::of("keys", &files, passphrase.as_ref(), demands, &mut errors);
+    match errors.into_iter().next() {
+        None => Ok(signers),
+        Some(error) => Err(error.message),
+    }
+}
+
+// T168
+#[test]
+fn secret_keys_are_opened_at_load() {
+    for (name, key, passphrase, expected) in [
+        ("example.org", "anna.secret", None, ""),
+        ("anna@example.org", "gateway.secret", Some("unneeded"), ""),
+        ("example.org", "locked.secret", Some("open sesame"), ""),
+        (
+            "example.org",
+            "locked.secret",
+            None,
+            "locked.secret.asc is locked by a passphrase",
+        ),
+        (
+            "example.org",
+            "locked.secret",
+            Some("sesame"),
+            "locked.secret.asc is not opened by the passphrase of passphrase_file",
+        ),
+        (
+            "example.org",
+            "anna",
+            None,
+            "anna.asc holds the public half only; the secret key is needed",
+        ),
+        (
+            "@example.org",
+            "anna.secret",
+            None,
+            "`@example.org` is neither an address nor a domain",
+        ),
+        (
+            "",
+            "anna.secret",
+            None,
+            "`` is neither an address nor a domain",
+        ),
+    ] {
+        let found = signers(&[(name, key)], passphrase)
+            .err()
+            .unwrap_or_default();
+        assert_eq!(found, expected, "{name} {key}");
+    }
+    let both = [
+        ("example.org", "gateway.secret"),
+        ("Anna@Example.org", "anna.secret"),
+    ];
+    let signers = signers(&both, None).unwrap();
+    let signs = |author: &str| signers.of_author(author).map(|signer| signer.fingerprint());
+    let anna = signs("anna@example.org");
+    assert!(anna.is_some() && anna == signs("ANNA@example.org"));
+    assert!(signs("bo@example.org").is_some() && signs("bo@example.org") != anna);
+    assert_eq!(signs("bo@sub.example.org"), None);
+    let shown = format!("{signers:?}");
+    assert!(
+        !shown.contains("secret") && !shown.contains("MPI"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn addresses_are_compared_as_mail_does() {
+    for (address, expected) in [
+        ("Anna@Example.ORG", "anna@example.org"),
+        ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
+    ] {
+        assert_eq!(normal(address), expected);
+    }
+}

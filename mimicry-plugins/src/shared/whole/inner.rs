@@ -1,0 +1,205 @@
+//! The part that is sealed: the mail as the rules made it, octet for octet, less what belongs to its journey.
+//!
+//! Its header has all that says what the content is (Content fields and MIME-Version), and a copy of every field that a reader sees, so
+//! that nobody can change those unseen (RFC 9788). Beside `hp`, which that RFC asks for, stands `protected-headers`, which Thunderbird and
+//! K-9 look for. Fields of the journey (Received, signatures of domains) stay outside alone, and so does Bcc. A mail that is sealed already
+//! gets no such copies: its own part would not be the one that readers take them from.
+//!
+//! Must never: change an octet of the body, or bring a recipient inside whom the header does not name.
+
+use std::borrow::Cow;
+
+use mimicry_core::message::edit::{is_content_field, is_mime_version};
+use mimicry_core::message::header::Field;
+use mimicry_core::message::params::{self, Params};
+use mimicry_core::message::{Limits, Message, Newline};
+
+/// Is the header of the part to be read with what stands outside.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protect {
+    /// The content can be read: it is signed.
+    Clear,
+    /// It is encrypted; `hidden_subject` = what stands outside instead of the subject.
+    Cipher {
+        hidden_subject: Option<&'static str>,
+    },
+}
+
+/// What stands outside for a subject that is inside (RFC 9788 section 3.2.1).
+pub const HIDDEN: &str = "[...]";
+
+/// What is sealed, in lines that end in CRLF.
+#[derive(Debug)]
+pub struct Inner {
+    pub octets: Vec<u8>,
+    /// The subject is inside, so that the one outside may go.
+    pub has_subject: bool,
+}
+
+/// Fields of the journey, which later hops add to and remove; and Bcc.
+const OUTSIDE: &[&str] = &[
+    "arc-authentication-results",
+    "arc-message-signature",
+    "arc-seal",
+    "authentication-results",
+    "autocrypt",
+    "bcc",
+    "delivered-to",
+    "dkim-signature",
+    "domainkey-signature",
+    "hp-outer",
+    "message-instance",
+    "received",
+    "received-spf",
+    "resent-bcc",
+    "return-path",
+    "x-original-to",
+];
+
+/// Octets of a line at most, without its end.
+const LINE: usize = 998;
+
+/// The part that seals a message. `None` = it is not read as that message, and must not be sealed.
+pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
+    let root = message.root();
+    let newline = message.newline().as_bytes();
+    let is_protected = root.seal().is_none();
+    let mut out = Vec::with_capacity(message.raw().len().saturating_add(2048));
+    let mut has_subject = false;
+    if is_protected {
+        let copied = || root.fields().filter(is_copied);
+        for field in copied() {
+            has_subject |= field.is("subject");
+            line(&mut out, field.raw(), newline);
+        }
+        if let Protect::Cipher { hidden_subject } = protect {
+            for field in copied() {
+                match hidden_subject.filter(|_| field.is("subject")) {
+                    Some(subject) => {
+                        let field = format!("HP-Outer: Subject: {subject}");
+                        line(&mut out, field.as_bytes(), newline);
+                    }
+                    None => {
+                        let fold: &[u8] = match has_room(field.raw()) {
+                            true => b"",
+                            false => newline,
+                        };
+                        let head = [b"HP-Outer:", fold, b" "].concat();
+                        line(&mut out, &[&head, field.raw()].concat(), newline);
+                    }
+                }
+            }
+        }
+    }
+    let mut has_type = false;
+    for field in root.fields().filter(|field| is_about_content(field.name())) {
+        if field.is("content-type") && is_protected && !has_type {
+            has_type = true;
+            line(&mut out, &protected_type(&field, protect), newline);
+        } else {
+            line(&mut out, field.raw(), newline);
+        }
+    }
+    if is_protected && !has_type {
+        let field = format!(
+            "Content-Type: text/plain; charset=us-ascii; hp=\"{}\";{}\tprotected-headers=\"v1\"",
+            protect.word(),
+            message.newline().as_str()
+        );
+        line(&mut out, field.as_bytes(), newline);
+    }
+    out.extend_from_slice(newline);
+    out.extend_from_slice(root.body());
+    let octets = match message.newline() {
+        Newline::Crlf => out,
+        Newline::Lf => with_crlf(&out).into_owned(),
+    };
+    is_the_same(message, &octets).then_some(Inner {
+        octets,
+        has_subject,
+    })
+}
+
+impl Protect {
+    fn word(self) -> &'static str {
+        match self {
+            Protect::Clear => "clear",
+            Protect::Cipher { .. } => "cipher",
+        }
+    }
+}
+
+fn is_about_content(name: &[u8]) -> bool {
+    is_content_field(name) || is_mime_version(name)
+}
+
+fn is_copied(field: &Field<'_>) -> bool {
+    let is_field = field.colon().is_some();
+    is_field && !is_about_content(field.name()) && !OUTSIDE.iter().any(|name| field.is(name))
+}
+
+/// Fits ` HP-Outer:` on the first line of a field.
+fn has_room(field: &[u8]) -> bool {
+    let end = memchr::memchr(b'\n', field).unwrap_or(field.len());
+    end.saturating_add(12) <= LINE
+}
+
+/// A line or more, ended.
+fn line(out: &mut Vec<u8>, octets: &[u8], newline: &[u8]) {
+    out.extend_from_slice(octets);
+    if !octets.ends_with(b"\n") {
+        out.extend_from_slice(newline);
+    }
+}
+
+/// Content-Type with the parameters of a protected header. One that cannot be read stays: a parameter more could make another type of it.
+fn protected_type(field: &Field<'_>, protect: Protect) -> Vec<u8> {
+    let value = field.value();
+    if Params::parse(value, usize::MAX).media_type().is_none() {
+        return field.raw().to_vec();
+    }
+    let value = params::set(value, "hp", protect.word());
+    let value = params::set(&value, "protected-headers", "v1");
+    let new = [b"Content-Type:", value.as_slice()].concat();
+    // A line that would be too long is no line that all programs read.
+    match new
+        .split(|octet| *octet == b'\n')
+        .all(|line| line.len() <= LINE)
+    {
+        true => new,
+        false => field.raw().to_vec(),
+    }
+}
+
+/// With CRLF for each LF that has none.
+pub fn with_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
+    let mut lone = memchr::memchr_iter(b'\n', octets)
+        .filter(|at| at.checked_sub(1).and_then(|at| octets.get(at)) != Some(&b'\r'))
+        .peekable();
+    if lone.peek().is_none() {
+        return Cow::Borrowed(octets);
+    }
+    let mut out = Vec::with_capacity(octets.len().saturating_add(octets.len() / 16));
+    let mut done = 0;
+    for at in lone {
+        out.extend_from_slice(octets.get(done..at).unwrap_or_default());
+        out.push(b'\r');
+        done = at;
+    }
+    out.extend_from_slice(octets.get(done..).unwrap_or_default());
+    Cow::Owned(out)
+}
+
+/// The proof: scanned anew it has the same parts, and each the same octets.
+fn is_the_same(message: &Message, octets: &[u8]) -> bool {
+    let found = Message::scan(octets.to_vec(), &Limits::default());
+    let is_same = |one: &[u8], other: &[u8]| *with_crlf(one) == *other;
+    // With other limits other parts are found; they are compared as one.
+    let is_cut = message.defects().cut || found.defects().cut;
+    let mut below = message.parts().zip(found.parts()).skip(1);
+    let parts_agree = is_cut
+        || message.parts().len() == found.parts().len()
+            && below.all(|(one, other)| is_same(one.raw(), other.raw()));
+    let (one, other) = (message.root(), found.root());
+    parts_agree && one.media_type() == other.media_type() && is_same(one.body(), other.body())
+}

@@ -1,0 +1,25 @@
+#!/bin/bash
+# What pgp_sign and pgp_encrypt make of each mail of the corpus: gpg, and sqop and RNP where they are, open and verify it, and find what the
+# rules made; a table of keys that are of no use, with the exact answers; who gets a copy in secret is in no packet.
+. "$(dirname "$0")/common.bash"
+
+need python3 python3
+need gpg gnupg
+need_mimicryd
+
+keys=$root/mimicry-plugins/tests/keys/pgp
+cat >"$work/probe.toml" <<TOML
+[[rule]]
+name = "e"
+plugin = "pgp_encrypt"
+options.keys = ["$keys/bo.asc"]
+TOML
+if "$mimicryd" check --offline -c "$work/probe.toml" 2>&1 | grep -q 'built without pgp'; then
+    (cd "$root" && cargo build --quiet --locked --workspace --bins --features pgp) || fail "cannot build mimicryd with pgp"
+    cp "$root/target/debug/mimicryd" "$mimicryd"
+fi
+export GNUPGHOME=$work/gnupg
+mkdir -m 700 "$GNUPGHOME"
+at_end+=("gpgconf --kill all")
+gpg --batch --quiet --import "$keys"/*.secret.asc 2>/dev/null || [[ -s $GNUPGHOME/pubring.kbx ]] || fail "gpg takes no keys"
+python3 "$root/t/interop/pgp.py" "$mimicryd" "$root/t/mail" "$keys" "$work" || fail "a mail is not what it should be"
