@@ -20,6 +20,8 @@ pub mod pgp;
 pub mod plain;
 pub mod recipe;
 pub mod reply_marks;
+#[cfg(feature = "smime")]
+pub mod smime;
 pub mod sniff;
 pub mod store;
 pub mod subject;

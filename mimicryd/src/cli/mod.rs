@@ -134,6 +134,8 @@ enum When {
 
 /// Runs the command line of the process.
 pub fn main() -> ExitCode {
+    #[cfg(feature = "smime")]
+    crate::sys::libcrypto::without_configuration();
     let output = match Cli::try_parse() {
         Ok(cli) => run(&cli),
         Err(error) => usage(&error),

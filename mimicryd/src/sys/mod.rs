@@ -11,6 +11,7 @@
 //! - [`guard`]: who may change a file · [`accounts`]: users and groups
 //! - [`descriptors`]: descriptors that the service manager, or a master before this one, handed over
 //! - [`greeter`]: a greeting for a library that waits for one
+//! - `libcrypto`: OpenSSL without its configuration file
 //! - [`memory`]: memory that is not needed any more
 //! - [`title`]: what ps shows · [`terminal`]: the terminal of a command
 //!
@@ -26,6 +27,8 @@ pub mod entry;
 pub mod greeter;
 pub mod guard;
 pub mod launch;
+#[cfg(feature = "smime")]
+pub mod libcrypto;
 pub mod memory;
 pub mod outlet;
 pub mod poll;
