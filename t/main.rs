@@ -18,6 +18,7 @@
 //! - [`lines`]: connections to a next hop that serves few, next hops that are away, and names of next hops
 //! - [`together`]: recipients that are named in one go
 //! - [`ledger`]: mails that only some of their recipients got
+//! - `smime`: S/MIME, with the feature of that name
 //! - [`smuggle`]: second mails within a mail
 //! - [`soak`]: many mails while workers die and the next hop fails
 //! - [`memory`]: what a large mail takes · [`endless`]: what a next hop that speaks without end takes
@@ -83,6 +84,8 @@ mod said;
 mod service;
 mod settings;
 mod short;
+#[cfg(feature = "smime")]
+mod smime;
 mod smuggle;
 mod soak;
 mod threads;

@@ -20,6 +20,8 @@ mod pgp_encrypt;
 mod pgp_sign;
 mod remove;
 pub mod shared;
+mod smime_encrypt;
+mod smime_sign;
 mod tar_bzip2;
 mod tar_gzip;
 mod zip;
@@ -38,6 +40,8 @@ pub const REGISTRY: Registry = Registry(&[
     &banner::Banner,
     &pgp_sign::PgpSign,
     &pgp_encrypt::PgpEncrypt,
+    &smime_sign::SmimeSign,
+    &smime_encrypt::SmimeEncrypt,
     &dkim_sign::DkimSign,
     &arc_seal::ArcSeal,
     &message_instance::MessageInstance,

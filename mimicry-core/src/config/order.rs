@@ -137,6 +137,7 @@ pub(super) fn order(
     let mut end: Option<&Draft<'_>> = None;
     let mut editing: Option<&Draft<'_>> = None;
     let mut sealing: Option<&Draft<'_>> = None;
+    let mut encrypting: Option<&Draft<'_>> = None;
     for (place, draft) in drafts.iter().enumerate() {
         let in_base = in_base_of.as_ref().is_none_or(|base| base.contains(&place));
         let is_named = named.contains(&place);
@@ -208,6 +209,24 @@ pub(super) fn order(
                 "this rule is required, and stands below one that seals the mail",
                 help,
             );
+        }
+        if let (Some(rule), Some(encrypting)) = (&draft.rule, encrypting)
+            && rule.kind.scope() == Scope::Whole
+            && rule.kind.vouches()
+        {
+            let help = format!(
+                "a signature belongs inside: put it above {}",
+                line(encrypting)
+            );
+            reader.complaints.warning(
+                draft.section.key_span("plugin"),
+                "this rule signs, and stands below one that encrypts, whose mail it leaves alone",
+                help,
+            );
+        }
+        let encrypts = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.plugin.may_miss();
+        if draft.rule.as_ref().is_some_and(encrypts) {
+            encrypting = encrypting.or(Some(draft));
         }
         let seals = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.kind.edits();
         if draft.rule.as_ref().is_some_and(seals) {

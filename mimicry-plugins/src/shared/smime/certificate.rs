@@ -49,7 +49,7 @@ pub struct Certificate {
     pub addresses: Vec<String>,
     /// Seconds since 1970.
     pub from: i64,
-    /// Seconds since 1970; the last at which it is valid.
+    /// Seconds since 1970; from then on it is not valid any more, as OpenSSL takes it.
     pub until: i64,
     pub kind: Kind,
 }
@@ -210,7 +210,7 @@ impl Certificate {
         if now < self.from {
             return Err(Refusal::NotYet(self.from));
         }
-        match now > self.until {
+        match now >= self.until {
             true => Err(Refusal::Expired(self.until)),
             false => Ok(()),
         }

@@ -68,7 +68,7 @@ impl Signer {
             }
         }
         let root = match certificates.last() {
-            Some(last) if is_issued_by(last, last) => Some(last.clone()),
+            Some(last) if is_self_signed(last) => Some(last.clone()),
             _ => None,
         };
         let mut between = certificates.split_off(1);
@@ -88,7 +88,7 @@ impl Signer {
         Ok(signer)
     }
 
-    /// The last second at which readers take its signatures, since 1970: a certificate above its own may end before it.
+    /// When readers cease to take its signatures, in seconds since 1970: a certificate above its own may end before it.
     pub fn until(&self) -> i64 {
         let above = self
             .between
@@ -102,7 +102,7 @@ impl Signer {
     /// May it sign at a time, in seconds since 1970.
     pub fn is_alive(&self, now: i64) -> Result<(), Refusal> {
         self.certificate.is_alive(now)?;
-        let late = |above: &&X509| unix(above.not_after()).is_none_or(|end| end < now);
+        let late = |above: &&X509| unix(above.not_after()).is_none_or(|end| end <= now);
         match self.between.iter().find(late) {
             Some(above) => Err(Refusal::Issuer(name(above.subject_name()))),
             None => Ok(()),
@@ -158,9 +158,19 @@ impl Signer {
     }
 }
 
+/// A root, or a certificate that nobody else vouches for: such a one need not be allowed to issue.
+fn is_self_signed(x509: &X509Ref) -> bool {
+    let names = (x509.subject_name().to_der(), x509.issuer_name().to_der());
+    let is_own = matches!(names, (Ok(subject), Ok(issuer)) if subject == issuer);
+    is_own && is_signed_by(x509, x509)
+}
+
 /// By name and by signature.
 fn is_issued_by(subject: &X509Ref, issuer: &X509Ref) -> bool {
-    let signed = |key: PKey<Public>| subject.verify(&key);
-    let key = issuer.public_key();
-    issuer.issued(subject) == X509VerifyResult::OK && key.and_then(signed).unwrap_or(false)
+    issuer.issued(subject) == X509VerifyResult::OK && is_signed_by(subject, issuer)
+}
+
+fn is_signed_by(subject: &X509Ref, issuer: &X509Ref) -> bool {
+    let verifies = |key: PKey<Public>| subject.verify(&key);
+    issuer.public_key().and_then(verifies).unwrap_or(false)
 }

@@ -1,0 +1,151 @@
+//! Encrypting one mail.
+//!
+//! Must never: take a certificate that [`Recipients`] would not give for the recipient at the time of the mail.
+
+use mimicry_core::envelope::Path;
+use mimicry_core::message::PartId;
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::plugin::{
+    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task, Verdict,
+};
+use mimicry_core::reason::Reason;
+
+use crate::shared::smime::certificate::{Certificate, day};
+use crate::shared::smime::recipients::Recipients;
+use crate::shared::smime::seal::{self, seal};
+use crate::shared::whole::already::is_encrypted;
+use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::missed::{Served, no_key, served};
+use crate::shared::whole::outer;
+
+/// The rule's instance, or what is wrong with its options.
+pub fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+    let mut errors = Vec::new();
+    let recipients = Recipients::of(options, &mut errors);
+    let cipher = options.text("cipher").and_then(seal::Content::from_word);
+    match errors.is_empty() {
+        true => Ok(Box::new(SmimeSealer {
+            recipients,
+            cipher: cipher.unwrap_or(seal::Content::Aes256Cbc),
+            no_key: no_key(options),
+        })),
+        false => Err(errors),
+    }
+}
+
+#[derive(Debug)]
+struct SmimeSealer {
+    recipients: Recipients,
+    cipher: seal::Content,
+    no_key: OnError,
+}
+
+impl SmimeSealer {
+    fn certificate(&self, recipient: &Path, now: i64) -> Result<&Certificate, Missed> {
+        let found = self.recipients.of_recipient(&recipient.to_string(), now);
+        found.map_err(|why| Missed {
+            answer: self.no_key,
+            text: format!("mail to {recipient} must be encrypted, and {why}"),
+        })
+    }
+}
+
+impl Plugin for SmimeSealer {
+    /// A fault must not show what is to be encrypted.
+    fn requires(&self) -> Option<OnError> {
+        (self.no_key != OnError::Pass).then_some(OnError::Defer)
+    }
+
+    fn keys(&self, now: i64) -> Vec<KeyInUse> {
+        self.recipients.in_use(now)
+    }
+
+    fn may_miss(&self) -> bool {
+        true
+    }
+
+    fn reach(&self, recipient: &Path, now: i64) -> Result<(), Missed> {
+        self.certificate(recipient, now).map(|_| ())
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(EncryptJob { plugin: self, task })
+    }
+}
+
+struct EncryptJob<'a> {
+    plugin: &'a SmimeSealer,
+    task: Task<'a>,
+}
+
+impl Job for EncryptJob<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Later)
+    }
+
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let (plugin, task) = (self.plugin, &self.task);
+        let message = &task.mail.message;
+        if is_encrypted(message) {
+            return Ok(Finish {
+                reason: Some(Reason::Sealed),
+                notes: vec!["it is encrypted already".into()],
+                ..Finish::default()
+            });
+        }
+        let paths = match served(plugin, task)? {
+            Served::All(paths) => paths,
+            Served::None(texts) => {
+                return Ok(Finish {
+                    reason: Some(Reason::NoKey),
+                    notes: texts,
+                    ..Finish::default()
+                });
+            }
+        };
+        let now = task.mail.received.unix;
+        let mut to: Vec<&Certificate> = Vec::new();
+        for path in &paths {
+            let certificate = plugin.certificate(path, now);
+            let certificate = certificate.map_err(|missed| Fault::Temporary(missed.text))?;
+            if !to.iter().any(|known| std::ptr::eq(*known, certificate)) {
+                to.push(certificate);
+            }
+        }
+        let protect = Protect::Cipher {
+            hidden_subject: None,
+        };
+        let Some(inner) = inner(message, protect) else {
+            return Err(Fault::Permanent(
+                "the mail is too broken to be encrypted".into(),
+            ));
+        };
+        let der = seal(&to, &inner.octets, plugin.cipher).map_err(Fault::Permanent)?;
+        let (part, enclosed) = outer::pkcs7(message, der, plugin.cipher.smime_type());
+        edits.enclose(part, enclosed);
+        let named = to.iter().map(|certificate| {
+            let owner = certificate.addresses.first();
+            format!(
+                "encrypted to {} ({}, until {})",
+                owner.map_or("nobody", String::as_str),
+                certificate.kind,
+                day(certificate.until)
+            )
+        });
+        Ok(Finish {
+            edited: vec![PartId::ROOT],
+            notes: named.collect(),
+            ..Finish::default()
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_word_of_the_option_is_a_cipher() {
+        assert_eq!(super::super::CIPHERS, seal::Content::WORDS);
+    }
+}

@@ -1,0 +1,135 @@
+//! Signing one mail.
+//!
+//! Must never: see the file of a key; it was read when the rule was built.
+
+use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::seven_bit::to_signed_form;
+use mimicry_core::message::{Limits, PartId};
+use mimicry_core::plugin::{
+    Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task, Verdict,
+};
+use mimicry_core::reason::Reason;
+
+use crate::shared::author::author_of;
+use crate::shared::smime::certificate::day;
+use crate::shared::smime::signers::Signers;
+use crate::shared::whole::already::{is_encrypted, is_signed};
+use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::outer::{self, Signature};
+
+/// The rule's instance, or what is wrong with its options.
+pub fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
+    let mut errors = Vec::new();
+    let signers = Signers::of(options, &mut errors);
+    match errors.is_empty() {
+        true => Ok(Box::new(SmimeSigner {
+            signers,
+            opaque: options.bool("opaque"),
+        })),
+        false => Err(errors),
+    }
+}
+
+#[derive(Debug)]
+struct SmimeSigner {
+    signers: Signers,
+    opaque: bool,
+}
+
+impl Plugin for SmimeSigner {
+    fn reads_recipients(&self) -> bool {
+        false
+    }
+
+    fn warnings(&self) -> Vec<OptionError> {
+        self.signers.warnings()
+    }
+
+    fn keys(&self, now: i64) -> Vec<KeyInUse> {
+        self.signers.in_use(now)
+    }
+
+    fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
+        Box::new(SignJob { plugin: self, task })
+    }
+}
+
+struct SignJob<'a> {
+    plugin: &'a SmimeSigner,
+    task: Task<'a>,
+}
+
+impl Job for SignJob<'_> {
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Later)
+    }
+
+    fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
+        let plugin = self.plugin;
+        let message = &self.task.mail.message;
+        if is_signed(message) || is_encrypted(message) {
+            return Ok(Finish {
+                reason: Some(Reason::Sealed),
+                notes: vec!["it is signed or encrypted already".into()],
+                ..Finish::default()
+            });
+        }
+        let Some(author) = author_of(message)? else {
+            return Ok(Finish {
+                reason: Some(Reason::NoKey),
+                notes: vec!["From names no address".into()],
+                ..Finish::default()
+            });
+        };
+        let now = self.task.mail.received.unix;
+        let signer = match plugin.signers.of_author(&author, now) {
+            Some(Ok(signer)) => signer,
+            Some(Err(refusal)) => {
+                return Err(Fault::Permanent(format!(
+                    "the mail cannot be signed for {author}: the certificate {refusal}"
+                )));
+            }
+            None => {
+                return Ok(Finish {
+                    reason: Some(Reason::NoKey),
+                    notes: vec![format!("no key signs for {author}")],
+                    ..Finish::default()
+                });
+            }
+        };
+        let form = to_signed_form(message, &Limits::default());
+        let message = form.as_ref().unwrap_or(message);
+        let Some(inner) = inner(message, Protect::Clear) else {
+            return Err(Fault::Permanent(
+                "the mail is too broken to be signed".into(),
+            ));
+        };
+        let (part, enclosed) = match plugin.opaque {
+            true => {
+                let der = signer.opaque(&inner.octets).map_err(Fault::Permanent)?;
+                outer::pkcs7(message, der, "signed-data")
+            }
+            false => {
+                let der = signer.detached(&inner.octets).map_err(Fault::Permanent)?;
+                let signature = Signature {
+                    micalg: "sha-256",
+                    media_type: "application/pkcs7-signature",
+                    filename: "smime.p7s",
+                    description: "S/MIME signature",
+                    content: outer::Content::Binary(der),
+                };
+                outer::signed(message, &inner.octets, signature)
+            }
+        };
+        edits.enclose(part, enclosed);
+        Ok(Finish {
+            edited: vec![PartId::ROOT],
+            notes: vec![format!(
+                "signed for {author} ({}, until {})",
+                signer.certificate.kind,
+                day(signer.until())
+            )],
+            ..Finish::default()
+        })
+    }
+}

@@ -1,0 +1,543 @@
+//! S/MIME end to end: what the next hop gets can be verified and decrypted, and what a client hears when a certificate will not do.
+//!
+//! That other programs say so, too, is seen in `interop/smime.sh`; each way in which a certificate can be bad stands beside the code.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use mimicry_core::message::{Limits, Message};
+use mimicry_plugins::shared::smime::certificate::day;
+use openssl::cms::{CMSOptions, CmsContentInfo};
+use openssl::x509::store::X509StoreBuilder;
+
+use crate::harness::client::Client;
+use crate::harness::daemon::{PLAIN, Setup, World};
+use crate::harness::{Directory, contains, run};
+
+#[path = "../mimicry-plugins/src/shared/smime/made.rs"]
+#[expect(dead_code, reason = "some kinds are for the tests of the functions")]
+mod made;
+
+use made::{DAY, Kind, Made, Says, authority, root};
+
+/// The certificates of the tests are made for a fixed day; a daemon has the day of today.
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    i64::try_from(since.expect("a clock").as_secs()).expect("a clock")
+}
+
+/// Valid now.
+fn says() -> Says<'static> {
+    Says {
+        from: now() - DAY,
+        until: now() + 300 * DAY,
+        ..Says::default()
+    }
+}
+
+/// A root, an issuer below it, and files of both in a directory where nobody can replace them.
+struct House {
+    files: Directory,
+    root: Made,
+    issuer: Made,
+}
+
+impl House {
+    fn new() -> House {
+        let now = now();
+        let times = |says: Says<'static>| Says {
+            from: now - 10 * DAY,
+            until: now + 3000 * DAY,
+            ..says
+        };
+        let root = root("Good Root");
+        let issuer = root.issue(times(authority("Good Issuer")));
+        let house = House {
+            files: Directory::new(),
+            root,
+            issuer,
+        };
+        house.put("root.pem", house.root.certificate_pem());
+        fs::create_dir(house.path("partners")).expect("a directory");
+        house.put("partners/issuer.pem", house.issuer.certificate_pem());
+        house
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.files.path().join(name)
+    }
+
+    fn put(&self, name: &str, content: impl AsRef<[u8]>) -> String {
+        self.files.file(name, content);
+        let path = self.path(name);
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+        path.display().to_string()
+    }
+
+    /// A certificate of a recipient, in its file.
+    fn partner(&self, name: &str, says: Says<'_>) -> Made {
+        let made = self.issuer.issue(says);
+        self.put(&format!("partners/{name}.pem"), made.certificate_pem());
+        made
+    }
+
+    /// A rule that signs for Anna with such a key.
+    fn signing(&self, kind: Kind, more: &str) -> String {
+        let anna = self.issuer.issue(Says {
+            name: "Anna",
+            emails: &["anna@example.org"],
+            kind,
+            ..says()
+        });
+        let pem = [
+            anna.pem(),
+            self.issuer.certificate_pem(),
+            self.root.certificate_pem(),
+        ]
+        .concat();
+        let path = self.put("anna.pem", pem);
+        format!(
+            "[[rule]]\nname = \"sign\"\nplugin = \"smime_sign\"\nmatch.client = \"127.0.0.0/8\"\n\
+             [rule.options]\nkeys = {{ \"anna@example.org\" = \"{path}\" }}\n{more}\n"
+        )
+    }
+
+    /// A rule that encrypts to the partners.
+    fn encrypting(&self, more: &str) -> String {
+        format!(
+            "[[rule]]\nname = \"encrypt\"\nplugin = \"smime_encrypt\"\n[rule.options]\n\
+             certificates = \"{}\"\nca_file = \"{}\"\n{more}\n",
+            self.path("partners").display(),
+            self.path("root.pem").display()
+        )
+    }
+
+    /// What is signed, verified with the root alone.
+    fn verified(&self, octets: Vec<u8>) -> Option<Vec<u8>> {
+        let message = Message::scan(octets, &Limits::default());
+        let mut store = X509StoreBuilder::new().expect("a store");
+        store.add_cert(self.root.x509.clone()).expect("a root");
+        let store = store.build();
+        let (der, detached) = match message.root().children().next() {
+            None => (message.root().decoded().expect("base64").into_owned(), None),
+            Some(first) => {
+                let signature = message.root().children().nth(1).expect("a signature");
+                assert_eq!(signature.media_type(), "application/pkcs7-signature");
+                (
+                    signature.decoded().expect("base64").into_owned(),
+                    Some(first.raw().to_vec()),
+                )
+            }
+        };
+        let mut cms = CmsContentInfo::from_der(&der).expect("CMS");
+        let mut content = Vec::new();
+        let options = CMSOptions::BINARY;
+        let verdict = cms.verify(
+            None,
+            Some(&store),
+            detached.as_deref(),
+            Some(&mut content),
+            options,
+        );
+        verdict.ok().map(|()| content)
+    }
+}
+
+/// What is encrypted, for this one.
+fn decrypted(octets: Vec<u8>, to: &Made) -> Option<Vec<u8>> {
+    let message = Message::scan(octets, &Limits::default());
+    assert_eq!(message.root().media_type(), "application/pkcs7-mime");
+    let der = message.root().decoded().expect("base64").into_owned();
+    let cms = CmsContentInfo::from_der(&der).expect("CMS");
+    cms.decrypt(&to.key, &to.x509).ok()
+}
+
+fn recipients(client: &mut Client, to: &[&str]) -> Vec<String> {
+    client.says("MAIL FROM:<anna@example.org>", 250);
+    let each = to
+        .iter()
+        .map(|to| client.ask(format!("RCPT TO:<{to}>")).to_string());
+    each.collect()
+}
+
+// T167
+// man: mimicry-plugins(7) "The certificate must be for the address."
+// man: mimicryd(8) "OpenSSL reads no configuration file"
+#[test]
+fn what_is_signed_is_verified_with_the_root_alone() {
+    for (kind, more) in [(Kind::Rsa, ""), (Kind::Ec, ""), (Kind::Ec, "opaque = true")] {
+        let house = House::new();
+        // Whoever reads this has no SHA-256 any more.
+        let broken = house.put(
+            "openssl.cnf",
+            "openssl_conf = a\n[a]\nproviders = b\n[b]\nbase = c\n[c]\nactivate = 1\n",
+        );
+        let rules = format!(
+            "[[rule]]\nname = \"f\"\nplugin = \"disclaim\"\noptions = {{ text = \"-- Grüße\", html = \"<p>x</p>\" }}\n{}",
+            house.signing(kind, more)
+        );
+        let shell = format!("export OPENSSL_CONF='{broken}'");
+        let world = World::new(Setup {
+            rules: &rules,
+            daemon: "mails_per_worker = 1",
+            shell: &shell,
+            ..Setup::default()
+        });
+        for _ in 0..2 {
+            let signed = world.pass(PLAIN);
+            assert!(contains(&signed, b"Subject: plain\r\n"));
+            let content = house.verified(signed).expect("a good signature");
+            assert!(contains(&content, b"Gr=C3=BC=C3=9Fe"));
+            // Workers that are born later have the key, too.
+            let _ = fs::remove_file(house.path("anna.pem"));
+        }
+        let other = b"From: bob@example.org\r\nMessage-ID: <o@example.org>\r\n\r\nHello.\r\n";
+        assert!(!contains(&world.pass(other), b"pkcs7"));
+    }
+}
+
+// T164
+// man: mimicry-plugins(7) "Each recipient is judged for himself, when he is named"
+#[test]
+fn a_recipient_with_a_bad_certificate_is_refused_with_the_reason() {
+    let house = House::new();
+    let today = now();
+    house.partner("good", says());
+    #[rustfmt::skip]
+    let table: &[(&str, Says<'_>, String)] = &[
+        ("old@p.example", Says { until: today - 30 * DAY, from: today - 90 * DAY, ..says() }, format!("the certificate of old@p.example expired on {}", day(today - 30 * DAY))),
+        ("young@p.example", Says { from: today + 30 * DAY, ..says() }, format!("the certificate of young@p.example is not valid before {}", day(today + 30 * DAY))),
+        ("sign@p.example", Says { usage: &["digitalSignature"], ..says() }, "the certificate of sign@p.example may not be encrypted to: its key usage lacks keyEncipherment".into()),
+        ("curve@p.example", Says { kind: Kind::Ec, usage: &["digitalSignature"], ..says() }, "the certificate of curve@p.example may not be encrypted to: its key usage lacks keyAgreement".into()),
+        ("web@p.example", Says { purposes: &["serverAuth"], ..says() }, "the certificate of web@p.example is not for e-mail: its extended key usage lacks emailProtection".into()),
+        ("weak@p.example", Says { kind: Kind::Rsa1024, ..says() }, "the certificate of weak@p.example has a key that is too weak (rsa 1024)".into()),
+    ];
+    for (address, says, _) in table {
+        let emails = [*address];
+        house.partner(
+            address,
+            Says {
+                emails: &emails,
+                ..*says
+            },
+        );
+    }
+    let stranger = root("Evil Root").issue(Says {
+        emails: &["evil@p.example"],
+        ..says()
+    });
+    house.put("partners/evil.der", stranger.x509.to_der().expect("DER"));
+    let gone = house.partner(
+        "gone",
+        Says {
+            emails: &["gone@p.example"],
+            ..says()
+        },
+    );
+    let list = house
+        .issuer
+        .list(&[&gone.x509], today - DAY, today + 9 * DAY);
+    let list = house.put("list.pem", list.to_pem().expect("PEM"));
+    let rules = house.encrypting(&format!("crl_files = \"{list}\""));
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+
+    let mut expected: Vec<(&str, String)> = table
+        .iter()
+        .map(|(address, _, why)| (*address, why.clone()))
+        .collect();
+    expected.push((
+        "evil@p.example",
+        "the certificate of evil@p.example was issued by Evil Root, which is not trusted".into(),
+    ));
+    expected.push((
+        "gone@p.example",
+        format!(
+            "the certificate of gone@p.example was revoked by Good Issuer on {}",
+            day(today - DAY)
+        ),
+    ));
+    expected.push((
+        "nobody@p.example",
+        "there is no certificate of nobody@p.example".into(),
+    ));
+    let mut client = world.client();
+    client.says("MAIL FROM:<anna@example.org>", 250);
+    client.says("RCPT TO:<Bob+news@Partner.Example>", 250);
+    for (address, why) in &expected {
+        let reply = client.ask(format!("RCPT TO:<{address}>"));
+        assert_eq!(
+            reply.to_string(),
+            format!("550 5.7.1 mail to {address} must be encrypted, and {why}")
+        );
+    }
+    assert!(client.data(PLAIN).is_done());
+    let only = world.hop.only_mail();
+    assert_eq!(only.recipients(), ["Bob+news@Partner.Example"]);
+}
+
+// T164
+// man: mimicry-plugins(7) "nobody gets a mail that he cannot open"
+#[test]
+fn recipients_with_and_without_a_certificate_get_what_they_can_read() {
+    let house = House::new();
+    let bob = house.partner("bob", says());
+    let eve = house.partner(
+        "eve",
+        Says {
+            emails: &["eve@p.example"],
+            kind: Kind::Ec,
+            usage: &["keyAgreement"],
+            ..says()
+        },
+    );
+    let gateway = house.partner(
+        "gateway",
+        Says {
+            emails: &["gateway@big.example"],
+            ..says()
+        },
+    );
+    let to = [
+        "bob@partner.example",
+        "eve@p.example",
+        "any@big.example",
+        "none@p.example",
+    ];
+    let domains = "domain_certificates = { \"big.example\" = \"gateway@big.example\" }";
+    for (no_key, cipher, answer) in [
+        ("reject", "aes-256-cbc", "550 5.7.1"),
+        ("defer", "aes-256-gcm", "451 4.7.1"),
+        ("pass", "aes-128-gcm", "250 2."),
+    ] {
+        let more = format!("{domains}\nno_key = \"{no_key}\"\ncipher = \"{cipher}\"");
+        let rules = house.encrypting(&more);
+        let world = World::new(Setup {
+            rules: &rules,
+            ..Setup::default()
+        });
+        let mut client = world.client();
+        let replies = recipients(&mut client, &to);
+        assert!(replies[3].starts_with(answer), "{replies:?}");
+        assert!(client.data(PLAIN).is_done());
+        let mails = world.hop.mails();
+        for mail in &mails {
+            let octets = world.untraced(mail);
+            if mail.recipients() == ["none@p.example"] {
+                assert_eq!((no_key, octets.as_slice()), ("pass", PLAIN));
+                continue;
+            }
+            assert_eq!(mail.recipients(), to[..3]);
+            assert!(!contains(&octets, b"Hello"));
+            let auth = contains(&octets, b"smime-type=authEnveloped-data");
+            assert_eq!(auth, cipher.ends_with("gcm"));
+            for made in [&bob, &eve, &gateway] {
+                let content = decrypted(octets.clone(), made).expect("it is for all three");
+                assert!(
+                    content.ends_with(b"\r\n\r\nHello, Bob.\r\n"),
+                    "{}",
+                    content.escape_ascii()
+                );
+            }
+        }
+        assert_eq!(mails.len(), if no_key == "pass" { 2 } else { 1 });
+    }
+}
+
+// man: mimicry-plugins(7) "with the signature inside"
+// man: mimicry-plugins(7) "A mail that is encrypted as a whole already is left as it is"
+#[test]
+fn a_mail_is_signed_and_then_encrypted_and_never_twice() {
+    let house = House::new();
+    let bob = house.partner("bob", says());
+    let rules = house.signing(Kind::Rsa, "") + &house.encrypting("");
+    let world = World::new(Setup {
+        rules: &rules,
+        daemon: "mails_per_worker = 1",
+        ..Setup::default()
+    });
+    let mut client = world.client();
+    let reply = client.mail("anna@example.org", &["bob@partner.example"], PLAIN);
+    assert!(reply.is_done(), "{reply}");
+    let sealed = world.untraced(&world.hop.only_mail());
+    let inside = decrypted(sealed.clone(), &bob).expect("it is for Bob");
+    let content = house.verified(inside).expect("a good signature");
+    assert!(contains(&content, b"Hello, Bob."));
+    // Each worker draws its own random numbers, though all are copies of one master.
+    let again = world
+        .client()
+        .mail("anna@example.org", &["bob@partner.example"], PLAIN);
+    assert!(again.is_done(), "{again}");
+    assert_ne!(world.untraced(&world.hop.only_mail()), sealed);
+    let reply = world
+        .client()
+        .mail("anna@example.org", &["bob@partner.example"], &sealed);
+    assert!(reply.is_done(), "{reply}");
+    assert_eq!(world.untraced(&world.hop.only_mail()), sealed);
+}
+
+// T164
+// man: mimicry-plugins(7) "it never leaves unsigned because a certificate has ended"
+#[test]
+fn a_mail_does_not_leave_unsigned_because_a_certificate_has_ended() {
+    let house = House::new();
+    let old = house.issuer.issue(Says {
+        emails: &["anna@example.org"],
+        until: now() - DAY,
+        from: now() - 9 * DAY,
+        ..says()
+    });
+    let pem = [
+        old.pem(),
+        house.issuer.certificate_pem(),
+        house.root.certificate_pem(),
+    ]
+    .concat();
+    let rules = house.signing(Kind::Rsa, "");
+    house.put("anna.pem", pem);
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let mut client = world.client();
+    let reply = client.mail("anna@example.org", &["bob@example.net"], PLAIN);
+    assert_eq!(
+        reply.to_string(),
+        format!(
+            "451 4.3.0 the mail cannot be signed for anna@example.org: the certificate expired on {}",
+            day(now() - DAY)
+        )
+    );
+}
+
+// man: mimicry-plugins(7) "which certificates end within 30 days"
+#[test]
+fn what_ends_is_listed_and_said_ahead() {
+    let house = House::new();
+    let today = now();
+    let ends = |address: &'static [&'static str], until: i64| {
+        let from = today - 90 * DAY;
+        let says = Says {
+            emails: address,
+            from,
+            until,
+            ..says()
+        };
+        house.partner(address[0], says);
+    };
+    ends(&["late@p.example"], today + 40 * DAY);
+    ends(&["soon@p.example"], today + 10 * DAY);
+    ends(&["gone@p.example"], today - 10 * DAY);
+    let rules = house.signing(Kind::Ec, "") + &house.encrypting("");
+    house.files.file("m.toml", rules);
+    let keys = run(house.files.path(), &["keys", "-c", "m.toml"], b"");
+    let line = |address: &str| {
+        let mut lines = keys.text().lines();
+        let found = lines.find(|line| line.contains(address));
+        found.unwrap_or_default().to_string()
+    };
+    for (address, end) in [
+        (
+            "anna@example.org",
+            format!("ec 256  signs  until {}", day(today + 300 * DAY)),
+        ),
+        (
+            "late@p.example",
+            format!("rsa 2048  encrypts  until {}", day(today + 40 * DAY)),
+        ),
+        ("soon@p.example", format!("until {}", day(today + 10 * DAY))),
+        (
+            "gone@p.example",
+            format!("of no use: expired on {}", day(today - 10 * DAY)),
+        ),
+    ] {
+        assert!(line(address).ends_with(&end), "{address}: {}", keys.text());
+    }
+    let check = run(house.files.path(), &["check", "-c", "m.toml"], b"");
+    let said = check.complaints();
+    assert!(said.contains("the key of soon@p.example ("), "{said}");
+    assert!(
+        said.contains(&format!("ends on {}", day(today + 10 * DAY))),
+        "{said}"
+    );
+    assert!(said.contains("the key of gone@p.example ("), "{said}");
+    assert!(
+        !said.contains("late@p.example") && !said.contains("anna@example.org"),
+        "{said}"
+    );
+}
+
+// man: mimicry-plugins(7) "A signature belongs inside: if the rule that signs stands below the one that encrypts, there is a warning."
+#[test]
+fn check_says_that_a_rule_which_signs_stands_below_one_that_encrypts() {
+    let house = House::new();
+    house.partner("bob", says());
+    let (sign, encrypt) = (house.signing(Kind::Ec, ""), house.encrypting(""));
+    for (rules, is_said) in [
+        (format!("{sign}{encrypt}"), false),
+        (format!("{encrypt}{sign}"), true),
+    ] {
+        house.files.file("m.toml", rules);
+        let ran = run(house.files.path(), &["check", "-c", "m.toml"], b"");
+        assert_eq!(ran.code, 0, "{}", ran.complaints());
+        let said = ran
+            .complaints()
+            .contains("this rule signs, and stands below one that encrypts");
+        assert_eq!(said, is_said, "{}", ran.complaints());
+    }
+}
+
+// man: mimicry-plugins(7) "says which certificate is missing or stands in the wrong place"
+#[test]
+fn check_says_what_is_wrong_with_files() {
+    let house = House::new();
+    let anna = house.issuer.issue(Says {
+        emails: &["anna@example.org"],
+        ..says()
+    });
+    let root = house.root.certificate_pem();
+    let issuer = house.issuer.certificate_pem();
+    let ca = format!("ca_file = \"{}\"", house.path("root.pem").display());
+    let bob = house.issuer.issue(says());
+    let orders: &[(&[&[u8]], &str, &str)] = &[
+        (&[&anna.pem(), &issuer, &root], "", ""),
+        (&[&anna.pem(), &issuer], &ca, ""),
+        (
+            &[&anna.pem(), &issuer],
+            "",
+            "ends before a root: Good Root is missing",
+        ),
+        (
+            &[&anna.pem()],
+            &ca,
+            "ends before a root: Good Issuer is missing",
+        ),
+        (
+            &[&anna.pem(), &root, &issuer],
+            "",
+            "is out of order: Bob was not issued by Good Root",
+        ),
+        (
+            &[&bob.pem(), &issuer, &root],
+            "",
+            "is for bob@partner.example, not for anna@example.org",
+        ),
+    ];
+    for (parts, more, said) in orders {
+        let rules = house.signing(Kind::Rsa, more);
+        house.put("anna.pem", parts.concat());
+        house.files.file("m.toml", rules);
+        let ran = run(house.files.path(), &["check", "-c", "m.toml"], b"");
+        let complaints = ran.complaints();
+        assert!(complaints.contains(said), "{complaints}");
+        assert_eq!(
+            said.is_empty(),
+            !complaints.contains("anna.pem"),
+            "{complaints}"
+        );
+    }
+}
