@@ -17,6 +17,7 @@ use crate::rule::facts::Facts;
 use crate::rule::filter::Filter;
 use crate::rule::index::{Asked, Shortlist};
 use crate::rule::plan::{plan_class, signature};
+use crate::rule::reach::Named;
 
 /// Filters, by the level at which they are known.
 const BEFORE_RCPT: &[&str] = &[
@@ -246,10 +247,9 @@ fn truths(rules: &[Arc<Rule>], mail: &Mail, recipient: &Path) -> Vec<bool> {
 /// Two recipients are in one class if, and only if, no rule tells them apart.
 fn check_classes(config: &Config, mail: &Mail) -> Result<(), TestCaseError> {
     let memo = Memo::default();
-    let (origin, sender) = (&mail.origin, &mail.envelope.sender);
     let known: Vec<_> = (mail.envelope.recipients.iter())
         .map(|one| {
-            let (signature, standing) = memo.class(&config.banks, origin, sender, &one.path);
+            let (signature, standing) = memo.class(&config.banks, &Named::of(mail, &one.path));
             let truths = truths(&standing.candidates.rules, mail, &one.path);
             (signature, truths)
         })
