@@ -121,6 +121,8 @@ impl Job for EncryptJob<'_> {
             ));
         };
         let der = seal(&to, &inner.octets, plugin.cipher).map_err(Fault::Permanent)?;
+        // A large mail is in memory often enough.
+        drop(inner);
         let (part, enclosed) = outer::pkcs7(message, der, plugin.cipher.smime_type());
         edits.enclose(part, enclosed);
         let named = to.iter().map(|certificate| {

@@ -2,7 +2,7 @@
 //!
 //! Must never: take a certificate that is not for the recipient, or that nobody who is trusted vouches for.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use mimicry_core::domain::{and_above, compared_address, of_address};
@@ -152,6 +152,7 @@ fn read(options: &Options, errors: &mut Vec<OptionError>) -> (Vec<Certificate>, 
         wrong("there are no certificates of recipients".into(), help);
     }
     let (mut own, mut between): (Vec<Certificate>, Vec<X509>) = (Vec::new(), Vec::new());
+    let mut known = BTreeSet::new();
     for (name, octets) in files {
         let found = match certificates(octets) {
             Ok(found) => found,
@@ -173,8 +174,8 @@ fn read(options: &Options, errors: &mut Vec<OptionError>) -> (Vec<Certificate>, 
                 );
                 continue;
             };
-            let known = own.iter().any(|own| own.x509 == certificate.x509);
-            if !certificate.is_authority() && !known {
+            // The same one may be in two files.
+            if !certificate.is_authority() && known.insert(certificate.fingerprint()) {
                 own.push(certificate);
             }
         }
