@@ -9,6 +9,8 @@ use std::process::Stdio;
 use std::thread;
 use std::time::Duration;
 
+use nix::unistd::Pid;
+
 use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::{Directory, contains, mimicryd};
 use crate::inputs;
@@ -73,8 +75,12 @@ fn peak_of_data(pid: u32) -> usize {
 }
 
 fn status_of(pid: u32, key: &str) -> usize {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("the process is there");
-    let line = status.lines().find_map(|line| line.strip_prefix(key));
+    octets_of(pid, "status", key)
+}
+
+fn octets_of(pid: u32, file: &str, key: &str) -> usize {
+    let text = fs::read_to_string(format!("/proc/{pid}/{file}")).expect("the process is there");
+    let line = text.lines().find_map(|line| line.strip_prefix(key));
     let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB"));
     kilobytes
         .and_then(|number| number.parse::<usize>().ok())
@@ -140,6 +146,54 @@ fn so_does_a_worker() {
         .map(|worker| peak_of_data(worker.as_raw().unsigned_abs()))
         .max();
     assert_small("a worker", most.expect("a worker"));
+}
+
+/// Rules of customers whom no mail of the tests is from.
+fn rules_of_customers(number: usize) -> String {
+    let rule = |customer: usize| {
+        format!(
+            "[[rule]]\nname = \"r{customer}\"\nplugin = \"header\"\nmatch = {{ header.Subject = 'ticket {customer}\\b' }}\n\
+             unless = {{ recipient = '@customer{customer}\\.example$' }}\noptions = {{ add = {{ X-Tenant = \"{customer}\" }} }}\n"
+        )
+    };
+    (0..number).map(rule).collect()
+}
+
+/// What each worker has for itself after some mails, in octets.
+fn own_memory_of_workers(rules: &str) -> Vec<usize> {
+    const WORKERS: usize = 2;
+    let mut world = World::new(Setup {
+        rules,
+        // What may have no core file may not be looked at either, unless by root.
+        daemon: "workers = { min = 2, max = 2, spare = 0 }\ncore_dumps = true",
+        ..Setup::default()
+    });
+    for _ in 0..20 {
+        let mut client = world.client();
+        let reply = client.mail("anna@example.org", &["bob@example.net"], PLAIN);
+        assert!(reply.is_done(), "the mail is answered {reply}");
+    }
+    let workers = world.daemon().workers();
+    assert_eq!(workers.len(), WORKERS);
+    let own = |pid: &Pid| {
+        octets_of(
+            pid.as_raw().unsigned_abs(),
+            "smaps_rollup",
+            "Private_Dirty:",
+        )
+    };
+    workers.iter().map(own).collect()
+}
+
+/// A worker that wrote into the pages of each rule would have one of its own for each: 6 MB of 2000 rules.
+#[test]
+fn workers_share_the_memory_of_thousands_of_rules() {
+    const MORE: usize = 3 << 19;
+    let few = own_memory_of_workers(&rules_of_customers(1));
+    let many = own_memory_of_workers(&rules_of_customers(2000));
+    println!("octets of each worker: with 1 rule {few:?}, with 2000 {many:?}");
+    let least = few.into_iter().min().expect("a worker");
+    assert!(many.iter().all(|own| *own < least + MORE));
 }
 
 /// A rule that edits every text.

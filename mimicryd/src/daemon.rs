@@ -29,6 +29,7 @@ use crate::prefork::identity;
 use crate::relay::{Keys, Remembered};
 use crate::seal_keys;
 use crate::spool::{self, LedgerState};
+use crate::sys::memory::Holes;
 use crate::sys::process::Death;
 use crate::sys::sandbox::Kernel;
 use crate::sys::{privileges, process};
@@ -97,6 +98,8 @@ impl Program for Daemon {
     }
 
     fn prepare(&self, config: &Arc<Config>, hops: &mut Hops) -> Result<ServeFactory, String> {
+        // What is made from here on stands together, and not between the rules.
+        let between_rules = Holes::take();
         if !self.logs_so(config) {
             // Not first in the new workers, which would say so where nobody looks any more.
             logging::can_open(&config.log, identity::owner(&config.daemon))
@@ -120,7 +123,10 @@ impl Program for Daemon {
                 .of(next_hops.iter())
                 .map_err(|error| format!("no shared memory: {error}"))?,
         };
+        let holes = (between_rules, Holes::take());
         Ok(Rc::new(move |slot| {
+            // They are the generation's, as this is.
+            let _held = &holes;
             let server = Server::new(Arc::clone(&config), shared.clone(), slot)?;
             Ok(Box::new(server))
         }))

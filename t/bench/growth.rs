@@ -3,7 +3,8 @@
 //!
 //! One table for each measure, with a line for each size. Of a mail through scan, classes, plan, edit and proof: instructions, counted by callgrind
 //! in a process of its own for the second walk, and the octets that such a process needs at most beyond the one with the smallest size. Of loading a
-//! configuration: milliseconds. Of the daemon with so many workers: processor time for each mail, and the proportional set size of a worker.
+//! configuration: milliseconds. Of the daemon with so many workers: processor time for each mail, and the proportional set size of a worker. Of a
+//! reload of so many rules: the longest that a mail waits meanwhile.
 //!
 //! Below each table stands the exponent of each column: the slope of its logarithm over the last four sizes. Where it may grow as its measure does,
 //! 1.05 is the limit; what is found by an index, or does not depend on the measure, must stay below 0.25. A column beyond its limit is marked, and
@@ -12,8 +13,8 @@
 //! `--only WORDS` runs only tables with these words in their names, `--most N` stops at this size (for all tables; the default goes to the sizes
 //! that callgrind does in minutes: mails of 4 MB), `--full` to all sizes.
 //!
-//! Known limits: times are of a machine that may do other work, and no limit holds for them; instructions are. An exponent of less than 1 says that a fixed cost
-//! is still the larger part.
+//! Known limits: times are of a machine that may do other work, and no limit holds for them, but that no mail may wait for a reload;
+//! instructions are. An exponent of less than 1 says that a fixed cost is still the larger part.
 //!
 //! Must never: stop a process that it did not start.
 
@@ -43,6 +44,7 @@ mod client;
 #[allow(dead_code)]
 #[path = "../harness/mod.rs"]
 mod harness;
+mod reloading;
 #[allow(dead_code)]
 mod sink;
 
@@ -318,6 +320,10 @@ fn main() -> ExitCode {
     for table in TABLES.iter().filter(|table| table.name.contains(only)) {
         let most = most.unwrap_or(if is_full { usize::MAX } else { table.most });
         is_good &= print(table, most);
+    }
+    if "reload".contains(only) {
+        let rules = |rules| patterns(rules, "header.Subject");
+        is_good &= reloading::table(most.unwrap_or(usize::MAX), rules, &text(2048));
     }
     if "workers".contains(only) {
         workers(most.unwrap_or(usize::MAX));

@@ -57,13 +57,20 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node], others: Vec<(PartId, Vec<u8>)
         parts.sort_unstable();
     }
     lines.read.sort_unstable();
-    // A row of dashes is found by its first two, so what begins a line is.
-    for start in memmem::find_iter(raw, b"--") {
+    let dashes = memmem::Finder::new(b"--");
+    let mut from = 0usize;
+    while let Some(rest) = raw.get(from..)
+        && let Some(at) = dashes.find(rest)
+    {
+        let start = from.saturating_add(at);
         let before = start.checked_sub(1).and_then(|before| raw.get(before));
         let is_first = matches!(before, Some(b'\r' | b'\n'));
         if is_first && lines.read.binary_search(&start).is_err() {
             lines.look(raw, start, nodes);
         }
+        // No other line begins within the row.
+        let row = raw.get(start..).unwrap_or_default().iter();
+        from = start.saturating_add(row.take_while(|octet| **octet == b'-').count());
     }
 }
 

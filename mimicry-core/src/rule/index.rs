@@ -144,10 +144,10 @@ impl Index {
             let best = best(matching, Entries::Envelope, false);
             let vetoes = unless.at(Level::Recipient);
             // Any of them vetoes, so all of them are entries, and the worst says what they are worth.
-            let ranks = vetoes
+            let mut ranks = vetoes
                 .iter()
                 .map(|veto| rank(veto, Entries::Envelope, unless, false));
-            let worst = ranks.fold(Some(0), |worst, rank| Some(worst?.max(rank?)));
+            let worst = ranks.try_fold(0, |worst, rank| Some(rank?.max(worst)));
             let worst = worst.filter(|_| matching.at(Level::Recipient).is_empty());
             match (best, worst) {
                 (Some((rank, filter)), worst) if worst.is_none_or(|worst| rank <= worst) => {

@@ -243,6 +243,11 @@ impl Generation {
         }
     }
 
+    /// Its configuration, and what workers are made with, stay in the memory of this process.
+    pub fn is_never_freed(&self) {
+        std::mem::forget((Arc::clone(&self.config), Rc::clone(&self.factory)));
+    }
+
     /// Has nothing to do with new connections any more.
     pub fn let_go(&mut self) {
         self.listeners.clear();

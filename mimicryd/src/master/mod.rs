@@ -152,12 +152,11 @@ pub fn run(
             ended
         }
         Outcome::Born(birth) => {
-            // Everything that is the master's alone closes here.
-            drop(master);
+            master.leave();
             work(*birth)
         }
         Outcome::Shows(birth) => {
-            drop(master);
+            master.leave();
             scrape::run(*birth)
         }
     }
@@ -447,6 +446,18 @@ impl Master {
         if self.succession.predecessor.is_none() {
             notify(&[NotifyState::Ready, NotifyState::MainPid(std::process::id())]);
         }
+    }
+
+    /// In a new process: closes everything that is the master's alone. What is only memory, and much, is not freed: it is shared until
+    /// somebody writes to it, and to free the names of ten thousand rules, or the configuration that another replaces, is to write to
+    /// each of its pages.
+    fn leave(mut self) {
+        let trial = self.trial.iter().map(|trial| &trial.generation);
+        for generation in self.old.iter().chain(trial).chain([&self.current]) {
+            generation.is_never_freed();
+        }
+        self.register.is_never_freed();
+        drop(self);
     }
 
     fn adjust(&mut self, more: bool) {

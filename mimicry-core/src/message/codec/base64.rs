@@ -63,9 +63,21 @@ pub(super) fn decode_base64(raw: &[u8], sink: &mut impl Sink) -> Result<(), Stop
 /// digits they are, if they are digits, and how many octets the lines are with their ends.
 fn gather(raw: &[u8], batch: &mut [u8; BATCH]) -> (usize, usize) {
     let (mut filled, mut used) = (0, 0);
+    let mut width = 0;
     loop {
         let rest = raw.get(used..).unwrap_or_default();
         let room = batch.get_mut(filled..).unwrap_or_default();
+        // As long as the line before, as most are; what is no digit in it, the decoder finds.
+        if let Some((text, [b'\r', b'\n', ..])) = rest.split_at_checked(width)
+            && width > 0
+            && text.last() != Some(&b'=')
+            && let Some(place) = room.get_mut(..width)
+        {
+            place.copy_from_slice(text);
+            filled += width;
+            used += width + 2;
+            continue;
+        }
         // A line may be the whole body.
         let near = rest.get(..room.len() + 2).unwrap_or(rest);
         let (text, end) = match memchr(b'\n', near) {
@@ -83,7 +95,8 @@ fn gather(raw: &[u8], batch: &mut [u8; BATCH]) -> (usize, usize) {
             break;
         }
         place.copy_from_slice(text);
-        filled += text.len();
+        width = text.len();
+        filled += width;
         used += end;
     }
     (filled, used)

@@ -90,6 +90,11 @@ impl Register {
         })
     }
 
+    /// The names stay in the memory of this process, which needs them no more.
+    pub fn is_never_freed(&mut self) {
+        std::mem::forget(std::mem::take(&mut self.named));
+    }
+
     pub fn as_fd(&self) -> Option<BorrowedFd<'_>> {
         self.file.as_ref().map(AsFd::as_fd)
     }
