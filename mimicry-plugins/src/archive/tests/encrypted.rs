@@ -43,7 +43,7 @@ fn nothing_in_the_clear_is_on_disk() {
         );
     }
     let copy = files.iter().find(|(name, _)| name.ends_with(".eml.asc"));
-    let opened = crate::shared::pgp::trial::opened_text(copy.unwrap().1, "bo");
+    let opened = crate::shared::pgp::tests::trial::opened_text(copy.unwrap().1, "bo");
     assert_eq!(opened.as_bytes(), MAIL);
 }
 

@@ -1,6 +1,6 @@
 //! Encrypted mails, opened by the same library; others open them in t/interop/pgp.sh.
 
-use crate::shared::pgp::trial::{load_error, names_keys, opened, run, run_for, stopped};
+use crate::shared::pgp::tests::trial::{load_error, names_keys, opened, run, run_for, stopped};
 
 fn rule(options: &str) -> String {
     format!(

@@ -1,6 +1,6 @@
 //! Signed mails, verified by the same library; others verify them in t/interop/pgp.sh.
 
-use crate::shared::pgp::trial::{NOW, load, load_error, run, verified};
+use crate::shared::pgp::tests::trial::{NOW, load, load_error, run, verified};
 
 fn rule(options: &str) -> String {
     format!(
@@ -45,7 +45,7 @@ fn who_is_not_signed_for() {
         assert_eq!(found, said, "{mail}");
         assert_eq!(after.raw(), mail.replace('\n', "\r\n").as_bytes());
     }
-    let refused = crate::shared::pgp::trial::stopped(&rule(""), many, "bo@example.com");
+    let refused = crate::shared::pgp::tests::trial::stopped(&rule(""), many, "bo@example.com");
     assert!(refused.contains("2 From fields"), "{refused}");
 }
 

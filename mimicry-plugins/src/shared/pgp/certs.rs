@@ -63,7 +63,7 @@ pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
 }
 
 impl Certs {
-    /// Out of files, each with its name; what is wrong with them goes to the errors of the option. Secret halves are dropped.
+    /// Out of files, each with its name; what is wrong with all of them goes to the errors of the option. Secret halves are dropped.
     pub fn of(
         option: &'static str,
         files: &[(String, Vec<u8>)],
@@ -90,14 +90,17 @@ impl Certs {
                         }
                     }
                 }
-                Err(why) => errors.push(OptionError::new(
-                    option,
-                    format!("{name} {why}"),
-                    "write files that gpg --export or another OpenPGP program made, binary or armoured",
-                )),
+                Err(why) => unread.push(format!("{name} {why}")),
             }
         }
         let all: Vec<Cert> = certs.into_values().collect();
+        // Beside keys there may be something else in a directory.
+        if all.is_empty() {
+            let help =
+                "write files that gpg --export or another OpenPGP program made, binary or armoured";
+            let wrong = unread.drain(..);
+            errors.extend(wrong.map(|message| OptionError::new(option, message, help)));
+        }
         let mut by_address: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (place, cert) in all.iter().enumerate() {
             for address in addresses(cert) {

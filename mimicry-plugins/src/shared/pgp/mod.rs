@@ -10,9 +10,7 @@ pub mod judge;
 pub mod seal;
 pub mod secret;
 #[cfg(test)]
-mod tests;
-#[cfg(test)]
-pub mod trial;
+pub mod tests;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -3,6 +3,8 @@
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
 
+pub mod trial;
+
 use super::certs::{Certs, normal, read};
 use super::judge::Demands;
 use super::secret::Signers;

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use mimicry_core::message::edit::{is_content_field, is_mime_version};
 use mimicry_core::message::header::Field;
 use mimicry_core::message::params::{self, Params};
-use mimicry_core::message::{Limits, Message, Newline};
+use mimicry_core::message::{Limits, Message};
 
 /// Is the header of the part to be read with what stands outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,10 +110,11 @@ pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
     }
     out.extend_from_slice(newline);
     out.extend_from_slice(root.body());
-    let octets = match message.newline() {
-        Newline::Crlf => out,
-        Newline::Lf => with_crlf(&out).into_owned(),
+    let with_ends = match with_crlf(&out) {
+        Cow::Owned(octets) => Some(octets),
+        Cow::Borrowed(_) => None,
     };
+    let octets = with_ends.unwrap_or(out);
     is_the_same(message, &octets).then_some(Inner {
         octets,
         has_subject,

@@ -22,7 +22,7 @@ use sequoia_openpgp::policy::StandardPolicy;
 use sequoia_openpgp::types::SymmetricAlgorithm;
 use sequoia_openpgp::{Cert, KeyHandle, Packet, PacketPile, Result};
 
-use super::time;
+use super::super::time;
 use crate::REGISTRY;
 use crate::shared::judged;
 
