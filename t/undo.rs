@@ -209,6 +209,19 @@ fn a_slow_disk_holds_nobody_up() {
     assert!(eventually(|| listed() == 4));
 }
 
+// man: mimicryd(8) "If the directory cannot be written, the log says at the start that the configuration is not kept."
+#[test]
+fn a_state_that_cannot_be_written_is_said() {
+    let mut world = World::new(Setup {
+        daemon: "state = \"/proc/mimicry\"",
+        ..Setup::default()
+    });
+    world
+        .daemon()
+        .logs("this configuration is not kept in /proc/mimicry/generations: ");
+    world.pass(PLAIN);
+}
+
 // man: mimicryd(8) "What is kept can be read by root alone, or by the user who starts the daemon"
 #[test]
 fn what_is_kept_is_nobody_elses_and_secrets_are_not_shown() {

@@ -5,7 +5,7 @@
 //! live. It puts the files on disk and waits for a word: the number under which the configuration came into force, and then it
 //! writes the page of that generation; or the end of the pipe, and then nothing is kept.
 //!
-//! Must never: write to the disk in the parent, or wait for the child there.
+//! Must never: read or write the directory in the parent, or wait there for a child, but a second at most for the number that comes next.
 
 use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};

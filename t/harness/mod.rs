@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 pub mod client;
 pub mod daemon;
 pub mod exposition;
+pub mod family;
 mod heard;
 pub mod hop;
 pub mod http;

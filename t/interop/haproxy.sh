@@ -168,7 +168,7 @@ wait_for 20 sent_at_least 100
 ok "both take mail: $(mails one) and $(mails two)"
 
 master=$(node_pid one)
-mapfile -t workers < <(pgrep -P "$master")
+mapfile -t workers < <(pgrep -P "$master" -f '^mimicryd: worker')
 kill -KILL "$master" "${workers[@]}"
 wait_for 20 says "Server mimicry/one is DOWN"
 before=$(wc -l <"$work/sent")

@@ -102,13 +102,13 @@ for functions in "$work/none" "$lsb"; do
     expect 0 reload
     expect 0 force-reload
     [[ $(pid) == "$first" ]] || fail "reload changed the master"
-    workers=$(pgrep -P "$first" | sort | tr '\n' ' ')
+    workers=$(pgrep -P "$first" -f '^mimicryd: worker' | sort | tr '\n' ' ')
     sed -i 's/plugin = "disclaim"/plugin = "disclaimer"/' "$work/mimicry.toml"
     for action in reload force-reload restart try-restart; do
         expect 6 "$action"
         grep -q 'unknown plugin "disclaimer"' "$work/said.log" || fail "$action does not show the mistake"
         { [[ $(pid) == "$first" ]] && runs "$first"; } || fail "$action with a bad file stopped the daemon"
-        [[ $(pgrep -P "$first" | sort | tr '\n' ' ') == "$workers" ]] || fail "$action with a bad file changed workers"
+        [[ $(pgrep -P "$first" -f '^mimicryd: worker' | sort | tr '\n' ' ') == "$workers" ]] || fail "$action with a bad file changed workers"
         listens "$port_in" || fail "$action with a bad file closed the port"
     done
     expect 0 status

@@ -91,7 +91,7 @@ fn row(whole: &Whole) -> Option<String> {
     };
     Some(format!(
         "{}  {}  {} -> {}  {}",
-        short(&whole.when, 30),
+        short(&whole.when, 60),
         short(whole.values("id").first()?, 20),
         short(paths("from"), 60),
         short(paths("to"), 120),
