@@ -46,6 +46,7 @@ fn holding(octets: Vec<u8>) -> Vec<String> {
         .collect()
 }
 
+// T167
 // man: mimicry-plugins(7) "The master reads it when the configuration is loaded; workers never open it."
 // man: mimicry-plugins(7) "To a next hop without 8BITMIME the mail is brought into 7 bits before it is signed."
 #[test]
@@ -92,6 +93,7 @@ fn what_leaves_is_signed_with_keys_that_no_worker_opens() {
     assert_eq!(holding(signed), both);
 }
 
+// T168
 // man: mimicry-plugins(7) "It belongs to root, or to the user who starts mimicryd, and has mode 0600, or 0640."
 #[test]
 fn a_key_that_others_can_read_is_refused() {
