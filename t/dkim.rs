@@ -164,8 +164,7 @@ fn a_directory_has_the_keys_of_many_domains() {
     assert_eq!(holding(world.pass(other.as_bytes())), ["example.com s1"]);
 }
 
-// man: mimicryd(8) "Lists the keys that rules sign with: domain, selector and kind, and for each the record that the DNS must
-// have, as a zone file has it. Nothing secret is shown, and the DNS is not asked."
+// man: mimicryd(8) "Of DKIM and ARC it shows domain, selector and kind, and for each key the record that the DNS must have, as a zone file has it."
 #[test]
 fn keys_are_listed_with_their_records() {
     let directory = Directory::new();
