@@ -65,6 +65,7 @@ unmount() { umount "$work/archive"; }
 at_end+=(unmount)
 
 free_port port_in
+port_metrics=0
 free_port port_metrics
 port_back=0
 write_config "A footer"
