@@ -56,8 +56,11 @@ pub struct Daemon {
     pub find: Find,
     pub kept: Keeping,
     /// The spool whose directories are made, and for whom.
-    pub spool: RefCell<Option<(PathBuf, Option<(Uid, Gid)>)>>,
+    pub spool: RefCell<Option<MadeSpool>>,
 }
+
+/// A spool whose directories are made, and for whom.
+pub type MadeSpool = (PathBuf, Option<(Uid, Gid)>);
 
 /// What a configuration is made of, on its way to the generations that are kept.
 #[derive(Debug, Default)]
