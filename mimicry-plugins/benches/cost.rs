@@ -94,8 +94,11 @@ fn instructions(name: &str) -> Result<f64, String> {
     Ok((count(size * 2)? as f64 / count(size)? as f64).log2())
 }
 
-/// Asks for each row: its name, whether limits end its growth, and what runs it at a size and says what it took.
-fn rows(tell: &mut dyn FnMut(&str, bool, &mut dyn FnMut(usize) -> f64)) {
+/// What runs a row at a size, and says what it took.
+type Run<'r> = &'r mut dyn FnMut(usize) -> f64;
+
+/// Shows each row: its name, and whether limits end its growth.
+fn rows(tell: &mut dyn FnMut(&str, bool, Run<'_>)) {
     let directory = tempfile::tempdir().expect("a directory");
     let private = std::fs::Permissions::from_mode(0o700);
     std::fs::set_permissions(directory.path(), private).expect("a mode");
@@ -158,7 +161,7 @@ fn header(fields: impl Iterator<Item = String>) -> Vec<u8> {
 }
 
 /// Of the fit through this size, twice and four times as much, on logarithmic scales.
-fn fit(size: usize, run: &mut dyn FnMut(usize) -> f64) -> f64 {
+fn fit(size: usize, run: Run<'_>) -> f64 {
     let mut best = [f64::MAX; 3];
     let mut found = 0.0;
     for _ in 0..=AGAIN {

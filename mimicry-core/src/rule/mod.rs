@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::envelope::Path;
 use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
 use crate::reason::{OnDkim, OnSealed};
 use crate::words;
@@ -66,6 +67,20 @@ impl Rule {
     pub fn depends_on_recipient(&self) -> bool {
         !self.matching.at(Level::Recipient).is_empty()
             || !self.unless.at(Level::Recipient).is_empty()
+    }
+
+    /// The filter that keeps a recipient out of it, and whether it is one of `unless`; `None` = it is for him.
+    pub fn shut_by(&self, recipient: &Path) -> Option<(&Filter, bool)> {
+        let holds = |filter: &&Filter| filter.holds_for_recipient(recipient);
+        let (matching, unless) = (
+            self.matching.at(Level::Recipient),
+            self.unless.at(Level::Recipient),
+        );
+        let fails = matching.iter().find(|filter| !holds(filter));
+        let vetoes = || unless.iter().find(holds);
+        fails
+            .map(|filter| (filter, false))
+            .or_else(|| vetoes().map(|filter| (filter, true)))
     }
 
     /// What becomes of a mail that cannot have what the rule puts in; `None` = such a mail passes. The plugin's own answer goes

@@ -166,7 +166,7 @@ pub fn signature(
     });
     let differs = |rule: &Rule| {
         let holds_for_named = !rule.matching.at(Level::Recipient).is_empty();
-        may_hold(rule) && judge_recipient(rule, recipient).is_ok() == holds_for_named
+        may_hold(rule) && rule.shut_by(recipient).is_none() == holds_for_named
     };
     let names = |place: &usize| rules.get(*place).is_some_and(|rule| differs(rule));
     candidates.into_iter().filter(names).collect()
@@ -541,23 +541,11 @@ impl<'w> Walk<'w> {
     }
 }
 
-pub(super) fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
-    if let Some(filter) = rule
-        .matching
-        .at(Level::Recipient)
-        .iter()
-        .find(|filter| !filter.holds_for_recipient(recipient))
-    {
-        return Err(Decision::NoMatch(filter.key()));
-    }
-    match rule
-        .unless
-        .at(Level::Recipient)
-        .iter()
-        .find(|filter| filter.holds_for_recipient(recipient))
-    {
-        Some(filter) => Err(Decision::Vetoed(filter.key())),
+fn judge_recipient(rule: &Rule, recipient: &Path) -> Result<(), Decision> {
+    match rule.shut_by(recipient) {
         None => Ok(()),
+        Some((filter, false)) => Err(Decision::NoMatch(filter.key())),
+        Some((filter, true)) => Err(Decision::Vetoed(filter.key())),
     }
 }
 

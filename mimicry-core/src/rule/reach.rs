@@ -8,7 +8,6 @@
 use std::sync::Arc;
 
 use super::filter::{Filter, Level};
-use super::plan::judge_recipient;
 use super::{Mode, Policy, Rule};
 use crate::envelope::Path;
 use crate::mail::Mail;
@@ -53,7 +52,7 @@ impl Named<'_> {
         let acting = rules.filter(|rule| {
             rule.mode == Mode::Enforce
                 && self.may_hold(rule)
-                && judge_recipient(rule, self.recipient).is_ok()
+                && rule.shut_by(self.recipient).is_none()
         });
         for rule in acting {
             let is_sure = is_sure(rule);
@@ -77,7 +76,7 @@ pub fn missed(rules: &[Arc<Rule>], named: &Named<'_>) -> Vec<usize> {
     let misses = |rule: &Rule| {
         rule.mode == Mode::Enforce
             && named.may_hold(rule)
-            && judge_recipient(rule, named.recipient).is_ok()
+            && rule.shut_by(named.recipient).is_none()
             && rule.plugin.reach(named.recipient, named.now).is_err()
     };
     let places = rules.iter().enumerate().filter(|(_, rule)| misses(rule));

@@ -260,7 +260,7 @@ pub fn name(name: &X509NameRef) -> String {
     let entry = one(Nid::COMMONNAME)
         .or_else(|| one(Nid::ORGANIZATIONNAME))
         .or_else(|| name.entries().next());
-    let text = entry.and_then(|entry| Some(entry.data().to_string().ok()?));
+    let text = entry.and_then(|entry| entry.data().to_string().ok());
     let text = text.unwrap_or_default();
     // It may stand in a reply and in a line of the log.
     let text: String = text.chars().filter(|c| !c.is_control()).take(100).collect();

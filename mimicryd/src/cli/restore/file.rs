@@ -8,7 +8,7 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_plugins::shared::recipe::back::{Why, back};
 
 use super::find::with_crlf;
-use super::{Args, with_mail, written};
+use super::shown::{with_mail, written};
 use crate::cli::input::{read_input, shown_name};
 use crate::cli::output::Output;
 use crate::cli::show::{Paint, octets};
@@ -17,12 +17,7 @@ use crate::prefork::exit::Exit;
 /// Octets of a mail: what is larger came by no SMTP.
 const MOST: usize = 1 << 30;
 
-pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
-    if args.deliver || args.from.is_some() || !args.to.is_empty() {
-        let reason = "only what has an id can be handed on; write the mail out with -o";
-        return Err(Output::failure(Exit::Usage, reason));
-    }
-    let path = Path::new(&args.what);
+pub fn run(path: &Path, output: Option<&Path>, paint: Paint) -> Result<Output, Output> {
     let name = shown_name(path);
     let edited = read_input(path, MOST)
         .map_err(|error| Output::failure(Exit::Io, format!("cannot read {name}: {error}")))?;
@@ -34,7 +29,7 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
         let reason = format!("{name} cannot be made again as it came: {why}");
         Output::failure(Exit::Data, reason)
     })?;
-    if let Some(path) = &args.output {
+    if let Some(path) = output {
         return written(path, made);
     }
     let rows = vec![

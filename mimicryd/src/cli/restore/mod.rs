@@ -1,7 +1,7 @@
 //! `mimicryd restore`: a mail of an archive, or a part that was removed and kept, is shown, written out, or handed to the next hop
 //! again; or a mail that was edited is made again as it came.
 //!
-//! - [`find`]: what is held under an id · [`send`]: to the next hop · [`file`]: an edited mail, as it came
+//! - [`find`]: what is held under an id · [`send`]: to the next hop · [`file`]: an edited mail, as it came · [`shown`]: what is said of it
 //!
 //! Must never: hand a mail to somebody twice without being told to; apply a rule to it.
 
@@ -18,21 +18,21 @@ use mimicry_core::origin::Origin;
 mod file;
 mod find;
 mod send;
+mod shown;
 
 use find::{Facts, Held};
 use send::{Parcel, Sent};
+use shown::{fail, lines, with_mail, written};
 
 use super::generations::time;
 use super::input::{ConfigArg, path as address};
 use super::output::Output;
-use super::show::{Paint, count, escape, octets, pad, short};
-use super::tree;
+use super::show::{Paint, count, escape, octets, short};
 use crate::clock;
 use crate::logging;
 use crate::prefork::exit::Exit;
 use crate::prefork::identity;
 use crate::state::restored::Mark;
-use crate::sys::entry::Entry;
 
 /// Digits of an id at least: fewer name too much.
 const LEAST: usize = 8;
@@ -69,7 +69,11 @@ const WHERE: &str =
 
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let Some(id) = id(&args.what) else {
-        return file::run(args, out);
+        if args.deliver || args.from.is_some() || !args.to.is_empty() {
+            let reason = "only what has an id can be handed on; write the mail out with -o";
+            return Err(Output::failure(Exit::Usage, reason));
+        }
+        return file::run(Path::new(&args.what), args.output.as_deref(), out);
     };
     if id.len() < LEAST {
         let reason = format!(
@@ -139,28 +143,6 @@ fn the_one(config: &Config, id: &str) -> Result<Held, Output> {
     }
 }
 
-fn fail(path: &Path, error: &std::io::Error) -> Output {
-    Output::failure(Exit::Io, format!("{}: {error}", path.display()))
-}
-
-fn written(path: &Path, content: Vec<u8>) -> Result<Output, Output> {
-    if path.as_os_str() == "-" {
-        return Ok(Output {
-            out: content,
-            must_arrive: true,
-            ..Output::text(String::new())
-        });
-    }
-    let whole = std::path::absolute(path)
-        .and_then(|path| Entry::of(&path)?.write_whole(&content, 0o600, false));
-    whole.map_err(|error| fail(path, &error))?;
-    let name = escape(path.as_os_str().as_bytes());
-    Ok(Output::text(format!(
-        "{name}: {} octets\n",
-        octets(content.len() as u64)
-    )))
-}
-
 fn shown(config: &Config, held: &Held, content: &[u8], paint: Paint) -> String {
     let mut rows = vec![(
         "file",
@@ -209,23 +191,6 @@ fn shown(config: &Config, held: &Held, content: &[u8], paint: Paint) -> String {
             with_mail(rows, &message, paint)
         }
     }
-}
-
-fn lines(rows: &[(&str, String)], paint: Paint) -> String {
-    let line = |(key, value): &(&str, String)| format!("{}  {value}\n", paint.dim(&pad(key, 10)));
-    rows.iter().map(line).collect()
-}
-
-/// The rows, and what the mail is.
-fn with_mail(mut rows: Vec<(&str, String)>, message: &Message, paint: Paint) -> String {
-    let subject = message.root().field("subject").map(|field| field.decoded());
-    rows.extend(subject.map(|subject| ("subject", short(subject.trim(), 200))));
-    format!(
-        "{}\n{}\n{}",
-        lines(&rows, paint),
-        paint.bold("parts"),
-        tree::draw(&tree::parts(message), paint)
-    )
 }
 
 fn sender(octets: &[u8]) -> String {
