@@ -88,6 +88,19 @@ need_mimicryd() {
     mimicryd=$work/mimicryd
 }
 
+# The same with every feature, as .ci/run has built it for the tests of features; steps after this one get the ordinary program again.
+need_mimicryd_with_features() {
+    need pkg-config pkg-config
+    pkg-config --exists libssl || install_package libssl-dev
+    (
+        cd "$root"
+        CARGO_PROFILE_DEV_OPT_LEVEL=0 cargo build --quiet --locked --workspace --bins --features pgp,smime,zstd
+        cp target/debug/mimicryd "$work/mimicryd"
+        cargo build --quiet --locked --workspace --bins
+    ) || fail "cannot build mimicryd with its features"
+    mimicryd=$work/mimicryd
+}
+
 # wait_for SECONDS COMMAND...: until the command succeeds.
 wait_for() {
     local deadline=$((SECONDS + $1))

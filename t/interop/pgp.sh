@@ -5,19 +5,9 @@
 
 need python3 python3
 need gpg gnupg
-need_mimicryd
+need_mimicryd_with_features
 
 keys=$root/mimicry-plugins/tests/keys/pgp
-cat >"$work/probe.toml" <<TOML
-[[rule]]
-name = "e"
-plugin = "pgp_encrypt"
-options.keys = ["$keys/bo.asc"]
-TOML
-if "$mimicryd" check --offline -c "$work/probe.toml" 2>&1 | grep -q 'built without pgp'; then
-    (cd "$root" && cargo build --quiet --locked --workspace --bins --features pgp) || fail "cannot build mimicryd with pgp"
-    cp "$root/target/debug/mimicryd" "$mimicryd"
-fi
 export GNUPGHOME=$work/gnupg
 mkdir -m 700 "$GNUPGHOME"
 at_end+=("gpgconf --kill all")

@@ -9,15 +9,7 @@ need gpgconf gpgconf
 need postfix postfix
 begin
 
-cat >"$work/probe.toml" <<TOML
-[[rule]]
-name = "s"
-plugin = "smime_sign"
-TOML
-if "$mimicryd" check --offline -c "$work/probe.toml" 2>&1 | grep -q 'built without smime'; then
-    (cd "$root" && cargo build --quiet --locked --workspace --bins --features pgp,smime) || fail "cannot build mimicryd with smime"
-    cp "$root/target/debug/mimicryd" "$mimicryd"
-fi
+need_mimicryd_with_features
 
 # The name of the agent's socket must be short.
 mkdir "$work/s"
