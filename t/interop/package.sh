@@ -89,7 +89,7 @@ base() {
     local tar=$bases/$2.tar
     [[ -z $(find "$tar" -mtime -7 2>/dev/null) ]] || return 0
     echo "making a root of $1 with $3"
-    mmdebstrap --quiet --variant=minbase --include="$3" "$1" "$tar.new" >"$work/mmdebstrap.log" 2>&1 || { rm -f "$tar.new"; return 1; }
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$3" "$1" "$tar.new" >"$work/mmdebstrap.log" 2>&1 || { rm -f "$tar.new"; return 1; }
     mv "$tar.new" "$tar"
 }
 

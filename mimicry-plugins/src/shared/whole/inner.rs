@@ -135,7 +135,10 @@ fn is_about_content(name: &[u8]) -> bool {
 }
 
 fn is_copied(field: &Field<'_>) -> bool {
-    let is_field = field.colon().is_some();
+    // The line with which a mail in a mailbox begins has a colon, too, in its time.
+    let name = field.name();
+    let is_field =
+        field.colon().is_some() && !name.is_empty() && name.iter().all(u8::is_ascii_graphic);
     is_field && !is_about_content(field.name()) && !OUTSIDE.iter().any(|name| field.is(name))
 }
 

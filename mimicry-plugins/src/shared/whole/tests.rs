@@ -58,6 +58,12 @@ fn what_stands_inside() {
             CIPHER,
             "From: a@x\nHP-Outer: From: a@x\nContent-Type: text/plain; hp=\"cipher\"; protected-headers=v1\n\nx\n",
         ),
+        // The line with which a mail in a mailbox begins is no field.
+        (
+            "From a@x Fri Mar 22 07:00:00 2024\nFrom: a@x\nContent-Type: text/plain\n\nx\n",
+            Protect::Clear,
+            "From: a@x\nContent-Type: text/plain; hp=clear; protected-headers=v1\n\nx\n",
+        ),
         // What cannot be read stays.
         (
             "From: a@x\nContent-Type: text\n\nx\n",
