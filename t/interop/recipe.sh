@@ -6,4 +6,4 @@
 need python3 python3
 need_mimicryd
 
-"$python" "$root/t/interop/recipe.py" "$mimicryd" "$root/t/mail" "$work" || fail "a recipe leads elsewhere"
+python3 "$root/t/interop/recipe.py" "$mimicryd" "$root/t/mail" "$work" || fail "a recipe leads elsewhere"
