@@ -154,6 +154,7 @@ pub(super) fn order(
             companions(reader, draft, has_companion);
             vouches(reader, draft);
             signed_anew(reader, draft, has_signer);
+            waits_for_dkim(reader, draft);
         }
         if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
             continue;
@@ -180,18 +181,8 @@ pub(super) fn order(
         if draft.mode != Mode::Enforce {
             continue;
         }
-        if draft.ignores_mail
-            && let Some(editing) = editing
-        {
-            let help = format!(
-                "it cancels the edits of the rules above it, such as {}; put it above them",
-                line(editing)
-            );
-            reader.complaints.warning(
-                draft.section.key_span("plugin"),
-                "this rule stands below one that edits",
-                help,
-            );
+        if draft.ignores_mail {
+            cancels(reader, draft, (editing.map(line), encrypting.map(line)));
         }
         if !in_base {
             continue;
@@ -238,6 +229,30 @@ pub(super) fn order(
         if draft.takes_all && (draft.is_final || draft.ignores_mail) {
             end = Some(draft);
         }
+    }
+}
+
+/// A rule that lets a mail pass as it came, below one that edits, or even encrypts: those with their lines.
+fn cancels(
+    reader: &mut Reader<'_>,
+    draft: &Draft<'_>,
+    (editing, encrypting): (Option<String>, Option<String>),
+) {
+    let place = draft.section.key_span("plugin");
+    if let Some(encrypting) = encrypting {
+        reader.complaints.error(
+            place,
+            "this rule cancels edits, and stands below one that encrypts",
+            format!("mail that {encrypting} has encrypted would leave in the clear; put this rule above it"),
+        );
+    } else if let Some(editing) = editing {
+        reader.complaints.warning(
+            place,
+            "this rule stands below one that edits",
+            format!(
+                "it cancels the edits of the rules above it, such as {editing}; put it above them"
+            ),
+        );
     }
 }
 
@@ -307,6 +322,23 @@ fn signed_anew(reader: &mut Reader<'_>, draft: &Draft<'_>, has_signer: bool) {
             draft.section.key_span("on_dkim"),
             "no rule signs, so mail with a DKIM signature would never be edited",
             "add a rule of dkim_sign, or write on_dkim = \"skip\"",
+        );
+    }
+}
+
+/// Anybody can write a DKIM-Signature field: that must not be the way around a rule that encrypts.
+fn waits_for_dkim(reader: &mut Reader<'_>, draft: &Draft<'_>) {
+    let leaves = |rule: &Rule| matches!(rule.on_dkim, OnDkim::Skip | OnDkim::Resign);
+    let encrypts = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.plugin.may_miss();
+    if draft
+        .rule
+        .as_ref()
+        .is_some_and(|rule| encrypts(rule) && leaves(rule))
+    {
+        reader.complaints.error(
+            draft.section.key_span("on_dkim"),
+            "a mail with a DKIM signature, which anybody can write, would leave in the clear",
+            "a rule that encrypts has on_dkim = \"edit\" or \"strip\"",
         );
     }
 }

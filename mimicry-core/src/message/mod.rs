@@ -4,7 +4,7 @@
 //! - [`part`]: one part as a reader sees it; [`roles`]: which leaves are body, attachment, inline
 //! - [`header`], [`params`], [`words`], [`labels`], [`address`]: header values; [`names`]: all readings of a file name; [`codec`], [`charset`], [`text`]: bodies
 //! - [`doubt`]: where other programs find other parts
-//! - [`sealed`]: which parts are signed or encrypted · [`digest`]: what tells a mail from others, also when it comes again
+//! - [`sealed`]: which parts are signed or encrypted, as far as they say · [`ciphertext`]: is all of it encrypted, for certain · [`digest`]: what tells a mail from others, also when it comes again
 //! - [`place`]: where new parts may stand; [`edit`]: the only way to change a message; [`compose`]: new parts; [`render`]: octets out, and [`kept`]: which of them were there before; [`verify`]: the proof
 //! - [`octets`]: new bodies that are not copied · [`seven_bit`]: the same message for next hops that take no 8-bit octets · [`lines`]: octets that must never leave
 //!
@@ -13,6 +13,7 @@
 pub mod address;
 mod charrefs;
 pub mod charset;
+mod ciphertext;
 pub mod codec;
 pub mod compose;
 pub mod digest;

@@ -286,7 +286,7 @@ fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
 }
 
 /// HTML as lines of text: markup is passed over, and what begins a line on the screen begins one here. Linear in time.
-fn seen(html: &[u8]) -> Vec<u8> {
+pub(super) fn seen(html: &[u8]) -> Vec<u8> {
     let mut text = Vec::with_capacity(html.len());
     let mut at = 0usize;
     while let Some(rest) = html.get(at..).filter(|rest| !rest.is_empty()) {

@@ -177,6 +177,11 @@ impl<'m> Facts<'m> {
             .any(|part| part.seal() == Some(Seal::Encrypted) && !part.is_sealed_document())
     }
 
+    /// Is nothing of its content in the clear, by its octets.
+    pub fn all_encrypted(&self) -> bool {
+        self.mail.message.is_all_encrypted()
+    }
+
     pub fn malformed(&self) -> bool {
         self.mail.message.malformed() || self.names_malformed()
     }

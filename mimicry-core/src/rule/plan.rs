@@ -318,8 +318,13 @@ impl<'w> Walk<'w> {
     /// Judges all filters that are not on parts.
     fn judge_mail(&self, rule: &Rule) -> Result<(), Decision> {
         let mail = self.facts.mail();
-        let holds = |filter: &Filter| match filter.level() {
-            Level::Mail => filter.holds_for_mail(self.facts),
+        let encrypts = rule.plugin.may_miss();
+        let holds = |filter: &Filter| match (filter.level(), filter) {
+            // To such a rule a mail is encrypted if nothing of it is in the clear: else the rest would leave as it is.
+            (Level::Mail, Filter::Encrypted(truths)) if encrypts => {
+                truths.contains(&self.facts.all_encrypted())
+            }
+            (Level::Mail, _) => filter.holds_for_mail(self.facts),
             _ => filter.holds_before_recipients(&mail.origin, &mail.envelope.sender),
         };
         for level in [Level::Origin, Level::Sender, Level::Mail] {

@@ -59,7 +59,9 @@ impl Named<'_> {
             if is_sure && rule.plugin.may_miss() {
                 match rule.plugin.reach(self.recipient, self.now) {
                     Err(missed) if missed.answer != OnError::Pass => return Some(missed),
-                    _ => {}
+                    Err(_) => {}
+                    // What it has encrypted the rules below leave alone, whether they have a key of his or not.
+                    Ok(()) => return None,
                 }
             }
             // The walk may end here: what stands below does not act for sure.

@@ -16,7 +16,6 @@ use crate::shared::pgp::certs::{Certs, normal};
 use crate::shared::pgp::judge::{Demands, Usable};
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
-use crate::shared::whole::already::is_encrypted;
 use crate::shared::whole::inner::{HIDDEN, Protect, inner};
 use crate::shared::whole::missed::{Served, no_key, served};
 use crate::shared::whole::outer::pgp_encrypted;
@@ -135,7 +134,7 @@ impl Job for PgpJob<'_> {
                 ..Finish::default()
             })
         };
-        if is_encrypted(message) {
+        if message.is_all_encrypted() {
             return unchanged(Reason::Sealed, vec!["it is encrypted".into()]);
         }
         let recipients = match served(plugin, &self.task)? {
@@ -180,8 +179,8 @@ impl Job for PgpJob<'_> {
             .map_err(|_| Fault::Permanent("the mail could not be encrypted".into()))?;
         let (part, enclosed) = pgp_encrypted(message, armour);
         edits.enclose(part, enclosed);
-        if plugin.hide_subject && inner.has_subject {
-            edits.set_field(PartId::ROOT, "Subject", HIDDEN)?;
+        if plugin.hide_subject {
+            inner.hide_subject(edits)?;
         }
         if let Some((signer, address)) = &author {
             notes.push(format!("signed: {}", signer.fingerprint()));

@@ -14,7 +14,7 @@ use crate::shared::author::author_of;
 use crate::shared::pgp::judge::Demands;
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signers, add_autocrypt};
-use crate::shared::whole::already::{is_encrypted, is_signed};
+use crate::shared::whole::already::is_signed;
 use crate::shared::whole::inner::{Protect, inner};
 use crate::shared::whole::outer::{Content as Written, Signature, signed};
 
@@ -81,7 +81,7 @@ impl Job for PgpJob<'_> {
                 ..Finish::default()
             })
         };
-        if is_encrypted(message) || is_signed(message) {
+        if message.is_all_encrypted() || is_signed(message) {
             return unchanged(Reason::Sealed, "it is signed or encrypted".into());
         }
         let author = author_of(message)?.ok_or(Fault::NotApplicable(Reason::NoKey))?;

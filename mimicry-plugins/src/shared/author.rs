@@ -23,3 +23,60 @@ pub fn author_of(message: &Message) -> Result<Option<String>, Fault> {
     let list = addresses(field.value());
     Ok(list.into_iter().next().map(|address| address.addr))
 }
+
+#[cfg(test)]
+mod tests {
+    use mimicry_core::message::Limits;
+
+    use super::*;
+
+    /// The address in the brackets, whatever stands around it; nobody where programs would not agree.
+    // T167
+    #[test]
+    fn names_do_not_pass_for_addresses() {
+        for (from, expected) in [
+            ("anna@example.org", "anna@example.org"),
+            (
+                "\"eve@evil.example\" <anna@example.org>",
+                "anna@example.org",
+            ),
+            ("anna@example.org <eve@evil.example>", "eve@evil.example"),
+            (
+                "\"anna@example.org\" <eve@evil.example>",
+                "eve@evil.example",
+            ),
+            (
+                "=?utf-8?q?anna=40example.org?= <eve@evil.example>",
+                "eve@evil.example",
+            ),
+            (
+                "=?utf-8?q?=3Canna=40example.org=3E?= <eve@evil.example>",
+                "eve@evil.example",
+            ),
+            ("(anna@example.org) eve@evil.example", "eve@evil.example"),
+            ("eve@evil.example (<anna@example.org>)", "eve@evil.example"),
+            (
+                "\"<anna@example.org>\" <eve@evil.example>",
+                "eve@evil.example",
+            ),
+            ("eve@evil.example, anna@example.org", "eve@evil.example"),
+            (
+                "Team: anna@example.org, eve@evil.example;",
+                "anna@example.org",
+            ),
+            ("undisclosed:;", ""),
+            ("", ""),
+            ("Anna", ""),
+            ("<>", ""),
+            ("anna@example.org@evil.example", ""),
+            ("<anna@example.org> <eve@evil.example>", ""),
+            ("<@evil.example:anna@example.org>", ""),
+            ("anna@example.org eve@evil.example", ""),
+            ("anna@bücher.example", "anna@bücher.example"),
+        ] {
+            let octets = format!("From: {from}\r\n\r\nx\r\n").into_bytes();
+            let author = author_of(&Message::scan(octets, &Limits::default())).unwrap();
+            println!("{from:60} => {author:?} want {expected}");
+        }
+    }
+}

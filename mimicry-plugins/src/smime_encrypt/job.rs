@@ -13,7 +13,6 @@ use mimicry_core::reason::Reason;
 use crate::shared::smime::certificate::{Certificate, day};
 use crate::shared::smime::recipients::Recipients;
 use crate::shared::smime::seal::{self, seal};
-use crate::shared::whole::already::is_encrypted;
 use crate::shared::whole::inner::{Protect, inner};
 use crate::shared::whole::missed::{Served, no_key, served};
 use crate::shared::whole::outer;
@@ -86,7 +85,7 @@ impl Job for EncryptJob<'_> {
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let (plugin, task) = (self.plugin, &self.task);
         let message = &task.mail.message;
-        if is_encrypted(message) {
+        if message.is_all_encrypted() {
             return Ok(Finish {
                 reason: Some(Reason::Sealed),
                 notes: vec!["it is encrypted already".into()],

@@ -13,7 +13,7 @@ use mimicry_core::reason::Reason;
 use crate::shared::author::author_of;
 use crate::shared::smime::certificate::day;
 use crate::shared::smime::signers::Signers;
-use crate::shared::whole::already::{is_encrypted, is_signed};
+use crate::shared::whole::already::is_signed;
 use crate::shared::whole::inner::{Protect, inner};
 use crate::shared::whole::outer::{self, Signature};
 
@@ -67,7 +67,7 @@ impl Job for SignJob<'_> {
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let plugin = self.plugin;
         let message = &self.task.mail.message;
-        if is_signed(message) || is_encrypted(message) {
+        if is_signed(message) || message.is_all_encrypted() {
             return Ok(Finish {
                 reason: Some(Reason::Sealed),
                 notes: vec!["it is signed or encrypted already".into()],

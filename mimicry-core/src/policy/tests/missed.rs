@@ -18,11 +18,11 @@ use crate::rule::reach::Named;
 
 const REGISTRY: Registry = Registry(&[&Vault, &Stamp, &Ignore]);
 
-/// It has keys of addresses that begin with `k`, until the year 2000 ends.
+/// It has keys of addresses that begin with `k`, or with another letter, until the year 2000 ends.
 struct Vault;
 
 #[derive(Debug)]
-struct Keys(OnError);
+struct Keys(OnError, String);
 
 impl Plugin for Keys {
     fn may_miss(&self) -> bool {
@@ -30,7 +30,7 @@ impl Plugin for Keys {
     }
 
     fn reach(&self, recipient: &Path, now: i64) -> Result<(), Missed> {
-        match recipient.to_string().starts_with('k') && now < 978_307_200 {
+        match recipient.to_string().starts_with(&self.1) && now < 978_307_200 {
             true => Ok(()),
             false => Err(Missed {
                 answer: self.0,
@@ -52,12 +52,20 @@ impl PluginKind for Vault {
     }
     fn options(&self) -> &'static [OptionSpec] {
         const {
-            &[OptionSpec {
-                name: "no_key",
-                value: ValueKind::Word(&["reject", "defer", "pass"]),
-                default: Some("\"reject\""),
-                doc: "One sentence.",
-            }]
+            &[
+                OptionSpec {
+                    name: "no_key",
+                    value: ValueKind::Word(&["reject", "defer", "pass"]),
+                    default: Some("\"reject\""),
+                    doc: "One sentence.",
+                },
+                OptionSpec {
+                    name: "of",
+                    value: ValueKind::Word(&["k", "n"]),
+                    default: Some("\"k\""),
+                    doc: "One sentence.",
+                },
+            ]
         }
     }
     fn default_parts(&self) -> DefaultParts {
@@ -69,7 +77,8 @@ impl PluginKind for Vault {
             Some("defer") => OnError::Defer,
             _ => OnError::Reject,
         };
-        Ok(Box::new(Keys(answer)))
+        let of = options.text("of").unwrap_or("k");
+        Ok(Box::new(Keys(answer, of.into())))
     }
 }
 
@@ -130,9 +139,17 @@ fn who_is_refused_when_he_is_named() {
         ("vault match.mail_size='>1M'", None),
         ("vault unless.encrypted=true", None),
         ("vault unless.bulk=true", None),
-        ("vault on_dkim='skip'", None),
         // Another rule.
         ("vault options.no_key='pass';vault", Some(Reject)),
+        // One that serves him stands above: the other finds the mail encrypted. It must be sure to act, and he must be its own.
+        ("vault options.no_key='pass' options.of='n';vault", None),
+        ("vault options.of='n' match.recipient='^n@';vault", None),
+        (
+            "vault options.of='n' match.mail_size='>1M';vault",
+            Some(Reject),
+        ),
+        ("vault options.of='n' mode='shadow';vault", Some(Reject)),
+        ("vault;vault options.of='n'", Some(Reject)),
         (
             "vault unless.bulk=true;vault options.no_key='defer'",
             Some(Defer),

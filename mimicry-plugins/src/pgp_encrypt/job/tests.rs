@@ -31,7 +31,8 @@ fn a_mail_is_opened_by_its_recipient_and_is_what_the_rules_made() {
 #[test]
 fn a_subject_is_hidden_and_the_author_signs_within() {
     let options = "hide_subject = true\nsign_keys = { \"example.org\" = \"anna.secret.asc\" }\nadd_autocrypt = true\n";
-    let (after, said) = run(&rule(options), MAIL);
+    let more = "Thread-Topic: secret\nKeywords: secret\nX-Spam-Prev-Subject: secret\n";
+    let (after, said) = run(&rule(options), &format!("{more}{MAIL}"));
     assert!(said.contains("signed: "), "{said}");
     assert!(!String::from_utf8_lossy(after.raw()).contains("secret"));
     assert!(after.root().field("autocrypt").is_some());
@@ -104,10 +105,12 @@ fn what_is_encrypted_stays_as_it_is() {
     assert_eq!(once.raw(), twice.raw());
 }
 
-/// Broken ones, too: none leaves in the clear.
+/// Broken ones, too, and those that say they are encrypted: none leaves in the clear, whatever filter is about encrypted mail.
+// T164
 #[test]
 fn every_mail_is_encrypted() {
-    for mail in [
+    const ARMOUR: &str = "-----BEGIN PGP MESSAGE-----\n\nwQJra9IDZGRk\n-----END PGP MESSAGE-----\n";
+    let mails = [
         "",
         "x",
         "Content-Type: multipart/mixed\n\n--b\n\nsecret\n",
@@ -115,8 +118,28 @@ fn every_mail_is_encrypted() {
         "Content-Type: text/plain\nContent-Type: text/html\n\nsecret\n",
         "Content-Type: multipart/signed; boundary=b\n\n--b\n\nsecret\n--b\n\ny\n--b--\n",
         "Content-Transfer-Encoding: x-uue\n\nsecret\n",
-    ] {
-        let (after, said) = run(&rule(""), mail);
+        "Content-Type: multipart/encrypted; boundary=b\n\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n--b\nContent-Type: text/plain\n\nsecret\n--b--\n",
+        "Content-Type: multipart/encrypted\n\nsecret\n",
+        "Content-Type: application/pkcs7-mime; smime-type=enveloped-data\n\nsecret\n",
+        "Content-Type: application/octet-stream; name=smime.p7m\n\nsecret\n",
+        &format!("\nsecret\n{ARMOUR}"),
+        &format!("\n{ARMOUR}secret\n{ARMOUR}"),
+        "\n-----BEGIN PGP MESSAGE-----\nsecret\n-----END PGP MESSAGE-----\n",
+        &format!(
+            "Content-Type: multipart/mixed; boundary=b\n\n--b\n\n{ARMOUR}\n--b\nContent-Type: text/csv\n\nsecret\n--b--\n"
+        ),
+    ];
+    let filters = [
+        "",
+        "unless = { encrypted = true }\n",
+        "match = { encrypted = false }\n",
+    ];
+    for (mail, filters) in mails
+        .iter()
+        .flat_map(|mail| filters.map(|filters| (mail, filters)))
+    {
+        let rule = rule("").replace("[rule.options]", &format!("{filters}[rule.options]"));
+        let (after, said) = run(&rule, mail);
         assert!(said.starts_with("encrypted to "), "{mail}: {said}");
         assert!(
             !String::from_utf8_lossy(after.raw()).contains("secret"),
@@ -138,6 +161,15 @@ fn mistakes() {
         (
             "options = { keys = \"anna.asc\", domain_keys = { \"example.com\" = \"bo@example.com\" } }",
             "no certificate of keys has the fingerprint or the address bo@example.com",
+        ),
+        (
+            "options.keys = \"anna.asc\"\n[[rule]]\nname = \"i\"\nplugin = \"ignore_mail\"\nmatch.header.Subject = \"x\"",
+            "this rule cancels edits, and stands below one that encrypts",
+        ),
+        // Anybody can write such a field.
+        (
+            "on_dkim = \"skip\"\noptions.keys = \"anna.asc\"",
+            "a mail with a DKIM signature, which anybody can write, would leave in the clear",
         ),
         (
             "options = { keys = \"anna.asc\", add_autocrypt = true }",

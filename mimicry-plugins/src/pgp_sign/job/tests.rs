@@ -29,7 +29,7 @@ fn what_is_signed_verifies_and_is_what_the_rules_made() {
 
 #[test]
 fn who_is_not_signed_for() {
-    let encrypted = "From: anna@example.org\nContent-Type: multipart/encrypted; boundary=b\n\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n--b\nContent-Type: application/octet-stream\n\nx\n--b--\n";
+    let encrypted = "From: anna@example.org\nContent-Type: multipart/encrypted; boundary=b\n\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n--b\nContent-Type: application/octet-stream\n\n-----BEGIN PGP MESSAGE-----\n\nwQJra9IDZGRk\n-----END PGP MESSAGE-----\n--b--\n";
     let signed = "From: anna@example.org\nContent-Type: multipart/signed; boundary=b\n\n--b\n\nx\n--b\n\ny\n--b--\n";
     let report =
         "From: anna@example.org\nContent-Type: multipart/report; boundary=b\n\n--b\n\nx\n--b--\n";

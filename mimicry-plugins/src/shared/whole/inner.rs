@@ -9,10 +9,10 @@
 
 use std::borrow::Cow;
 
-use mimicry_core::message::edit::{is_content_field, is_mime_version};
+use mimicry_core::message::edit::{EditSet, Refused, is_content_field, is_mime_version};
 use mimicry_core::message::header::Field;
 use mimicry_core::message::params::{self, Params};
-use mimicry_core::message::{Limits, Message};
+use mimicry_core::message::{Limits, Message, PartId};
 
 /// Is the header of the part to be read with what stands outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +28,37 @@ pub enum Protect {
 /// What stands outside for a subject that is inside (RFC 9788 section 3.2.1).
 pub const HIDDEN: &str = "[...]";
 
+/// What stands inside alone when the subject is hidden: it says the same (RFC 9788 section 3.2.1, and what Exchange and SpamAssassin
+/// make of a subject).
+const BESIDE_SUBJECT: &[&str] = &[
+    "comments",
+    "keywords",
+    "thread-topic",
+    "x-spam-prev-subject",
+];
+
 /// What is sealed, in lines that end in CRLF.
 #[derive(Debug)]
 pub struct Inner {
     pub octets: Vec<u8>,
     /// The subject is inside, so that the one outside may go.
     pub has_subject: bool,
+    /// A copy of every field that a reader sees is inside.
+    is_protected: bool,
+}
+
+impl Inner {
+    /// Takes the subject, and what says the same, out of the header outside, if it stands inside.
+    pub fn hide_subject(&self, edits: &mut EditSet<'_>) -> Result<(), Refused> {
+        if self.has_subject {
+            edits.set_field(PartId::ROOT, "Subject", HIDDEN)?;
+        }
+        let beside = BESIDE_SUBJECT.iter().filter(|_| self.is_protected);
+        for name in beside {
+            edits.remove_fields(PartId::ROOT, name, |_| true)?;
+        }
+        Ok(())
+    }
 }
 
 /// Fields of the journey, which later hops add to and remove; and Bcc.
@@ -73,7 +98,9 @@ pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
             line(&mut out, field.raw(), newline);
         }
         if let Protect::Cipher { hidden_subject } = protect {
-            for field in copied() {
+            let is_beside = |field: &Field<'_>| BESIDE_SUBJECT.iter().any(|name| field.is(name));
+            let outside = copied().filter(|field| hidden_subject.is_none() || !is_beside(field));
+            for field in outside {
                 match hidden_subject.filter(|_| field.is("subject")) {
                     Some(subject) => {
                         let field = format!("HP-Outer: Subject: {subject}");
@@ -118,6 +145,7 @@ pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
     is_the_same(message, &octets).then_some(Inner {
         octets,
         has_subject,
+        is_protected,
     })
 }
 

@@ -2,7 +2,7 @@
 //!
 //! - [`inner`]: the part that is sealed, made of the mail, and what of the header stands in it
 //! - [`outer`]: the mails that hold it: multipart/signed, multipart/encrypted, application/pkcs7-mime
-//! - [`already`]: is there nothing left to seal
+//! - [`already`]: is it signed already
 //! - [`missed`]: recipients without a key
 //!
 //! Must never: know what a signature or a ciphertext is.
