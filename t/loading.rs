@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::{Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,20 +11,21 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use crate::harness::daemon::{Daemon, Setup, World, eventually};
-use crate::harness::{Directory, Ran, run};
+use crate::harness::{Directory, Ran, mimicryd, run};
 
 /// A rule whose text stands in a file.
 const RULE: &str = "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = { position = \"body\" }\n\
     options = { text_file = \"text\" }\n";
 
-/// How long a command may take.
-const LONGEST: Duration = Duration::from_secs(10);
-
+/// A command may take ten seconds of processor time, whatever else the machine does: it is killed then. One that waits for a file says so
+/// after 60 s, which is not what a test expects.
 fn check(directory: &Directory, name: &str) -> Ran {
-    let begin = Instant::now();
-    let ran = run(directory.path(), &["check", "-c", name], b"");
-    let took = begin.elapsed();
-    assert!(took < LONGEST, "{took:?}: {}", ran.err);
+    let mut command = Command::new("/bin/sh");
+    let script = "ulimit -t 10; exec \"$0\" \"$@\"";
+    command.args(["-c", script, env!("CARGO_BIN_EXE_mimicryd")]);
+    command.args(["check", "-c", name]);
+    command.env_clear().current_dir(directory.path());
+    let ran = Ran::of(command.stdin(Stdio::null()).output().expect("a shell"));
     assert!(ran.err.len() < 500_000, "{} octets", ran.err.len());
     ran
 }
@@ -92,7 +94,7 @@ fn a_command_takes_a_configuration_that_it_was_given_open() {
     let script = "exec 9<<EOF\n".to_string()
         + rule
         + "EOF\nexec \"$0\" filter --from a@b --to c@d -c /dev/fd/9";
-    let mut command = std::process::Command::new("/bin/sh");
+    let mut command = Command::new("/bin/sh");
     command.args(["-c", &script, env!("CARGO_BIN_EXE_mimicryd")]);
     let mail_file = fs::File::open(directory.path().join("mail")).expect("the mail");
     let ran = Ran::of(command.stdin(mail_file).output().expect("a shell"));
@@ -263,18 +265,14 @@ fn what_is_no_file_of_a_decent_size_is_a_mistake() {
         &directory,
         "m.toml",
         "all files",
-        &[
-            "at most 64 MB together",
-            "processor time",
-            "takes more than 8 s",
-        ],
+        &["at most 64 MB together", "processor time"],
     );
 }
 
 // T183
 // man: mimicryd(8) "At most 200 mistakes of a file are shown, and the rest is counted."
 #[test]
-fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
+fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds_of_work() {
     let directory = Directory::new();
     let keys = |count: usize| -> String { (0..count).map(|key| format!("k{key} = 1\n")).collect() };
     let regexes: String = (0..500)
@@ -293,12 +291,7 @@ fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
         (
             "14 MB of unknown keys",
             keys(1_100_000),
-            &[
-                "more mistakes",
-                "processor time",
-                "memory",
-                "takes more than 8 s",
-            ],
+            &["more mistakes", "processor time", "memory"],
         ),
         (
             "20 MB of unknown keys",
@@ -308,7 +301,7 @@ fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds() {
         (
             "regexes",
             regexes,
-            &["processor time", "memory", "takes more than 8 s"],
+            &["processor time", "memory"],
         ),
         (
             "a nested regex",
@@ -420,10 +413,11 @@ fn the_master_goes_on_while_a_configuration_is_loaded() {
     daemon.change("[relay]", &format!("{rules}[relay]"));
     let daemon = &*daemon;
     let worker = daemon.workers()[0];
+    let before = daemon.helpers();
     let others = || daemon.workers().iter().any(|one| *one != worker);
     thread::scope(|scope| {
         let reload = scope.spawn(|| daemon.command(&["reload"]));
-        assert!(eventually(|| daemon.helpers() > 0), "no child loads it");
+        assert!(eventually(|| daemon.helpers().iter().any(|one| !before.contains(one))), "no child loads it");
         // A worker that dies is replaced at once, though the child is at work for seconds.
         kill(worker, Signal::SIGKILL).expect("a worker");
         assert!(eventually(others), "the worker is not replaced");
@@ -432,5 +426,57 @@ fn the_master_goes_on_while_a_configuration_is_loaded() {
         let ran = reload.join().expect("the reload");
         assert_eq!(ran.code, 78, "{}", ran.err);
     });
+    world.alive();
+}
+
+// T183: what the child lacks is the processor, and more of it comes
+// man: mimicryd(8) "it may take 5 seconds of processor time, 1 GB of memory and 4 MB of stack, and 60 seconds in all, which only a disk that
+// does not answer or a machine that has no time for it comes to."
+#[test]
+fn a_child_that_gets_no_time_is_waited_for() {
+    /// What was once too much.
+    const LONG: Duration = Duration::from_secs(9);
+    let mut world = World::new(Setup {
+        daemon: "workers = { min = 1, max = 2, spare = 0 }",
+        ..Setup::default()
+    });
+    let daemon = world.daemon();
+    // It takes a moment, and less than it may.
+    let rules: String = (0..100)
+        .map(|number| {
+            format!(
+                "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[a-z]{{100}}{number}' }}\n"
+            )
+        })
+        .collect();
+    daemon.change("[relay]", &format!("{rules}[relay]"));
+    let before = daemon.helpers();
+    let mut command = mimicryd();
+    command.args(["reload", "-c", "mimicry.toml"]);
+    command.current_dir(daemon.directory.path());
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut reload = command.spawn().expect("a command");
+    // The first that the master starts.
+    let mut child = None;
+    let begun = eventually(|| {
+        let mut new = daemon.helpers();
+        new.retain(|helper| !before.contains(helper));
+        child = new.into_iter().min();
+        child.is_some()
+    });
+    assert!(begun, "no child loads it");
+    let child = child.expect("a child");
+    kill(child, Signal::SIGSTOP).expect("the child");
+    // Mail passes meanwhile, one after the other.
+    let begin = Instant::now();
+    while begin.elapsed() < LONG {
+        world.alive();
+    }
+    let helpers = world.daemon().helpers();
+    assert!(helpers.contains(&child), "it is no longer waited for");
+    assert!(reload.try_wait().expect("the reload").is_none());
+    kill(child, Signal::SIGCONT).expect("the child");
+    let ran = Ran::of(reload.wait_with_output().expect("the reload"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
     world.alive();
 }

@@ -285,9 +285,11 @@ impl Daemon {
     }
 
     /// Children that live and are no workers.
-    pub fn helpers(&self) -> usize {
-        let all = children_of(self.pid()).len();
-        all.saturating_sub(self.workers().len())
+    pub fn helpers(&self) -> Vec<Pid> {
+        let workers = self.workers();
+        let mut all = children_of(self.pid());
+        all.retain(|child| !workers.contains(child));
+        all
     }
 
     /// Children that ended and were not collected.

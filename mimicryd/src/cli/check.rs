@@ -11,6 +11,7 @@ use mimicry_core::config::Config;
 
 use crate::clock;
 use crate::expiry;
+use crate::loading;
 use crate::logging;
 use crate::machine;
 use crate::master::control::{Request, ask};
@@ -22,7 +23,7 @@ use super::output::Output;
 use super::show::{Paint, count, escape};
 
 /// A child of the daemon loads the file, and ends before this.
-const PATIENCE: Duration = Duration::from_secs(15);
+const PATIENCE: Duration = loading::TIME.saturating_add(Duration::from_secs(15));
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
