@@ -121,3 +121,37 @@ fn keys_and_their_ends_are_listed() {
         checked.err
     );
 }
+
+// man: mimicryd(8) "Rules that only banks put in force are among them, each once; those that are off are not."
+#[test]
+fn rules_that_only_banks_put_in_force_have_keys_too() {
+    let directory = Directory::new();
+    put(&directory, &["bo.asc", "expired.asc"]);
+    let rule = |name: &str, file: &str, mode: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\nplugin = \"pgp_encrypt\"\nmode = \"{mode}\"\noptions.keys = [\"{file}\"]\n"
+        )
+    };
+    let bank = |name: &str, rules: &str| {
+        format!("[[bank]]\nname = \"{name}\"\nwhen.sender = \"{name}@example.org\"\n{rules}\n")
+    };
+    let text = "rules = []\n".to_string()
+        + &rule("late", "expired.asc", "enforce")
+        + &rule("off", "expired.asc", "off")
+        + &rule("tried", "bo.asc", "shadow")
+        + &rule("nowhere", "bo.asc", "enforce")
+        + &bank("one", "rules = [\"late\", \"off\"]")
+        + &bank("two", "rules_add = [\"late\", \"tried\"]");
+    directory.file("m.toml", text);
+    let listed = run(directory.path(), &["keys", "-c", "m.toml"], b"");
+    assert_eq!(listed.code, 0, "{}", listed.err);
+    let names = listed.text().lines().filter(|line| !line.starts_with(' '));
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["late (pgp_encrypt)", "tried (pgp_encrypt)"]);
+    let check = ["check", "--offline", "-c", "m.toml"];
+    let checked = run(directory.path(), &check, b"");
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    let said = "rule \"late\": the key of expired@example.com";
+    assert_eq!(checked.err.matches(said).count(), 1, "{}", checked.err);
+    assert!(!checked.err.contains("\"off\": the key"), "{}", checked.err);
+}

@@ -15,7 +15,7 @@ const MOST: usize = 20;
 
 /// The first end of each rule that has keys that end.
 pub fn of_rules(config: &Config, now: i64) -> Vec<(String, u64)> {
-    let rules = config.policy.rules.iter();
+    let rules = config.banks.in_use().into_iter();
     let ends = rules.filter_map(|rule| {
         let keys = rule.plugin.keys(now).into_iter();
         let first = keys.filter_map(|key| key.expires).min()?;
@@ -27,7 +27,7 @@ pub fn of_rules(config: &Config, now: i64) -> Vec<(String, u64)> {
 /// What an administrator should know of the keys now, a line for each.
 pub fn warnings(config: &Config, now: i64) -> Vec<String> {
     let mut lines = Vec::new();
-    for rule in config.policy.rules.iter() {
+    for rule in config.banks.in_use() {
         let keys = rule.plugin.keys(now);
         let said: Vec<String> = keys.iter().filter_map(|key| said(key, now)).collect();
         let more = said.len().saturating_sub(MOST);

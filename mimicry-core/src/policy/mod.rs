@@ -343,13 +343,24 @@ impl Banks {
             .any(|rule| rule.plugin.needs_seal_keys())
     }
 
+    /// The rules that are in force, or tried in the shadow, for some mail, in the base or by a bank: each once, in the order of the file.
+    pub fn in_use(&self) -> Vec<&Rule> {
+        self.somewhere(|mode| mode != Mode::Off)
+    }
+
     /// The rules that may act on some mail, as the base has them. A worker asks, and must not write to what it shares: so none is
     /// cloned.
     fn acting(&self) -> Vec<&Rule> {
-        let numbers = self.reach(&Choice {
+        self.somewhere(|mode| mode == Mode::Enforce)
+    }
+
+    /// The rules that may come to such a mode for some mail, in the base or by a bank.
+    fn somewhere(&self, is_such: fn(Mode) -> bool) -> Vec<&Rule> {
+        let every = Choice {
             pending: (0..self.banks.len()).collect(),
             ..Choice::default()
-        });
+        };
+        let numbers = self.reach(&every, is_such);
         let listed = numbers
             .into_iter()
             .filter_map(|index| self.rules.get(index));
@@ -398,7 +409,7 @@ impl Banks {
     /// the message is in. All of them tell recipients apart, because classes are made before that.
     fn candidates(&self, choice: &Choice) -> Candidates {
         let (mut numbers, mut rules, mut missing) = (Vec::new(), Vec::new(), Vec::new());
-        for index in self.reach(choice) {
+        for index in self.reach(choice, |mode| mode == Mode::Enforce) {
             let (Ok(number), Some(listed)) = (u32::try_from(index), self.rules.get(index)) else {
                 continue;
             };
@@ -417,20 +428,20 @@ impl Banks {
         }
     }
 
-    /// The rules, by their places, that may come to act by the banks that apply and by any of those that are pending.
-    fn reach(&self, choice: &Choice) -> Vec<usize> {
+    /// The rules, by their places, that may come to such a mode by the banks that apply and by any of those that are pending.
+    fn reach(&self, choice: &Choice, is_such: fn(Mode) -> bool) -> Vec<usize> {
         let mut named = self.rules_of(&choice.applied);
         let mut modes = vec![self.mode_of(&choice.applied)];
         for (layer, _) in (self.pending(choice)).flat_map(|index| self.layers_of(index)) {
             named.extend(layer.rules.iter().flatten().chain(&layer.rules_add));
             modes.extend(layer.settings.general.mode);
         }
-        if !modes.contains(&Mode::Enforce) {
+        if !modes.into_iter().any(is_such) {
             return Vec::new();
         }
         let acts = |index: &usize| {
             let listed = self.rules.get(*index);
-            listed.is_some_and(|listed| listed.mode == Mode::Enforce)
+            listed.is_some_and(|listed| is_such(listed.mode))
         };
         named.into_iter().filter(acts).collect()
     }

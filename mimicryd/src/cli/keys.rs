@@ -18,7 +18,7 @@ pub struct Args {
 pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     let config = args.config.load(err)?;
     let mut text = String::new();
-    for rule in config.policy.rules.iter() {
+    for rule in config.banks.in_use() {
         let keys = rule.plugin.keys(clock::now().unix);
         if keys.is_empty() {
             continue;
