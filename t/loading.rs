@@ -298,11 +298,7 @@ fn a_file_that_is_too_much_is_a_mistake_within_ten_seconds_of_work() {
             keys(1_600_000),
             &["is larger than 16.0 MB"],
         ),
-        (
-            "regexes",
-            regexes,
-            &["processor time", "memory"],
-        ),
+        ("regexes", regexes, &["processor time", "memory"]),
         (
             "a nested regex",
             format!("[[rule]]\nname = 'a'\nplugin = 'keep'\nmatch = {{ filename = '{nested}' }}\n"),
@@ -417,7 +413,10 @@ fn the_master_goes_on_while_a_configuration_is_loaded() {
     let others = || daemon.workers().iter().any(|one| *one != worker);
     thread::scope(|scope| {
         let reload = scope.spawn(|| daemon.command(&["reload"]));
-        assert!(eventually(|| daemon.helpers().iter().any(|one| !before.contains(one))), "no child loads it");
+        assert!(
+            eventually(|| daemon.helpers().iter().any(|one| !before.contains(one))),
+            "no child loads it"
+        );
         // A worker that dies is replaced at once, though the child is at work for seconds.
         kill(worker, Signal::SIGKILL).expect("a worker");
         assert!(eventually(others), "the worker is not replaced");
