@@ -155,3 +155,66 @@ fn rules_that_only_banks_put_in_force_have_keys_too() {
     assert_eq!(checked.err.matches(said).count(), 1, "{}", checked.err);
     assert!(!checked.err.contains("\"off\": the key"), "{}", checked.err);
 }
+
+// man: mimicryd(8) "files of keys, it needs no configuration: it lists what is in them as for a rule that names them and says nothing else."
+// man: mimicryd(8) "If one of the files cannot be read it exits 74, if one holds no key 65, and lists the others all the same."
+#[test]
+fn files_of_keys_are_listed_without_a_configuration() {
+    let directory = Directory::new();
+    let names = ["bo.asc", "expired.asc", "revoked.asc", "anna.secret.asc"];
+    put(&directory, &names);
+    let dkim = root().join("mimicry-plugins/tests/keys/ed25519.pem");
+    let path = directory.file("s1.pem", fs::read(dkim).expect("a key of the tests"));
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).expect("our own file");
+    let all = [["keys"].as_slice(), &names, &["s1.pem"]].concat();
+    let listed = run(directory.path(), &all, b"");
+    assert_eq!((listed.code, listed.err.as_str()), (0, ""));
+    let lines: Vec<&str> = listed.text().lines().collect();
+    for (start, end) in [
+        ("bo.asc", "(OpenPGP)"),
+        ("  bo@example.com  ", "  encrypts"),
+        (
+            "  expired@example.com  ",
+            "  encrypts  of no use: expired on 2026-06-01",
+        ),
+        (
+            "  revoked@example.com  ",
+            "  encrypts  of no use: was revoked",
+        ),
+        ("  anna@example.org  ", "  encrypts"),
+        ("  anna@example.org  ", "  ed25519  signs"),
+        ("s1.pem", "(DKIM)"),
+        ("  DOMAIN  s1  ed25519", ""),
+        ("s1._domainkey.DOMAIN. IN TXT (", ""),
+    ] {
+        let is_it = |line: &&str| line.starts_with(start) && line.ends_with(end);
+        assert!(
+            lines.iter().any(|line| is_it(&line)),
+            "{start}{end}: {lines:#?}"
+        );
+    }
+    // What is wrong with one file is no matter of the others.
+    directory.file("text", "Hello");
+    let ran = run(directory.path(), &["keys", "text", "bo.asc"], b"");
+    assert_eq!(ran.code, 65);
+    assert!(
+        ran.err.starts_with("mimicryd: text holds no key"),
+        "{}",
+        ran.err
+    );
+    assert!(ran.text().contains("bo@example.com"), "{}", ran.text());
+    let ran = run(directory.path(), &["keys", "missing", "bo.asc"], b"");
+    assert_eq!(ran.code, 74);
+    assert!(ran.text().contains("bo@example.com"), "{}", ran.text());
+    // A secret that others may read is named, and so is what was asked twice.
+    let secret = directory.path().join("anna.secret.asc");
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).expect("our own file");
+    let ran = run(directory.path(), &["keys", "anna.secret.asc"], b"");
+    let said = "a rule would not take anna.secret.asc";
+    assert!(ran.code == 0 && ran.err.contains(said), "{}", ran.err);
+    assert!(!ran.text().contains("PRIVATE"), "{}", ran.text());
+    assert_eq!(
+        run(directory.path(), &["keys", "-c", "m.toml", "bo.asc"], b"").code,
+        64
+    );
+}

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use mimicry_core::domain::compared;
-use mimicry_core::plugin::{KeyFile, KeyInUse, KeyUse, OptionError, Options};
+use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError, Options};
 
 use super::key::Key;
 
@@ -39,18 +39,8 @@ impl Keys {
     /// What may be said of them.
     pub fn in_use(&self) -> Vec<KeyInUse> {
         let each = self.iter().flat_map(|(domain, keys)| {
-            keys.iter().map(move |own| KeyInUse {
-                owner: domain.to_string(),
-                name: own.selector.clone(),
-                kind: own.key.describe(),
-                used: KeyUse::Sign,
-                record: Some((
-                    format!("{}._domainkey.{domain}", own.selector),
-                    own.key.record(),
-                )),
-                expires: None,
-                unfit: None,
-            })
+            keys.iter()
+                .map(move |own| in_use(domain, &own.selector, &own.key))
         });
         each.collect()
     }
@@ -70,6 +60,30 @@ impl Keys {
             }
             (_, domain) = domain.split_once('.').filter(|_| subdomains)?;
         }
+    }
+}
+
+/// What may be said of a file that no rule names, so that nobody knows which domain it is to sign for.
+pub fn in_file(path: &Path, octets: &[u8]) -> Result<KeyInUse, OptionError> {
+    const DOMAIN: &str = "DOMAIN";
+    let key = Key::read(octets).map_err(|unfit| OptionError::new("", unfit.message, unfit.help))?;
+    let selector = selector_of(path, DOMAIN);
+    let selector = match is_domain(&selector) {
+        true => selector.as_str(),
+        false => "SELECTOR",
+    };
+    Ok(in_use(DOMAIN, selector, &key))
+}
+
+fn in_use(domain: &str, selector: &str, key: &Key) -> KeyInUse {
+    KeyInUse {
+        owner: domain.to_string(),
+        name: selector.to_string(),
+        kind: key.describe(),
+        used: KeyUse::Sign,
+        record: Some((format!("{selector}._domainkey.{domain}"), key.record())),
+        expires: None,
+        unfit: None,
     }
 }
 
@@ -97,7 +111,7 @@ fn keys(
             errors.push(wrong(format!("`{}` is not a domain", file.name), help));
             continue;
         }
-        let selector = selector_of(file);
+        let selector = selector_of(&file.path, &file.name);
         if !is_domain(&selector) {
             let help = "name the file SELECTOR.pem";
             errors.push(wrong(format!("`{selector}` is not a selector"), help));
@@ -138,10 +152,10 @@ fn keys(
 }
 
 /// `mail.pem`, or `example.org.mail.key` as rspamd names them: `mail`.
-fn selector_of(file: &KeyFile) -> String {
-    let stem = Path::new(&file.path).file_stem().unwrap_or_default();
+fn selector_of(path: &Path, domain: &str) -> String {
+    let stem = path.file_stem().unwrap_or_default();
     let stem = stem.to_string_lossy().to_ascii_lowercase();
-    let domain = format!("{}.", file.name.to_ascii_lowercase());
+    let domain = format!("{}.", domain.to_ascii_lowercase());
     match stem.strip_prefix(&domain) {
         Some(selector) => selector.to_string(),
         None => stem,

@@ -17,6 +17,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::RevocationStatus;
 
 use super::judge::{Demands, Purpose, Usable};
+use crate::shared::held::Held;
 
 /// Certificates, and which are of whom.
 #[derive(Debug)]
@@ -230,29 +231,61 @@ impl Certs {
     /// What may be said of them.
     pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
         let each = self.all.iter().enumerate().map(|(place, cert)| {
-            let keys = self.demands.keys(cert, Purpose::Transport, now);
             let domains = self.by_domain.iter();
             let domains = domains.filter(|(_, places)| places.contains(&place));
             let domains = domains.map(|(domain, _)| format!("@{domain}"));
             let owners: Vec<String> = addresses(cert).into_iter().chain(domains).collect();
-            KeyInUse {
-                owner: match owners.is_empty() {
-                    true => "nobody".into(),
-                    false => owners.join(", "),
-                },
-                name: cert.fingerprint().to_hex(),
-                kind: match &keys {
-                    Ok(keys) => keys.first().map(|key| describe(key.key())),
-                    Err(_) => Some(describe(cert.primary_key().key())),
-                }
-                .unwrap_or_default(),
-                used: KeyUse::Encrypt,
-                record: None,
-                expires: self.demands.ends(cert, Purpose::Transport, now),
-                unfit: keys.err(),
-            }
+            in_use(&self.demands, cert, &owners, (Purpose::Transport, now))
         });
         each.collect()
+    }
+}
+
+/// What may be said of the keys of a file that no rule names; where the secret half is there, also of what it signs with.
+pub fn in_file(octets: &[u8], now: i64) -> Result<Held, String> {
+    let demands = Demands::new(false);
+    let (certs, unread) = read(octets)?;
+    let mut held = Held {
+        unread,
+        ..Held::default()
+    };
+    for cert in &certs {
+        let owners = addresses(cert);
+        let said = |purpose| in_use(&demands, cert, &owners, (purpose, now));
+        held.keys.push(said(Purpose::Transport));
+        if cert.is_tsk() {
+            held.is_secret = true;
+            held.keys.push(said(Purpose::Sign));
+        }
+    }
+    Ok(held)
+}
+
+fn in_use(
+    demands: &Demands,
+    cert: &Cert,
+    owners: &[String],
+    (purpose, now): (Purpose, i64),
+) -> KeyInUse {
+    let keys = demands.keys(cert, purpose, now);
+    KeyInUse {
+        owner: match owners.is_empty() {
+            true => "nobody".into(),
+            false => owners.join(", "),
+        },
+        name: cert.fingerprint().to_hex(),
+        kind: match &keys {
+            Ok(keys) => keys.first().map(|key| describe(key.key())),
+            Err(_) => Some(describe(cert.primary_key().key())),
+        }
+        .unwrap_or_default(),
+        used: match purpose {
+            Purpose::Sign => KeyUse::Sign,
+            Purpose::Transport | Purpose::Storage => KeyUse::Encrypt,
+        },
+        record: None,
+        expires: demands.ends(cert, purpose, now),
+        unfit: keys.err(),
     }
 }
 

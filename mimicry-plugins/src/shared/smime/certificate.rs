@@ -6,6 +6,7 @@ use std::fmt;
 
 use jiff::Timestamp;
 use mimicry_core::domain::compared_address;
+use mimicry_core::plugin::{KeyInUse, KeyUse};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -171,6 +172,24 @@ impl Certificate {
     /// Whose it is: its common name, or the whole of its subject.
     pub fn subject(&self) -> String {
         name(self.x509.subject_name())
+    }
+
+    /// What may be said of it beside the verdict on it.
+    pub fn in_use(&self, used: KeyUse, verdict: Result<(), Refusal>) -> KeyInUse {
+        let unfit = verdict.err();
+        KeyInUse {
+            owner: match self.addresses.is_empty() {
+                true => self.subject(),
+                false => self.addresses.join(", "),
+            },
+            name: self.fingerprint(),
+            kind: self.kind.to_string(),
+            used,
+            record: None,
+            // The end of one that is of no use any more matters to nobody.
+            expires: unfit.is_none().then_some(self.until),
+            unfit: unfit.map(|refusal| refusal.to_string()),
+        }
     }
 
     pub fn issuer(&self) -> String {

@@ -2,7 +2,7 @@
 //!
 //! - [`read`]: certificates, keys and revocation lists out of files · [`certificate`]: what one certificate says, and why it is refused
 //! - [`trust`]: whom a certificate goes back to, and who has revoked it · [`signer`]: a key with its chain, and what it signs
-//! - [`seal`]: encryption to certificates · [`signers`]: the keys of a rule · [`recipients`]: its certificates
+//! - [`seal`]: encryption to certificates · [`signers`]: the keys of a rule · [`recipients`]: its certificates · [`held`]: those of any file
 //!
 //! OpenSSL encrypts to certificates that expired and to such as may only sign, and its purpose `smimeencrypt` refuses good ones with EC
 //! keys: who may receive is decided here, before it is asked.
@@ -13,6 +13,7 @@
 //! is PKCS #1 v1.5 in signatures and encryption: what every reader knows, and what OpenSSL does by itself.
 
 pub mod certificate;
+pub mod held;
 pub mod read;
 pub mod recipients;
 pub mod seal;

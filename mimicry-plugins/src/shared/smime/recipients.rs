@@ -109,28 +109,13 @@ impl Recipients {
 
     /// What may be said of them.
     pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
-        let owner = |certificate: &Certificate| match certificate.addresses.is_empty() {
-            true => certificate.subject(),
-            false => certificate.addresses.join(", "),
-        };
         let verdict = |certificate: &Certificate| match certificate.addresses.is_empty() {
             true => Err(Refusal::Address(Vec::new())),
             false => self.trust.judge(certificate, Use::Encrypt, None, now),
         };
-        let each = self.certificates.iter().map(|certificate| {
-            let unfit = verdict(certificate).err();
-            KeyInUse {
-                owner: owner(certificate),
-                name: certificate.fingerprint(),
-                kind: certificate.kind.to_string(),
-                used: KeyUse::Encrypt,
-                record: None,
-                // The end of one that is of no use any more matters to nobody.
-                expires: unfit.is_none().then_some(certificate.until),
-                unfit: unfit.map(|refusal| refusal.to_string()),
-            }
-        });
-        each.collect()
+        let each = self.certificates.iter();
+        each.map(|certificate| certificate.in_use(KeyUse::Encrypt, verdict(certificate)))
+            .collect()
     }
 }
 

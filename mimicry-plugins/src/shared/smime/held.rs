@@ -1,0 +1,49 @@
+//! What may be said of the certificates of a file that no rule names.
+//!
+//! Must never: say that a certificate is trusted: without `ca_file` nobody vouches for one.
+
+use mimicry_core::plugin::KeyUse;
+
+use super::certificate::{Certificate, Refusal, Use};
+use super::read::{Unfit, certificates, key_and_certificates};
+use crate::shared::held::Held;
+
+/// Of each but those that vouch for others, what it says of itself; where its secret key is there, also whether it signs.
+pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
+    let all = certificates(octets)?;
+    let key = key_and_certificates(octets).ok().map(|(key, _)| key);
+    let mut held = Held {
+        is_secret: memchr::memmem::find(octets, b"PRIVATE KEY-----").is_some(),
+        ..Held::default()
+    };
+    let mut authorities = 0usize;
+    for x509 in all {
+        let Some(certificate) = Certificate::of(x509) else {
+            held.unread = held.unread.saturating_add(1);
+            continue;
+        };
+        if certificate.is_authority() {
+            authorities = authorities.saturating_add(1);
+            continue;
+        }
+        let verdict = |wanted| match certificate.addresses.is_empty() {
+            true => Err(Refusal::Address(Vec::new())),
+            false => (certificate.is_alive(now)).and_then(|()| certificate.may(wanted)),
+        };
+        let said = certificate.in_use(KeyUse::Encrypt, verdict(Use::Encrypt));
+        held.keys.push(said);
+        let public = certificate.x509.public_key();
+        let signs = |own: &_| public.as_ref().is_ok_and(|public| public.public_eq(own));
+        if key.as_ref().is_some_and(signs) {
+            let said = certificate.in_use(KeyUse::Sign, verdict(Use::Sign));
+            held.keys.push(said);
+        }
+    }
+    match held.keys.is_empty() && authorities > 0 {
+        true => Err(Unfit::new(
+            "holds only certificates that vouch for others",
+            "such a file is named by ca_file",
+        )),
+        false => Ok(held),
+    }
+}
