@@ -189,7 +189,7 @@ fn files_of_keys_are_listed_without_a_configuration() {
     ] {
         let is_it = |line: &&str| line.starts_with(start) && line.ends_with(end);
         assert!(
-            lines.iter().any(|line| is_it(&line)),
+            lines.iter().any(is_it),
             "{start}{end}: {lines:#?}"
         );
     }

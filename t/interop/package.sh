@@ -82,14 +82,14 @@ dpkg-deb -R "$deb" "$work/next"
 sed -i 's/^Version: .*/&+next/' "$work/next/DEBIAN/control"
 dpkg-deb -b "$work/next" "$work/two.deb" >/dev/null
 
-# base SUITE NAME PACKAGES: $bases/NAME.tar, made anew once a week.
+# base SUITE NAME PACKAGES: $bases/NAME.tar, made anew once a week; with openssl, whose library the program takes.
 bases=$into/roots
 mkdir -p "$bases"
 base() {
     local tar=$bases/$2.tar
     [[ -z $(find "$tar" -mtime -7 2>/dev/null) ]] || return 0
     echo "making a root of $1 with $3"
-    mmdebstrap --quiet --format=tar --variant=minbase --include="$3" "$1" "$tar.new" >"$work/mmdebstrap.log" 2>&1 || { rm -f "$tar.new"; return 1; }
+    mmdebstrap --quiet --format=tar --variant=minbase --include="$3,openssl" "$1" "$tar.new" >"$work/mmdebstrap.log" 2>&1 || { rm -f "$tar.new"; return 1; }
     mv "$tar.new" "$tar"
 }
 

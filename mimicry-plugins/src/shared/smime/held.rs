@@ -3,6 +3,7 @@
 //! Must never: say that a certificate is trusted: without `ca_file` nobody vouches for one.
 
 use mimicry_core::plugin::KeyUse;
+use openssl::pkey::{PKey, Private};
 
 use super::certificate::{Certificate, Refusal, Use};
 use super::read::{Unfit, certificates, key_and_certificates};
@@ -33,7 +34,7 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
         let said = certificate.in_use(KeyUse::Encrypt, verdict(Use::Encrypt));
         held.keys.push(said);
         let public = certificate.x509.public_key();
-        let signs = |own: &_| public.as_ref().is_ok_and(|public| public.public_eq(own));
+        let signs = |own: &PKey<Private>| public.as_ref().is_ok_and(|public| public.public_eq(own));
         if key.as_ref().is_some_and(signs) {
             let said = certificate.in_use(KeyUse::Sign, verdict(Use::Sign));
             held.keys.push(said);
