@@ -188,10 +188,7 @@ fn files_of_keys_are_listed_without_a_configuration() {
         ("s1._domainkey.DOMAIN. IN TXT (", ""),
     ] {
         let is_it = |line: &&str| line.starts_with(start) && line.ends_with(end);
-        assert!(
-            lines.iter().any(is_it),
-            "{start}{end}: {lines:#?}"
-        );
+        assert!(lines.iter().any(is_it), "{start}{end}: {lines:#?}");
     }
     // What is wrong with one file is no matter of the others.
     directory.file("text", "Hello");

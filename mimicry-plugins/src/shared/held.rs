@@ -4,27 +4,16 @@
 
 use std::path::Path;
 
-use mimicry_core::plugin::{KeyInUse, OptionError};
+use mimicry_core::plugin::OptionError;
 
 use super::dkim::keys;
+use super::found::Held;
 #[cfg(feature = "pgp")]
 use super::pgp::certs;
 #[cfg(feature = "smime")]
 use super::smime::held as smime;
 #[cfg(not(all(feature = "pgp", feature = "smime")))]
 use super::words::built_without;
-
-/// What is in a file.
-#[derive(Debug, Default)]
-pub struct Held {
-    /// `OpenPGP`, `S/MIME`, `DKIM`.
-    pub kind: &'static str,
-    pub keys: Vec<KeyInUse>,
-    /// How many things beside the keys cannot be read.
-    pub unread: usize,
-    /// There is a secret half among them.
-    pub is_secret: bool,
-}
 
 /// What a file holds by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

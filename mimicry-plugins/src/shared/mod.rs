@@ -7,6 +7,7 @@ pub mod date;
 pub mod directory;
 pub mod dkim;
 pub mod fields;
+pub mod found;
 pub mod held;
 pub mod html;
 pub mod insert;

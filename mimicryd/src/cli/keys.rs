@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use mimicry_core::plugin::KeyInUse;
 use mimicry_core::units::show_size;
-use mimicry_plugins::shared::held::{Held, held};
+use mimicry_plugins::shared::found::Held;
+use mimicry_plugins::shared::held::held;
 
 use super::input::{ConfigArg, read_input, shown_name};
 use super::output::Output;

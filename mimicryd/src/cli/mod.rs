@@ -87,7 +87,7 @@ enum Command {
     Banks(banks::Args),
     /// Apply the rules to a mail: standard input to standard output
     Filter(filter::Args),
-    /// List the keys that rules sign with and encrypt to, or those in files, and what the DNS must have of them
+    /// List the keys of rules, or those in files: whose, what for, until when
     Keys(keys::Args),
     /// List the plugins, or one of them with its options
     Plugins(plugins::Args),

@@ -17,7 +17,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::RevocationStatus;
 
 use super::judge::{Demands, Purpose, Usable};
-use crate::shared::held::Held;
+use crate::shared::found::Held;
 
 /// Certificates, and which are of whom.
 #[derive(Debug)]

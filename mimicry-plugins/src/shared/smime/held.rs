@@ -7,7 +7,7 @@ use openssl::pkey::{PKey, Private};
 
 use super::certificate::{Certificate, Refusal, Use};
 use super::read::{Unfit, certificates, key_and_certificates};
-use crate::shared::held::Held;
+use crate::shared::found::Held;
 
 /// Of each but those that vouch for others, what it says of itself; where its secret key is there, also whether it signs.
 pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
