@@ -183,6 +183,13 @@ def main():
 
     def both(path):
         mail = path.read_bytes()
+        header = re.split(rb"\r?\n\r?\n", mail, maxsplit=1)[0]
+        if len(re.findall(rb"(?im)^from:", header)) > 1:
+            # Nobody's key: such a mail is refused.
+            words = (MIMICRYD, "filter", "-c", WORK / "sign.toml", "--from", "anna@example.org", "--client", "127.0.0.1", "--to", "bo@example.com")
+            done = command(*words, stdin=mail, fails=True)
+            yield "of two authors" if b"From fields, and readers would not agree" in done.stderr else f"{path.name}: {done.stderr}"
+            return
         # Each is Anna's, so that there is a key that signs.
         mail = re.sub(rb"(?im)^from:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*", b"From: anna@example.org", mail, count=1)
         if not re.match(rb"(?is)(?:[^\r\n]+\r?\n)*?from:", mail):

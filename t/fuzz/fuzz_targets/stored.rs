@@ -11,9 +11,10 @@ use std::path::Path;
 use libfuzzer_sys::fuzz_target;
 use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
 use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::message::kept::AllKept;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, OnError, Task};
+use mimicry_core::plugin::{Effects, Forgets, OnError, Task};
 use mimicry_core::reason::OnDkim;
 use mimicry_core::seals::SealKeys;
 use mimicry_plugins::shared::store::place::FolderPattern;
@@ -40,7 +41,10 @@ fuzz_target!(|input: &[u8]| {
     };
     let variables = BTreeMap::new();
     let task = Task {
-        mail: &mail, original: &mail,
+        mail: &mail,
+        original: &mail,
+        kept: AllKept::NONE,
+        forgotten: Forgets::default(),
         rule: "r",
         parts: &[],
         beside: &[],
