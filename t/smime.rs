@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use mimicry_core::message::{Limits, Message};
-use mimicry_plugins::shared::smime::certificate::day;
+use mimicry_plugins::shared::date::day;
 use openssl::cms::{CMSOptions, CmsContentInfo};
 use openssl::x509::store::X509StoreBuilder;
 

@@ -365,6 +365,17 @@ pub struct Finish {
     pub notes: Vec<String>,
 }
 
+impl Finish {
+    /// Nothing was edited, and why.
+    pub fn unchanged(reason: Reason, notes: Vec<String>) -> Finish {
+        Finish {
+            reason: Some(reason),
+            notes,
+            ..Finish::default()
+        }
+    }
+}
+
 /// A recipient whom a rule cannot serve.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Missed {

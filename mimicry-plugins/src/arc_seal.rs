@@ -146,13 +146,7 @@ impl Job for ArcJob<'_> {
 
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
-        let left = |why: String| {
-            Ok(Finish {
-                reason: Some(Reason::Arc),
-                notes: vec![why],
-                ..Finish::default()
-            })
-        };
+        let left = |why: String| Ok(Finish::unchanged(Reason::Arc, vec![why]));
         let chain = match Chain::of(message) {
             Ok(chain) => chain,
             Err(broken) => return left(broken.words().into()),

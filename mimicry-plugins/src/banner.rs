@@ -339,11 +339,7 @@ impl Job for BannerJob<'_> {
 }
 
 fn exempt(note: &str) -> Finish {
-    Finish {
-        reason: Some(Reason::Exempt),
-        notes: vec![note.into()],
-        ..Finish::default()
-    }
+    Finish::unchanged(Reason::Exempt, vec![note.into()])
 }
 
 impl BannerJob<'_> {

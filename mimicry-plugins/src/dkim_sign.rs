@@ -196,11 +196,8 @@ impl Job for DkimJob<'_> {
         let author = author(message)?;
         let plugin = self.plugin;
         let Some((domain, keys)) = plugin.keys.of_author(&author, plugin.subdomains) else {
-            return Ok(Finish {
-                reason: Some(Reason::NoKey),
-                notes: vec![format!("no key signs for {author}")],
-                ..Finish::default()
-            });
+            let note = format!("no key signs for {author}");
+            return Ok(Finish::unchanged(Reason::NoKey, vec![note]));
         };
         let Some(work) = Work::of(message, &self.plugin.fields) else {
             return Err(Fault::Permanent(

@@ -111,11 +111,7 @@ struct InstanceJob<'a> {
 }
 
 fn left(reason: Reason, why: &str) -> Finish {
-    Finish {
-        reason: Some(reason),
-        notes: vec![why.into()],
-        ..Finish::default()
-    }
+    Finish::unchanged(reason, vec![why.into()])
 }
 
 impl Job for InstanceJob<'_> {

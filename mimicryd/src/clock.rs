@@ -25,13 +25,6 @@ pub fn date_time(moment: Moment) -> String {
         .unwrap_or_default()
 }
 
-/// A day in UTC: `2027-01-31`.
-pub fn date(unix: i64) -> String {
-    let timestamp = Timestamp::from_second(unix).unwrap_or(Timestamp::UNIX_EPOCH);
-    let day = timestamp.to_zoned(jiff::tz::TimeZone::UTC).date();
-    day.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,8 +4,7 @@
 
 use mimicry_core::config::Config;
 use mimicry_core::plugin::KeyInUse;
-
-use crate::clock;
+use mimicry_plugins::shared::date::day;
 
 /// How long before its end a key is spoken of, in seconds.
 const AHEAD: i64 = 30 * 24 * 3600;
@@ -50,10 +49,7 @@ fn said(key: &KeyInUse, now: i64) -> Option<String> {
         return Some(format!("the key of {owner} ({name}) {unfit}"));
     }
     let end = key.expires.filter(|end| end.saturating_sub(now) <= AHEAD)?;
-    Some(format!(
-        "the key of {owner} ({name}) ends on {}",
-        clock::date(end)
-    ))
+    Some(format!("the key of {owner} ({name}) ends on {}", day(end)))
 }
 
 #[cfg(test)]

@@ -127,9 +127,9 @@ pub(super) fn order(
         .map(|base| base.iter().collect::<HashSet<_>>());
     let named: HashSet<_> = force.named.iter().collect();
     let has_companion = drafts.iter().any(judges_malformed);
-    let seals = |rule: &Rule| rule.kind.scope() == Scope::Seal;
     let signs = |draft: &Draft<'_>| {
-        (draft.rule.as_ref()).is_none_or(|rule| rule.kind.vouches() && seals(rule))
+        let seals = |rule: &Rule| rule.kind.vouches() && rule.kind.scope() == Scope::Seal;
+        draft.rule.as_ref().is_none_or(seals)
     };
     let has_signer = drafts
         .iter()
@@ -215,8 +215,7 @@ pub(super) fn order(
                 help,
             );
         }
-        let encrypts = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.plugin.may_miss();
-        if draft.rule.as_ref().is_some_and(encrypts) {
+        if draft.rule.as_ref().is_some_and(Rule::encrypts) {
             encrypting = encrypting.or(Some(draft));
         }
         let seals = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.kind.edits();
@@ -329,12 +328,8 @@ fn signed_anew(reader: &mut Reader<'_>, draft: &Draft<'_>, has_signer: bool) {
 /// Anybody can write a DKIM-Signature field: that must not be the way around a rule that encrypts.
 fn waits_for_dkim(reader: &mut Reader<'_>, draft: &Draft<'_>) {
     let leaves = |rule: &Rule| matches!(rule.on_dkim, OnDkim::Skip | OnDkim::Resign);
-    let encrypts = |rule: &Rule| rule.kind.scope() == Scope::Whole && rule.plugin.may_miss();
-    if draft
-        .rule
-        .as_ref()
-        .is_some_and(|rule| encrypts(rule) && leaves(rule))
-    {
+    let is_such = |rule: &Rule| rule.encrypts() && leaves(rule);
+    if draft.rule.as_ref().is_some_and(is_such) {
         reader.complaints.error(
             draft.section.key_span("on_dkim"),
             "a mail with a DKIM signature, which anybody can write, would leave in the clear",

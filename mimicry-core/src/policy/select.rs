@@ -231,7 +231,7 @@ impl Memo {
         let standing = self.standing(banks, &choice);
         let candidates = &standing.candidates;
         let candidates = (candidates.rules.as_slice(), &candidates.shortlist);
-        let rules = plan::signature(candidates, named.origin, named.sender, named.recipient);
+        let rules = plan::signature(candidates, named);
         let missed = reach::missed(&standing.candidates.missing, named);
         let signature = Signature {
             choice,

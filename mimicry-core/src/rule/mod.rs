@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::envelope::Path;
-use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind};
+use crate::plugin::{Control, DefaultParts, OnError, Plugin, PluginKind, Scope};
 use crate::reason::{OnDkim, OnSealed};
 use crate::words;
 
@@ -67,6 +67,11 @@ impl Rule {
     pub fn depends_on_recipient(&self) -> bool {
         !self.matching.at(Level::Recipient).is_empty()
             || !self.unless.at(Level::Recipient).is_empty()
+    }
+
+    /// Is it to keep what a mail says from all but its recipients, some of whom it may be unable to serve.
+    pub fn encrypts(&self) -> bool {
+        self.kind.scope() == Scope::Whole && self.plugin.may_miss()
     }
 
     /// The filter that keeps a recipient out of it, and whether it is one of `unless`; `None` = it is for him.

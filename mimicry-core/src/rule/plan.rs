@@ -17,7 +17,6 @@ use crate::envelope::Path;
 use crate::mail::Mail;
 use crate::message::roles::Role;
 use crate::message::{Part, PartId, Seal};
-use crate::origin::Origin;
 use crate::plugin::{BulkExemption, Control, DefaultParts, Scope};
 use crate::reason::{OnDkim, OnSealed, Reason};
 
@@ -143,24 +142,14 @@ impl Plan {
 /// The class of one recipient, by places of rules that depend on the recipient: those that do for this one what they do not do for a
 /// recipient whom no rule names. Where `match` names recipients, such a rule holds; where only `unless` does, it does not. Two recipients for
 /// whom these are the same have the same rules.
-pub fn signature(
-    (rules, shortlist): (&[Arc<Rule>], &Shortlist),
-    origin: &Origin,
-    sender: &Path,
-    recipient: &Path,
-) -> Vec<usize> {
-    let named = Named {
-        origin,
-        sender,
-        recipient,
-        now: 0,
-    };
+pub fn signature((rules, shortlist): (&[Arc<Rule>], &Shortlist), named: &Named<'_>) -> Vec<usize> {
+    let recipient = named.recipient;
     let may_hold = |rule: &Rule| {
         rule.mode == Mode::Enforce && rule.depends_on_recipient() && named.may_hold(rule)
     };
     let candidates = shortlist.candidates(&Asked {
-        origin,
-        sender: Some(sender),
+        origin: named.origin,
+        sender: Some(named.sender),
         recipients: &[recipient],
         facts: None,
     });
@@ -318,10 +307,9 @@ impl<'w> Walk<'w> {
     /// Judges all filters that are not on parts.
     fn judge_mail(&self, rule: &Rule) -> Result<(), Decision> {
         let mail = self.facts.mail();
-        let encrypts = rule.plugin.may_miss();
         let holds = |filter: &Filter| match (filter.level(), filter) {
             // To such a rule a mail is encrypted if nothing of it is in the clear: else the rest would leave as it is.
-            (Level::Mail, Filter::Encrypted(truths)) if encrypts => {
+            (Level::Mail, Filter::Encrypted(truths)) if rule.encrypts() => {
                 truths.contains(&self.facts.all_encrypted())
             }
             (Level::Mail, _) => filter.holds_for_mail(self.facts),

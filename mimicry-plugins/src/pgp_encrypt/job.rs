@@ -2,6 +2,7 @@
 //!
 //! Must never: show what is secret.
 
+use mimicry_core::domain::compared_address;
 use mimicry_core::envelope::Path;
 use mimicry_core::message::address::addresses;
 use mimicry_core::message::edit::{Content, EditSet};
@@ -12,12 +13,12 @@ use mimicry_core::plugin::{
 use mimicry_core::reason::Reason;
 
 use crate::shared::author::author_of;
-use crate::shared::pgp::certs::{Certs, normal};
+use crate::shared::pgp::certs::Certs;
 use crate::shared::pgp::judge::{Demands, Usable};
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
 use crate::shared::whole::inner::{HIDDEN, Protect, inner};
-use crate::shared::whole::missed::{Served, no_key, served};
+use crate::shared::whole::missed::{Served, missed, no_key, requires, served};
 use crate::shared::whole::outer::pgp_encrypted;
 
 pub(super) fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
@@ -76,6 +77,13 @@ struct PgpPlugin {
     autocrypt: bool,
 }
 
+impl PgpPlugin {
+    fn keys_of(&self, recipient: &Path, now: i64) -> Result<Vec<Usable<'_>>, Missed> {
+        let found = self.certs.keys_of(recipient, now);
+        found.map_err(|why| missed(self.no_key, recipient, why))
+    }
+}
+
 impl Plugin for PgpPlugin {
     fn warnings(&self) -> Vec<OptionError> {
         let unread = self.certs.unread().iter();
@@ -84,9 +92,8 @@ impl Plugin for PgpPlugin {
             .collect()
     }
 
-    /// A fault must not show what is to be encrypted.
     fn requires(&self) -> Option<OnError> {
-        (self.no_key != OnError::Pass).then_some(OnError::Defer)
+        requires(self.no_key)
     }
 
     fn keys(&self, now: i64) -> Vec<KeyInUse> {
@@ -100,13 +107,7 @@ impl Plugin for PgpPlugin {
     }
 
     fn reach(&self, recipient: &Path, now: i64) -> Result<(), Missed> {
-        match self.certs.keys_of(recipient, now) {
-            Ok(_) => Ok(()),
-            Err(why) => Err(Missed {
-                answer: self.no_key,
-                text: format!("mail to {recipient} must be encrypted, and {why}"),
-            }),
-        }
+        self.keys_of(recipient, now).map(drop)
     }
 
     fn begin<'a>(&'a self, task: Task<'a>) -> Box<dyn Job + 'a> {
@@ -127,19 +128,13 @@ impl Job for PgpJob<'_> {
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let (plugin, mail) = (self.plugin, self.task.mail);
         let message = &mail.message;
-        let unchanged = |reason: Reason, notes: Vec<String>| {
-            Ok(Finish {
-                reason: Some(reason),
-                notes,
-                ..Finish::default()
-            })
-        };
         if message.is_all_encrypted() {
-            return unchanged(Reason::Sealed, vec!["it is encrypted".into()]);
+            let note = "it is encrypted".into();
+            return Ok(Finish::unchanged(Reason::Sealed, vec![note]));
         }
-        let recipients = match served(plugin, &self.task)? {
-            Served::All(recipients) => recipients,
-            Served::None(why) => return unchanged(Reason::NoKey, why),
+        let found = match served(&self.task, |path, now| plugin.keys_of(path, now))? {
+            Served::All(found) => found,
+            Served::None(why) => return Ok(Finish::unchanged(Reason::NoKey, why)),
         };
         let protect = Protect::Cipher {
             hidden_subject: plugin.hide_subject.then_some(HIDDEN),
@@ -150,16 +145,11 @@ impl Job for PgpJob<'_> {
             )
         })?;
         let now = mail.received.unix;
+        let (recipients, found): (Vec<&Path>, Vec<_>) = found.into_iter().unzip();
         let mut keys = Vec::new();
-        for recipient in &recipients {
-            for key in plugin
-                .certs
-                .keys_of(recipient, now)
-                .map_err(Fault::Temporary)?
-            {
-                if !keys.iter().any(|known| same(known, &key)) {
-                    keys.push(key);
-                }
+        for key in found.into_iter().flatten() {
+            if !keys.iter().any(|known| same(known, &key)) {
+                keys.push(key);
             }
         }
         let hidden = plugin.always_hidden || !all_named(message, &recipients);
@@ -223,11 +213,11 @@ fn all_named(message: &Message, recipients: &[&Path]) -> bool {
     let named: Vec<String> = fields
         .filter(|field| field.is("to") || field.is("cc"))
         .flat_map(|field| addresses(field.value()))
-        .map(|address| normal(&address.addr))
+        .map(|address| compared_address(&address.addr))
         .collect();
     recipients
         .iter()
-        .all(|path| named.contains(&normal(&path.to_string())))
+        .all(|path| named.contains(&compared_address(&path.to_string())))
 }
 
 #[cfg(test)]

@@ -74,20 +74,15 @@ impl Job for PgpJob<'_> {
 
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
-        let unchanged = |reason: Reason, note: String| {
-            Ok(Finish {
-                reason: Some(reason),
-                notes: vec![note],
-                ..Finish::default()
-            })
-        };
         if message.is_all_encrypted() || is_signed(message) {
-            return unchanged(Reason::Sealed, "it is signed or encrypted".into());
+            let note = "it is signed or encrypted".into();
+            return Ok(Finish::unchanged(Reason::Sealed, vec![note]));
         }
         let author = author_of(message)?.ok_or(Fault::NotApplicable(Reason::NoKey))?;
         let signers = &self.plugin.signers;
         let Some(signer) = signers.of_author(&author) else {
-            return unchanged(Reason::NoKey, format!("no key signs for {author}"));
+            let note = format!("no key signs for {author}");
+            return Ok(Finish::unchanged(Reason::NoKey, vec![note]));
         };
         let now = self.task.mail.received.unix;
         let pair = signers.pair(signer, now).map_err(Fault::Permanent)?;

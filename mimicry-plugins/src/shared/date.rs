@@ -2,6 +2,8 @@
 //!
 //! A wrong day of the week, an hour of one digit, no zone (taken for UTC), no comma, and the form of asctime (RFC 9110 section 5.6.7).
 //!
+//! And days as messages for people have them.
+//!
 //! Must never: guess a day, month or year that is not written.
 
 use jiff::civil::DateTime;
@@ -25,6 +27,14 @@ pub fn read(text: &str) -> Option<Timestamp> {
     let (time, offset) = loose(text)?;
     let zoned = time.to_zoned(TimeZone::fixed(offset)).ok()?;
     Some(stamp(time, zoned.timestamp().as_second()))
+}
+
+/// A moment's day in UTC: `2027-01-31`.
+pub fn day(unix: i64) -> String {
+    match jiff::Timestamp::from_second(unix) {
+        Ok(time) => time.strftime("%Y-%m-%d").to_string(),
+        Err(_) => "a day that no calendar has".into(),
+    }
 }
 
 fn stamp(time: DateTime, unix: i64) -> Timestamp {

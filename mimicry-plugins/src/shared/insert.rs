@@ -52,7 +52,7 @@ pub fn insert(
         ids: RefCell::default(),
     };
     if words.is_empty() {
-        return Ok(unchanged(
+        return Ok(Finish::unchanged(
             Reason::Exempt,
             vec!["no text for this mail".into()],
         ));
@@ -86,7 +86,7 @@ pub fn insert(
     // Of a text that everybody must see each variant has its own say.
     if bodies.is_empty() || !(has_it.is_empty() || manner.removable) {
         has_it.truncate(1);
-        return Ok(unchanged(Reason::Duplicate, has_it));
+        return Ok(Finish::unchanged(Reason::Duplicate, has_it));
     }
     let before = edits.clone();
     let mut finish = Finish {
@@ -501,14 +501,6 @@ fn place_in(body: &TextBody<'_>, at: usize) -> text::At {
     match body.markup_safe() {
         true => text::At::Octet(at),
         false => text::At::Text(at),
-    }
-}
-
-fn unchanged(reason: Reason, notes: Vec<String>) -> Finish {
-    Finish {
-        reason: Some(reason),
-        notes,
-        ..Finish::default()
     }
 }
 

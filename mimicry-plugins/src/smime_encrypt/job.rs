@@ -10,11 +10,12 @@ use mimicry_core::plugin::{
 };
 use mimicry_core::reason::Reason;
 
-use crate::shared::smime::certificate::{Certificate, day};
+use crate::shared::date::day;
+use crate::shared::smime::certificate::Certificate;
 use crate::shared::smime::recipients::Recipients;
 use crate::shared::smime::seal::{self, seal};
 use crate::shared::whole::inner::{Protect, inner};
-use crate::shared::whole::missed::{Served, no_key, served};
+use crate::shared::whole::missed::{Served, missed, no_key, requires, served};
 use crate::shared::whole::outer;
 
 /// The rule's instance, or what is wrong with its options.
@@ -42,17 +43,13 @@ struct SmimeSealer {
 impl SmimeSealer {
     fn certificate(&self, recipient: &Path, now: i64) -> Result<&Certificate, Missed> {
         let found = self.recipients.of_recipient(&recipient.to_string(), now);
-        found.map_err(|why| Missed {
-            answer: self.no_key,
-            text: format!("mail to {recipient} must be encrypted, and {why}"),
-        })
+        found.map_err(|why| missed(self.no_key, recipient, why))
     }
 }
 
 impl Plugin for SmimeSealer {
-    /// A fault must not show what is to be encrypted.
     fn requires(&self) -> Option<OnError> {
-        (self.no_key != OnError::Pass).then_some(OnError::Defer)
+        requires(self.no_key)
     }
 
     fn keys(&self, now: i64) -> Vec<KeyInUse> {
@@ -86,27 +83,15 @@ impl Job for EncryptJob<'_> {
         let (plugin, task) = (self.plugin, &self.task);
         let message = &task.mail.message;
         if message.is_all_encrypted() {
-            return Ok(Finish {
-                reason: Some(Reason::Sealed),
-                notes: vec!["it is encrypted already".into()],
-                ..Finish::default()
-            });
+            let note = "it is encrypted already".into();
+            return Ok(Finish::unchanged(Reason::Sealed, vec![note]));
         }
-        let paths = match served(plugin, task)? {
-            Served::All(paths) => paths,
-            Served::None(texts) => {
-                return Ok(Finish {
-                    reason: Some(Reason::NoKey),
-                    notes: texts,
-                    ..Finish::default()
-                });
-            }
+        let found = match served(task, |path, now| plugin.certificate(path, now))? {
+            Served::All(found) => found,
+            Served::None(texts) => return Ok(Finish::unchanged(Reason::NoKey, texts)),
         };
-        let now = task.mail.received.unix;
         let mut to: Vec<&Certificate> = Vec::new();
-        for path in &paths {
-            let certificate = plugin.certificate(path, now);
-            let certificate = certificate.map_err(|missed| Fault::Temporary(missed.text))?;
+        for (_, certificate) in found {
             if !to.iter().any(|known| std::ptr::eq(*known, certificate)) {
                 to.push(certificate);
             }

@@ -11,7 +11,7 @@ use mimicry_core::plugin::{
 use mimicry_core::reason::Reason;
 
 use crate::shared::author::author_of;
-use crate::shared::smime::certificate::day;
+use crate::shared::date::day;
 use crate::shared::smime::signers::Signers;
 use crate::shared::whole::already::is_signed;
 use crate::shared::whole::inner::{Protect, inner};
@@ -68,18 +68,12 @@ impl Job for SignJob<'_> {
         let plugin = self.plugin;
         let message = &self.task.mail.message;
         if is_signed(message) || message.is_all_encrypted() {
-            return Ok(Finish {
-                reason: Some(Reason::Sealed),
-                notes: vec!["it is signed or encrypted already".into()],
-                ..Finish::default()
-            });
+            let note = "it is signed or encrypted already".into();
+            return Ok(Finish::unchanged(Reason::Sealed, vec![note]));
         }
         let Some(author) = author_of(message)? else {
-            return Ok(Finish {
-                reason: Some(Reason::NoKey),
-                notes: vec!["From names no address".into()],
-                ..Finish::default()
-            });
+            let note = "From names no address".into();
+            return Ok(Finish::unchanged(Reason::NoKey, vec![note]));
         };
         let now = self.task.mail.received.unix;
         let signer = match plugin.signers.of_author(&author, now) {
@@ -90,11 +84,8 @@ impl Job for SignJob<'_> {
                 )));
             }
             None => {
-                return Ok(Finish {
-                    reason: Some(Reason::NoKey),
-                    notes: vec![format!("no key signs for {author}")],
-                    ..Finish::default()
-                });
+                let note = format!("no key signs for {author}");
+                return Ok(Finish::unchanged(Reason::NoKey, vec![note]));
             }
         };
         let form = to_signed_form(message, &Limits::default());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use mimicry_core::plugin::KeyInUse;
 use mimicry_core::units::show_size;
+use mimicry_plugins::shared::date::day;
 use mimicry_plugins::shared::found::Held;
 use mimicry_plugins::shared::held::held;
 
@@ -119,7 +120,7 @@ fn shown(key: &KeyInUse) -> String {
     }
     match (&key.unfit, key.expires) {
         (Some(unfit), _) => text.push_str(&format!("  of no use: {}", escape(unfit))),
-        (None, Some(expires)) => text.push_str(&format!("  until {}", clock::date(expires))),
+        (None, Some(expires)) => text.push_str(&format!("  until {}", day(expires))),
         (None, None) => {}
     }
     text.push('\n');

@@ -287,12 +287,7 @@ fn check_rules(config: &Config, mail: &Mail) -> Result<usize, TestCaseError> {
         for recipient in &mail.envelope.recipients {
             let sign = |shortlist: &Shortlist| {
                 let rules = candidates.rules.as_slice();
-                signature(
-                    (rules, shortlist),
-                    &mail.origin,
-                    &mail.envelope.sender,
-                    &recipient.path,
-                )
+                signature((rules, shortlist), &Named::of(mail, &recipient.path))
             };
             prop_assert_eq!(sign(&candidates.shortlist), sign(&all));
         }

@@ -8,7 +8,7 @@ use mimicry_core::plugin::{Fault, Finish, OnError, Task};
 use mimicry_core::reason::Reason;
 
 use super::manner::{Fallback, Where};
-use super::{Insertion, section_of, unchanged};
+use super::{Insertion, section_of};
 use crate::shared::text_end::TextEnd;
 
 impl Insertion<'_> {
@@ -19,7 +19,7 @@ impl Insertion<'_> {
         let may_be_read = self.task.by_default && self.task.mail.message.root().is_opaque();
         match may_be_read || is_required(self.task, reason) {
             true => self.fall_back(reason, PartId::ROOT, edits),
-            false => Ok(unchanged(reason, Vec::new())),
+            false => Ok(Finish::unchanged(reason, Vec::new())),
         }
     }
 
@@ -51,7 +51,7 @@ impl Insertion<'_> {
             TextEnd::Bottom => self.task.beside.last(),
         };
         let Some(sealed) = beside.and_then(|id| message.part(*id)) else {
-            return Ok(unchanged(Reason::Sealed, Vec::new()));
+            return Ok(Finish::unchanged(Reason::Sealed, Vec::new()));
         };
         let (at, is_part) = beside_of(sealed);
         let new = self.part(message);
@@ -121,7 +121,7 @@ impl Insertion<'_> {
             }),
             _ => {
                 let note = format!("{} cannot take the text", section_of(edits.message(), part));
-                Ok(unchanged(reason, vec![note]))
+                Ok(Finish::unchanged(reason, vec![note]))
             }
         }
     }

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 
-use mimicry_core::domain::compared;
+use mimicry_core::domain::{compared, compared_address};
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError};
 use sequoia_openpgp::Cert;
@@ -18,6 +18,7 @@ use sequoia_openpgp::types::RevocationStatus;
 
 use super::judge::{Demands, Purpose, Usable};
 use crate::shared::found::Held;
+use crate::shared::whole::missed::without_detail;
 
 /// Certificates, and which are of whom.
 #[derive(Debug)]
@@ -131,7 +132,7 @@ impl Certs {
         let is_named = |cert: &Cert| cert.fingerprint().to_hex().eq_ignore_ascii_case(&hex);
         let places: Vec<usize> = match self.all.iter().position(is_named) {
             Some(place) => vec![place],
-            None => (self.by_address.get(&normal(name)).cloned()).unwrap_or_default(),
+            None => (self.by_address.get(&compared_address(name)).cloned()).unwrap_or_default(),
         };
         if places.is_empty() {
             return Err(format!(
@@ -152,9 +153,9 @@ impl Certs {
 
     /// The keys to encrypt to for a recipient, or why there is none.
     pub fn keys_of(&self, recipient: &Path, now: i64) -> Result<Vec<Usable<'_>>, String> {
-        let address = normal(&recipient.to_string());
+        let address = compared_address(&recipient.to_string());
         let mut why = None;
-        let tried = [Some(address.clone()), without_subaddress(&address)];
+        let tried = [Some(address.clone()), without_detail(&address)];
         for address in tried.into_iter().flatten() {
             match self.usable(self.by_address.get(&address), Some(&address), now) {
                 Ok(keys) => return Ok(keys),
@@ -320,19 +321,5 @@ pub fn addresses(cert: &Cert) -> Vec<String> {
 
 fn email(userid: &sequoia_openpgp::packet::UserID) -> Option<String> {
     let address = userid.email().ok()??;
-    Some(normal(address))
-}
-
-/// As addresses are compared: small letters, the domain in A-labels.
-pub fn normal(address: &str) -> String {
-    match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{}@{}", local.to_lowercase(), compared(domain)),
-        None => address.to_lowercase(),
-    }
-}
-
-fn without_subaddress(address: &str) -> Option<String> {
-    let (local, domain) = address.rsplit_once('@')?;
-    let (user, _) = local.split_once('+').filter(|(user, _)| !user.is_empty())?;
-    Some(format!("{user}@{domain}"))
+    Some(compared_address(address))
 }

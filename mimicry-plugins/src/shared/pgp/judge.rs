@@ -17,7 +17,8 @@ use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
 use sequoia_openpgp::policy::{HashAlgoSecurity, StandardPolicy};
 use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus};
 
-use super::{date, time, unix};
+use super::{time, unix};
+use crate::shared::date::day;
 
 /// What is demanded of a certificate.
 #[derive(Debug)]
@@ -65,7 +66,7 @@ impl Demands {
             Ok(valid) => valid,
             Err(_) if cert.with_policy(&self.lenient, now).is_ok() => return Err(SHA1.into()),
             Err(_) if cert.primary_key().key().creation_time() > now => {
-                let from = date(cert.primary_key().key().creation_time());
+                let from = day(unix(cert.primary_key().key().creation_time()));
                 return Err(format!("is valid from {from} on only"));
             }
             Err(_) => return Err("has no valid signature of its own".into()),
@@ -75,7 +76,7 @@ impl Demands {
         }
         match (valid.alive(), valid.primary_key().key_expiration_time()) {
             (Ok(()), _) => Ok(valid),
-            (Err(_), Some(end)) if end <= now => Err(format!("expired on {}", date(end))),
+            (Err(_), Some(end)) if end <= now => Err(format!("expired on {}", day(unix(end)))),
             (Err(_), _) => Err("is not valid yet".into()),
         }
     }
@@ -114,7 +115,7 @@ impl Demands {
             Some(match (key.revocation_status(), key.key_expiration_time()) {
                 (RevocationStatus::Revoked(_), _) => format!("has {kind} key that was revoked"),
                 (_, Some(end)) if end <= now => {
-                    format!("has {kind} key that expired on {}", date(end))
+                    format!("has {kind} key that expired on {}", day(unix(end)))
                 }
                 _ if !key.key().pk_algo().is_supported() => {
                     format!("has {kind} key of a kind that is not known here")

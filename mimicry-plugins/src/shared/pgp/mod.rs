@@ -14,8 +14,6 @@ pub mod tests;
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use jiff::{Timestamp, tz::TimeZone};
-
 /// Seconds since 1970.
 fn time(unix: i64) -> SystemTime {
     let since = Duration::from_secs(u64::try_from(unix).unwrap_or(0));
@@ -25,10 +23,4 @@ fn time(unix: i64) -> SystemTime {
 fn unix(time: SystemTime) -> i64 {
     let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_secs()).unwrap_or(i64::MAX)
-}
-
-/// `2026-12-31`, in UTC.
-fn date(time: SystemTime) -> String {
-    let timestamp = Timestamp::from_second(unix(time)).unwrap_or(Timestamp::MAX);
-    timestamp.to_zoned(TimeZone::UTC).date().to_string()
 }

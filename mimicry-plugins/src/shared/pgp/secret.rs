@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use data_encoding::BASE64;
-use mimicry_core::domain::compared;
+use mimicry_core::domain::compared_address;
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::EditSet;
 use mimicry_core::plugin::{Fault, KeyFile, KeyInUse, KeyUse, OptionError, Secret};
@@ -15,7 +15,7 @@ use sequoia_openpgp::crypto::{KeyPair, Password};
 use sequoia_openpgp::packet::key::SecretKeyMaterial;
 use sequoia_openpgp::serialize::SerializeInto;
 
-use super::certs::{self, addresses, normal};
+use super::certs::{self, addresses};
 use super::judge::{Demands, Purpose};
 
 /// What signs for an address or a domain.
@@ -63,7 +63,10 @@ impl Signers {
             }
             match signer(file.content.reveal(), passphrase) {
                 Ok(signer) => {
-                    if by_name.insert(normal_name(&file.name), signer).is_some() {
+                    if by_name
+                        .insert(compared_address(&file.name), signer)
+                        .is_some()
+                    {
                         let message = format!("{shown} is a second key of {}", file.name);
                         wrong(message, "one key signs for a name");
                     }
@@ -80,7 +83,7 @@ impl Signers {
 
     /// Of an author: by his address, then by his domain.
     pub fn of_author(&self, address: &str) -> Option<&Signer> {
-        let address = normal(address);
+        let address = compared_address(address);
         let domain = address.rsplit_once('@').map_or("", |(_, domain)| domain);
         self.by_name
             .get(&address)
@@ -136,7 +139,7 @@ impl Signer {
 
     /// The octets that an Autocrypt field has, if the certificate bears the address.
     pub fn autocrypt(&self, address: &str) -> Option<Vec<u8>> {
-        let bears = addresses(&self.cert).contains(&normal(address));
+        let bears = addresses(&self.cert).contains(&compared_address(address));
         match bears {
             true => self.cert.export_to_vec().ok(),
             false => None,
@@ -207,13 +210,6 @@ fn is_name(name: &str) -> bool {
     };
     let is_fit = |label: &str| !label.is_empty() && !label.contains(char::is_whitespace);
     domain.split('.').all(is_fit)
-}
-
-fn normal_name(name: &str) -> String {
-    match name.contains('@') {
-        true => normal(name),
-        false => compared(name),
-    }
 }
 
 /// Adds the public key of an author, whom mail programs may then encrypt to (Autocrypt, level 1), unless the mail has one.

@@ -1,11 +1,12 @@
 //! Keys as GnuPG makes them, good ones and bad ones.
 
+use mimicry_core::domain::compared_address;
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
 
 pub mod trial;
 
-use super::certs::{Certs, normal, read};
+use super::certs::{Certs, read};
 use super::judge::Demands;
 use super::secret::Signers;
 
@@ -266,6 +267,6 @@ fn addresses_are_compared_as_mail_does() {
         ("Anna@Example.ORG", "anna@example.org"),
         ("jürgen@bücher.example", "jürgen@xn--bcher-kva.example"),
     ] {
-        assert_eq!(normal(address), expected);
+        assert_eq!(compared_address(address), expected);
     }
 }

@@ -4,7 +4,6 @@
 
 use std::fmt;
 
-use jiff::Timestamp;
 use mimicry_core::domain::compared_address;
 use mimicry_core::plugin::{KeyInUse, KeyUse};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
@@ -12,6 +11,8 @@ use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
 use openssl::pkey::Id;
 use openssl::x509::{X509, X509ExtendedKeyUsage, X509KeyUsage, X509NameRef, X509Ref};
+
+use crate::shared::date::day;
 
 /// The weakest RSA key, in bits.
 const RSA_BITS: u32 = 2048;
@@ -135,14 +136,6 @@ impl fmt::Display for Refusal {
                 "cannot be checked: the revocation list of {issuer} is not signed by it"
             ),
         }
-    }
-}
-
-/// The day, in UTC.
-pub fn day(unix: i64) -> String {
-    match Timestamp::from_second(unix) {
-        Ok(time) => time.strftime("%Y-%m-%d").to_string(),
-        Err(_) => "a day that no calendar has".into(),
     }
 }
 

@@ -13,6 +13,7 @@ use super::certificate::{Certificate, Refusal, Use};
 use super::read::{certificates, lists};
 use super::signers::{CA_FILE, roots};
 use super::trust::Trust;
+use crate::shared::whole::missed::without_detail;
 
 pub const CERTIFICATES: &str = "certificates";
 pub const DOMAINS: &str = "domain_certificates";
@@ -117,13 +118,6 @@ impl Recipients {
         each.map(|certificate| certificate.in_use(KeyUse::Encrypt, verdict(certificate)))
             .collect()
     }
-}
-
-/// `bob+lists@example.org` without `+lists`.
-fn without_detail(address: &str) -> Option<String> {
-    let (local, domain) = address.rsplit_once('@')?;
-    let (user, _) = local.split_once('+')?;
-    (!user.is_empty()).then(|| format!("{user}@{domain}"))
 }
 
 /// The certificates of recipients, the newest first, and those that vouch for them.

@@ -4,8 +4,10 @@
 //!
 //! Must never: let a mail that was to be encrypted pass as it is, but by the option that says so.
 
+use std::fmt::Display;
+
 use mimicry_core::envelope::Path;
-use mimicry_core::plugin::{Fault, Missed, OnError, OptionSpec, Options, Plugin, Task, ValueKind};
+use mimicry_core::plugin::{Fault, Missed, OnError, OptionSpec, Options, Task, ValueKind};
 
 use crate::shared::words::option;
 
@@ -26,11 +28,31 @@ pub fn no_key(options: &Options) -> OnError {
     }
 }
 
+/// What the rule of such a plugin requires: a fault must not show what is to be encrypted.
+pub fn requires(no_key: OnError) -> Option<OnError> {
+    (no_key != OnError::Pass).then_some(OnError::Defer)
+}
+
+/// A recipient without a key, and why he has none.
+pub fn missed(no_key: OnError, recipient: &Path, why: impl Display) -> Missed {
+    Missed {
+        answer: no_key,
+        text: format!("mail to {recipient} must be encrypted, and {why}"),
+    }
+}
+
+/// `bob+lists@example.org` without `+lists`.
+pub fn without_detail(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let (user, _) = local.split_once('+')?;
+    (!user.is_empty()).then(|| format!("{user}@{domain}"))
+}
+
 /// What is to be done with a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Served<'m> {
-    /// All of its recipients can be served.
-    All(Vec<&'m Path>),
+pub enum Served<'m, K> {
+    /// All of its recipients can be served, each with what was found for him.
+    All(Vec<(&'m Path, K)>),
     /// None of them, and it may pass as it is: why, in a few words each.
     None(Vec<String>),
 }
@@ -38,21 +60,25 @@ pub enum Served<'m> {
 /// Texts of one reply at most.
 const TEXTS: usize = 3;
 
-/// The recipients of a job, if all of them can be served or none.
-pub fn served<'m>(plugin: &dyn Plugin, task: &Task<'m>) -> Result<Served<'m>, Fault> {
+/// The recipients of a job, if something is found for all of them or for none.
+pub fn served<'m, K>(
+    task: &Task<'m>,
+    find: impl Fn(&Path, i64) -> Result<K, Missed>,
+) -> Result<Served<'m, K>, Fault> {
     let now = task.mail.received.unix;
     let all = &task.mail.envelope.recipients;
-    let paths = task.recipients.iter().filter_map(|at| all.get(*at));
-    let paths: Vec<&Path> = paths.map(|recipient| &recipient.path).collect();
-    let missed = paths
-        .iter()
-        .filter_map(|path| plugin.reach(path, now).err());
-    let missed: Vec<Missed> = missed.collect();
+    let (mut found, mut missed) = (Vec::new(), Vec::new());
+    for recipient in task.recipients.iter().filter_map(|at| all.get(*at)) {
+        match find(&recipient.path, now) {
+            Ok(one) => found.push((&recipient.path, one)),
+            Err(why) => missed.push(why),
+        }
+    }
     let strictest = missed.iter().map(|missed| missed.answer).max();
     let texts = missed.iter().map(|missed| missed.text.clone());
     match strictest {
-        None => Ok(Served::All(paths)),
-        Some(OnError::Pass) if missed.len() == paths.len() => Ok(Served::None(texts.collect())),
+        None => Ok(Served::All(found)),
+        Some(OnError::Pass) if found.is_empty() => Ok(Served::None(texts.collect())),
         // A key has ended since they were named.
         Some(OnError::Pass) => Err(Fault::Temporary(
             "the key of a recipient ended while the mail came; try again".into(),
