@@ -310,8 +310,10 @@ pub enum Effects {
 /// One rule at work on one mail.
 pub trait Job {
     /// Judges one part of [`Task::parts`]; called once for each, in document order. `now` shows the part as the
-    /// edits of earlier rules have left it.
-    fn part(&mut self, part: PartId, now: &Content<'_>) -> Result<Verdict, Fault>;
+    /// edits of earlier rules have left it. A job that needs no part by itself decides about all in [`Job::finish`].
+    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
+        Ok(Verdict::Later)
+    }
 
     /// Called once, after the last part, also when there was none. Must account for every part it took, by putting
     /// it into a new part ([`Finish::taken`]) or by giving it back ([`Finish::released`]).

@@ -5,12 +5,12 @@
 //!
 //! Must never: seal without such a result, say that a chain failed, or change or move a set of another.
 
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::header::unfold;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    PluginKind, Scope, Task, ValueKind,
 };
 use mimicry_core::reason::Reason;
 
@@ -140,10 +140,6 @@ struct ArcJob<'a> {
 }
 
 impl Job for ArcJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
         let left = |why: String| Ok(Finish::unchanged(Reason::Arc, vec![why]));

@@ -9,11 +9,11 @@ use std::path::PathBuf;
 
 use mimicry_core::mail::Mail;
 use mimicry_core::message::digest::{Digest, trace_block};
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Part, PartId};
 use mimicry_core::plugin::{
     DefaultParts, Effects, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options,
-    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
+    Plugin, PluginKind, Scope, Task, ValueKind,
 };
 use mimicry_core::reason::Reason;
 
@@ -224,10 +224,6 @@ struct ArchiveJob<'a> {
 }
 
 impl Job for ArchiveJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, _edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let ArchiveJob { plugin, task } = *self;
         let shown = plugin.store.shown(&task);

@@ -9,11 +9,11 @@
 
 use mimicry_core::domain::compared;
 use mimicry_core::mail::Mail;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, KeyInUse, OnError, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    PluginKind, Scope, Task, ValueKind,
 };
 use mimicry_core::reason::Reason;
 
@@ -187,10 +187,6 @@ struct DkimJob<'a> {
 }
 
 impl Job for DkimJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
         let author = author(message)?;

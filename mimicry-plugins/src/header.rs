@@ -14,7 +14,7 @@ use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::header::{End, fields, unfold};
 use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Forgets, Job, OptionError, OptionSpec, Options, Plugin,
-    PluginKind, Scope, Task, ValueKind, Verdict,
+    PluginKind, Scope, Task, ValueKind,
 };
 use mimicry_core::reason::{OnDkim, Reason};
 
@@ -337,10 +337,6 @@ struct HeaderJob<'a> {
 }
 
 impl Job for HeaderJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let plugin = self.plugin;
         let facts = Facts::of(&self.task, plugin.directory.as_ref());

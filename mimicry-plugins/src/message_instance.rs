@@ -10,7 +10,7 @@ use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
     DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
-    Task, ValueKind, Verdict,
+    Task, ValueKind,
 };
 use mimicry_core::reason::Reason;
 use serde_json::{Map, Value};
@@ -115,10 +115,6 @@ fn left(reason: Reason, why: &str) -> Finish {
 }
 
 impl Job for InstanceJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let (came, now) = (&self.task.original.message, &self.task.mail.message);
         // Before the first edit they are one.

@@ -5,10 +5,10 @@
 use mimicry_core::domain::compared_address;
 use mimicry_core::envelope::Path;
 use mimicry_core::message::address::addresses;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
-    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task, Verdict,
+    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task,
 };
 use mimicry_core::reason::Reason;
 
@@ -121,10 +121,6 @@ struct PgpJob<'a> {
 }
 
 impl Job for PgpJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let (plugin, mail) = (self.plugin, self.task.mail);
         let message = &mail.message;

@@ -2,12 +2,10 @@
 //!
 //! Must never: show what is secret.
 
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::seven_bit::to_signed_form;
 use mimicry_core::message::{Limits, PartId};
-use mimicry_core::plugin::{
-    Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task, Verdict,
-};
+use mimicry_core::plugin::{Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task};
 use mimicry_core::reason::Reason;
 
 use crate::shared::author::author_of;
@@ -68,10 +66,6 @@ struct PgpJob<'a> {
 }
 
 impl Job for PgpJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let message = &self.task.mail.message;
         if message.is_all_encrypted() || is_signed(message) {

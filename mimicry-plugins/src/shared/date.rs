@@ -113,3 +113,21 @@ fn of_zone(word: &str) -> Option<Offset> {
     let minutes = (number / 100).checked_mul(60)?.checked_add(number % 100)?;
     Offset::from_seconds(minutes.checked_mul(60)?.checked_mul(sign)?).ok()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days() {
+        for (unix, expected) in [
+            (0, "1970-01-01"),
+            (1_801_353_599, "2027-01-30"),
+            // A certificate that never ends says 99991231235959Z (RFC 5280 section 4.1.2.5).
+            (253_402_300_799, "a day that no calendar has"),
+            (i64::MIN, "a day that no calendar has"),
+        ] {
+            assert_eq!(day(unix), expected);
+        }
+    }
+}

@@ -4,9 +4,9 @@
 
 use mimicry_core::envelope::Path;
 use mimicry_core::message::PartId;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::plugin::{
-    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task, Verdict,
+    Fault, Finish, Job, KeyInUse, Missed, OnError, OptionError, Options, Plugin, Task,
 };
 use mimicry_core::reason::Reason;
 
@@ -75,10 +75,6 @@ struct EncryptJob<'a> {
 }
 
 impl Job for EncryptJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let (plugin, task) = (self.plugin, &self.task);
         let message = &task.mail.message;

@@ -2,12 +2,10 @@
 //!
 //! Must never: see the file of a key; it was read when the rule was built.
 
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::seven_bit::to_signed_form;
 use mimicry_core::message::{Limits, PartId};
-use mimicry_core::plugin::{
-    Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task, Verdict,
-};
+use mimicry_core::plugin::{Fault, Finish, Job, KeyInUse, OptionError, Options, Plugin, Task};
 use mimicry_core::reason::Reason;
 
 use crate::shared::author::author_of;
@@ -60,10 +58,6 @@ struct SignJob<'a> {
 }
 
 impl Job for SignJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let plugin = self.plugin;
         let message = &self.task.mail.message;
