@@ -19,7 +19,7 @@ use std::ops::Bound;
 use memchr::{memchr, memchr_iter, memchr2, memmem};
 
 use super::charset::decode_unlabelled;
-use super::header::{Field, fields, unfold};
+use super::header::{Field, unfold};
 use super::labels::WordCharset;
 use super::limits::Limits;
 use super::names::unescaped;
@@ -30,6 +30,8 @@ use super::words;
 
 /// Boundaries that are kept of one header.
 const MOST_BOUNDARIES: usize = 32;
+/// The type of the mails of Sun's mailtool, whose parts no boundary divides.
+const SUN: &[u8] = b"x-sun-attachment";
 /// Octets behind a header block that are looked at for more of it.
 const MOST_OCTETS: usize = 64 * 1024;
 
@@ -184,8 +186,8 @@ pub(super) fn holds_fields<'a>(lines: impl Iterator<Item = &'a [u8]>, over_junk:
     false
 }
 
-/// Has a header block that is read fields that only some programs read: behind a lone CR or a NUL, or with odd names.
-pub(super) fn odd_header(header: &[u8]) -> bool {
+/// Has a header block that is read fields that only some programs read, behind a lone CR or a NUL.
+pub(super) fn hides_behind_cut(header: &[u8]) -> bool {
     let is_cut = |at: &usize| {
         let rest = header.get(at.saturating_add(1)..).unwrap_or_default();
         rest.first() != Some(&b'\n') && {
@@ -193,16 +195,13 @@ pub(super) fn odd_header(header: &[u8]) -> bool {
             rest.get(..end).is_some_and(is_about_part)
         }
     };
-    if memchr_iter(b'\r', header).any(|at| is_cut(&at))
-        || memchr_iter(0, header).any(|at| is_cut(&at))
-    {
-        return true;
-    }
-    fields(header).any(|field| {
-        let name = field.name();
-        let is_usual = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_.".contains(octet);
-        !name.iter().all(is_usual) && is_about_part(field.raw())
-    })
+    memchr_iter(b'\r', header).any(|at| is_cut(&at)) || memchr_iter(0, header).any(|at| is_cut(&at))
+}
+
+/// Is a field with an odd name one that only some programs read.
+pub(super) fn is_odd(field: &Field<'_>) -> bool {
+    let is_usual = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_.".contains(octet);
+    !field.name().iter().all(is_usual) && is_about_part(field.raw())
 }
 
 /// Is a line a parameter of the field above it that says what a part is, which lost the blank in front.
@@ -237,18 +236,32 @@ fn is_about_part(line: &[u8]) -> bool {
         .any(|start| memmem::find(&name, start).is_some())
 }
 
-/// The boundaries that some program may read in a header block, other than the one that is read, and whether a multipart is
-/// there for some program without one.
-pub(super) fn other_boundaries(header: &[u8], own: Option<&[u8]>) -> (Vec<Vec<u8>>, Option<Doubt>) {
+/// The boundaries that some program may read in these fields of a header block, Content-Type each, other than the one that is read,
+/// and whether a multipart is there for some program without one.
+pub(super) fn other_boundaries(
+    content_types: &[Field<'_>],
+    own: Option<&[u8]>,
+) -> (Vec<Vec<u8>>, Option<Doubt>) {
     let mut found = Boundaries::default();
     let mut is_multipart = false;
     let mut is_sun = false;
-    for field in fields(header).filter(|field| field.is("content-type")) {
+    for field in content_types {
+        let line = unfold(field.value());
+        let lower = line.to_ascii_lowercase();
         let before = found.list.len();
-        found.of_field(&field);
-        let kind = loose_type(&field);
-        is_sun |= kind == "x-sun-attachment";
-        is_multipart |= found.list.len() == before && kind.starts_with("multipart");
+        found.of_field(field, &line, &lower);
+        let is_without = found.list.len() == before;
+        // Octets that are no text, or encoded, may be read as anything.
+        let is_text = lower
+            .iter()
+            .all(|octet| matches!(octet, b'\t' | b' '..=b'~'));
+        let is_plain = is_text && memmem::find(&lower, b"=?").is_none();
+        let may_be = |word: &[u8]| !is_plain || memmem::find(&lower, word).is_some();
+        if may_be(SUN) || is_without && may_be(b"multipart") {
+            let kind = loose_type(field);
+            is_sun |= kind.as_bytes() == SUN;
+            is_multipart |= is_without && kind.starts_with("multipart");
+        }
     }
     let own_lower = own.map(<[u8]>::to_ascii_lowercase);
     found
@@ -266,12 +279,11 @@ struct Boundaries {
 }
 
 impl Boundaries {
-    fn of_field(&mut self, field: &Field<'_>) {
+    /// `line` is the field's value without its folds, `lower` the same in lower case.
+    fn of_field(&mut self, field: &Field<'_>, line: &[u8], lower: &[u8]) {
         const WORD: &[u8] = b"boundary";
-        let line = unfold(field.value());
-        let lower = line.to_ascii_lowercase();
-        let mut places = memmem::find_iter(&lower, WORD).peekable();
-        if places.peek().is_none() && memmem::find(&lower, b"=?").is_none() {
+        let mut places = memmem::find_iter(lower, WORD).peekable();
+        if places.peek().is_none() && memmem::find(lower, b"=?").is_none() {
             return;
         }
         let params = Params::parse(field.value(), Limits::default().params);
@@ -294,8 +306,8 @@ impl Boundaries {
             joined.extend_from_slice(self.add_value(value.trim_ascii_start()));
         }
         self.add_forms(&joined);
-        if memmem::find(&lower, b"=?").is_some() {
-            let decoded = words::decode(&line);
+        if memmem::find(lower, b"=?").is_some() {
+            let decoded = words::decode(line);
             let params = Params::parse(decoded.as_bytes(), Limits::default().params);
             if let Some(value) = params.get_bytes("boundary") {
                 self.add_forms(&value);
@@ -333,6 +345,11 @@ impl Boundaries {
         // Longer than any boundary may be, and than any reader compares.
         let value = value.get(..1000).unwrap_or(value);
         self.add(value);
+        // As nearly all are; they have no other form.
+        let is_usual = |octet: &u8| octet.is_ascii_alphanumeric() || b"-_=.+:/".contains(octet);
+        if value.iter().all(is_usual) {
+            return;
+        }
         let is_quote = |octet: &u8| b"\"'<>".contains(octet);
         let bare = value
             .iter()
@@ -369,12 +386,13 @@ impl Boundaries {
     }
 
     fn add(&mut self, boundary: &[u8]) {
-        let boundary = boundary.trim_ascii().to_ascii_lowercase();
+        let boundary = boundary.trim_ascii();
+        let is_known = |known: &Vec<u8>| known.eq_ignore_ascii_case(boundary);
         if !boundary.is_empty()
-            && !self.list.contains(&boundary)
+            && !self.list.iter().any(is_known)
             && self.list.len() <= MOST_BOUNDARIES
         {
-            self.list.push(boundary);
+            self.list.push(boundary.to_ascii_lowercase());
         }
     }
 }

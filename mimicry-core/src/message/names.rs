@@ -17,6 +17,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use memchr::memmem;
+
 use super::charset::decode_unlabelled;
 use super::header::{Field, unfold};
 use super::labels::WordCharset;
@@ -31,7 +33,7 @@ mod saved;
 #[cfg(test)]
 mod tests;
 
-pub(super) use loose::unescaped;
+pub(super) use loose::{find_name, unescaped};
 
 /// Readings that are kept of one part.
 pub const MOST: usize = 64;
@@ -116,6 +118,9 @@ impl Names {
         if names.is_empty() {
             names.of_other_fields(part);
             names.borrowed = !names.is_empty();
+        }
+        if names.is_empty() {
+            return names;
         }
         names.differ = names.usual_differ();
         let first = part.filename();
@@ -510,10 +515,13 @@ impl<'a> Source<'a> {
         if !disposition && !field.is("content-type") {
             return None;
         }
-        let params = Params::parse(field.value(), Limits::default().params);
         let line = unfold(field.value());
         // A name stands behind the word `name`, whatever else is broken.
         let bears = |text: &[u8]| loose::find_name(text).is_some();
+        if !bears(&line) && memmem::find(field.value(), b"=?").is_none() {
+            return None;
+        }
+        let params = Params::parse(field.value(), Limits::default().params);
         let decoded = params
             .has_words_outside()
             .then(|| words::decode(&line))

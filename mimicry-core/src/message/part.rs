@@ -7,6 +7,7 @@ use std::borrow::Cow;
 use super::codec::{self, Encoding, Malformed};
 use super::header::{Field, Fields, fields};
 use super::limits::Limits;
+use super::names::find_name;
 use super::params::Params;
 use super::tree::{Doubt, Kind, Message, Node, PartId, Seal};
 
@@ -236,6 +237,9 @@ impl<'m> Part<'m> {
             let Some(field) = self.field(name) else {
                 continue;
             };
+            if find_name(field.value()).is_none() {
+                continue;
+            }
             let params = Params::parse(field.value(), Limits::default().params);
             if let Some(name) = params.get(attribute)
                 && !name.is_empty()

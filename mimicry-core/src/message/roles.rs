@@ -11,27 +11,13 @@ use std::collections::BTreeMap;
 use super::part::Part;
 use super::refers;
 use super::tree::{Message, PartId};
+pub use super::tree::{Role, Roles};
 
-/// The role of a leaf.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// text/plain or text/html that a reader sees as the mail's text; with alternatives each of them.
-    Body,
-    /// Disposition attachment, or a file name, and not shown.
-    Attachment,
-    /// Everything else: pictures that are shown, calendars, unnamed parts.
-    Inline,
-}
-
-/// The roles of all parts of a message.
-#[derive(Debug)]
-pub struct Roles {
-    /// By part; `None` for multiparts.
-    roles: Vec<Option<Role>>,
-    /// In document order.
-    shown: Vec<PartId>,
-    /// The root, where it is the mail's text and says that it is attached.
-    attached_root: bool,
+impl Message {
+    /// What its leaves are for a reader; found once.
+    pub fn roles(&self) -> &Roles {
+        self.roles.get_or_init(|| Roles::of(self))
+    }
 }
 
 impl Roles {

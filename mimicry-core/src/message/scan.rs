@@ -13,6 +13,7 @@
 
 use std::collections::BTreeMap;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 use memchr::{memchr, memmem};
 
@@ -56,6 +57,7 @@ impl Message {
             raw,
             nodes,
             defects,
+            roles: OnceLock::new(),
         }
     }
 }
@@ -441,45 +443,43 @@ impl Scanner<'_> {
         } else {
             "text/plain"
         };
-        let mut content_type: Option<Field<'_>> = None;
+        // Readers differ on which of several they believe. The first, as most do.
+        let mut content_types: Vec<Field<'_>> = Vec::new();
         let mut encoding: Option<Field<'_>> = None;
         // RFC 2045 section 6.4: no coding but the identities is allowed on a multipart.
         let mut coded = false;
+        let mut is_odd = doubt::hides_behind_cut(header);
         for field in fields(header) {
-            let slot = if field.is("content-type") {
-                &mut content_type
+            is_odd |= doubt::is_odd(&field);
+            if field.is("content-type") {
+                let first = content_types.first();
+                self.defects.structure |= first.is_some_and(|first| first.value() != field.value());
+                content_types.push(field);
             } else if field.is("content-transfer-encoding") {
-                &mut encoding
-            } else {
-                continue;
-            };
-            coded |= field.is("content-transfer-encoding")
-                && !matches!(
+                coded |= !matches!(
                     Encoding::parse(field.value()),
                     Encoding::SevenBit | Encoding::EightBit | Encoding::Binary
                 );
-            match slot {
-                // Readers differ on which of several they believe. The first, as most do.
-                Some(first) => self.defects.structure |= first.value() != field.value(),
-                None => *slot = Some(field),
+                let first = *encoding.get_or_insert(field);
+                self.defects.structure |= first.value() != field.value();
             }
         }
-        let odd = doubt::odd_header(header).then_some(Doubt::Header);
-        let Some(content_type) = content_type else {
-            return HeaderFacts::leaf(default).with(header, odd);
+        let odd = is_odd.then_some(Doubt::Header);
+        let Some(content_type) = content_types.first() else {
+            return HeaderFacts::leaf(default).with(&[], odd);
         };
         let params = Params::parse(content_type.value(), self.limits.params);
         let Some(media_type) = params.media_type() else {
             // RFC 2045 section 5.2: what cannot be read is text/plain.
             self.defects.structure = true;
-            return HeaderFacts::leaf("text/plain").with(header, odd);
+            return HeaderFacts::leaf("text/plain").with(&content_types, odd);
         };
         if params.too_many() {
             self.defects.limit = true;
             return HeaderFacts::opaque(media_type);
         }
         if !media_type.starts_with("multipart/") {
-            return HeaderFacts::leaf(media_type).with(header, odd);
+            return HeaderFacts::leaf(media_type).with(&content_types, odd);
         }
         self.defects.structure |= params.ambiguous("boundary");
         let boundary = params.get_bytes("boundary").unwrap_or_default();
@@ -501,7 +501,7 @@ impl Scanner<'_> {
             others: Vec::new(),
             doubt: None,
         }
-        .with(header, odd)
+        .with(&content_types, odd)
     }
 }
 
@@ -526,12 +526,12 @@ struct HeaderFacts {
 
 impl HeaderFacts {
     /// With what other programs may read in the same block.
-    fn with(mut self, header: &[u8], odd: Option<Doubt>) -> HeaderFacts {
+    fn with(mut self, content_types: &[Field<'_>], odd: Option<Doubt>) -> HeaderFacts {
         let own = match &self.kind {
             Kind::Multipart { boundary, .. } => Some(&**boundary),
             _ => None,
         };
-        let (others, doubt) = doubt::other_boundaries(header, own);
+        let (others, doubt) = doubt::other_boundaries(content_types, own);
         self.others = others;
         self.doubt = odd.or(doubt);
         self

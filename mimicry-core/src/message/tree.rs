@@ -1,9 +1,10 @@
-//! What a message is: its octets, and the tree of its parts as ranges into them.
+//! What a message is: its octets, the tree of its parts as ranges into them, and the roles of these.
 //!
 //! Must never: read octets to find parts (`scan` does), or change one.
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::OnceLock;
 
 /// A message as it came, scanned. The octets cannot change any more; an edit yields new octets.
 pub struct Message {
@@ -12,6 +13,8 @@ pub struct Message {
     pub(super) nodes: Vec<Node>,
     pub(super) newline: Newline,
     pub(super) defects: Defects,
+    /// Found when somebody asks.
+    pub(super) roles: OnceLock<Roles>,
 }
 
 /// The index of a part in its message. Document order.
@@ -144,6 +147,28 @@ impl fmt::Display for Doubt {
 pub enum Seal {
     Signed,
     Encrypted,
+}
+
+/// The role of a leaf.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// text/plain or text/html that a reader sees as the mail's text; with alternatives each of them.
+    Body,
+    /// Disposition attachment, or a file name, and not shown.
+    Attachment,
+    /// Everything else: pictures that are shown, calendars, unnamed parts.
+    Inline,
+}
+
+/// The roles of all parts of a message.
+#[derive(Debug)]
+pub struct Roles {
+    /// By part; `None` for multiparts.
+    pub(super) roles: Vec<Option<Role>>,
+    /// In document order.
+    pub(super) shown: Vec<PartId>,
+    /// The root, where it is the mail's text and says that it is attached.
+    pub(super) attached_root: bool,
 }
 
 impl Message {

@@ -17,7 +17,6 @@ use crate::message::{Doubt, Part, Seal};
 #[derive(Debug)]
 pub struct Facts<'m> {
     mail: &'m Mail,
-    roles: OnceCell<Roles>,
     bulk: OnceCell<bool>,
     names_malformed: OnceCell<bool>,
     pub(super) inside: RefCell<BTreeMap<(usize, usize), Option<Inside>>>,
@@ -53,7 +52,6 @@ impl<'m> Facts<'m> {
         let count = mail.message.parts().len();
         Facts {
             mail,
-            roles: OnceCell::new(),
             bulk: OnceCell::new(),
             names_malformed: OnceCell::new(),
             inside: RefCell::default(),
@@ -72,7 +70,7 @@ impl<'m> Facts<'m> {
     }
 
     pub fn roles(&self) -> &Roles {
-        self.roles.get_or_init(|| Roles::of(&self.mail.message))
+        self.mail.message.roles()
     }
 
     pub fn part(&self, part: Part<'m>) -> PartFacts<'_> {

@@ -14,7 +14,6 @@ use mimicry_core::message::compose::NewPart;
 use mimicry_core::message::edit::{Around, EditSet, Refused};
 use mimicry_core::message::header;
 use mimicry_core::message::params::Params;
-use mimicry_core::message::roles::Roles;
 use mimicry_core::message::text::NewBody;
 use mimicry_core::message::{Limits, Message, Part, PartId, address};
 use proptest::prelude::*;
@@ -334,7 +333,7 @@ pub fn mutate(mut raw: Vec<u8>, choices: &mut Choices<'_>) -> Vec<u8> {
 
 /// Asks a message for everything that can be asked.
 pub fn ask_all(message: &Message) {
-    let roles = Roles::of(message);
+    let roles = message.roles();
     for part in message.parts() {
         assert_eq!(roles.role(part.id()).is_some(), !part.is_multipart());
         let _ = (

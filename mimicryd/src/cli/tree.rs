@@ -67,8 +67,8 @@ pub enum Change {
 
 /// The parts of a message as it came, in document order.
 pub fn parts(message: &Message) -> Vec<PartAccount> {
-    let roles = Roles::of(message);
-    message.parts().map(|part| account(part, &roles)).collect()
+    let roles = message.roles();
+    message.parts().map(|part| account(part, roles)).collect()
 }
 
 /// The parts of an edited message with what is different about each; and the leaves that are gone, as they were.
@@ -86,12 +86,12 @@ pub fn parts_after(before: &Message, after: &Message) -> (Vec<PartAccount>, Vec<
             *place = true;
         }
     }
-    let roles = Roles::of(before);
+    let roles = before.roles();
     let is_gone = |part: &Part<'_>| stayed.get(part.id().index()) == Some(&false);
     let gone = before
         .leaves()
         .filter(is_gone)
-        .map(|part| account(part, &roles))
+        .map(|part| account(part, roles))
         .collect();
     (accounts, gone)
 }

@@ -4,7 +4,6 @@
 use libfuzzer_sys::fuzz_target;
 use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::render::render;
-use mimicry_core::message::roles::Roles;
 use mimicry_core::message::{Limits, Message};
 
 fuzz_target!(|octets: &[u8]| {
@@ -20,7 +19,7 @@ fuzz_target!(|octets: &[u8]| {
         let message = Message::scan(octets.to_vec(), &limits);
         assert_eq!(render(&EditSet::new(&message)), octets);
         assert!(message.parts().len() <= limits.parts.max(1));
-        let roles = Roles::of(&message);
+        let roles = message.roles();
         for part in message.parts() {
             assert!(part.depth() <= limits.depth + 1);
             assert_eq!(part.is_multipart(), roles.role(part.id()).is_none());

@@ -98,7 +98,7 @@ fn attribute_of(left: &[u8], attribute: &str) -> Option<Form> {
 }
 
 /// Where the last `name` stands, in any case.
-pub(super) fn find_name(text: &[u8]) -> Option<usize> {
+pub(in crate::message) fn find_name(text: &[u8]) -> Option<usize> {
     let mut end = text.len();
     loop {
         let before = text.get(..end)?;

@@ -93,7 +93,7 @@ impl<'a> Reader<'a> {
             self.skip_blanks_and_comments();
             let subtype = self.lower_token();
             value = match (value, subtype) {
-                (Some(main), Some(sub)) => Some(format!("{main}/{sub}")),
+                (Some(main), Some(sub)) => Some([&*main, "/", &*sub].concat()),
                 _ => None,
             };
             end = self.at;

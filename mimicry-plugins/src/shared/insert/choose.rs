@@ -3,7 +3,7 @@
 //! Must never: choose a part that the rule does not take.
 
 use mimicry_core::message::edit::EditSet;
-use mimicry_core::message::roles::{Role, Roles};
+use mimicry_core::message::roles::Role;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::Task;
 
@@ -67,7 +67,7 @@ fn texts_among(message: &Message, parts: &[PartId]) -> Vec<PartId> {
 /// The texts of the mail in their order, each with the parts that are its variants.
 pub(super) fn texts(message: &Message, parts: &[PartId]) -> Vec<Vec<PartId>> {
     let mut parts = texts_among(message, parts);
-    let roles = Roles::of(message);
+    let roles = message.roles();
     let is_body = |id: &PartId| roles.role(*id) == Some(Role::Body);
     if parts.iter().any(is_body) {
         parts.retain(is_body);

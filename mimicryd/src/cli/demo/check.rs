@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 
 use memchr::memmem;
 use mimicry_core::message::charset::Charset;
-use mimicry_core::message::roles::{Role, Roles};
+use mimicry_core::message::roles::Role;
 use mimicry_core::message::{Limits, Message, Part};
 
 /// What must stand once in each variant of a text.
@@ -159,7 +159,7 @@ fn rest(before: &Message, after: &Message, zipped: bool) -> Finding {
         return Err("the header has other fields".into());
     }
     let others = |message: &Message| -> Vec<Vec<u8>> {
-        let roles = Roles::of(message);
+        let roles = message.roles();
         let is_other = |part: &Part<'_>| match roles.role(part.id()) {
             Some(Role::Body) => false,
             Some(Role::Attachment) => !zipped,
@@ -175,7 +175,7 @@ fn rest(before: &Message, after: &Message, zipped: bool) -> Finding {
 }
 
 fn of_role(message: &Message, role: Role) -> Vec<Part<'_>> {
-    let roles = Roles::of(message);
+    let roles = message.roles();
     message
         .leaves()
         .filter(|part| roles.role(part.id()) == Some(role))

@@ -13,7 +13,7 @@ use std::path::Path;
 use data_encoding::BASE64;
 use mimicry_core::engine::Judged;
 use mimicry_core::mail::Mail;
-use mimicry_core::message::roles::{Role, Roles};
+use mimicry_core::message::roles::Role;
 use mimicry_core::message::{Message, Part};
 use mimicry_core::units::show_size;
 
@@ -202,7 +202,7 @@ fn fields(message: &Message) -> String {
 
 /// Its texts, each with its kind, as frames; HTML first.
 fn views(message: &Message) -> Vec<(&'static str, String)> {
-    let roles = Roles::of(message);
+    let roles = message.roles();
     let body = |part: &Part<'_>| roles.role(part.id()) == Some(Role::Body);
     let texts: Vec<(Part<'_>, String)> = message
         .leaves()
