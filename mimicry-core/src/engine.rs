@@ -23,7 +23,7 @@ use crate::rule::plan::{Decision, Plan, plan_class};
 use crate::rule::{Mode, Rule};
 
 use pass::{Course, Pass};
-pub use report::{Applied, Report, Stop, Stopped};
+pub use report::{Applied, Report, Reports, Stop, Stopped};
 
 /// What the rules make of a mail for one class of its recipients.
 #[derive(Debug)]
@@ -108,7 +108,7 @@ pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<
             settings: Arc::clone(settings),
             result: Rc::new(Ok(Applied {
                 message: None,
-                reports: vec![Report::AsPlanned; settings.policy.rules.len()],
+                reports: Reports::default(),
             })),
             plan: Plan {
                 recipients: class.recipients.clone(),
@@ -253,7 +253,7 @@ impl<'c> Course<'c> {
             plan.recipients
                 .extend(classes.flat_map(|(plan, _)| &plan.recipients));
             plan.recipients.sort_unstable();
-            let mut reports = vec![Report::AsPlanned; self.policy.rules.len()];
+            let mut reports = Reports::default();
             let mut pass = Pass {
                 course: self,
                 plan: &plan,
@@ -300,12 +300,10 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
         });
     }
     let mail = course.mail;
-    let mut reports = vec![Report::AsPlanned; course.policy.rules.len()];
+    let mut reports = Reports::default();
     for (index, result) in &course.originals {
-        if let (Some(Decision::Run(_)), Some(report)) =
-            (plan.steps.get(*index), reports.get_mut(*index))
-        {
-            *report = result.clone()?;
+        if let Some(Decision::Run(_)) = plan.steps.get(*index) {
+            reports.set(*index, result.clone()?);
         }
     }
     let mut edited_mail: Option<Mail> = None;
@@ -386,10 +384,10 @@ fn is_sealed_by(policy: &Policy, plan: &Plan) -> bool {
 }
 
 /// What the rules that edited so far took out for good.
-fn forgotten(policy: &Policy, plan: &Plan, reports: &[Report]) -> Forgets {
+fn forgotten(policy: &Policy, plan: &Plan, reports: &Reports) -> Forgets {
     let edited = plan.steps.iter().filter(|(index, step)| {
         let is_real = matches!(step, Decision::Run(run) if !run.shadow);
-        is_real && matches!(reports.get(*index), Some(Report::Edited { .. }))
+        is_real && matches!(reports[*index], Report::Edited { .. })
     });
     let rules = edited.filter_map(|(index, _)| policy.rules.get(index));
     rules.fold(Forgets::default(), |all, rule| {

@@ -34,7 +34,7 @@ fn outcome(before: &[u8], rule: &str) -> String {
     let (plan, applied) = apply_planned(&config, &mail);
     let applied = applied.unwrap();
     let Some(message) = applied.message else {
-        let last = applied.reports.len() - 1;
+        let last = config.policy.rules.len() - 1;
         let reason = applied.reports[last].reason(plan.steps.get(last).unwrap());
         return reason.map_or("nothing".into(), |reason| reason.to_string());
     };

@@ -178,7 +178,7 @@ fn t175_no_plugin_writes_a_lone_cr_or_lf_in_any_charset() {
                 for (config, notation, text) in &sets {
                     let at = format!("{label} {encoding:?} {subtype} {notation:.30}");
                     let applied = apply(config, &mail).unwrap();
-                    if !matches!(applied.reports[..], [Report::Edited { .. }]) {
+                    if !matches!(applied.reports[0], Report::Edited { .. }) {
                         wrong.push(format!("{at}: {:?}", applied.reports));
                         continue;
                     }

@@ -290,8 +290,8 @@ fn laws(
     let mut edited: Vec<PartId> = Vec::new();
     let plan = &plans_of(config, mail)[0];
     let decisions = plan.decisions(&config.policy, &Facts::of(mail));
-    for (report, step) in applied.reports.iter().zip(&decisions) {
-        match report {
+    for (at, step) in decisions.iter().enumerate() {
+        match &applied.reports[at] {
             Report::Edited { parts, .. } => edited.extend(parts),
             report => {
                 let said = report.reason(step).is_some() || *report == Report::AsPlanned;

@@ -16,7 +16,7 @@ use mimicry_plugins::shared::recipe::back::{Why, back};
 fn edited(config: &Config, raw: &[u8]) -> (Option<Vec<u8>>, String) {
     let mail = mail_of(raw.to_vec(), "");
     let applied = apply(config, &mail).unwrap();
-    let said = match applied.reports.last().unwrap() {
+    let said = match &applied.reports[config.policy.rules.len() - 1] {
         Report::Edited { notes, .. } => notes.join(" / "),
         Report::Unchanged { reason, .. } => reason.to_string(),
         other => format!("{other:?}"),

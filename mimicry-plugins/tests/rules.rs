@@ -1072,11 +1072,9 @@ fn every_mail_that_was_not_changed_has_a_reason() {
         assert_eq!(plan.steps, plans_of(&config, &mail)[0].steps, "{name}");
         let mut edited = false;
         let decisions = plan.decisions(&config.policy, &Facts::of(&mail));
-        for ((step, report), rule) in decisions
-            .iter()
-            .zip(&applied.reports)
-            .zip(config.policy.rules.iter())
-        {
+        let rules = config.policy.rules.iter().enumerate();
+        for (step, (at, rule)) in decisions.iter().zip(rules) {
+            let report = &applied.reports[at];
             edited |= matches!(report, engine::Report::Edited { .. });
             let silent =
                 report.reason(step).is_none() && !matches!(report, engine::Report::Edited { .. });

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::report::{Report, Stop, Stopped};
+use super::report::{Report, Reports, Stop, Stopped};
 use crate::mail::Mail;
 use crate::message::edit::{EditSet, Refused};
 use crate::message::kept::AllKept;
@@ -41,7 +41,7 @@ pub(super) struct Pass<'p> {
     pub(super) edits: EditSet<'p>,
     /// Indices of the rules whose edits are in the set.
     pub(super) edited_by: Vec<usize>,
-    pub(super) reports: &'p mut Vec<Report>,
+    pub(super) reports: &'p mut Reports,
 }
 
 /// What became of the parts that a job was shown.
@@ -67,9 +67,7 @@ impl<'p> Pass<'p> {
                 continue;
             }
             let report = self.step(index, rule, run)?;
-            if let Some(place) = self.reports.get_mut(index) {
-                *place = report;
-            }
+            self.reports.set(index, report);
         }
         Ok(())
     }
@@ -317,12 +315,11 @@ impl<'p> Pass<'p> {
         match strictest {
             Some((OnError::Pass, _)) | None => {
                 for index in &self.edited_by {
-                    if let Some(report) = self.reports.get_mut(*index) {
-                        *report = Report::Unchanged {
-                            reason: Reason::Fault,
-                            notes: vec![text.clone()],
-                        };
-                    }
+                    let report = Report::Unchanged {
+                        reason: Reason::Fault,
+                        notes: vec![text.clone()],
+                    };
+                    self.reports.set(*index, report);
                 }
                 Ok(None)
             }

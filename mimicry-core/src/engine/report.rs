@@ -2,6 +2,9 @@
 //!
 //! Must never: hold more of the mail than the result.
 
+use std::collections::BTreeMap;
+use std::ops::Index;
+
 use crate::message::{Message, PartId};
 use crate::reason::Reason;
 use crate::reply::{Own, Reply};
@@ -12,8 +15,30 @@ use crate::rule::plan::Decision;
 pub struct Applied {
     /// The new message, proved; `None` = nothing was edited, and the octets as they came are the result.
     pub message: Option<Message>,
-    /// One per rule of the policy, in its order.
-    pub reports: Vec<Report>,
+    pub reports: Reports,
+}
+
+/// What each rule did, by its place in the policy. Those that did not come to their job are not there: a policy may have thousands of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reports(BTreeMap<usize, Report>);
+
+impl Reports {
+    pub(super) fn set(&mut self, rule: usize, report: Report) {
+        self.0.insert(rule, report);
+    }
+
+    /// Of the rules that came to their job, in the order of the policy.
+    pub fn iter(&self) -> impl Iterator<Item = &Report> {
+        self.0.values()
+    }
+}
+
+impl Index<usize> for Reports {
+    type Output = Report;
+
+    fn index(&self, rule: usize) -> &Report {
+        self.0.get(&rule).unwrap_or(&Report::AsPlanned)
+    }
 }
 
 /// What one rule did.

@@ -45,11 +45,8 @@ fn seal(header: &str) -> Result<Vec<String>, String> {
         },
     };
     let (_, applied) = judged::only(&config, &mail, Effects::Real.into());
-    let Applied {
-        message,
-        mut reports,
-    } = applied.unwrap();
-    match reports.pop().unwrap() {
+    let Applied { message, reports } = applied.unwrap();
+    match &reports[config.policy.rules.len() - 1] {
         Report::Unchanged { reason, notes } => {
             assert!(message.is_none());
             Err(format!("{reason}: {}", notes.join(" ")))

@@ -71,10 +71,7 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
         reports,
     } = applied.unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
-    let report = match (
-        reports.into_iter().next().unwrap(),
-        plan.steps.get(0).unwrap(),
-    ) {
+    let report = match (reports[0].clone(), plan.steps.get(0).unwrap()) {
         (report @ Report::AsPlanned, step) => Report::Unchanged {
             reason: report.reason(step).unwrap(),
             notes: Vec::new(),

@@ -75,9 +75,9 @@ fn run(source: &str, message: &[u8]) -> (Message, String) {
     match applied {
         Ok(Applied {
             message: new,
-            mut reports,
+            reports,
         }) => {
-            let said = match reports.pop().unwrap() {
+            let said = match &reports[config.policy.rules.len() - 1] {
                 Report::Edited { notes, .. } => notes.join(" / "),
                 Report::Unchanged { reason, .. } => reason.to_string(),
                 other => format!("{other:?}"),

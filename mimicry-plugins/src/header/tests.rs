@@ -52,7 +52,7 @@ fn apply(config: &Config, message: &[u8]) -> (Vec<u8>, Report) {
         reports,
     } = applied.unwrap();
     let raw = new.map_or_else(|| message.to_vec(), Message::into_raw);
-    (raw, reports.into_iter().next().unwrap())
+    (raw, reports[0].clone())
 }
 
 /// Fields joined by ` / `, before and after, and the reason if nothing was edited.

@@ -575,14 +575,9 @@ fn show_outcome(
         }
     };
     let decisions = plan.decisions(&config.policy, &Facts::of(mail));
-    let rules = config
-        .policy
-        .rules
-        .iter()
-        .zip(&decisions)
-        .zip(&applied.reports);
+    let rules = config.policy.rules.iter().zip(&decisions).enumerate();
     let rules: Vec<String> = rules
-        .map(|((rule, step), report)| show_report(mail, rule.kind.name(), step, report))
+        .map(|(at, (rule, step))| show_report(mail, rule.kind.name(), step, &applied.reports[at]))
         .collect();
     let tree = applied
         .message

@@ -219,7 +219,7 @@ fn class(banks: &Banks, facts: &Facts<'_>, judged: &Judged) -> ClassAccount {
         policy: &judged.settings.policy,
         facts,
         plan,
-        result: applied.as_ref().map(|applied| applied.reports.as_slice()),
+        result: applied.as_ref().map(|applied| &applied.reports),
     });
     let choice = &judged.choice.applied;
     let mut class = ClassAccount {

@@ -124,7 +124,7 @@ fn filter(
         policy,
         facts: &facts,
         plan,
-        result: applied.as_ref().map(|applied| applied.reports.as_slice()),
+        result: applied.as_ref().map(|applied| &applied.reports),
     });
     drop(facts);
     let mut err = keys.note();

@@ -5,7 +5,7 @@
 //!
 //! Must never: judge a filter differently from the plan.
 
-use mimicry_core::engine::{Report, Stopped};
+use mimicry_core::engine::{Report, Reports, Stopped};
 use mimicry_core::message::PartId;
 use mimicry_core::plugin::BulkExemption;
 use mimicry_core::policy::account::OutBy;
@@ -106,7 +106,7 @@ pub struct Course<'a> {
     pub policy: &'a Policy,
     pub facts: &'a Facts<'a>,
     pub plan: &'a Plan,
-    pub result: Result<&'a [Report], &'a Stopped>,
+    pub result: Result<&'a Reports, &'a Stopped>,
 }
 
 /// One account for each rule, in the order of the file.
@@ -318,7 +318,7 @@ impl Course<'_> {
             })
             .collect();
         match self.result {
-            Ok(reports) => self.report(reports.get(index).unwrap_or(&Report::AsPlanned), account),
+            Ok(reports) => self.report(&reports[index], account),
             Err(_) => account.outcome = Outcome::NotFinished,
         }
     }

@@ -357,10 +357,9 @@ fn brief(digest: &Digest) -> String {
 
 /// What the copies of the mail in archives are called.
 fn copies(judged: &Judged) -> Vec<String> {
-    let reports = (*judged.result).as_ref();
-    let reports = reports.map_or(&[][..], |applied| applied.reports.as_slice());
+    let applied = (*judged.result).as_ref().ok();
     let mut copies: Vec<String> = Vec::new();
-    for report in reports {
+    for report in applied.iter().flat_map(|applied| applied.reports.iter()) {
         if let Report::Done {
             kept: Some(kept), ..
         } = report
@@ -393,15 +392,13 @@ impl From<Act<'_>> for RuleWord {
 /// What each rule did, as far as it had to do with the mail.
 fn acts(judged: &Judged) -> Vec<Act<'_>> {
     let applied = (*judged.result).as_ref();
-    let reports = applied
-        .map(|applied| applied.reports.as_slice())
-        .unwrap_or_default();
+    let reports = applied.map(|applied| &applied.reports).ok();
     let stopped = applied.err().map(|stopped| stopped.rule);
     let rules = &judged.settings.policy.rules;
     // A rule that does not hold has nothing to say.
     let acts = judged.plan.steps.iter().filter_map(|(index, step)| {
         let rule = rules.get(index)?;
-        let (word, did, reason) = match (reports.get(index), step) {
+        let (word, did, reason) = match (reports.map(|reports| &reports[index]), step) {
             _ if stopped == Some(index) => ("stopped", Did::Fault, None),
             (Some(Report::Edited { undone: true, .. }), _) => ("removed", Did::Edited, None),
             (Some(Report::Edited { .. }), _) => ("edited", Did::Edited, None),
