@@ -19,7 +19,7 @@ use crate::plugin::{Forgets, Means, Scope};
 use crate::policy::{Banks, Choice, ClassOf, Effective, Known, Memo, Policy};
 use crate::reason::Reason;
 use crate::rule::facts::Facts;
-use crate::rule::plan::{Decision, Plan, plan_class};
+use crate::rule::plan::{Decision, Plan, Run, plan_class};
 use crate::rule::{Mode, Rule};
 
 use pass::{Course, Pass};
@@ -306,20 +306,21 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
             reports.set(*index, result.clone()?);
         }
     }
-    let mut edited_mail: Option<Mail> = None;
+    let mut message: Option<Message> = None;
     let mut kept =
         asks_what_was_kept(course.policy, plan).then(|| AllKept::whole(mail.message.raw().len()));
     for round in rounds(course.policy, plan) {
         if round == Round::Scopes(&[Scope::Seal])
             && plan.needs_7bit
-            && is_sealed_by(course.policy, plan)
+            && seals(course.policy, plan).any(|run| !run.shadow)
         {
-            let current = edited_mail.as_ref().unwrap_or(mail);
-            if let Some((message, then)) = in_7bit(&current.message, course.limits) {
+            let current = message.as_ref().unwrap_or(&mail.message);
+            if let Some((new, then)) = in_7bit(current, course.limits) {
                 kept = kept.map(|kept| kept.followed_by(&then));
-                edited_mail = Some(mail.with(message));
+                message = Some(new);
             }
         }
+        let edited_mail = message.take().map(|message| mail.with(message));
         let edited = {
             let current = edited_mail.as_ref().unwrap_or(mail);
             let mut pass = Pass {
@@ -342,15 +343,15 @@ fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
             }
             pass.prove(course.limits)?
         };
-        if let Some((message, then)) = edited {
-            kept = kept.map(|kept| kept.followed_by(&then));
-            edited_mail = Some(mail.with(message));
-        }
+        message = match edited {
+            Some((new, then)) => {
+                kept = kept.map(|kept| kept.followed_by(&then));
+                Some(new)
+            }
+            None => edited_mail.map(|mail| mail.message),
+        };
     }
-    Ok(Applied {
-        message: edited_mail.map(|mail| mail.message),
-        reports,
-    })
+    Ok(Applied { message, reports })
 }
 
 /// Rules that see the same message.
@@ -369,18 +370,21 @@ fn rounds(policy: &Policy, plan: &Plan) -> Vec<Round> {
     };
     let whole = plan.steps.iter().map(|(index, _)| index).filter(is_whole);
     rounds.extend(whole.map(Round::Whole));
-    rounds.push(Round::Scopes(&[Scope::Seal]));
+    if seals(policy, plan).next().is_some() {
+        rounds.push(Round::Scopes(&[Scope::Seal]));
+    }
     rounds
 }
 
-/// Does a job of the plan see the final octets.
-fn is_sealed_by(policy: &Policy, plan: &Plan) -> bool {
-    let runs = plan
-        .steps
-        .iter()
-        .filter(|(_, step)| matches!(step, Decision::Run(run) if !run.shadow));
-    runs.filter_map(|(index, _)| policy.rules.get(index))
-        .any(|rule| rule.kind.scope() == Scope::Seal)
+/// The jobs of the plan that see the final octets.
+fn seals<'p>(policy: &Policy, plan: &'p Plan) -> impl Iterator<Item = &'p Run> {
+    plan.steps.iter().filter_map(|(index, step)| match step {
+        Decision::Run(run) => {
+            let rule = policy.rules.get(index)?;
+            (rule.kind.scope() == Scope::Seal).then_some(run)
+        }
+        _ => None,
+    })
 }
 
 /// What the rules that edited so far took out for good.

@@ -184,10 +184,18 @@ fn patterns(number: usize, filter: &str) -> String {
             "filename" => format!("report{rule}\\.(csv|xls)$"),
             _ => format!("ticket {rule}\\b"),
         };
+        // A filter on parts is of a plugin that works on parts.
+        let (plugin, options) = match filter {
+            "filename" => ("remove", String::new()),
+            _ => (
+                "header",
+                format!("options = {{ add = {{ X-Tenant = \"{rule}\" }} }}\n"),
+            ),
+        };
         let _ = write!(
             text,
-            "[[rule]]\nname = \"r{rule}\"\nplugin = \"header\"\nmatch = {{ {filter} = '{pattern}' }}\n\
-             unless = {{ recipient = '@customer{rule}\\.example$' }}\noptions = {{ add = {{ X-Tenant = \"{rule}\" }} }}\n"
+            "[[rule]]\nname = \"r{rule}\"\nplugin = \"{plugin}\"\nmatch = {{ {filter} = '{pattern}' }}\n\
+             unless = {{ recipient = '@customer{rule}\\.example$' }}\n{options}"
         );
     }
     text

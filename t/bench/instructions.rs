@@ -63,6 +63,8 @@ const CASES: &[Case] = &[
     ("57k-below-reply", BELOW_REPLY, newsletter),
     ("57k-banner", BANNER, newsletter),
     ("57k-header", HEADER, newsletter),
+    ("1m-pass", "", long_text),
+    ("1m-disclaim", DISCLAIM, long_text),
     ("1m2-pass", "", attachments::mail),
     ("1m2-disclaim", DISCLAIM, attachments::mail),
     ("1m2-remove", REMOVE, attachments::mail),
@@ -75,6 +77,14 @@ fn small() -> Vec<u8> {
 
 fn newsletter() -> Vec<u8> {
     NEWSLETTER.to_vec()
+}
+
+/// Plain lines without a coding, a megabyte of them.
+fn long_text() -> Vec<u8> {
+    const LINE: &str =
+        "One line of plain text, as people write them, of some eighty characters or less.\r\n";
+    let fields = "From: anna@example.org\r\nTo: tom@example.net\r\nSubject: lines\r\n\r\n";
+    [fields, &LINE.repeat(13_000)].concat().into_bytes()
 }
 
 /// In percent.
