@@ -306,6 +306,30 @@ fn refused_recipients_are_refused_at_rcpt() {
     client.quit();
 }
 
+// Whoever believes the enhanced code would take for delivered what was refused, or return what was taken.
+// man: mimicryd(8) "An enhanced code that contradicts its reply goes to the client as one that says only the class"
+#[test]
+fn an_enhanced_code_never_contradicts_its_reply() {
+    let world = World::new(IMPATIENT);
+    for (said, heard) in [
+        ("550 2.0.0 no\r\n", "550 5.0.0 no"),
+        ("552 4.2.2 full\r\n", "552 5.0.0 full"),
+        ("451 5.1.1 later\r\n", "451 4.0.0 later"),
+        ("421 2.0.0 closing\r\n", "451 4.0.0 closing"),
+    ] {
+        for stage in [Stage::Mail, Stage::Rcpt, Stage::Data, Stage::Dot] {
+            let reply = fails(&world, stage, say(said), PLAIN);
+            assert_eq!(reply.to_string(), heard, "{said:?} at {stage:?}");
+        }
+    }
+    world.hop.at(Stage::Rcpt, say("250 5.1.1 yes\r\n"));
+    let mut client = world.client();
+    client.says("MAIL FROM:<anna@example.org>", 250);
+    let reply = client.says("RCPT TO:<bob@example.net>", 250);
+    assert_eq!(reply.to_string(), "250 2.0.0 yes");
+    client.quit();
+}
+
 // T64
 #[test]
 fn no_recipient_no_data() {

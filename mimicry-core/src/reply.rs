@@ -245,8 +245,7 @@ impl Reply {
         } else {
             451
         };
-        // RFC 2034 section 4: the class of the two codes is the same; 3xx has no enhanced code.
-        let enhanced = enhanced.filter(|enhanced| enhanced.0 == code / 100 && enhanced.0 != 3);
+        let enhanced = enhanced.and_then(|enhanced| enhanced.fit_for(code));
         let mut lines: Vec<String> = text
             .lines()
             .take(MAX_LINES)
@@ -267,21 +266,14 @@ impl Reply {
     /// is taken out, and out of each further line that repeats it.
     pub fn received(code: u16, lines: &[&[u8]]) -> Reply {
         let texts: Vec<String> = lines.iter().map(|line| printable(line)).collect();
-        let enhanced = texts
-            .first()
-            .and_then(|line| Enhanced::parse(line.split(' ').next().unwrap_or_default()))
-            .filter(|enhanced| enhanced.0 == code / 100);
-        let prefix = enhanced.map(|enhanced| enhanced.to_string());
+        let said = texts.first().and_then(|line| line.split(' ').next());
+        let enhanced = said.and_then(Enhanced::parse);
+        let said = said.filter(|_| enhanced.is_some());
         let text: Vec<&str> = texts
             .iter()
-            .map(|line| {
-                match prefix
-                    .as_deref()
-                    .and_then(|prefix| line.strip_prefix(prefix))
-                {
-                    Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start(),
-                    _ => line,
-                }
+            .map(|line| match said.and_then(|said| line.strip_prefix(said)) {
+                Some(rest) if rest.is_empty() || rest.starts_with(' ') => rest.trim_start(),
+                _ => line,
             })
             .collect();
         Reply::new(code, enhanced, &text.join("\n"), By::NextHop)
@@ -378,6 +370,16 @@ impl Enhanced {
         let enhanced = Enhanced(numbers.next()??, numbers.next()??, numbers.next()??);
         (numbers.next().is_none() && matches!(enhanced.0, 2 | 4 | 5)).then_some(enhanced)
     }
+
+    /// As it may stand behind this code (RFC 2034 section 4): the class of the two is the same, and 3xx has none. Who believes the
+    /// enhanced code of `550 2.0.0` takes for delivered what was refused; of its subject and detail nothing is true, either.
+    fn fit_for(self, code: u16) -> Option<Enhanced> {
+        match code / 100 {
+            3 => None,
+            class if class == self.0 => Some(self),
+            class => Some(Enhanced(class, 0, 0)),
+        }
+    }
 }
 
 impl fmt::Display for Enhanced {
@@ -436,7 +438,7 @@ mod tests {
             ),
             (
                 own(550, "4.7.1", "classes differ"),
-                "550 classes differ\r\n",
+                "550 5.0.0 classes differ\r\n",
             ),
             (own(451, "4.3.0", "a\u{0}ü\u{1b}"), "451 4.3.0 a???\r\n"),
             (own(99, "", ""), "451 \r\n"),
@@ -461,9 +463,33 @@ mod tests {
             (550, &[b"5.1.1 a", b"b"], "550-5.1.1 a\r\n550 5.1.1 b\r\n"),
             (250, &[b"ok\x00\xff"], "250 ok??\r\n"),
             (250, &[b""], "250 \r\n"),
-            (250, &[b"5.0.0 odd"], "250 5.0.0 odd\r\n"),
             (250, &[b"2.0.0"], "250 2.0.0 \r\n"),
             (250, &[b"2.0.0.1 x"], "250 2.0.0.1 x\r\n"),
+            (550, &[b"5.01.1 x"], "550 5.1.1 x\r\n"),
+        ] {
+            assert_eq!(wire(&Reply::received(code, lines)), expected);
+        }
+    }
+
+    #[test]
+    fn the_enhanced_code_has_the_class_of_the_reply() {
+        for (code, lines, expected) in [
+            (250, &[&b"5.1.1 ok"[..]][..], "250 2.0.0 ok\r\n"),
+            (250, &[b"4.2.0"], "250 2.0.0 \r\n"),
+            (451, &[b"2.1.5 ok"], "451 4.0.0 ok\r\n"),
+            (452, &[b"5.2.2 full"], "452 4.0.0 full\r\n"),
+            (550, &[b"2.0.0 no"], "550 5.0.0 no\r\n"),
+            (554, &[b"4.7.1 no"], "554 5.0.0 no\r\n"),
+            (
+                550,
+                &[b"2.0.0 a", b"2.0.0 b"],
+                "550-5.0.0 a\r\n550 5.0.0 b\r\n",
+            ),
+            (550, &[b"a", b"2.0.0 b"], "550-a\r\n550 2.0.0 b\r\n"),
+            (354, &[b"2.0.0 go on"], "354 go on\r\n"),
+            // No code, but a number of three digits and dots.
+            (550, &[b"3.1.4 no"], "550 3.1.4 no\r\n"),
+            (999, &[b"5.0.0 odd"], "451 4.0.0 odd\r\n"),
         ] {
             assert_eq!(wire(&Reply::received(code, lines)), expected);
         }

@@ -207,6 +207,12 @@ pub fn commands() -> Vec<Row> {
                 Usable::No,
             ),
             (say("550\r\n"), "550 ", Usable::Yes),
+            (say("550 2.0.0 odd\r\n"), "550 5.0.0 odd", Usable::Yes),
+            (
+                say("451-5.7.1 a\r\n451 5.7.1 b\r\n"),
+                "451 4.0.0 a / b",
+                Usable::Yes,
+            ),
             (
                 octets(b"550 5.7.1 pr\xe4t\r\n"),
                 "550 5.7.1 pr?t",
