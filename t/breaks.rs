@@ -5,13 +5,14 @@
 
 use std::fs;
 use std::io::Read;
+use std::net::TcpListener;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::{Content, EditSet};
 use mimicry_core::plugin::{
-    DefaultParts, Fault, Finish, Job, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
-    Task, ValueKind, Verdict,
+    DefaultParts, Fault, Finish, Job, KeyInUse, KeyUse, OptionError, OptionSpec, Options, Plugin,
+    PluginKind, Scope, Task, ValueKind, Verdict,
 };
 use mimicry_core::reason::Reason;
 use mimicry_core::registry::Registry;
@@ -22,8 +23,8 @@ use nix::sys::signal::{Signal, raise};
 use nix::sys::socket::{Shutdown, SockaddrStorage, getpeername, getsockname, shutdown};
 
 use harness::client::{Client, Outcome};
-use harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
-use harness::myself;
+use harness::daemon::{Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory};
+use harness::{http, myself};
 
 #[allow(dead_code)]
 #[path = "harness/mod.rs"]
@@ -42,8 +43,9 @@ fn main() {
     a_mail_that_passes_is_forgiven();
     a_listener_that_a_worker_shut_is_bound_anew();
     what_breaks_while_it_is_loaded_is_a_refusal();
+    keys_are_looked_at_once_for_a_configuration();
     names::names_are_looked_up_where_nobody_waits(&myself::shell());
-    println!("test result: ok. 8 passed");
+    println!("test result: ok. 9 passed");
 }
 
 const WAYS: &[&str] = &[
@@ -111,7 +113,23 @@ struct Way {
     how: String,
 }
 
+/// In the log whenever somebody looks at the keys of the rule.
+const LOOKED: &str = "a look at the keys";
+
 impl Plugin for Way {
+    fn keys(&self, _now: i64) -> Vec<KeyInUse> {
+        log::warn!("{LOOKED}");
+        vec![KeyInUse {
+            owner: "example.org".into(),
+            name: "s".into(),
+            kind: "ed25519".into(),
+            used: KeyUse::Sign,
+            record: None,
+            expires: Some(2_000_000_000),
+            unfit: None,
+        }]
+    }
+
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {
         Box::new(Break { how: &self.how })
     }
@@ -486,5 +504,34 @@ fn what_breaks_while_it_is_loaded_is_a_refusal() {
             daemon.said()
         );
         world.alive();
+    }
+}
+
+// There may be thousands of them, and while the master looks at them it sees to nothing else.
+fn keys_are_looked_at_once_for_a_configuration() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    drop(listener);
+    let mut world = world_with("panic", &format!("metrics = \"{address}\"\n"), &[]);
+    let daemon = world.daemon();
+    let shown = "mimicry_key_expiry_seconds{rule=\"r\"} 2000000000";
+    let master_looked = |daemon: &Daemon| daemon.log().matches(LOOKED).count();
+    for looks in 1..=2 {
+        if looks == 2 {
+            daemon.signal(Signal::SIGHUP);
+        }
+        // Who serves them is born anew with each configuration.
+        assert!(eventually(|| {
+            let answer = http::get(address, "/metrics", "*/*");
+            answer
+                .body
+                .contains(&format!("mimicry_config_generation {looks}\n"))
+        }));
+        for _ in 0..3 {
+            let text = daemon.command(&["metrics"]);
+            assert!(text.text().contains(shown), "{}", text.text());
+            assert!(http::get(address, "/metrics", "*/*").body.contains(shown));
+        }
+        assert_eq!(master_looked(daemon), looks, "{}", daemon.said());
     }
 }

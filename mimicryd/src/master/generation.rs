@@ -15,6 +15,8 @@ use mimicry_core::settings::words::Profile;
 use mimicry_core::settings::{Daemon, Listen, Workers};
 use nix::sys::signal::Signal;
 
+use crate::clock;
+use crate::expiry;
 use crate::keeper::Keeper;
 use crate::prefork::contract::{Program, ServeFactory};
 use crate::prefork::exit::Exit;
@@ -41,6 +43,8 @@ pub struct Generation {
     pub identity: Option<Identity>,
     pub listeners: Vec<Rc<Listener>>,
     pub board: Scoreboard,
+    /// When the keys of rules end, for metrics. Found once: it takes a look at every key.
+    pub key_ends: Rc<[(String, u64)]>,
     pub children: Vec<Child>,
     /// As configured, and as TTIN and TTOU changed it.
     pub workers: Workers,
@@ -112,6 +116,7 @@ impl Generation {
         Ok(Generation {
             number,
             workers: config.daemon.workers,
+            key_ends: expiry::of_rules(&config, clock::now().unix).into(),
             config,
             factory,
             keeper,

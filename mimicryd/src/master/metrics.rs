@@ -13,7 +13,6 @@ use std::time::Instant;
 use nix::unistd::Pid;
 
 use crate::clock;
-use crate::expiry;
 use crate::metrics::{Format, Source};
 use crate::prefork::listen::Listener;
 use crate::prefork::tally::{Gauge, Occasion};
@@ -101,7 +100,7 @@ impl Master {
             boards: boards.map(|one| one.board.clone()).collect(),
             hops,
             lost_before: self.lost_before(),
-            key_ends: expiry::of_rules(&self.current.config, clock::now().unix),
+            key_ends: Rc::clone(&self.current.key_ends),
         })
     }
 

@@ -11,6 +11,7 @@
 mod families;
 mod page;
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use mimicry_core::reason::Reason;
@@ -36,7 +37,7 @@ pub struct Source {
     /// Lines of the log that masters before this one lost.
     pub lost_before: u64,
     /// When the first of the keys of a rule ends, in seconds since 1970, for rules that have such keys.
-    pub key_ends: Vec<(String, u64)>,
+    pub key_ends: Rc<[(String, u64)]>,
 }
 
 impl Source {
@@ -169,7 +170,7 @@ impl Source {
             }
         }
         if family == "mimicry_key_expiry_seconds" {
-            for (rule, end) in &self.key_ends {
+            for (rule, end) in &*self.key_ends {
                 page.sample(&[("rule", rule)], Value::Whole(*end));
             }
         }
