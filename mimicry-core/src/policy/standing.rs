@@ -37,6 +37,18 @@ pub struct Standing {
     pub(super) candidates: Candidates,
 }
 
+impl Standing {
+    /// How many rules stand in its lists; those in force are shared with another one where no bank changes them.
+    pub(super) fn rules_beside(&self, other: Option<&Arc<Standing>>) -> usize {
+        let own = &self.settings.policy.rules;
+        let is_shared = other.is_some_and(|other| Arc::ptr_eq(own, &other.settings.policy.rules));
+        let own = if is_shared { 0 } else { own.len() };
+        let Candidates { rules, missing, .. } = &self.candidates;
+        own.saturating_add(rules.len())
+            .saturating_add(missing.len())
+    }
+}
+
 /// The rules that tell recipients apart.
 #[derive(Debug)]
 pub(super) struct Candidates {

@@ -696,6 +696,43 @@ fn the_memory_is_bounded() {
 }
 
 #[test]
+fn lists_of_many_rules_are_bounded_by_their_rules() {
+    const RULES: usize = 10_000;
+    const BANKS: u32 = 7;
+    let names: Vec<String> = (0..RULES).map(|number| format!("'r{number}'")).collect();
+    let mut source = format!("rules = [{}]\n", names.join(","));
+    let added = (0..BANKS).map(|number| format!("'x{number}'"));
+    for name in names.iter().cloned().chain(added) {
+        source += &format!("[[rule]]\nname={name}\nplugin='guard'\n");
+    }
+    // Each list of banks has a list of rules of its own.
+    for number in 0..BANKS {
+        source += &format!(
+            "[[bank]]\nname='B{number}'\nwhen.recipient='{number}'\nrules_add=['x{number}']\n"
+        );
+    }
+    let read = |_: &FilePath| Err(std::io::ErrorKind::NotFound.into());
+    let config = parse(&source, FilePath::new("/m.toml"), REGISTRY, &read).unwrap();
+    let memo = Memo::default();
+    let a_rule = &config.policy.rules[RULES - 1];
+    let before = Arc::strong_count(a_rule);
+    let mut most = 0;
+    for number in 0..1u32 << BANKS {
+        let banks = (0..BANKS).filter(|bank| number >> bank & 1 == 1);
+        let applied: Vec<usize> = banks.map(|bank| bank as usize).collect();
+        let choice = Choice {
+            applied: applied.clone(),
+            ..Choice::default()
+        };
+        let standing = memo.standing(&config.banks, &choice);
+        assert_eq!(standing.settings.policy.rules.len(), RULES + applied.len());
+        most = most.max(Arc::strong_count(a_rule) - before);
+    }
+    // As many lists as the bound has room for, and not all 127.
+    assert_eq!(most, memo::MOST_RULES / RULES);
+}
+
+#[test]
 fn every_next_hop_and_the_largest_mail_are_known_beforehand() {
     let config = parsed(
         "A when.sender='@x$' next_hop='smtp://a' limits={mail='20M'} | B when.listener='in' next_hop='smtp://a' limits={mail='5M'} | C when.recipient='r' next_hop='maildir:///c'",
