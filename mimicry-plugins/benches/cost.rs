@@ -181,8 +181,11 @@ fn fit(size: usize, run: Run<'_>) -> f64 {
 
 /// Microseconds of the processor for a mail's whole walk.
 fn walk(config: &Config, raw: Vec<u8>) -> f64 {
+    let mut raw = Some(raw);
     measured(&mut || {
-        let mail = mail_of(raw.clone(), "[client=192.0.2.7]");
+        // A mail that came in is moved, not copied.
+        let raw = raw.take().expect("measured once");
+        let mail = mail_of(raw, "[client=192.0.2.7]");
         let applied = apply(config, &mail);
         let message = applied
             .as_ref()
