@@ -23,6 +23,7 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("svar", "Apple Mail, Notes: da, no, sv"),
     ("videresendt", "Notes: da, no"),
     ("videresend", "Outlook: no"),
+    ("videres", "Zimbra: no"),
     ("vb", "Outlook: sv"),
     ("vidarebefordrat", "Notes: sv"),
     ("vl", "Outlook: fi"),
@@ -33,6 +34,7 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("frs", "Notes: is"),
     ("svara", "Notes: is"),
     ("framsenda", "Notes: is"),
+    ("áfram", "Proton Mail: is"),
     ("antw", "Outlook, GroupWise: nl"),
     ("betr", "Notes: nl"),
     ("doorst", "Outlook: nl"),
@@ -65,6 +67,7 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("odpowiedź", "Notes: pl"),
     ("przekazanie", "Notes: pl"),
     ("podaj dalej", "Outlook: pl"),
+    ("przek", "Zimbra: pl"),
     ("odg", "Outlook: hr, sl, sr"),
     ("posr", "Outlook: sl"),
     ("prosl", "Outlook: hr"),
@@ -110,6 +113,7 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("σχετ", "Outlook: el"),
     ("απάντηση", "Notes: el"),
     ("προωθημένο", "Notes: el"),
+    ("προώθ", "Proton Mail: el"),
     ("ats", "Outlook: lt"),
     ("prs", "Outlook: lt"),
     ("persiųsta", "Notes: lt"),
@@ -139,6 +143,7 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("回覆", "Outlook: zh-TW"),
     ("回信", "Yahoo: zh-TW"),
     ("答覆", "Notes: zh-TW"),
+    ("答復", "Zimbra: zh-TW"),
     ("轉寄", "Outlook: zh-TW"),
     ("轉發", "Outlook: zh-HK"),
     ("轉送", "Notes: zh-TW"),
@@ -164,6 +169,13 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("بازارسال", "Notes: fa"),
     ("उत्तर", "Outlook: hi"),
     ("अग्रेषित", "Outlook: hi"),
+    ("प्रत्युत्तर", "Zimbra: hi"),
+    ("फ़ॉरवर्ड", "Zimbra: hi"),
+    ("பதில்", "Zimbra: ta"),
+    ("முன்னனுப்பு", "Zimbra: ta"),
+    ("ເລື່ອງ", "Zimbra: lo"),
+    ("ສົ່ງຕໍ່", "Zimbra: lo"),
+    ("welleh", "Proton Mail: kab"),
 ];
 
 /// Has the subject the tag: a reply to a mail that had it has it, too. An empty tag is everywhere.
@@ -396,6 +408,12 @@ mod tests {
             "回复：[EXTERNAL] x",
             "I\u{307}LT: [EXTERNAL] x",
             "إعادة توجيه: [EXTERNAL] x",
+            "Προώθ: [EXTERNAL] x",
+            "ΠΡΟΏΘ: [EXTERNAL] x",
+            "Áfram: [EXTERNAL] x",
+            "Videres: [EXTERNAL] x",
+            "ສົ່ງ\u{200B}ຕໍ່: [EXTERNAL] x",
+            "फ\u{93C}ॉरवर्ड: [EXTERNAL] x",
         ] {
             assert!(bears(subject, "[EXTERNAL]", End::Front), "{subject}");
         }
