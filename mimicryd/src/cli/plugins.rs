@@ -5,8 +5,9 @@ use mimicry_core::registry::Registry;
 use mimicry_plugins::REGISTRY;
 
 use super::output::Output;
-use super::show::{Paint, escape, filled, pad};
+use super::show::{Paint, escape, pad};
 use crate::prefork::exit::Exit;
+use crate::status::fold::words_in_lines;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -114,8 +115,8 @@ fn one(kind: &dyn PluginKind, paint: Paint) -> String {
 
 /// Fills lines with words, none longer than `width` columns unless a word is.
 fn wrap(text: &str, indent: usize, width: usize) -> String {
-    let filled = filled(text, indent, width.saturating_sub(indent));
-    format!("{:indent$}{filled}\n", "")
+    let lines = words_in_lines(text, indent, indent, width);
+    format!("{:indent$}{lines}\n", "")
 }
 
 fn default_parts(parts: DefaultParts) -> &'static str {

@@ -5,6 +5,7 @@
 use mimicry_core::envelope::Path;
 
 pub use crate::loading::count;
+use crate::status::fold::words_in_lines;
 
 /// Colours, or none.
 #[derive(Clone, Copy, Debug)]
@@ -103,29 +104,8 @@ pub fn wrapped(text: &str, indent: usize, width: Option<usize>) -> String {
     let Some(width) = width else {
         return text.to_string();
     };
-    filled(text, indent, width.saturating_sub(indent).max(LEAST))
-}
-
-/// Words on lines of at most `room` columns, none longer unless a word is; further lines begin with `indent` blanks.
-pub fn filled(text: &str, indent: usize, room: usize) -> String {
-    let mut out = String::new();
-    let mut column: usize = 0;
-    for word in text.split(' ') {
-        let length = word.chars().count();
-        let with = column.saturating_add(length).saturating_add(1);
-        if column > 0 && with > room {
-            let end = out.trim_end_matches(' ').len();
-            out.truncate(end);
-            out.push_str(&format!("\n{:indent$}", ""));
-            column = 0;
-        } else if !out.is_empty() {
-            out.push(' ');
-            column = column.saturating_add(1);
-        }
-        out.push_str(word);
-        column = column.saturating_add(length);
-    }
-    out
+    let width = width.max(indent.saturating_add(LEAST));
+    words_in_lines(text, indent, indent, width)
 }
 
 /// 12612 → `12 612`.

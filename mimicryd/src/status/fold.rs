@@ -2,7 +2,7 @@
 //!
 //! Colours take no room.
 //!
-//! Must never: cut a word, or take away anything.
+//! Must never: cut a word, or take away anything but blanks at the end of a line.
 
 /// How wide the further lines of a long one are indented where it has no columns.
 const INDENT: usize = 4;
@@ -38,26 +38,33 @@ fn fold_line(line: &str, width: usize, folded: &mut String) {
     // What stands before the first word stays.
     let start = line.len().saturating_sub(line.trim_start().len());
     let (blanks, words) = line.split_at(start);
-    let indent = " ".repeat(column(line, width / 2).unwrap_or(start.saturating_add(INDENT)));
+    let indent = column(line, width / 2).unwrap_or(start.saturating_add(INDENT));
     folded.push_str(blanks);
-    let (mut taken, mut is_first) = (start, true);
-    for word in words.split(' ') {
-        let length = shown(word);
-        let with_it = taken.saturating_add(length);
-        if !is_first && with_it.saturating_add(1) > width {
-            folded.push('\n');
-            folded.push_str(&indent);
-            taken = indent.len().saturating_add(length);
-        } else {
-            if !is_first {
-                folded.push(' ');
-            }
-            taken = with_it.saturating_add(usize::from(!is_first));
-        }
-        is_first = false;
-        folded.push_str(word);
-    }
+    folded.push_str(&words_in_lines(words, start, indent, width));
     folded.push('\n');
+}
+
+/// Words on lines of at most `width` columns, none wider unless a word is. The first line has `taken` columns before it, and each
+/// other one begins with `indent` blanks.
+pub fn words_in_lines(text: &str, taken: usize, indent: usize, width: usize) -> String {
+    let mut lines = String::with_capacity(text.len());
+    let mut taken = taken;
+    for (number, word) in text.split(' ').enumerate() {
+        let length = shown(word);
+        let with_it = taken.saturating_add(length).saturating_add(1);
+        if number > 0 && with_it > width {
+            lines.truncate(lines.trim_end_matches(' ').len());
+            lines.push_str(&format!("\n{:indent$}", ""));
+            taken = indent.saturating_add(length);
+        } else if number > 0 {
+            lines.push(' ');
+            taken = with_it;
+        } else {
+            taken = taken.saturating_add(length);
+        }
+        lines.push_str(word);
+    }
+    lines
 }
 
 /// How many characters are seen of it.
