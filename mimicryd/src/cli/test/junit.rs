@@ -5,6 +5,8 @@
 use std::path::Path;
 use std::time::Duration;
 
+use mimicry_plugins::shared::html::escape;
+
 /// What came of one mail.
 #[derive(Clone, Copy, Debug)]
 pub struct Row<'r> {
@@ -53,20 +55,10 @@ pub fn write(rows: &[Row<'_>], time: Duration) -> String {
 }
 
 fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            '\n' => out.push_str("&#10;"),
-            // XML 1.0 section 2.2 has none of these, not even as a reference.
-            '\0'..='\u{1f}' | '\u{fffe}' | '\u{ffff}' => out.push('\u{fffd}'),
-            char => out.push(char),
-        }
-    }
-    out
+    // XML 1.0 section 2.2 has none of these, not even as a reference.
+    let is_none =
+        |char: char| matches!(char, '\0'..='\u{9}' | '\u{b}'..='\u{1f}' | '\u{fffe}' | '\u{ffff}');
+    escape(&text.replace(is_none, "\u{fffd}")).replace('\n', "&#10;")
 }
 
 #[cfg(test)]
