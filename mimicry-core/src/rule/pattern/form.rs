@@ -49,7 +49,7 @@ enum Whole {
 
 impl Form {
     /// Reads a pattern; the error is a sentence for people.
-    pub(super) fn read(text: &str, is_text: bool) -> Result<Form, String> {
+    pub(super) fn read(text: &str, is_text: bool, compiler: &mut Compiler) -> Result<Form, String> {
         let hir = parse(text, is_text)?;
         let (items, is_exact) = match need(&hir) {
             Need::Exact(items) => (items, true),
@@ -58,7 +58,7 @@ impl Form {
         };
         let regex = match is_exact {
             true => None,
-            false => Some(Regex::of(&hir, is_text)?),
+            false => Some(Regex::of(&hir, is_text, compiler)?),
         };
         Ok(Form {
             text: text.into(),
@@ -80,20 +80,20 @@ impl Form {
 }
 
 impl Regex {
-    fn of(hir: &Hir, is_text: bool) -> Result<Regex, String> {
+    fn of(hir: &Hir, is_text: bool, compiler: &mut Compiler) -> Result<Regex, String> {
         let weight = weight(hir);
         if weight <= SMALL {
             return Ok(Regex {
-                ascii: compile(hir, is_text)?,
+                ascii: compiler.compile(hir, is_text)?,
                 whole: Whole::Same,
             });
         }
         if weight > SIZE_LIMIT {
             // The estimate is high: only compiling tells.
-            compile(hir, is_text)?;
+            compiler.compile(hir, is_text)?;
         }
         Ok(Regex {
-            ascii: compile(&in_ascii(hir), is_text)?,
+            ascii: compiler.compile(&in_ascii(hir), is_text)?,
             whole: Whole::Later { is_text },
         })
     }
@@ -109,7 +109,10 @@ impl Regex {
     /// The whole tree of the pattern's text, which was compiled at load or is surely small enough.
     pub(super) fn whole(&self, text: &str) -> Option<NFA> {
         match self.whole {
-            Whole::Later { is_text } => compile(&parse(text, is_text).ok()?, is_text).ok(),
+            Whole::Later { is_text } => {
+                let hir = parse(text, is_text).ok()?;
+                Compiler::default().compile(&hir, is_text).ok()
+            }
             Whole::Same => Some(self.ascii.clone()),
         }
     }
@@ -129,18 +132,28 @@ fn parse(text: &str, is_text: bool) -> Result<Hir, String> {
     })
 }
 
-fn compile(hir: &Hir, is_text: bool) -> Result<NFA, String> {
-    let config = thompson::Config::new()
-        .utf8(is_text)
-        .nfa_size_limit(Some(SIZE_LIMIT))
-        .which_captures(WhichCaptures::None);
-    thompson::Compiler::new()
-        .configure(config)
-        .build_from_hir(hir)
-        .map_err(|error| match error.size_limit() {
+/// Compiles one tree after another. What it needs for its own work, four hundred thousand octets for letters beyond ASCII, is made once.
+#[derive(Debug)]
+pub(super) struct Compiler(thompson::Compiler);
+
+impl Default for Compiler {
+    fn default() -> Compiler {
+        Compiler(thompson::Compiler::new())
+    }
+}
+
+impl Compiler {
+    fn compile(&mut self, hir: &Hir, is_text: bool) -> Result<NFA, String> {
+        let config = thompson::Config::new()
+            .utf8(is_text)
+            .nfa_size_limit(Some(SIZE_LIMIT))
+            .which_captures(WhichCaptures::None);
+        let built = self.0.configure(config).build_from_hir(hir);
+        built.map_err(|error| match error.size_limit() {
             Some(_) => "the pattern is too large once compiled".into(),
             None => error.to_string(),
         })
+    }
 }
 
 /// Octets of the compiled tree, rather too many than too few.

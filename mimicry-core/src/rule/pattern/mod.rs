@@ -22,7 +22,7 @@ mod set;
 pub(crate) mod tests;
 
 use engine::Scratch;
-use form::Form;
+use form::{Compiler, Form};
 pub use set::{HAYSTACK, Set};
 
 /// Why a pattern is no pattern.
@@ -106,6 +106,7 @@ pub struct Book {
     shelves: HashMap<Subject, Shelf>,
     /// Each pattern is read once, whatever it judges.
     known: HashMap<(bool, String), Arc<Form>>,
+    compiler: Compiler,
 }
 
 /// The patterns that judge one kind of value.
@@ -131,7 +132,7 @@ impl Book {
             let form = match self.known.get(&key) {
                 Some(form) => Arc::clone(form),
                 None => {
-                    let form = Form::read(text, is_text)
+                    let form = Form::read(text, is_text, &mut self.compiler)
                         .map_err(|message| PatternError { index, message })?;
                     let form = Arc::new(form);
                     self.known.insert(key, Arc::clone(&form));

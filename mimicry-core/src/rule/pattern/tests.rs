@@ -217,7 +217,7 @@ fn most_patterns_need_no_machine() {
         (r"^\d+@example\.org$", false, 1),
         (r"\w+", false, 0),
     ] {
-        let form = Form::read(pattern, false).unwrap();
+        let form = Form::read(pattern, false, &mut Compiler::default()).unwrap();
         assert_eq!(
             (form.regex.is_none(), form.items.len()),
             (is_decided, literals),
