@@ -66,3 +66,17 @@ pub struct Envelope {
     pub declared_size: Option<u64>,
     pub recipients: Vec<Recipient>,
 }
+
+impl Envelope {
+    /// Without parameters.
+    pub fn new<R: Into<Vec<u8>>>(
+        sender: impl Into<Vec<u8>>,
+        recipients: impl IntoIterator<Item = R>,
+    ) -> Envelope {
+        Envelope {
+            sender: Path::new(sender),
+            recipients: recipients.into_iter().map(Recipient::new).collect(),
+            ..Envelope::default()
+        }
+    }
+}

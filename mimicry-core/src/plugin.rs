@@ -279,6 +279,33 @@ pub struct Task<'a> {
     pub seal_keys: &'a SealKeys,
 }
 
+impl<'a> Task<'a> {
+    /// Of a rule without a name that takes no part of a mail as it came, for its first recipient, and changes nothing in the world: for
+    /// whoever tries out what a rule would say.
+    pub fn plain(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
+        Task {
+            mail,
+            original: mail,
+            kept: AllKept::NONE,
+            forgotten: Forgets::default(),
+            rule: "",
+            parts: &[],
+            beside: &[],
+            left: &[],
+            by_default: true,
+            recipients: &[0],
+            on_failure: OnError::Pass,
+            on_sealed: None,
+            show_bcc: false,
+            on_dkim: OnDkim::Edit,
+            variables,
+            rules: &[],
+            effects: Effects::None,
+            seal_keys: SealKeys::NONE,
+        }
+    }
+}
+
 /// What comes to jobs from outside, whatever the mail.
 #[derive(Clone, Copy, Debug)]
 pub struct Means<'a> {

@@ -26,7 +26,7 @@ use std::{env, fs};
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Judged};
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
@@ -266,14 +266,10 @@ fn mail_of(raw: Vec<u8>, recipients: usize) -> Mail {
         parts: 100_000,
         ..Limits::default()
     };
-    let recipients = (0..recipients).map(|number| Recipient::new(format!("tom@t{number}.example")));
+    let recipients = (0..recipients).map(|number| format!("tom@t{number}.example"));
     Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new("anna@s0.example"),
-            recipients: recipients.collect(),
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("anna@s0.example", recipients),
         message: Message::scan(raw, &limits),
         received: Moment::default(),
     }

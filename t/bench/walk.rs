@@ -5,7 +5,7 @@ use std::path::Path;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Judged};
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
@@ -53,11 +53,7 @@ fn seal_keys() -> SealKeys {
 pub fn walk(banks: &Banks, memo: &Memo, raw: Vec<u8>) -> (Mail, Vec<Judged>) {
     let mail = Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new("a@example.org"),
-            recipients: vec![Recipient::new("b@example.com")],
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("a@example.org", ["b@example.com"]),
         message: Message::scan(raw, &Limits::default()),
         received: Moment::default(),
     };

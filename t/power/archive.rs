@@ -10,7 +10,7 @@ use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use mimicry_core::engine;
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
@@ -34,11 +34,7 @@ const NEXT: &[u8] = b"Subject: 3\r\n\r\na mail that comes when all is well again
 fn mail(message: &[u8]) -> Mail {
     Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new("anna@example.org"),
-            recipients: vec![Recipient::new("bo@example.com")],
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("anna@example.org", ["bo@example.com"]),
         message: Message::scan(message.to_vec(), &Limits::default()),
         received: Moment {
             unix: 1_795_339_810,

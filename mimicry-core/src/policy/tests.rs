@@ -8,7 +8,7 @@ use super::select::Selection;
 use super::*;
 use crate::config::tests::REGISTRY;
 use crate::config::{Config, parse};
-use crate::envelope::{Envelope, Path, Recipient};
+use crate::envelope::{Envelope, Path};
 use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
@@ -401,11 +401,7 @@ fn mail(who: &str) -> Mail {
             auth_user: fact("a").map(String::from),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: Path::new(fact("f").unwrap_or_default()),
-            recipients: recipients.map(Recipient::new).collect(),
-            ..Envelope::default()
-        },
+        envelope: Envelope::new(fact("f").unwrap_or_default(), recipients),
         message: Message::scan(
             format!("{header}\r\nx\r\n").into_bytes(),
             &MessageLimits::default(),

@@ -2,10 +2,8 @@ use std::path::Path as FilePath;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{Applied, Report};
-use mimicry_core::envelope::{Envelope, Path, Recipient};
-use mimicry_core::mail::{Mail, Moment};
-use mimicry_core::message::Limits;
-use mimicry_core::origin::Origin;
+use mimicry_core::envelope::Envelope;
+use mimicry_core::mail::Mail;
 use mimicry_core::plugin::Effects;
 
 use crate::REGISTRY;
@@ -32,17 +30,8 @@ fn seal(header: &str) -> Result<Vec<String>, String> {
     let config = load(OPTIONS).unwrap();
     let octets = format!("{header}From: a@example.net\n\nx\n").replace('\n', "\r\n");
     let mail = Mail {
-        origin: Origin::default(),
-        envelope: Envelope {
-            sender: Path::new("a@example.net"),
-            recipients: vec![Recipient::new("b@example.org")],
-            ..Envelope::default()
-        },
-        message: Message::scan(octets.clone().into_bytes(), &Limits::default()),
-        received: Moment {
-            unix: 1_795_370_400,
-            offset: 0,
-        },
+        envelope: Envelope::new("a@example.net", ["b@example.org"]),
+        ..judged::mail(octets.as_bytes())
     };
     let (_, applied) = judged::only(&config, &mail, Effects::Real.into());
     let Applied { message, reports } = applied.unwrap();

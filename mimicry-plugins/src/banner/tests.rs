@@ -4,8 +4,8 @@ use std::path::Path;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{Applied, Report};
-use mimicry_core::envelope::{Envelope, Recipient};
-use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::envelope::Envelope;
+use mimicry_core::mail::Mail;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::{Effects, Means};
@@ -24,7 +24,7 @@ const HTML: &str = "<p><b>Caution:</b> external <a href=\"https://example.org/he
 /// A rule that has all three marks.
 const ALL: &str = "options.text = 'Caution: external mail.'\noptions.html = '<p><b>Caution:</b> external <a href=\"https://example.org/help\">mail</a>.</p>'\noptions.subject_tag = '[EXTERNAL]'\noptions.header = 'X-External: yes'\noptions.internal_clients = '10.0.0.0/8'";
 
-const NOW: i64 = 1_795_370_400;
+const NOW: i64 = judged::RECEIVED.unix;
 
 fn keys() -> SealKeys {
     SealKeys::default().with(NOW - 1, [7; 32])
@@ -48,16 +48,8 @@ fn apply(options: &str, origin: &str, sender: &str, message: &[u8]) -> (Vec<u8>,
             auth_user: origin.strip_prefix('@').map(str::to_string),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: mimicry_core::envelope::Path::new(sender),
-            recipients: vec![Recipient::new("bo@example.com")],
-            ..Envelope::default()
-        },
-        message: Message::scan(message.to_vec(), &Limits::default()),
-        received: Moment {
-            unix: NOW,
-            offset: 3600,
-        },
+        envelope: Envelope::new(sender, ["bo@example.com"]),
+        ..judged::mail(message)
     };
     let keys = keys();
     let means = Means {

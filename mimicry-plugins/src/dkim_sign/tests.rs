@@ -2,9 +2,6 @@ use std::path::Path as FilePath;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{Applied, Report};
-use mimicry_core::envelope::{Envelope, Path, Recipient};
-use mimicry_core::mail::Moment;
-use mimicry_core::message::Limits;
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
 use mimicry_core::policy::Memo;
@@ -54,16 +51,7 @@ fn mail(message: &[u8]) -> Mail {
             client: Some("127.0.0.1".parse().unwrap()),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: Path::new("anna@example.org"),
-            recipients: vec![Recipient::new("bo@example.com")],
-            ..Envelope::default()
-        },
-        message: Message::scan(message.to_vec(), &Limits::default()),
-        received: Moment {
-            unix: 1_795_370_400,
-            offset: 3600,
-        },
+        ..judged::mail(message)
     }
 }
 

@@ -2,10 +2,7 @@ use std::path::Path;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{Applied, Report};
-use mimicry_core::envelope::{Envelope, Recipient};
-use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
-use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
 use proptest::prelude::*;
 
@@ -33,19 +30,7 @@ fn load(options: &str) -> Result<Config, Vec<String>> {
 }
 
 fn apply(config: &Config, message: &[u8]) -> (Vec<u8>, Report) {
-    let mail = Mail {
-        origin: Origin::default(),
-        envelope: Envelope {
-            sender: mimicry_core::envelope::Path::new("anna@example.org"),
-            recipients: vec![Recipient::new("bo@example.com")],
-            ..Envelope::default()
-        },
-        message: Message::scan(message.to_vec(), &Limits::default()),
-        received: Moment {
-            unix: 1_795_370_400,
-            offset: 3600,
-        },
-    };
+    let mail = judged::mail(message);
     let (_, applied) = judged::only(config, &mail, Effects::Real.into());
     let Applied {
         message: new,

@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Applied, Judged, Report, Stop, Stopped};
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::origin::Origin;
@@ -207,11 +207,10 @@ pub fn mail_of(octets: Vec<u8>, envelope: &str) -> Mail {
     }
     Mail {
         origin,
-        envelope: Envelope {
-            sender: Address::new(if sender == "<>" { "" } else { sender }),
-            recipients: recipients.split(", ").map(Recipient::new).collect(),
-            ..Envelope::default()
-        },
+        envelope: Envelope::new(
+            if sender == "<>" { "" } else { sender },
+            recipients.split(", "),
+        ),
         message: Message::scan(octets, &Limits::default()),
         received: RECEIVED,
     }

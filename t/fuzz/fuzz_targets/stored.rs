@@ -9,14 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
-use mimicry_core::message::kept::AllKept;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Forgets, OnError, Task};
-use mimicry_core::reason::OnDkim;
-use mimicry_core::seals::SealKeys;
+use mimicry_core::plugin::{Effects, Task};
 use mimicry_plugins::shared::store::place::FolderPattern;
 use mimicryd::worker::ledger::Key;
 
@@ -27,12 +24,7 @@ fuzz_target!(|input: &[u8]| {
     keys(sender, recipient);
     let mail = Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new(sender),
-            sender_params: Vec::new(),
-            declared_size: None,
-            recipients: vec![Recipient::new(recipient)],
-        },
+        envelope: Envelope::new(sender, [recipient]),
         message: Message::scan(b"Subject: x\r\n\r\nx\r\n".to_vec(), &Limits::default()),
         received: Moment {
             unix: i64::from(input.first().copied().unwrap_or_default()) << 32,
@@ -41,24 +33,9 @@ fuzz_target!(|input: &[u8]| {
     };
     let variables = BTreeMap::new();
     let task = Task {
-        mail: &mail,
-        original: &mail,
-        kept: AllKept::NONE,
-        forgotten: Forgets::default(),
         rule: "r",
-        parts: &[],
-        beside: &[],
-        left: &[],
-        by_default: true,
-        recipients: &[0],
-        on_failure: OnError::Pass,
-        on_sealed: None,
-        show_bcc: false,
-        on_dkim: OnDkim::Edit,
-        variables: &variables,
         rules: &["r"],
-        effects: Effects::None,
-        seal_keys: SealKeys::NONE,
+        ..Task::plain(&mail, &variables)
     };
     let ours = "/srv/a/{{ sender.domain }}/{{ sender.local }}.{{ date }}/.{{ recipient.domain }}/{{ recipient.local }}{{ year }}";
     for pattern in [Some(ours), pattern].into_iter().flatten() {

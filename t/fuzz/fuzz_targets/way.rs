@@ -12,7 +12,7 @@ use libfuzzer_sys::fuzz_target;
 use mimicry_core::settings::words::BareNewline;
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine;
-use mimicry_core::envelope::{Envelope, Path as Address, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::seven_bit;
 use mimicry_core::message::{Limits, Message};
@@ -52,11 +52,7 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(lone(&raw), None, "taken in");
     let mail = Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Address::new("anna@example.net"),
-            recipients: vec![Recipient::new("bob@example.org"), Recipient::new("eve@example.org")],
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("anna@example.net", ["bob@example.org", "eve@example.org"]),
         message: Message::scan(raw, &Limits::default()),
         received: Moment::default(),
     };

@@ -6,7 +6,7 @@ use super::super::select::Signature;
 use super::super::*;
 use crate::config::tests::{Ignore, Stamp};
 use crate::config::{Config, parse};
-use crate::envelope::{Envelope, Path, Recipient};
+use crate::envelope::{Envelope, Path};
 use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
@@ -190,11 +190,7 @@ fn who_has_a_key_is_in_another_class_than_who_has_none() {
         let config = parsed(rules);
         let mail = Mail {
             origin: Origin::default(),
-            envelope: Envelope {
-                sender: Path::new("a@x"),
-                recipients: ["k@y", "l@y", "k2@y"].map(Recipient::new).into(),
-                ..Envelope::default()
-            },
+            envelope: Envelope::new("a@x", ["k@y", "l@y", "k2@y"]),
             message: Message::scan(b"\r\n".to_vec(), &MessageLimits::default()),
             received: Moment {
                 unix: now,

@@ -9,7 +9,7 @@ use super::super::select::{Known, Selection};
 use super::super::*;
 use crate::config::tests::REGISTRY;
 use crate::config::{Config, parse};
-use crate::envelope::{Envelope, Path, Recipient};
+use crate::envelope::{Envelope, Path};
 use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
@@ -168,11 +168,7 @@ prop_compose! {
                 helo: Some(b"mx.a.example".to_vec()),
                 ..Origin::default()
             },
-            envelope: Envelope {
-                sender: Path::new(sender),
-                recipients: recipients.into_iter().map(Recipient::new).collect(),
-                ..Envelope::default()
-            },
+            envelope: Envelope::new(sender, recipients),
             message: Message::scan(
                 format!("From: {from}\r\nTo: x@c.example\r\nSubject: {subject}\r\n{body}").into_bytes(),
                 &MessageLimits::default(),
@@ -342,11 +338,7 @@ fn rules_and_banks_of_others_are_not_visited() {
     let config = parse(&text, FilePath::new("/m.toml"), REGISTRY, &read).unwrap();
     let mail = Mail {
         origin: Origin::default(),
-        envelope: Envelope {
-            sender: Path::new("anna@t8.example"),
-            recipients: vec![Recipient::new("tom@a.t9.example")],
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("anna@t8.example", ["tom@a.t9.example"]),
         message: Message::scan(
             b"Subject: ticket 10!\r\nContent-Disposition: attachment; filename=file11.csv\r\n\r\nx\r\n".to_vec(),
             &MessageLimits::default(),

@@ -328,57 +328,31 @@ pub fn fault(what: &str, error: &Error) -> Fault {
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use mimicry_core::envelope::{Envelope, Recipient};
+    use mimicry_core::envelope::Envelope;
     use mimicry_core::mail::{Mail, Moment};
-    use mimicry_core::message::kept::AllKept;
-    use mimicry_core::message::{Limits, Message};
-    use mimicry_core::origin::Origin;
-    use mimicry_core::plugin::Forgets;
-    use mimicry_core::reason::OnDkim;
-    use mimicry_core::seals::SealKeys;
 
     use super::*;
+    use crate::shared::judged;
 
     /// From anna@example.org to bo@example.com and cy@example.net, 22 Nov 2026, 09:30:10 UTC, an hour later here.
     pub(crate) fn mail(message: &[u8]) -> Mail {
         Mail {
-            origin: Origin::default(),
-            envelope: Envelope {
-                sender: mimicry_core::envelope::Path::new("anna@example.org"),
-                recipients: vec![
-                    Recipient::new("bo@example.com"),
-                    Recipient::new("cy@example.net"),
-                ],
-                ..Envelope::default()
-            },
-            message: Message::scan(message.to_vec(), &Limits::default()),
+            envelope: Envelope::new("anna@example.org", ["bo@example.com", "cy@example.net"]),
             received: Moment {
                 unix: 1_795_339_810,
                 offset: 3600,
             },
+            ..judged::mail(message)
         }
     }
 
     pub(crate) fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
         Task {
-            mail,
-            original: mail,
-            kept: AllKept::NONE,
-            forgotten: Forgets::default(),
             rule: "a",
-            parts: &[],
-            beside: &[],
-            left: &[],
-            by_default: true,
             recipients: &[0, 1],
-            on_dkim: OnDkim::Edit,
-            on_failure: mimicry_core::plugin::OnError::Pass,
-            on_sealed: None,
-            show_bcc: false,
-            variables,
             rules: &["a"],
             effects: Effects::Real,
-            seal_keys: SealKeys::NONE,
+            ..Task::plain(mail, variables)
         }
     }
 }

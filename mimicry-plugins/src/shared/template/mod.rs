@@ -24,14 +24,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use mimicry_core::envelope::{Envelope, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
-use mimicry_core::message::kept::AllKept;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Fault, Forgets, OnError, OptionError, Options, Task};
-use mimicry_core::reason::OnDkim;
-use mimicry_core::seals::SealKeys;
+use mimicry_core::plugin::{Fault, OptionError, Options, Task};
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Rest;
 use minijinja::{
@@ -379,35 +376,12 @@ fn try_out(program: &Program, known: &Known<'_>) -> Result<(), Error> {
             listener: Some("sample".into()),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: mimicry_core::envelope::Path::new("anna@example.org"),
-            recipients: vec![Recipient::new("bob@example.org")],
-            ..Envelope::default()
-        },
+        envelope: Envelope::new("anna@example.org", ["bob@example.org"]),
         message: Message::scan(SAMPLE.to_vec(), &Limits::default()),
         received: Moment::default(),
     };
     let none = BTreeMap::new();
-    let task = Task {
-        mail: &mail,
-        original: &mail,
-        kept: AllKept::NONE,
-        forgotten: Forgets::default(),
-        rule: "sample",
-        parts: &[],
-        beside: &[],
-        left: &[],
-        by_default: true,
-        recipients: &[0],
-        on_dkim: OnDkim::Edit,
-        on_failure: OnError::Pass,
-        on_sealed: None,
-        show_bcc: false,
-        variables: known.variables.unwrap_or(&none),
-        rules: &[],
-        effects: Effects::None,
-        seal_keys: SealKeys::NONE,
-    };
+    let task = Task::plain(&mail, known.variables.unwrap_or(&none));
     let mut facts = Facts::of(&task, known.directory);
     for name in known.extra {
         facts = facts.with(name, "sample");

@@ -5,6 +5,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::shared::judged;
 
 const MAIL: &str = "From: =?utf-8?Q?Anna_M=C3=BCller?= <anna+news@example.org>\r\nTo: A <a@x.org>\r\nCc: c@z.org\r\nSubject: Re: =?utf-8?Q?Gr=C3=BC=C3=9Fe?=\r\n of two lines\r\n\
     List-Id: <l.example.org>\r\nX-Empty: \r\nX-Evil: <b>&\"'\r\nX-Tpl: {{ sender }} {% if x %}\r\nX-Tpl: second\r\n\r\nbody";
@@ -16,18 +17,12 @@ fn mail(message: &[u8], sender: &str) -> Mail {
             listener: Some("in".into()),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: mimicry_core::envelope::Path::new(sender),
-            recipients: ["a@x.org", "b@y.org", "c@z.org"]
-                .map(Recipient::new)
-                .to_vec(),
-            ..Envelope::default()
-        },
-        message: Message::scan(message.to_vec(), &Limits::default()),
+        envelope: Envelope::new(sender, ["a@x.org", "b@y.org", "c@z.org"]),
         received: Moment {
             unix: 1_795_390_200,
             offset: 3600,
         },
+        ..judged::mail(message)
     }
 }
 
@@ -59,24 +54,9 @@ fn compiled(source: &str, form: Form) -> Result<Template, Vec<BadTemplate>> {
 
 fn task<'a>(mail: &'a Mail, variables: &'a BTreeMap<String, String>) -> Task<'a> {
     Task {
-        mail,
-        original: mail,
-        kept: AllKept::NONE,
-        forgotten: Forgets::default(),
         rule: "footer",
-        parts: &[],
-        beside: &[],
-        left: &[],
-        by_default: true,
         recipients: &[0, 2],
-        on_dkim: OnDkim::Edit,
-        on_failure: OnError::Pass,
-        on_sealed: None,
-        show_bcc: false,
-        variables,
-        rules: &[],
-        effects: Effects::None,
-        seal_keys: SealKeys::NONE,
+        ..Task::plain(mail, variables)
     }
 }
 
@@ -576,7 +556,7 @@ proptest! {
         let variables = BTreeMap::from([("v".to_string(), value)]);
         let message = [b"X: ".as_slice(), &header, b"\r\nSubject: =?utf-8?B?DQpB?=\r\n\r\n"].concat();
         let mail = mail(&message, "a\u{b}@b");
-        let task = Task { mail: &mail, original: &mail, kept: AllKept::NONE, forgotten: Forgets::default(), rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
+        let task = Task::plain(&mail, &variables);
         let known = Known { variables: Some(&variables), ..Known::default() };
         for source in ["{{ var.v | d('-') }} {{ header.x | d('-') }}{{ subject }}{{ sender }}", "{{ '\\n\\u0085' ~ var.v }}"] {
             let template = Template::compile(source, Form::Line, &known).unwrap();
@@ -589,7 +569,7 @@ proptest! {
     fn a_value_is_no_markup(value: String, markup in "[<>/&;\"'=! a-z\n-]{0,30}") {
         let variables = BTreeMap::from([("v".to_string(), value), ("m".to_string(), markup)]);
         let mail = mail(MAIL.as_bytes(), "a@b");
-        let task = Task { mail: &mail, original: &mail, kept: AllKept::NONE, forgotten: Forgets::default(), rule: "r", parts: &[], beside: &[], left: &[], by_default: true, recipients: &[0], on_failure: OnError::Pass, on_sealed: None, on_dkim: OnDkim::Edit, show_bcc: false, variables: &variables, rules: &[], effects: Effects::None, seal_keys: SealKeys::NONE };
+        let task = Task::plain(&mail, &variables);
         let known = Known { variables: Some(&variables), ..Known::default() };
         let template = Template::compile("<p title=\"{{ var.m }}{{ var.v }}\">{{ var.v }}{{ var.m }}</p>", Form::Html, &known).unwrap();
         let html = template.render(&Facts::of(&task, None)).unwrap();

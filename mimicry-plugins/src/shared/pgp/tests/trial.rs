@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{Applied, Report};
-use mimicry_core::envelope::{Envelope, Path, Recipient};
+use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
@@ -47,19 +47,12 @@ fn mail(text: &str, recipients: &[&str]) -> Mail {
             client: Some("127.0.0.1".parse().unwrap()),
             ..Origin::default()
         },
-        envelope: Envelope {
-            sender: Path::new("anna@example.org"),
-            recipients: recipients
-                .iter()
-                .map(|path| Recipient::new(*path))
-                .collect(),
-            ..Envelope::default()
-        },
-        message: Message::scan(text.replace('\n', "\r\n").into_bytes(), &Limits::default()),
+        envelope: Envelope::new("anna@example.org", recipients.iter().copied()),
         received: Moment {
             unix: NOW,
             offset: 0,
         },
+        ..judged::mail(text.replace('\n', "\r\n").as_bytes())
     }
 }
 
