@@ -10,11 +10,11 @@ mod outside;
 
 use ipnet::IpNet;
 use mimicry_core::message::PartId;
-use mimicry_core::message::edit::{Content, EditSet, Refused};
+use mimicry_core::message::edit::{EditSet, Refused};
 use mimicry_core::message::header::{End, fields};
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
-    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
+    Plugin, PluginKind, Scope, Task, ValueKind,
 };
 use mimicry_core::reason::Reason;
 
@@ -310,17 +310,13 @@ impl Plugin for BannerPlugin {
     }
 }
 
+/// Decides about all parts at once: one variant is edited only if all can be.
 struct BannerJob<'a> {
     plugin: &'a BannerPlugin,
     task: Task<'a>,
 }
 
 impl Job for BannerJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        // One variant is edited only if all can be.
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         match self.plugin.outside.side(self.task.mail) {
             Side::Inside if self.plugin.remove => self.remove(edits),

@@ -4,11 +4,10 @@
 //!
 //! Must never: edit a mail by itself.
 
-use mimicry_core::message::PartId;
-use mimicry_core::message::edit::{Content, EditSet};
+use mimicry_core::message::edit::EditSet;
 use mimicry_core::plugin::{
     BulkExemption, DefaultParts, Fault, Finish, Job, OnError, OptionError, OptionSpec, Options,
-    Plugin, PluginKind, Scope, Task, ValueKind, Verdict,
+    Plugin, PluginKind, Scope, Task, ValueKind,
 };
 
 use crate::shared::insert::{self, Fallback, Manner, Once, Where, Which, insert};
@@ -127,17 +126,13 @@ impl Plugin for DisclaimPlugin {
     }
 }
 
+/// Decides about all parts at once: one variant is edited only if all can be.
 struct DisclaimJob<'a> {
     plugin: &'a DisclaimPlugin,
     task: Task<'a>,
 }
 
 impl Job for DisclaimJob<'_> {
-    fn part(&mut self, _part: PartId, _now: &Content<'_>) -> Result<Verdict, Fault> {
-        // One variant is edited only if all can be.
-        Ok(Verdict::Later)
-    }
-
     fn finish(self: Box<Self>, edits: &mut EditSet<'_>) -> Result<Finish, Fault> {
         let words = self.plugin.words.render(&self.task)?;
         insert(&self.task, &self.plugin.manner, &words, edits)
