@@ -75,18 +75,21 @@ const fn of_rules(name: &'static str, rules: fn(usize) -> String) -> Table {
     }
 }
 
+/// Of mails that grow by their size.
+const OCTETS: &[usize] = &[
+    2 << 10,
+    16 << 10,
+    128 << 10,
+    1 << 20,
+    4 << 20,
+    16 << 20,
+    100_000_000,
+];
+
 const TABLES: &[Table] = &[
     Table {
         name: "size",
-        sizes: &[
-            2 << 10,
-            16 << 10,
-            128 << 10,
-            1 << 20,
-            4 << 20,
-            16 << 20,
-            100_000_000,
-        ],
+        sizes: OCTETS,
         most: 4 << 20,
         limit: LINEAR,
         rules: |_| FOOTER.into(),
@@ -94,15 +97,7 @@ const TABLES: &[Table] = &[
     },
     Table {
         name: "size-attachment",
-        sizes: &[
-            2 << 10,
-            16 << 10,
-            128 << 10,
-            1 << 20,
-            4 << 20,
-            16 << 20,
-            100_000_000,
-        ],
+        sizes: OCTETS,
         most: 4 << 20,
         limit: LINEAR,
         rules: |_| FOOTER.into(),

@@ -8,8 +8,7 @@ need_mimicryd
 
 free_port port_in
 port_back=0
-worker=nobody
-id -u mimicry >/dev/null 2>&1 && worker=mimicry
+worker=$(worker_user)
 mkdir -p "$work/mail"
 chown "$worker" "$work/mail"
 for name in maildir mbox files; do

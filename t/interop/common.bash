@@ -139,6 +139,9 @@ begin() {
     samples=$root/t/mail
 }
 
+# The user of the workers of a daemon that root starts.
+worker_user() { id -un mimicry 2>/dev/null || echo nobody; }
+
 # write_config FOOTER [LISTEN_SETTING]: $work/mimicry.toml, for $port_in to $port_back.
 write_config() {
     cat >"$work/mimicry.toml" <<TOML

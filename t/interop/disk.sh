@@ -9,8 +9,7 @@ need_mimicryd
 
 free_port port_in
 port_back=0
-worker=nobody
-id -u mimicry >/dev/null 2>&1 && worker=mimicry
+worker=$(worker_user)
 install -d -m 0755 "$work/disk" "$work/log"
 unmount() { umount "$work/disk" "$work/log"; }
 mount -t tmpfs -o "size=1m,nr_inodes=100,mode=0755" tmpfs "$work/disk" || fail "cannot mount a tmpfs"

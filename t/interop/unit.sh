@@ -54,8 +54,7 @@ calls @default | sort -u - "$work/granted" >"$work/next"
 mv "$work/next" "$work/granted"
 (($(wc -l <"$work/granted") > 100)) || fail "the unit grants hardly any system call"
 
-worker=nobody
-id -u mimicry >/dev/null 2>&1 && worker=mimicry
+worker=$(worker_user)
 install -d -m 0755 "$work/run"
 install -d -m 0755 -o "$worker" "$work/spool" "$work/mail"
 for directory in mail/tom store archive; do install -d -m 0700 -o "$worker" "$work/$directory"; done
