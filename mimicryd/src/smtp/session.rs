@@ -171,8 +171,8 @@ impl<'t> Session<'t> {
         }
         match (whose, reply.class()) {
             (Whose::NextHop, _) | (Whose::Ours, Meaning::Done) => say(reply),
-            (Whose::Ours, Meaning::Temporary | Meaning::GoOn) => self.excuse(reply),
-            (Whose::Ours, Meaning::Permanent) => self.blame(reply),
+            // Whom a rule refuses, the client may bring as often as the mail has recipients.
+            (Whose::Ours, _) => self.excuse(reply),
         }
     }
 

@@ -807,9 +807,9 @@ pub const DIALOGUES: &[(&str, &str)] = &[
         ",
     ),
     (
-        "T186 refusals of ours to MAIL and RCPT are errors",
+        "T186 refusals of ours to MAIL, and to RCPT for what it says, are errors",
         r"
-        ! errors=4 without=SMTPUTF8
+        ! errors=3 without=SMTPUTF8
         S: 220
         C: EHLO c
         S: 250-mx
@@ -838,7 +838,7 @@ pub const DIALOGUES: &[(&str, &str)] = &[
         ",
     ),
     (
-        "T186 who is put off is no error, until there are more of them than a mail has recipients",
+        "T186 who is put off or refused is no error, until there are more of them than a mail has recipients",
         r"
         ! errors=1 recipients=2
         S: 220
@@ -855,6 +855,30 @@ pub const DIALOGUES: &[(&str, &str)] = &[
         S: 451 4.5.1
         C: DATA
         S: 421 4.7.0
+        X:
+        ",
+    ),
+    (
+        "T186 whom a rule refuses is no error, until there are more of them than a mail has recipients",
+        r"
+        ! errors=1 recipients=2
+        S: 220
+        C: HELO c
+        S: 250
+        C: MAIL FROM:<a@b>
+        S: 250
+        C: RCPT TO:<one@c>
+        H: ours 550 5.7.1 there is no key of one@c
+        S: 550 5.7.1
+        C: RCPT TO:<two@c>
+        H: ours 550 5.7.1 there is no key of two@c
+        S: 550 5.7.1
+        C: RCPT TO:<three@c>
+        H: ours 550 5.7.1 there is no key of three@c
+        S: 550 5.7.1
+        C: RCPT TO:<four@c>
+        H: ours 550 5.7.1 there is no key of four@c
+        S: 421 4.7.0 too many errors
         X:
         ",
     ),
