@@ -258,6 +258,30 @@ new_postfix_with_kept_connections() {
 arrived() { find "$work/mail/tom/new" -type f 2>/dev/null | wc -l; }
 has_arrived() { (($(arrived) >= $1)); }
 
+# start_seven_bits: mimicryd between the client and a Postfix that hands each mail to a server of 7 bits: itself, on a third port.
+# $mails_of_anna are some that have reasons to be encoded anew on the way.
+start_seven_bits() {
+    port_seven=
+    free_port port_seven
+    echo "content_filter = seven:[127.0.0.1]:$port_seven" >"$work/main.cf"
+    cat >"$work/master.cf" <<CF
+seven unix - - n - - smtp
+127.0.0.1:$port_back inet n - n - - smtpd
+smtp inet n - n - - smtpd
+127.0.0.1:$port_seven inet n - n - - smtpd
+    -o content_filter=
+    -o smtpd_discard_ehlo_keywords=8bitmime,chunking,smtputf8
+CF
+    new_postfix "$work/main.cf" "$work/master.cf"
+    start_postfix
+    wait_for 10 listens "$port_seven"
+    start_mimicryd
+    port_smtp=$port_in
+    mapfile -t mails_of_anna < <(grep -l -i '^From:.*anna\.berg@example\.org' \
+        "$samples"/{charset,flowed,html,outlook,related,roundcube,sogo}*.eml | head -n 12)
+    ((${#mails_of_anna[@]} >= 5)) || fail "there are few mails of Anna's"
+}
+
 # need_dovecot: with its LMTP. $dovecot_dir is where a server of its own will live.
 need_dovecot() {
     need dovecot dovecot-core

@@ -12,6 +12,8 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
+from split import crlf, split
+
 MIMICRYD, MAILS, KEYS, WORK = sys.argv[1], *map(pathlib.Path, sys.argv[2:5])
 
 FOOTER = """[[rule]]
@@ -41,10 +43,6 @@ def command(*words, stdin=b"", fails=False):
     if done.returncode != 0 and not fails:
         raise AssertionError(f"{' '.join(map(str, words))}: exit {done.returncode}: {done.stderr.decode('utf-8', 'replace')[-900:]}")
     return done
-
-
-def crlf(octets):
-    return re.sub(rb"\r?\n", b"\r\n", octets)
 
 
 def body(octets):
@@ -119,12 +117,8 @@ def signed(mail):
     if sealed == plain:
         return "left as it is"
     outer_is_one(sealed, "multipart/signed")
-    head, _, rest = sealed.partition(b"\r\n\r\n")
-    boundary = re.search(rb'boundary="([^"]+)"', head.rpartition(b"multipart/signed")[2]).group(1)
-    _, inner, signature, _ = re.split(rb"(?:^|\r\n)--" + re.escape(boundary) + rb"(?:--)?\r\n", rest)
     path = WORK / f"{abs(hash(mail))}"
-    (path.with_suffix(".asc")).write_bytes(signature.partition(b"\r\n\r\n")[2])
-    path.write_bytes(inner)
+    head, inner = split(sealed, path)
     done = command("gpg", "--batch", "--no-tty", "--status-fd", "1", "--verify", path.with_suffix(".asc"), path)
     assert b"GOODSIG" in done.stdout
     micalg = re.search(rb"micalg=([a-z0-9-]+)", head).group(1)
@@ -142,7 +136,7 @@ def signed(mail):
 BAD = {
     "expired@example.com": "the key of expired@example.com expired on 2026-06-01",
     "subexpired@example.com": "the key of subexpired@example.com has an encryption key that expired on 2026-06-01",
-    "signonly@example.com": "the key of signonly@example.com has no key to encrypt to; gpg --quick-add-key adds one",
+    "signonly@example.com": "the key of signonly@example.com is only for signatures; its owner adds one to encrypt to with gpg --quick-add-key",
     "revoked@example.com": "the key of revoked@example.com was revoked",
     "sha1@example.com": "the key of sha1@example.com is bound by SHA-1, which is not accepted (accept_sha1)",
     "nobody@example.com": "there is no key of nobody@example.com",
