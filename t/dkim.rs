@@ -108,11 +108,11 @@ fn a_key_that_others_can_read_is_refused() {
         (0o640, ""),
         (
             0o644,
-            "others may read it, or its group may change it (mode 0644)",
+            "can be read by others or changed by its group (mode 0644)",
         ),
         (
             0o660,
-            "others may read it, or its group may change it (mode 0660)",
+            "can be read by others or changed by its group (mode 0660)",
         ),
     ] {
         fs::set_permissions(Path::new(&path), Permissions::from_mode(mode)).expect("our own file");
@@ -207,4 +207,113 @@ fn keys_are_listed_with_their_records() {
         (ran.code, ran.out.as_slice()),
         (0, b"no rule has keys\n".as_slice())
     );
+}
+
+/// The names in the tag `h` of each signature, from above.
+fn covered(octets: &[u8]) -> Vec<String> {
+    let text = String::from_utf8_lossy(octets)
+        .replace("\r\n\t", "")
+        .replace("\r\n ", "");
+    let lines = text
+        .lines()
+        .filter(|line| line.starts_with("DKIM-Signature:"));
+    lines
+        .filter_map(|line| {
+            line.split(';')
+                .find_map(|tag| tag.trim().strip_prefix("h="))
+        })
+        .map(|names| names.replace(' ', "").to_ascii_lowercase())
+        .collect()
+}
+
+// man: mimicry-plugins(7) "as often as they stand in the mail and once more, so that nobody can add one"
+// man: mimicry-plugins(7) "A mail with no From field, or with several, fails"
+#[test]
+fn a_signature_holds_wherever_fields_stand_and_names_each_once_more() {
+    let keys = Directory::new();
+    let (one, other) = (
+        put_as(&keys, "s1.pem", "rsa.pem", 0o600),
+        put_as(&keys, "s2.pem", "ed25519.pem", 0o600),
+    );
+    let rules = format!(
+        "[[rule]]\nname = \"d\"\nplugin = \"dkim_sign\"\nmatch.client = \"127.0.0.0/8\"\n\
+         options.keys = {{ \"example.org\" = \"{one}\", \"example.net\" = \"{other}\" }}\n"
+    );
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let org = "From: a@example.org";
+    let long = format!(
+        "{org}\nSubject: {}",
+        "=?utf-8?q?=C3=A4=C3=B6?=\n ".repeat(200).trim_end()
+    );
+    for (header, expected) in [
+        (
+            "Subject: first\nFrom: a@example.org",
+            vec!["example.org s1"],
+        ),
+        (
+            "Sender: s@example.net\nFrom: a@example.org",
+            vec!["example.org s1"],
+        ),
+        (
+            "From:a@example.org\nsUBJECT:x\nTO: b@c.example",
+            vec!["example.org s1"],
+        ),
+        (
+            "FROM: (example.org) \"a@example.org\" <b@EXAMPLE.net>",
+            vec!["example.net s2"],
+        ),
+        (
+            "From: a@example.org,\n b@example.net",
+            vec!["example.org s1"],
+        ),
+        (
+            "From: Team: a@example.org, b@c.example;",
+            vec!["example.org s1"],
+        ),
+        (
+            "Resent-From: b@example.net\nFrom: a@example.org",
+            vec!["example.org s1"],
+        ),
+        (
+            "From: a@example.org\nTo: b@c.example\nTo: d@e.example",
+            vec!["example.org s1"],
+        ),
+        (&long, vec!["example.org s1"]),
+        ("From: a@sub.example.org", vec![]),
+        ("From: undisclosed:;", vec![]),
+    ] {
+        for body in ["", "x \n\n\n", ".\n..\n", "\n\n", "\u{e4}\n"] {
+            let mail = format!("{header}\n\n{body}").replace('\n', "\r\n");
+            let got = world.pass(mail.as_bytes());
+            assert_eq!(holding(got.clone()), expected, "{mail}");
+            for names in covered(&got) {
+                let times = |name: &str| names.split(':').filter(|one| *one == name).count();
+                let stands = |name: &str| {
+                    let lines = header.lines();
+                    lines
+                        .filter(|line| line.to_ascii_lowercase().starts_with(&format!("{name}:")))
+                        .count()
+                };
+                for name in ["from", "subject", "to", "cc", "reply-to", "sender"] {
+                    assert_eq!(times(name), stands(name) + 1, "{name} in {names}: {mail}");
+                }
+            }
+        }
+    }
+    for header in [
+        "From: a@example.org\r\nfrom: b@evil.example",
+        "Subject: x",
+        "Subject: x\r\nFrom : a@example.org\r\nFrom: b@evil.example",
+    ] {
+        let mail = format!("{header}\r\n\r\nx\r\n");
+        let reply = world
+            .client()
+            .mail("a@example.org", &["b@c.example"], mail.as_bytes());
+        assert!(reply.is_temporary(), "{header}: {reply}");
+        assert!(reply.to_string().contains("From field"), "{reply}");
+    }
+    assert!(world.hop.mails().is_empty());
 }

@@ -7,6 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use crate::harness::client::Client;
 use crate::harness::daemon::{PLAIN, Setup, World};
+use crate::harness::hop::{Act, Stage};
 use crate::harness::{Directory, contains, root, run};
 
 /// Copies of keys, where nobody can replace them.
@@ -214,4 +215,236 @@ fn files_of_keys_are_listed_without_a_configuration() {
         run(directory.path(), &["keys", "-c", "m.toml", "bo.asc"], b"").code,
         64
     );
+}
+
+// man: mimicry.toml(5) "Nor is a refusal of a recipient by a rule or a limit, or a DATA after no recipient was accepted, as long as a transaction has no more of them than"
+#[test]
+fn however_many_have_no_key_the_others_get_their_mail() {
+    let directory = Directory::new();
+    let keys = put(&directory, &["bo.asc"]);
+    for (no_key, code) in [("reject", 550), ("defer", 451)] {
+        let rules = rules(&keys, "") + &format!("no_key = \"{no_key}\"\n");
+        let world = World::new(Setup {
+            rules: &rules,
+            limits: "errors = 3",
+            ..Setup::default()
+        });
+        let mut client = begin(&world);
+        for n in 0..50 {
+            client.says(format!("RCPT TO:<nobody{n}@example.com>"), code);
+            client.says(format!("RCPT TO:<bo+{n}@example.com>"), 250);
+        }
+        assert!(client.data(PLAIN).is_done());
+        assert_eq!(world.hop.only_mail().recipients().len(), 50);
+        // Nor does it add up over mails that are for nobody else.
+        for n in 0..10 {
+            client.says("MAIL FROM:<anna@example.org>", 250);
+            client.says(format!("RCPT TO:<nobody{n}@example.com>"), code);
+            client.says("RSET", 250);
+        }
+        client.quit();
+    }
+}
+
+// T164
+// man: mimicryd(8) "The ledger remembers who has the mail by then, and the retry delivers only what is missing"
+#[test]
+fn when_one_class_fails_nothing_is_doubled_and_nobody_gets_it_in_the_clear() {
+    let directory = Directory::new();
+    let keys = put(&directory, &["bo.asc"]);
+    let rules = rules(&keys, "match.recipient_domain = \"example.com\"\n");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let to = ["bo@example.com", "tom@example.net", "eva@example.net"];
+    let acts = [
+        Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
+        Act::Say(b"what?\r\n".to_vec()),
+        Act::SayAndClose(b"421 4.3.2 bye\r\n".to_vec()),
+        Act::Close,
+        Act::Reset,
+    ];
+    for (number, act) in acts.into_iter().enumerate() {
+        for failing in 1..=2 {
+            let act = act.clone();
+            world.hop.behave(move |moment| match moment.stage {
+                Stage::Dot if moment.nth == failing => act.clone(),
+                _ => Act::Normal,
+            });
+            let mail = [PLAIN, format!("{number} {failing}\r\n").as_bytes()].concat();
+            let mut client = world.client();
+            let reply = client.mail("anna@example.org", &to, &mail);
+            assert!(reply.is_temporary(), "{number} {failing}: {reply}");
+            let reply = client.mail("anna@example.org", &to, &mail);
+            assert!(reply.is_done(), "{number} {failing}: {reply}");
+            client.quit();
+            let mails = world.hop.mails();
+            let mut got: Vec<&str> = mails.iter().flat_map(|mail| mail.recipients()).collect();
+            got.sort_unstable();
+            assert_eq!(
+                got,
+                ["bo@example.com", "eva@example.net", "tom@example.net"]
+            );
+            for mail in &mails {
+                let is_sealed = contains(&mail.message(), b"multipart/encrypted");
+                let is_clear = contains(&mail.message(), b"Hello, Bob.");
+                let for_bo = mail.recipients().contains(&"bo@example.com");
+                assert_eq!(
+                    (is_sealed, is_clear),
+                    (for_bo, !for_bo),
+                    "{number} {failing}"
+                );
+            }
+        }
+    }
+}
+
+/// What mails are called at other gateways by mistake, or on purpose.
+const ODD: &[(&str, &str)] = &[
+    (
+        "is forwarded, and the header names somebody else",
+        "From: anna@example.org\nTo: old-address@example.net\nSubject: s\n\nSECRET\n",
+    ),
+    (
+        "names another in the header, and the recipient in Resent-To",
+        "Resent-From: list@example.net\nResent-To: bo@example.com\nFrom: anna@example.org\nTo: team@example.net\n\nSECRET\n",
+    ),
+    (
+        "has no To",
+        "From: anna@example.org\nSubject: s\n\nSECRET\n",
+    ),
+    (
+        "is HTML alone, in quoted-printable",
+        "From: anna@example.org\nMIME-Version: 1.0\nContent-Type: text/html; charset=utf-8\nContent-Transfer-Encoding: quoted-printable\n\n<p>SECRET =3D</p>\n",
+    ),
+    (
+        "is a text in base64",
+        "From: anna@example.org\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\nContent-Transfer-Encoding: base64\n\nU0VDUkVU\n",
+    ),
+    (
+        "has octets that its charset does not have",
+        "From: anna@example.org\nContent-Type: text/plain; charset=us-ascii\n\nSECRET \u{e9}\n",
+    ),
+    (
+        "has two types",
+        "From: anna@example.org\nContent-Type: text/plain\nContent-Type: text/html\n\nSECRET\n",
+    ),
+    (
+        "says that it is encrypted by PGP",
+        "From: anna@example.org\nContent-Type: multipart/encrypted; protocol=\"application/pgp-encrypted\"; boundary=b\n\n--b\nContent-Type: application/pgp-encrypted\n\nVersion: 1\n\n--b\nContent-Type: application/octet-stream\n\nSECRET\n--b--\n",
+    ),
+    (
+        "says that it is encrypted by S/MIME",
+        "From: anna@example.org\nContent-Type: application/pkcs7-mime; smime-type=enveloped-data; name=smime.p7m\nContent-Transfer-Encoding: base64\n\nU0VDUkVU\n",
+    ),
+    (
+        "has armour around a plain text",
+        "From: anna@example.org\n\n-----BEGIN PGP MESSAGE-----\n\nSECRET\n-----END PGP MESSAGE-----\n",
+    ),
+    (
+        "says in its subject that it is encrypted",
+        "From: anna@example.org\nSubject: [encrypted]\nX-PGP-Encrypted: yes\n\nSECRET\n",
+    ),
+    (
+        "is a delivery report with the mail in it",
+        "From: MAILER-DAEMON@example.org\nContent-Type: multipart/report; report-type=delivery-status; boundary=b\n\n--b\n\nSECRET\n--b\nContent-Type: message/rfc822\n\nSubject: s\n\nSECRET\n--b--\n",
+    ),
+];
+
+// man: mimicry-plugins(7) "What is there counts, not what it is called:"
+#[test]
+fn whatever_a_mail_says_of_itself_whoever_the_envelope_names_gets_it_encrypted() {
+    let directory = Directory::new();
+    let keys = put(&directory, &["bo.asc"]);
+    let rules = rules(&keys, "match.recipient_domain = \"example.com\"\n");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    for (what, mail) in ODD {
+        for sender in ["anna@example.org", ""] {
+            let mail = mail.replace('\n', "\r\n");
+            let to = ["BO+x@Example.COM"];
+            let reply = world.client().mail(sender, &to, mail.as_bytes());
+            assert!(reply.is_done(), "a mail that {what}: {reply}");
+            let got = world.untraced(&world.hop.only_mail());
+            for word in ["SECRET", "U0VDUkVU"] {
+                assert!(!contains(&got, word.as_bytes()), "a mail that {what}");
+            }
+            let text = String::from_utf8(got).expect("it is in ASCII");
+            let (header, _) = text.split_once("\r\n\r\n").expect("a body");
+            let starting = |name: &str| {
+                let lines = header.lines();
+                lines
+                    .filter(|line| line.to_ascii_lowercase().starts_with(name))
+                    .count()
+            };
+            // Readers take no message in PGP/MIME apart that has more.
+            assert_eq!(
+                (
+                    starting("content-"),
+                    starting("content-type: multipart/encrypted")
+                ),
+                (1, 1),
+                "a mail that {what}: {header}"
+            );
+            assert_eq!(starting("mime-version:"), 1, "a mail that {what}: {header}");
+        }
+    }
+}
+
+// man: mimicry-plugins(7) "A reload reads all keys again."
+#[test]
+fn a_key_that_is_put_in_place_counts_after_a_reload() {
+    let directory = Directory::new();
+    put(&directory, &["bo.asc"]);
+    let all = format!("{:?}", directory.path().display().to_string());
+    let rules = rules(&all, "");
+    let mut world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let to = ["anna@example.org"];
+    begin(&world).says(format!("RCPT TO:<{}>", to[0]), 550);
+    put(&directory, &["anna.asc"]);
+    let reload = world.daemon().command(&["reload", "--wait"]);
+    assert_eq!(reload.code, 0, "{}", reload.err);
+    let reply = world.client().mail("bo@example.com", &to, PLAIN);
+    assert!(reply.is_done(), "{reply}");
+    assert!(contains(
+        &world.hop.only_mail().message(),
+        b"multipart/encrypted"
+    ));
+}
+
+// man: mimicry-plugins(7) "A mail whose header is larger than the limits allow cannot be signed or encrypted:"
+#[test]
+fn a_header_beyond_the_limits_is_named() {
+    let directory = Directory::new();
+    let keys = put(&directory, &["bo.asc"]);
+    let rules = rules(&keys, "");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let many: Vec<String> = (0..4000)
+        .map(|n| format!("user{n}@recipients.example"))
+        .collect();
+    let long = format!(
+        "From: a@example.org\r\nTo: {}\r\n\r\nx\r\n",
+        many.join(",\r\n ")
+    );
+    let fields: String = (0..9000).map(|n| format!("X-{n}: y\r\n")).collect();
+    let twice = format!("From: a@example.org\r\n{fields}\r\nx\r\n");
+    for mail in [long, twice] {
+        let reply = world
+            .client()
+            .mail("anna@example.org", &["bo@example.com"], mail.as_bytes());
+        assert_eq!(reply.code, 451, "{reply}");
+        let said =
+            "the mail cannot be encrypted: it has a header that is larger than limits.header";
+        assert!(reply.to_string().contains(said), "{reply}");
+    }
+    assert!(world.hop.mails().is_empty());
 }

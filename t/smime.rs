@@ -541,3 +541,127 @@ fn check_says_what_is_wrong_with_files() {
         );
     }
 }
+
+// man: mimicry-plugins(7) "mail waits for a new one: the reply is 451 4.7.1 instead of 550"
+#[test]
+fn a_list_that_has_ended_lets_mail_wait() {
+    let house = House::new();
+    house.partner("bob", says());
+    let bob = "bob@partner.example";
+    let today = now();
+    let ended = house.issuer.list(&[], today - 9 * DAY, today - DAY);
+    let list = house.put("list.pem", ended.to_pem().expect("PEM"));
+    for (no_key, answer) in [("reject", "451 4.7.1"), ("defer", "451 4.7.1")] {
+        let rules = house.encrypting(&format!("crl_files = \"{list}\"\nno_key = \"{no_key}\""));
+        let mut world = World::new(Setup {
+            rules: &rules,
+            ..Setup::default()
+        });
+        let mut client = world.client();
+        client.says("MAIL FROM:<anna@example.org>", 250);
+        assert_eq!(
+            client.ask(format!("RCPT TO:<{bob}>")).to_string(),
+            format!(
+                "{answer} mail to {bob} must be encrypted, and the certificate of {bob} cannot be checked: \
+                 the revocation list of Good Issuer ended on {}",
+                day(today - DAY)
+            )
+        );
+        // Who has none is refused for good all the same.
+        let nobody = client.ask("RCPT TO:<nobody@partner.example>");
+        assert_eq!(nobody.is_permanent(), no_key == "reject", "{nobody}");
+        client.quit();
+        let new = house.issuer.list(&[], today - DAY, today + 9 * DAY);
+        house.put("list.pem", new.to_pem().expect("PEM"));
+        let reload = world.daemon().command(&["reload", "--wait"]);
+        assert_eq!(reload.code, 0, "{}", reload.err);
+        let reply = world.client().mail("anna@example.org", &[bob], PLAIN);
+        assert!(reply.is_done(), "{reply}");
+        house.put("list.pem", ended.to_pem().expect("PEM"));
+    }
+}
+
+// man: mimicryd(8) "Of each whom it signs for or encrypts to the last key that is of use counts; whose keys have all ended, since when."
+#[test]
+fn the_end_of_a_key_with_a_successor_is_no_alarm_and_an_end_that_has_come_is_one() {
+    let house = House::new();
+    let of_anna = |until: i64| {
+        let made = house.issuer.issue(Says {
+            emails: &["anna@example.org"],
+            from: now() - 90 * DAY,
+            until,
+            ..says()
+        });
+        [
+            made.pem(),
+            house.issuer.certificate_pem(),
+            house.root.certificate_pem(),
+        ]
+        .concat()
+    };
+    let (ended, ends) = (now() - DAY, now() + 200 * DAY);
+    house.put("old.pem", of_anna(ended));
+    let rules = |files: &str| {
+        format!(
+            "[[rule]]\nname = \"sign\"\nplugin = \"smime_sign\"\nmatch.client = \"127.0.0.0/8\"\n\
+             [rule.options]\nkeys = {{ \"anna@example.org\" = {files} }}\n"
+        )
+    };
+    let path = |name: &str| house.path(name).display().to_string();
+    let old = format!("[\"{}\"]", path("old.pem"));
+    house.put("new.pem", of_anna(ends));
+    let both = format!("[\"{}\", \"{}\"]", path("old.pem"), path("new.pem"));
+    for (files, end) in [(old, ended), (both, ends)] {
+        let rules = rules(&files);
+        let mut world = World::new(Setup {
+            rules: &rules,
+            ..Setup::default()
+        });
+        let shown = world.daemon().command(&["metrics"]);
+        let line = format!("mimicry_key_expiry_seconds{{rule=\"sign\"}} {end}\n");
+        assert!(shown.text().contains(&line), "{line}{}", shown.text());
+    }
+}
+
+/// Lengths at which others fold a subject, or a blank ends a line.
+// man: mimicry-plugins(7) "all other fields stand inside as well, where nobody can change them unseen"
+#[test]
+fn signatures_hold_whatever_the_length_of_the_subject_and_the_ends_of_lines() {
+    let house = House::new();
+    let rules = house.signing(Kind::Rsa, "");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    for length in (60..84).chain([250, 990]) {
+        let subject = "1".repeat(length);
+        for end in ["\r\n", "\n"] {
+            let lines = [
+                "From: anna@example.org",
+                "",
+                "a",
+                "",
+                "b ",
+                "From c",
+                ".d",
+                "",
+            ];
+            let mail = [&*format!("Subject: {subject}"), &*lines.join(end)].join(end);
+            let reply =
+                world
+                    .client()
+                    .mail("anna@example.org", &["bob@example.net"], mail.as_bytes());
+            assert!(reply.is_done(), "{length}: {reply}");
+            let got = world.untraced(&world.hop.only_mail());
+            // No line ends otherwise than SMTP wants it.
+            assert_eq!(
+                got.split(|octet| *octet == b'\n')
+                    .filter(|line| !line.ends_with(b"\r"))
+                    .count(),
+                1
+            );
+            let inside = house.verified(got).expect("a good signature");
+            assert!(contains(&inside, subject.as_bytes()));
+        }
+    }
+}

@@ -336,7 +336,9 @@ fn the_daemon_logs_in() {
     );
     assert_eq!(started.code, 78);
     assert!(
-        started.err.contains("others than its owner may read"),
+        started
+            .err
+            .contains("can be read or changed by others than its owner"),
         "{}",
         started.err
     );

@@ -76,12 +76,12 @@ fn a_file_that_others_can_write_is_refused_and_a_secret_that_others_can_read() {
         (
             "texts/secret",
             0o640,
-            "others than its owner may read or change it (mode 0640)",
+            "can be read or changed by others than its owner (mode 0640)",
         ),
         (
             "texts/secret",
             0o604,
-            "others than its owner may read or change it (mode 0604)",
+            "can be read or changed by others than its owner (mode 0604)",
         ),
         ("texts", 0o777, "where everybody can replace it"),
         ("", 0o777, "where everybody can replace it"),
@@ -136,18 +136,18 @@ fn check_looks_at_the_files_that_only_the_daemon_opens() {
         (
             "key",
             0o644,
-            "others may read it, or its group may change it (mode 0644)",
+            "can be read by others or changed by its group (mode 0644)",
         ),
         ("ca", 0o646, "can be changed by everybody (mode 0646)"),
         (
             "password",
             0o640,
-            "others than its owner may read or change it (mode 0640)",
+            "can be read or changed by others than its owner (mode 0640)",
         ),
         (
             "seal",
             0o604,
-            "others than its owner may read or change it (mode 0604)",
+            "can be read or changed by others than its owner (mode 0604)",
         ),
     ] {
         assert_eq!(errors_of(&directory, &sound), "", "before {name}");

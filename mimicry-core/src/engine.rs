@@ -396,11 +396,10 @@ fn forgotten(policy: &Policy, plan: &Plan, reports: &Reports) -> Forgets {
     let rules = edited.filter_map(|(index, _)| policy.rules.get(index));
     rules.fold(Forgets::default(), |all, rule| {
         let Forgets { parts, fields } = rule.plugin.forgets();
-        // What sees the mail as a whole may have encrypted it.
-        let is_whole = rule.kind.scope() == Scope::Whole;
+        let encrypts = rule.encrypts();
         Forgets {
-            parts: all.parts || parts || is_whole,
-            fields: all.fields || fields || is_whole,
+            parts: all.parts || parts || encrypts,
+            fields: all.fields || fields || encrypts,
         }
     })
 }

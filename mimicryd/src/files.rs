@@ -311,13 +311,13 @@ fn guarded(facts: &Facts, access: Access) -> Result<(), Wrong> {
     };
     match access {
         Access::Owner if mode & 0o077 != 0 => {
-            return wrong("others than its owner may read or change it", "chmod 600");
+            return wrong(
+                "can be read or changed by others than its owner",
+                "chmod 600",
+            );
         }
         Access::Group if mode & 0o027 != 0 => {
-            return wrong(
-                "others may read it, or its group may change it",
-                "chmod 640",
-            );
+            return wrong("can be read by others or changed by its group", "chmod 640");
         }
         Access::Owner | Access::Group | Access::Everybody => {}
     }
@@ -375,7 +375,7 @@ mod tests {
         let path = directory.join("file");
         fs::write(&path, "a = 1\n").unwrap();
         let all = "can be changed by everybody";
-        let mine = "others than its owner may read or change it";
+        let mine = "can be read or changed by others than its owner";
         for (above, mode, what, expected) in [
             (0o755, 0o644, Use::Configuration, "read"),
             (0o755, 0o600, Use::Configuration, "read"),

@@ -138,6 +138,7 @@ pub(super) fn order(
     let mut editing: Option<&Draft<'_>> = None;
     let mut sealing: Option<&Draft<'_>> = None;
     let mut encrypting: Option<&Draft<'_>> = None;
+    let mut leading_back: Option<&Draft<'_>> = None;
     for (place, draft) in drafts.iter().enumerate() {
         let in_base = in_base_of.as_ref().is_none_or(|base| base.contains(&place));
         let is_named = named.contains(&place);
@@ -214,6 +215,22 @@ pub(super) fn order(
                 "this rule signs, and stands below one that encrypts, whose mail it leaves alone",
                 help,
             );
+        }
+        let acts_last = |rule: &Rule| rule.kind.scope() == Scope::Seal && rule.kind.edits();
+        if let Some(before) = leading_back.filter(|_| draft.rule.as_ref().is_some_and(acts_last)) {
+            let help = format!(
+                "what it removes, such as a signature that the edits broke, nobody can make again: put it above {}",
+                line(before)
+            );
+            reader.complaints.warning(
+                draft.section.key_span("plugin"),
+                "this rule acts after one that says how the mail as it came is made again",
+                help,
+            );
+        }
+        let leads_back = |rule: &Rule| acts_last(rule) && rule.kind.asks_what_was_kept();
+        if draft.rule.as_ref().is_some_and(leads_back) {
+            leading_back = leading_back.or(Some(draft));
         }
         if draft.rule.as_ref().is_some_and(Rule::encrypts) {
             encrypting = encrypting.or(Some(draft));

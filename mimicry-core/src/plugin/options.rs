@@ -143,8 +143,8 @@ pub struct KeyFile {
 /// What may be said of a key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyInUse {
-    /// A domain or an address.
-    pub owner: String,
+    /// Domains and addresses; or a name that is neither, where it is for none.
+    pub owners: Vec<String>,
     /// The selector, or the fingerprint.
     pub name: String,
     /// `rsa 2048`, `ed25519`.
@@ -152,10 +152,20 @@ pub struct KeyInUse {
     pub used: KeyUse,
     /// Name and text of the TXT record of the DNS that has the public half, for a key that is looked up there.
     pub record: Option<(String, String)>,
-    /// When it ends, seconds since 1970; `None` = never, or nobody knows.
+    /// When it ends or has ended, seconds since 1970; `None` = never, or nobody knows.
     pub expires: Option<i64>,
     /// Why it is of no use at that time.
     pub unfit: Option<String>,
+}
+
+impl KeyInUse {
+    /// Whose it is, in words.
+    pub fn owner(&self) -> String {
+        match self.owners.is_empty() {
+            true => "nobody".into(),
+            false => self.owners.join(", "),
+        }
+    }
 }
 
 /// What a key is for.

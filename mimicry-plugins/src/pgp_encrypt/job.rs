@@ -17,7 +17,7 @@ use crate::shared::pgp::certs::Certs;
 use crate::shared::pgp::judge::{Demands, Usable};
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
-use crate::shared::whole::inner::{HIDDEN, Protect, inner};
+use crate::shared::whole::inner::{HIDDEN, Protect, cannot_be, inner};
 use crate::shared::whole::missed::{Served, missed, no_key, requires, served};
 use crate::shared::whole::outer::pgp_encrypted;
 
@@ -135,11 +135,7 @@ impl Job for PgpJob<'_> {
         let protect = Protect::Cipher {
             hidden_subject: plugin.hide_subject.then_some(HIDDEN),
         };
-        let inner = inner(message, protect).ok_or_else(|| {
-            Fault::Permanent(
-                "the mail is not read as itself once more, and is not encrypted".into(),
-            )
-        })?;
+        let inner = inner(message, protect).map_err(cannot_be("encrypted"))?;
         let now = mail.received.unix;
         let (recipients, found): (Vec<&Path>, Vec<_>) = found.into_iter().unzip();
         let mut keys = Vec::new();

@@ -13,7 +13,7 @@ use crate::shared::pgp::judge::Demands;
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signers, add_autocrypt};
 use crate::shared::whole::already::is_signed;
-use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::inner::{Protect, cannot_be, inner};
 use crate::shared::whole::outer::{Content as Written, Signature, signed};
 
 pub(super) fn build(options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
@@ -81,9 +81,8 @@ impl Job for PgpJob<'_> {
         let now = self.task.mail.received.unix;
         let pair = signers.pair(signer, now).map_err(Fault::Permanent)?;
         let coded = to_signed_form(message, &Limits::default());
-        let inner = inner(coded.as_ref().unwrap_or(message), Protect::Clear).ok_or_else(|| {
-            Fault::Permanent("the mail is not read as itself once more, and is not signed".into())
-        })?;
+        let inner = inner(coded.as_ref().unwrap_or(message), Protect::Clear)
+            .map_err(cannot_be("signed"))?;
         let signature = seal::sign(&inner.octets, pair, now)
             .map_err(|_| Fault::Permanent("the mail could not be signed".into()))?;
         let note = format!("signed: {} {}", signer.fingerprint(), signature.micalg);

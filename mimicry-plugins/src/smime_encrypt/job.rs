@@ -14,7 +14,7 @@ use crate::shared::date::day;
 use crate::shared::smime::certificate::Certificate;
 use crate::shared::smime::recipients::Recipients;
 use crate::shared::smime::seal::{self, seal};
-use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::inner::{Protect, cannot_be, inner};
 use crate::shared::whole::missed::{Served, missed, no_key, requires, served};
 use crate::shared::whole::outer;
 
@@ -43,7 +43,14 @@ struct SmimeSealer {
 impl SmimeSealer {
     fn certificate(&self, recipient: &Path, now: i64) -> Result<&Certificate, Missed> {
         let found = self.recipients.of_recipient(&recipient.to_string(), now);
-        found.map_err(|why| missed(self.no_key, recipient, why))
+        found.map_err(|unserved| {
+            // Nobody's mail comes back for a list that was not renewed here in time.
+            let answer = match (self.no_key, unserved.is_ours) {
+                (OnError::Reject, true) => OnError::Defer,
+                (answer, _) => answer,
+            };
+            missed(answer, recipient, unserved)
+        })
     }
 }
 
@@ -95,11 +102,7 @@ impl Job for EncryptJob<'_> {
         let protect = Protect::Cipher {
             hidden_subject: None,
         };
-        let Some(inner) = inner(message, protect) else {
-            return Err(Fault::Permanent(
-                "the mail is too broken to be encrypted".into(),
-            ));
-        };
+        let inner = inner(message, protect).map_err(cannot_be("encrypted"))?;
         let der = seal(&to, &inner.octets, plugin.cipher).map_err(Fault::Permanent)?;
         // A large mail is in memory often enough.
         drop(inner);

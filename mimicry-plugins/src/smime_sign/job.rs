@@ -12,7 +12,7 @@ use crate::shared::author::author_of;
 use crate::shared::date::day;
 use crate::shared::smime::signers::Signers;
 use crate::shared::whole::already::is_signed;
-use crate::shared::whole::inner::{Protect, inner};
+use crate::shared::whole::inner::{Protect, cannot_be, inner};
 use crate::shared::whole::outer::{self, Signature};
 
 /// The rule's instance, or what is wrong with its options.
@@ -84,11 +84,7 @@ impl Job for SignJob<'_> {
         };
         let form = to_signed_form(message, &Limits::default());
         let message = form.as_ref().unwrap_or(message);
-        let Some(inner) = inner(message, Protect::Clear) else {
-            return Err(Fault::Permanent(
-                "the mail is too broken to be signed".into(),
-            ));
-        };
+        let inner = inner(message, Protect::Clear).map_err(cannot_be("signed"))?;
         let (part, enclosed) = match plugin.opaque {
             true => {
                 let der = signer.opaque(&inner.octets).map_err(Fault::Permanent)?;

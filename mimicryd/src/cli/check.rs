@@ -51,16 +51,19 @@ pub fn run(args: &Args, paint: Paint) -> Result<Output, Output> {
             count(banks, "bank")
         ),
     };
+    let of_keys = expiry::warnings(&config, clock::now().unix);
     let warnings = config.warnings.list.len();
     let warnings = count(
-        warnings.saturating_add(config.warnings.more.warnings),
+        warnings
+            .saturating_add(config.warnings.more.warnings)
+            .saturating_add(of_keys.len()),
         "warning",
     );
     let mut output = Output::text(format!("{path}: {rules}, {warnings}\n"));
     if !config.warnings.is_empty() {
         output.err = format!("{}\n\n", show_mistakes(&config.warnings, paint));
     }
-    for line in expiry::warnings(&config, clock::now().unix) {
+    for line in of_keys {
         output
             .err
             .push_str(&format!("mimicryd: {}\n", escape(line)));

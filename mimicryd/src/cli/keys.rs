@@ -114,7 +114,7 @@ fn notes(path: &Path, held: &Held) -> String {
 
 /// The key, and its record as a zone file has it.
 fn shown(key: &KeyInUse) -> String {
-    let mut text = format!("  {}  {}  {}", escape(&key.owner), key.name, key.kind);
+    let mut text = format!("  {}  {}  {}", escape(key.owner()), key.name, key.kind);
     if key.record.is_none() {
         text.push_str(&format!("  {}", key.used.word()));
     }

@@ -61,7 +61,7 @@ pub const FAMILIES: &[Family] = &[
     family("mimicry_received_bytes", Counter, "Octets of messages that came in."),
     family("mimicry_rule_mails", Counter, "What each rule did about mails that it had to do with; a mail counts for each class of its recipients."),
     family("mimicry_rule_reasons", Counter, "Why each rule did not edit mails that it matched, by reason code."),
-    family("mimicry_key_expiry_seconds", Gauge, "When the first key that a rule signs with or encrypts to ends, in seconds since 1970; rules without such keys are not there."),
+    family("mimicry_key_expiry_seconds", Gauge, "When the first of those whom a rule signs for or encrypts to is without a key, in seconds since 1970; rules without such keys are not there."),
     family("mimicry_judge_seconds", Histogram, "How long the rules took for a mail, from reading its structure to proving the result."),
     family("mimicry_relay_seconds", Histogram, "How long handing a mail to a next hop took, for each class of its recipients."),
     family("mimicry_replies", Counter, "Final replies for each class of recipients of a mail, by code: those of the next hop, or of mimicry in its place."),

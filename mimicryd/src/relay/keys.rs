@@ -173,9 +173,13 @@ mod tests {
             assert_eq!(read(content, 0o600).unwrap(), expected);
         }
         for (content, mode, fault) in [
-            (&b"secret"[..], 0o640, "may read or change it (mode 0640)"),
-            (b"secret", 0o604, "may read or change it"),
-            (b"secret", 0o620, "may read or change it"),
+            (
+                &b"secret"[..],
+                0o640,
+                "by others than its owner (mode 0640)",
+            ),
+            (b"secret", 0o604, "by others than its owner"),
+            (b"secret", 0o620, "by others than its owner"),
             (b"", 0o600, "is empty"),
             (b"\nsecret", 0o600, "is empty"),
             (b"a\0b", 0o600, "NUL"),

@@ -99,8 +99,8 @@ mod tests {
         for (cert, key, mode, fault) in [
             (cert.as_str(), key.as_str(), 0o600, ""),
             (&cert, &key, 0o640, ""),
-            (&cert, &key, 0o644, "others may read it"),
-            (&cert, &key, 0o660, "its group may change it"),
+            (&cert, &key, 0o644, "can be read by others"),
+            (&cert, &key, 0o660, "changed by its group"),
             (&cert, "", 0o600, "tls_key "),
             (&cert, &cert, 0o600, "tls_key "),
             ("", &key, 0o600, "there is no certificate in it"),

@@ -82,6 +82,6 @@ fn mistakes() {
     }
     let config = load(&rule("")).unwrap();
     let keys = config.policy.rules[0].plugin.keys(NOW);
-    assert_eq!(keys[0].owner, "example.org");
+    assert_eq!(keys[0].owner(), "example.org");
     assert_eq!(keys[0].unfit, None);
 }

@@ -77,7 +77,7 @@ pub fn in_file(path: &Path, octets: &[u8]) -> Result<KeyInUse, OptionError> {
 
 fn in_use(domain: &str, selector: &str, key: &Key) -> KeyInUse {
     KeyInUse {
-        owner: domain.to_string(),
+        owners: vec![domain.to_string()],
         name: selector.to_string(),
         kind: key.describe(),
         used: KeyUse::Sign,

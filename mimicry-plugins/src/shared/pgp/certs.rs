@@ -38,7 +38,7 @@ const BEGIN: &[u8] = b"-----BEGIN PGP ";
 /// things in it cannot be read, such as keys of the last century.
 pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
     if octets.get(8..12) == Some(b"KBXf") {
-        return Err("is a keybox of GnuPG, which no other program reads; gpg --export > FILE makes a file of keys".into());
+        return Err("is a keybox of GnuPG, which no other program reads".into());
     }
     let starts: Vec<usize> = memchr::memmem::find_iter(octets, BEGIN).collect();
     let ends = starts.iter().skip(1).copied().chain([octets.len()]);
@@ -236,7 +236,7 @@ impl Certs {
             let domains = domains.filter(|(_, places)| places.contains(&place));
             let domains = domains.map(|(domain, _)| format!("@{domain}"));
             let owners: Vec<String> = addresses(cert).into_iter().chain(domains).collect();
-            in_use(&self.demands, cert, &owners, (Purpose::Transport, now))
+            in_use(&self.demands, cert, owners, (Purpose::Transport, now))
         });
         each.collect()
     }
@@ -251,12 +251,15 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, String> {
         ..Held::default()
     };
     for cert in &certs {
-        let owners = addresses(cert);
-        let said = |purpose| in_use(&demands, cert, &owners, (purpose, now));
-        held.keys.push(said(Purpose::Transport));
+        let said = |purpose| in_use(&demands, cert, addresses(cert), (purpose, now));
+        let (signs, encrypts) = (said(Purpose::Sign), said(Purpose::Transport));
+        held.is_secret |= cert.is_tsk();
+        // A secret key that was made to sign with is not to blame that nobody can encrypt to it.
+        if !cert.is_tsk() || signs.unfit.is_some() || encrypts.unfit.is_none() {
+            held.keys.push(encrypts);
+        }
         if cert.is_tsk() {
-            held.is_secret = true;
-            held.keys.push(said(Purpose::Sign));
+            held.keys.push(signs);
         }
     }
     Ok(held)
@@ -265,15 +268,12 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, String> {
 fn in_use(
     demands: &Demands,
     cert: &Cert,
-    owners: &[String],
+    owners: Vec<String>,
     (purpose, now): (Purpose, i64),
 ) -> KeyInUse {
     let keys = demands.keys(cert, purpose, now);
     KeyInUse {
-        owner: match owners.is_empty() {
-            true => "nobody".into(),
-            false => owners.join(", "),
-        },
+        owners,
         name: cert.fingerprint().to_hex(),
         kind: match &keys {
             Ok(keys) => keys.first().map(|key| describe(key.key())),

@@ -104,9 +104,9 @@ impl Demands {
         valid: &ValidCert<'_>,
         (purpose, now): (Purpose, SystemTime),
     ) -> String {
-        let (kind, to) = match purpose {
-            Purpose::Sign => ("a signing", "sign with"),
-            _ => ("an encryption", "encrypt to"),
+        let kind = match purpose {
+            Purpose::Sign => "a signing",
+            _ => "an encryption",
         };
         let of = |valid: &ValidCert<'_>| -> Option<String> {
             let keys = of_purpose(valid.keys(), purpose);
@@ -129,7 +129,11 @@ impl Demands {
         let lenient = cert.with_policy(&self.lenient, now);
         match lenient.is_ok_and(|valid| of(&valid).is_some()) {
             true => SHA1.into(),
-            false => format!("has no key to {to}; gpg --quick-add-key adds one"),
+            false => match purpose {
+                Purpose::Sign => "has no key to sign with".into(),
+                // The key of a partner: who reads this cannot mend it himself.
+                _ => "is only for signatures; its owner adds one to encrypt to with gpg --quick-add-key".into(),
+            },
         }
     }
 

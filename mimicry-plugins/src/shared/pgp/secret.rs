@@ -92,27 +92,28 @@ impl Signers {
 
     /// The key that signs at a time, or why none does: the last that was made.
     pub fn pair<'s>(&'s self, signer: &'s Signer, now: i64) -> Result<&'s KeyPair, String> {
-        let keys = self.demands.keys(&signer.cert, Purpose::Sign, now);
-        let keys = keys.map_err(|why| format!("the key {} {why}", signer.cert.fingerprint()))?;
+        let pair = self.pair_of(signer, now);
+        pair.map_err(|why| format!("the key {} {why}", signer.cert.fingerprint()))
+    }
+
+    /// The same; what is wrong goes behind the name of the key.
+    fn pair_of<'s>(&'s self, signer: &'s Signer, now: i64) -> Result<&'s KeyPair, String> {
+        let keys = self.demands.keys(&signer.cert, Purpose::Sign, now)?;
         let own = keys.iter().filter_map(|key| {
             let pair = signer.pairs.get(&key.key().fingerprint().to_hex())?;
             Some((key.key().creation_time(), pair))
         });
         let last = own.max_by_key(|(made, _)| *made);
-        last.map(|(_, pair)| pair).ok_or_else(|| {
-            format!(
-                "the secret half of the signing key of {} is not in its file",
-                signer.cert.fingerprint()
-            )
-        })
+        last.map(|(_, pair)| pair)
+            .ok_or_else(|| "has a signing key whose secret half is not in the file".into())
     }
 
     /// What may be said of them.
     pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
         let each = self.by_name.iter().map(|(name, signer)| {
-            let pair = self.pair(signer, now);
+            let pair = self.pair_of(signer, now);
             KeyInUse {
-                owner: name.clone(),
+                owners: vec![name.clone()],
                 name: signer.cert.fingerprint().to_hex(),
                 kind: match &pair {
                     Ok(pair) => certs::describe(pair.public()),

@@ -94,7 +94,7 @@ fn who_has_a_key_and_why_another_has_none() {
             NOW,
             false,
             Err(
-                "the key of signonly@example.com has no key to encrypt to; gpg --quick-add-key adds one",
+                "the key of signonly@example.com is only for signatures; its owner adds one to encrypt to with gpg --quick-add-key",
             ),
         ),
         (
@@ -160,7 +160,7 @@ fn what_is_said_of_keys() {
             let until = key.expires.map_or("-".into(), |end| end.to_string());
             format!(
                 "{} {} {until} {}",
-                key.owner,
+                key.owner(),
                 key.kind,
                 key.unfit.unwrap_or_default()
             )
@@ -179,7 +179,7 @@ fn what_is_said_of_keys() {
     let ends = certs.in_use(BEFORE);
     let ends = ends
         .iter()
-        .find(|key| key.owner == "subexpired@example.com");
+        .find(|key| key.owner() == "subexpired@example.com");
     assert_eq!(ends.unwrap().expires, Some(1_780_315_200));
 }
 

@@ -171,16 +171,15 @@ impl Certificate {
     pub fn in_use(&self, used: KeyUse, verdict: Result<(), Refusal>) -> KeyInUse {
         let unfit = verdict.err();
         KeyInUse {
-            owner: match self.addresses.is_empty() {
-                true => self.subject(),
-                false => self.addresses.join(", "),
+            owners: match self.addresses.is_empty() {
+                true => vec![self.subject()],
+                false => self.addresses.clone(),
             },
             name: self.fingerprint(),
             kind: self.kind.to_string(),
             used,
             record: None,
-            // The end of one that is of no use any more matters to nobody.
-            expires: unfit.is_none().then_some(self.until),
+            expires: Some(self.until),
             unfit: unfit.map(|refusal| refusal.to_string()),
         }
     }

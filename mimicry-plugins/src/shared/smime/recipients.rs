@@ -35,6 +35,20 @@ impl fmt::Debug for Recipients {
     }
 }
 
+/// Why a recipient has no certificate that can be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unserved {
+    pub why: String,
+    /// It is to be mended here, by a new revocation list, and then the mail can go.
+    pub is_ours: bool,
+}
+
+impl fmt::Display for Unserved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.why)
+    }
+}
+
 impl Recipients {
     /// Those of the options of a rule, or what is wrong with them.
     pub fn of(options: &Options, errors: &mut Vec<OptionError>) -> Recipients {
@@ -71,7 +85,7 @@ impl Recipients {
     }
 
     /// The newest certificate of a recipient that can be encrypted to at a time (seconds since 1970), or why there is none.
-    pub fn of_recipient(&self, address: &str, now: i64) -> Result<&Certificate, String> {
+    pub fn of_recipient(&self, address: &str, now: i64) -> Result<&Certificate, Unserved> {
         let mut refused = None;
         for (name, place) in self.candidates(&compared_address(address)) {
             let Some(certificate) = self.certificates.get(place) else {
@@ -82,9 +96,12 @@ impl Recipients {
                 Err(refusal) => refused = refused.or(Some(refusal)),
             }
         }
-        Err(match refused {
-            None => format!("there is no certificate of {address}"),
-            Some(refusal) => format!("the certificate of {address} {refusal}"),
+        Err(Unserved {
+            is_ours: matches!(refused, Some(Refusal::Stale(..) | Refusal::Forged(_))),
+            why: match refused {
+                None => format!("there is no certificate of {address}"),
+                Some(refusal) => format!("the certificate of {address} {refusal}"),
+            },
         })
     }
 
@@ -284,7 +301,7 @@ mod tests {
             ("", "there is no certificate of "),
         ] {
             let found = recipients.of_recipient(address, NOW);
-            let found = found.map_or_else(|why| why, Certificate::subject);
+            let found = found.map_or_else(|unserved| unserved.why, Certificate::subject);
             assert_eq!(found, expected);
         }
         let listed: Vec<bool> = (recipients.in_use(NOW).iter())

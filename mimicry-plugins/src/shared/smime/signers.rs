@@ -119,12 +119,12 @@ impl Signers {
             signers.iter().map(move |signer| {
                 let unfit = signer.is_alive(now).err();
                 KeyInUse {
-                    owner: name.clone(),
+                    owners: vec![name.clone()],
                     name: signer.certificate.fingerprint(),
                     kind: signer.certificate.kind.to_string(),
                     used: KeyUse::Sign,
                     record: None,
-                    expires: unfit.is_none().then_some(signer.until()),
+                    expires: Some(signer.until()),
                     unfit: unfit.map(|refusal| refusal.to_string()),
                 }
             })

@@ -13,6 +13,7 @@ use mimicry_core::message::edit::{EditSet, Refused, is_content_field, is_mime_ve
 use mimicry_core::message::header::Field;
 use mimicry_core::message::params::{self, Params};
 use mimicry_core::message::{Limits, Message, PartId};
+use mimicry_core::plugin::Fault;
 
 /// Is the header of the part to be read with what stands outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,8 +85,11 @@ const OUTSIDE: &[&str] = &[
 /// Octets of a line at most, without its end.
 const LINE: usize = 998;
 
-/// The part that seals a message. `None` = it is not read as that message, and must not be sealed.
-pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
+/// The part that seals a message, or why there is none, behind "the mail": what is not read as that message must not be sealed.
+pub fn inner(message: &Message, protect: Protect) -> Result<Inner, &'static str> {
+    if is_beyond_limits(message) {
+        return Err(LIMIT);
+    }
     let root = message.root();
     let newline = message.newline().as_bytes();
     let is_protected = root.seal().is_none();
@@ -142,11 +146,25 @@ pub fn inner(message: &Message, protect: Protect) -> Option<Inner> {
         Cow::Borrowed(_) => None,
     };
     let octets = with_ends.unwrap_or(out);
-    is_the_same(message, &octets).then_some(Inner {
+    is_the_same(message, &octets)?;
+    Ok(Inner {
         octets,
         has_subject,
         is_protected,
     })
+}
+
+const LIMIT: &str = "has a header that is larger than limits.header, limits.fields or limits.field allows, with the copy that would stand inside";
+
+/// The fault of a mail that cannot be `signed` or `encrypted` for such a reason.
+pub fn cannot_be(sealed: &'static str) -> impl Fn(&'static str) -> Fault {
+    move |why| Fault::Permanent(format!("the mail cannot be {sealed}: it {why}"))
+}
+
+/// Was its header not read.
+fn is_beyond_limits(message: &Message) -> bool {
+    let root = message.root();
+    message.defects().limit && root.is_opaque()
 }
 
 impl Protect {
@@ -223,7 +241,7 @@ pub fn with_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The proof: scanned anew it has the same parts, and each the same octets.
-fn is_the_same(message: &Message, octets: &[u8]) -> bool {
+fn is_the_same(message: &Message, octets: &[u8]) -> Result<(), &'static str> {
     let found = Message::scan(octets.to_vec(), &Limits::default());
     let is_same = |one: &[u8], other: &[u8]| *with_crlf(one) == *other;
     // With other limits other parts are found; they are compared as one.
@@ -233,5 +251,11 @@ fn is_the_same(message: &Message, octets: &[u8]) -> bool {
         || message.parts().len() == found.parts().len()
             && below.all(|(one, other)| is_same(one.raw(), other.raw()));
     let (one, other) = (message.root(), found.root());
-    parts_agree && one.media_type() == other.media_type() && is_same(one.body(), other.body())
+    if parts_agree && one.media_type() == other.media_type() && is_same(one.body(), other.body()) {
+        return Ok(());
+    }
+    Err(match is_beyond_limits(&found) {
+        true => LIMIT,
+        false => "is not read as itself once more",
+    })
 }
