@@ -264,6 +264,11 @@ fn every_command_option_and_exit_code_is_described() {
 #[test]
 fn every_configuration_of_the_manual_loads_without_a_complaint() {
     let mut count = 0;
+    let names = SETTINGS.iter().map(|setting| setting.table);
+    let tables: BTreeSet<String> = names
+        .filter(|table| !table.is_empty())
+        .flat_map(|table| [format!("[{table}]"), format!("[[{table}]]")])
+        .collect();
     let logo = fs::read(root().join("etc/logo.png")).expect("the picture");
     let mut files = vec![("logo.png".to_string(), logo)];
     for name in PAGES {
@@ -275,6 +280,13 @@ fn every_configuration_of_the_manual_loads_without_a_complaint() {
                 assert_loads(name, &block.text, &files);
                 count += 1;
             }
+            // Otherwise nobody would know whether it loads.
+            let begins_a_table = block.text.lines().any(|line| tables.contains(line));
+            assert!(
+                !begins_a_table || !block.what.is_empty(),
+                "{name}: no comment says what this is:\n{}",
+                block.text
+            );
         }
     }
     let readme = fs::read_to_string(root().join("README.md")).expect("the README");

@@ -191,6 +191,11 @@ fn files_of_keys_are_listed_without_a_configuration() {
         let is_it = |line: &&str| line.starts_with(start) && line.ends_with(end);
         assert!(lines.iter().any(is_it), "{start}{end}: {lines:#?}");
     }
+    // A key that was made to sign with is listed as one that signs, and with no reproach.
+    put(&directory, &["locked.secret.asc"]);
+    let ran = run(directory.path(), &["keys", "locked.secret.asc"], b"");
+    assert_eq!(ran.text().matches("  signs").count(), 1, "{}", ran.text());
+    assert!(!ran.text().contains("of no use"), "{}", ran.text());
     // What is wrong with one file is no matter of the others.
     directory.file("text", "Hello");
     let ran = run(directory.path(), &["keys", "text", "bo.asc"], b"");

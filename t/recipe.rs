@@ -143,7 +143,6 @@ fn a_rule_that_acts_after_it_is_warned_of() {
 }
 
 /// Why there is that warning: a broken signature of the own domain is gone from what the recipe speaks of.
-// T167
 #[test]
 fn what_is_removed_after_the_recipe_cannot_be_made_again_and_before_it_can() {
     let directory = Directory::new();

@@ -15,3 +15,15 @@ pub struct Held {
     /// There is a secret half among them.
     pub is_secret: bool,
 }
+
+impl Held {
+    /// A key: what it says of being encrypted to, and, where its secret half is there, of signing. One that signs is not to blame that
+    /// nobody can encrypt to it.
+    pub fn take(&mut self, encrypts: KeyInUse, signs: Option<KeyInUse>) {
+        let can_sign = signs.as_ref().is_some_and(|signs| signs.unfit.is_none());
+        if encrypts.unfit.is_none() || !can_sign {
+            self.keys.push(encrypts);
+        }
+        self.keys.extend(signs);
+    }
+}

@@ -252,15 +252,9 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, String> {
     };
     for cert in &certs {
         let said = |purpose| in_use(&demands, cert, addresses(cert), (purpose, now));
-        let (signs, encrypts) = (said(Purpose::Sign), said(Purpose::Transport));
-        held.is_secret |= cert.is_tsk();
-        // A secret key that was made to sign with is not to blame that nobody can encrypt to it.
-        if !cert.is_tsk() || signs.unfit.is_some() || encrypts.unfit.is_none() {
-            held.keys.push(encrypts);
-        }
-        if cert.is_tsk() {
-            held.keys.push(signs);
-        }
+        let signs = cert.is_tsk().then(|| said(Purpose::Sign));
+        held.is_secret |= signs.is_some();
+        held.take(said(Purpose::Transport), signs);
     }
     Ok(held)
 }

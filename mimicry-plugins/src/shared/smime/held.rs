@@ -31,14 +31,13 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
             true => Err(Refusal::Address(Vec::new())),
             false => (certificate.is_alive(now)).and_then(|()| certificate.may(wanted)),
         };
-        let said = certificate.in_use(KeyUse::Encrypt, verdict(Use::Encrypt));
-        held.keys.push(said);
+        let encrypts = certificate.in_use(KeyUse::Encrypt, verdict(Use::Encrypt));
         let public = certificate.x509.public_key();
-        let signs = |own: &PKey<Private>| public.as_ref().is_ok_and(|public| public.public_eq(own));
-        if key.as_ref().is_some_and(signs) {
-            let said = certificate.in_use(KeyUse::Sign, verdict(Use::Sign));
-            held.keys.push(said);
-        }
+        let is_its =
+            |own: &PKey<Private>| public.as_ref().is_ok_and(|public| public.public_eq(own));
+        let has_key = key.as_ref().is_some_and(is_its);
+        let signs = has_key.then(|| certificate.in_use(KeyUse::Sign, verdict(Use::Sign)));
+        held.take(encrypts, signs);
     }
     match held.keys.is_empty() && authorities > 0 {
         true => Err(Unfit::new(
