@@ -26,6 +26,8 @@ EDITS = {
     "tar_gzip": 'plugin = "tar_gzip"\noptions = { name = "all.tar.gz" }',
     "tar_bzip2": 'plugin = "tar_bzip2"\noptions = { name = "all.tar.bz2" }',
     "remove": 'plugin = "remove"\noptions = { note = "text" }',
+    "pgp_sign": 'plugin = "pgp_sign"\nmatch = { client = "127.0.0.0/8" }\n'
+                f'options.keys = {{ "example.org" = "{WORK}/anna.secret.asc" }}',
 }
 
 IGNORED = set(b"""apparently-to arc-authentication-results arc-message-signature arc-seal authentication-results delivered-to dkim-signature
@@ -130,7 +132,7 @@ def one(work):
     name, path = work
     raw = path.read_bytes()
     run = lambda *rest, stdin: command(MIMICRYD, *rest, stdin=stdin)
-    envelope = ("--from", "a@example.net", "--to", "b@example.org")
+    envelope = ("--from", "a@example.net", "--to", "b@example.org", "--client", "127.0.0.1")
     done = run("filter", "-c", WORK / f"{name}.toml", *envelope, stdin=raw)
     plain = run("filter", "-c", WORK / f"{name}.plain.toml", *envelope, stdin=raw)
     if done.returncode or plain.stdout == raw:

@@ -4,6 +4,9 @@
 . "$(dirname "$0")/common.bash"
 
 need python3 python3
-need_mimicryd
+need_mimicryd_with_features
+
+cp "$root/mimicry-plugins/tests/keys/pgp/anna.secret.asc" "$work"
+chmod 600 "$work/anna.secret.asc"
 
 python3 "$root/t/interop/recipe.py" "$mimicryd" "$root/t/mail" "$work" || fail "a recipe leads elsewhere"
