@@ -92,8 +92,10 @@ impl Signers {
 
     /// The key that signs at a time, or why none does: the last that was made.
     pub fn pair<'s>(&'s self, signer: &'s Signer, now: i64) -> Result<&'s KeyPair, String> {
-        let pair = self.pair_of(signer, now);
-        pair.map_err(|why| format!("the key {} {why}", signer.cert.fingerprint()))
+        self.pair_of(signer, now).map_err(|why| {
+            let key = signer.cert.fingerprint();
+            format!("the mail cannot be signed: the key {key} {why}")
+        })
     }
 
     /// The same; what is wrong goes behind the name of the key.
