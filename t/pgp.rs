@@ -206,9 +206,15 @@ fn files_of_keys_are_listed_without_a_configuration() {
         ran.err
     );
     assert!(ran.text().contains("bo@example.com"), "{}", ran.text());
-    let ran = run(directory.path(), &["keys", "missing", "bo.asc"], b"");
-    assert_eq!(ran.code, 74);
-    assert!(ran.text().contains("bo@example.com"), "{}", ran.text());
+    for (name, said) in [
+        ("missing", "cannot read missing"),
+        (".", "name files in it"),
+    ] {
+        let ran = run(directory.path(), &["keys", name, "bo.asc"], b"");
+        assert_eq!(ran.code, 74);
+        assert!(ran.err.contains(said), "{}", ran.err);
+        assert!(ran.text().contains("bo@example.com"), "{}", ran.text());
+    }
     // A secret that others may read is named, and so is what was asked twice.
     let secret = directory.path().join("anna.secret.asc");
     fs::set_permissions(&secret, Permissions::from_mode(0o644)).expect("our own file");

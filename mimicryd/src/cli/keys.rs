@@ -73,6 +73,10 @@ fn of_files(paths: &[PathBuf], out: Paint) -> Output {
 
 fn of_file(path: &Path) -> Result<Held, (Exit, String)> {
     let name = path.display();
+    if path.is_dir() {
+        let why = format!("{name} is a directory; name files in it, such as {name}/*");
+        return Err((Exit::Io, why));
+    }
     let most = usize::try_from(files::LARGEST).unwrap_or(usize::MAX);
     let octets = read_input(path, most)
         .map_err(|error| (Exit::Io, format!("cannot read {name}: {error}")))?;
