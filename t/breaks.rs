@@ -120,7 +120,7 @@ impl Plugin for Way {
     fn keys(&self, _now: i64) -> Vec<KeyInUse> {
         log::warn!("{LOOKED}");
         vec![KeyInUse {
-            owner: "example.org".into(),
+            owners: vec!["example.org".into()],
             name: "s".into(),
             kind: "ed25519".into(),
             used: KeyUse::Sign,

@@ -14,6 +14,7 @@ use openssl::x509::store::X509StoreBuilder;
 
 use crate::harness::client::Client;
 use crate::harness::daemon::{PLAIN, Setup, World};
+use crate::harness::hop::{Act, Stage};
 use crate::harness::{Directory, contains, run};
 
 #[path = "../mimicry-plugins/src/shared/smime/made.rs"]
@@ -323,12 +324,13 @@ fn recipients_with_and_without_a_certificate_get_what_they_can_read() {
         let mut client = world.client();
         let replies = recipients(&mut client, &to);
         assert!(replies[3].starts_with(answer), "{replies:?}");
-        assert!(client.data(PLAIN).is_done());
+        let mail = addressed(&to);
+        assert!(client.data(&mail).is_done());
         let mails = world.hop.mails();
         for mail in &mails {
             let octets = world.untraced(mail);
             if mail.recipients() == ["none@p.example"] {
-                assert_eq!((no_key, octets.as_slice()), ("pass", PLAIN));
+                assert_eq!((no_key, octets), ("pass", mail.clone()));
                 continue;
             }
             assert_eq!(mail.recipients(), to[..3]);
@@ -346,6 +348,273 @@ fn recipients_with_and_without_a_certificate_get_what_they_can_read() {
         }
         assert_eq!(mails.len(), if no_key == "pass" { 2 } else { 1 });
     }
+}
+
+/// A mail whose header names these.
+fn addressed(to: &[&str]) -> Vec<u8> {
+    let start =
+        "From: Anna <anna@example.org>\r\nSubject: plain\r\nMessage-ID: <to@example.org>\r\n";
+    format!("{start}To: {}\r\n\r\nHello, Bob.\r\n", to.join(",\r\n\t")).into_bytes()
+}
+
+/// A house with a certificate for each of these, and their owners.
+fn owners(addresses: &[&'static str]) -> (House, Vec<Made>) {
+    let house = House::new();
+    let owner = |(number, address): (usize, &&str)| {
+        let emails = [*address];
+        let kinds = [(Kind::Rsa, "keyEncipherment"), (Kind::Ec, "keyAgreement")];
+        let (kind, usage) = kinds[number % 2];
+        let says = Says {
+            emails: &emails,
+            kind,
+            usage: &[usage],
+            ..says()
+        };
+        house.partner(&number.to_string(), says)
+    };
+    let owners = addresses.iter().enumerate().map(owner).collect();
+    (house, owners)
+}
+
+const BOB: &str = "bob@p.example";
+const EVE: &str = "eve@p.example";
+const DAN: &str = "dan@p.example";
+const FAY: &str = "fay@p.example";
+
+// T166
+// man: mimicry-plugins(7) "nobody else's names his certificate, and his names no other."
+#[test]
+fn who_is_named_nowhere_gets_a_copy_that_names_only_him() {
+    let all = [BOB, EVE, DAN, FAY];
+    let (house, owners) = owners(&all);
+    let rules = house.encrypting("no_key = \"pass\"");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    for (header, expected) in [
+        // Whom the header names, and the transactions.
+        (&all[..], &[&all[..]][..]),
+        (&[DAN, BOB], &[&[BOB, DAN], &[EVE], &[FAY]]),
+        (
+            &[FAY, "\"Eve\"@p.example", "x@p.example"],
+            &[&[BOB], &[EVE, FAY], &[DAN]],
+        ),
+        (&["list@p.example"], &[&[BOB], &[EVE], &[DAN], &[FAY]]),
+    ] {
+        let mail = addressed(header);
+        let reply = world.client().mail("anna@example.org", &all, &mail);
+        assert!(reply.is_done(), "{reply}");
+        let mails = world.hop.mails();
+        let transactions: Vec<Vec<&str>> = mails.iter().map(|mail| mail.recipients()).collect();
+        assert_eq!(transactions, expected, "{header:?}");
+        for mail in &mails {
+            for (address, owner) in all.iter().zip(&owners) {
+                let content = decrypted(world.untraced(mail), owner);
+                let is_his = mail.recipients().contains(address);
+                assert_eq!(content.is_some(), is_his, "{header:?}: {address}");
+                assert!(content.is_none_or(|content| content.ends_with(b"Hello, Bob.\r\n")));
+            }
+        }
+    }
+    // Who has no certificate gets it in the clear, and nobody a copy more.
+    let to = [BOB, EVE, "none@p.example", "nobody@p.example"];
+    let mail = addressed(&[BOB]);
+    assert!(
+        world
+            .client()
+            .mail("anna@example.org", &to, &mail)
+            .is_done()
+    );
+    let mails = world.hop.mails();
+    let transactions: Vec<Vec<&str>> = mails.iter().map(|mail| mail.recipients()).collect();
+    assert_eq!(transactions, [&[BOB][..], &[EVE], &to[2..]]);
+    assert_eq!(world.untraced(&mails[2]), mail);
+}
+
+// T65, T166
+// man: mimicry-plugins(7) "one after the other on one connection"
+#[test]
+fn copies_of_their_own_are_delivered_once_each_on_one_connection() {
+    let (house, _) = owners(&[BOB, EVE, DAN]);
+    let rules = house.encrypting("");
+    let mut world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.hop.serve_at_a_time(1);
+    let mail = addressed(&[EVE]);
+    for failing in 1..=3 {
+        world.hop.behave(move |moment| match moment.stage {
+            Stage::Dot if moment.nth == failing => Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
+            _ => Act::Normal,
+        });
+        let to = [BOB, EVE, DAN];
+        let reply = world.client().mail("anna@example.org", &to, &mail);
+        assert!(reply.is_temporary(), "{reply}");
+        world.hop.behave_well();
+        let reply = world.client().mail("anna@example.org", &to, &mail);
+        assert!(reply.is_done(), "{reply}");
+        let mut got: Vec<String> = Vec::new();
+        for mail in world.hop.mails() {
+            got.extend(mail.recipients().iter().map(|to| (*to).to_string()));
+        }
+        got.sort();
+        assert_eq!(got, [BOB, DAN, EVE], "{failing}");
+    }
+    world.daemon().logs("class=3/3");
+}
+
+// man: mimicry-plugins(7) "refused with 552 5.3.4"
+#[test]
+fn copies_that_are_too_much_together_are_refused() {
+    let (house, _) = owners(&[BOB, EVE, DAN]);
+    let rules = house.encrypting("");
+    let world = World::new(Setup {
+        rules: &rules,
+        limits: "mail = \"3K\"",
+        ..Setup::default()
+    });
+    let to = [BOB, EVE, DAN];
+    let lines = "x".repeat(70) + "\r\n";
+    let large = |header: &[&str]| [addressed(header), lines.repeat(30).into_bytes()].concat();
+    let reply = world.client().mail("anna@example.org", &to, &large(&[BOB]));
+    assert_eq!(
+        (reply.code, reply.enhanced()),
+        (552, Some("5.3.4")),
+        "{reply}"
+    );
+    assert_eq!(world.hop.mails().len(), 0);
+    let reply = world.client().mail("anna@example.org", &to, &large(&to));
+    assert!(reply.is_done(), "{reply}");
+    assert_eq!(world.hop.only_mail().recipients(), to);
+}
+
+// man: mimicry-plugins(7) "with or without quotes that need not be there"
+#[test]
+fn a_mailbox_is_one_with_and_without_quotes() {
+    let (house, _) = owners(&[BOB, "\"eve x\"@p.example"]);
+    let rules = house.encrypting("");
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    let mut client = world.client();
+    let to = [
+        "\"Bob\"@p.example",
+        "\"bob+x\"@p.example",
+        "\"eve\\ x\"@p.example",
+        "\"bob x\"@p.example",
+    ];
+    let replies = recipients(&mut client, &to);
+    let codes: Vec<&str> = replies.iter().map(|reply| &reply[..3]).collect();
+    assert_eq!(codes, ["250", "250", "250", "550"], "{replies:?}");
+}
+
+// man: mimicryd(8) "A revocation list is no file of keys"
+#[test]
+fn files_of_smime_are_listed_without_a_configuration() {
+    let house = House::new();
+    let today = now();
+    let bob = house.partner("bob", says());
+    house.put("bob.der", bob.x509.to_der().expect("DER"));
+    let end = today - 9 * DAY;
+    let old = Says {
+        until: end,
+        from: end - DAY,
+        kind: Kind::Ec,
+        usage: &["keyAgreement"],
+        ..says()
+    };
+    house.partner("old", old);
+    house.signing(Kind::Rsa, "");
+    let list = house
+        .issuer
+        .list(&[&bob.x509], today - DAY, today + 9 * DAY);
+    house.put("list.pem", list.to_pem().expect("PEM"));
+    house.put("list.der", list.to_der().expect("DER"));
+    let store = openssl::pkcs12::Pkcs12::builder()
+        .name("Bob")
+        .pkey(&bob.key)
+        .cert(&bob.x509)
+        .build2("secret");
+    house.put(
+        "bob.p12",
+        store.and_then(|store| store.to_der()).expect("PKCS #12"),
+    );
+    house.put(
+        "broken.pem",
+        "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+    );
+    let keys = |file: &str| run(house.files.path(), &["keys", file], b"");
+    let good = format!("until {}", day(today + 300 * DAY));
+    for (file, lines) in [
+        (
+            "partners/bob.pem",
+            &[("bob@partner.example", format!("rsa 2048  encrypts  {good}"))][..],
+        ),
+        (
+            "bob.der",
+            &[("bob@partner.example", format!("rsa 2048  encrypts  {good}"))],
+        ),
+        (
+            "partners/old.pem",
+            &[(
+                "bob@partner.example",
+                format!("ec 256  encrypts  of no use: expired on {}", day(end)),
+            )],
+        ),
+        (
+            "anna.pem",
+            &[
+                ("anna@example.org", format!("rsa 2048  encrypts  {good}")),
+                ("anna@example.org", format!("rsa 2048  signs  {good}")),
+            ],
+        ),
+    ] {
+        let ran = keys(file);
+        assert_eq!((ran.code, ran.err.as_str()), (0, ""), "{file}");
+        let mut found = ran.text().lines();
+        assert_eq!(found.next(), Some(format!("{file} (S/MIME)").as_str()));
+        for ((owner, end), line) in lines.iter().zip(found.by_ref()) {
+            assert!(
+                line.starts_with(&format!("  {owner}  ")) && line.ends_with(end),
+                "{file}: {line}"
+            );
+        }
+        assert_eq!(found.count() + lines.len(), lines.len(), "{}", ran.text());
+        assert!(!ran.text().contains("PRIVATE"));
+    }
+    let of_list = format!(
+        "holds no key, but the revocation list of Good Issuer until {}; such a file is named by crl_files",
+        day(today + 9 * DAY)
+    );
+    for (file, said) in [
+        ("list.pem", of_list.as_str()),
+        ("list.der", &of_list),
+        (
+            "root.pem",
+            "holds only certificates that vouch for others; such a file is named by ca_file",
+        ),
+        (
+            "bob.p12",
+            "holds no certificate, neither in PEM nor in DER; openssl pkcs12 -in FILE.p12 -nodes -out NEW.pem takes it out of a .p12",
+        ),
+        ("broken.pem", "holds a certificate that cannot be read"),
+    ] {
+        let ran = keys(file);
+        assert_eq!((ran.code, ran.text()), (65, ""), "{file}");
+        assert_eq!(ran.err.trim_end(), format!("mimicryd: {file} {said}"));
+    }
+    // Others may read the secret key.
+    let open = Permissions::from_mode(0o644);
+    fs::set_permissions(house.path("anna.pem"), open).expect("our own file");
+    let ran = keys("anna.pem");
+    assert!(
+        ran.code == 0 && ran.err.contains("a rule would not take anna.pem"),
+        "{}",
+        ran.err
+    );
 }
 
 // man: mimicry-plugins(7) "with the signature inside"

@@ -3,6 +3,7 @@
 //!
 //! Must never: speak to a socket, look at a clock, or let a mail out that [`verify`] has not proved.
 
+mod divide;
 mod pass;
 mod report;
 
@@ -22,6 +23,7 @@ use crate::rule::facts::Facts;
 use crate::rule::plan::{Decision, Plan, Run, plan_class};
 use crate::rule::{Mode, Rule};
 
+use divide::divide;
 use pass::{Course, Pass};
 pub use report::{Applied, Report, Reports, Stop, Stopped};
 
@@ -50,7 +52,8 @@ impl Judged {
 }
 
 /// The only way from a mail to plans and results, for the daemon, the commands and tests: what the rules make of it for each of
-/// these classes ([`Memo::classes`]), in their order. The mail itself is not changed.
+/// these classes ([`Memo::classes`]), in their order. The mail itself is not changed. A class whose recipients must not learn of each
+/// other is divided: for each group of them there is one more result.
 ///
 /// The banks that its header selects are laid first. Classes that may share a result have it worked out once; jobs that look at the
 /// mail as it came (Archive) run once for all classes that their rules hold for, before all others.
@@ -62,18 +65,22 @@ pub fn judge(
     means: Means<'_>,
 ) -> Vec<Judged> {
     let facts = Facts::of(mail);
-    let settled: Vec<(Choice, Arc<Effective>, Plan)> = classes
-        .iter()
-        .map(|class| {
-            let (choice, settings) = settled(banks, memo, &facts, class);
-            let plan = Plan {
-                room: class.room,
-                needs_7bit: class.needs_7bit,
-                ..plan_class(&settings.policy, &facts, class.recipients.clone())
-            };
-            (choice, settings, plan)
-        })
-        .collect();
+    let mut settled: Vec<(Choice, Arc<Effective>, Plan)> = Vec::with_capacity(classes.len());
+    for class in classes {
+        let (choice, settings) = settled_of(banks, memo, &facts, class);
+        let mut plan = Plan {
+            room: class.room,
+            needs_7bit: class.needs_7bit,
+            ..plan_class(&settings.policy, &facts, class.recipients.clone())
+        };
+        let others = divide(&settings, &facts, &mut plan);
+        settled.push((choice, settings, plan));
+        for plan in others {
+            if let Some((choice, settings, _)) = settled.last() {
+                settled.push((choice.clone(), Arc::clone(settings), plan));
+            }
+        }
+    }
     // Limits that are for the whole mail are known at MAIL, so all classes have the same.
     let limits =
         (settled.first()).map_or_else(Limits::default, |(_, settings, _)| settings.limits.message);
@@ -123,7 +130,7 @@ pub fn pass_unjudged(classes: &[(ClassOf, Arc<Effective>)], why: Reason) -> Vec<
 }
 
 /// The banks of a class, now that the message is in. Its recipients agree on every bank.
-fn settled(
+fn settled_of(
     banks: &Banks,
     memo: &Memo,
     facts: &Facts<'_>,
@@ -276,28 +283,29 @@ fn runs_once(rule: &Rule) -> bool {
 }
 
 /// The rule that does not let the mail pass, and what it says.
-fn rejects(plan: &Plan) -> Option<(usize, String)> {
+fn rejects(plan: &Plan) -> Option<Stopped> {
     let mut steps = plan.steps.iter();
     steps.find_map(|(rule, step)| {
-        let text = match step {
-            Decision::RejectSealed => "signed or encrypted content is not accepted here".into(),
-            Decision::RejectUnsure(why) => {
-                format!("mail that programs read differently is not accepted here ({why})")
-            }
+        let (stop, text) = match step {
+            Decision::RejectSealed => (
+                Stop::Reject,
+                "signed or encrypted content is not accepted here".into(),
+            ),
+            Decision::RejectUnsure(why) => (
+                Stop::Reject,
+                format!("mail that programs read differently is not accepted here ({why})"),
+            ),
+            Decision::RejectCopies(why) => (Stop::TooLarge, why.clone()),
             _ => return None,
         };
-        Some((rule, text))
+        Some(Stopped { stop, rule, text })
     })
 }
 
 /// The plan of one class.
 fn run_plan(course: &Course<'_>, plan: &Plan) -> Result<Applied, Stopped> {
-    if let Some((rule, text)) = rejects(plan) {
-        return Err(Stopped {
-            stop: Stop::Reject,
-            rule,
-            text,
-        });
+    if let Some(stopped) = rejects(plan) {
+        return Err(stopped);
     }
     let mail = course.mail;
     let mut reports = Reports::default();

@@ -27,7 +27,7 @@ mod options;
 
 pub use options::{
     KeyFile, KeyInUse, KeyUse, OptionError, OptionSpec, Options, Secret, SecretOctets, Value,
-    ValueKind,
+    ValueKind, some,
 };
 
 /// When a plugin's jobs run. The scopes run in this order, the rules of one scope in the order of the file, so that
@@ -230,6 +230,11 @@ pub trait Plugin: fmt::Debug + Send + Sync {
     /// Can it serve a recipient at a time, seconds since 1970; asked for each recipient of a mail if [`Plugin::may_miss`] says so.
     fn reach(&self, _recipient: &Path, _now: i64) -> Result<(), Missed> {
         Ok(())
+    }
+    /// Does what its jobs make tell whoever gets it who gets it with him, whatever the header says? Then recipients whom the header
+    /// does not name get mails of their own.
+    fn shows_recipients(&self) -> bool {
+        false
     }
     /// Starts the job of one mail. Never called for plugins that steer the walk, which have no need to answer.
     fn begin<'a>(&'a self, _task: Task<'a>) -> Box<dyn Job + 'a> {

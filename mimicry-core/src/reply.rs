@@ -161,6 +161,7 @@ own_replies! {
     RecipientMissedYet: 451 "4.7.1" Rule "{}",
     RuleHasNoRoom: 452 "4.3.1" Rule "{}",
     RuleRejects: 554 "5.7.1" Rule "{}",
+    CopiesTooLarge: 552 "5.3.4" Rule "{}",
     Panic: 451 "4.3.0" Mimicry "something went wrong here; try again",
     PoisonKept: 451 "4.3.0" Mimicry "this mail killed mimicry's workers before; an administrator must look into it",
     PoisonRefused: 554 "5.6.0" Mimicry "this mail killed mimicry's workers before",

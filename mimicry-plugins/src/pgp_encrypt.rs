@@ -17,6 +17,8 @@ use crate::shared::words::option;
 
 #[cfg(feature = "pgp")]
 mod job;
+#[cfg(not(feature = "pgp"))]
+use crate::shared::left_out::pgp as job;
 
 /// The kind.
 #[derive(Debug)]
@@ -99,13 +101,7 @@ impl PluginKind for PgpEncrypt {
         OnError::Defer
     }
 
-    #[cfg(feature = "pgp")]
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         job::build(options)
-    }
-
-    #[cfg(not(feature = "pgp"))]
-    fn build(&self, _options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
-        Err(vec![crate::shared::words::built_without("pgp")])
     }
 }

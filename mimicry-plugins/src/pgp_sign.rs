@@ -16,6 +16,8 @@ use crate::shared::words::option;
 
 #[cfg(feature = "pgp")]
 mod job;
+#[cfg(not(feature = "pgp"))]
+use crate::shared::left_out::pgp as job;
 
 /// The kind.
 #[derive(Debug)]
@@ -81,13 +83,7 @@ impl PluginKind for PgpSign {
         OnError::Defer
     }
 
-    #[cfg(feature = "pgp")]
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         job::build(options)
-    }
-
-    #[cfg(not(feature = "pgp"))]
-    fn build(&self, _options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
-        Err(vec![crate::shared::words::built_without("pgp")])
     }
 }

@@ -3,7 +3,10 @@
 //! Must never: encrypt to a certificate that is not good for the recipient at the time of the mail, or let a mail pass in the clear but by
 //! `no_key = "pass"`.
 //!
-//! Known limits: see `shared::smime`. Whoever gets the mail sees issuer and number of the certificates of all who get it with him.
+//! Whoever gets a mail sees issuer and number of the certificates of all who get it with him: so recipients whom the header does not name get
+//! copies of their own ([`Plugin::shows_recipients`]).
+//!
+//! Known limits: see `shared::smime`.
 
 use mimicry_core::plugin::{
     DefaultParts, OnError, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, ValueKind,
@@ -14,6 +17,8 @@ use crate::shared::words::option;
 
 #[cfg(feature = "smime")]
 mod job;
+#[cfg(not(feature = "smime"))]
+use crate::shared::left_out::smime as job;
 
 /// What a content may be encrypted with.
 const CIPHERS: &[&str] = &["aes-256-cbc", "aes-256-gcm", "aes-128-gcm"];
@@ -85,13 +90,7 @@ impl PluginKind for SmimeEncrypt {
         OnError::Defer
     }
 
-    #[cfg(feature = "smime")]
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         job::build(options)
-    }
-
-    #[cfg(not(feature = "smime"))]
-    fn build(&self, _options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
-        Err(vec![crate::shared::words::built_without("smime")])
     }
 }

@@ -14,6 +14,8 @@ use crate::shared::words::option;
 
 #[cfg(feature = "smime")]
 mod job;
+#[cfg(not(feature = "smime"))]
+use crate::shared::left_out::smime as job;
 
 /// The kind.
 #[derive(Debug)]
@@ -77,13 +79,7 @@ impl PluginKind for SmimeSign {
         OnError::Defer
     }
 
-    #[cfg(feature = "smime")]
     fn build(&self, options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
         job::build(options)
-    }
-
-    #[cfg(not(feature = "smime"))]
-    fn build(&self, _options: &Options) -> Result<Box<dyn Plugin>, Vec<OptionError>> {
-        Err(vec![crate::shared::words::built_without("smime")])
     }
 }

@@ -7,9 +7,13 @@
 //! Must never: change an address that is handed on, or refuse a text that is not a domain: it is compared as it is, in
 //! lower case.
 //!
-//! Known limits: the part before the `@` has only one spelling.
+//! The part before the `@` has several spellings, too, where quotes stand that need not: they count for nothing.
+//!
+//! Known limits: a regex is matched against that part in one spelling only.
 
 use std::collections::HashSet;
+
+use crate::envelope::Path;
 
 pub mod list;
 
@@ -29,13 +33,69 @@ pub fn compared(domain: &str) -> String {
     }
 }
 
-/// An address, its domain in the form in which it is compared and all of it in small letters. `@example.org`, and a domain alone, too.
+/// An address, its domain in the form in which it is compared and all of it in small letters, without quotes that need not be there.
+/// `@example.org`, and a domain alone, too.
 #[must_use]
 pub fn compared_address(address: &str) -> String {
     match address.rsplit_once('@') {
-        Some((local, domain)) => format!("{}@{}", local.to_lowercase(), compared(domain)),
+        Some((local, domain)) => format!("{}@{}", compared_local(local), compared(domain)),
         None => compared(address),
     }
+}
+
+/// The same of a path of the envelope. One that is no UTF-8 is nobody's address.
+#[must_use]
+pub fn compared_path(path: &Path) -> String {
+    match std::str::from_utf8(path.as_bytes()) {
+        Ok(address) => compared_address(address),
+        Err(_) => path.to_string(),
+    }
+}
+
+/// An address as it is compared, without its subaddress: `bob@example.org` of `bob+lists@example.org`. `None` = it has none.
+#[must_use]
+pub fn without_detail(address: &str) -> Option<String> {
+    let (local, domain) = address.rsplit_once('@')?;
+    let (user, _) = local.split_once('+')?;
+    let user = match user.strip_prefix('"') {
+        Some("") => return None,
+        Some(_) => compared_local(&format!("{user}\"")),
+        None => user.to_owned(),
+    };
+    (!user.is_empty()).then(|| format!("{user}@{domain}"))
+}
+
+/// `"anna"`, `"an\na"` and `anna` are one mailbox (RFC 5321 section 4.1.2).
+fn compared_local(local: &str) -> String {
+    let local = local.to_lowercase();
+    match unquoted(&local) {
+        None => local,
+        Some(text) if is_dot_string(&text) => text,
+        Some(text) => format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"")),
+    }
+}
+
+/// What stands in the quotes; `None` = it is not one text in quotes.
+fn unquoted(local: &str) -> Option<String> {
+    let quoted = local.strip_prefix('"')?;
+    let mut text = String::with_capacity(quoted.len());
+    let mut chars = quoted.chars();
+    loop {
+        match chars.next()? {
+            '"' => return chars.next().is_none().then_some(text),
+            '\\' => text.push(chars.next()?),
+            char => text.push(char),
+        }
+    }
+}
+
+/// May it stand without quotes: words with dots between them (RFC 5321 section 4.1.2, RFC 6531 section 3.3).
+fn is_dot_string(text: &str) -> bool {
+    let is_fit = |char: char| {
+        !char.is_ascii() || char.is_ascii_alphanumeric() || "!#$%&'*+-/=?^_`{|}~".contains(char)
+    };
+    text.split('.')
+        .all(|word| !word.is_empty() && word.chars().all(is_fit))
 }
 
 /// Is the domain the other one, or below it; both as [`compared`] gives them.
@@ -208,6 +268,51 @@ mod tests {
 
     #[rustfmt::skip]
     #[test]
+    fn a_mailbox_is_one_with_and_without_quotes() {
+        for (written, same) in [
+            (r#"Anna@Example.org"#, "anna@example.org"),
+            (r#""Anna"@example.org"#, "anna@example.org"),
+            (r#""an\na"@example.org"#, "anna@example.org"),
+            (r#""anna.b"@example.org"#, "anna.b@example.org"),
+            (r#""ann\.b+c"@example.org"#, "ann.b+c@example.org"),
+            (r#""Änna"@bücher.example"#, "änna@xn--bcher-kva.example"),
+            // Here they must stand.
+            (r#""anna b"@example.org"#, r#""anna b"@example.org"#),
+            (r#""anna\ b"@example.org"#, r#""anna b"@example.org"#),
+            (r#""a@b"@example.org"#, r#""a@b"@example.org"#),
+            (r#""a\"b\\c"@example.org"#, r#""a\"b\\c"@example.org"#),
+            (r#""\a\"b"@example.org"#, r#""a\"b"@example.org"#),
+            (r#"""@example.org"#, r#"""@example.org"#),
+            (r#"".anna"@example.org"#, r#"".anna"@example.org"#),
+            (r#""an..na"@example.org"#, r#""an..na"@example.org"#),
+            // No text in quotes.
+            (r#""anna@example.org"#, r#""anna@example.org"#),
+            (r#""anna\"@example.org"#, r#""anna\"@example.org"#),
+            (r#""an"na@example.org"#, r#""an"na@example.org"#),
+            (r#""an"."na"@example.org"#, r#""an"."na"@example.org"#),
+            (r#"anna"@example.org"#, r#"anna"@example.org"#),
+        ] {
+            assert_eq!(compared_address(written), same, "{written}");
+            assert_eq!(compared_address(same), same, "{written}");
+            assert_eq!(compared_path(&Path::new(written)), same, "{written}");
+        }
+        assert_eq!(compared_path(&Path::new(*b"a\xff@example.org")), r"a\xff@example.org");
+        for (address, plain) in [
+            ("bob+x+y@example.org", Some("bob@example.org")),
+            (r#""bob b+x"@example.org"#, Some(r#""bob b"@example.org"#)),
+            (r#""bob+x y"@example.org"#, Some("bob@example.org")),
+            (r#""b\"+x"@example.org"#, Some(r#""b\""@example.org"#)),
+            ("bob@example.org", None),
+            ("+x@example.org", None),
+            (r#""+x y"@example.org"#, None),
+            ("bob", None),
+        ] {
+            assert_eq!(without_detail(address).as_deref(), plain, "{address}");
+        }
+    }
+
+    #[rustfmt::skip]
+    #[test]
     fn the_domain_of_an_address() {
         for (address, domain) in [
             ("anna@Example.ORG", Some("example.org")),
@@ -247,6 +352,15 @@ mod tests {
         fn compared_twice_is_compared_once(domain in "[a-zA-Zäöüßéпр例。.\\-]{0,20}") {
             let once = compared(&domain);
             prop_assert_eq!(compared(&once), once.clone());
+        }
+
+        #[test]
+        fn an_address_compared_twice_is_compared_once(local in "[aB.\"\\\\ +@\u{e4}]{0,12}", domain in "[a-zA-Z.]{0,8}") {
+            let once = compared_address(&format!("{local}@{domain}"));
+            prop_assert_eq!(compared_address(&once), once.clone());
+            if let Some(plain) = without_detail(&once) {
+                prop_assert_eq!(compared_address(&plain), plain);
+            }
         }
 
         #[test]

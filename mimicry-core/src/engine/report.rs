@@ -107,6 +107,8 @@ pub enum Stop {
     StorageFull,
     /// Return it.
     Reject,
+    /// Return it: there would be too much of it.
+    TooLarge,
     /// Keep it and try again: a recipient cannot be served.
     DeferMissed,
     /// Return it: a recipient cannot be served.
@@ -115,7 +117,10 @@ pub enum Stop {
 
 impl Stopped {
     pub fn is_reject(&self) -> bool {
-        matches!(self.stop, Stop::Reject | Stop::RejectMissed)
+        matches!(
+            self.stop,
+            Stop::Reject | Stop::TooLarge | Stop::RejectMissed
+        )
     }
 
     /// What the client hears.
@@ -124,6 +129,7 @@ impl Stopped {
             Stop::Defer => Own::RuleDefers,
             Stop::StorageFull => Own::RuleHasNoRoom,
             Stop::Reject => Own::RuleRejects,
+            Stop::TooLarge => Own::CopiesTooLarge,
             Stop::DeferMissed => Own::RecipientMissedYet,
             Stop::RejectMissed => Own::RecipientMissed,
         };

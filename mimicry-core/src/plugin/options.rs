@@ -163,8 +163,18 @@ impl KeyInUse {
     pub fn owner(&self) -> String {
         match self.owners.is_empty() {
             true => "nobody".into(),
-            false => self.owners.join(", "),
+            false => some(&self.owners),
         }
+    }
+}
+
+/// Addresses for people: a key may have ten thousand.
+pub fn some(addresses: &[String]) -> String {
+    const MOST: usize = 20;
+    let shown = addresses.get(..MOST).unwrap_or(addresses).join(", ");
+    match addresses.len().saturating_sub(MOST) {
+        0 => shown,
+        more => format!("{shown} and {more} more"),
     }
 }
 
@@ -367,5 +377,19 @@ mod tests {
             r#"KeyFile { name: "example.org", path: "mail.pem", content: SecretOctets }"#
         );
         assert_eq!(file.content.reveal(), b"hush");
+    }
+
+    #[test]
+    fn some_addresses_are_shown() {
+        for (number, end) in [
+            (1, "a0"),
+            (2, "a0, a1"),
+            (20, "a18, a19"),
+            (22, "a19 and 2 more"),
+        ] {
+            let all: Vec<String> = (0..number).map(|n| format!("a{n}")).collect();
+            assert!(some(&all).ends_with(end), "{}", some(&all));
+        }
+        assert_eq!(some(&[]), "");
     }
 }

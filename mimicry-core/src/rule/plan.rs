@@ -46,6 +46,14 @@ impl Steps {
         self.0.get(place).map(|(_, decision)| decision)
     }
 
+    /// Of a rule that has one.
+    pub(crate) fn set(&mut self, rule: usize, decision: Decision) {
+        let mut all = self.0.iter_mut();
+        if let Some((_, known)) = all.find(|(known, _)| *known == rule) {
+            *known = decision;
+        }
+    }
+
     /// By place in the policy, in order.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Decision)> {
         self.0.iter().map(|(rule, decision)| (*rule, decision))
@@ -78,6 +86,8 @@ pub enum Decision {
     RejectSealed,
     /// It is about malformed mail, and other programs may find more than can be removed: where, and why.
     RejectUnsure(String),
+    /// It needs a mail of its own for each of many recipients, which are too much together: how much.
+    RejectCopies(String),
     /// An ignore_mail rule: the mail passes as it came.
     IgnoreMail,
     /// A keep rule: these parts are closed to later rules.
@@ -112,6 +122,7 @@ impl Plan {
                 Decision::Run(_)
                     | Decision::RejectSealed
                     | Decision::RejectUnsure(_)
+                    | Decision::RejectCopies(_)
                     | Decision::IgnoreMail
                     | Decision::Keep(_)
             )
@@ -524,7 +535,9 @@ impl<'w> Walk<'w> {
             };
             let cancelled = match step {
                 Decision::Run(run) => rule.kind.edits() && !run.shadow,
-                Decision::RejectSealed | Decision::RejectUnsure(_) => true,
+                Decision::RejectSealed | Decision::RejectUnsure(_) | Decision::RejectCopies(_) => {
+                    true
+                }
                 _ => false,
             };
             if cancelled {

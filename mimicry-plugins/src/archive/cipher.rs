@@ -60,7 +60,7 @@ impl Cipher {
 impl Cipher {
     pub(super) fn of(options: &Options, errors: &mut Vec<OptionError>) -> Option<Cipher> {
         if options.is_set(OPTION) {
-            let without = crate::shared::words::built_without("pgp");
+            let without = crate::shared::left_out::built_without("pgp");
             errors.push(OptionError {
                 option: OPTION,
                 ..without

@@ -2,9 +2,8 @@
 //!
 //! Must never: show what is secret.
 
-use mimicry_core::domain::compared_address;
 use mimicry_core::envelope::Path;
-use mimicry_core::message::address::addresses;
+use mimicry_core::mail::Addressees;
 use mimicry_core::message::edit::EditSet;
 use mimicry_core::message::{Message, PartId};
 use mimicry_core::plugin::{
@@ -144,7 +143,8 @@ impl Job for PgpJob<'_> {
                 keys.push(key);
             }
         }
-        let hidden = plugin.always_hidden || !all_named(message, &recipients);
+        let addressees = Addressees::of(message);
+        let hidden = plugin.always_hidden || !recipients.iter().all(|path| addressees.hold(path));
         let author = self.author(message)?;
         let signer = match &author {
             None => None,
@@ -197,19 +197,6 @@ impl<'a> PgpJob<'a> {
 
 fn same(one: &Usable<'_>, other: &Usable<'_>) -> bool {
     one.key().fingerprint() == other.key().fingerprint()
-}
-
-/// Does the header name all of these recipients.
-fn all_named(message: &Message, recipients: &[&Path]) -> bool {
-    let fields = message.root().fields();
-    let named: Vec<String> = fields
-        .filter(|field| field.is("to") || field.is("cc"))
-        .flat_map(|field| addresses(field.value()))
-        .map(|address| compared_address(&address.addr))
-        .collect();
-    recipients
-        .iter()
-        .all(|path| named.contains(&compared_address(&path.to_string())))
 }
 
 #[cfg(test)]

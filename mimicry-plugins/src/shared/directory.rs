@@ -11,7 +11,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use mimicry_core::domain::{and_above, compared, compared_address};
+use mimicry_core::domain::{and_above, compared, compared_address, without_detail};
 use toml::Spanned;
 use toml::de::{DeString, DeTable, DeValue};
 
@@ -108,17 +108,13 @@ impl Directory {
         if local.is_empty() {
             return None;
         }
-        let plain = local.split_once('+').map_or(local, |(before, _)| before);
         let real = self.aliases.get(domain).map_or(domain, String::as_str);
-        [
-            (local, domain),
-            (local, real),
-            (plain, domain),
-            (plain, real),
-        ]
-        .into_iter()
-        .filter(|(local, _)| !local.is_empty())
-        .find_map(|(local, domain)| self.people.get(&format!("{local}@{domain}")))
+        let plain = without_detail(address);
+        let plain = plain.as_ref().and_then(|plain| plain.rsplit_once('@'));
+        let locals = [Some(local), plain.map(|(local, _)| local)];
+        let both = locals.into_iter().flatten();
+        both.flat_map(|local| [(local, domain), (local, real)])
+            .find_map(|(local, domain)| self.people.get(&format!("{local}@{domain}")))
     }
 }
 
@@ -325,8 +321,10 @@ impl Reader {
 
     fn person(&mut self, address: &str, row: Row, line: usize) {
         let key = compared_address(address);
-        let is_address = key.rsplit_once('@').is_some_and(|(_, domain)| {
-            !domain.is_empty() && !key.contains(|c: char| c.is_control() || c == ' ')
+        let is_address = key.rsplit_once('@').is_some_and(|(local, domain)| {
+            let is_quoted = local.starts_with('"') && local.ends_with('"');
+            let has_blank = domain.contains(' ') || local.contains(' ') && !is_quoted;
+            !domain.is_empty() && !key.contains(char::is_control) && !has_blank
         });
         if !is_address {
             self.mistake(
@@ -455,6 +453,27 @@ mod tests {
         assert!(directory.knows("anna@xn--bcher-kva.example"));
         let twice = format!("{text}anna@xn--bcher-kva.example,Anna,\n");
         assert!(Directory::parse("p.csv", &twice).is_err());
+    }
+
+    #[test]
+    fn a_person_is_one_with_and_without_quotes() {
+        let text =
+            "address,name\n\"\"\"anna b\"\"@example.org\",Anna\n\"\"\"bob\"\"@example.org\",Bob\n";
+        let directory = Directory::parse("p.csv", text).unwrap();
+        for (address, name) in [
+            (r#""anna b"@example.org"#, Some("Anna")),
+            (r#""Anna\ b+x"@example.org"#, Some("Anna")),
+            ("bob@example.org", Some("Bob")),
+            (r#""bob+news"@example.org"#, Some("Bob")),
+            ("anna b@example.org", None),
+        ] {
+            let row = directory.row(address);
+            assert_eq!(row.get("name").map(String::as_str), name, "{address}");
+        }
+        for address in ["anna b@example.org", r#"""""anna b@example.org"""#] {
+            let text = format!("address,name\n\"{address}\",Anna\n");
+            assert!(Directory::parse("p.csv", &text).is_err(), "{address}");
+        }
     }
 
     #[test]

@@ -8,17 +8,18 @@ use mimicry_core::plugin::OptionError;
 
 use super::dkim::keys;
 use super::found::Held;
+#[cfg(not(all(feature = "pgp", feature = "smime")))]
+use super::left_out::built_without;
 #[cfg(feature = "pgp")]
 use super::pgp::certs;
 #[cfg(feature = "smime")]
 use super::smime::held as smime;
-#[cfg(not(all(feature = "pgp", feature = "smime")))]
-use super::words::built_without;
 
 /// What a file holds by its content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Pgp,
+    /// Or a list of those that were revoked.
     Certificate,
     /// A secret key alone.
     Key,
@@ -52,7 +53,7 @@ fn kind(octets: &[u8]) -> Kind {
     if has(b"-----BEGIN PGP ") || octets.get(8..12) == Some(b"KBXf") {
         return Kind::Pgp;
     }
-    let is_certificate = ["CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7"]
+    let is_certificate = ["CERTIFICATE", "TRUSTED CERTIFICATE", "PKCS7", "X509 CRL"]
         .iter()
         .any(|name| has(format!("-----BEGIN {name}-----").as_bytes()));
     match octets.first() {
@@ -121,6 +122,7 @@ mod tests {
                 Kind::Certificate,
             ),
             (b"-----BEGIN PKCS7-----\n", Kind::Certificate),
+            (b"-----BEGIN X509 CRL-----\n", Kind::Certificate),
             (b"\x30\x82\x03\x01", Kind::Certificate),
             (b"-----BEGIN PRIVATE KEY-----\n", Kind::Key),
             (b"-----BEGIN PUBLIC KEY-----\n", Kind::Key),

@@ -14,6 +14,7 @@ pub mod insert;
 #[cfg(test)]
 pub mod judged;
 pub mod left_alone;
+pub mod left_out;
 pub mod marked;
 pub mod names;
 pub mod pack;

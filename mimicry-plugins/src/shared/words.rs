@@ -11,15 +11,6 @@ use super::template::{self, Facts, Form, Known, Template};
 use super::text_end::TextEnd;
 use super::{html, plain};
 
-/// A plugin that needs a part of mimicry that this program was built without.
-pub fn built_without(feature: &str) -> OptionError {
-    OptionError::new(
-        "",
-        format!("this mimicry was built without {feature}"),
-        format!("install the package, or build it with cargo build --features {feature}"),
-    )
-}
-
 pub const TEXT: OptionSpec = option(
     "text",
     ValueKind::Text,

@@ -42,7 +42,7 @@ struct SmimeSealer {
 
 impl SmimeSealer {
     fn certificate(&self, recipient: &Path, now: i64) -> Result<&Certificate, Missed> {
-        let found = self.recipients.of_recipient(&recipient.to_string(), now);
+        let found = self.recipients.of_recipient(recipient, now);
         found.map_err(|unserved| {
             // Nobody's mail comes back for a list that was not renewed here in time.
             let answer = match (self.no_key, unserved.is_ours) {
@@ -64,6 +64,10 @@ impl Plugin for SmimeSealer {
     }
 
     fn may_miss(&self) -> bool {
+        true
+    }
+
+    fn shows_recipients(&self) -> bool {
         true
     }
 

@@ -72,6 +72,11 @@ pub fn load(source: &str) -> Config {
     let read = |path: &Path| match path.to_str() {
         Some("logo.png") => Ok(LOGO.to_vec()),
         Some("password") => Ok(format!("{PASSWORD}\n").into()),
+        Some(name) if name.starts_with("keys/") => std::fs::read(
+            Path::new(env!("CARGO_MANIFEST_DIR"))
+                .join("tests")
+                .join(name),
+        ),
         _ => Err(std::io::ErrorKind::NotFound.into()),
     };
     match config::parse(source, Path::new("test.toml"), *ALL, &read) {
@@ -534,6 +539,7 @@ fn show_decision(mail: &Mail, plugin: &str, decision: &Decision) -> String {
         Decision::Skip(reason) => format!("{plugin}: {reason}"),
         Decision::RejectSealed => format!("{plugin}: reject sealed"),
         Decision::RejectUnsure(_) => format!("{plugin}: reject unsure"),
+        Decision::RejectCopies(_) => format!("{plugin}: reject copies"),
         Decision::IgnoreMail => plugin.to_string(),
         Decision::Keep(parts) => format!("{plugin} {}", show_parts(mail, parts)),
         Decision::Run(Run {
@@ -565,7 +571,7 @@ fn show_outcome(
             return format!(
                 "{} by {}",
                 match stopped.stop {
-                    Stop::Reject | Stop::RejectMissed => "reject",
+                    Stop::Reject | Stop::RejectMissed | Stop::TooLarge => "reject",
                     Stop::Defer | Stop::DeferMissed => "defer",
                     Stop::StorageFull => "full",
                 },

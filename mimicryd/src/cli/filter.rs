@@ -100,7 +100,7 @@ fn filter(
         engine::judge(&config.banks, &Memo::default(), &mail, classes, means)
     };
     let mut classes = Memo::default().classes(&config.banks, &mail);
-    if classes.len() > 1 {
+    if mail.envelope.recipients.len() > 1 {
         // One mail goes out, so it must be the same for all recipients; where it goes is nothing to us. Nothing is kept yet.
         let judged = judge(&classes, Effects::None);
         if !are_shared(&judged) {

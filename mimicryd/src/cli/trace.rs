@@ -293,7 +293,7 @@ impl Course<'_> {
                 account.outcome = Outcome::Keeps;
                 account.parts = self.sections(parts);
             }
-            Decision::RejectSealed | Decision::RejectUnsure(_) => {
+            Decision::RejectSealed | Decision::RejectUnsure(_) | Decision::RejectCopies(_) => {
                 account.outcome = Outcome::NotFinished
             }
             Decision::Run(run) => self.ran(index, run, &mut account),

@@ -75,6 +75,8 @@ pub struct Class {
     pub recipients: Vec<usize>,
     /// The connection that its transaction is open on.
     line: Option<Line>,
+    /// It is one of several that were one class when their recipients were named.
+    is_divided: bool,
 }
 
 /// What decides where a recipient belongs.
@@ -127,7 +129,7 @@ pub struct Hand<'h> {
     pub mail: &'h Mail,
     pub limits: &'h Limits,
     pub limit: Option<Instant>,
-    /// There is one class only, so that nobody waits for a line of this mail while it waits for one.
+    /// No other class has a line, so that nobody waits for one of this mail while it waits for one.
     pub is_alone: bool,
     pub watch: &'h mut dyn FnMut() -> Watch,
 }
@@ -256,6 +258,7 @@ impl Delivery {
                     route: Rc::clone(route),
                     recipients: Vec::new(),
                     line: Some(line),
+                    is_divided: false,
                 });
                 self.classes.len().saturating_sub(1)
             }
@@ -292,6 +295,33 @@ impl Delivery {
         let is_unused = |class: &mut Class| class.recipients.is_empty();
         self.unused.extend(self.classes.extract_if(.., is_unused));
         &mut self.classes
+    }
+
+    /// The rules have divided classes, for these groups of recipients, in the order of the classes. The transaction that is open for a
+    /// class names all of them, so each group gets one of its own, one after the other on one connection.
+    pub fn divide<'g>(&mut self, pool: &mut Pool, groups: impl Iterator<Item = &'g [usize]>) {
+        let mut classes: Vec<Class> = Vec::with_capacity(self.classes.len());
+        let mut groups = groups.peekable();
+        for class in std::mem::take(&mut self.classes) {
+            let is_own = |group: &&[usize]| group.iter().all(|at| class.recipients.contains(at));
+            let own: Vec<&[usize]> = std::iter::from_fn(|| groups.next_if(is_own)).collect();
+            if own.len() < 2 {
+                classes.push(class);
+                continue;
+            }
+            if let Some(line) = class.line {
+                pool.give(line);
+            }
+            classes.extend(own.into_iter().map(|group| Class {
+                signature: class.signature.clone(),
+                settings: Arc::clone(&class.settings),
+                route: Rc::clone(&class.route),
+                recipients: group.to_vec(),
+                line: None,
+                is_divided: true,
+            }));
+        }
+        self.classes = classes;
     }
 
     /// When the first recipient was named.
@@ -348,6 +378,10 @@ impl Class {
         answer
     }
 
+    pub fn has_line(&self) -> bool {
+        self.line.is_some()
+    }
+
     /// The next hop that was addressed takes no 8-bit octets.
     pub fn needs_7bit(&self) -> bool {
         self.line.as_ref().is_some_and(|line| line.needs_7bit)
@@ -377,6 +411,12 @@ impl Class {
             }
         }
         match self.open_again(recipients, parcel.outgoing.octets() as u64, hand) {
+            // The next group of the class waits for the connection.
+            Ok(mut line) if self.is_divided => {
+                let answers = send(&mut line, parcel, hand);
+                hand.pool.give(line);
+                answers
+            }
             Ok(line) => {
                 let line = self.line.insert(line);
                 send(line, parcel, hand)

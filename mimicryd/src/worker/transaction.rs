@@ -96,6 +96,13 @@ pub fn run(
         };
     };
     story.read(&mail, with_subject);
+    if judged.len() > classes.len() {
+        let groups = judged
+            .iter()
+            .map(|judged| judged.plan.recipients.as_slice());
+        delivery.divide(pool, groups);
+    }
+    let classes = delivery.used();
     for (class, judged) in classes.iter_mut().zip(&judged) {
         class.settings = Arc::clone(&judged.settings);
     }
@@ -124,7 +131,7 @@ pub fn run(
         mail: &mail,
         limits: &limits,
         limit,
-        is_alone: classes.len() == 1,
+        is_alone: classes.len() == 1 || !classes.iter().any(Class::has_line),
         watch,
     };
     let mut giving = Giving {

@@ -6,12 +6,14 @@ use super::super::select::Signature;
 use super::super::*;
 use crate::config::tests::{Ignore, Stamp};
 use crate::config::{Config, parse};
+use crate::engine;
 use crate::envelope::{Envelope, Path};
 use crate::mail::{Mail, Moment};
 use crate::message::{Limits as MessageLimits, Message};
 use crate::origin::Origin;
 use crate::plugin::{
-    DefaultParts, Missed, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope, ValueKind,
+    DefaultParts, Effects, Missed, OptionError, OptionSpec, Options, Plugin, PluginKind, Scope,
+    ValueKind,
 };
 use crate::registry::Registry;
 use crate::rule::reach::Named;
@@ -22,11 +24,15 @@ const REGISTRY: Registry = Registry(&[&Vault, &Stamp, &Ignore]);
 struct Vault;
 
 #[derive(Debug)]
-struct Keys(OnError, String);
+struct Keys(OnError, String, bool);
 
 impl Plugin for Keys {
     fn may_miss(&self) -> bool {
         true
+    }
+
+    fn shows_recipients(&self) -> bool {
+        self.2
     }
 
     fn reach(&self, recipient: &Path, now: i64) -> Result<(), Missed> {
@@ -65,6 +71,12 @@ impl PluginKind for Vault {
                     default: Some("\"k\""),
                     doc: "One sentence.",
                 },
+                OptionSpec {
+                    name: "shows",
+                    value: ValueKind::Bool,
+                    default: Some("false"),
+                    doc: "One sentence.",
+                },
             ]
         }
     }
@@ -78,7 +90,7 @@ impl PluginKind for Vault {
             _ => OnError::Reject,
         };
         let of = options.text("of").unwrap_or("k");
-        Ok(Box::new(Keys(answer, of.into())))
+        Ok(Box::new(Keys(answer, of.into(), options.bool("shows"))))
     }
 }
 
@@ -212,6 +224,87 @@ fn who_has_a_key_is_in_another_class_than_who_has_none() {
             .collect();
         assert_eq!(classes.join(" "), expected, "{rules} at {now}");
     }
+}
+
+// T166
+#[test]
+#[rustfmt::skip]
+fn whom_no_header_field_names_gets_a_mail_of_his_own() {
+    const SHOWS: &str = "vault options.shows=true options.no_key='pass'";
+    let to_k = "To: K@y\r\n";
+    for (rules, header, expected) in [
+        (SHOWS, to_k, "k@y k2@y k3@y l@y,m@y"),
+        (SHOWS, "", "k@y k2@y k3@y l@y,m@y"),
+        (SHOWS, "To: k3@y\r\nCc: k@y\r\n", "k@y,k3@y k2@y l@y,m@y"),
+        (SHOWS, "Cc: k2@y, k3@y, k@y\r\n", "k@y,k2@y,k3@y l@y,m@y"),
+        (SHOWS, "Resent-To: k2@y\r\nTo: k@y\r\n", "k@y,k2@y k3@y l@y,m@y"),
+        (SHOWS, "Bcc: k2@y, k3@y\r\nTo: k@y\r\n", "k@y k2@y k3@y l@y,m@y"),
+        // It does not act, or does not show them.
+        ("vault options.no_key='pass'", to_k, "k@y,k2@y,k3@y l@y,m@y"),
+        ("vault options.shows=true options.no_key='pass' mode='shadow'", to_k, "k@y,k2@y,l@y,k3@y,m@y"),
+        ("vault options.shows=true options.no_key='pass' match.header.Subject='x'", to_k, "k@y,k2@y,k3@y l@y,m@y"),
+        ("vault options.shows=true options.no_key='pass' match.header.To='x'", "To: x@y\r\n", "k@y k2@y k3@y l@y,m@y"),
+        ("vault options.shows=true options.no_key='pass' match.sender='@z$'", to_k, "k@y,k2@y,l@y,k3@y,m@y"),
+        ("ignore_all match.header.To='K';vault options.shows=true options.no_key='pass'", to_k, "k@y,k2@y,k3@y l@y,m@y"),
+        // One of two.
+        ("vault options.no_key='pass';vault options.shows=true options.no_key='pass' match.recipient='^k.@'", to_k, "k@y k2@y k3@y l@y,m@y"),
+        // A bank that the header selects.
+        ("vault options.shows=true options.no_key='pass'|when.header_sender='@x' rules=[]", "From: a@x\r\nTo: k@y\r\n", "k@y,k2@y,k3@y l@y,m@y"),
+    ] {
+        let config = parsed(rules);
+        let mail = mail_of(&["k@y", "k2@y", "l@y", "k3@y", "m@y"], header, "");
+        assert_eq!(judged(&config, &mail), expected, "{rules}, {header:?}");
+    }
+}
+
+// T166
+#[test]
+fn copies_of_their_own_have_room_in_a_worker() {
+    let config = parsed("vault options.shows=true|when.sender='@z$' limits.mail='2K'");
+    let body = "x".repeat(900);
+    for (sender, to, is_stopped) in [
+        // Three thousand octets at most.
+        ("a@z", &["k@y"][..], false),
+        ("a@z", &["k@y", "k2@y", "k3@y"], false),
+        ("a@z", &["k@y", "k2@y", "k3@y", "k4@y"], true),
+        ("a@x", &["k@y", "k2@y", "k3@y", "k4@y"], false),
+    ] {
+        let mut mail = mail_of(to, "", &body);
+        mail.envelope.sender = Path::new(sender);
+        let memo = Memo::default();
+        let classes = memo.classes(&config.banks, &mail);
+        let judged = engine::judge(&config.banks, &memo, &mail, &classes, Effects::None.into());
+        assert_eq!(judged.len(), if is_stopped { 1 } else { to.len() });
+        let stopped = judged[0].result.as_ref().as_ref().err();
+        let reply = stopped.map(|stopped| stopped.reply().to_string());
+        let expected = "552 5.3.4 recipients whom no header field names need copies of their own: 4 copies of 902 octets are too much; send to fewer at a time";
+        assert_eq!(reply.as_deref(), is_stopped.then_some(expected));
+    }
+}
+
+fn mail_of(to: &[&str], header: &str, body: &str) -> Mail {
+    Mail {
+        origin: Origin::default(),
+        envelope: Envelope::new("a@x", to.iter().copied()),
+        message: Message::scan(
+            format!("{header}\r\n{body}").into_bytes(),
+            &MessageLimits::default(),
+        ),
+        received: Moment::default(),
+    }
+}
+
+/// The recipients of each mail that leaves.
+fn judged(config: &Config, mail: &Mail) -> String {
+    let memo = Memo::default();
+    let classes = memo.classes(&config.banks, mail);
+    let judged = engine::judge(&config.banks, &memo, mail, &classes, Effects::None.into());
+    let name = |at: &usize| mail.envelope.recipients[*at].path.to_string();
+    let mails = judged.iter().map(|judged| {
+        let recipients = judged.plan.recipients.iter().map(name);
+        recipients.collect::<Vec<_>>().join(",")
+    });
+    mails.collect::<Vec<_>>().join(" ")
 }
 
 // T164

@@ -5,20 +5,20 @@
 //!
 //! Must never: take an address from anything but a user id that is valid at the time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
-use mimicry_core::domain::{compared, compared_address};
+use mimicry_core::domain::{compared, compared_address, compared_path, without_detail};
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError};
 use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
-use sequoia_openpgp::cert::amalgamation::ValidAmalgamation;
+use sequoia_openpgp::cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation};
+use sequoia_openpgp::packet::UserID;
 use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::RevocationStatus;
 
 use super::judge::{Demands, Purpose, Usable};
 use crate::shared::found::Held;
-use crate::shared::whole::missed::without_detail;
 
 /// Certificates, and which are of whom.
 #[derive(Debug)]
@@ -33,6 +33,9 @@ pub struct Certs {
 }
 
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
+
+/// What cannot be read takes longer than what can, and is no file of keys where there is so much of it.
+const MOST_UNREAD: usize = 10_000;
 
 /// The certificates in a file, at least one: binary or armoured, one or many, also one block of armour after the other; and how many
 /// things in it cannot be read, such as keys of the last century.
@@ -51,11 +54,23 @@ pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
     let (mut certs, mut unread) = (Vec::new(), 0usize);
     for parser in blocks.into_iter().map(CertParser::from_bytes) {
         match parser {
-            Ok(parser) => parser.for_each(|cert| match cert {
-                Ok(cert) => certs.push(cert),
-                Err(_) => unread = unread.saturating_add(1),
-            }),
+            Ok(parser) => {
+                for cert in parser {
+                    match cert {
+                        Ok(cert) => certs.push(cert),
+                        Err(_) => unread = unread.saturating_add(1),
+                    }
+                    if unread > MOST_UNREAD {
+                        break;
+                    }
+                }
+            }
             Err(_) => unread = unread.saturating_add(1),
+        }
+        if unread > MOST_UNREAD {
+            return Err(format!(
+                "holds more than {MOST_UNREAD} things that are no keys"
+            ));
         }
     }
     match certs.is_empty() {
@@ -72,7 +87,7 @@ impl Certs {
         demands: Demands,
         errors: &mut Vec<OptionError>,
     ) -> Certs {
-        let mut certs: BTreeMap<String, Cert> = BTreeMap::new();
+        let mut certs: BTreeMap<String, Vec<Cert>> = BTreeMap::new();
         let mut unread = Vec::new();
         for (name, octets) in files {
             match read(octets) {
@@ -82,20 +97,14 @@ impl Certs {
                     }
                     for cert in found {
                         let cert = cert.strip_secret_key_material();
-                        // The same one in two files may have news in either.
-                        let merged = match certs.remove(&cert.fingerprint().to_hex()) {
-                            Some(known) => known.merge_public(cert).ok(),
-                            None => Some(cert),
-                        };
-                        if let Some(cert) = merged {
-                            certs.insert(cert.fingerprint().to_hex(), cert);
-                        }
+                        let copies = certs.entry(cert.fingerprint().to_hex()).or_default();
+                        copies.push(cert);
                     }
                 }
                 Err(why) => unread.push(format!("{name} {why}")),
             }
         }
-        let all: Vec<Cert> = certs.into_values().collect();
+        let all: Vec<Cert> = certs.into_values().filter_map(merged).collect();
         // Beside keys there may be something else in a directory.
         if all.is_empty() {
             let help =
@@ -106,10 +115,7 @@ impl Certs {
         let mut by_address: BTreeMap<String, Vec<usize>> = BTreeMap::new();
         for (place, cert) in all.iter().enumerate() {
             for address in addresses(cert) {
-                let places = by_address.entry(address).or_default();
-                if !places.contains(&place) {
-                    places.push(place);
-                }
+                by_address.entry(address).or_default().push(place);
             }
         }
         Certs {
@@ -153,7 +159,7 @@ impl Certs {
 
     /// The keys to encrypt to for a recipient, or why there is none.
     pub fn keys_of(&self, recipient: &Path, now: i64) -> Result<Vec<Usable<'_>>, String> {
-        let address = compared_address(&recipient.to_string());
+        let address = compared_path(recipient);
         let mut why = None;
         let tried = [Some(address.clone()), without_detail(&address)];
         for address in tried.into_iter().flatten() {
@@ -219,9 +225,13 @@ impl Certs {
             return Ok(());
         };
         let valid = self.demands.valid(cert, now)?;
-        let binds = valid.userids().any(|one| {
-            let is_revoked = matches!(one.revocation_status(), RevocationStatus::Revoked(_));
-            !is_revoked && email(one.userid()).is_some_and(|email| email == address)
+        // Whose address it is costs less to see than whether signatures are good, of which there may be any number.
+        let mut own = cert
+            .userids()
+            .filter(|one| email(one.userid()).is_some_and(|email| email == address));
+        let binds = own.any(|one| {
+            let bound = one.with_policy(valid.policy(), valid.time());
+            bound.is_ok_and(|one| !matches!(one.revocation_status(), RevocationStatus::Revoked(_)))
         });
         match binds {
             true => Ok(()),
@@ -302,18 +312,46 @@ where
     }
 }
 
-/// All that its user ids have, valid or not.
-pub fn addresses(cert: &Cert) -> Vec<String> {
-    let mut all = Vec::new();
-    for one in cert.userids() {
-        if let Some(address) = email(one.userid()).filter(|address| !all.contains(address)) {
-            all.push(address);
+/// One of many copies, each of which may have news. By pairs, and pairs of these: a thousand pieces joined one to the other would be put
+/// in order as a whole a thousand times.
+fn merged(mut copies: Vec<Cert>) -> Option<Cert> {
+    while copies.len() > 1 {
+        let mut rest = copies.into_iter();
+        let mut pairs = Vec::with_capacity(rest.len() / 2);
+        while let Some(one) = rest.next() {
+            pairs.extend(match rest.next() {
+                Some(other) => one.merge_public(other).ok(),
+                None => Some(one),
+            });
         }
+        copies = pairs;
     }
-    all
+    copies.pop()
 }
 
-fn email(userid: &sequoia_openpgp::packet::UserID) -> Option<String> {
-    let address = userid.email().ok()??;
-    Some(compared_address(address))
+/// All that its user ids have, valid or not, each once.
+pub fn addresses(cert: &Cert) -> Vec<String> {
+    let mut seen = HashSet::new();
+    let all = cert.userids().filter_map(|one| email(one.userid()));
+    all.filter(|address| seen.insert(address.clone())).collect()
+}
+
+fn email(userid: &UserID) -> Option<String> {
+    match userid.email() {
+        Ok(Some(address)) => Some(compared_address(address)),
+        _ => quoted(userid.value()).map(compared_address),
+    }
+}
+
+/// `"anna b"@example.org`, alone or in the brackets at the end: an address that other programs write, and Sequoia does not read.
+fn quoted(userid: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(userid).ok()?.trim();
+    let address = match text.strip_suffix('>') {
+        Some(text) => text.rsplit_once('<')?.1,
+        None => text,
+    };
+    let (local, domain) = address.rsplit_once('@')?;
+    let is_quoted = local.len() > 2 && local.starts_with('"') && local.ends_with('"');
+    let is_domain = !domain.is_empty() && !domain.contains([' ', '"', '<', '>']);
+    (is_quoted && is_domain).then_some(address)
 }

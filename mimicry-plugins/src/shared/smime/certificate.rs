@@ -2,10 +2,11 @@
 //!
 //! Must never: believe a certificate; who vouches for it is asked in [`super::trust`].
 
+use std::collections::HashSet;
 use std::fmt;
 
 use mimicry_core::domain::compared_address;
-use mimicry_core::plugin::{KeyInUse, KeyUse};
+use mimicry_core::plugin::{KeyInUse, KeyUse, some};
 use openssl::asn1::{Asn1Time, Asn1TimeRef};
 use openssl::hash::MessageDigest;
 use openssl::nid::Nid;
@@ -97,7 +98,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Refusal::Address(others) if others.is_empty() => f.write_str("is for no address"),
-            Refusal::Address(others) => write!(f, "is for {}", others.join(", ")),
+            Refusal::Address(others) => write!(f, "is for {}", some(others)),
             Refusal::NotYet(at) => write!(f, "is not valid before {}", day(*at)),
             Refusal::Expired(at) => write!(f, "expired on {}", day(*at)),
             Refusal::Kind(kind) => {
@@ -283,10 +284,10 @@ pub fn name(name: &X509NameRef) -> String {
 
 /// The addresses of the alternative names, and those of the subject, where old ones have them (RFC 8550 section 3).
 fn addresses(x509: &X509Ref) -> Vec<String> {
-    let mut addresses = Vec::new();
+    let (mut addresses, mut seen) = (Vec::new(), HashSet::new());
     let mut add = |text: &str| {
         let address = compared_address(text.trim());
-        if address.contains('@') && !addresses.contains(&address) {
+        if address.contains('@') && seen.insert(address.clone()) {
             addresses.push(address);
         }
     };

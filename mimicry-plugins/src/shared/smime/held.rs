@@ -2,16 +2,19 @@
 //!
 //! Must never: say that a certificate is trusted: without `ca_file` nobody vouches for one.
 
-use mimicry_core::plugin::KeyUse;
+use mimicry_core::plugin::{KeyUse, some};
 use openssl::pkey::{PKey, Private};
+use openssl::x509::X509Crl;
 
-use super::certificate::{Certificate, Refusal, Use};
-use super::read::{Unfit, certificates, key_and_certificates};
+use super::certificate::{Certificate, Refusal, Use, name, unix};
+use super::read::{Unfit, certificates, key_and_certificates, lists};
+use crate::shared::date::day;
 use crate::shared::found::Held;
 
 /// Of each but those that vouch for others, what it says of itself; where its secret key is there, also whether it signs.
 pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
-    let all = certificates(octets)?;
+    let all = certificates(octets)
+        .map_err(|unfit| lists(octets).map_or(unfit, |lists| only_lists(&lists)))?;
     let key = key_and_certificates(octets).ok().map(|(key, _)| key);
     let mut held = Held {
         is_secret: memchr::memmem::find(octets, b"PRIVATE KEY-----").is_some(),
@@ -46,4 +49,20 @@ pub fn in_file(octets: &[u8], now: i64) -> Result<Held, Unfit> {
         )),
         false => Ok(held),
     }
+}
+
+/// Whose lists they are, and until when.
+fn only_lists(lists: &[X509Crl]) -> Unfit {
+    let each = lists.iter().map(|list| {
+        let issuer = name(list.issuer_name());
+        match list.next_update().and_then(unix) {
+            Some(end) => format!("the revocation list of {issuer} until {}", day(end)),
+            None => format!("the revocation list of {issuer}"),
+        }
+    });
+    let each: Vec<String> = each.collect();
+    Unfit::new(
+        format!("holds no key, but {}", some(&each)),
+        "such a file is named by crl_files",
+    )
 }

@@ -5,7 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use mimicry_core::domain::{and_above, compared_address, of_address};
+use mimicry_core::domain::{
+    and_above, compared_address, compared_path, of_address, without_detail,
+};
+use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError, Options};
 use openssl::x509::{X509, X509KeyUsage};
 
@@ -13,7 +16,6 @@ use super::certificate::{Certificate, Refusal, Use};
 use super::read::{certificates, lists};
 use super::signers::{CA_FILE, roots};
 use super::trust::Trust;
-use crate::shared::whole::missed::without_detail;
 
 pub const CERTIFICATES: &str = "certificates";
 pub const DOMAINS: &str = "domain_certificates";
@@ -85,9 +87,9 @@ impl Recipients {
     }
 
     /// The newest certificate of a recipient that can be encrypted to at a time (seconds since 1970), or why there is none.
-    pub fn of_recipient(&self, address: &str, now: i64) -> Result<&Certificate, Unserved> {
+    pub fn of_recipient(&self, recipient: &Path, now: i64) -> Result<&Certificate, Unserved> {
         let mut refused = None;
-        for (name, place) in self.candidates(&compared_address(address)) {
+        for (name, place) in self.candidates(&compared_path(recipient)) {
             let Some(certificate) = self.certificates.get(place) else {
                 continue;
             };
@@ -99,8 +101,8 @@ impl Recipients {
         Err(Unserved {
             is_ours: matches!(refused, Some(Refusal::Stale(..) | Refusal::Forged(_))),
             why: match refused {
-                None => format!("there is no certificate of {address}"),
-                Some(refusal) => format!("the certificate of {address} {refusal}"),
+                None => format!("there is no certificate of {recipient}"),
+                Some(refusal) => format!("the certificate of {recipient} {refusal}"),
             },
         })
     }
@@ -300,7 +302,7 @@ mod tests {
             ("ann@xn--bcher-kva.example", "same"),
             ("", "there is no certificate of "),
         ] {
-            let found = recipients.of_recipient(address, NOW);
+            let found = recipients.of_recipient(&Path::new(address), NOW);
             let found = found.map_or_else(|unserved| unserved.why, Certificate::subject);
             assert_eq!(found, expected);
         }
@@ -309,7 +311,11 @@ mod tests {
             .collect();
         assert_eq!(listed.iter().filter(|good| **good).count(), 4);
         // What was good at noon may not be in the evening.
-        assert!(recipients.of_recipient("bob@p.example", end + 1).is_err());
+        assert!(
+            recipients
+                .of_recipient(&Path::new("bob@p.example"), end + 1)
+                .is_err()
+        );
     }
 
     #[test]

@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use mimicry_core::domain::{compared_address, of_address};
-use mimicry_core::plugin::{KeyFile, KeyInUse, KeyUse, OptionError, Options};
+use mimicry_core::plugin::{KeyFile, KeyInUse, KeyUse, OptionError, Options, some};
 use openssl::x509::X509;
 
 use super::certificate::Refusal;
@@ -72,7 +72,7 @@ impl Signers {
                 ));
             }
             false => {
-                let only = addresses.join(", ");
+                let only = some(addresses);
                 let message =
                     format!("{shown} signs for all of {name}, and its certificate is for {only}");
                 let help = "many mail programs show a warning when the author is somebody else";

@@ -4,7 +4,9 @@
 //!
 //! Known limits: a list that speaks for a part of the certificates only, or of changes since another list, is read as if it were whole.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::sync::{Mutex, PoisonError};
 
 use openssl::pkey::{PKey, Public};
 use openssl::stack::Stack;
@@ -18,11 +20,16 @@ use super::words;
 /// OpenSSL's measure of strength for the signatures and keys of a chain: 112 bits, which leaves out SHA-1 and RSA of 1024 bits.
 const LEVEL: i32 = 2;
 
+/// Certificates of one name at most that are asked whether they signed a list, those that are trusted first.
+const ISSUERS: usize = 100;
+
 /// The certificates that are trusted, and those that may stand between.
 pub struct Trust {
     authorities: Vec<X509>,
     between: Vec<X509>,
     lists: Vec<List>,
+    /// The authorities as they stood when somebody last asked, seconds since 1970: with a thousand of them that takes its time.
+    store: Mutex<Option<(i64, X509Store)>>,
 }
 
 impl fmt::Debug for Trust {
@@ -41,15 +48,25 @@ struct List {
 
 impl Trust {
     pub fn new(authorities: Vec<X509>, between: Vec<X509>, lists: Vec<X509Crl>) -> Trust {
-        let known = || authorities.iter().chain(&between);
+        let mut by_name: HashMap<Vec<u8>, Vec<&X509>> = HashMap::new();
+        let known = authorities.iter().chain(&between);
+        for each in known.filter(|_| !lists.is_empty()) {
+            let name = each.subject_name().to_der().unwrap_or_default();
+            by_name.entry(name).or_default().push(each);
+        }
         // The signature of a long list takes its time, and it is the same for every mail.
         let lists = lists.into_iter().map(|crl| {
             let issuer = crl.issuer_name().to_der().unwrap_or_default();
-            let keys = known()
-                .filter(|known| known.subject_name().to_der().is_ok_and(|der| der == issuer))
+            let known = by_name.get(&issuer).into_iter().flatten();
+            let keys = known
+                .take(ISSUERS)
                 .filter_map(|known| known.public_key().ok())
                 .filter(|key| crl.verify(key).unwrap_or(false))
                 .collect();
+            // OpenSSL puts what is in it in order when it is first asked, in every worker anew if not here.
+            if let Some(any) = authorities.first() {
+                crl.get_by_cert(any);
+            }
             List { crl, issuer, keys }
         });
         let lists = lists.collect();
@@ -57,6 +74,7 @@ impl Trust {
             authorities,
             between,
             lists,
+            store: Mutex::default(),
         }
     }
 
@@ -90,13 +108,18 @@ impl Trust {
     /// From the certificate to one that is trusted.
     fn chain(&self, certificate: &Certificate, now: i64) -> Result<Vec<X509>, Refusal> {
         let failed = |errors| Refusal::Chain(words(&errors));
-        let store = self.store(now).map_err(failed)?;
+        let mut last = self.store.lock().unwrap_or_else(PoisonError::into_inner);
+        let store = match last.take().filter(|(at, _)| *at == now) {
+            Some((_, store)) => store,
+            None => self.store(now).map_err(failed)?,
+        };
+        let (_, store) = last.insert((now, store));
         let mut between = Stack::new().map_err(failed)?;
         for each in &self.between {
             between.push(each.clone()).map_err(failed)?;
         }
         let mut context = X509StoreContext::new().map_err(failed)?;
-        let verdict = context.init(&store, &certificate.x509, &between, |context| {
+        let verdict = context.init(store, &certificate.x509, &between, |context| {
             let Ok(true) = context.verify_cert() else {
                 let at = context.current_cert();
                 return Ok(Err(refusal(context.error(), at, &certificate.x509)));

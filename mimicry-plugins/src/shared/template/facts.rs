@@ -10,14 +10,14 @@
 //! a list, counts as not named.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
 use jiff::tz::Offset;
 use jiff::{Timestamp, Zoned};
 use mimicry_core::envelope::Path;
-use mimicry_core::mail::{Mail, Moment};
+use mimicry_core::mail::{Addressees, Mail, Moment};
 use mimicry_core::message::address::addresses;
 use mimicry_core::message::{header, words};
 use mimicry_core::plugin::Task;
@@ -44,9 +44,6 @@ const ADDRESS: Fields = Fields::These(&["address", "local", "domain"]);
 
 /// The name behind which people are who must not know of each other ([`super::Template::reads_recipients`]).
 pub(super) const RECIPIENTS: &str = "recipients";
-
-/// The fields that tell every reader who gets the mail.
-const NAMING: &[&str] = &["to", "cc", "resent-to", "resent-cc"];
 
 /// All names, in the order of the manual.
 pub(super) const NAMES: &[(&str, Fields)] = &[
@@ -114,12 +111,14 @@ impl<'a> Facts<'a> {
         match name {
             "sender" => Some(address(path(&envelope.sender)?, None)),
             RECIPIENTS => {
-                let named = self.named();
+                let addressees = Addressees::of(message);
                 let class = self.task.recipients.iter();
-                let paths = class.filter_map(|index| path(&envelope.recipients.get(*index)?.path));
-                let shown =
-                    paths.filter(|path| self.task.show_bcc || named.contains(&path.to_lowercase()));
-                let list = shown.map(|path| address(path, None)).collect();
+                let paths = class.filter_map(|index| Some(&envelope.recipients.get(*index)?.path));
+                let shown = paths.filter(|path| self.task.show_bcc || addressees.hold(path));
+                let list = shown
+                    .filter_map(path)
+                    .map(|path| address(path, None))
+                    .collect();
                 Some(Value::from_object(List(list)))
             }
             "header" => {
@@ -162,16 +161,6 @@ impl<'a> Facts<'a> {
             }
             _ => None,
         }
-    }
-
-    /// The addresses that the header names as recipients, in lower case.
-    fn named(&self) -> BTreeSet<String> {
-        let fields = self.task.mail.message.root().fields();
-        fields
-            .filter(|field| NAMING.iter().any(|name| field.is(name)))
-            .flat_map(|field| addresses(field.value()))
-            .map(|address| address.addr.to_lowercase())
-            .collect()
     }
 
     fn header_sender(&self) -> Option<mimicry_core::message::address::Address> {

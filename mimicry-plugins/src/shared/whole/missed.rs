@@ -41,13 +41,6 @@ pub fn missed(no_key: OnError, recipient: &Path, why: impl Display) -> Missed {
     }
 }
 
-/// `bob+lists@example.org` without `+lists`.
-pub fn without_detail(address: &str) -> Option<String> {
-    let (local, domain) = address.rsplit_once('@')?;
-    let (user, _) = local.split_once('+')?;
-    (!user.is_empty()).then(|| format!("{user}@{domain}"))
-}
-
 /// What is to be done with a mail.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Served<'m, K> {
