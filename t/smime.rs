@@ -16,6 +16,7 @@ use crate::harness::client::Client;
 use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::hop::{Act, Stage};
 use crate::harness::{Directory, contains, run};
+use crate::memory::peak;
 
 #[path = "../mimicry-plugins/src/shared/smime/made.rs"]
 #[expect(dead_code, reason = "some kinds are for the tests of the functions")]
@@ -463,6 +464,44 @@ fn copies_of_their_own_are_delivered_once_each_on_one_connection() {
         assert_eq!(got, [BOB, DAN, EVE], "{failing}");
     }
     world.daemon().logs("class=3/3");
+}
+
+// T191: with the memory that OpenSSL takes.
+// man: mimicryd(8) "about three times the mail and 16 MB"
+#[test]
+fn a_large_mail_takes_no_more_memory_than_others() {
+    let (house, _) = owners(&[BOB]);
+    let lines = ("x".repeat(76) + "\r\n").repeat(100_000).into_bytes();
+    let mail = [addressed(&[BOB]), lines].concat();
+    for rules in [
+        house.signing(Kind::Rsa, ""),
+        house.signing(Kind::Rsa, "opaque = true"),
+        house.encrypting(""),
+        house.encrypting("cipher = \"aes-256-gcm\""),
+    ] {
+        let mut world = World::new(Setup {
+            rules: &rules,
+            daemon: "workers = { min = 1, max = 1, spare = 0 }",
+            ..Setup::default()
+        });
+        let worker = world.daemon().workers()[0].as_raw().unsigned_abs();
+        let pass = |mail: &[u8]| {
+            let reply = world.client().mail("anna@example.org", &[BOB], mail);
+            assert!(reply.is_done(), "{reply}");
+            world.untraced(&world.hop.only_mail())
+        };
+        pass(&addressed(&[BOB]));
+        let before = peak(worker);
+        let after = pass(&mail);
+        assert!(after != mail);
+        let (taken, size) = (peak(worker) - before, mail.len().max(after.len()));
+        let times = taken as f64 / size as f64;
+        println!("{times:.2} of {} MB", size >> 20);
+        assert!(
+            taken <= 3 * size + (16 << 20),
+            "{times:.2} of the mail: {rules}"
+        );
+    }
 }
 
 // man: mimicry-plugins(7) "refused with 552 5.3.4"

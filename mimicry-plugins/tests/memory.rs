@@ -102,43 +102,51 @@ fn check(mails: impl Iterator<Item = (String, Vec<u8>)>, names: &[&str], beside:
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
 }
 
-/// Rules that see the mail as a whole, each with the recipient whose key it has.
+/// Rules that see the mail as a whole, each with the recipient whose key it has, and what it needs beside the mail: OpenPGP encrypts
+/// in pieces of 4 MB, each of which is there more than once.
 #[cfg(all(feature = "pgp", feature = "smime"))]
-const WHOLE: &[(&str, &str, &str)] = &[
+const WHOLE: &[(&str, &str, &str, usize)] = &[
     (
         "pgp_sign",
         "pgp_sign | options.keys = { \"example.org\" = \"keys/pgp/anna.secret.asc\" }",
         "bo@example.com",
+        BESIDE_TEXT,
     ),
     (
         "pgp_encrypt",
         "pgp_encrypt | options.keys = \"keys/pgp/bo.asc\" | options.sign_keys = { \"example.org\" = \"keys/pgp/anna.secret.asc\" }",
         "bo@example.com",
+        BESIDE,
     ),
     (
         "smime_sign",
         "smime_sign | options.keys = { \"example.org\" = \"keys/smime-anna.pem\" }",
         "bob@partner.example",
+        BESIDE_TEXT,
     ),
     (
         "smime_sign opaque",
         "smime_sign | options.keys = { \"example.org\" = \"keys/smime-anna.pem\" } | options.opaque = true",
         "bob@partner.example",
+        BESIDE_TEXT,
     ),
     (
         "smime_encrypt",
         "smime_encrypt | options.certificates = \"keys/smime-bob.pem\" | options.ca_file = \"keys/smime-root.pem\"",
         "bob@partner.example",
+        BESIDE_TEXT,
     ),
     (
         "archive",
         "archive | options.dir = \"ARCHIVE\" | options.layout = \"files\" | options.encrypt_to = \"keys/pgp/bo.asc\"",
         "bo@example.com",
+        BESIDE,
     ),
     (
         "message_instance",
         "header | options.add = { X-A = \"b\" } ;; message_instance",
         "bo@example.com",
+        BESIDE_TEXT,
     ),
 ];
 
@@ -150,27 +158,30 @@ fn t191_mails_that_are_signed_or_encrypted_take_three_times_their_size() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
     let archive = directory.path().display().to_string();
-    let (mut beyond, mut idle) = (Vec::new(), Vec::new());
-    let deep = [("deep", (|_| nested(200)) as inputs::Make)];
-    let texts = ["plain-lines", "short-lines", "half-8bit", "from-lines"];
-    let texts = inputs::TEXTS
-        .iter()
-        .filter(|(name, _)| texts.contains(name));
-    let all = texts.chain(inputs::TREES).chain(&deep);
-    for (input, make) in all {
-        let raw = make(size());
+    let mut beyond = Vec::new();
+    let large = ["plain-lines", "half-8bit", "attachment"];
+    let all = inputs::TEXTS.iter().chain(inputs::TREES);
+    let large = all.filter(|(name, _)| large.contains(name));
+    let large = large.map(|(name, make)| (*name, make(4 * size()), false));
+    let small = inputs::TREES.iter().skip(2);
+    let small = small.map(|(name, make)| (*name, make(size()), true));
+    for (input, raw, is_tree) in large.chain(small).chain([("deep", nested(200), true)]) {
         let mut line = String::new();
-        for (name, rules, recipient) in WHOLE {
-            let began = std::time::Instant::now();
+        for (name, rules, recipient, beside) in WHOLE {
             let envelope = format!("anna@example.org > {recipient} [client=192.0.2.7]");
             let (peak, out) = peak(raw.clone(), rules, &archive, &envelope);
-            if *name != "archive" && out == raw {
-                idle.push(format!("{input}, {name}"));
-            }
-            let size = raw.len().max(out.len());
+            // A copy of the archive is in armour.
+            let size = match *name {
+                "archive" => raw.len() / 8 * 11,
+                _ => raw.len().max(out.len()),
+            };
+            // Of a header that is near the limit no copy can stand inside.
+            let is_left = *name == "archive" || input == "many-fields";
+            assert!(is_left || out != raw, "{input}, {name}: it was not changed");
             let times = peak as f64 / size as f64;
-            line += &format!(" {times:.1} ({} ms)", began.elapsed().as_millis());
-            if peak > TIMES * size + BESIDE {
+            line += &format!(" {times:.1}");
+            let beside = if is_tree { BESIDE } else { *beside };
+            if peak > TIMES * size + beside {
                 let of = size / 1024;
                 beyond.push(format!("{input}, {name}: {times:.1} times {of} KB"));
             }
@@ -178,8 +189,6 @@ fn t191_mails_that_are_signed_or_encrypted_take_three_times_their_size() {
         println!("{input:24}{line}");
     }
     assert!(beyond.is_empty(), "{}", beyond.join("\n"));
-    // What has too many parts cannot be proved the same.
-    println!("not changed: {}", idle.join("; "));
 }
 
 /// A part in a part in a part.

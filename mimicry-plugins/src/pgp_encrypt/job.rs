@@ -134,7 +134,7 @@ impl Job for PgpJob<'_> {
         let protect = Protect::Cipher {
             hidden_subject: plugin.hide_subject.then_some(HIDDEN),
         };
-        let inner = inner(message, protect).map_err(cannot_be("encrypted"))?;
+        let mut inner = inner(message, protect).map_err(cannot_be("encrypted"))?;
         let now = mail.received.unix;
         let (recipients, found): (Vec<&Path>, Vec<_>) = found.into_iter().unzip();
         let mut keys = Vec::new();
@@ -159,6 +159,8 @@ impl Job for PgpJob<'_> {
         notes.dedup();
         let armour = seal::encrypt(&inner.octets, keys, hidden, signer)
             .map_err(|_| Fault::Permanent("the mail could not be encrypted".into()))?;
+        // A large mail is in memory often enough.
+        inner.octets = Vec::new();
         let (part, enclosed) = pgp_encrypted(message, armour);
         edits.enclose(part, enclosed);
         if plugin.hide_subject {

@@ -80,9 +80,11 @@ impl Job for PgpJob<'_> {
         };
         let now = self.task.mail.received.unix;
         let pair = signers.pair(signer, now).map_err(Fault::Permanent)?;
-        let coded = to_signed_form(message, &Limits::default());
-        let inner = inner(coded.as_ref().unwrap_or(message), Protect::Clear)
-            .map_err(cannot_be("signed"))?;
+        let form = to_signed_form(message, &Limits::default());
+        let inner = inner(form.as_ref().unwrap_or(message), Protect::Clear);
+        // A large mail is in memory often enough.
+        drop(form);
+        let inner = inner.map_err(cannot_be("signed"))?;
         let signature = seal::sign(&inner.octets, pair, now)
             .map_err(|_| Fault::Permanent("the mail could not be signed".into()))?;
         let note = format!("signed: {} {}", signer.fingerprint(), signature.micalg);
@@ -93,7 +95,7 @@ impl Job for PgpJob<'_> {
             description: "OpenPGP digital signature",
             content: Written::Armour(signature.armour),
         };
-        let (part, enclosed) = signed(message, &inner.octets, signature);
+        let (part, enclosed) = signed(message, inner.octets, signature);
         edits.enclose(part, enclosed);
         if self.plugin.autocrypt {
             add_autocrypt(signer, &author, edits)?;

@@ -83,11 +83,14 @@ impl Job for SignJob<'_> {
             }
         };
         let form = to_signed_form(message, &Limits::default());
-        let message = form.as_ref().unwrap_or(message);
-        let inner = inner(message, Protect::Clear).map_err(cannot_be("signed"))?;
+        let inner = inner(form.as_ref().unwrap_or(message), Protect::Clear);
+        // A large mail is in memory often enough.
+        drop(form);
+        let inner = inner.map_err(cannot_be("signed"))?;
         let (part, enclosed) = match plugin.opaque {
             true => {
                 let der = signer.opaque(&inner.octets).map_err(Fault::Permanent)?;
+                drop(inner);
                 outer::pkcs7(message, der, "signed-data")
             }
             false => {
@@ -99,7 +102,7 @@ impl Job for SignJob<'_> {
                     description: "S/MIME signature",
                     content: outer::Content::Binary(der),
                 };
-                outer::signed(message, &inner.octets, signature)
+                outer::signed(message, inner.octets, signature)
             }
         };
         edits.enclose(part, enclosed);

@@ -18,6 +18,9 @@ use sequoia_openpgp::{Packet, Result};
 use super::judge::Usable;
 use super::time;
 
+/// Octets that are encrypted at once.
+const PIECE: usize = 1 << 16;
+
 /// An armoured message to these keys; with `hidden` none of them is named in it. Signed within, if somebody signs.
 pub fn encrypt(
     octets: &[u8],
@@ -33,7 +36,9 @@ pub fn encrypt(
             false => recipient,
         });
     }
-    let mut out = Vec::with_capacity(octets.len().saturating_mul(3) / 2);
+    // Base64 in lines of 64, and what stands before it.
+    let due = octets.len().saturating_div(8).saturating_mul(11);
+    let mut out = Vec::with_capacity(due.saturating_add(1 << 16));
     let message = Message::new(&mut out);
     let message = Armorer::new(message).kind(Kind::Message).build()?;
     let message = Encryptor::for_recipients(message, recipients).build()?;
@@ -44,7 +49,10 @@ pub fn encrypt(
         None => message,
     };
     let mut message = LiteralWriter::new(message).build()?;
-    message.write_all(octets)?;
+    // In pieces: what encrypts has a copy of each.
+    for piece in octets.chunks(PIECE) {
+        message.write_all(piece)?;
+    }
     message.finalize()?;
     Ok(out)
 }

@@ -1,5 +1,7 @@
 //! Keys as GnuPG makes them, good ones and bad ones.
 
+use std::time::{Duration, Instant, UNIX_EPOCH};
+
 use mimicry_core::domain::compared_address;
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
@@ -9,6 +11,8 @@ pub mod trial;
 use super::certs::{Certs, read};
 use super::judge::Demands;
 use super::secret::Signers;
+use sequoia_openpgp::cert::CertBuilder;
+use sequoia_openpgp::serialize::SerializeInto;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/pgp/");
 
@@ -269,4 +273,96 @@ fn addresses_are_compared_as_mail_does() {
     ] {
         assert_eq!(compared_address(address), expected);
     }
+}
+
+/// A key with these user ids, in a file.
+fn of_userids(userids: &[String]) -> Vec<(String, Vec<u8>)> {
+    let made = UNIX_EPOCH + Duration::from_secs(NOW as u64 - 86_400);
+    let mut key = CertBuilder::new()
+        .set_creation_time(made)
+        .add_transport_encryption_subkey();
+    for userid in userids {
+        key = key.add_userid(userid.as_str());
+    }
+    let (cert, _) = key.generate().unwrap();
+    vec![("made".into(), cert.to_vec().unwrap())]
+}
+
+fn of_files(files: &[(String, Vec<u8>)]) -> Result<Certs, String> {
+    let mut errors = Vec::new();
+    let certs = Certs::of("keys", files, Demands::new(false), &mut errors);
+    match errors.first() {
+        Some(error) => Err(error.message.clone()),
+        None => Ok(certs),
+    }
+}
+
+#[test]
+fn a_mailbox_is_one_with_and_without_quotes() {
+    let userids = [
+        r#""anna b"@example.org"#,
+        r#"Bo <"bo"@example.org>"#,
+        r#"carl.d@example.org"#,
+        r#"Eve <"eve@home"@example.org>"#,
+        r#"<"fay f"@evil.example> <gil@example.org>"#,
+    ];
+    let certs = of_files(&of_userids(&userids.map(String::from))).unwrap();
+    for (path, is_found) in [
+        (r#""Anna\ B"@example.org"#, true),
+        (r#""anna b+x"@example.org"#, true),
+        ("bo@example.org", true),
+        (r#""bo"@example.org"#, true),
+        (r#""carl.d"@example.org"#, true),
+        (r#""eve@home"@example.org"#, true),
+        ("anna@example.org", false),
+        ("eve@home", false),
+        (r#""fay f"@evil.example"#, false),
+    ] {
+        let found = certs.keys_of(&Path::new(path), NOW);
+        assert_eq!(found.is_ok(), is_found, "{path}");
+    }
+}
+
+#[test]
+fn copies_of_a_key_are_one_with_all_that_is_in_any() {
+    let [(_, one)] = &of_userids(&["anna@example.org".into()])[..] else {
+        panic!("one file");
+    };
+    let certs = of_files(&[("a".into(), one.repeat(7)), ("b".into(), one.clone())]).unwrap();
+    assert_eq!(certs.iter().count(), 1);
+    let keys = certs.keys_of(&Path::new("anna@example.org"), NOW).unwrap();
+    assert_eq!(keys.len(), 1);
+}
+
+/// Files of others: what is said names the file, and is said soon.
+#[test]
+fn a_file_of_junk_is_given_up() {
+    let junk = [0xcd, 1, b'x'].repeat(20_000);
+    let said = of_files(&[("junk.pgp".into(), junk)]).err();
+    let expected = "junk.pgp holds more than 10000 things that are no keys";
+    assert_eq!(said.as_deref(), Some(expected));
+}
+
+/// The shortest of some times that something takes.
+fn shortest(work: impl Fn()) -> Duration {
+    let times = (0..5).map(|_| {
+        let began = Instant::now();
+        work();
+        began.elapsed()
+    });
+    times.min().unwrap()
+}
+
+/// With squares it would be sixteen times as long.
+#[test]
+fn a_key_of_many_user_ids_takes_time_in_proportion() {
+    let times = [400, 1600].map(|number| {
+        let userids: Vec<String> = (0..number)
+            .map(|n| format!("Anna <anna{n}@example.org>"))
+            .collect();
+        let certs = of_files(&of_userids(&userids)).unwrap();
+        let path = Path::new("anna7@example.org");
+        shortest(|| assert_eq!(certs.keys_of(&path, NOW).map(|keys| keys.len()), Ok(1)))
+    });
+    assert!(times[1] < times[0] * 10, "{times:?}");
 }

@@ -376,3 +376,27 @@ fn nothing_secret_is_shown() {
     let signer = Signer::read(&ann.pem()).unwrap();
     assert_eq!(format!("{signer:?}"), "Signer(Bob)");
 }
+
+/// With squares it would be sixteen times as long.
+#[test]
+fn a_certificate_of_many_addresses_takes_time_in_proportion() {
+    let ca = root("Root");
+    let times = [2000, 8000].map(|number| {
+        let emails: Vec<String> = (0..number).map(|n| format!("bob{n}@p.example")).collect();
+        let emails: Vec<&str> = emails.iter().map(String::as_str).collect();
+        let x509 = ca
+            .issue(Says {
+                emails: &emails,
+                ..Says::default()
+            })
+            .x509;
+        let one = || {
+            let began = std::time::Instant::now();
+            let certificate = Certificate::of(x509.clone()).unwrap();
+            assert_eq!(certificate.addresses.len(), number);
+            began.elapsed()
+        };
+        (0..5).map(|_| one()).min().unwrap()
+    });
+    assert!(times[1] < times[0] * 10, "{times:?}");
+}

@@ -93,7 +93,10 @@ pub fn inner(message: &Message, protect: Protect) -> Result<Inner, &'static str>
     let root = message.root();
     let newline = message.newline().as_bytes();
     let is_protected = root.seal().is_none();
-    let mut out = Vec::with_capacity(message.raw().len().saturating_add(2048));
+    // Each field twice, at the most; a vector that grows is there twice, too.
+    let more = (root.fields().count().saturating_mul(16)).saturating_add(root.header().len());
+    let due = message.raw().len().saturating_add(more);
+    let mut out = Vec::with_capacity(due.saturating_add(2048));
     let mut has_subject = false;
     if is_protected {
         let copied = || root.fields().filter(is_copied);
@@ -141,14 +144,10 @@ pub fn inner(message: &Message, protect: Protect) -> Result<Inner, &'static str>
     }
     out.extend_from_slice(newline);
     out.extend_from_slice(root.body());
-    let with_ends = match with_crlf(&out) {
-        Cow::Owned(octets) => Some(octets),
-        Cow::Borrowed(_) => None,
-    };
-    let octets = with_ends.unwrap_or(out);
-    is_the_same(message, &octets)?;
+    let found = Message::scan(to_crlf(out), &Limits::default());
+    is_the_same(message, &found)?;
     Ok(Inner {
-        octets,
+        octets: found.into_raw(),
         has_subject,
         is_protected,
     })
@@ -221,17 +220,28 @@ fn protected_type(field: &Field<'_>, protect: Protect) -> Vec<u8> {
     }
 }
 
+/// As [`with_crlf`], in its place where there is nothing to do.
+pub fn to_crlf(octets: Vec<u8>) -> Vec<u8> {
+    let other = match with_crlf(&octets) {
+        Cow::Owned(other) => Some(other),
+        Cow::Borrowed(_) => None,
+    };
+    other.unwrap_or(octets)
+}
+
 /// With CRLF for each LF that has none.
 pub fn with_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
-    let mut lone = memchr::memchr_iter(b'\n', octets)
-        .filter(|at| at.checked_sub(1).and_then(|at| octets.get(at)) != Some(&b'\r'))
-        .peekable();
-    if lone.peek().is_none() {
+    let lone = || {
+        memchr::memchr_iter(b'\n', octets)
+            .filter(|at| at.checked_sub(1).and_then(|at| octets.get(at)) != Some(&b'\r'))
+    };
+    let number = lone().count();
+    if number == 0 {
         return Cow::Borrowed(octets);
     }
-    let mut out = Vec::with_capacity(octets.len().saturating_add(octets.len() / 16));
+    let mut out = Vec::with_capacity(octets.len().saturating_add(number));
     let mut done = 0;
-    for at in lone {
+    for at in lone() {
         out.extend_from_slice(octets.get(done..at).unwrap_or_default());
         out.push(b'\r');
         done = at;
@@ -241,8 +251,7 @@ pub fn with_crlf(octets: &[u8]) -> Cow<'_, [u8]> {
 }
 
 /// The proof: scanned anew it has the same parts, and each the same octets.
-fn is_the_same(message: &Message, octets: &[u8]) -> Result<(), &'static str> {
-    let found = Message::scan(octets.to_vec(), &Limits::default());
+fn is_the_same(message: &Message, found: &Message) -> Result<(), &'static str> {
     let is_same = |one: &[u8], other: &[u8]| *with_crlf(one) == *other;
     // With other limits other parts are found; they are compared as one.
     let is_cut = message.defects().cut || found.defects().cut;
@@ -254,7 +263,7 @@ fn is_the_same(message: &Message, octets: &[u8]) -> Result<(), &'static str> {
     if parts_agree && one.media_type() == other.media_type() && is_same(one.body(), other.body()) {
         return Ok(());
     }
-    Err(match is_beyond_limits(&found) {
+    Err(match is_beyond_limits(found) {
         true => LIMIT,
         false => "is not read as itself once more",
     })

@@ -34,23 +34,20 @@ pub enum Content {
 impl Content {
     /// The fields, and the body without a line end at its end.
     fn written(self, newline: Newline) -> (&'static str, Vec<u8>) {
-        match self {
-            Content::Armour(text) => {
-                let text = text.trim_ascii_end();
-                ("", in_lines_of(text, newline))
-            }
+        let (field, mut text) = match self {
+            Content::Armour(text) => ("", in_lines_of(text, newline)),
             Content::Binary(octets) => (
                 "Content-Transfer-Encoding: base64",
-                codec::encode(Encoding::Base64, &octets, newline.as_bytes())
-                    .trim_ascii_end()
-                    .to_vec(),
+                codec::encode(Encoding::Base64, &octets, newline.as_bytes()),
             ),
-        }
+        };
+        text.truncate(text.trim_ascii_end().len());
+        (field, text)
     }
 }
 
 /// A message and its signature. `inner`: what was signed, in lines of CRLF.
-pub fn signed(message: &Message, inner: &[u8], signature: Signature<'_>) -> (NewPart, Enclosed) {
+pub fn signed(message: &Message, inner: Vec<u8>, signature: Signature<'_>) -> (NewPart, Enclosed) {
     let newline = message.newline();
     let nl = newline.as_str();
     let Signature {
@@ -75,13 +72,19 @@ pub fn signed(message: &Message, inner: &[u8], signature: Signature<'_>) -> (New
         ],
         nl,
     );
-    let mut body = format!("--{boundary}{nl}").into_bytes();
-    let start = body.len();
-    body.extend_from_slice(&inner);
-    let place = start..body.len();
-    body.extend_from_slice(format!("{nl}--{boundary}{nl}{head}{nl}").as_bytes());
-    body.extend_from_slice(&text);
-    body.extend_from_slice(format!("{nl}--{boundary}--{nl}").as_bytes());
+    let first = format!("--{boundary}{nl}");
+    let second = format!("{nl}--{boundary}{nl}{head}{nl}");
+    let end = format!("{nl}--{boundary}--{nl}");
+    let place = first.len()..first.len().saturating_add(inner.len());
+    // In one piece of the right size: a mail is in memory often enough.
+    let body = [
+        first.as_bytes(),
+        &inner,
+        second.as_bytes(),
+        &text,
+        end.as_bytes(),
+    ]
+    .concat();
     let part = NewPart {
         media_type: "multipart/signed".into(),
         header: header.into_bytes(),
@@ -114,11 +117,10 @@ pub fn pgp_encrypted(message: &Message, armour: Vec<u8>) -> (NewPart, Enclosed) 
         ],
         nl,
     );
-    let mut body =
-        format!("--{boundary}{nl}{version}{nl}Version: 1{nl}{nl}--{boundary}{nl}{head}{nl}")
-            .into_bytes();
-    body.extend_from_slice(&text);
-    body.extend_from_slice(format!("{nl}--{boundary}--{nl}").as_bytes());
+    let start =
+        format!("--{boundary}{nl}{version}{nl}Version: 1{nl}{nl}--{boundary}{nl}{head}{nl}");
+    let end = format!("{nl}--{boundary}--{nl}");
+    let body = [start.as_bytes(), &text, end.as_bytes()].concat();
     let part = NewPart {
         media_type: "multipart/encrypted".into(),
         header: header.into_bytes(),
@@ -132,6 +134,7 @@ pub fn pkcs7(message: &Message, der: Vec<u8>, smime_type: &str) -> (NewPart, Enc
     let newline = message.newline();
     let nl = newline.as_str();
     let (field, mut body) = Content::Binary(der).written(newline);
+    body.reserve_exact(nl.len());
     body.extend_from_slice(newline.as_bytes());
     let header = fields(
         &[
@@ -159,9 +162,9 @@ fn fields(lines: &[&str], nl: &str) -> String {
 }
 
 /// Lines that end in CRLF, or in LF, with the line ends of a message.
-fn in_lines_of(text: &[u8], newline: Newline) -> Vec<u8> {
+fn in_lines_of(text: Vec<u8>, newline: Newline) -> Vec<u8> {
     match newline {
-        Newline::Crlf => super::inner::with_crlf(text).into_owned(),
+        Newline::Crlf => super::inner::to_crlf(text),
         Newline::Lf => {
             let mut out = Vec::with_capacity(text.len());
             for line in text.split_inclusive(|octet| *octet == b'\n') {

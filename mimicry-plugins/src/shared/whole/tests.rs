@@ -165,7 +165,7 @@ fn every_mail_is_put_into_what_seals_it() {
         let der = b"\x30\x0D\x06\x09\x2A\x86\x48\x86\xF7\x0D\x01\x07\x03\xA0\x00".to_vec();
         let all = [
             (
-                enclosed(&message, signed(&message, &inner, signature())),
+                enclosed(&message, signed(&message, inner.clone(), signature())),
                 "multipart/signed",
             ),
             (
@@ -222,7 +222,7 @@ fn what_was_sealed_is_proved() {
     let message = message(MAILS[0]);
     let inner = made(&message, Protect::Clear).octets;
     let mut edits = EditSet::new(&message);
-    let (part, place) = signed(&message, &inner, signature());
+    let (part, place) = signed(&message, inner.clone(), signature());
     edits.enclose(part, place);
     let right = String::from_utf8(render(&edits)).unwrap();
     for (from, to) in [
@@ -236,7 +236,7 @@ fn what_was_sealed_is_proved() {
         assert!(verify(&edits, wrong, &Limits::default()).is_err(), "{from}");
     }
     // A place that is not the first part's.
-    let (part, _) = signed(&message, &inner, signature());
+    let (part, _) = signed(&message, inner.clone(), signature());
     let mut edits = EditSet::new(&message);
     edits.enclose(part, Enclosed::Shown(1..9));
     assert!(verify(&edits, render(&edits), &Limits::default()).is_err());
