@@ -1004,3 +1004,57 @@ fn plugins_are_listed() {
     let unknown = here(&["plugins", "zipp"]);
     assert!(unknown.err.contains("disclaim, zip"), "{}", unknown.err);
 }
+
+/// A program without a feature names it, and does not take a key for something else.
+// man: mimicry-plugins(7) "It is there when mimicryd is built with the feature"
+#[test]
+fn what_was_not_built_in_is_named() {
+    let directory = Directory::new();
+    let keys = root().join("mimicry-plugins/tests/keys");
+    for (feature, is_there, plugin, file, holds) in [
+        (
+            "pgp",
+            cfg!(feature = "pgp"),
+            "pgp_encrypt",
+            "pgp/bo.asc",
+            "OpenPGP",
+        ),
+        (
+            "pgp",
+            cfg!(feature = "pgp"),
+            "pgp_sign",
+            "pgp/bo.asc",
+            "OpenPGP",
+        ),
+        (
+            "smime",
+            cfg!(feature = "smime"),
+            "smime_encrypt",
+            "smime-bob.pem",
+            "certificates",
+        ),
+        (
+            "smime",
+            cfg!(feature = "smime"),
+            "smime_sign",
+            "smime-bob.pem",
+            "certificates",
+        ),
+    ] {
+        let rule = format!("[[rule]]\nname = \"r\"\nplugin = \"{plugin}\"\n");
+        directory.file("m.toml", rule);
+        let ran = run(directory.path(), &["check", "-c", "m.toml"], b"");
+        let said = ran.complaints();
+        let without = format!("this mimicry was built without {feature}");
+        assert_eq!(said.contains(&without), !is_there, "{said}");
+        assert_eq!(ran.code, 78, "{said}");
+        let path = directory.file("key", std::fs::read(keys.join(file)).expect("a key"));
+        let ran = run(directory.path(), &["keys", "key"], b"");
+        let expected = format!(
+            "mimicryd: key holds {holds}, and {without}; install the package, or build it with cargo build --features {feature}\n"
+        );
+        assert_eq!(ran.err == expected, !is_there, "{}", ran.err);
+        assert_eq!(ran.code, if is_there { 0 } else { 65 }, "{}", ran.err);
+        std::fs::remove_file(path).expect("our own file");
+    }
+}

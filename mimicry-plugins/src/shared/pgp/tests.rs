@@ -353,10 +353,10 @@ fn shortest(work: impl Fn()) -> Duration {
     times.min().unwrap()
 }
 
-/// With squares it would be sixteen times as long.
+/// Sixteen times as many take sixteen times as long, or several times that on a busy machine; with squares 256 times.
 #[test]
 fn a_key_of_many_user_ids_takes_time_in_proportion() {
-    let times = [400, 1600].map(|number| {
+    let times = [300, 4800].map(|number| {
         let userids: Vec<String> = (0..number)
             .map(|n| format!("Anna <anna{n}@example.org>"))
             .collect();
@@ -364,5 +364,5 @@ fn a_key_of_many_user_ids_takes_time_in_proportion() {
         let path = Path::new("anna7@example.org");
         shortest(|| assert_eq!(certs.keys_of(&path, NOW).map(|keys| keys.len()), Ok(1)))
     });
-    assert!(times[1] < times[0] * 10, "{times:?}");
+    assert!(times[1] < times[0] * 100, "{times:?}");
 }

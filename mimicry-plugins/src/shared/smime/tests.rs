@@ -377,11 +377,11 @@ fn nothing_secret_is_shown() {
     assert_eq!(format!("{signer:?}"), "Signer(Bob)");
 }
 
-/// With squares it would be sixteen times as long.
+/// Sixteen times as many take sixteen times as long, or several times that on a busy machine; with squares 256 times.
 #[test]
 fn a_certificate_of_many_addresses_takes_time_in_proportion() {
     let ca = root("Root");
-    let times = [2000, 8000].map(|number| {
+    let times = [1000, 16_000].map(|number| {
         let emails: Vec<String> = (0..number).map(|n| format!("bob{n}@p.example")).collect();
         let emails: Vec<&str> = emails.iter().map(String::as_str).collect();
         let x509 = ca
@@ -398,5 +398,5 @@ fn a_certificate_of_many_addresses_takes_time_in_proportion() {
         };
         (0..5).map(|_| one()).min().unwrap()
     });
-    assert!(times[1] < times[0] * 10, "{times:?}");
+    assert!(times[1] < times[0] * 100, "{times:?}");
 }
