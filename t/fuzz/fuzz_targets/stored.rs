@@ -9,11 +9,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use libfuzzer_sys::fuzz_target;
-use mimicry_core::envelope::Envelope;
+use mimicry_core::envelope::{Envelope, Path as Address};
 use mimicry_core::mail::{Mail, Moment};
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
-use mimicry_core::plugin::{Effects, Task};
+use mimicry_core::plugin::Task;
 use mimicry_plugins::shared::store::place::FolderPattern;
 use mimicryd::worker::ledger::Key;
 
