@@ -4,7 +4,7 @@
 //! Client and sink are threads of this program, one each, as smtp-source and smtp-sink are processes, but they wait with epoll, cost
 //! less and know the latency of each mail. They speak over loopback, straight or through one of the two relays; every mail
 //! must be taken by the sink before it counts, and what arrives is looked at once for each load. Three kinds of mail and
-//! six loads: see [`LOADS`].
+//! seven loads: see [`LOADS`].
 //!
 //! A measurement is a fresh set of sessions for a second and at least two mails of each, with a part before it that is not counted. Sessions send
 //! 20 mails each, with MAIL, RCPT and DATA in one write, as Postfix does with connections that it keeps; `--lone` is one mail for
@@ -82,7 +82,7 @@ pub struct Load {
     pub is_compared: bool,
 }
 
-pub const LOADS: [Load; 6] = [
+pub const LOADS: [Load; 7] = [
     Load {
         name: "2 KB text, passed on",
         kind: Kind::Text,
@@ -114,6 +114,14 @@ pub const LOADS: [Load; 6] = [
         arrived: |sent, arrived| arrived.ends_with(sent),
         cpu: CpuTarget::Milliseconds(0.5),
         is_compared: true,
+    },
+    Load {
+        name: "1.2 MB with three attachments, passed on",
+        kind: Kind::Attachments,
+        rules: "",
+        arrived: |sent, arrived| arrived.ends_with(sent),
+        cpu: CpuTarget::Milliseconds(3.5),
+        is_compared: false,
     },
     Load {
         name: "1.2 MB with three attachments, disclaimer",
