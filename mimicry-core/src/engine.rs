@@ -372,37 +372,36 @@ enum Round {
 
 fn rounds(policy: &Policy, plan: &Plan) -> Vec<Round> {
     let mut rounds = vec![Round::Scopes(&[Scope::Original, Scope::Part])];
-    let is_whole = |index: &usize| {
-        let rule = policy.rules.get(*index);
-        rule.is_some_and(|rule| rule.kind.scope() == Scope::Whole)
-    };
-    let whole = plan.steps.iter().map(|(index, _)| index).filter(is_whole);
-    rounds.extend(whole.map(Round::Whole));
+    let whole = runs(policy, plan).filter(|(_, rule, _)| rule.kind.scope() == Scope::Whole);
+    rounds.extend(whole.map(|(index, ..)| Round::Whole(index)));
     if seals(policy, plan).next().is_some() {
         rounds.push(Round::Scopes(&[Scope::Seal]));
     }
     rounds
 }
 
-/// The jobs of the plan that see the final octets.
-fn seals<'p>(policy: &Policy, plan: &'p Plan) -> impl Iterator<Item = &'p Run> {
+/// The jobs of the plan, with their rules and the places of these.
+fn runs<'p>(
+    policy: &'p Policy,
+    plan: &'p Plan,
+) -> impl Iterator<Item = (usize, &'p Rule, &'p Run)> {
     plan.steps.iter().filter_map(|(index, step)| match step {
-        Decision::Run(run) => {
-            let rule = policy.rules.get(index)?;
-            (rule.kind.scope() == Scope::Seal).then_some(run)
-        }
+        Decision::Run(run) => Some((index, &**policy.rules.get(index)?, run)),
         _ => None,
     })
 }
 
+/// Those that see the final octets.
+fn seals<'p>(policy: &'p Policy, plan: &'p Plan) -> impl Iterator<Item = &'p Run> {
+    let seals = runs(policy, plan).filter(|(_, rule, _)| rule.kind.scope() == Scope::Seal);
+    seals.map(|(.., run)| run)
+}
+
 /// What the rules that edited so far took out for good.
 fn forgotten(policy: &Policy, plan: &Plan, reports: &Reports) -> Forgets {
-    let edited = plan.steps.iter().filter(|(index, step)| {
-        let is_real = matches!(step, Decision::Run(run) if !run.shadow);
-        is_real && matches!(reports[*index], Report::Edited { .. })
-    });
-    let rules = edited.filter_map(|(index, _)| policy.rules.get(index));
-    rules.fold(Forgets::default(), |all, rule| {
+    let edited = runs(policy, plan)
+        .filter(|(index, _, run)| !run.shadow && matches!(reports[*index], Report::Edited { .. }));
+    edited.fold(Forgets::default(), |all, (_, rule, _)| {
         let Forgets { parts, fields } = rule.plugin.forgets();
         let encrypts = rule.encrypts();
         Forgets {
@@ -414,10 +413,7 @@ fn forgotten(policy: &Policy, plan: &Plan, reports: &Reports) -> Forgets {
 
 /// Does a job of the plan ask which octets were there before the edits.
 fn asks_what_was_kept(policy: &Policy, plan: &Plan) -> bool {
-    let runs = plan.steps.iter();
-    let runs = runs.filter(|(_, step)| matches!(step, Decision::Run(_)));
-    runs.filter_map(|(index, _)| policy.rules.get(index))
-        .any(|rule| rule.kind.asks_what_was_kept())
+    runs(policy, plan).any(|(_, rule, _)| rule.kind.asks_what_was_kept())
 }
 
 /// The message in 7 bits, if it is not, and can be: whoever hands it on says what becomes of one that cannot.
