@@ -28,6 +28,17 @@ fn rules(keys: &str, more: &str) -> String {
     )
 }
 
+/// A daemon whose only rule encrypts to these keys, and the directory of these.
+fn encrypting(keys: &[&str], more: &str) -> (Directory, World) {
+    let directory = Directory::new();
+    let rules = rules(&put(&directory, keys), more);
+    let world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    (directory, world)
+}
+
 fn begin(world: &World) -> Client {
     let mut client = world.client();
     client.says("MAIL FROM:<anna@example.org>", 250);
@@ -40,13 +51,7 @@ const WHY: &str = "must be encrypted, and";
 // man: mimicry-plugins(7) "a recipient without a usable key is refused when he is named, and the others get their mail:"
 #[test]
 fn who_has_no_key_is_refused_when_he_is_named() {
-    let directory = Directory::new();
-    let keys = put(&directory, &["bo.asc", "expired.asc"]);
-    let rules = rules(&keys, "");
-    let world = World::new(Setup {
-        rules: &rules,
-        ..Setup::default()
-    });
+    let (_directory, world) = encrypting(&["bo.asc", "expired.asc"], "");
     let mut client = begin(&world);
     client.says("RCPT TO:<bo@example.com>", 250);
     for (recipient, why) in [
@@ -75,13 +80,7 @@ fn who_has_no_key_is_refused_when_he_is_named() {
 // man: mimicry-plugins(7) "the answer is given at the end of the message, and then nobody gets it."
 #[test]
 fn where_the_message_decides_nobody_gets_it() {
-    let directory = Directory::new();
-    let keys = put(&directory, &["bo.asc"]);
-    let rules = rules(&keys, "unless.encrypted = true\n");
-    let world = World::new(Setup {
-        rules: &rules,
-        ..Setup::default()
-    });
+    let (_directory, world) = encrypting(&["bo.asc"], "unless.encrypted = true\n");
     let mut client = begin(&world);
     client.says("RCPT TO:<bo@example.com>", 250);
     client.says("RCPT TO:<nobody@example.com>", 250);
@@ -261,13 +260,7 @@ fn however_many_have_no_key_the_others_get_their_mail() {
 // man: mimicryd(8) "The ledger remembers who has the mail by then, and the retry delivers only what is missing"
 #[test]
 fn when_one_class_fails_nothing_is_doubled_and_nobody_gets_it_in_the_clear() {
-    let directory = Directory::new();
-    let keys = put(&directory, &["bo.asc"]);
-    let rules = rules(&keys, "match.recipient_domain = \"example.com\"\n");
-    let world = World::new(Setup {
-        rules: &rules,
-        ..Setup::default()
-    });
+    let (_directory, world) = encrypting(&["bo.asc"], "match.recipient_domain = \"example.com\"\n");
     let to = ["bo@example.com", "tom@example.net", "eva@example.net"];
     let acts = [
         Act::Say(b"451 4.3.0 not now\r\n".to_vec()),
@@ -366,13 +359,7 @@ const ODD: &[(&str, &str)] = &[
 // man: mimicry-plugins(7) "What is there counts, not what it is called:"
 #[test]
 fn whatever_a_mail_says_of_itself_whoever_the_envelope_names_gets_it_encrypted() {
-    let directory = Directory::new();
-    let keys = put(&directory, &["bo.asc"]);
-    let rules = rules(&keys, "match.recipient_domain = \"example.com\"\n");
-    let world = World::new(Setup {
-        rules: &rules,
-        ..Setup::default()
-    });
+    let (_directory, world) = encrypting(&["bo.asc"], "match.recipient_domain = \"example.com\"\n");
     for (what, mail) in ODD {
         for sender in ["anna@example.org", ""] {
             let mail = mail.replace('\n', "\r\n");
@@ -432,13 +419,7 @@ fn a_key_that_is_put_in_place_counts_after_a_reload() {
 // man: mimicry-plugins(7) "A mail whose header is larger than the limits allow cannot be signed or encrypted:"
 #[test]
 fn a_header_beyond_the_limits_is_named() {
-    let directory = Directory::new();
-    let keys = put(&directory, &["bo.asc"]);
-    let rules = rules(&keys, "");
-    let world = World::new(Setup {
-        rules: &rules,
-        ..Setup::default()
-    });
+    let (_directory, world) = encrypting(&["bo.asc"], "");
     let many: Vec<String> = (0..4000)
         .map(|n| format!("user{n}@recipients.example"))
         .collect();

@@ -67,11 +67,32 @@ fn rules_of(notation: &str, archive: &str) -> mimicry_core::config::Config {
     rules(&notation.replace("ARCHIVE", archive))
 }
 
-/// Measures the mails with the rules whose names begin so, and prints a line of each mail.
-fn check(mails: impl Iterator<Item = (String, Vec<u8>)>, names: &[&str], beside: usize) {
+/// A directory that copies are kept in, for as long as it is held.
+fn archive() -> (tempfile::TempDir, String) {
     let directory = tempfile::tempdir().unwrap();
     std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-    let archive = directory.path().display().to_string();
+    let path = directory.path().display().to_string();
+    (directory, path)
+}
+
+/// How many times its size a mail took, for the line of the mail; what is beyond the limit is noted.
+fn account(
+    beyond: &mut Vec<String>,
+    (input, rule): (&str, &str),
+    peak: usize,
+    (size, beside): (usize, usize),
+) -> String {
+    let times = peak as f64 / size as f64;
+    if peak > TIMES * size + beside {
+        let of = size / 1024;
+        beyond.push(format!("{input}, {rule}: {times:.1} times {of} KB"));
+    }
+    format!(" {times:.1}")
+}
+
+/// Measures the mails with the rules whose names begin so, and prints a line of each mail.
+fn check(mails: impl Iterator<Item = (String, Vec<u8>)>, names: &[&str], beside: usize) {
+    let (_directory, archive) = archive();
     let is_meant = |name: &str| names.iter().any(|start| name.starts_with(start));
     let rules: Vec<_> = inputs::RULES
         .iter()
@@ -90,12 +111,7 @@ fn check(mails: impl Iterator<Item = (String, Vec<u8>)>, names: &[&str], beside:
             let (peak, out) = peak(raw.clone(), rules, &archive, "[client=192.0.2.7]");
             // Notes for thousands of parts are more than the parts were.
             let size = raw.len().max(out.len());
-            let times = peak as f64 / size as f64;
-            line += &format!(" {times:.1}");
-            if peak > TIMES * size + beside {
-                let of = size / 1024;
-                beyond.push(format!("{input}, {name}: {times:.1} times {of} KB"));
-            }
+            line += &account(&mut beyond, (&input, name), peak, (size, beside));
         }
         println!("{input:24}{line}");
     }
@@ -155,9 +171,7 @@ const WHOLE: &[(&str, &str, &str, usize)] = &[
 #[test]
 fn t191_mails_that_are_signed_or_encrypted_take_three_times_their_size() {
     let _turn = TURN.lock();
-    let directory = tempfile::tempdir().unwrap();
-    std::fs::set_permissions(directory.path(), std::fs::Permissions::from_mode(0o700)).unwrap();
-    let archive = directory.path().display().to_string();
+    let (_directory, archive) = archive();
     let mut beyond = Vec::new();
     let large = ["plain-lines", "half-8bit", "attachment"];
     let all = inputs::TEXTS.iter().chain(inputs::TREES);
@@ -178,13 +192,8 @@ fn t191_mails_that_are_signed_or_encrypted_take_three_times_their_size() {
             // Of a header that is near the limit no copy can stand inside.
             let is_left = *name == "archive" || input == "many-fields";
             assert!(is_left || out != raw, "{input}, {name}: it was not changed");
-            let times = peak as f64 / size as f64;
-            line += &format!(" {times:.1}");
             let beside = if is_tree { BESIDE } else { *beside };
-            if peak > TIMES * size + beside {
-                let of = size / 1024;
-                beyond.push(format!("{input}, {name}: {times:.1} times {of} KB"));
-            }
+            line += &account(&mut beyond, (input, name), peak, (size, beside));
         }
         println!("{input:24}{line}");
     }
