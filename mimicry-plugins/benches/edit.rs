@@ -12,6 +12,7 @@ use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, load};
 
 #[path = "../../t/bench/attachments.rs"]
 mod attachments;
+#[allow(dead_code)]
 #[path = "../../t/bench/walk.rs"]
 mod walk;
 

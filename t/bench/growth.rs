@@ -19,12 +19,10 @@
 //! Must never: stop a process that it did not start.
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 use std::{env, fs};
 
-use mimicry_core::config::{self, Config};
 use mimicry_core::engine::{self, Judged};
 use mimicry_core::envelope::Envelope;
 use mimicry_core::mail::{Mail, Moment};
@@ -32,7 +30,6 @@ use mimicry_core::message::{Limits, Message};
 use mimicry_core::origin::Origin;
 use mimicry_core::plugin::Effects;
 use mimicry_core::policy::{Banks, Memo};
-use mimicry_plugins::REGISTRY;
 
 use harness::daemon::{Daemon, Setup};
 use harness::hop::Hop;
@@ -47,6 +44,10 @@ mod harness;
 mod reloading;
 #[allow(dead_code)]
 mod sink;
+#[allow(dead_code)]
+mod walk;
+
+use walk::{lines, load};
 
 /// How a column may grow.
 const LINEAR: f64 = 1.05;
@@ -224,12 +225,6 @@ fn of_banks(number: usize, when: fn(usize) -> String) -> String {
 const FIELDS: &str = "From: Anna <anna@s0.example>\r\nTo: tom@t0.example\r\nSubject: The report\r\nMessage-ID: <1@s0.example>\r\n\
     Date: Sun, 29 Nov 2026 12:00:00 +0000\r\nMIME-Version: 1.0\r\n";
 
-fn lines(octets: usize) -> String {
-    const LINE: &str =
-        "One line of plain text, as people write them, of some eighty characters or less.\r\n";
-    LINE.repeat(octets.div_ceil(LINE.len()))
-}
-
 fn text(octets: usize) -> Vec<u8> {
     format!("{FIELDS}Content-Type: text/plain\r\n\r\n{}", lines(octets)).into_bytes()
 }
@@ -268,12 +263,6 @@ fn mail_of(raw: Vec<u8>, recipients: usize) -> Mail {
         message: Message::scan(raw, &limits),
         received: Moment::default(),
     }
-}
-
-fn load(rules: &str) -> Config {
-    let nothing = |_: &Path| Err(std::io::ErrorKind::NotFound.into());
-    config::parse(rules, Path::new("growth.toml"), REGISTRY, &nothing)
-        .unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 /// What callgrind counts.

@@ -22,7 +22,7 @@ use mimicry_core::engine::Judged;
 use mimicry_core::mail::Mail;
 use mimicry_core::policy::{Banks, Memo};
 
-use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, load, walk};
+use walk::{BELOW_REPLY, DISCLAIM, NEWSLETTER, ZIP, lines, load, walk};
 
 #[allow(dead_code)]
 mod attachments;
@@ -81,10 +81,8 @@ fn newsletter() -> Vec<u8> {
 
 /// Plain lines without a coding, a megabyte of them.
 fn long_text() -> Vec<u8> {
-    const LINE: &str =
-        "One line of plain text, as people write them, of some eighty characters or less.\r\n";
     let fields = "From: anna@example.org\r\nTo: tom@example.net\r\nSubject: lines\r\n\r\n";
-    [fields, &LINE.repeat(13_000)].concat().into_bytes()
+    [fields, &lines(1 << 20)].concat().into_bytes()
 }
 
 /// In percent.

@@ -41,7 +41,14 @@ pub fn load(rules: &str) -> Config {
     config::parse(rules, Path::new("bench.toml"), REGISTRY, &|_| {
         Err(std::io::ErrorKind::NotFound.into())
     })
-    .expect("the rules are right")
+    .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+/// At least so many octets of plain text, in whole lines.
+pub fn lines(octets: usize) -> String {
+    const LINE: &str =
+        "One line of plain text, as people write them, of some eighty characters or less.\r\n";
+    LINE.repeat(octets.div_ceil(LINE.len()))
 }
 
 /// As a daemon has them.
