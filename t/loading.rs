@@ -440,11 +440,11 @@ fn a_child_that_gets_no_time_is_waited_for() {
         ..Setup::default()
     });
     let daemon = world.daemon();
-    // It takes a moment, and less than it may.
+    // Most of a second of work: enough to find the child at it, and far less than it may take.
     let rules: String = (0..100)
         .map(|number| {
             format!(
-                "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[a-z]{{100}}{number}' }}\n"
+                "[[rule]]\nname = \"{number}\"\nplugin = \"keep\"\nmatch = {{ filename = '[\\w\\s]{{50}}{number}' }}\n"
             )
         })
         .collect();

@@ -440,3 +440,39 @@ fn a_header_beyond_the_limits_is_named() {
     }
     assert!(world.hop.mails().is_empty());
 }
+
+// man: mimicry-plugins(7) "A mail that was signed can be made again, one that was encrypted never."
+#[test]
+fn a_mail_that_was_signed_can_be_made_again_and_one_that_was_encrypted_never() {
+    let directory = Directory::new();
+    let sign = format!(
+        "[[rule]]\nname = \"sign\"\nplugin = \"pgp_sign\"\nmatch.client = \"127.0.0.0/8\"\noptions.keys = {{ \"example.org\" = {} }}\n",
+        put(&directory, &["anna.secret.asc"])
+    );
+    let encrypt = rules(&put(&directory, &["bo.asc"]), "");
+    let footer =
+        "[[rule]]\nname = \"footer\"\nplugin = \"disclaim\"\noptions = { text = \"-- us\" }\n";
+    let instance = "[[rule]]\nname = \"how to undo it\"\nplugin = \"message_instance\"\n";
+    let coded = "From: Anna <anna@example.org>\r\nSubject: s\r\nMIME-Version: 1.0\r\n\
+        Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße \r\nFrom here\r\n";
+    for (rules, can) in [
+        ([&sign, instance].concat(), true),
+        ([footer, &sign, instance].concat(), true),
+        ([footer, &sign, &encrypt, instance].concat(), false),
+    ] {
+        let world = World::new(Setup {
+            rules: &rules,
+            ..Setup::default()
+        });
+        for mail in [PLAIN, coded.as_bytes()] {
+            let mut client = begin(&world);
+            client.says("RCPT TO:<bo@example.com>", 250);
+            assert!(client.data(mail).is_done());
+            let got = world.untraced(&world.hop.only_mail());
+            directory.file("got.eml", &got);
+            let ran = run(directory.path(), &["restore", "got.eml", "-o", "-"], b"");
+            assert_eq!(ran.code == 0 && ran.out == mail, can, "{}", ran.err);
+            assert_eq!(ran.code, if can { 0 } else { 65 }, "{}", ran.err);
+        }
+    }
+}
