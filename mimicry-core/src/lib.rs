@@ -13,6 +13,7 @@ pub mod domain;
 pub mod engine;
 pub mod envelope;
 pub mod extension;
+pub mod find;
 pub mod known;
 pub mod mail;
 pub mod message;

@@ -59,20 +59,13 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node], others: Vec<(PartId, Vec<u8>)
         parts.sort_unstable();
     }
     lines.read.sort_unstable();
-    let dashes = memmem::Finder::new(b"--");
-    let mut from = 0usize;
-    while let Some(rest) = raw.get(from..)
-        && let Some(at) = dashes.find(rest)
-    {
-        let start = from.saturating_add(at);
-        let before = start.checked_sub(1).and_then(|before| raw.get(before));
-        let is_first = matches!(before, Some(b'\r' | b'\n'));
-        if is_first && lines.read.binary_search(&start).is_err() {
-            lines.look(raw, start, nodes);
+    for line in [b"\n--", b"\r--"] {
+        for before in memmem::find_iter(raw, line) {
+            let start = before.saturating_add(1);
+            if lines.read.binary_search(&start).is_err() {
+                lines.look(raw, start, nodes);
+            }
         }
-        // No other line begins within the row.
-        let row = raw.get(start..).unwrap_or_default().iter();
-        from = start.saturating_add(row.take_while(|octet| **octet == b'-').count());
     }
 }
 

@@ -8,6 +8,7 @@ use memchr::{memchr2, memrchr};
 
 use super::encoding::{LINE_MAX, Malformed};
 use super::sink::{Sink, Stop};
+use crate::find::first_of;
 use crate::message::words;
 
 /// What stands at the start of a quoted-printable stretch.
@@ -92,10 +93,11 @@ fn decode_lines<S: Sink>(
     mut begins: impl FnMut(usize, &S),
 ) -> Result<(), Stop> {
     let mut rest = raw;
-    while let Some(stop) = memchr2(b'=', b'\n', rest) {
-        let (text, behind) = rest.split_at_checked(stop).unwrap_or((rest, &[]));
+    while let Some(stop) = first_of([b'=', b'\n'], rest)
+        && let Some(behind) = rest.get(stop..)
+    {
         if let [b'=', tail @ ..] = behind {
-            sink.octets(text)?;
+            sink.first(rest, stop)?;
             rest = match tail {
                 [high, low, after @ ..] if let Some(octet) = coded(*high, *low) => {
                     sink.octet(octet)?;
@@ -117,14 +119,15 @@ fn decode_lines<S: Sink>(
             };
             continue;
         }
-        let (line, after) = rest.split_at_checked(stop + 1).unwrap_or((rest, &[]));
+        let after = behind.get(1..).unwrap_or_default();
+        let text = rest.get(..stop).unwrap_or(rest);
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         match text.last() {
             Some(b' ' | b'\t') => {
                 sink.octets(without_blanks(text))?;
-                sink.octets(line.get(text.len()..).unwrap_or_default())?;
+                sink.octets(rest.get(text.len()..=stop).unwrap_or_default())?;
             }
-            _ => sink.octets(line)?,
+            _ => sink.first(rest, stop + 1)?,
         }
         begins(raw.len() - after.len(), sink);
         rest = after;

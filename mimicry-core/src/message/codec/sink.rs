@@ -8,6 +8,12 @@ use std::io;
 pub(super) trait Sink {
     fn octet(&mut self, octet: u8) -> Result<(), Stop>;
     fn octets(&mut self, octets: &[u8]) -> Result<(), Stop>;
+
+    /// The first `length` of these octets.
+    #[inline]
+    fn first(&mut self, octets: &[u8], length: usize) -> Result<(), Stop> {
+        self.octets(octets.get(..length).unwrap_or(octets))
+    }
 }
 
 #[derive(Debug)]
@@ -25,6 +31,21 @@ impl Sink for Vec<u8> {
     fn octets(&mut self, octets: &[u8]) -> Result<(), Stop> {
         self.extend_from_slice(octets);
         Ok(())
+    }
+
+    /// A few octets are copied with some behind them, which are taken off again: that takes no call, as a length that is not known
+    /// before does.
+    #[inline]
+    fn first(&mut self, octets: &[u8], length: usize) -> Result<(), Stop> {
+        match octets.first_chunk::<32>() {
+            Some(chunk) if length <= chunk.len() => {
+                let end = self.len() + length;
+                self.extend_from_slice(chunk);
+                self.truncate(end);
+                Ok(())
+            }
+            _ => self.octets(octets.get(..length).unwrap_or(octets)),
+        }
     }
 }
 

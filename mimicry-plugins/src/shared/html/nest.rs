@@ -59,33 +59,58 @@ pub(in crate::shared) enum Tag {
     Other,
 }
 
+/// A name of at most eight octets as a number, in lower case.
+const fn key(name: &[u8]) -> u64 {
+    let mut key = 0;
+    let mut rest = name;
+    while let [first, tail @ ..] = rest {
+        key = key << 8 | first.to_ascii_lowercase() as u64;
+        rest = tail;
+    }
+    key
+}
+
+/// The same of the first `length` octets, one at least, of these.
+fn key_of_first(octets: [u8; 8], length: usize) -> u64 {
+    const ONES: u64 = u64::from_ne_bytes([0x01; 8]);
+    const HIGHS: u64 = ONES << 7;
+    const FROM_A: u64 = ONES * (0x80 - b'A' as u64);
+    const BEHIND_Z: u64 = ONES * (0x7f - b'Z' as u64);
+    let spare = 8usize.saturating_sub(length);
+    let word = u64::from_be_bytes(octets) >> (spare & 7).saturating_mul(8);
+    // The highest bit of an octet tells whether it is an upper-case letter; a quarter of it is what makes it lower case.
+    let low = word & !HIGHS;
+    let upper = low.wrapping_add(FROM_A) & !low.wrapping_add(BEHIND_Z) & !word & HIGHS;
+    word | upper >> 2
+}
+
 impl Tag {
-    pub(super) fn new(name: &[u8]) -> Self {
-        const fn key(name: &[u8]) -> u64 {
-            let mut key = 0;
-            let mut rest = name;
-            while let [first, tail @ ..] = rest {
-                key = key << 8 | first.to_ascii_lowercase() as u64;
-                rest = tail;
-            }
-            key
+    /// The element whose name is the first `length` octets of these.
+    pub(super) fn of_first(octets: &[u8], length: usize) -> Self {
+        match octets.first_chunk() {
+            Some(chunk) if (1..=8).contains(&length) => Self::of(key_of_first(*chunk, length)),
+            _ => Self::new(octets.get(..length).unwrap_or(octets)),
         }
+    }
+
+    pub(super) fn new(name: &[u8]) -> Self {
+        match name.len() {
+            0..=8 => Self::of(key(name)),
+            9 if name.eq_ignore_ascii_case(b"plaintext") => Self::Plaintext,
+            10 if name.eq_ignore_ascii_case(b"blockquote") => Self::Breakout,
+            _ => Self::Other,
+        }
+    }
+
+    fn of(key: u64) -> Self {
         macro_rules! table {
             ($key:ident: $($($name:literal)+ => $tag:ident),+ $(,)?) => {
                 match $key {
-                    $($(k if k == const { key($name) } => Self::$tag,)+)+
+                    $($(k if k == const { self::key($name) } => Self::$tag,)+)+
                     _ => Self::Other,
                 }
             };
         }
-        if name.len() > 8 {
-            return match name.len() {
-                9 if name.eq_ignore_ascii_case(b"plaintext") => Self::Plaintext,
-                10 if name.eq_ignore_ascii_case(b"blockquote") => Self::Breakout,
-                _ => Self::Other,
-            };
-        }
-        let key = key(name);
         table! { key:
             b"td" b"th" b"caption" => Cell,
             b"tr" b"tbody" b"thead" b"tfoot" b"col" b"colgroup" => Row,

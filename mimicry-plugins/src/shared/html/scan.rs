@@ -2,7 +2,8 @@
 //!
 //! Must never: take for markup what a browser takes for text, or look at an octet more often than a bounded number of times.
 
-use memchr::{memchr, memchr_iter, memchr2, memmem};
+use memchr::{memchr, memchr2, memmem};
+use mimicry_core::find::{first_of, first_sign};
 
 use super::nest::{NoPlace, Tag};
 
@@ -80,7 +81,7 @@ impl<'a> Attribute<'a> {
     /// name where a name is due.
     fn first(octets: &'a [u8]) -> Option<Attribute<'a>> {
         let (_, tail) = octets.split_first()?;
-        let length = tail.iter().position(|b| is(*b, ENDS_ATTRIBUTE))?;
+        let length = first_sign(tail, |b| is(b, ENDS_ATTRIBUTE))?;
         let (name, rest) = octets.split_at_checked(length.checked_add(1)?)?;
         // As most are.
         if let [b'=', quote @ (b'"' | b'\''), text @ ..] = rest {
@@ -109,8 +110,7 @@ impl<'a> Attribute<'a> {
     }
 
     fn quoted(name: &'a [u8], quote: u8, text: &'a [u8]) -> Option<Attribute<'a>> {
-        let (value, behind) = text.split_at_checked(memchr(quote, text)?)?;
-        let (_, behind) = behind.split_first()?;
+        let (value, behind) = behind_quote(quote, text)?;
         Some(Attribute {
             name,
             value,
@@ -127,17 +127,38 @@ fn behind_spaces(octets: &[u8]) -> Option<&[u8]> {
 /// What follows a tag of which these are the octets behind its name, and whether it ends in `/>`.
 fn behind_tag(octets: &[u8]) -> Option<(&[u8], bool)> {
     let mut rest = octets;
-    let mut slash = false;
     loop {
-        let (first, tail) = rest.split_first()?;
-        rest = match first {
-            b'>' => return Some((tail, slash)),
-            b'/' => tail,
-            b if is_space(*b) => tail,
-            _ => Attribute::first(rest)?.behind,
-        };
-        slash = *first == b'/';
+        let sign = first_of([b'>', b'=', b'"', b'\''], rest)?;
+        let (before, sign) = rest.split_at_checked(sign)?;
+        match sign {
+            [b'>', behind @ ..] => return Some((behind, before.ends_with(b"/"))),
+            // As most attributes are.
+            [b'=', quote @ (b'"' | b'\''), text @ ..] if ends_in_name(before) => {
+                rest = behind_quote(*quote, text)?.1;
+            }
+            // Up to behind the attribute in which the sign is.
+            _ => {
+                while rest.len() >= sign.len() {
+                    let (first, tail) = rest.split_first()?;
+                    rest = match first {
+                        b'/' => tail,
+                        b if is_space(*b) => tail,
+                        _ => Attribute::first(rest)?.behind,
+                    };
+                }
+            }
+        }
     }
+}
+
+fn ends_in_name(octets: &[u8]) -> bool {
+    octets.last().is_some_and(|b| !is_space(*b) && *b != b'/')
+}
+
+/// The text up to a quote, and what follows that.
+fn behind_quote(quote: u8, text: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (value, behind) = text.split_at_checked(first_of([quote], text)?)?;
+    Some((value, behind.get(1..)?))
 }
 
 /// Splits HTML into tags, comments and text as the tokenizer of the HTML standard does (section 13.2.5), as far as
@@ -179,9 +200,18 @@ impl Iterator for Scan<'_> {
         if begins_markup(rest) {
             return Some(self.markup(start));
         }
-        let end = memchr_iter(b'<', rest).find(|at| rest.get(*at..).is_some_and(begins_markup));
-        let end = end.map_or(self.html.len(), |at| start.saturating_add(at));
-        Some(self.token(Event::Text, start, end))
+        let mut end = start;
+        let mut text = rest;
+        while let Some(at) = first_of([b'<'], text) {
+            end = end.saturating_add(at);
+            text = self.html.get(end..).unwrap_or_default();
+            if begins_markup(text) {
+                return Some(self.token(Event::Text, start, end));
+            }
+            end = end.saturating_add(1);
+            text = self.html.get(end..).unwrap_or_default();
+        }
+        Some(self.token(Event::Text, start, self.html.len()))
     }
 }
 
@@ -286,7 +316,7 @@ impl<'a> Scan<'a> {
     /// What the first `>` ends, quoted or not: a doctype too.
     fn bogus(&mut self, event: Event, start: usize) -> Token {
         let end = self
-            .seek(start, |rest| memchr(b'>', rest))
+            .seek(start, |rest| first_of([b'>'], rest))
             .map(|at| at.saturating_add(1));
         self.closed(event, start, end)
     }
@@ -295,7 +325,7 @@ impl<'a> Scan<'a> {
     fn comment_end(&self, text: usize) -> Option<usize> {
         let mut from = text;
         loop {
-            let at = self.seek(from, |rest| memchr(b'>', rest))?;
+            let at = self.seek(from, |rest| first_of([b'>'], rest))?;
             let before = self.html.get(text..at).unwrap_or_default();
             let end = at.saturating_add(1);
             if matches!(before, b"" | b"-") || before.ends_with(b"--") || before.ends_with(b"--!") {
@@ -307,15 +337,19 @@ impl<'a> Scan<'a> {
 
     fn tag(&mut self, start: usize, name: usize, event: impl Fn(Tag) -> Event) -> Token {
         let rest = self.html.get(name..).unwrap_or_default();
-        let name_end = rest.iter().position(|b| is(*b, ENDS_NAME));
-        let (word, behind) = rest
-            .split_at_checked(name_end.unwrap_or(rest.len()))
-            .unwrap_or((rest, b""));
-        let Some((behind, self_closing)) = behind_tag(behind) else {
+        let name_end = first_sign(rest, |b| is(b, ENDS_NAME));
+        let length = name_end.unwrap_or(rest.len());
+        let behind = match rest.get(length..) {
+            // Half of all tags are a name.
+            Some([b'>', behind @ ..]) => Some((behind, false)),
+            Some(behind) => behind_tag(behind),
+            None => None,
+        };
+        let Some((behind, self_closing)) = behind else {
             return self.open(NoPlace::Tag, start);
         };
         let end = self.html.len().saturating_sub(behind.len());
-        let tag = Tag::new(word);
+        let tag = Tag::of_first(rest, length);
         let event = event(tag);
         if let Event::Start(tag) = event {
             self.enter(tag, start, self_closing);
@@ -359,7 +393,7 @@ impl<'a> Scan<'a> {
         token: Token,
     ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
         let tag = self.slice(token);
-        let name_end = tag.iter().position(|b| is(*b, ENDS_NAME));
+        let name_end = first_sign(tag, |b| is(b, ENDS_NAME));
         let mut rest = name_end.and_then(|end| tag.get(end..)).unwrap_or_default();
         std::iter::from_fn(move || {
             let start = rest.iter().position(|b| !is_space(*b) && *b != b'/')?;

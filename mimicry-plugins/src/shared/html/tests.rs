@@ -594,6 +594,39 @@ fn soup() -> impl Strategy<Value = Vec<u8>> {
     prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat())
 }
 
+/// Start and end tags of attributes in every form, right and wrong.
+fn tags() -> impl Strategy<Value = Vec<u8>> {
+    let pieces = prop::sample::select(vec![
+        " ",
+        "\t",
+        "\r\n",
+        "/",
+        "=",
+        "\"",
+        "'",
+        ">",
+        "<",
+        "<p",
+        "</p",
+        "a",
+        "b",
+        "B-c",
+        "d:e",
+        "x=\"y\"",
+        " x='y>'",
+        "=\"",
+        "\" ",
+        " nowrap",
+        " long-name-of-an-attribute",
+        "=value",
+        "a text of some length",
+        "é",
+        "\0",
+    ]);
+    let all = prop::collection::vec(pieces, 0..40);
+    all.prop_map(|pieces| format!("<p{}", pieces.concat()).into_bytes())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(4096))]
 
@@ -616,7 +649,7 @@ proptest! {
 
     /// The scanner and html5gum see the same tags, comments and doctypes at the same octets.
     #[test]
-    fn scans_as_html5gum(html in soup()) {
+    fn scans_as_html5gum(html in prop_oneof![soup(), tags()]) {
         let mut ours = Vec::new();
         let mut open = None;
         let mut end = 0;
@@ -646,7 +679,7 @@ proptest! {
 
     /// The first attribute of each name, as html5gum reads it; what it decodes or replaces is left out.
     #[test]
-    fn reads_attributes_as_html5gum(html in soup()) {
+    fn reads_attributes_as_html5gum(html in prop_oneof![soup(), tags()]) {
         let mut scan = Scan::new(&html, Reading::BROWSER);
         let mut ours = Vec::new();
         while let Some(token) = scan.next() {
