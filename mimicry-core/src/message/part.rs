@@ -3,6 +3,7 @@
 //! Must never: decide anything that the scanner has decided, or return text for octets without saying how it decoded.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use super::codec::{self, Encoding, Malformed};
 use super::header::{Field, Fields, fields};
@@ -163,8 +164,13 @@ impl<'m> Part<'m> {
 
     /// Header block, blank line and body, as they stand in the message.
     pub fn raw(self) -> &'m [u8] {
+        self.message.slice(&self.range())
+    }
+
+    /// Where [`Part::raw`] stands in the message.
+    pub(super) fn range(self) -> Range<usize> {
         let node = self.node();
-        self.message.slice(&(node.header.start..node.body.end))
+        node.header.start..node.body.end
     }
 
     pub fn encoding(self) -> Encoding {

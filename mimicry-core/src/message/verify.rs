@@ -9,9 +9,10 @@
 //! whole lines. What is the same has been read for the edit. With debug assertions each such text is read as a whole
 //! besides, and both must say the same.
 //!
-//! `header`: what a header should be · `window`: what differs in a text · `wrapped`: new multiparts · `made`: what mimicry made · `places`: the octets around a part
+//! `header`: what a header should be · `alike`: what is left as it was · `window`: what differs in a text · `wrapped`: new multiparts · `made`: what mimicry made · `places`: the octets around a part
 //!
-//! Besides, the octets as a whole: whatever made it, no edit brings a CR or LF that is not of a CRLF into a message that has none.
+//! Besides, the octets as a whole: whatever made it, no edit brings a CR or LF that is not of a CRLF into a message that has none. Only
+//! the lines that differ are looked at: a lone one in another line was there before.
 //!
 //! Known limits: where a multipart stands below another with the same boundary, or with the other's close delimiter as
 //! its boundary, a new delimiter of the outer one can be the inner one's; such an edit is refused.
@@ -26,6 +27,7 @@ use super::lines::lone;
 use super::part::{Part, Tail};
 use super::tree::{Kind, Message, Newline};
 
+mod alike;
 mod header;
 mod made;
 mod mismatch;
@@ -38,6 +40,7 @@ mod wrapped;
 pub use made::MAX_LINE;
 pub use mismatch::Mismatch;
 
+use alike::Alike;
 use header::{adds_blank, planned_header};
 use made::{Expected, made_well, new_part};
 use mismatch::{fail, same};
@@ -58,6 +61,7 @@ pub fn verify(
     let proof = Proof {
         edits,
         touched: edits.marks(),
+        alike: Alike::of(before.raw(), after.raw()),
     };
     let root = before.root();
     // What other programs may find was there before, in another place of the tree.
@@ -65,7 +69,8 @@ pub fn verify(
         return fail(root, "the new structure is broken or ambiguous");
     }
     let newline = before.newline();
-    if has_lone(after.raw(), newline) && !has_lone(before.raw(), newline) {
+    let new_lines = proof.alike.lines_between(after.raw(), false);
+    if has_lone(new_lines, newline) && !has_lone(before.raw(), newline) {
         return fail(root, "a CR or LF stands alone");
     }
     proof.entity(root, after.root())?;
@@ -107,6 +112,8 @@ fn sealed(old: Part<'_>, enclosed: &Enclosed, new: Part<'_>) -> Result<(), Misma
 struct Proof<'e, 'm> {
     edits: &'e EditSet<'m>,
     touched: Vec<bool>,
+    /// What the whole messages have alike.
+    alike: Alike,
 }
 
 /// What should stand at a place below a multipart.
@@ -165,6 +172,9 @@ impl<'e, 'm> Proof<'e, 'm> {
     }
 
     fn is_untouched(&self, old: Part<'_>, new: Part<'_>) -> bool {
+        if self.alike.are_same(&old.range(), &new.range()) {
+            return true;
+        }
         match new.raw().strip_prefix(old.raw()) {
             Some(b"") => true,
             // The message ended within a line of a header block; now something follows it.
