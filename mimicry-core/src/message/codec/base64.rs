@@ -2,6 +2,7 @@
 //!
 //! Must never: decode half of a broken body.
 
+use base64_simd::AsOut;
 use memchr::{memchr, memrchr};
 
 use super::encoding::{LINE_MAX, Malformed};
@@ -149,45 +150,44 @@ pub(super) fn by_groups<'r>(
     Ok(Some(rest))
 }
 
+/// Lines that are coded at a time, for which the coder looks once what the processor can do.
+const LINES: usize = 32;
+
 /// Content as base64 in lines, of which the last is not ended, written where the content is: from its end on, as what is written
 /// is longer than what it stands for.
 pub(in crate::message) fn into_base64(content: Vec<u8>, newline: &[u8]) -> Vec<u8> {
     const OCTETS: usize = LINE_MAX / 4 * 3;
     let length = content.len();
-    let breaks = length.saturating_sub(1) / OCTETS;
+    let lines = length.div_ceil(OCTETS);
     let mut out = content;
     out.resize(
-        data_encoding::BASE64.encode_len(length) + breaks * newline.len(),
+        base64_simd::STANDARD.encoded_length(length) + lines.saturating_sub(1) * newline.len(),
         0,
     );
-    for line in (0..=breaks).rev() {
-        let start = line * OCTETS;
-        let mut octets = [0u8; OCTETS];
-        let count = length.saturating_sub(start).min(OCTETS);
-        let mut coded = [0u8; LINE_MAX];
-        let width = data_encoding::BASE64.encode_len(count);
-        let to = line * (LINE_MAX + newline.len());
-        let from = out.get(start..start + count);
-        if let (Some(from), Some(octets), Some(coded)) =
-            (from, octets.get_mut(..count), coded.get_mut(..width))
-        {
-            octets.copy_from_slice(from);
-            data_encoding::BASE64.encode_mut(octets, coded);
-            if let Some(place) = out.get_mut(to..to + width) {
-                place.copy_from_slice(coded);
+    let mut octets = [0u8; LINES * OCTETS];
+    let mut coded = [0u8; LINES * LINE_MAX];
+    for first in (0..lines).step_by(LINES).rev() {
+        let start = first * OCTETS;
+        let end = length.min(start + octets.len());
+        let (Some(from), Some(octets)) = (out.get(start..end), octets.get_mut(..end - start))
+        else {
+            break;
+        };
+        octets.copy_from_slice(from);
+        let mut to = first * (LINE_MAX + newline.len());
+        let coded = base64_simd::STANDARD.encode(octets, coded.as_mut_slice().as_out());
+        // The last line has no room behind it.
+        for piece in coded.chunks(LINE_MAX).flat_map(|line| [line, newline]) {
+            if let Some(place) = out.get_mut(to..to + piece.len()) {
+                place.copy_from_slice(piece);
             }
-        }
-        let end = to + width;
-        if line < breaks
-            && let Some(place) = out.get_mut(end..end + newline.len())
-        {
-            place.copy_from_slice(newline);
+            to += piece.len();
         }
     }
     out
 }
 
-/// Base64 of `content` from column `column` on, in lines of `width`; the last line is not ended.
+/// Base64 of `content` from column `column` on, in lines of `width`, at most [`LINE_MAX`]; the last line is not ended.
 pub(super) fn write_base64(
     out: &mut Vec<u8>,
     content: &[u8],
@@ -195,23 +195,29 @@ pub(super) fn write_base64(
     width: usize,
     newline: &[u8],
 ) {
+    let width = width.min(LINE_MAX);
     let mut column = column;
     let mut rest = content;
+    let mut coded = [0u8; LINES * LINE_MAX];
     while !rest.is_empty() {
         if width.saturating_sub(column) < 4 {
             out.extend_from_slice(newline);
             column = 0;
         }
-        let octets = (width.saturating_sub(column) / 4).max(1) * 3;
-        let (line, after) = rest.split_at_checked(octets).unwrap_or((rest, &[]));
+        let groups = (width.saturating_sub(column) / 4).max(1);
+        let lines = if column > 0 { 1 } else { LINES };
+        let octets = lines * groups * 3;
+        let (piece, after) = rest.split_at_checked(octets).unwrap_or((rest, &[]));
         rest = after;
-        let from = out.len();
-        let coded = data_encoding::BASE64.encode_len(line.len());
-        out.resize(from + coded, 0);
-        if let Some(place) = out.get_mut(from..) {
-            data_encoding::BASE64.encode_mut(line, place);
+        let coded = base64_simd::STANDARD.encode(piece, coded.as_mut_slice().as_out());
+        for (index, line) in coded.chunks(groups * 4).enumerate() {
+            if index > 0 {
+                out.extend_from_slice(newline);
+                column = 0;
+            }
+            out.extend_from_slice(line);
+            column += line.len();
         }
-        column += coded;
     }
 }
 

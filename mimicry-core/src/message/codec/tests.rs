@@ -328,12 +328,23 @@ proptest! {
         prop_assert_eq!(found, by_groups);
     }
 
+    /// From any column on, in lines of any width, of which many are coded at a time; as another coder has it.
     #[test]
-    fn base64_where_the_content_is(content in proptest::collection::vec(any::<u8>(), 0..300), lf: bool) {
+    fn base64_is_written_in_lines(
+        content in proptest::collection::vec(any::<u8>(), 0..6000), width in 1usize..20, column in 0usize..80, lf: bool
+    ) {
         let newline: &[u8] = if lf { b"\n" } else { b"\r\n" };
-        let coded = encode(Encoding::Base64, &content, newline);
-        let coded = coded.strip_suffix(newline).unwrap_or(&coded);
-        prop_assert_eq!(super::base64::into_base64(content, newline), coded);
+        let digits = data_encoding::BASE64.encode(&content).into_bytes();
+        let in_lines = |first: usize, width: usize| {
+            let (head, tail) = digits.split_at(first.min(digits.len()));
+            let lines: Vec<&[u8]> = std::iter::once(head).chain(tail.chunks(width)).collect();
+            lines.join(newline)
+        };
+        let (width, column) = (width * 4, column.min(width * 4));
+        let mut coded = Vec::new();
+        write_base64(&mut coded, &content, column, width, newline);
+        prop_assert_eq!(coded, in_lines((width - column) / 4 * 4, width));
+        prop_assert_eq!(super::base64::into_base64(content, newline), in_lines(LINE_MAX, LINE_MAX));
     }
 
     #[test]
