@@ -112,6 +112,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::message::lines::lone;
 
     #[test]
     fn lines_between() {
@@ -136,6 +137,26 @@ mod tests {
     }
 
     proptest! {
+        /// Where no CR and no LF stood alone before, one that does so now stands in the lines that differ.
+        #[test]
+        fn t175_what_is_alike_has_no_new_lone_line_end(
+            kept in ("(a|\r\n){0,8}", "(a|\r\n){0,8}", "(a|\r\n){0,8}"),
+            new in "[a\r\n]{0,3}",
+            fill in 0..2 * CHUNKS[0],
+        ) {
+            let fill = "b".repeat(fill);
+            let old = [&*fill, &*kept.0, &*kept.1, &*kept.2, &*fill].concat();
+            let new = [&*fill, &*kept.0, &*new, &*kept.2, &*fill].concat();
+            prop_assert!(lone(old.as_bytes()).is_none());
+            // Cut anywhere, as an edit may.
+            for at in (0..new.len()).filter(|at| new.as_bytes()[*at] != b'b').chain([new.len()]) {
+                for new in [&new.as_bytes()[..at], &new.as_bytes()[at..]] {
+                    let between = Alike::of(old.as_bytes(), new).lines_between(new, false);
+                    prop_assert_eq!(lone(between).is_some(), lone(new).is_some());
+                }
+            }
+        }
+
         /// Of any two pieces, wherever the chunks lie.
         #[test]
         fn what_is_said_to_be_the_same_is(
