@@ -25,6 +25,7 @@ use super::limits::Limits;
 use super::names::unescaped;
 use super::params::{Params, percent_decode};
 use super::part::loose_type;
+use super::scan::Dashes;
 use super::tree::{Doubt, Kind, Node, PartId};
 use super::words;
 
@@ -36,7 +37,12 @@ const SUN: &[u8] = b"x-sun-attachment";
 const MOST_OCTETS: usize = 64 * 1024;
 
 /// Marks the parts in which an unread delimiter stands. `others` are boundaries that some program may read in the header of a part.
-pub(super) fn mark(raw: &[u8], nodes: &mut [Node], others: Vec<(PartId, Vec<u8>)>) {
+pub(super) fn mark(
+    raw: &[u8],
+    nodes: &mut [Node],
+    others: Vec<(PartId, Vec<u8>)>,
+    dashes: Dashes<'_>,
+) {
     let mut lines = Lines {
         known: BTreeMap::new(),
         longest: 0,
@@ -59,12 +65,9 @@ pub(super) fn mark(raw: &[u8], nodes: &mut [Node], others: Vec<(PartId, Vec<u8>)
         parts.sort_unstable();
     }
     lines.read.sort_unstable();
-    for line in [b"\n--", b"\r--"] {
-        for before in memmem::find_iter(raw, line) {
-            let start = before.saturating_add(1);
-            if lines.read.binary_search(&start).is_err() {
-                lines.look(raw, start, nodes);
-            }
+    for start in dashes.all() {
+        if lines.read.binary_search(&start).is_err() {
+            lines.look(raw, start, nodes);
         }
     }
 }

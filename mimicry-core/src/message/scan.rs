@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::OnceLock;
 
-use memchr::{memchr, memmem};
+use memchr::memchr;
 
 use super::codec::Encoding;
 use super::header::{Field, fields};
@@ -23,6 +23,10 @@ use super::limits::Limits;
 use super::params::Params;
 use super::tree::{Defects, Doubt, Kind, Message, Newline, Node, PartId};
 use super::{doubt, sealed};
+
+mod dashes;
+
+pub(super) use dashes::Dashes;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -39,6 +43,7 @@ impl Message {
             boundaries: BTreeMap::new(),
             closed: BTreeMap::new(),
             others: Vec::new(),
+            dashes: Dashes::of(&raw),
             newline: Newline::of(&raw),
             defects: Defects::default(),
         };
@@ -47,9 +52,10 @@ impl Message {
             mut nodes,
             mut defects,
             others,
+            dashes,
             ..
         } = scanner;
-        doubt::mark(&raw, &mut nodes, others);
+        doubt::mark(&raw, &mut nodes, others, dashes);
         defects.doubt = nodes.iter().any(|node| node.doubt.is_some());
         sealed::mark(&raw, &mut nodes);
         Message {
@@ -75,6 +81,7 @@ struct Scanner<'a> {
     closed: BTreeMap<Box<[u8]>, Vec<usize>>,
     /// Boundaries that other programs may read in the header of a part.
     others: Vec<(PartId, Vec<u8>)>,
+    dashes: Dashes<'a>,
     newline: Newline,
     defects: Defects,
 }
@@ -230,13 +237,14 @@ impl<'a> Scanner<'a> {
 
     /// The next line from `at` (which is the start of a line) that is a delimiter of an open multipart.
     fn next_delimiter(&mut self, at: usize) -> Option<Delimiter> {
-        // From the line end before, so that a delimiter on the very first line is found by the same search.
-        let from = at.saturating_sub(1);
-        let haystack = self.raw.get(from..)?;
         let mut reopened = false;
         let mut found = None;
-        for hit in memmem::find_iter(haystack, b"\n--") {
-            let start = from.checked_add(hit)?.checked_add(1)?;
+        while let Some(start) = self.dashes.next() {
+            // Not a line to us, or one of the header that was read.
+            let before = start.checked_sub(1).and_then(|before| self.raw.get(before));
+            if start < at || before != Some(&b'\n') {
+                continue;
+            }
             match self.delimiter_at(start) {
                 Some(delimiter) => {
                     found = Some(delimiter);
