@@ -28,7 +28,7 @@ pub mod whole;
 
 pub use frame::{Dress, Frame, frame};
 pub use nest::NoPlace;
-pub(super) use nest::{Nest, Tag};
+pub(super) use nest::{Nest, Tag, key};
 pub(super) use place::place_in;
 pub use place::{Spot, Why, place, shows};
 pub(super) use scan::{Event, Found, Reading, Scan, Token, conditional, is_space, name_of};

@@ -59,8 +59,8 @@ pub(in crate::shared) enum Tag {
     Other,
 }
 
-/// A name of at most eight octets as a number, in lower case.
-const fn key(name: &[u8]) -> u64 {
+/// The small letters of a name as a number, of at most eight of them its own.
+pub(in crate::shared) const fn key(name: &[u8]) -> u64 {
     let mut key = 0;
     let mut rest = name;
     while let [first, tail @ ..] = rest {

@@ -13,12 +13,12 @@ use super::line::{Finding, Level, ShownLine};
 use super::seam::Nowhere;
 use super::text::{REACH, head, is_blank, unquoted};
 use crate::shared::html::{
-    Event, Found, Nest, Reading, Scan, Tag, Token, conditional, decoded, name_of,
+    Event, Found, Nest, Reading, Scan, Tag, Token, conditional, decoded, is_space,
 };
 
 mod elements;
 
-use elements::{Kind, Shape, TRACKED, kind_of, tracked};
+use elements::{Kind, Name, Shape, TRACKED, kind_of};
 
 /// The lines to the judge, in whose eyes the page begins at `start`; a verdict if one of them settles the matter.
 pub(super) fn lines<'h>(
@@ -38,11 +38,11 @@ pub(super) fn lines<'h>(
             ..Gap::default()
         },
         hidden: 0,
-        text: String::new(),
+        text: String::with_capacity(REACH),
         open: None,
         whole: true,
         blank: start > 0,
-        counts: [0; TRACKED.len()],
+        counts: [0; TRACKED],
         quotes: Vec::new(),
         mark: None,
         pre: 0,
@@ -73,6 +73,21 @@ pub(super) fn lines<'h>(
     reader.verdict
 }
 
+/// How many elements a start tag opens that are followed by what they mean, for octets up to the first `>` in it; `None` if it may mean a quote.
+pub(super) fn weight_of(markup: &[u8]) -> Option<usize> {
+    let mut scan = Scan::new(markup, Reading::BROWSER);
+    let token = scan.next()?;
+    // A `>` in an attribute is not its end.
+    let Event::Start(_) = token.event else {
+        return None;
+    };
+    match kind_of(Name::of(scan.slice(token)), scan.attributes_of(token)) {
+        None => Some(0),
+        Some(Kind::Introduction | Kind::Signature) => Some(1),
+        Some(Kind::Rest(_) | Kind::Quote(_) | Kind::Frame { .. } | Kind::Loose) => None,
+    }
+}
+
 struct Reader<'a> {
     html: &'a str,
     /// What the judge's places are counted from.
@@ -87,8 +102,8 @@ struct Reader<'a> {
     open: Option<Opened>,
     whole: bool,
     blank: bool,
-    /// Open elements of each name in [`TRACKED`].
-    counts: [u32; TRACKED.len()],
+    /// Open elements of each name that is tracked.
+    counts: [u32; TRACKED],
     /// The open elements that mean something, outermost first.
     quotes: Vec<Element>,
     /// The outermost element since the last line that opens a quote, as an index of `quotes`, and the place above it.
@@ -121,7 +136,7 @@ struct Gap {
 #[derive(Clone, Copy)]
 struct Element {
     kind: Kind,
-    /// Index of its name, and how many of that name were open with it.
+    /// Number of its name, and how many of that name were open with it.
     name: usize,
     level: u32,
     /// What it and those around it make of a line.
@@ -204,18 +219,27 @@ impl Reader<'_> {
     /// Text up to `end`.
     fn words(&mut self, text: &str, end: usize) {
         let start = head(text);
-        let shown = decoded(start);
         // What is behind the reach of a run of blanks may be a word.
-        if start.len() == text.len() && shown.chars().all(is_blank) {
-            if self.open.is_some() {
-                self.push(" ");
-            }
-            return self.gap(end);
+        let is_whole = start.len() == text.len();
+        // As most text between two tags.
+        if is_whole && start.bytes().all(is_space) {
+            return self.blanks(end);
+        }
+        let shown = decoded(start);
+        if is_whole && shown.chars().all(is_blank) {
+            return self.blanks(end);
         }
         self.open_line();
-        self.whole &= start.len() == text.len();
+        self.whole &= is_whole;
         self.push(&shown);
         self.seen(end);
+    }
+
+    fn blanks(&mut self, end: usize) {
+        if self.open.is_some() {
+            self.push(" ");
+        }
+        self.gap(end);
     }
 
     fn push(&mut self, text: &str) {
@@ -306,9 +330,8 @@ impl Reader<'_> {
             }
             return;
         }
-        let slice = scan.slice(token);
-        let name = name_of(slice);
-        match Shape::of(name) {
+        let name = Name::of(scan.slice(token));
+        match name.shape {
             Shape::Break => {
                 self.line_break();
                 return self.gap(token.end);
@@ -341,6 +364,10 @@ impl Reader<'_> {
             }
             Shape::Void => return self.gap(token.end),
             Shape::Block => self.line_end(),
+            Shape::Preformatted => {
+                self.line_end();
+                self.pre = self.pre.saturating_add(1);
+            }
             Shape::Paragraph => {
                 self.line_end();
                 self.blank = true;
@@ -348,24 +375,21 @@ impl Reader<'_> {
             Shape::Cell if self.open.is_some() => self.push(" "),
             Shape::Cell | Shape::Inline => {}
         }
-        if name.eq_ignore_ascii_case(b"pre") {
-            self.pre = self.pre.saturating_add(1);
-        }
         self.enter(name, token, scan);
         self.gap.depth = self.gap.depth.saturating_add(1);
         self.gap(token.end);
     }
 
     /// Follows an element that may bear a mark.
-    fn enter(&mut self, name: &[u8], token: Token, scan: &Scan<'_>) {
-        let Some(index) = tracked(name) else { return };
+    fn enter(&mut self, name: Name, token: Token, scan: &Scan<'_>) {
+        let Some(index) = name.tracked else { return };
         let Some(count) = self.counts.get_mut(index) else {
             return;
         };
         *count = count.saturating_add(1);
         let level = *count;
         let mut kind = kind_of(name, scan.attributes_of(token));
-        if name.eq_ignore_ascii_case(b"blockquote") {
+        if name.is_quote() {
             let Context {
                 frame, unpassed, ..
             } = self.state();
@@ -418,10 +442,14 @@ impl Reader<'_> {
         if is_page(tag) {
             return self.gap(token.end);
         }
-        let name = name_of(slice);
-        match Shape::of(name) {
+        let name = Name::of(slice);
+        match name.shape {
             Shape::Break => self.line_break(),
             Shape::Block => self.line_end(),
+            Shape::Preformatted => {
+                self.line_end();
+                self.pre = self.pre.saturating_sub(1);
+            }
             Shape::Paragraph => {
                 self.line_end();
                 self.blank = true;
@@ -429,16 +457,13 @@ impl Reader<'_> {
             Shape::Rule | Shape::Void => return self.gap(token.end),
             Shape::Image | Shape::Cell | Shape::Inline => {}
         }
-        if name.eq_ignore_ascii_case(b"pre") {
-            self.pre = self.pre.saturating_sub(1);
-        }
         self.leave(name);
         self.gap.depth = self.gap.depth.saturating_sub(1);
         self.gap(token.end);
     }
 
-    fn leave(&mut self, name: &[u8]) {
-        let Some(index) = tracked(name) else { return };
+    fn leave(&mut self, name: Name) {
+        let Some(index) = name.tracked else { return };
         let Some(count) = self.counts.get_mut(index).filter(|count| **count > 0) else {
             return;
         };

@@ -147,8 +147,11 @@ impl Judge {
     }
 
     fn own_line(&mut self, line: &ShownLine<'_>) -> Option<Finding> {
-        if let Some(run) = self.run.take().filter(|run| !run.declined) {
-            self.own.below_full_line = run.last >= FULL;
+        if let Some(run) = &self.run {
+            if !run.declined {
+                self.own.below_full_line = run.last >= FULL;
+            }
+            self.run = None;
         }
         if let Some(announced) = self.announced.take() {
             let indented = announced.indented || line.text.starts_with([' ', '\t', '\u{A0}']);
@@ -175,10 +178,11 @@ impl Judge {
     /// Dividers and header lines.
     fn heading(&mut self, line: &ShownLine<'_>, above: usize) -> Option<Finding> {
         let standing = self.lead.take();
-        let lead = if line.rule {
-            Some(Lead::Rule)
-        } else {
-            phrases::lead(line.text)
+        let is_plain = !line.rule && phrases::is_plain(line.text);
+        let lead = match line.rule {
+            true => Some(Lead::Rule),
+            false if is_plain => None,
+            false => phrases::lead(line.text),
         };
         if let Some(lead) = lead {
             self.divider(lead, standing, line, above);
@@ -194,7 +198,10 @@ impl Judge {
                 _ => None,
             }
         };
-        let label = phrases::label(line.text);
+        let label = match is_plain {
+            true => None,
+            false => phrases::label(line.text),
+        };
         let is_bare = label.is_none();
         let label = label.or_else(bare);
         let verdict = label.and_then(|label| {
@@ -223,7 +230,9 @@ impl Judge {
                 self.block = None;
             }
         }
-        if verdict.is_none() {
+        if is_plain {
+            self.shapes = None;
+        } else if verdict.is_none() {
             self.shape(standing, line, above);
         }
         verdict
@@ -284,17 +293,17 @@ impl Judge {
         }
         self.own.count = self.own.count.saturating_add(1);
         // The slot of the oldest is used again.
-        let mut text = if self.own.recent.len() >= WRAPPED {
-            let mut text = self.own.recent.remove(0).text;
-            text.clear();
-            text
-        } else {
-            String::new()
-        };
+        let mut text = match self.own.recent.len() >= WRAPPED {
+            true => self.own.recent.pop_front(),
+            false => None,
+        }
+        .map(|oldest| oldest.text)
+        .unwrap_or_default();
+        text.clear();
         if line.whole {
             text.push_str(line.text);
         }
-        self.own.recent.push(Kept {
+        self.own.recent.push_back(Kept {
             text,
             place: line.place,
             blank_before: line.blank_before,
@@ -329,7 +338,7 @@ impl Judge {
     /// The introduction that the last lines are, and its first line.
     fn introduction(&self) -> Option<(&Kept, Traits)> {
         let recent = &self.own.recent;
-        if !phrases::ends_in_colon(&recent.last()?.text) {
+        if !phrases::ends_in_colon(&recent.back()?.text) {
             return None;
         }
         let mut best: Option<(&Kept, Traits)> = None;
@@ -428,7 +437,7 @@ impl Judge {
             let colon = self
                 .own
                 .recent
-                .last()
+                .back()
                 .is_some_and(|kept| phrases::ends_in_colon(&kept.text));
             let (confidence, mark) = match line.level {
                 Level::Sure(mark) if self.interleaved && outer.is_none() && !inner => {
@@ -471,7 +480,7 @@ impl Judge {
 
     /// One line between two quoted ones, cut off the upper one by a program that wraps lines.
     fn is_remnant(&self, line: &ShownLine<'_>) -> bool {
-        let [kept] = self.own.recent.as_slice() else {
+        let Some(kept) = self.own.recent.back() else {
             return false;
         };
         self.quote.is_some()

@@ -8,6 +8,8 @@
 //! Must never read a word as a mark without the structure around it: `Laura wrote:` in a sentence is nothing. Must never
 //! name an offset inside a tag, a comment or a character.
 //!
+//! Most mails hold no quote, nor anything like one: [`sieve`] tells that of most of these from their octets alone.
+//!
 //! One pass, linear in time; memory does not grow with the text but for a few octets per open quote in HTML.
 //!
 //! Known limits: no CSS is read; a place in HTML may stand inside an open `<p>`, which our block then ends; text of the
@@ -18,6 +20,7 @@ mod judge;
 mod line;
 mod phrases;
 mod seam;
+mod sieve;
 mod text;
 
 use super::html::Found;
@@ -68,8 +71,23 @@ pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Seam), Nowhere> {
     judged(bodies, &mut Found::default())
 }
 
-/// With what was found of the first page among them.
+/// With what was found of the first page among them, if it was gone over.
 fn judged<'h>(bodies: &[Body<'h>], found: &mut Found<'h>) -> Result<(usize, Seam), Nowhere> {
+    let is_bare = match bodies {
+        [body] if body.is_html => sieve::is_bare_page(body.text),
+        [body] => sieve::is_bare_text(body.text),
+        _ => false,
+    };
+    match is_bare {
+        true => Err(Nowhere::NoQuote),
+        false => judged_by_lines(bodies, found),
+    }
+}
+
+fn judged_by_lines<'h>(
+    bodies: &[Body<'h>],
+    found: &mut Found<'h>,
+) -> Result<(usize, Seam), Nowhere> {
     let mut judge = judge::Judge::default();
     let mut starts = Vec::with_capacity(bodies.len());
     let mut start = 0usize;
@@ -103,8 +121,8 @@ fn judged<'h>(bodies: &[Body<'h>], found: &mut Found<'h>) -> Result<(usize, Seam
 
 #[cfg(test)]
 mod tests {
-    use super::in_text;
     use super::phrases::looks;
+    use super::{Body, Found, judged_by_lines};
 
     /// However the lines of a mail look like introductions that go on and on, each octet is looked at a few times.
     #[test]
@@ -123,7 +141,8 @@ mod tests {
         ] {
             let looked_at = |text: &str| {
                 let before = looks::count();
-                let _ = in_text(text);
+                let is_html = false;
+                let _ = judged_by_lines(&[Body { text, is_html }], &mut Found::default());
                 looks::count() - before
             };
             let text = piece.repeat(LINES);

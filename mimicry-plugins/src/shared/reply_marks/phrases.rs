@@ -6,6 +6,7 @@
 //! Known limits: in languages that are not among the words, only the shape of an introduction or of header lines is
 //! recognised, and it is never certain.
 
+mod plain;
 mod words;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+pub(super) use plain::{Ending, ending, is_plain};
 pub(super) use words::Label;
 use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
 
@@ -117,7 +119,10 @@ pub(super) mod looks {
 
 /// Whether the line, blanks around it aside, ends in a colon.
 pub(super) fn ends_in_colon(line: &str) -> bool {
-    line.trim_end_matches(is_decoration).ends_with(COLONS)
+    match line.as_bytes().last() {
+        Some(octet) if is_bare(*octet) => *octet == b':',
+        _ => line.trim_end_matches(is_decoration).ends_with(COLONS),
+    }
 }
 
 pub(super) fn lead(line: &str) -> Option<Lead> {
@@ -283,14 +288,17 @@ fn is_decoration(c: char) -> bool {
 
 /// Without decoration around it: most lines have none.
 fn bare(line: &str) -> &str {
-    let is_plain = |octet: Option<&u8>| {
-        octet.is_some_and(|octet| octet.is_ascii_graphic() && !matches!(octet, b'*' | b'|'))
-    };
     let octets = line.as_bytes();
-    match is_plain(octets.first()) && is_plain(octets.last()) {
+    let is_bare = |octet: Option<&u8>| octet.is_some_and(|octet| is_bare(*octet));
+    match is_bare(octets.first()) && is_bare(octets.last()) {
         true => line,
         false => line.trim_matches(is_decoration),
     }
+}
+
+/// A character of its own that is no decoration.
+fn is_bare(octet: u8) -> bool {
+    octet.is_ascii_graphic() && !matches!(octet, b'*' | b'|')
 }
 
 /// Without decoration before it.
@@ -355,10 +363,15 @@ fn is_dash(c: char) -> bool {
     matches!(c, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2500}')
 }
 
+/// What follows the first dash, if the line starts with one.
+pub(super) fn behind_dash(line: &str) -> Option<&str> {
+    bare_start(line).strip_prefix(is_dash)
+}
+
 const COLONS: [char; 2] = [':', '：'];
 
 /// What stands before and after the first of [`COLONS`]. The first octet of the wide one is that of other characters too.
-fn split_at_colon(line: &str) -> Option<(&str, &str)> {
+pub(super) fn split_at_colon(line: &str) -> Option<(&str, &str)> {
     memchr::memchr2_iter(b':', 0xEF, line.as_bytes()).find_map(|at| {
         let (before, rest) = line.split_at_checked(at)?;
         rest.strip_prefix(COLONS).map(|after| (before, after))

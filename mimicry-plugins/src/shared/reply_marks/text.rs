@@ -22,14 +22,15 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
         let length =
             memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end.saturating_add(1));
         let line = rest.get(..length).unwrap_or(rest);
-        let shown = head(line.trim_end());
-        let body = unquoted(shown);
+        let visible = line.trim_end();
+        let shown = head(visible);
         if shown.chars().all(is_blank) {
             blank = true;
         } else {
+            let body = unquoted(shown);
             let line = ShownLine {
                 text: body.unwrap_or(shown),
-                whole: shown.len() == line.trim_end().len(),
+                whole: shown.len() == visible.len(),
                 place: Some(start.saturating_add(place)),
                 level: if body.is_some() {
                     Level::Marked

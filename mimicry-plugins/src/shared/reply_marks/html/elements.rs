@@ -2,7 +2,7 @@
 //!
 //! Must never: know where the element stands.
 
-use crate::shared::html::is_space;
+use crate::shared::html::{is_space, key, name_of};
 
 /// What mail programs say by an element.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,8 +22,24 @@ pub(super) enum Kind {
     Signature,
 }
 
-/// Elements that may bear a mark, whose nesting is followed.
-pub(super) const TRACKED: [&[u8]; 6] = [b"div", b"p", b"span", b"blockquote", b"table", b"section"];
+/// What the name of a tag tells.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Name {
+    pub(super) shape: Shape,
+    /// Of an element that may bear a mark, whose nesting is followed: its number, below [`TRACKED`].
+    pub(super) tracked: Option<usize>,
+}
+
+/// Elements that may bear a mark, with a short name; beside them there is `<blockquote>`.
+const SHORT: [u64; 5] = [
+    key(b"div"),
+    key(b"p"),
+    key(b"span"),
+    key(b"table"),
+    key(b"section"),
+];
+const QUOTE: usize = SHORT.len();
+pub(super) const TRACKED: usize = QUOTE + 1;
 
 /// What an element does to lines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,49 +51,72 @@ pub(super) enum Shape {
     /// Has no end tag.
     Void,
     Block,
+    /// A block whose line ends are seen.
+    Preformatted,
     Paragraph,
     Cell,
     Inline,
 }
 
+impl Name {
+    /// The name in a start or end tag.
+    pub(super) fn of(tag: &[u8]) -> Name {
+        let name = name_of(tag);
+        if name.len() <= 8 {
+            let key = key(name);
+            return Name {
+                shape: Shape::of(key),
+                tracked: SHORT.iter().position(|short| *short == key),
+            };
+        }
+        match name.eq_ignore_ascii_case(b"blockquote") {
+            true => Name {
+                shape: Shape::Block,
+                tracked: Some(QUOTE),
+            },
+            false => Name {
+                shape: Shape::Inline,
+                tracked: None,
+            },
+        }
+    }
+
+    pub(super) fn is_quote(self) -> bool {
+        self.tracked == Some(QUOTE)
+    }
+}
+
 impl Shape {
-    pub(super) fn of(name: &[u8]) -> Shape {
-        let mut small = [0u8; 10];
-        let Some(small) = small.get_mut(..name.len()) else {
-            return Shape::Inline;
-        };
-        small.copy_from_slice(name);
-        small.make_ascii_lowercase();
-        match &*small {
-            b"br" => Shape::Break,
-            b"hr" => Shape::Rule,
-            b"img" | b"image" | b"input" | b"embed" => Shape::Image,
-            b"area" | b"col" | b"param" | b"source" | b"track" | b"wbr" | b"bgsound" => Shape::Void,
-            b"div" | b"blockquote" | b"table" | b"tr" | b"ul" | b"ol" | b"li" | b"dl" | b"dt"
-            | b"dd" | b"h1" | b"h2" | b"h3" | b"h4" | b"h5" | b"h6" | b"pre" | b"section"
-            | b"article" | b"header" | b"footer" | b"main" | b"aside" | b"nav" | b"center"
-            | b"form" | b"fieldset" | b"figure" | b"address" | b"caption" | b"details" => {
-                Shape::Block
-            }
-            b"p" => Shape::Paragraph,
-            b"td" | b"th" => Shape::Cell,
-            _ => Shape::Inline,
+    fn of(name: u64) -> Shape {
+        macro_rules! table {
+            ($($($name:literal)+ => $shape:ident),+ $(,)?) => {
+                match name {
+                    $($(k if k == const { key($name) } => Self::$shape,)+)+
+                    _ => Self::Inline,
+                }
+            };
+        }
+        table! {
+            b"br" => Break,
+            b"hr" => Rule,
+            b"img" b"image" b"input" b"embed" => Image,
+            b"area" b"col" b"param" b"source" b"track" b"wbr" b"bgsound" => Void,
+            b"p" => Paragraph,
+            b"pre" => Preformatted,
+            b"td" b"th" => Cell,
+            b"div" b"table" b"tr" b"ul" b"ol" b"li" b"dl" b"dt" b"dd" b"h1" b"h2" b"h3" b"h4" b"h5" b"h6" b"section"
+            b"article" b"header" b"footer" b"main" b"aside" b"nav" b"center" b"form" b"fieldset" b"figure" b"address"
+            b"caption" b"details" => Block,
         }
     }
 }
 
-pub(super) fn tracked(name: &[u8]) -> Option<usize> {
-    TRACKED
-        .iter()
-        .position(|tracked| name.eq_ignore_ascii_case(tracked))
-}
-
 /// What the attributes of a start tag make of it.
 pub(super) fn kind_of<'a>(
-    name: &[u8],
+    name: Name,
     attributes: impl Iterator<Item = (&'a [u8], &'a [u8])>,
 ) -> Option<Kind> {
-    let is_quote = name.eq_ignore_ascii_case(b"blockquote");
+    let is_quote = name.is_quote();
     let mut kind = None;
     for (attribute, value) in attributes {
         let is = |known: &str| attribute.eq_ignore_ascii_case(known.as_bytes());
@@ -173,4 +212,44 @@ fn kind_of_word(mut word: &[u8], is_quote: bool) -> Option<Kind> {
 fn is_yqt(word: &[u8]) -> bool {
     word.strip_prefix(b"yqt")
         .is_some_and(|rest| rest.len() >= 4 && rest.iter().all(u8::is_ascii_digit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names() {
+        for (name, shape, is_tracked) in [
+            ("br", Shape::Break, false),
+            ("p", Shape::Paragraph, true),
+            ("pre", Shape::Preformatted, false),
+            ("td", Shape::Cell, false),
+            ("fieldset", Shape::Block, false),
+            ("section", Shape::Block, true),
+            ("blockquote", Shape::Block, true),
+            ("span", Shape::Inline, true),
+            ("a", Shape::Inline, false),
+            ("o:p", Shape::Inline, false),
+            // Their last eight letters are those of another, or would be.
+            ("ockquote", Shape::Inline, false),
+            ("afieldset", Shape::Inline, false),
+            ("figcaption", Shape::Inline, false),
+            ("", Shape::Inline, false),
+        ] {
+            let large = name.to_uppercase();
+            for tag in [
+                format!("<{name}>"),
+                format!("</{large}>"),
+                format!("<{large}/>"),
+                format!("<{name}\nclass=p>"),
+            ] {
+                let name = Name::of(tag.as_bytes());
+                let seen = (name.shape, name.tracked.is_some(), name.is_quote());
+                let is_quote = tag.to_lowercase().contains("blockquote");
+                assert_eq!(seen, (shape, is_tracked, is_quote), "{tag}");
+                assert!(name.tracked.is_none_or(|number| number < TRACKED));
+            }
+        }
+    }
 }

@@ -2,6 +2,8 @@
 //!
 //! Must never: decide anything but whether header lines are enough of a header.
 
+use std::collections::VecDeque;
+
 use super::super::line::{Finding, Level};
 use super::super::phrases::{self, Label, Lead, Shape};
 use super::super::seam::{Confidence, Nowhere, Seam};
@@ -92,7 +94,7 @@ pub(super) struct Run {
 pub(super) struct Own {
     pub(super) count: usize,
     /// The last ones, the newest last.
-    pub(super) recent: Vec<Kept>,
+    pub(super) recent: VecDeque<Kept>,
     pub(super) tail: Tail,
     /// The quoted line above them was of at least [`FULL`] octets.
     pub(super) below_full_line: bool,
