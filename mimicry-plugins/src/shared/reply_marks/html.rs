@@ -38,7 +38,7 @@ pub(super) fn lines<'h>(
             ..Gap::default()
         },
         hidden: 0,
-        text: String::with_capacity(REACH),
+        text: String::new(),
         open: None,
         whole: true,
         blank: start > 0,

@@ -74,6 +74,7 @@ pub fn in_bodies(bodies: &[Body<'_>]) -> Result<(usize, Seam), Nowhere> {
 /// With what was found of the first page among them, if it was gone over.
 fn judged<'h>(bodies: &[Body<'h>], found: &mut Found<'h>) -> Result<(usize, Seam), Nowhere> {
     let is_bare = match bodies {
+        [body] if body.text.len() < SHORT => false,
         [body] if body.is_html => sieve::is_bare_page(body.text),
         [body] => sieve::is_bare_text(body.text),
         _ => false,
@@ -83,6 +84,9 @@ fn judged<'h>(bodies: &[Body<'h>], found: &mut Found<'h>) -> Result<(usize, Seam
         false => judged_by_lines(bodies, found),
     }
 }
+
+/// Octets of a body below which a look at them costs as much as its lines.
+const SHORT: usize = 2 * 1024;
 
 fn judged_by_lines<'h>(
     bodies: &[Body<'h>],
