@@ -19,6 +19,7 @@ use peak_alloc::PeakAlloc;
 use common::*;
 use mimicry_core::message::Limits;
 use mimicry_core::message::seven_bit::to_7bit;
+use mimicry_plugins::shared::reply_marks::{Nowhere, in_html, in_text};
 
 #[global_allocator]
 static ALLOCATOR: PeakAlloc = PeakAlloc;
@@ -281,4 +282,21 @@ fn t191_large_texts_take_three_times_their_size() {
         &["disclaim reply", "disclaim once"],
         BESIDE_CONVERTED,
     );
+}
+
+/// Of a body without a quote, whatever it is, no copy is made to tell that.
+#[test]
+fn t191_what_is_no_quote_is_told_in_little_memory() {
+    let _turn = TURN.lock();
+    let long = |piece: &str, end: &str| piece.repeat(8 * size() / piece.len()) + end;
+    for body in [long("&amp;", ""), long("a ", ">"), long("a ", "From:")] {
+        for judged in [in_text, in_html] {
+            let before = ALLOCATOR.current_usage();
+            ALLOCATOR.reset_peak_usage();
+            assert_eq!(judged(&body), Err(Nowhere::NoQuote));
+            let peak = ALLOCATOR.peak_usage() - before;
+            let start: String = body.chars().take(9).collect();
+            assert!(peak < MB / 2, "{start}: {peak}");
+        }
+    }
 }

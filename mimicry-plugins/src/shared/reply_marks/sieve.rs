@@ -197,11 +197,13 @@ impl<'a> Look<'a> {
     }
 
     fn piece(&mut self, piece: &Piece<'_>) -> bool {
+        // More of a text is no matter to the judge.
+        let seen = head(piece.text);
         // Most have no entity, nor a colon, of which the wide one begins with this octet.
-        let has_more = memchr3(b'&', b':', 0xEF, piece.text.as_bytes()).is_some();
+        let has_more = memchr3(b'&', b':', 0xEF, seen.as_bytes()).is_some();
         let text = match has_more {
-            true => decoded(piece.text),
-            false => Cow::Borrowed(piece.text),
+            true => decoded(seen),
+            false => Cow::Borrowed(seen),
         };
         // Where a text is cut, an entity may become another one.
         if matches!(text, Cow::Owned(_)) && piece.reach > REACH {
