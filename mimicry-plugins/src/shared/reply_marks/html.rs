@@ -18,6 +18,7 @@ use crate::shared::html::{
 
 mod elements;
 
+pub(super) use elements::may_bear;
 use elements::{Kind, Name, Shape, TRACKED, kind_of};
 
 /// The lines to the judge, in whose eyes the page begins at `start`; a verdict if one of them settles the matter.

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 
 use memchr::{memchr, memchr2, memchr3, memmem};
 
-use super::html::weight_of;
+use super::html::{may_bear, weight_of};
 use super::phrases::{self, Ending, Lead};
 use super::text::{REACH, head, unquoted};
 use crate::shared::html::{decoded, is_space, key, name_of};
@@ -123,16 +123,6 @@ const ELEMENTS: usize = 500;
 /// Names of header lines below which there is no header.
 const NAMES: u8 = 2;
 
-/// Elements that may bear a mark, but for `<blockquote>`.
-const BEARERS: [u64; 6] = [
-    key(b"p"),
-    key(b"div"),
-    key(b"span"),
-    key(b"table"),
-    key(b"section"),
-    key(b"hr"),
-];
-
 /// Elements whose nesting is bounded.
 const HOLDERS: [u64; 10] = [
     key(b"table"),
@@ -177,7 +167,7 @@ impl<'a> Look<'a> {
             // A table and the cell in it.
             self.elements = self.elements.saturating_add(2);
         }
-        if BEARERS.contains(&letters)
+        if may_bear(letters)
             && markup.len() > name.len().saturating_add(2)
             && !self.plain.contains(&markup)
         {

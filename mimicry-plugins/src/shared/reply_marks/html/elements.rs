@@ -58,6 +58,11 @@ pub(super) enum Shape {
     Inline,
 }
 
+/// Are the attributes looked at of an element with this name, of at most eight letters; beside these, those of `<blockquote>` are.
+pub(in crate::shared::reply_marks) fn may_bear(name: u64) -> bool {
+    name == const { key(b"hr") } || SHORT.contains(&name)
+}
+
 impl Name {
     /// The name in a start or end tag.
     pub(super) fn of(tag: &[u8]) -> Name {
