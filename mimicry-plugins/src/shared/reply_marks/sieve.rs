@@ -374,6 +374,26 @@ mod tests {
         assert!(!is_bare_page(&deep));
     }
 
+    /// Each element of HTML, nested deeper than the judge follows one.
+    #[test]
+    fn nested_elements() {
+        for name in concat!(
+            "a abbr acronym address applet area article aside audio b base basefont bdi bdo bgsound big blink blockquote body br ",
+            "button canvas caption center cite code col colgroup data datalist dd del details dfn dialog dir div dl dt em embed ",
+            "fieldset figcaption figure font footer form frame frameset h1 h6 head header hgroup hr html i iframe img input ins ",
+            "kbd label legend li link listing main map mark marquee math menu meta meter nav nobr noembed noframes noscript ",
+            "object ol optgroup option output p param picture plaintext pre progress q rb rp rt rtc ruby s samp script search ",
+            "section select slot small source span strike strong style sub summary sup svg table tbody td template textarea ",
+            "tfoot th thead time title tr track tt u ul var video wbr xmp",
+        )
+        .split(' ')
+        {
+            for tags in [format!("<{name}>"), format!("<{name}><td>")] {
+                check(&tags.repeat(600), true);
+            }
+        }
+    }
+
     fn soup() -> impl Strategy<Value = String> {
         let known = prop::sample::select(PIECES).prop_map(str::to_owned);
         let piece = prop_oneof![30 => known, 1 => ".{1,3}", 1 => "[ a]{300,700}"];
