@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use crate::harness::daemon::{PLAIN, Setup, World};
-use crate::harness::{Directory, contains, mimicryd};
+use crate::harness::{Directory, FOOTER, contains, mimicryd};
 use crate::inputs;
 
 /// Octets of the mail.
@@ -146,6 +146,43 @@ fn so_does_a_worker() {
         .map(|worker| peak_of_data(worker.as_raw().unsigned_abs()))
         .max();
     assert_small("a worker", most.expect("a worker"));
+}
+
+/// What the allocator gave back after a mail it would have to ask for with the next one, and the kernel to clear, page by page.
+#[test]
+fn a_mail_finds_the_memory_of_the_one_before() {
+    /// Of the 300 pages of a mail.
+    const FEW: u64 = 100;
+    let mut world = World::new(Setup {
+        rules: FOOTER,
+        daemon: "workers = { min = 1, max = 1, spare = 0 }",
+        ..Setup::default()
+    });
+    let worker = world.daemon().workers()[0];
+    let mut client = world.client();
+    // The buffer that a mail is read into doubles from where it began.
+    for lines in (14_000..20_000).step_by(500) {
+        let body = format!("{}\r\n", "x".repeat(70)).repeat(lines);
+        let mail = format!("From: anna@example.org\r\n\r\n{body}");
+        let mut faults = Vec::new();
+        for _ in 0..5 {
+            let reply = client.mail("anna@example.org", &["bo@example.net"], mail.as_bytes());
+            assert!(reply.is_done(), "{reply}");
+            faults.push(minor_faults(worker));
+        }
+        let least = faults.windows(2).map(|pair| pair[1] - pair[0]).min();
+        assert!(least < Some(FEW), "{lines} lines: {faults:?}");
+    }
+}
+
+/// Pages that a process got without a disk (proc_pid_stat(5)).
+fn minor_faults(pid: Pid) -> u64 {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
+    let (_, behind_name) = stat.rsplit_once(')').expect("its name");
+    let field = behind_name.split_whitespace().nth(7);
+    field
+        .and_then(|field| field.parse().ok())
+        .expect("a number")
 }
 
 /// Rules of customers whom no mail of the tests is from.

@@ -6,15 +6,16 @@
 //! Known limits: only glibc's allocator can be told to do so.
 
 /// What is free at the end of the heap is kept up to so much. Less would be given back after each mail and asked for anew with the next
-/// one: system calls, and pages that are faulted in one by one.
-const KEPT: i32 = 4 << 20;
+/// one: system calls, and pages that are faulted in one by one. A worker that is idle gives it back.
+const KEPT: i32 = 8 << 20;
 
 /// The heap grows by so much more than is asked for.
 const GROWTH: i32 = 256 << 10;
 
 /// From so much on an allocation has memory of its own, which goes back when it is freed: large mails leave nothing behind. It is said
-/// because the allocator ceases to find it out by itself once it is told of the others.
-const OWN: i32 = 2 << 20;
+/// because the allocator ceases to find it out by itself once it is told of the others. A mail that comes without SIZE is read into a
+/// buffer that doubles: one of 1.2 MB takes 1 MB and 2 MB, which with what an edit makes of it is less than is kept.
+const OWN: i32 = 4 << 20;
 
 /// To be called in a process that handles one mail after the other.
 pub fn keep() {
