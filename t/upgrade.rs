@@ -219,7 +219,7 @@ fn a_program_that_cannot_leaves_the_master_as_it_is() {
             "was not ready within 1 s (upgrade_timeout)",
         ),
         (
-            "trap '' TERM; while :; do sleep 0.1; done",
+            "trap '' TERM; echo $$ >stubborn; while :; do sleep 0.1; done",
             69,
             "was not ready within 1 s",
         ),
@@ -277,6 +277,10 @@ fn a_program_that_cannot_leaves_the_master_as_it_is() {
     upgrade(daemon);
     session.expect(421);
     world.alive();
+    // The master that is gone left nobody behind who does not listen to it.
+    let stubborn = fs::read_to_string(place.join("stubborn")).expect("its number");
+    let process = Path::new("/proc").join(stubborn.trim());
+    assert!(eventually(|| !process.exists()), "{stubborn}");
 }
 
 // T143

@@ -136,6 +136,7 @@ impl Master {
     /// those who asked it to stop, for they may start it again at once.
     pub(super) fn end(mut self) {
         self.save_poison(Instant::now());
+        self.end_failed(|_| true);
         if let Some(successor) = &self.succession.successor {
             // An error: it has ended before this one.
             let _ = successor.line.send(&self.legacy());

@@ -278,7 +278,7 @@ impl Master {
             self.take_signals(now);
             self.take_complaints();
             self.reap(now);
-            self.end_failed(now);
+            self.end_failed(|end| end <= now);
             self.progress_of_succession(now);
             self.settle_upgrade(now);
             self.tend_poison(now);

@@ -380,10 +380,11 @@ impl Master {
         }
     }
 
-    /// Ends programs that failed and do not end.
-    pub(super) fn end_failed(&mut self, now: Instant) {
+    /// Ends programs that failed and do not end, as far as it is time. When this process ends it is: nobody else sees to them. Their workers
+    /// finish what they have in hand, as those of any master that dies.
+    pub(super) fn end_failed(&mut self, is_time: impl Fn(Instant) -> bool) {
         for failed in &mut self.succession.failed {
-            if failed.kill_at.is_some_and(|end| end <= now) {
+            if failed.kill_at.is_some_and(&is_time) {
                 let _ = send::to_child(failed.child, Signal::SIGKILL, None);
                 failed.kill_at = None;
             }
