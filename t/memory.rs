@@ -12,7 +12,7 @@ use std::time::Duration;
 use nix::unistd::Pid;
 
 use crate::harness::daemon::{PLAIN, Setup, World};
-use crate::harness::{Directory, FOOTER, contains, mimicryd};
+use crate::harness::{Directory, FOOTER, contains, family, mimicryd};
 use crate::inputs;
 
 /// Octets of the mail.
@@ -175,14 +175,10 @@ fn a_mail_finds_the_memory_of_the_one_before() {
     }
 }
 
-/// Pages that a process got without a disk (proc_pid_stat(5)).
+/// Pages that a process got without a disk.
 fn minor_faults(pid: Pid) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("a process");
-    let (_, behind_name) = stat.rsplit_once(')').expect("its name");
-    let field = behind_name.split_whitespace().nth(7);
-    field
-        .and_then(|field| field.parse().ok())
-        .expect("a number")
+    let fields = family::stat(pid).expect("the process is there");
+    fields[7].parse().expect("a number")
 }
 
 /// Rules of customers whom no mail of the tests is from.

@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use crate::harness::client::Client;
 use crate::harness::daemon::{PLAIN, Setup, World};
 use crate::harness::hop::{Act, Stage};
-use crate::harness::{Directory, contains, root, run};
+use crate::harness::{Directory, FOOTER, contains, root, run};
 
 /// Copies of keys, where nobody can replace them.
 fn put(directory: &Directory, names: &[&str]) -> String {
@@ -457,8 +457,8 @@ fn a_mail_that_was_signed_can_be_made_again_and_one_that_was_encrypted_never() {
         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße \r\nFrom here\r\n";
     for (rules, can) in [
         ([&sign, instance].concat(), true),
-        ([footer, &sign, instance].concat(), true),
-        ([footer, &sign, &encrypt, instance].concat(), false),
+        ([FOOTER, &sign, instance].concat(), true),
+        ([FOOTER, &sign, &encrypt, instance].concat(), false),
     ] {
         let world = World::new(Setup {
             rules: &rules,

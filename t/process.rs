@@ -12,7 +12,7 @@ use nix::unistd::{Pid, geteuid};
 use crate::harness::client::{Client, Outcome, stuffed};
 use crate::harness::daemon::{Daemon, OWN_SOCKET, PLAIN, Setup, World, eventually};
 use crate::harness::hop::{Act, Stage};
-use crate::harness::root;
+use crate::harness::{family, root};
 use crate::short::{limit_descriptors, other_user};
 
 const FROM: &str = "anna@example.org";
@@ -43,13 +43,7 @@ fn status_field(pid: Pid, field: &str) -> String {
 
 /// Ticks of processor time.
 fn ticks(pid: Pid) -> u64 {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the process is there");
-    let fields: Vec<&str> = stat
-        .rsplit_once(')')
-        .expect("a name")
-        .1
-        .split_ascii_whitespace()
-        .collect();
+    let fields = family::stat(pid).expect("the process is there");
     fields[11..13]
         .iter()
         .map(|ticks| ticks.parse::<u64>().expect("a number"))

@@ -17,7 +17,7 @@ use crate::harness::daemon::{
     OWN_SOCKET, PLAIN, Setup, World, eventually, open_directory, prepared,
 };
 use crate::harness::hop::{Hop, Stage};
-use crate::harness::run;
+use crate::harness::{family, run};
 
 const FROM: &str = "anna@example.org";
 const TO: &[&str] = &["bob@example.net"];
@@ -91,17 +91,9 @@ fn in_the_background_it_is_ready_when_the_command_ends() {
     assert!(reply.is_done(), "{reply}");
     assert_eq!(hop.mails().len(), 1);
     // It has let go of the terminal.
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).expect("the master");
-    let session = stat
-        .rsplit_once(')')
-        .expect("a name")
-        .1
-        .split_ascii_whitespace()
-        .nth(3)
-        .expect("a session")
-        .to_string();
+    let session = &family::stat(pid).expect("the master")[3];
     assert_ne!(
-        session,
+        *session,
         nix::unistd::getsid(None).expect("our session").to_string()
     );
     let stopped = run(directory.path(), &["stop", "-c", "mimicry.toml"], b"");

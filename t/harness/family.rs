@@ -26,9 +26,15 @@ pub fn children_of(master: Pid) -> Vec<Pid> {
 
 /// It is not there, or nobody has collected it yet.
 pub fn is_gone(pid: Pid) -> bool {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    stat.rsplit_once(')')
-        .is_none_or(|(_, rest)| rest.trim_start().starts_with('Z'))
+    stat(pid).is_none_or(|fields| fields.first().is_none_or(|state| state == "Z"))
+}
+
+/// What proc_pid_stat(5) has behind the name: the state first.
+pub fn stat(pid: Pid) -> Option<Vec<String>> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command's name may hold blanks and brackets; its own bracket is the last.
+    let (_, fields) = stat.rsplit_once(')')?;
+    Some(fields.split_ascii_whitespace().map(str::to_owned).collect())
 }
 
 /// The children of a process, each with the letter of its state.
@@ -37,13 +43,11 @@ pub fn children(parent: Pid) -> Vec<(Pid, char)> {
         return Vec::new();
     };
     let stats = entries.flatten().filter_map(|entry| {
-        let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        // The command's name may hold blanks and brackets; its own bracket is the last.
-        let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-        let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
-        let state = fields.next()?.chars().next()?;
-        let is_child = fields.next()?.parse() == Ok(parent.as_raw());
-        is_child.then_some((Pid::from_raw(pid), state))
+        let pid = Pid::from_raw(entry.file_name().to_str()?.parse().ok()?);
+        let fields = stat(pid)?;
+        let state = fields.first()?.chars().next()?;
+        let is_child = fields.get(1)?.parse() == Ok(parent.as_raw());
+        is_child.then_some((pid, state))
     });
     stats.collect()
 }

@@ -31,7 +31,8 @@ impl<'a> Dashes<'a> {
 
     /// All of them, also those that were found.
     pub(in crate::message) fn all(mut self) -> impl Iterator<Item = usize> {
-        self.looked = self.kept_to;
+        // What follows is not asked for again.
+        self.looked = std::mem::replace(&mut self.kept_to, usize::MAX);
         std::mem::take(&mut self.kept).into_iter().chain(self)
     }
 }

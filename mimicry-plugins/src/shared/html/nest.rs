@@ -102,7 +102,8 @@ impl Tag {
         }
     }
 
-    fn of(key: u64) -> Self {
+    /// The element whose name has this [`key`], if that is of at most eight letters.
+    pub(in crate::shared) fn of(key: u64) -> Self {
         macro_rules! table {
             ($key:ident: $($($name:literal)+ => $tag:ident),+ $(,)?) => {
                 match $key {
@@ -158,6 +159,23 @@ impl Tag {
         )
     }
 
+    /// May [`Nest`] follow how often it is open.
+    pub(in crate::shared) fn is_followed(self) -> bool {
+        matches!(
+            self,
+            Self::Table
+                | Self::Template
+                | Self::Select
+                | Self::Object
+                | Self::Applet
+                | Self::Video
+                | Self::Audio
+                | Self::Canvas
+                | Self::Svg
+                | Self::Math
+        )
+    }
+
     pub(super) fn breaks_out(self) -> bool {
         matches!(self, Self::Breakout | Self::Table | Self::Body | Self::Head)
     }
@@ -199,14 +217,7 @@ impl Nest {
                 false
             }
             Tag::Svg | Tag::Math => !self_closing,
-            Tag::Template
-            | Tag::Select
-            | Tag::Object
-            | Tag::Applet
-            | Tag::Video
-            | Tag::Audio
-            | Tag::Canvas => true,
-            _ => false,
+            tag => tag.is_followed(),
         };
         if push {
             if self.open.len() >= Self::DEPTH {

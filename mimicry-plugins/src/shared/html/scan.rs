@@ -200,16 +200,12 @@ impl Iterator for Scan<'_> {
         if begins_markup(rest) {
             return Some(self.markup(start));
         }
-        let mut end = start;
-        let mut text = rest;
-        while let Some(at) = first_of([b'<'], text) {
-            end = end.saturating_add(at);
-            text = self.html.get(end..).unwrap_or_default();
-            if begins_markup(text) {
-                return Some(self.token(Event::Text, start, end));
+        let mut from = start;
+        while let Some(at) = self.seek(from, |rest| first_of([b'<'], rest)) {
+            if self.html.get(at..).is_some_and(begins_markup) {
+                return Some(self.token(Event::Text, start, at));
             }
-            end = end.saturating_add(1);
-            text = self.html.get(end..).unwrap_or_default();
+            from = at.saturating_add(1);
         }
         Some(self.token(Event::Text, start, self.html.len()))
     }
@@ -339,11 +335,10 @@ impl<'a> Scan<'a> {
         let rest = self.html.get(name..).unwrap_or_default();
         let name_end = first_sign(rest, |b| is(b, ENDS_NAME));
         let length = name_end.unwrap_or(rest.len());
-        let behind = match rest.get(length..) {
+        let behind = match rest.get(length..).unwrap_or_default() {
             // Half of all tags are a name.
-            Some([b'>', behind @ ..]) => Some((behind, false)),
-            Some(behind) => behind_tag(behind),
-            None => None,
+            [b'>', behind @ ..] => Some((behind, false)),
+            behind => behind_tag(behind),
         };
         let Some((behind, self_closing)) = behind else {
             return self.open(NoPlace::Tag, start);

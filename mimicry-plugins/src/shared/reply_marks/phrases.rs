@@ -16,7 +16,7 @@ use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-pub(super) use plain::{Ending, ending, is_plain};
+pub(super) use plain::{Ending, behind_dash, ending, is_plain};
 pub(super) use words::Label;
 use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
 
@@ -361,11 +361,6 @@ const RULE: usize = 10;
 
 fn is_dash(c: char) -> bool {
     matches!(c, '-' | '_' | '\u{2010}'..='\u{2015}' | '\u{2500}')
-}
-
-/// What follows the first dash, if the line starts with one.
-pub(super) fn behind_dash(line: &str) -> Option<&str> {
-    bare_start(line).strip_prefix(is_dash)
 }
 
 const COLONS: [char; 2] = [':', '：'];

@@ -15,7 +15,7 @@ use memchr::{memchr, memchr2, memchr3, memmem};
 use super::html::{may_bear, weight_of};
 use super::phrases::{self, Ending, Lead};
 use super::text::{REACH, head, unquoted};
-use crate::shared::html::{decoded, is_space, key, name_of};
+use crate::shared::html::{Tag, decoded, is_space, key, name_of};
 
 /// True only where the judge finds no quote in a text/plain body, nor anything that might be one.
 pub(super) fn is_bare_text(text: &str) -> bool {
@@ -123,20 +123,6 @@ const ELEMENTS: usize = 500;
 /// Names of header lines below which there is no header.
 const NAMES: u8 = 2;
 
-/// Elements whose nesting is bounded.
-const HOLDERS: [u64; 10] = [
-    key(b"table"),
-    key(b"template"),
-    key(b"select"),
-    key(b"object"),
-    key(b"applet"),
-    key(b"video"),
-    key(b"audio"),
-    key(b"canvas"),
-    key(b"svg"),
-    key(b"math"),
-];
-
 impl<'a> Look<'a> {
     fn new(body: &'a str) -> Look<'a> {
         Look {
@@ -163,7 +149,7 @@ impl<'a> Look<'a> {
             return !name.eq_ignore_ascii_case(b"blockquote");
         }
         let letters = key(name);
-        if HOLDERS.contains(&letters) {
+        if Tag::of(letters).is_followed() {
             // A table and the cell in it.
             self.elements = self.elements.saturating_add(2);
         }
@@ -243,12 +229,10 @@ impl<'a> Look<'a> {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use mailparse::ParsedMail;
     use proptest::prelude::*;
 
-    use super::super::{Body, Found, Nowhere, judged_by_lines};
+    use super::super::{Body, Found, Nowhere, judged_by_lines, samples};
     use super::*;
 
     fn is_bare(text: &str, is_html: bool) -> bool {
@@ -280,21 +264,14 @@ mod tests {
     /// The texts of the corpus and of the replies.
     fn corpus() -> Vec<String> {
         let mut all = Vec::new();
-        for folder in ["../t/mail", "tests/replies"] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-            let entries = std::fs::read_dir(folder).unwrap();
-            let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
-            paths.sort();
-            for path in paths {
-                let octets = std::fs::read(&path).unwrap_or_default();
-                match path.extension().is_some_and(|extension| extension == "eml") {
-                    true => {
-                        if let Ok(mail) = mailparse::parse_mail(&octets) {
-                            bodies(&mail, &mut all);
-                        }
+        for (is_mail, octets) in samples() {
+            match is_mail {
+                true => {
+                    if let Ok(mail) = mailparse::parse_mail(&octets) {
+                        bodies(&mail, &mut all);
                     }
-                    false => all.push(String::from_utf8_lossy(&octets).into_owned()),
                 }
+                false => all.push(String::from_utf8_lossy(&octets).into_owned()),
             }
         }
         all

@@ -8,7 +8,7 @@ use std::ops::Bound;
 use std::sync::OnceLock;
 
 use super::words::{BEGIN, LABELS};
-use super::{Label, behind_dash, ends_in_colon, is_decoration, small};
+use super::{Label, bare_start, ends_in_colon, is_dash, is_decoration, small};
 
 /// True only where [`super::lead`], [`super::label`] and [`super::shape`] find nothing and no colon is at the end.
 pub(in crate::shared::reply_marks) fn is_plain(line: &str) -> bool {
@@ -34,6 +34,11 @@ pub(in crate::shared::reply_marks) fn is_plain(line: &str) -> bool {
         }
     }
     true
+}
+
+/// What follows the first dash, if the line starts with one.
+pub(in crate::shared::reply_marks) fn behind_dash(line: &str) -> Option<&str> {
+    bare_start(line).strip_prefix(is_dash)
 }
 
 /// What a piece of a line, whose beginning may be elsewhere, may be the end of.
@@ -122,10 +127,10 @@ fn is_in_no_name(octet: u8) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use proptest::prelude::*;
 
+    use super::super::super::samples;
+    use super::super::super::text::head;
     use super::super::{COLONS, is_decoration, label, lead, shape};
     use super::*;
 
@@ -149,20 +154,16 @@ mod tests {
     #[test]
     fn lines_of_mails() {
         let mut plain = 0usize;
-        for folder in ["../t/mail", "tests/replies"] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-            for entry in std::fs::read_dir(folder).unwrap() {
-                let octets = std::fs::read(entry.unwrap().path()).unwrap_or_default();
-                for line in String::from_utf8_lossy(&octets).lines() {
-                    let line = super::super::super::text::head(line);
-                    plain += usize::from(is_plain(line));
-                    for (at, _) in line.char_indices().take(100) {
-                        let (start, end) = line.split_at(at);
-                        check(start);
-                        check(end);
-                    }
-                    check(line);
+        for (_, octets) in samples() {
+            for line in String::from_utf8_lossy(&octets).lines() {
+                let line = head(line);
+                plain += usize::from(is_plain(line));
+                for (at, _) in line.char_indices().take(100) {
+                    let (start, end) = line.split_at(at);
+                    check(start);
+                    check(end);
                 }
+                check(line);
             }
         }
         assert!(plain > 10_000, "{plain}");
