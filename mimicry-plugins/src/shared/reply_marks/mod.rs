@@ -123,27 +123,26 @@ fn judged_by_lines<'h>(
     Ok((index, Seam { offset, ..place }))
 }
 
-/// The mails of the corpus, with `true`, and the replies, which are texts.
-#[cfg(test)]
-fn samples() -> Vec<(bool, Vec<u8>)> {
-    let mut paths = Vec::new();
-    for folder in ["../t/mail", "tests/replies"] {
-        let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
-        let entries = std::fs::read_dir(folder).unwrap();
-        paths.extend(entries.map(|entry| entry.unwrap().path()));
-    }
-    paths.sort();
-    let sample = |path: &std::path::PathBuf| {
-        let is_mail = path.extension().is_some_and(|extension| extension == "eml");
-        (is_mail, std::fs::read(path).unwrap_or_default())
-    };
-    paths.iter().map(sample).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::phrases::looks;
     use super::{Body, Found, judged_by_lines};
+
+    /// The mails of the corpus, with `true`, and the replies, which are texts.
+    pub(in crate::shared::reply_marks) fn samples() -> Vec<(bool, Vec<u8>)> {
+        let mut paths = Vec::new();
+        for folder in ["../t/mail", "tests/replies"] {
+            let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
+            let entries = std::fs::read_dir(folder).unwrap();
+            paths.extend(entries.map(|entry| entry.unwrap().path()));
+        }
+        paths.sort();
+        let sample = |path: &std::path::PathBuf| {
+            let is_mail = path.extension().is_some_and(|extension| extension == "eml");
+            (is_mail, std::fs::read(path).unwrap_or_default())
+        };
+        paths.iter().map(sample).collect()
+    }
 
     /// However the lines of a mail look like introductions that go on and on, each octet is looked at a few times.
     #[test]

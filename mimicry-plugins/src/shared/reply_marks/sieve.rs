@@ -232,7 +232,8 @@ mod tests {
     use mailparse::ParsedMail;
     use proptest::prelude::*;
 
-    use super::super::{Body, Found, Nowhere, judged_by_lines, samples};
+    use super::super::tests::samples;
+    use super::super::{Body, Found, Nowhere, judged_by_lines};
     use super::*;
 
     fn is_bare(text: &str, is_html: bool) -> bool {

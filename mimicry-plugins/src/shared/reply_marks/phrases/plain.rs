@@ -129,7 +129,7 @@ fn is_in_no_name(octet: u8) -> bool {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::super::samples;
+    use super::super::super::tests::samples;
     use super::super::super::text::head;
     use super::super::{COLONS, is_decoration, label, lead, shape};
     use super::*;
