@@ -450,8 +450,6 @@ fn a_mail_that_was_signed_can_be_made_again_and_one_that_was_encrypted_never() {
         put(&directory, &["anna.secret.asc"])
     );
     let encrypt = rules(&put(&directory, &["bo.asc"]), "");
-    let footer =
-        "[[rule]]\nname = \"footer\"\nplugin = \"disclaim\"\noptions = { text = \"-- us\" }\n";
     let instance = "[[rule]]\nname = \"how to undo it\"\nplugin = \"message_instance\"\n";
     let coded = "From: Anna <anna@example.org>\r\nSubject: s\r\nMIME-Version: 1.0\r\n\
         Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\nGrüße \r\nFrom here\r\n";
