@@ -2,7 +2,8 @@
 //!
 //! Must never: need another program.
 
-use std::time::Duration;
+use std::net::TcpStream;
+use std::time::{Duration, Instant};
 
 use crate::harness::client::Client;
 use crate::harness::daemon::{PLAIN, Setup, World};
@@ -241,4 +242,29 @@ fn what_the_client_has_named_goes_out_together() {
         client.says("RSET", 250);
         client.quit();
     }
+}
+
+/// Where nobody sets TCP_NODELAY, the system keeps what is written second until the first was acknowledged (RFC 896): of a client the end
+/// of the mail, of a next hop the reply to RCPT. Each waits 40 ms if we let it.
+// man: mimicryd(8) "Neither waits for an acknowledgement that is held back"
+#[test]
+fn nobody_waits_for_an_acknowledgement() {
+    const MAILS: u32 = 100;
+    let world = World::new(Setup::default());
+    world.hop.delay();
+    let stream = TcpStream::connect(world.address()).unwrap();
+    let mut client = Client::of(stream).greeted();
+    let begin = Instant::now();
+    for _ in 0..MAILS {
+        client.send(b"MAIL FROM:<anna@example.org>\r\nRCPT TO:<bob@example.net>\r\nDATA\r\n");
+        for code in [250, 250, 354] {
+            client.expect(code);
+        }
+        client.send(PLAIN);
+        client.send(b".\r\n");
+        client.expect(250);
+    }
+    // With one of the two it is twice as long.
+    let most = MAILS * Duration::from_millis(20);
+    assert!(begin.elapsed() < most, "{:?}", begin.elapsed());
 }

@@ -1,5 +1,9 @@
 //! A connected socket, with or without TLS, for connections to clients and to next hops.
 //!
+//! A program that writes in two pieces what belongs together, and has not set TCP_NODELAY, sends the second when the first was acknowledged
+//! (RFC 896): the end of a mail behind its text, the second of two replies. A system that has nothing to send holds its acknowledgement back
+//! for 40 ms (RFC 1122 section 4.2.3.2), and would do so for each mail. Whoever waits here for more says so first.
+//!
 //! Must never: wait, except in [`Channel::secure`], which has a deadline, and in [`Channel::hear`], which waits as long as the socket
 //! does; go on without TLS once TLS was begun.
 
@@ -18,6 +22,8 @@ use crate::sys::poll;
 pub struct Channel {
     socket: Socket,
     tls: Option<Box<Connection>>,
+    /// Octets have come and none were sent since, which would have acknowledged them.
+    owes: bool,
 }
 
 /// The socket alone, for TLS. It is written to by writev(2), as the standard library does it: sendmsg(2), which can hand descriptors to other
@@ -63,7 +69,11 @@ pub enum NoTls {
 impl Channel {
     /// Only [`Channel::hear`] waits at a socket that blocks.
     pub fn new(socket: Socket) -> Channel {
-        Channel { socket, tls: None }
+        Channel {
+            socket,
+            tls: None,
+            owes: false,
+        }
     }
 
     pub fn socket(&self) -> &Socket {
@@ -132,7 +142,18 @@ impl Channel {
 
     /// Reads, and waits for something to read as long as the socket's own limit says. Not inside TLS.
     pub fn hear(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        self.receive(into, MsgFlags::empty())
+        self.acknowledge();
+        let count = self.receive(into, MsgFlags::empty())?;
+        self.owes = count > 0;
+        Ok(count)
+    }
+
+    /// To be called before more is waited for. Costs a system call only where something was heard and nothing said since.
+    pub fn acknowledge(&mut self) {
+        if std::mem::take(&mut self.owes) {
+            // What is no TCP has nothing to acknowledge.
+            let _ = self.socket.set_tcp_quickack(true);
+        }
     }
 
     fn receive(&self, into: &mut [u8], flags: MsgFlags) -> io::Result<usize> {
@@ -141,6 +162,7 @@ impl Channel {
 
     /// Writes some of it. Inside TLS, what was taken may still have to leave: [`Channel::is_flushed`].
     pub fn write(&mut self, block: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.owes = false;
         match &mut self.tls {
             None => send_some(&self.socket, block),
             Some(tls) => {
@@ -227,10 +249,12 @@ const ROUNDS: usize = 64;
 
 impl Read for Channel {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        match &mut self.tls {
+        let count = match &mut self.tls {
             None => self.receive(into, MsgFlags::MSG_DONTWAIT),
             Some(tls) => read_through(tls, &mut Plain(&self.socket), into),
-        }
+        }?;
+        self.owes |= count > 0;
+        Ok(count)
     }
 }
 
@@ -266,7 +290,10 @@ fn read_through(
 
 #[cfg(test)]
 mod tests {
+    use std::net::{TcpListener, TcpStream};
     use std::sync::Arc;
+    use std::thread;
+    use std::time::Duration;
 
     use rcgen::{CertificateParams, IsCa, KeyPair};
     use rustls::crypto::ring;
@@ -274,6 +301,42 @@ mod tests {
     use rustls::{ClientConfig, ClientConnection, RootCertStore, ServerConfig, ServerConnection};
 
     use super::*;
+
+    /// Of a peer without TCP_NODELAY. Each piece would wait 40 ms.
+    #[test]
+    fn a_second_piece_does_not_wait_for_its_acknowledgement() {
+        const TIMES: u32 = 100;
+        let ways: [fn(&mut Channel, &mut [u8]) -> io::Result<usize>; 2] =
+            [Channel::hear, |channel, into| {
+                channel.acknowledge();
+                poll::wait(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], None)?;
+                channel.read(into)
+            }];
+        for read in ways {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut channel = Channel::new(listener.accept().unwrap().0.into());
+            let begin = Instant::now();
+            let talk = thread::spawn(move || {
+                for _ in 0..TIMES {
+                    peer.write_all(b"a")?;
+                    peer.write_all(b"b")?;
+                    peer.read_exact(&mut [0])?;
+                }
+                Ok::<_, io::Error>(())
+            });
+            for _ in 0..TIMES {
+                let mut heard = 0;
+                while heard < 2 {
+                    heard += read(&mut channel, &mut [0; 2]).unwrap();
+                }
+                assert_eq!(channel.write(&[IoSlice::new(b"c")]).unwrap(), 1);
+            }
+            talk.join().unwrap().unwrap();
+            let most = TIMES * Duration::from_millis(20);
+            assert!(begin.elapsed() < most, "{:?}", begin.elapsed());
+        }
+    }
 
     /// What the other side has written, a little at a time; our answers are of no interest.
     struct Pair {

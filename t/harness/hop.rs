@@ -139,6 +139,8 @@ pub struct State {
     pub capacity: usize,
     /// Connections that are served.
     pub served: usize,
+    /// TCP_NODELAY is not set.
+    pub delays: bool,
 }
 
 pub const EXTENSIONS: &[&str] = &[
@@ -165,6 +167,7 @@ impl Hop {
             stopped: false,
             capacity: usize::MAX,
             served: 0,
+            delays: false,
         };
         let inner = Arc::new(Inner {
             state: Mutex::new(state),
@@ -221,6 +224,12 @@ impl Hop {
     pub fn serve_at_a_time(&self, capacity: usize) {
         self.inner.lock().capacity = capacity;
         self.inner.changed.notify_all();
+    }
+
+    /// On connections from now on, a second reply in a row stays here until the first was acknowledged, as it does where nobody sets
+    /// TCP_NODELAY.
+    pub fn delay(&self) {
+        self.inner.lock().delays = true;
     }
 
     /// Lets go what [`Act::Hold`] holds now.

@@ -94,7 +94,8 @@ impl Talk {
     }
 
     fn run(&mut self) -> Result<(), End> {
-        self.stream.set_nodelay(true)?;
+        let delays = self.inner.lock().delays;
+        self.stream.set_nodelay(!delays)?;
         self.answer(Stage::Greeting, "", b"220 hop.test ESMTP\r\n")?;
         loop {
             let line = self.line()?;

@@ -112,6 +112,7 @@ impl Stream {
             if heard != Heard::Nothing || Instant::now() >= deadline {
                 return heard;
             }
+            self.channel.acknowledge();
             let is_waited = self.channel.is_encrypted() || left < TICK;
             if is_waited && self.wait(PollFlags::POLLIN, deadline).is_err() {
                 return Heard::End;

@@ -111,6 +111,7 @@ impl<'l> Link<'l> {
                     Err(_) => {}
                 }
             }
+            self.channel.acknowledge();
             // A wish that is known already must not make this a busy loop.
             let mut waited = vec![PollFd::new(self.channel.as_fd(), PollFlags::POLLIN)];
             if known < Wish::Quit {
