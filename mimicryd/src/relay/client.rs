@@ -173,6 +173,7 @@ impl<L: Link> Client<L> {
             if reply.code() == code {
                 continue;
             }
+            let reply = password.unsaid(user, reply);
             let class = if index == last {
                 Meaning::Done
             } else {

@@ -26,6 +26,9 @@ use super::tls;
 /// Octets of a password file that are read.
 const MAX_PASSWORD_FILE: u64 = 16 * 1024;
 
+/// So many octets in a row of a password in base64, which has no fewer, are too much to show.
+const TELLING: usize = 4;
+
 /// What is asked of a certificate, and what it is held against.
 type Trust = (Check, Option<PathBuf>, Vec<Fingerprint>);
 
@@ -116,10 +119,12 @@ impl Password {
         Ok(Password(line.to_vec()))
     }
 
-    /// RFC 4616, with the initial response (RFC 4954 section 4).
+    /// With the initial response (RFC 4954 section 4).
     pub(super) fn plain(&self, user: &str) -> Result<CommandLine, Reply> {
-        let message = [b"\0", user.as_bytes(), b"\0", &self.0].concat();
-        CommandLine::plain(&format!("AUTH PLAIN {}", BASE64.encode(&message)))
+        CommandLine::plain(&format!(
+            "AUTH PLAIN {}",
+            BASE64.encode(&self.message(user))
+        ))
     }
 
     /// The older dialogue: user and password, one after the other.
@@ -129,6 +134,29 @@ impl Password {
             CommandLine::plain(&BASE64.encode(user.as_bytes())),
             CommandLine::plain(&BASE64.encode(&self.0)),
         ]
+    }
+
+    /// What a next hop answers to a login, for client and log: servers repeat, whole or in part, a command that they do not know.
+    pub(super) fn unsaid(&self, user: &str, reply: Reply) -> Reply {
+        let said: String = reply.text().collect();
+        let said = said.to_ascii_lowercase().into_bytes();
+        let has = |told: &[u8]| {
+            let told = told.to_ascii_lowercase();
+            memchr::memmem::find(&said, &told).is_some()
+        };
+        let coded = [BASE64.encode(&self.0), BASE64.encode(&self.message(user))];
+        let mut pieces = coded
+            .iter()
+            .flat_map(|coded| coded.as_bytes().windows(TELLING));
+        match has(&self.0) || pieces.any(has) {
+            true => reply.saying("its text repeats the login and is not shown"),
+            false => reply,
+        }
+    }
+
+    /// RFC 4616
+    fn message(&self, user: &str) -> Vec<u8> {
+        [b"\0", user.as_bytes(), b"\0", &self.0].concat()
     }
 }
 

@@ -6,6 +6,7 @@ use super::*;
 #[test]
 fn logging_in() {
     const PLAIN: &str = "AUTH PLAIN AG1lAHNlY3JldA==";
+    const REPEATED: &str = "451 4.7.8 the next hop refuses our login: 500 5.5.1 its text repeats the login and is not shown";
     let pki = Pki::new();
     for (offer, act, expected, cause, sent) in [
         (
@@ -34,6 +35,32 @@ fn logging_in() {
             Some(say("454 4.7.0 later\r\n")),
             "451 4.7.8 the next hop refuses our login: 454 4.7.0 later",
             Cause::Login,
+            PLAIN,
+        ),
+        // T156: it repeats the command, in its own way.
+        (
+            "AUTH PLAIN",
+            Some(say(
+                "500 5.5.1 Command unrecognized: \"AUTH PLAIN AG1lAHNlY3JldA==\"\r\n",
+            )),
+            REPEATED,
+            Cause::Login,
+            PLAIN,
+        ),
+        (
+            "AUTH PLAIN",
+            Some(say(
+                "500-5.5.1 not known:\r\n500 5.5.1 AUTH PLAIN AG1LAHNLY...\r\n",
+            )),
+            REPEATED,
+            Cause::Login,
+            PLAIN,
+        ),
+        (
+            "AUTH PLAIN",
+            Some(say("334 AG1lAHNlY3JldA==\r\n")),
+            "451 4.5.0 the next hop's answer is not understood (AUTH): 334 its text repeats the login",
+            Cause::NotUnderstood,
             PLAIN,
         ),
         // What is no success of AUTH is none.
@@ -109,7 +136,18 @@ fn logging_in_by_the_older_dialogue() {
     let directory = tempfile::tempdir().unwrap();
     for (last, expected) in [
         ("235 2.7.0 welcome\r\n", "250 2.0.0 taken"),
-        ("535 5.7.8 no\r\n", "451 4.7.8 "),
+        (
+            "535 5.7.8 no\r\n",
+            "451 4.7.8 the next hop refuses our login: 535 5.7.8 no",
+        ),
+        (
+            "500 5.5.1 what is c2VjcmV0?\r\n",
+            "451 4.7.8 the next hop refuses our login: 500 5.5.1 its text repeats",
+        ),
+        (
+            "535 5.7.8 secret is wrong\r\n",
+            "451 4.7.8 the next hop refuses our login: 535 5.7.8 its text repeats",
+        ),
     ] {
         let next_hop = Scripted::start(script(move |stage| match stage {
             Stage::Ehlo => Some(say("250-hop\r\n250 AUTH LOGIN\r\n")),
