@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::sync::{Arc, Mutex};
 
 use nix::fcntl::{Flock, FlockArg};
 use nix::sys::signal::{Signal, kill};
 
 use crate::harness::daemon::{Daemon, PLAIN, Setup, World, eventually};
+use crate::harness::hop::{Act, Stage};
 use crate::harness::{Ran, contains, pack, run};
 
 /// A footer in a file of its own, which is what people change.
@@ -284,6 +286,15 @@ const WITH_PART: &[u8] = b"From: Anna <anna@example.org>\r\nTo: bob@example.net\
     MIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n\r\nHello\r\n\
     --b\r\nContent-Type: application/pdf; name=\"Pl\xc3\xa4ne.pdf\"\r\n\r\n%PDF plans\r\n--b--\r\n";
 
+/// What an archive calls it by.
+fn digest_with_part() -> String {
+    mimicry_core::message::digest::Digest::of(&mimicry_core::message::Message::scan(
+        WITH_PART.to_vec(),
+        &mimicry_core::message::Limits::default(),
+    ))
+    .to_string()
+}
+
 // man: mimicryd(8) "shows what it is, who sent it to whom, and for whom it was restored"
 // man: mimicryd(8) "It is handed to each recipient once"
 #[test]
@@ -295,11 +306,7 @@ fn an_archived_mail_is_shown_written_out_and_handed_on_once() {
     });
     let arrived = world.pass(WITH_PART);
     assert!(!contains(&arrived, b"%PDF"), "{}", arrived.escape_ascii());
-    let digest = mimicry_core::message::digest::Digest::of(&mimicry_core::message::Message::scan(
-        WITH_PART.to_vec(),
-        &mimicry_core::message::Limits::default(),
-    ))
-    .to_string();
+    let digest = digest_with_part();
     let daemon = world.daemon();
     let shown = done(&daemon.command(&["restore", &digest[..12]]));
     for piece in [
@@ -361,6 +368,33 @@ fn an_archived_mail_is_shown_written_out_and_handed_on_once() {
     done(&daemon.command(&["restore", &digest, "--deliver", "--to", "cy@example.net"]));
     done(&daemon.command(&["restore", &digest, "--deliver", "--again"]));
     assert_eq!(world.hop.mails().len(), 2);
+}
+
+/// Whoever ends the command while the next hop of the second class is silent does not make the first one get it again.
+#[test]
+fn who_has_a_mail_is_noted_before_the_others_are_served() {
+    let (_directory, _, rules) = stores();
+    let for_cy = "[[rule]]\nname = \"for cy\"\nplugin = \"header\"\nmatch = { recipient = '^cy@' }\noptions = { add = { X-Cy = \"1\" } }\n";
+    let mut world = World::new(Setup {
+        rules: &(rules + for_cy),
+        ..Setup::default()
+    });
+    world.pass(WITH_PART);
+    let restored = world.daemon().directory.path().join("state/restored");
+    let noted = Arc::new(Mutex::new(Vec::new()));
+    let at_the_dot = Arc::clone(&noted);
+    world.hop.behave(move |moment| {
+        if moment.stage == Stage::Dot {
+            let names = fs::read_dir(&restored).expect("what was restored");
+            at_the_dot.lock().expect("a lock").push(names.count());
+        }
+        Act::Normal
+    });
+    let digest = digest_with_part();
+    let both = ["--to", "bob@example.net", "--to", "cy@example.net"];
+    let command = [&["restore", digest.as_str(), "--deliver"], &both[..]].concat();
+    done(&world.daemon().command(&command));
+    assert_eq!(*noted.lock().expect("a lock"), [0, 1]);
 }
 
 // man: mimicryd(8) "A part comes as the attachment of a new mail"

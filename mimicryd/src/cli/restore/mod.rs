@@ -257,39 +257,56 @@ fn delivered(
         envelope,
         received: clock::now(),
     };
-    let sent = send::send(
-        config,
-        &hostname,
-        Parcel {
-            mail: &mail,
-            above: &above,
-        },
-    )
-    .map_err(|why| Output::failure(Exit::Config, why))?;
-    told(config, held, &mail, &content, (sent, notes))
+    let mut told = Told::begin(config, held, &mail, &content, notes);
+    let parcel = Parcel {
+        mail: &mail,
+        above: &above,
+    };
+    send::send(config, &hostname, parcel, &mut |one| told.add(one))
+        .map_err(|why| Output::failure(Exit::Config, why))?;
+    Ok(told.end())
 }
 
 /// Notes who has it, in the state and in the log, and says so.
-fn told(
-    config: &Config,
-    held: &Held,
-    mail: &Mail,
-    content: &[u8],
-    (sent, notes): (Vec<Sent>, String),
-) -> Result<Output, Output> {
-    logging::start();
-    let is_logged = logging::configure(&config.log, identity::owner(&config.daemon));
-    let mut output = Output::text(String::new());
-    output.err = notes;
-    if let Err(error) = is_logged {
-        output
-            .err
-            .push_str(&format!("mimicryd: there is no note in the log: {error}\n"));
+struct Told<'d> {
+    state: &'d Path,
+    file: &'d Path,
+    mail: &'d Mail,
+    content: &'d [u8],
+    text: String,
+    output: Output,
+}
+
+impl<'d> Told<'d> {
+    fn begin(
+        config: &'d Config,
+        held: &'d Held,
+        mail: &'d Mail,
+        content: &'d [u8],
+        notes: String,
+    ) -> Told<'d> {
+        logging::start();
+        let is_logged = logging::configure(&config.log, identity::owner(&config.daemon));
+        let mut output = Output::text(String::new());
+        output.err = notes;
+        if let Err(error) = is_logged {
+            output
+                .err
+                .push_str(&format!("mimicryd: there is no note in the log: {error}\n"));
+        }
+        Told {
+            state: &config.daemon.state,
+            file: &held.file,
+            mail,
+            content,
+            text: String::new(),
+            output,
+        }
     }
-    let mut text = String::new();
-    for one in &sent {
-        let Some(recipient) = mail.envelope.recipients.get(one.recipient) else {
-            continue;
+
+    fn add(&mut self, one: &Sent) {
+        let Some(recipient) = self.mail.envelope.recipients.get(one.recipient) else {
+            return;
         };
         let reply = one.reply.to_string();
         let line = format!(
@@ -298,8 +315,9 @@ fn told(
             one.next_hop,
             escape(reply.trim_end())
         );
+        let output = &mut self.output;
         if one.is_done {
-            let mark = Mark::of(&config.daemon.state, content, recipient.path.as_bytes());
+            let mark = Mark::of(self.state, self.content, recipient.path.as_bytes());
             if let Err(error) = mark.set() {
                 let note = format!(
                     "mimicryd: that {} has it cannot be noted: {error}\n",
@@ -309,13 +327,13 @@ fn told(
             }
             log::info!(
                 "restored {} from=<{}> to=<{}> relay={} reply=\"{}\"",
-                held.file.display(),
-                mail.envelope.sender,
+                self.file.display(),
+                self.mail.envelope.sender,
                 recipient.path,
                 one.next_hop,
                 escape(reply.trim_end())
             );
-            text.push_str(&format!("handed on for {line}\n"));
+            self.text.push_str(&format!("handed on for {line}\n"));
         } else {
             output
                 .err
@@ -326,9 +344,12 @@ fn told(
             };
         }
     }
-    log::logger().flush();
-    output.out = text.into_bytes();
-    Ok(output)
+
+    fn end(mut self) -> Output {
+        log::logger().flush();
+        self.output.out = self.text.into_bytes();
+        self.output
+    }
 }
 
 /// That of the options, else that of the sidecar.

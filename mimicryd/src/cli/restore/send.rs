@@ -36,8 +36,14 @@ pub struct Parcel<'p> {
     pub above: &'p [u8],
 }
 
-/// To each class of its recipients by that class's next hop.
-pub fn send(config: &Config, hostname: &str, parcel: Parcel<'_>) -> Result<Vec<Sent>, String> {
+/// To each class of its recipients by that class's next hop. What became of one class is told before the next one is served: whoever ends
+/// the command while it waits does not make those forgotten who have the mail.
+pub fn send(
+    config: &Config,
+    hostname: &str,
+    parcel: Parcel<'_>,
+    tell: &mut dyn FnMut(&Sent),
+) -> Result<(), String> {
     let mut hops = Hops::new(None, Instant::now());
     let next_hops = config.banks.next_hops();
     let known = hops
@@ -66,7 +72,6 @@ pub fn send(config: &Config, hostname: &str, parcel: Parcel<'_>) -> Result<Vec<S
         .collect();
     let mut pool = Pool::new(keys, Remembered::default(), known);
     let memo = Memo::default();
-    let mut sent = Vec::new();
     for class in memo.classes(&config.banks, parcel.mail) {
         let next_hop = config.banks.effective(&class.choice.applied).next_hop;
         let route = routes
@@ -75,10 +80,11 @@ pub fn send(config: &Config, hostname: &str, parcel: Parcel<'_>) -> Result<Vec<S
         let Some(route) = route else {
             return Err("the configuration names no next hop".into());
         };
-        sent.append(&mut to_class(&mut pool, route, parcel, &class.recipients));
+        let sent = to_class(&mut pool, route, parcel, &class.recipients);
+        sent.iter().for_each(&mut *tell);
     }
     pool.close();
-    Ok(sent)
+    Ok(())
 }
 
 /// One transaction.
