@@ -15,15 +15,14 @@ use std::path::{Path, PathBuf};
 use mimicry_core::settings::Daemon;
 use nix::NixPath;
 use nix::dir::Dir;
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
-use nix::sys::stat::{Mode, SFlag, fstatat};
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, openat};
+use nix::sys::stat::{Mode, SFlag, fstat};
 use nix::unistd::{AccessFlags, Gid, Uid, faccessat, fchownat};
 use serde::{Deserialize, Serialize};
 
 use crate::prefork::identity;
 use crate::relay::Remembered;
 use crate::sys::accounts::user_name;
-use crate::sys::entry::Entry;
 use crate::sys::privileges;
 use crate::sys::way::kind;
 use crate::worker::ledger::Ledger;
@@ -128,12 +127,9 @@ fn make(spool: &Path, owner: Option<Owner>) -> io::Result<Option<String>> {
     Ledger::prepare(spool, owner)?;
     Remembered::prepare(spool, owner)?;
     if let Some(owner) = owner {
+        // A master without the right to give them away has made them.
         for name in [Ledger::directory(spool), Remembered::directory(spool)] {
-            let entry = Entry::of(&name)?;
-            if entry.facts()?.st_uid == 0 {
-                // A master without the right to give it away has made it.
-                give(AT_FDCWD, &name, owner)?;
-            }
+            give(AT_FDCWD, &name, Uid::from_raw(0), owner)?;
         }
     }
     Ok(moved)
@@ -156,8 +152,8 @@ fn take_along(spool: &Path, owner: Owner) -> io::Result<Option<String>> {
     let (Some(here), Some(ledger)) = (facts(spool), facts(&Ledger::directory(spool))) else {
         return Ok(None);
     };
-    let before = here.uid();
-    if before == 0 || before == owner.0.as_raw() || ledger.uid() != before {
+    let before = Uid::from_raw(here.uid());
+    if before.is_root() || before == owner.0 || ledger.uid() != before.as_raw() {
         return Ok(None);
     }
     let mut given: usize = 0;
@@ -166,26 +162,22 @@ fn take_along(spool: &Path, owner: Owner) -> io::Result<Option<String>> {
         let names = names(&mut directory);
         for name in &names {
             let here = directory.as_fd();
-            let facts = fstatat(here, name.as_c_str(), AtFlags::AT_SYMLINK_NOFOLLOW)?;
-            let is_directory = kind(&facts) == SFlag::S_IFDIR;
-            let is_file = kind(&facts) == SFlag::S_IFREG && facts.st_nlink == 1;
-            if facts.st_uid != before || !(is_directory || is_file) {
+            let Some(kind) = give(here, name.as_c_str(), before, owner)? else {
                 continue;
-            }
-            give(here, name.as_c_str(), owner)?;
+            };
             given = given.saturating_add(1);
-            if is_directory {
+            if kind == SFlag::S_IFDIR {
                 directories.push(Dir::openat(here, name.as_c_str(), OPEN, Mode::empty())?);
             }
         }
     }
     // Last: until then another attempt finds all of it.
-    give(AT_FDCWD, spool, owner)?;
+    give(AT_FDCWD, spool, before, owner)?;
     Ok(Some(format!(
         "{} and {given} files and directories in it belong to {} now, before to {}",
         spool.display(),
         user_name(owner.0.as_raw()),
-        user_name(before)
+        user_name(before.as_raw())
     )))
 }
 
@@ -197,15 +189,25 @@ fn names(directory: &mut Dir) -> Vec<CString> {
         .collect()
 }
 
-fn give<P: ?Sized + NixPath>(above: BorrowedFd<'_>, name: &P, owner: Owner) -> io::Result<()> {
+/// Gives away a directory, or a file of one name, that belongs to `before`; what it was. Anything else stays as it is. It is held open from
+/// the look at it on: whoever may write above it can put another thing in its place at any moment.
+fn give<P: ?Sized + NixPath>(
+    above: BorrowedFd<'_>,
+    name: &P,
+    before: Uid,
+    owner: Owner,
+) -> io::Result<Option<SFlag>> {
+    let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    let held = openat(above, name, flags, Mode::empty())?;
+    let facts = fstat(&held)?;
+    let kind = kind(&facts);
+    let is_file = kind == SFlag::S_IFREG && facts.st_nlink == 1;
+    if facts.st_uid != before.as_raw() || !(kind == SFlag::S_IFDIR || is_file) {
+        return Ok(None);
+    }
     let (user, group) = (Some(owner.0), Some(owner.1));
-    Ok(fchownat(
-        above,
-        name,
-        user,
-        group,
-        AtFlags::AT_SYMLINK_NOFOLLOW,
-    )?)
+    fchownat(&held, "", user, group, AtFlags::AT_EMPTY_PATH)?;
+    Ok(Some(kind))
 }
 
 #[cfg(test)]
@@ -301,5 +303,41 @@ mod tests {
         std::os::unix::fs::chown(&home, Some(12_345), None).unwrap();
         assert_eq!(make(&home, owner_now).unwrap(), None);
         assert_eq!(owner(&home), 12_345);
+    }
+
+    // T188
+    #[test]
+    fn what_takes_a_name_after_it_was_looked_at_is_not_given_away() {
+        if !privileges::is_root() {
+            return;
+        }
+        let place = tempfile::tempdir().unwrap();
+        let (spool, roots) = (place.path().join("spool"), place.path().join("roots"));
+        fs::write(&roots, b"").unwrap();
+        let users = [12_345, 12_346].map(|user| (Uid::from_raw(user), Gid::from_raw(user)));
+        Ledger::prepare(&spool, Some(users[0])).unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            // Who may write there puts a file of his own and another's in the same place, in turns.
+            scope.spawn(|| {
+                let new = spool.join("new");
+                let take_place = || fs::rename(&new, spool.join("entry")).unwrap();
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    for (user, group) in users {
+                        fs::write(&new, b"").unwrap();
+                        nix::unistd::chown(&new, Some(user), Some(group)).unwrap();
+                        take_place();
+                        fs::hard_link(&roots, &new).unwrap();
+                        take_place();
+                    }
+                }
+            });
+            for at in 0..2000 {
+                // What is gone again is an error.
+                let _ = take_along(&spool, users[at % 2]);
+            }
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+        });
+        assert_eq!(fs::metadata(&roots).unwrap().uid(), 0);
     }
 }

@@ -6,7 +6,7 @@
 //! Must never: follow a link below the declared directory, or believe a sidecar about what a file holds.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use mimicry_core::message::digest::Digest;
@@ -15,6 +15,7 @@ use mimicry_plugins::shared::store::{MBOX, uncompressed};
 use serde_json::Value;
 
 use crate::cli::mails;
+use crate::sys::entry::Entry;
 
 /// What is kept of a mail, or of a part of one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,11 +48,15 @@ pub struct PartFacts {
 /// Folders within each other.
 const DEPTH: usize = 16;
 
+/// Octets of a sidecar: of so many recipients as no mail has.
+const LARGEST_SIDECAR: u64 = 64 << 20;
+
 /// All that is held under an id in these directories.
 pub fn find(directories: &[PathBuf], id: &str, most: u64) -> io::Result<Vec<Held>> {
     let mut seen = Seen::default();
     for directory in directories {
-        seen.look(directory, id, DEPTH)?;
+        // A link that leads to it is the administrator's; below it none is followed.
+        seen.look(&fs::canonicalize(directory)?, id, DEPTH)?;
     }
     // One directory may stand within another.
     for found in [&mut seen.files, &mut seen.sidecars, &mut seen.mailboxes] {
@@ -71,7 +76,7 @@ pub fn find(directories: &[PathBuf], id: &str, most: u64) -> io::Result<Vec<Held
         }
     }
     for sidecar in &seen.sidecars {
-        let text = fs::read(sidecar)?;
+        let text = read(sidecar, LARGEST_SIDECAR)?;
         let Ok(json) = serde_json::from_slice::<Value>(&text) else {
             continue;
         };
@@ -86,7 +91,12 @@ pub fn find(directories: &[PathBuf], id: &str, most: u64) -> io::Result<Vec<Held
 
 /// The octets that were kept.
 pub fn content(held: &Held, most: u64) -> io::Result<Vec<u8>> {
-    let octets = fs::read(&held.file)?;
+    let largest = if held.number.is_some() {
+        u64::MAX
+    } else {
+        most
+    };
+    let octets = read(&held.file, largest)?;
     if let Some(number) = held.number {
         let mails = mails::split(&octets);
         let mail = mails
@@ -102,6 +112,22 @@ pub fn content(held: &Held, most: u64) -> io::Result<Vec<u8>> {
     match is_raw {
         true => Ok(octets),
         false => uncompressed(&octets, most),
+    }
+}
+
+/// Whoever may write to an archive may have put a link, or what has no end, in the place of a file since it was looked at.
+fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
+    let opened = Entry::of(file)?.open_to_read()?;
+    if !opened.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
+    let mut octets = Vec::new();
+    opened
+        .take(most.saturating_add(1))
+        .read_to_end(&mut octets)?;
+    match octets.len() as u64 > most {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(octets),
     }
 }
 
@@ -154,7 +180,7 @@ impl Seen {
 }
 
 fn in_mailbox(mailbox: &Path, id: &str) -> io::Result<Vec<Held>> {
-    let octets = fs::read(mailbox)?;
+    let octets = read(mailbox, u64::MAX)?;
     let is_it = |mail: &[u8]| {
         let message = Message::scan(with_crlf(mail), &Limits::default());
         Digest::of(&message).to_string().starts_with(id)
@@ -262,6 +288,39 @@ mod tests {
             );
         }
         assert_eq!(meant("\\u{"), b"u{");
+    }
+
+    // T188
+    #[test]
+    fn what_took_the_place_of_a_file_is_not_read() {
+        let place = tempfile::tempdir().unwrap();
+        let at = |name: &str| place.path().join(name);
+        let (id, secret) = ("0123456789abcdef", at("secret"));
+        fs::write(&secret, "secret").unwrap();
+        fs::create_dir(at("archive")).unwrap();
+        std::os::unix::fs::symlink(at("archive"), at("link")).unwrap();
+        let kept = at("archive").join(id);
+        fs::write(&kept, "mail").unwrap();
+        let found = find(&[at("link")], id, 100).unwrap();
+        assert_eq!(content(&found[0], 100).unwrap(), b"mail");
+        // An IMAP server copies by second names.
+        fs::hard_link(&kept, at("copy")).unwrap();
+        assert_eq!(content(&found[0], 100).unwrap(), b"mail");
+        assert!(content(&found[0], 3).is_err(), "it has grown");
+        fs::remove_file(&kept).unwrap();
+        std::os::unix::fs::symlink(&secret, &kept).unwrap();
+        for number in [None, Some(1)] {
+            let one = Held {
+                number,
+                ..found[0].clone()
+            };
+            let error = content(&one, 100).unwrap_err().to_string();
+            assert!(error.ends_with("is a symbolic link"), "{error}");
+        }
+        // It waits for nobody.
+        fs::remove_file(&kept).unwrap();
+        nix::unistd::mkfifo(&kept, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(content(&found[0], 100).is_err());
     }
 
     #[test]
