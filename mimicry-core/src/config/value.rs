@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use crate::near::nearest;
 use crate::plugin::{Value, ValueKind};
 use crate::rule::filter::parse_network;
-use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop};
+use crate::settings::endpoint::{EndpointError, ListenAddress, NextHop, fits_a_socket};
 use crate::settings::fingerprint::Fingerprint;
 use crate::settings::given::Given;
 use crate::settings::kind::value_help;
@@ -51,6 +51,13 @@ impl Reader<'_> {
                 let text = self.text(node, || value_help(ValueKind::TextFile).into())?;
                 let text = self.file_name(text, node.span())?;
                 Some(Given::File(self.directory.join(text)))
+            }
+            Kind::Socket => {
+                let text = self.text(node, || setting.kind.help().into())?;
+                let text = self.file_name(text, node.span())?;
+                let path = self.directory.join(text);
+                self.endpoint(fits_a_socket(&path).map(|()| path.clone()), node)
+                    .map(Given::File)
             }
             Kind::Host => {
                 let given = self.value(ValueKind::Line, node)?;

@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::words;
 
@@ -306,8 +306,7 @@ fn host_and_port(text: &str, default: Option<u16>) -> Result<(String, u16), Endp
     Ok((host.to_string(), port))
 }
 
-/// The path of a unix socket: absolute, because the daemon leaves the directory it was started in, and short enough
-/// for `sun_path` (108 octets with the final NUL on Linux).
+/// The path of a unix socket: absolute, because the daemon leaves the directory it was started in, and short enough.
 fn unix_path(text: &str) -> Result<PathBuf, EndpointError> {
     if text.chars().any(char::is_control) {
         return fail(
@@ -321,13 +320,20 @@ fn unix_path(text: &str) -> Result<PathBuf, EndpointError> {
             "write \"unix:/run/mimicry/smtp.sock\"",
         );
     }
-    if text.len() > 107 {
-        return fail(
+    let path = PathBuf::from(text);
+    fits_a_socket(&path)?;
+    Ok(path)
+}
+
+/// Is it short enough for `sun_path` (108 octets with the final NUL on Linux).
+pub(crate) fn fits_a_socket(path: &Path) -> Result<(), EndpointError> {
+    match path.as_os_str().len() <= 107 {
+        true => Ok(()),
+        false => fail(
             "the path of a socket has at most 107 octets",
             "choose a shorter one",
-        );
+        ),
     }
-    Ok(text.into())
 }
 
 fn fail<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, EndpointError> {

@@ -16,6 +16,8 @@ pub enum Kind {
     Time(&'static str, &'static str),
     /// The name of a file or directory, which is not read at load.
     File,
+    /// The name of a unix socket.
+    Socket,
     /// The name of a machine, for EHLO and Received.
     Host,
     /// Networks in CIDR notation.
@@ -48,7 +50,7 @@ impl Kind {
             Kind::Plain(kind) => kind.describe(),
             Kind::Size(low, high) => format!("size {low}..{high}"),
             Kind::Time(low, high) => format!("time {low}..{high}"),
-            Kind::File => "path".into(),
+            Kind::File | Kind::Socket => "path".into(),
             Kind::Host => "line".into(),
             Kind::Fingerprints => "list".into(),
             Kind::Networks => "list of networks".into(),
@@ -73,7 +75,7 @@ impl Kind {
             Kind::Plain(kind) => value_help(kind),
             Kind::Size(..) => value_help(ValueKind::Size),
             Kind::Time(..) => value_help(ValueKind::Time),
-            Kind::File => {
+            Kind::File | Kind::Socket => {
                 "write the name of a file in quotes; a relative one is relative to the configuration file"
             }
             Kind::Host => value_help(ValueKind::Line),

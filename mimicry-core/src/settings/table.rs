@@ -73,7 +73,7 @@ settings! {
         group: Option<String> = LINE, -, Load, "The group that workers run as; default: the user's.";
         pid_file: PathBuf = Kind::File, "\"/run/mimicry/mimicryd.pid\"", Load, "Holds the master's process id and is locked while it runs.";
         metrics: Option<ListenAddress> = Kind::Address, -, Load, "Where numbers for Prometheus can be fetched by HTTP: address:port, [v6]:port or unix:/path; default: nowhere.";
-        control: PathBuf = Kind::File, "\"/run/mimicry/control\"", Load, "The socket by which status, reload, upgrade and stop reach the master.";
+        control: PathBuf = Kind::Socket, "\"/run/mimicry/control\"", Load, "The socket by which status, reload, upgrade and stop reach the master.";
         spool: PathBuf = Kind::File, "\"/var/spool/mimicry\"", Load, "The directory for data that must outlive a process.";
         state: PathBuf = Kind::File, "\"/var/lib/mimicry\"", Load, "The directory of what the master alone keeps: the configurations that were in force.";
         seal_key_file: Option<PathBuf> = Kind::File, -, Load, "The keys that banners are sealed with, for machines that share them; default: seal.keys in the spool, which the master makes and renews.";

@@ -117,7 +117,7 @@ fn candidates(setting: &Setting) -> Vec<String> {
         Kind::Plain(ValueKind::Line) => one("\"another\""),
         Kind::Plain(kind) => unreachable!("no setting is {kind:?}"),
         Kind::Size(low, high) | Kind::Time(low, high) => [low, high].iter().map(quoted).collect(),
-        Kind::File => one("\"/another\""),
+        Kind::File | Kind::Socket => one("\"/another\""),
         Kind::Host => one("\"another.example\""),
         Kind::Networks => one("\"192.0.2.0/24\""),
         Kind::Trusted => vec![quoted(&"192.0.2.0/24"), quoted(&"unix")],
