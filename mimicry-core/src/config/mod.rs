@@ -33,6 +33,7 @@ use crate::settings::given::Given;
 use crate::settings::words::Sandbox;
 use crate::settings::{Daemon, InForce, Listen, Log, LogTarget, Relay};
 
+mod apart;
 mod around;
 mod banks;
 mod build;
@@ -363,6 +364,9 @@ fn config(
         relay::no_client_takes_all(reader, sections, daemon.workers.max);
         metrics::reach(reader, &places, daemon, &listen);
     }
+    if let (Some(daemon), Some(log)) = (&daemon, &log) {
+        apart::apart(reader, &places, (daemon, log), &listen);
+    }
     Some(Config {
         path: path.to_path_buf(),
         hash: String::new(),
@@ -387,6 +391,8 @@ fn daemon(reader: &mut Reader<'_>, tree: &DeTable<'_>, places: &mut Places) -> O
     places.group = table.span("group");
     places.sandbox = table.span("sandbox");
     places.metrics = table.span("metrics");
+    places.pid_file = table.span("pid_file");
+    places.control = table.span("control");
     reader.named.extend(table.named_files(&["seal_key_file"]));
     let daemon: Daemon = table.read()?;
     let workers = daemon.workers;

@@ -47,6 +47,8 @@ pub struct Places {
     pub log_target: Range<usize>,
     pub workers: Range<usize>,
     pub metrics: Range<usize>,
+    pub pid_file: Range<usize>,
+    pub control: Range<usize>,
     /// `None` = the file does not say it.
     pub connections: Option<Range<usize>>,
 }
