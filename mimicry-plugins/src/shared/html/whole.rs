@@ -106,6 +106,13 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                 let is_lenient = LENIENT.contains(&name.as_str());
                 let ends = !is_closed && !is_lenient && !ENDLESS.contains(&name.as_str());
                 judge.lenient(token.start, &name, is_lenient && !attributes.is_empty());
+                if has_bare_value(scan.slice(token)) {
+                    judge.warns(
+                        token.start,
+                        format!("a value in <{name}> without quotes around it"),
+                        "a blank in the value would end the attribute, and what follows it would be another one; write quotes around it",
+                    );
+                }
                 judge.start(token.start, &name, &attributes, (ends, dressed));
             }
             Event::End(_) if !chooses => {
@@ -260,7 +267,7 @@ impl Judge<'_> {
     fn picture(&mut self, at: usize, src: &str) {
         let src = src.trim();
         // What a template says is not known here.
-        if src.starts_with("https:") || src.contains('\u{1}') {
+        if src.starts_with("https:") || src.contains([VALUE, CHOICE]) {
             return;
         }
         match src.strip_prefix("cid:") {
@@ -332,6 +339,28 @@ fn lower(text: &[u8]) -> String {
     String::from_utf8_lossy(text).to_lowercase()
 }
 
+/// In the place of what a template puts there: of a value, and of what it chooses or leaves out.
+const VALUE: char = '\u{2}';
+const CHOICE: char = '\u{1}';
+
+/// Does a value of the template stand in this tag where no quotes are around it.
+fn has_bare_value(tag: &[u8]) -> bool {
+    let (mut quote, mut before) = (None, b' ');
+    for &octet in tag {
+        match quote {
+            Some(end) if octet == end => quote = None,
+            Some(_) => {}
+            None if before == b'=' && matches!(octet, b'"' | b'\'') => quote = Some(octet),
+            None if char::from(octet) == VALUE => return true,
+            None => {}
+        }
+        if !is_space(octet) {
+            before = octet;
+        }
+    }
+    false
+}
+
 /// The source with as many octets that mean nothing in the place of what a template puts there.
 fn without_template(source: &str) -> String {
     let mut out = String::with_capacity(source.len());
@@ -344,10 +373,10 @@ fn without_template(source: &str) -> String {
         .min()
     {
         let (before, from) = rest.split_at_checked(start).unwrap_or((rest, ""));
-        let close = match from.as_bytes().get(1) {
-            Some(b'{') => "}}",
-            Some(b'%') => "%}",
-            _ => "#}",
+        let (close, instead) = match from.as_bytes().get(1) {
+            Some(b'{') => ("}}", VALUE),
+            Some(b'%') => ("%}", CHOICE),
+            _ => ("#}", CHOICE),
         };
         let end = from
             .find(close)
@@ -358,7 +387,7 @@ fn without_template(source: &str) -> String {
         out.extend(
             inside
                 .bytes()
-                .map(|octet| if octet == b'\n' { '\n' } else { '\u{1}' }),
+                .map(|octet| if octet == b'\n' { '\n' } else { instead }),
         );
         rest = from.get(end..).unwrap_or_default();
     }
@@ -421,6 +450,10 @@ mod tests {
             ("<font color=red>x</font>", "a colour without its background"),
             ("{% if a < b %}<div>{% else %}<div class=x>{% endif %}x</div>", ""),
             ("<a href=\"{{ header['x'] }}\">y</a>", ""),
+            ("<a href='x{{ subject }}' title = \"{{ subject }}\" {% if a %}class=x{% endif %}>{{ subject }}</a>", ""),
+            ("<a href=mailto:{{ sender }}>y</a>", "a value in <a> without quotes around it"),
+            ("<b {{ subject }}>y</b>", "a value in <b> without quotes around it"),
+            ("<b a=it's title={{ subject }}>y</b>", "a value in <b> without quotes around it"),
         ] {
             let found: Vec<String> = flaws(html, &["logo.png"], false).into_iter()
                 .map(|flaw| format!("{}{}", if flaw.breaks { "! " } else { "" }, flaw.message)).collect();
