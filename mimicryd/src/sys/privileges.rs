@@ -7,12 +7,12 @@ use std::ffi::CString;
 use std::io;
 
 use nix::errno::Errno;
+use nix::libc;
 use nix::sys::prctl;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::{Mode, umask};
 use nix::unistd::{
-    Gid, Uid, User, getegid, geteuid, getresgid, getresuid, initgroups, setegid, seteuid,
-    setresgid, setresuid,
+    Gid, Uid, User, getegid, geteuid, getresgid, getresuid, initgroups, setresgid, setresuid,
 };
 
 use super::process::{self, exit_now};
@@ -107,7 +107,7 @@ pub fn with_exact_modes<T>(act: impl FnOnce() -> T) -> T {
 }
 
 /// Does it as root does it, and, where that is not permitted, once more in the name of this user: a root without CAP_CHOWN gives nothing
-/// away, one without CAP_KILL signals nobody else, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody. For a process of one thread.
+/// away, one without CAP_KILL signals nobody else, and one without CAP_DAC_OVERRIDE has no more to say in the directory of another user than anybody.
 pub fn or_in_the_name_of<T>(
     owner: Option<(Uid, Gid)>,
     mut act: impl FnMut() -> io::Result<T>,
@@ -125,7 +125,7 @@ pub fn or_in_the_name_of<T>(
     }
 }
 
-/// Does something whose files belong to this group, and to this user if there is one. For a process of one thread.
+/// Does something whose files belong to this group, and to this user if there is one. Other threads stay who they are.
 pub fn in_the_name_of<T>(
     uid: Option<Uid>,
     gid: Gid,
@@ -134,16 +134,37 @@ pub fn in_the_name_of<T>(
     let (own_uid, own_gid) = (geteuid(), getegid());
     // A change of user or group forbids dumps.
     let dumps = prctl::get_dumpable()?;
-    let result = setegid(gid)
-        .and_then(|()| uid.map_or(Ok(()), seteuid))
+    let set_user = |user: Uid| set_effective(SET_USER, user.as_raw());
+    let set_group = |group: Gid| set_effective(SET_GROUP, group.as_raw());
+    let result = set_group(gid)
+        .and_then(|()| uid.map_or(Ok(()), set_user))
         .map_err(io::Error::from)
         .and_then(|()| act());
-    if seteuid(own_uid).and_then(|()| setegid(own_gid)).is_err() {
+    if set_user(own_uid).and_then(|()| set_group(own_gid)).is_err() {
         // EX_OSERR.
         exit_now(71);
     }
     prctl::set_dumpable(dumps)?;
     result
+}
+
+// Of ids of 32 bits.
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+const SET_USER: libc::c_long = libc::SYS_setresuid32;
+#[cfg(any(target_arch = "x86", target_arch = "arm"))]
+const SET_GROUP: libc::c_long = libc::SYS_setresgid32;
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+const SET_USER: libc::c_long = libc::SYS_setresuid;
+#[cfg(not(any(target_arch = "x86", target_arch = "arm")))]
+const SET_GROUP: libc::c_long = libc::SYS_setresgid;
+
+/// Sets the effective id, and no other. The kernel does that for a thread; the C library does it for all, and whatever another one opens
+/// meanwhile is opened by somebody else.
+fn set_effective(call: libc::c_long, id: u32) -> Result<(), Errno> {
+    const KEEP: u32 = u32::MAX;
+    // SAFETY: It takes three numbers and touches no memory.
+    let done = unsafe { libc::syscall(call, KEEP, id, KEEP) };
+    Errno::result(done).map(drop)
 }
 
 /// Whether this process may leave a core file and be looked into by other processes of its user: both show mail and secrets. To be
@@ -159,4 +180,28 @@ pub fn allow_dumps(allow: bool) -> io::Result<()> {
     }
     prctl::set_dumpable(allow)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_threads_stay_who_they_are() {
+        if !is_root() {
+            return;
+        }
+        let other = (Uid::from_raw(12_345), Gid::from_raw(12_346));
+        let ids = || (geteuid(), getegid());
+        let own = ids();
+        let seen = in_the_name_of(Some(other.0), other.1, || {
+            let beside = std::thread::scope(|scope| scope.spawn(ids).join());
+            Ok((ids(), beside))
+        });
+        let (here, beside) = seen.unwrap();
+        assert_eq!(here, other);
+        // A new thread is who its parent is.
+        assert_eq!(beside.unwrap(), other);
+        assert_eq!(ids(), own);
+    }
 }
