@@ -158,10 +158,10 @@ fn armour(header: &[u8], body: &[u8], is_html: bool) -> Option<Seal> {
     let content = lenient::decode(encoding, body);
     let text = narrow(header, &content);
     if !is_html {
-        return find_armour(&text);
+        return find_armour(&text, one_blank);
     }
     memmem::find(&text, b"PGP")?;
-    find_armour(&charrefs::resolve(&seen(&text)))
+    find_armour(&charrefs::resolve(&seen(&text)), blanks)
 }
 
 /// Does base64, damaged or not, hold the words anywhere, in octets or in wide characters.
@@ -262,11 +262,34 @@ fn narrow<'a>(header: &[u8], content: &'a [u8]) -> Cow<'a, [u8]> {
 
 const BEGIN: &[u8] = b"-----BEGIN PGP ";
 
-fn find_armour(text: &[u8]) -> Option<Seal> {
-    memmem::find_iter(text, BEGIN).find_map(|at| armour_at(text, at))
+/// Parts the words of armour: what follows it, `None` where it is not there.
+type Gap = fn(&[u8]) -> Option<&[u8]>;
+
+fn one_blank(text: &[u8]) -> Option<&[u8]> {
+    text.strip_prefix(b" ")
 }
 
-fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
+/// As HTML shows one blank: Word breaks the lines of its source, and editors write no-break spaces.
+fn blanks(text: &[u8]) -> Option<&[u8]> {
+    let is_blank = |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, 0xC2 | 0xA0);
+    let start = text.iter().position(|octet| !is_blank(octet))?;
+    (start > 0).then(|| text.get(start..))?
+}
+
+fn find_armour(text: &[u8], gap: Gap) -> Option<Seal> {
+    memmem::find_iter(text, b"-----BEGIN").find_map(|at| armour_at(text, at, gap))
+}
+
+fn armour_at(text: &[u8], at: usize, gap: Gap) -> Option<Seal> {
+    let word = |rest, word: &[u8]| gap(rest)?.strip_prefix(word);
+    let rest = text.get(at..)?.strip_prefix(b"-----BEGIN")?;
+    let rest = word(rest, b"PGP")?;
+    let seal = if word(rest, b"MESSAGE").is_some() {
+        Seal::Encrypted
+    } else {
+        word(word(rest, b"SIGNED")?, b"MESSAGE-----")?;
+        Seal::Signed
+    };
     // Blanks, no-break spaces and byte order marks are seen as nothing.
     let is_blank = |octet: &u8| {
         matches!(
@@ -278,11 +301,7 @@ fn armour_at(text: &[u8], at: usize) -> Option<Seal> {
     let line_start = before
         .find(|octet| !is_blank(octet))
         .is_none_or(|octet| matches!(octet, b'\n' | b'\r'));
-    let rest = text.get(at..).unwrap_or_default();
-    if line_start && rest.starts_with(b"-----BEGIN PGP SIGNED MESSAGE-----") {
-        return Some(Seal::Signed);
-    }
-    (line_start && rest.starts_with(b"-----BEGIN PGP MESSAGE")).then_some(Seal::Encrypted)
+    line_start.then_some(seal)
 }
 
 /// HTML as lines of text: markup is passed over, and what begins a line on the screen begins one here. Linear in time.

@@ -265,6 +265,16 @@ fn by_armour() {
         (html, "<td>&nbsp;-----BEGIN PGP MESSAGE-----", "E"),
         (html, "<p>&#45;----BEGIN&#32;PGP MESSAGE-----", "E"),
         (html, "<p>-----BEGIN<wbr> PGP <b>MESSAGE</b>-----", "E"),
+        // Word breaks the lines of its source, and editors write no-break spaces.
+        (html, "<p>-----BEGIN\n PGP MESSAGE-----", "E"),
+        (
+            html,
+            "<p>-----BEGIN&nbsp;PGP&nbsp;SIGNED\nMESSAGE-----",
+            "S",
+        ),
+        (html, "<p>-----BEGIN PGP\u{A0}MESSAGE-----", "E"),
+        (html, "<p>-----BEGINPGP MESSAGE-----", "-"),
+        ("", "-----BEGIN PGP\nMESSAGE-----\n", "-"),
         (html, "<o:p>&gt; -----BEGIN PGP MESSAGE-----", "-"),
         (html, "<p>Look for <b>-----BEGIN PGP MESSAGE-----</b>", "-"),
         (html, "<p>-----BEGIN PGP PUBLIC KEY BLOCK-----<br>", "-"),
