@@ -262,10 +262,17 @@ impl<'m> Part<'m> {
         self.filenames().into_iter().next()
     }
 
-    /// Content-ID without its angle brackets, and without blanks and quotes around it.
+    /// Content-ID without its angle brackets and what stands beside them (RFC 2045 section 7 allows comments), and without blanks
+    /// and quotes around it.
     pub fn content_id(self) -> Option<Vec<u8>> {
         let field = self.field("content-id")?;
         let unfolded = field.unfolded();
+        let open = memchr::memchr(b'<', &unfolded);
+        let bracketed = open.and_then(|open| {
+            let rest = unfolded.get(open..)?;
+            rest.get(..memchr::memchr(b'>', rest)?)
+        });
+        let unfolded = bracketed.unwrap_or(&unfolded);
         let around =
             |octet: &u8| octet.is_ascii_whitespace() || matches!(octet, b'<' | b'>' | b'"');
         let start = unfolded.iter().position(|octet| !around(octet))?;

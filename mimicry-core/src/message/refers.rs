@@ -270,6 +270,11 @@ mod tests {
                 "<img src=\"cid:a.1@b.example\">",
                 true,
             ),
+            (
+                "Content-ID: (seal) <a.1@b.example> (of Anna)",
+                "<img src=\"cid:a.1@b.example\">",
+                true,
+            ),
             ("Content-ID: <p&1@x>", "<img src=\"cid:p&amp;1@x\">", true),
             ("Content-ID: <p&1@x>", "<img src=\"cid:p&1@x\">", true),
             (
