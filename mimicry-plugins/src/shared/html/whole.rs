@@ -6,7 +6,7 @@
 //! Known limits: where a template chooses between pieces of markup, elements are not counted.
 
 use super::nest::{NoPlace, Tag};
-use super::scan::{Event, Reading, Scan, is_space};
+use super::scan::{Event, Reading, Scan, conditional, is_space};
 
 /// What is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,12 +71,30 @@ const OF_HEAD: &[&str] = &["base", "link", "meta", "script", "style", "title"];
 pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
     let html = without_template(source);
     let chooses = source.contains("{%");
+    let (mut flaws, for_outlook) = read(&html, images, (dressed, chooses, false));
+    if !chooses {
+        // Its words are the same as in the comments, so only what it leaves open or ends matters.
+        let (of_outlook, _) = read(&for_outlook, images, (true, false, true));
+        flaws.extend(of_outlook.into_iter().filter(|flaw| flaw.breaks));
+    }
+    flaws.dedup_by(|one, other| one.message == other.message);
+    flaws
+}
+
+/// What is wrong with HTML, and the HTML that only Outlook sees.
+fn read(
+    html: &str,
+    images: &[&str],
+    (dressed, chooses, is_outlook): (bool, bool, bool),
+) -> (Vec<Flaw>, String) {
     let mut judge = Judge {
-        html: &html,
+        html,
         images,
         flaws: Vec::new(),
         open: Vec::new(),
         lenient: Vec::new(),
+        conditionals: Vec::new(),
+        for_outlook: String::new(),
         in_head: false,
     };
     let mut scan = Scan::new(html.as_bytes(), Reading::BROWSER);
@@ -87,7 +105,9 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                 // The one that holds it is not another mistake.
                 judge.open.clear();
                 judge.lenient.clear();
+                judge.conditionals.clear();
             }
+            Event::Comment => judge.comment(token.start, token.end),
             Event::Doctype
             | Event::Start(Tag::Html | Tag::Head | Tag::Body)
             | Event::End(Tag::Html | Tag::Head | Tag::Body) => {
@@ -101,8 +121,9 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
                     .attributes_of(token)
                     .map(|(name, value)| (lower(name), lower(value)))
                     .collect();
-                // Elsewhere than in pictures a slash before the > means nothing.
-                let is_closed = token.self_closing && judge.is_foreign(&name);
+                // Elsewhere than in pictures, and in what Outlook draws, a slash before the > means nothing.
+                let is_drawn = is_outlook && name.contains(':');
+                let is_closed = token.self_closing && (is_drawn || judge.is_foreign(&name));
                 let is_lenient = LENIENT.contains(&name.as_str());
                 let ends = !is_closed && !is_lenient && !ENDLESS.contains(&name.as_str());
                 judge.lenient(token.start, &name, is_lenient && !attributes.is_empty());
@@ -125,9 +146,7 @@ pub fn flaws(source: &str, images: &[&str], dressed: bool) -> Vec<Flaw> {
     if !chooses {
         judge.never_ended();
     }
-    let mut flaws = judge.flaws;
-    flaws.dedup_by(|one, other| one.message == other.message);
-    flaws
+    (judge.flaws, judge.for_outlook)
 }
 
 /// What stands in the body of a document; `None` = it is a fragment.
@@ -171,6 +190,10 @@ struct Judge<'h> {
     open: Vec<(String, usize, bool)>,
     /// Those that need no end tag, and whose style would be the mail's: name, where, and how many others are open around them.
     lenient: Vec<(String, usize, usize)>,
+    /// Where the conditionals begin that are open.
+    conditionals: Vec<usize>,
+    /// What only Outlook sees, in comments, one below the other.
+    for_outlook: String,
     in_head: bool,
 }
 
@@ -311,6 +334,28 @@ impl Judge<'_> {
         }
     }
 
+    /// `<!--[if mso]>…<![endif]-->` holds what only Outlook sees; `<!--[if !mso]><!-->` and `<![if !mso]>` hide what follows from it.
+    fn comment(&mut self, start: usize, end: usize) {
+        let comment = self.html.get(start..end).unwrap_or_default();
+        let before = self.conditionals.len();
+        match conditional(comment.as_bytes(), before) {
+            depth if depth > before => self.conditionals.push(start),
+            depth => self.conditionals.truncate(depth),
+        }
+        let inner = comment.strip_prefix("<!--[if").and_then(|rest| {
+            let (condition, inner) = rest.split_once("]>")?;
+            let (inner, _) = inner.rsplit_once("<![")?;
+            (!condition.contains('!')).then_some(inner)
+        });
+        if let Some(inner) = inner {
+            let lines = |text: &str| text.matches('\n').count();
+            let above = lines(self.html.get(..start).unwrap_or_default());
+            let missing = above.saturating_sub(lines(&self.for_outlook));
+            self.for_outlook.extend(std::iter::repeat_n('\n', missing));
+            self.for_outlook.push_str(inner);
+        }
+    }
+
     fn never_ended(&mut self) {
         let lenient = std::mem::take(&mut self.lenient).into_iter();
         let lenient = lenient.filter(|(_, _, around)| *around == 0);
@@ -321,6 +366,13 @@ impl Judge<'_> {
                 at,
                 format!("<{name}> that is not ended"),
                 "everything after it in a mail would become part of it; end it",
+            );
+        }
+        for at in std::mem::take(&mut self.conditionals) {
+            self.breaks(
+                at,
+                "a conditional that never ends".into(),
+                "Outlook would show nothing of what is after it in a mail; end it with <!--<![endif]-->",
             );
         }
     }
@@ -424,6 +476,15 @@ mod tests {
             ("x & y < z", ""),
             ("<!-- c --><p>x</p>", ""),
             ("<!-- external mail <p>x</p>", "! a comment that never ends"),
+            ("<!--[if !mso]><!--><p>x</p><!--<![endif]-->", ""),
+            ("<!--[if !mso]><!--><p>x</p>", "! a conditional that never ends"),
+            ("<![if !mso]><p>x</p>", "! a conditional that never ends"),
+            ("<!--[if mso]>x--><p>x</p>", "! a conditional that never ends"),
+            ("<!--[if mso]><table><tr><td><![endif]--><p>x</p><!--[if mso]></td></tr></table><![endif]-->", ""),
+            ("<!--[if mso]><table><tr><td><![endif]--><p>x</p>", "! <table> that is not ended"),
+            ("<p>x</p><!--[if mso]></div><![endif]-->", "! </div> without a start tag in this HTML"),
+            ("<!--[if gte mso 9]><v:rect><v:fill src=x /><v:textbox><![endif]-->x<!--[if gte mso 9]></v:textbox></v:rect><![endif]-->", ""),
+            ("<!--[if !mso]><div><![endif]-->x", ""),
             ("<p>x</p\n", "! a tag or a quote that never ends"),
             ("<p class=\"x>y</p>", "! a tag or a quote that never ends"),
             ("<a href=\"x>y</a><a href=\"z\">w</a>", "! a quote in <a> that is not closed"),
@@ -461,6 +522,7 @@ mod tests {
         }
         assert!(flaws("<p style='color:#888'>x</p>", &[], true).is_empty());
         assert_eq!(flaws("x\n{{ a\n}}\n<div>", &[], true)[0].line, 4);
+        assert_eq!(flaws("x\n<!--[if mso]><div><![endif]-->", &[], true)[0].line, 2);
     }
 
     #[test]
