@@ -176,6 +176,97 @@ const REPLY_MARKS: &[(&str, &str)] = &[
     ("ເລື່ອງ", "Zimbra: lo"),
     ("ສົ່ງຕໍ່", "Zimbra: lo"),
     ("welleh", "Proton Mail: kab"),
+    ("wtrlt", "GroupWise: de"),
+    ("réexp", "GroupWise: fr"),
+    ("rsp", "GroupWise: es"),
+    ("vedr", "Notes: da"),
+];
+
+/// What programs write before the subject of the mail that they answer for their user: an invitation, a mail that was read or
+/// that came while nobody was there. As [`folded`] makes it.
+#[rustfmt::skip]
+const ANSWER_MARKS: &[(&str, &str)] = &[
+    ("accepted", "Outlook, Google Calendar: en"),
+    ("declined", "Outlook, Google Calendar: en"),
+    ("tentative", "Outlook: en"),
+    ("tentatively accepted", "Google Calendar: en"),
+    ("new time proposed", "Outlook: en"),
+    ("canceled", "Outlook: en"),
+    ("cancelled", "Outlook: en-GB"),
+    ("read", "Outlook: en"),
+    ("not read", "Outlook: en"),
+    ("automatic reply", "Exchange: en"),
+    ("out of office", "Exchange: en"),
+    ("undeliverable", "Exchange: en"),
+    ("zugesagt", "Outlook, Google Calendar: de"),
+    ("abgelehnt", "Outlook, Google Calendar: de"),
+    ("mit vorbehalt", "Outlook: de"),
+    ("abgesagt", "Outlook: de"),
+    ("gelesen", "Outlook: de"),
+    ("automatische antwort", "Exchange: de"),
+    ("abwesend", "Exchange: de"),
+    ("unzustellbar", "Exchange: de"),
+    ("accepté", "Outlook: fr"),
+    ("refusé", "Outlook: fr"),
+    ("provisoire", "Outlook: fr"),
+    ("annulé", "Outlook: fr"),
+    ("lu", "Outlook: fr"),
+    ("réponse automatique", "Exchange: fr"),
+    ("non remis", "Exchange: fr"),
+    ("aceptada", "Outlook: es"),
+    ("rechazada", "Outlook: es"),
+    ("provisional", "Outlook: es"),
+    ("cancelada", "Outlook: es"),
+    ("leído", "Outlook: es"),
+    ("respuesta automática", "Exchange: es"),
+    ("accettato", "Outlook: it"),
+    ("rifiutato", "Outlook: it"),
+    ("provvisorio", "Outlook: it"),
+    ("annullato", "Outlook: it"),
+    ("letto", "Outlook: it"),
+    ("risposta automatica", "Exchange: it"),
+    ("geaccepteerd", "Outlook: nl"),
+    ("geweigerd", "Outlook: nl"),
+    ("voorlopig", "Outlook: nl"),
+    ("geannuleerd", "Outlook: nl"),
+    ("gelezen", "Outlook: nl"),
+    ("automatisch antwoord", "Exchange: nl"),
+    ("aceito", "Outlook: pt-BR"),
+    ("recusado", "Outlook: pt-BR"),
+    ("cancelado", "Outlook: pt-BR"),
+    ("resposta automática", "Exchange: pt"),
+    ("zaakceptowano", "Outlook: pl"),
+    ("odrzucono", "Outlook: pl"),
+    ("odwołano", "Outlook: pl"),
+    ("przeczytano", "Outlook: pl"),
+    ("automatyczna odpowiedź", "Exchange: pl"),
+    ("accepterat", "Outlook: sv"),
+    ("avböjt", "Outlook: sv"),
+    ("preliminärt", "Outlook: sv"),
+    ("läst", "Outlook: sv"),
+    ("automatiskt svar", "Exchange: sv"),
+    ("autosvar", "Exchange: sv"),
+    ("accepteret", "Outlook: da"),
+    ("afvist", "Outlook: da"),
+    ("automatisk svar", "Exchange: da, no"),
+    ("hyväksytty", "Outlook: fi"),
+    ("hylätty", "Outlook: fi"),
+    ("automaattinen vastaus", "Exchange: fi"),
+    ("přijato", "Outlook: cs"),
+    ("odmítnuto", "Outlook: cs"),
+    ("automatická odpověď", "Exchange: cs"),
+    ("принято", "Outlook: ru"),
+    ("отклонено", "Outlook: ru"),
+    ("прочитано", "Outlook: ru"),
+    ("автоматический ответ", "Exchange: ru"),
+    ("otomatik yanit", "Exchange: tr"),
+    ("承諾", "Outlook: ja"),
+    ("辞退", "Outlook: ja"),
+    ("自動応答", "Exchange: ja"),
+    ("已接受", "Outlook: zh-CN"),
+    ("已拒绝", "Outlook: zh-CN"),
+    ("自动答复", "Exchange: zh-CN"),
+    ("自動回覆", "Exchange: zh-TW"),
 ];
 
 /// Has the subject the tag: a reply to a mail that had it has it, too. An empty tag is everywhere.
@@ -244,7 +335,7 @@ pub fn slug(subject: &str) -> String {
     /// In characters.
     const LONGEST: usize = 60;
     let mut rest = subject;
-    while let Some(behind) = behind_mark(rest) {
+    while let Some(behind) = behind_one_of(rest, &[REPLY_MARKS]) {
         rest = behind;
     }
     let mut out = String::new();
@@ -267,16 +358,32 @@ fn is_tag(text: Option<&str>, tag: &str) -> bool {
     text.is_some_and(|text| text.to_lowercase() == tag.to_lowercase())
 }
 
-/// What stands behind the first reply mark (`Re:`, `AW[2]:`, `RE :`) or the first tag in brackets of somebody else.
+/// What stands behind the first mark of a reply (`Re:`, `AW[2]:`, `RE :`) or of an answer that a program gave, or behind the first tag
+/// of somebody else (`[list]`, `{Spam?}`, `***SPAM***`).
 fn behind_mark(subject: &str) -> Option<&str> {
+    let subject = subject.trim_start();
+    let tag = subject
+        .strip_prefix('{')
+        .and_then(|tag| tag.split_once('}'));
+    let stars = || {
+        let tag = subject.strip_prefix("**")?.trim_start_matches('*');
+        let (_, behind) = tag.split_once("**")?;
+        Some(behind.trim_start_matches('*').trim_start())
+    };
+    let tag = tag.map(|(_, behind)| behind.trim_start()).or_else(stars);
+    tag.or_else(|| behind_one_of(subject, &[REPLY_MARKS, ANSWER_MARKS]))
+}
+
+fn behind_one_of<'s>(subject: &'s str, marks: &[&[(&str, &str)]]) -> Option<&'s str> {
     let subject = subject.trim_start();
     if let Some(tag) = subject.strip_prefix('[') {
         return tag.split_once(']').map(|(_, behind)| behind.trim_start());
     }
     let (mark, behind) = subject.split_once([':', '\u{ff1a}'])?;
     let word = folded(mark);
-    REPLY_MARKS
+    marks
         .iter()
+        .flat_map(|marks| marks.iter())
         .any(|(mark, _)| *mark == word)
         .then(|| behind.trim_start())
 }
@@ -321,6 +428,10 @@ mod tests {
             ("回复：[EXTERNAL] Hi", Some("回复：Hi")),
             ("Hi", None),
             ("Re: Hi", None),
+            ("Accepted: [EXTERNAL] Hi", Some("Accepted: Hi")),
+            ("{Spam?} ***SPAM*** [EXTERNAL] Hi", Some("{Spam?} ***SPAM*** Hi")),
+            ("{Spam? [EXTERNAL] Hi", None),
+            ("**[EXTERNAL] Hi", None),
             ("Invoice: [EXTERNAL] Hi", None),
             ("[EXTERNALS] Hi", None),
             ("", None),
@@ -341,6 +452,7 @@ mod tests {
             ("Offer", "offer"),
             ("Re: AW: Your offer no. 12/2026!", "your-offer-no-12-2026"),
             ("[list] Fwd: Übersicht  März", "übersicht-märz"),
+            ("Read: the terms", "read-the-terms"),
             ("見積書", "見積書"),
             ("हिन्दी पत्र", "हिन्दी-पत्र"),
             ("../../etc/passwd\0", "etc-passwd"),
@@ -357,13 +469,11 @@ mod tests {
 
     #[test]
     fn every_mark_is_seen_and_names_its_program() {
-        for (mark, program) in REPLY_MARKS {
+        let marks = || REPLY_MARKS.iter().chain(ANSWER_MARKS);
+        for (mark, program) in marks() {
             assert_eq!(folded(mark), *mark, "{program}");
             assert!(program.contains(": "), "{mark}");
-            let count = REPLY_MARKS
-                .iter()
-                .filter(|(other, _)| other == mark)
-                .count();
+            let count = marks().filter(|(other, _)| other == mark).count();
             assert_eq!(count, 1, "{mark}");
             for written in [
                 mark.to_string(),
@@ -414,6 +524,13 @@ mod tests {
             "Videres: [EXTERNAL] x",
             "ສົ່ງ\u{200B}ຕໍ່: [EXTERNAL] x",
             "फ\u{93C}ॉरवर्ड: [EXTERNAL] x",
+            "Accepted: [EXTERNAL] x",
+            "Automatische Antwort: AW: [EXTERNAL] x",
+            "Réponse automatique : [EXTERNAL] x",
+            "Otomatik Yanıt: [EXTERNAL] x",
+            "Réexp. : [EXTERNAL] x",
+            "{Spam?} Re: [EXTERNAL] x",
+            "Re: ***SPAM*** [EXTERNAL] x",
         ] {
             assert!(bears(subject, "[EXTERNAL]", End::Front), "{subject}");
         }
