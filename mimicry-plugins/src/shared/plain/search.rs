@@ -1,8 +1,10 @@
 //! Whether a text contains our words, however mail programs have rewritten them in a quote.
 //!
 //! A program that quotes turns HTML into text in its own way: Gmail writes `*bold*`, `text <link>` and `[image: Logo]`,
-//! Outlook `text<link>` and `[cid:logo.png]`; bullets, rules and table cells differ from program to program. So only
-//! words are compared, without the marks around them, without the targets of links and without the places of pictures.
+//! Outlook `text<link>` and `[cid:logo.png]`, Roundcube and w3m number links (`text [1]`), others write `[text](link)`; bullets,
+//! rules and table cells differ from program to program. So only words are compared, without the marks around them, without
+//! the targets and numbers of links and without the places of pictures. An address that a filter of mail has wrapped into its own is
+//! that address.
 //!
 //! Must never: hold more of a text than a few times the words that are looked for, or take more than one pass.
 //!
@@ -106,8 +108,10 @@ pub(in crate::shared) fn targets(text: &str) -> Vec<&str> {
 /// Makes words of characters.
 #[derive(Debug, Default)]
 struct Reader {
-    /// What began with `<` or `[` and may be the target of a link or the place of a picture.
+    /// What began with `<`, `[` or `(` and may be the target or the number of a link, or the place of a picture.
     held: String,
+    /// Behind the first word of a line.
+    in_line: bool,
 }
 
 /// The most octets of a target; anything longer is not one.
@@ -122,29 +126,32 @@ const IMAGE: &str = "[image:";
 impl Reader {
     fn push(&mut self, text: &str, out: &mut String) {
         for c in text.chars() {
-            if self.held.is_empty() {
-                match c {
-                    '<' | '[' => self.held.push(c),
-                    c => plain(c, out),
+            let first = self.held.as_bytes().first();
+            // What stands in `<` and `[` may have such a bracket in it.
+            let is_open = matches!(c, '<' | '[') || c == '(' && matches!(first, None | Some(b'('));
+            match first {
+                _ if is_open => {
+                    self.release(out);
+                    self.held.push(c);
+                    continue;
                 }
-                continue;
+                None => {
+                    self.plain(c, out);
+                    continue;
+                }
+                Some(_) => self.held.push(c),
             }
-            if matches!(c, '<' | '[') {
-                self.release(out);
-                self.held.push(c);
-                continue;
-            }
-            self.held.push(c);
             let is_end = matches!(
                 (self.held.as_bytes().first(), c),
-                (Some(b'<'), '>') | (Some(b'['), ']')
+                (Some(b'<'), '>') | (Some(b'['), ']') | (Some(b'('), ')')
             );
             let inner = self
                 .held
                 .get(1..self.held.len().saturating_sub(c.len_utf8()));
-            if is_end && inner.is_some_and(is_target) || self.held.eq_ignore_ascii_case(IMAGE) {
+            let is_no_word = |inner| is_target(inner) || c == ']' && is_number(inner);
+            if is_end && inner.is_some_and(is_no_word) || self.held.eq_ignore_ascii_case(IMAGE) {
                 self.held.clear();
-                plain(' ', out);
+                self.plain(' ', out);
             } else if is_end || c.is_whitespace() || self.held.len() > TARGET {
                 self.release(out);
             }
@@ -153,14 +160,62 @@ impl Reader {
 
     /// It is no target.
     fn release(&mut self, out: &mut String) {
-        self.held.chars().for_each(|c| plain(c, out));
+        let held = std::mem::take(&mut self.held);
+        held.chars().for_each(|c| self.plain(c, out));
+        // Its memory is there for the next one.
+        self.held = held;
         self.held.clear();
+    }
+
+    /// One character that stands in no target.
+    fn plain(&mut self, c: char, out: &mut String) {
+        if is_between(c) {
+            let start = out.rfind(' ').map_or(0, |at| at.saturating_add(1));
+            let word = out.get(start..).unwrap_or_default();
+            if c == '>' && !self.in_line && is_initials(word) {
+                out.truncate(start);
+                return;
+            }
+            self.in_line = c != '\n' && (self.in_line || !word.is_empty());
+            end_word(out);
+        } else if !is_mark(c) {
+            out.push(c);
+        }
     }
 
     fn finish(&mut self, out: &mut String) {
         self.release(out);
-        plain(' ', out);
+        self.plain(' ', out);
     }
+}
+
+/// Of the one who is quoted, as some programs write them before the quote mark (`LC>`).
+fn is_initials(word: &str) -> bool {
+    !word.is_empty() && word.chars().all(char::is_uppercase) && word.chars().nth(4).is_none()
+}
+
+/// Of a link, whose target stands elsewhere.
+fn is_number(text: &str) -> bool {
+    (1..=3).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit())
+}
+
+/// The address that stands within that of a filter, which looks at what is behind it when somebody follows it.
+fn wrapped(word: &str) -> Option<String> {
+    if !word.starts_with("http") || !word.contains('%') {
+        return None;
+    }
+    let small = word.to_ascii_lowercase();
+    let starts = ["https%3a%2f%2f", "http%3a%2f%2f"];
+    let start = starts.iter().find_map(|start| small.find(start))?;
+    let coded = word.get(start..)?.split('&').next()?;
+    let mut parts = coded.split('%');
+    let mut out = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        out.push(u8::from_str_radix(digits, 16).ok()?);
+        out.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(out).ok()
 }
 
 fn is_target(text: &str) -> bool {
@@ -169,15 +224,6 @@ fn is_target(text: &str) -> bool {
         start.is_some_and(|start| start.eq_ignore_ascii_case(scheme))
     };
     SCHEMES.iter().any(starts) && !text.contains(char::is_whitespace)
-}
-
-/// One character that stands in no target.
-fn plain(c: char, out: &mut String) {
-    if is_between(c) {
-        end_word(out);
-    } else if !is_mark(c) {
-        out.push(c);
-    }
 }
 
 /// What stands between words: white space, quote marks, the walls of tables, bullets.
@@ -193,6 +239,10 @@ fn is_mark(c: char) -> bool {
 /// The last word loses what stands around its letters; one without any is none.
 fn end_word(out: &mut String) {
     let start = out.rfind(' ').map_or(0, |at| at.saturating_add(1));
+    if let Some(address) = wrapped(out.get(start..).unwrap_or_default()) {
+        out.truncate(start);
+        out.push_str(&address);
+    }
     let word = out.get(start..).unwrap_or_default();
     let is_letter = |c: char| c.is_alphanumeric();
     let Some(first) = word.find(is_letter) else {
@@ -287,6 +337,15 @@ mod tests {
             ("Thunderbird", "> *Example Ltd*, see www.example.org <http://www.example.org>, _call us_.", true),
             ("a table", "| Example Ltd, | see www.example.org, |\n| call us. |", true),
             ("a list", "  • Example Ltd,\n  - see www.example.org,\n  * call us.", true),
+            ("Roundcube", "> Example Ltd, see www.example.org [1], call us.\n>\n> Links:\n> ------\n> [1] https://www.example.org/", true),
+            ("w3m", "> [1]Example Ltd, see [2]www.example.org, [13]call us.", true),
+            ("Nextcloud", "**Example Ltd**, see [www.example.org](https://www.example.org/), call us.", true),
+            ("The Bat!", "LC> Example Ltd,\nLC> see www.example.org,\nИП> call us.", true),
+            ("another", "Example LC> Ltd, see www.example.org, call us.", false),
+            ("another", "Example Ltd, see [www.example.org, call] us.", true),
+            ("another", "Example Ltd, see (www.example.org), (call us).", true),
+            ("another", "Example Ltd, see (never) www.example.org, call us.", false),
+            ("another", "Example Ltd, see [1a] www.example.org, call us.", false),
             ("another", "Example Ltd, see www.example.com, call us.", false),
             ("another", "Example Ltd, see <bob@example.org> www.example.org, call us.", false),
             ("another", "Example Ltd, see <www.example.org, call> us.", true),
@@ -296,6 +355,16 @@ mod tests {
             assert_eq!(already_there(text, OURS), there, "{program}: {text}");
         }
         assert!(already_there("Logo Example", "[image: Logo] Example"));
+        for (address, there) in [
+            ("https://eur01.safelinks.protection.outlook.com/?url=https%3A%2F%2Fwww.example.org%2Fa%2F&data=05%7Cx", true),
+            ("https://linkprotect.cudasvc.com/url?a=https%3a%2f%2fwww.example.org%2fa%2f&c=E", true),
+            ("https://safelinks.protection.outlook.com/?url=https%3A%2F%2Fwww.example.com%2Fa%2F&data=x", false),
+            ("https://www.example.com/?url=https%3A%2F%2F%ZZ", false),
+            ("https://www.example.com/?url=https%3A%2F%2F%C3", false),
+        ] {
+            let text = format!("Example Ltd, {address}.");
+            assert_eq!(already_there(&text, "Example Ltd, https://www.example.org/a/."), there, "{address}");
+        }
         assert_eq!(targets("a <https://a.example/x> b <c@d> <mailto:e@f> <"), ["https://a.example/x", "mailto:e@f"]);
         let open = "<".repeat(300_000) + &"[image".repeat(100_000) + &"<http://".repeat(100_000);
         assert!(!already_there(&open, OURS));
