@@ -10,6 +10,7 @@
 
 use super::judge::Judge;
 use super::line::{Finding, Level, ShownLine};
+use super::phrases;
 use super::seam::Nowhere;
 use super::text::{REACH, head, is_blank, unquoted};
 use crate::shared::html::{
@@ -303,13 +304,14 @@ impl Reader<'_> {
             Level::Own if unquoted.is_some() && !rule => Level::Marked,
             level => level,
         };
+        let is_between_marks = level == Level::Marked && phrases::is_between_marks(&self.text);
         let verdict = self.judge.line(&ShownLine {
             text: unquoted.unwrap_or(&self.text).trim(),
             whole: self.whole,
             place: opened.place.map(|place| place.saturating_add(self.start)),
             level,
             blank_before: std::mem::take(&mut self.blank),
-            opens: opened.opens,
+            opens: opened.opens.or(is_between_marks.then_some("groupwise")),
             introduction: opened.introduction,
             signature: opened.signature,
             rule,

@@ -205,10 +205,19 @@ impl Judge {
         let is_bare = label.is_none();
         let label = label.or_else(bare);
         let verdict = label.and_then(|label| {
+            // Newer programs write the words of a divider without its dashes.
+            let heading = self.own.recent.back().filter(|kept| {
+                self.block.is_none() && standing.is_none() && phrases::is_bare_divider(&kept.text)
+            });
+            let (place, own) = match (standing, heading) {
+                (Some(standing), _) => (standing.place, standing.own),
+                (None, Some(heading)) => (heading.place, above.saturating_sub(1)),
+                (None, None) => (line.place, above),
+            };
             let block = self.block.get_or_insert(Block {
-                place: standing.map_or(line.place, |standing| standing.place),
+                place,
                 lead: standing.map(|standing| standing.lead),
-                own: standing.map_or(above, |standing| standing.own),
+                own,
                 ..Block::default()
             });
             block.add(label, is_bare, line.text);
@@ -375,7 +384,7 @@ impl Judge {
     fn quoted_line(&mut self, line: &ShownLine<'_>) -> Option<Finding> {
         let standing = self.lead.take();
         self.announced = None;
-        self.block = None;
+        let block = self.block.take();
         self.shapes = None;
         let starts = match &self.run {
             None => true,
@@ -397,14 +406,14 @@ impl Judge {
                 let mark = standing.lead.mark();
                 return Some(self.rest(standing.place, standing.own, mark));
             }
-            self.start(line);
+            self.start(line, block);
         }
         self.within(line);
         None
     }
 
-    /// The first line of a run of quoted lines.
-    fn start(&mut self, line: &ShownLine<'_>) {
+    /// The first line of a run of quoted lines. `above`: header lines that stand above its introduction, as Yandex writes them.
+    fn start(&mut self, line: &ShownLine<'_>, above: Option<Block>) {
         let remnant = self.is_remnant(line);
         let divider = match phrases::lead(line.text) {
             Some(lead @ (Lead::Divider(_) | Lead::Begin)) => Some(lead.mark()),
@@ -422,10 +431,19 @@ impl Judge {
                 (first.place, above.saturating_add(1))
             })
         };
+        let stamp = || {
+            let last = self.own.recent.back()?;
+            phrases::is_stamp(&last.text).then_some((last.place, 1))
+        };
+        let outer = outer.or_else(stamp);
         let own = self
             .own
             .count
             .saturating_sub(outer.map_or(0, |(_, lines)| lines));
+        let outer = outer.map(|(place, _)| (place, own));
+        let header = above.filter(|block| outer.is_some() && block.says_two());
+        let outer = header.map(|block| (block.place, block.own)).or(outer);
+        let own = outer.map_or(own, |(_, own)| own);
         if self.quote.is_some() && own > 0 && !remnant {
             self.quote = None;
             self.interleaved = true;

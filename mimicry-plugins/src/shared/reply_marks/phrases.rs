@@ -6,6 +6,7 @@
 //! Known limits: in languages that are not among the words, only the shape of an introduction or of header lines is
 //! recognised, and it is never certain.
 
+mod dates;
 mod plain;
 mod words;
 
@@ -16,6 +17,7 @@ use std::sync::OnceLock;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
+use dates::{date_and_time, digit, has_whole_date};
 pub(super) use plain::{Ending, behind_dash, ending, is_plain};
 pub(super) use words::Label;
 use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
@@ -181,7 +183,12 @@ pub(super) fn label(line: &str) -> Option<Label> {
             .any(|start| value.starts_with(start));
         return is_trace.then_some(Label::Source);
     }
-    labels().get(name.as_str()).copied()
+    let labels = labels();
+    let label = labels.get(name.as_str());
+    // A wide blank makes a name of two characters as long as one of three (`日　期`).
+    let is_wide = || name.contains(' ') && !name.chars().any(is_spaced);
+    let label = label.or_else(|| is_wide().then(|| labels.get(name.replace(' ', "").as_str()))?);
+    label.copied()
 }
 
 /// The names of header lines: lines with a colon are many in some mails.
@@ -241,23 +248,33 @@ pub(super) fn shape(line: &str) -> Option<Shape> {
     })
 }
 
-/// A year of four digits, or three numbers between dots, slashes or hyphens: not what a telephone number or the hours of an office
-/// have.
-fn has_whole_date(text: &str) -> bool {
-    let mut numbers = text.split(|c: char| !c.is_ascii_digit() && !matches!(c, '.' | '/' | '-'));
-    numbers.any(|word| {
-        let parts: Vec<&str> = word
-            .split(['.', '/', '-'])
-            .filter(|part| !part.is_empty())
-            .take(4)
-            .collect();
-        let is_short = |part: &&str| part.len() <= 4;
-        match parts.as_slice() {
-            [year] => year.len() == 4 && (year.starts_with("19") || year.starts_with("20")),
-            [_, _, _] => parts.iter().all(is_short),
-            _ => false,
-        }
-    })
+/// `>>> Laura Chen <laura@example.com> 3/19/2024 3:58 PM >>>`, as GroupWise writes it above a quoted mail without marks.
+pub(super) fn is_between_marks(line: &str) -> bool {
+    const MARKS: &str = ">>>";
+    let inner = line.trim().strip_prefix(MARKS);
+    inner
+        .and_then(|inner| inner.strip_suffix(MARKS))
+        .is_some_and(|inner| inner.starts_with(' ') && date_and_time(inner) == (true, true))
+}
+
+/// `"Laura Chen" laura@example.com – March 19, 2024 3:58 PM`, as Nextcloud writes it: an introduction without words of its own.
+pub(super) fn is_stamp(line: &str) -> bool {
+    const LONGEST: usize = 80;
+    let stamp = line.split_once('@').and_then(|(name, rest)| {
+        let (_, when) = rest.split_once(char::is_whitespace)?;
+        let is_short = name.len() <= LONGEST && when.len() <= LONGEST;
+        (is_short && !when.contains('@')).then_some(when)
+    });
+    has_address(line) && stamp.is_some_and(|when| date_and_time(when) == (true, true))
+}
+
+/// The words that stand between the dashes of a divider, without dashes.
+pub(super) fn is_bare_divider(line: &str) -> bool {
+    let words = small(line.trim_matches(|c: char| !c.is_alphanumeric()));
+    let words = words.as_str();
+    [ORIGINAL, FORWARDED]
+        .iter()
+        .any(|known| known.contains(&words))
 }
 
 pub(super) fn has_address(line: &str) -> bool {
@@ -313,7 +330,7 @@ pub(super) fn is_unseen(c: char) -> bool {
     matches!(c, '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{AD}')
 }
 
-/// In small letters, with one blank for any white space, and with accents on their letters.
+/// In small letters, with one blank for any white space, the digits of ASCII, and with accents on their letters.
 fn small(line: &str) -> String {
     let line: Cow<'_, str> = match line.chars().any(is_combining_mark) {
         true => Cow::Owned(line.nfc().collect()),
@@ -323,7 +340,7 @@ fn small(line: &str) -> String {
     for c in line.chars().filter(|&c| !is_unseen(c)) {
         if !c.is_whitespace() {
             // The small letter of the Turkish İ is two characters.
-            out.extend(c.to_lowercase().filter(|&c| c != '\u{307}'));
+            out.extend(c.to_lowercase().filter(|&c| c != '\u{307}').map(digit));
         } else if !out.ends_with(' ') {
             out.push(' ');
         }
@@ -411,35 +428,6 @@ fn is_spaced(c: char) -> bool {
     c < '\u{2E80}' && c.is_alphabetic()
 }
 
-/// `19.03.2024`, `2024`, `3/19/24`, `2024年`; `15:58`, `15h58`, `15.58`, `3時`.
-fn date_and_time(line: &str) -> (bool, bool) {
-    let (mut date, mut time) = (false, false);
-    let mut rest = line;
-    let mut before: Option<(usize, char)> = None;
-    while let Some(start) = rest.find(|c: char| c.is_ascii_digit()) {
-        let run = rest.get(start..).unwrap_or_default();
-        let length = run.find(|c: char| !c.is_ascii_digit()).unwrap_or(run.len());
-        let (digits, tail) = run.split_at_checked(length).unwrap_or((run, ""));
-        let joined = before.filter(|_| start == 0);
-        date |= length == 4 && (digits.starts_with("19") || digits.starts_with("20"));
-        match joined {
-            Some((hours, ':' | 'h' | '.')) if hours <= 2 && length == 2 => time = true,
-            _ => {}
-        }
-        match joined {
-            Some((_, '.' | '/' | '-')) if length <= 4 => date = true,
-            _ => {}
-        }
-        let mut chars = tail.chars();
-        let next = chars.next();
-        time |= length <= 2 && matches!(next, Some('時' | '时' | '点' | '點' | 'u'));
-        date |= length <= 2 && matches!(next, Some('月' | '日'));
-        before = next.map(|next| (length, next));
-        rest = chars.as_str();
-    }
-    (date, time)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -481,6 +469,12 @@ mod tests {
             ("在 2024-03-19 15:58:12，\"Laura Chen\" <laura@example.com> 写道：", true),
             ("Laura Chen <laura@example.com> 於 2024年3月19日 週二 下午3:58寫道：", true),
             ("* Laura Chen <laura@example.com> [2024-03-19 15:58]:", false),
+            ("вт, 19 бер. 2024 р. о 15:58 Laura Chen <laura@example.com> пише:", true),
+            ("در تاریخ سه‌شنبه ۱۹ مارس ۲۰۲۴،‏ ۱۵:۵۸ Laura Chen <laura@example.com> نوشت:", true),
+            ("في الثلاثاء، ١٩ مارس ٢٠٢٤ في ٣:٥٨ م كتب Laura Chen <laura@example.com>:", true),
+            ("मंगल, 19 मार्च २०२४ को 3:58 pm बजे को Laura Chen <laura@example.com> ने लिखा:", true),
+            ("ในวันที่ อ. 19 มี.ค. 2024 เวลา 15:58 Laura Chen <laura@example.com> เขียนว่า:", true),
+            ("19/03/24 Sal 15:58 tarihinde Laura Chen <laura@example.com> şöyle yazıyor:", true),
         ] {
             let traits = Traits::of(line);
             assert!(traits.is_introduction(), "{line}: {traits:?}");

@@ -28,6 +28,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
             blank = true;
         } else {
             let body = unquoted(shown);
+            let is_between_marks = body.is_some() && phrases::is_between_marks(shown);
             let line = ShownLine {
                 text: body.unwrap_or(shown),
                 whole: shown.len() == visible.len(),
@@ -38,6 +39,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
                     Level::Own
                 },
                 blank_before: std::mem::take(&mut blank),
+                opens: is_between_marks.then_some("groupwise"),
                 ..ShownLine::default()
             };
             let verdict = judge.line(&line);
@@ -58,12 +60,8 @@ pub(super) fn head(line: &str) -> &str {
 /// What stands behind the quote marks.
 pub(super) fn unquoted(line: &str) -> Option<&str> {
     let line = line.trim_start();
-    let initials = line
-        .bytes()
-        .take(4)
-        .take_while(u8::is_ascii_uppercase)
-        .count();
-    let quoted = line.get(initials..)?;
+    let initials = line.chars().take(4).take_while(|c| c.is_uppercase());
+    let quoted = line.get(initials.map(char::len_utf8).sum()..)?;
     quoted
         .starts_with('>')
         .then(|| quoted.trim_start_matches(|c: char| c == '>' || c.is_whitespace()))

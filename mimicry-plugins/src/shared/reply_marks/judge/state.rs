@@ -136,13 +136,22 @@ impl Block {
         self.address |= phrases::has_address(text);
     }
 
+    fn count(&self) -> usize {
+        [Label::From, Label::Sent, Label::To, Label::Subject]
+            .iter()
+            .filter(|&&label| self.labels & label as u8 != 0)
+            .count()
+    }
+
+    /// With an introduction below it there is enough of it.
+    pub(super) fn says_two(&self) -> bool {
+        self.count() >= 2
+    }
+
     /// What it is, if there is enough of it.
     pub(super) fn mark(&self) -> Option<&'static str> {
         let has = |label: Label| self.labels & label as u8 != 0;
-        let count = [Label::From, Label::Sent, Label::To, Label::Subject]
-            .iter()
-            .filter(|&&label| has(label))
-            .count();
+        let count = self.count();
         let enough = match self.lead {
             _ if self.bare => count >= 3 && self.address,
             Some(Lead::Divider(_) | Lead::Begin) => count >= 1,

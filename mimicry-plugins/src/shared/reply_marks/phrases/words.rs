@@ -155,6 +155,12 @@ pub(super) const VERBS: &[&str] = &[
     "님이 작성",
     "đã viết",
     "menulis",
+    // Gmail, Thunderbird: uk, fa, hi, th; Yahoo: tr
+    "пише",
+    "نوشت",
+    "लिखा",
+    "เขียนว่า",
+    "yazıyor",
     // Horde
     "quoting",
     "zitat von",
