@@ -1,6 +1,7 @@
 //! Dates as mail programs read them: by RFC 5322 first, and if that fails by what is plainly meant.
 //!
-//! A wrong day of the week, an hour of one digit, no zone (taken for UTC), no comma, and the form of asctime (RFC 9110 section 5.6.7).
+//! A wrong day of the week, an hour of one digit, no zone (taken for UTC), no comma, a zone right behind the time, parts of a second,
+//! dots in the time, the form of asctime (RFC 9110 section 5.6.7) and that of ISO 8601.
 //!
 //! And days as messages for people have them.
 //!
@@ -8,11 +9,14 @@
 
 use jiff::civil::DateTime;
 use jiff::fmt::rfc2822::DateTimeParser;
+use jiff::fmt::temporal;
 use jiff::tz::{Offset, TimeZone};
 
 use super::bundle::Timestamp;
 
 static PARSER: DateTimeParser = DateTimeParser::new().relaxed_weekday(true);
+
+static ISO: temporal::DateTimeParser = temporal::DateTimeParser::new();
 
 const MONTHS: &[&str] = &[
     "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec",
@@ -24,7 +28,7 @@ pub fn read(text: &str) -> Option<Timestamp> {
     if let Ok(zoned) = PARSER.parse_zoned(text) {
         return Some(stamp(zoned.datetime(), zoned.timestamp().as_second()));
     }
-    let (time, offset) = loose(text)?;
+    let (time, offset) = loose(text).or_else(|| iso(text))?;
     let zoned = time.to_zoned(TimeZone::fixed(offset)).ok()?;
     Some(stamp(time, zoned.timestamp().as_second()))
 }
@@ -49,6 +53,16 @@ fn stamp(time: DateTime, unix: i64) -> Timestamp {
     }
 }
 
+/// `2024-05-16T10:00:00+02:00`
+fn iso(text: &str) -> Option<(DateTime, Offset)> {
+    let Ok(moment) = ISO.parse_timestamp(text) else {
+        return Some((ISO.parse_datetime(text).ok()?, Offset::UTC));
+    };
+    let offset = text.get(text.len().checked_sub(6)?..)?;
+    let offset = of_zone(offset).unwrap_or(Offset::UTC);
+    Some((offset.to_datetime(moment), offset))
+}
+
 /// Words in any order that leaves no doubt: a month by its name, a time with colons, a day before the year, a zone with its sign.
 fn loose(text: &str) -> Option<(DateTime, Offset)> {
     let mut month = None;
@@ -58,12 +72,17 @@ fn loose(text: &str) -> Option<(DateTime, Offset)> {
     let without_comment = text.split('(').next().unwrap_or_default();
     let words = without_comment.split(|c: char| c.is_whitespace() || c == ',');
     let hyphenated = words.flat_map(|word| {
-        let is_date = word.contains('-') && word.starts_with(|c: char| c.is_ascii_digit());
+        let starts = word.starts_with(|c: char| c.is_ascii_digit());
+        let is_date = starts && word.contains('-') && !word.contains(':');
         word.split(move |c: char| is_date && c == '-')
     });
+    let colon = if text.contains(':') { ':' } else { '.' };
     for word in hyphenated.filter(|word| !word.is_empty()).take(16) {
-        if word.contains(':') {
-            clock = clock.or_else(|| of_clock(word));
+        if word.contains(colon) {
+            let (time, zone) =
+                word.split_at_checked(word.find(['+', '-']).unwrap_or(word.len()))?;
+            clock = clock.or_else(|| of_clock(time, colon));
+            offset = of_zone(zone).unwrap_or(offset);
         } else if let Some(zone) = of_zone(word) {
             offset = zone;
         } else if let Ok(number) = word.parse::<i16>() {
@@ -90,8 +109,9 @@ fn loose(text: &str) -> Option<(DateTime, Offset)> {
     Some((time, offset))
 }
 
-fn of_clock(word: &str) -> Option<(i8, i8, i8)> {
-    let mut numbers = word.split(':').map(|number| number.parse::<i8>().ok());
+fn of_clock(word: &str, colon: char) -> Option<(i8, i8, i8)> {
+    let whole = |number: &str| number.split('.').next()?.parse::<i8>().ok();
+    let mut numbers = word.split(colon).map(whole);
     Some((
         numbers.next()??,
         numbers.next()??,
@@ -99,13 +119,14 @@ fn of_clock(word: &str) -> Option<(i8, i8, i8)> {
     ))
 }
 
-/// `+0200`; names of zones but GMT are of many meanings.
+/// `+0200`, `+02:00`; names of zones but GMT are of many meanings.
 fn of_zone(word: &str) -> Option<Offset> {
     let (sign, digits) = match word.as_bytes() {
         [b'+', ..] => (1, word.get(1..)?),
         [b'-', ..] => (-1, word.get(1..)?),
         _ => return None,
     };
+    let digits = digits.replace(':', "");
     if digits.len() != 4 {
         return None;
     }
