@@ -412,13 +412,15 @@ impl RemoveJob<'_> {
     fn look_at<'m>(&mut self, part: Part<'m>) -> Gone<'m> {
         let (_, content) = content(part);
         let filename = part.filename();
+        // Both forks of a file bear its name.
+        let mut of_its_own = Names::new();
+        let names = match is_resource_fork(part) {
+            true => &mut of_its_own,
+            false => &mut self.names,
+        };
         Gone {
             part,
-            filename: self.names.member(
-                filename.as_deref(),
-                &part.section_text(),
-                part.media_type(),
-            ),
+            filename: names.member(filename.as_deref(), &part.section_text(), part.media_type()),
             sha256: Digest::of_octets(&content).to_string(),
             octets: content.len(),
         }

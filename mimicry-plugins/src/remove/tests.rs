@@ -360,6 +360,10 @@ fn notes_say_what_was_there() {
             String::from_utf8(note.decoded().unwrap().into_owned()).unwrap(),
         )
     };
+    let double = tree("mixed(text/plain,appledouble(@application/applefile,@application/x-exe))");
+    let (double, _) = run(&double, "", "");
+    let name_of_file = double.unwrap().leaves().last().unwrap().filename();
+    assert_eq!(name_of_file.as_deref(), Some("a b.exe.removed.txt"));
     let (name, note) = text("");
     assert_eq!(name, "a b.exe.removed.txt");
     assert_eq!(
