@@ -306,12 +306,12 @@ mod tests {
     #[test]
     fn a_second_piece_does_not_wait_for_its_acknowledgement() {
         const TIMES: u32 = 100;
-        let ways: [fn(&mut Channel, &mut [u8]) -> io::Result<usize>; 2] =
-            [Channel::hear, |channel, into| {
-                channel.acknowledge();
-                poll::wait(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], None)?;
-                channel.read(into)
-            }];
+        type Reading = fn(&mut Channel, &mut [u8]) -> io::Result<usize>;
+        let ways: [Reading; 2] = [Channel::hear, |channel, into| {
+            channel.acknowledge();
+            poll::wait(&mut [PollFd::new(channel.as_fd(), PollFlags::POLLIN)], None)?;
+            channel.read(into)
+        }];
         for read in ways {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
             let mut peer = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
