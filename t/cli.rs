@@ -213,6 +213,26 @@ fn what_would_break_every_mail_is_found() {
             "help: write \"zip.zip\"",
         ),
         (
+            rule("plugin = \"zip\"\noptions.exclude = \".pdf, .png\"\n"),
+            78,
+            "error: \".pdf, .png\" is neither a media type nor an extension\n",
+            "each is a text of its own",
+        ),
+        (
+            rule("plugin = \"zip\"\noptions.exclude = \"*/*\"\n"),
+            78,
+            "error: \"*/*\" is neither a media type nor an extension\n",
+            "help: write \"image/*\"",
+        ),
+        (
+            rule(
+                "plugin = \"disclaim\"\noptions = { text = \"a\", html = \"<p>%%DisplayName%%</p>\" }\n",
+            ),
+            0,
+            "`%%DisplayName%%` is no placeholder here, and is sent as it stands\n",
+            "{{ person.NAME }}",
+        ),
+        (
             rule("plugin = \"tar_gzip\"\noptions.name = \"a/b.zip\"\n"),
             78,
             "error: \"a/b.zip\" is not a file name that is safe everywhere\n",

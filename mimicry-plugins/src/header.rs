@@ -169,7 +169,13 @@ impl Reading<'_> {
         let mut list = Vec::new();
         for text in self.options.list(OPTION) {
             let names = Names::new(text);
-            if names.any_rest && names.start.len() < 2 {
+            if text.contains(|c| "^$\\()[]|".contains(c)) {
+                self.error(
+                    OPTION,
+                    format!("`{text}` is a regex, not the name of a field"),
+                    "write a name, or its beginning and a *, such as X-Internal-*",
+                );
+            } else if names.any_rest && names.start.len() < 2 {
                 self.error(
                     OPTION,
                     format!("`{text}` takes almost every field"),

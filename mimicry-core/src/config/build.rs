@@ -110,6 +110,12 @@ fn draft<'s>(
         means_nothing(reader, section, kind, plugin.as_deref(), conduct);
     }
     if let Some((option, networks)) = plugin.as_deref().and_then(Plugin::inside) {
+        let node = section
+            .node("options")
+            .and_then(|node| node.get_ref().as_table());
+        if let Some(node) = node.and_then(|table| table.get(option)) {
+            reader.wide_networks(node);
+        }
         let span = option_span(section, option);
         known::of_plugin(reader, &matching, networks, &span, around);
     }
@@ -181,14 +187,17 @@ fn rule_of(
     }
 }
 
-/// Warns of a filter that stands in `match` and in `unless`.
+/// Warns of a filter of `unless` that takes back all that one of `match` lets through, or every mail.
 fn repeated(reader: &mut Reader<'_>, matching_said: &[Said<'_>], unless_said: &[Said<'_>]) {
     for said in unless_said {
-        if matching_said
-            .iter()
-            .any(|other| other.key == said.key && other.raw == said.raw)
-        {
-            let help = format!("`match` has the same {}; this rule can never act", said.key);
+        if said.is_always() {
+            reader.complaints.warning(
+                said.span.clone(),
+                format!("{} in `unless` holds for every mail", said.key),
+                "this rule can never act; leave the filter out",
+            );
+        } else if matching_said.iter().any(|other| said.covers(other)) {
+            let help = "`unless` excludes all that it lets through; this rule can never act";
             reader.complaints.warning(
                 said.span.clone(),
                 format!("`unless` repeats {} of `match`", said.key),

@@ -15,13 +15,53 @@ use crate::config::section::Section;
 use crate::near::{did_you_mean, nearest};
 use crate::plugin::{DefaultParts, PluginKind};
 use crate::rule::Filters;
-use crate::rule::filter::{FILTERS, Filter, FilterError, FilterSpec, Level, Operand, Raw};
+use crate::rule::filter::{
+    FILTERS, Filter, FilterError, FilterSpec, Level, Operand, Raw, wider_than_written,
+};
 
 /// A filter as the file says it, to find what is said twice.
 pub(super) struct Said<'t> {
     pub(super) key: String,
     pub(super) raw: Raw<'t>,
     pub(super) span: Range<usize>,
+}
+
+impl Said<'_> {
+    /// Does it hold wherever another one does, as far as the values show.
+    pub(super) fn covers(&self, other: &Said<'_>) -> bool {
+        let is_below = |name: &str, domain: &str| {
+            let domain = domain.trim().to_lowercase();
+            let below = domain.strip_prefix('.').unwrap_or_default();
+            let name = name.trim().to_lowercase();
+            !below.is_empty() && (name == below || name.ends_with(&domain))
+        };
+        let covers = |one: &str, other: &str| {
+            one == other || (self.key.ends_with("_domain") && is_below(other, one))
+        };
+        self.key == other.key
+            && match (&self.raw, &other.raw) {
+                (Raw::Texts(ours), Raw::Texts(others)) => others
+                    .iter()
+                    .all(|other| ours.iter().any(|one| covers(one, other))),
+                (Raw::Bools(ours), Raw::Bools(others)) => {
+                    others.iter().all(|other| ours.contains(other))
+                }
+                _ => false,
+            }
+    }
+
+    /// Does it hold for every mail.
+    pub(super) fn is_always(&self) -> bool {
+        match &self.raw {
+            Raw::Bools(truths) => truths.contains(&true) && truths.contains(&false),
+            Raw::Texts(texts) => {
+                matches!(self.key.as_str(), "sender" | "recipient")
+                    && texts
+                        .iter()
+                        .any(|text| !text.is_empty() && lint::holds_always(text))
+            }
+        }
+    }
 }
 
 /// Whose filters they are, which decides what may stand among them.
@@ -65,6 +105,12 @@ pub(super) fn filters<'t>(
                 }
                 if let (Operand::Patterns, Raw::Texts(texts)) = (spec.operand, &raw) {
                     doubtful(reader, &key, texts, &spans);
+                }
+                if spec.operand == Operand::Networks {
+                    reader.wide_networks(node);
+                }
+                if let Filter::MailSize(ranges) | Filter::PartSize(ranges) = &filter {
+                    boundless(reader, ranges, &key_span);
                 }
                 filters.push(filter);
             }
@@ -160,6 +206,46 @@ fn doubtful(reader: &mut Reader<'_>, key: &str, patterns: &[&str], spans: &[Rang
             reader
                 .complaints
                 .warning(span.clone(), advice.message, advice.help);
+        }
+    }
+}
+
+/// Ranges of a list that leave no size out: whoever writes the two ends of one range so gets every mail.
+fn boundless(reader: &mut Reader<'_>, ranges: &[(u64, u64)], span: &Range<usize>) {
+    let mut sorted = ranges.to_vec();
+    sorted.sort_unstable();
+    let mut next = Some(0_u64);
+    for (low, high) in sorted {
+        if next.is_some_and(|next| low <= next) {
+            next = next.and_then(|next| Some(next.max(high.checked_add(1)?)));
+        }
+    }
+    if ranges.len() > 1 && next.is_none() {
+        reader.complaints.warning(
+            span.clone(),
+            "these ranges leave no size out: one of a list has to hold",
+            "a size between two bounds is one range, such as \"1M..5M\"",
+        );
+    }
+}
+
+impl Reader<'_> {
+    /// Warns of an address that is written with the mask of its network, which is read as all of that network.
+    pub(super) fn wide_networks(&mut self, node: &Node<'_>) {
+        let texts = match node.get_ref() {
+            DeValue::Array(array) => array.iter().collect(),
+            _ => vec![node],
+        };
+        for node in texts {
+            let text = node.get_ref().as_str().unwrap_or_default();
+            if let Some(network) = wider_than_written(text) {
+                let address = text.split('/').next().unwrap_or_default();
+                self.complaints.warning(
+                    node.span(),
+                    format!("this is all of the network {network}"),
+                    format!("write \"{network}\", or \"{address}\" for this one address"),
+                );
+            }
         }
     }
 }

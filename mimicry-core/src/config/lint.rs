@@ -9,6 +9,7 @@
 
 use regex_syntax::hir::{Class, Hir, HirKind, Look};
 
+mod habits;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +30,8 @@ enum Subject<'k> {
     FileName,
     /// A word of the protocol or of MIME: no blanks, no backslashes.
     Token,
+    /// The media types from the root to a part: no backslashes.
+    Path,
     /// A field of the header, by its name.
     Field(&'k str),
     Other,
@@ -40,6 +43,7 @@ impl Subject<'_> {
             "sender" | "recipient" | "header_sender" | "header_recipient" => Subject::Address,
             "filename" => Subject::FileName,
             "type" | "disposition" | "charset" | "helo" => Subject::Token,
+            "type_path" => Subject::Path,
             _ => match key.split_once('.') {
                 Some(("header", name)) => Subject::Field(name),
                 _ => Subject::Other,
@@ -52,7 +56,7 @@ impl Subject<'_> {
         match self {
             Subject::Address => "an address",
             Subject::FileName => "a file name",
-            Subject::Token => "such a value",
+            Subject::Token | Subject::Path => "such a value",
             Subject::Field(_) => "a field",
             Subject::Other => "a value",
         }
@@ -70,10 +74,11 @@ pub(super) fn doubt(key: &str, pattern: &str) -> Option<Advice> {
         .or_else(|| field_name(subject, pattern))
         .or_else(|| parameters(key, pattern))
         .or_else(|| brackets(subject, pattern))
-        .or_else(|| several(subject, pattern))
+        .or_else(|| habits::doubt(key, subject, pattern))
         .or_else(|| glob(subject, pattern))
         .or_else(|| by_tree(subject, pattern))
         .or_else(|| open_domain(subject, pattern))
+        .or_else(|| habits::open_domains(subject, pattern))
 }
 
 /// What to do about a pattern that does not compile, where its text shows what was meant.
@@ -87,6 +92,9 @@ pub(super) fn remedy(key: &str, pattern: &str) -> Option<Advice> {
             ),
             instead: None,
         });
+    }
+    if let Some(advice) = habits::remedy(Subject::of(key), pattern) {
+        return Some(advice);
     }
     if let Some(regex) = regex_of_glob(pattern) {
         return Some(Advice {
@@ -191,13 +199,20 @@ fn slashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
 
 /// `\\.` in single quotes.
 fn backslashes(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
-    if matches!(subject, Subject::Field(_) | Subject::Other) {
-        return None;
-    }
-    let is_doubled = pattern.split("\\\\").skip(1).any(|after| {
-        let next = after.chars().next();
-        next.is_some_and(|next| ".dwsbDWSB$^()[]{}|+*?@-\\".contains(next))
-    });
+    let is_taken = |after: &str, by: &str| after.starts_with(|next| by.contains(next));
+    let is_doubled = match subject {
+        // `EXAMPLE\\.*` asks for a backslash, but nothing begins with one.
+        Subject::Field(_) | Subject::Other => {
+            let start = pattern.strip_prefix('^').unwrap_or(pattern);
+            let after = start.strip_prefix("\\\\");
+            after.is_some_and(|after| is_taken(after, ".dwsb([*"))
+        }
+        Subject::Token | Subject::Path => pattern.contains("\\\\"),
+        Subject::Address | Subject::FileName => pattern
+            .split("\\\\")
+            .skip(1)
+            .any(|after| is_taken(after, ".dwsbDWSB$^()[]{}|+*?@-\\")),
+    };
     if !is_doubled {
         return None;
     }
@@ -232,13 +247,20 @@ fn blanks(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
     if is_bare || is_anchored {
         regex = regex.trim().to_string();
     }
+    if is_bare && regex.contains(" | ") && !regex.contains('[') {
+        regex = regex.replace(" | ", "|");
+        regex = regex.replace("( ", "(").replace(" )", ")");
+    }
     if regex == pattern || regex.is_empty() {
         return None;
     }
-    instead(
-        "this regex can never hold as it is meant: there is a space at its end or beside an anchor",
-        regex,
-    )
+    let message = match pattern.contains(" | ") {
+        true => "this regex can never hold as it is meant: there is a space beside a |",
+        false => {
+            "this regex can never hold as it is meant: there is a space at its end or beside an anchor"
+        }
+    };
+    instead(message, regex)
 }
 
 /// `header.subject = "Subject: …"`.
@@ -286,6 +308,13 @@ fn parameters(key: &str, pattern: &str) -> Option<Advice> {
             format!("{anchor}{}", value.trim_start()),
         );
     }
+    if key == "charset" && asks_for(&hir, b"=") {
+        let (_, value) = rest.split_once('=')?;
+        return instead(
+            "this regex can never hold: the name of the parameter is no part of its value",
+            format!("{anchor}{}", value.trim_matches('"')),
+        );
+    }
     if asks_for(&hir, b";") {
         let (value, _) = pattern.split_once(';')?;
         return instead(
@@ -294,19 +323,6 @@ fn parameters(key: &str, pattern: &str) -> Option<Advice> {
         );
     }
     None
-}
-
-/// `anna@example.org, tom@example.org`: one address at a time is looked at.
-fn several(subject: Subject<'_>, pattern: &str) -> Option<Advice> {
-    let hir = tree(pattern).filter(|_| subject == Subject::Address)?;
-    let is_list = asks_for(&hir, b",;") && asks_for(&hir, b"@") && !pattern.contains('"');
-    is_list.then(|| Advice {
-        message: "this regex can never hold: it asks for several addresses in one".into(),
-        help:
-            "write a list, such as ['@example\\.org$', '@example\\.net$']: one of them has to hold"
-                .into(),
-        instead: None,
-    })
 }
 
 /// Addresses come without their angle brackets and without the name in front.
@@ -460,6 +476,11 @@ fn without(pattern: &str, empty: &[(&str, &str)]) -> String {
         }
     }
     regex
+}
+
+/// Does this pattern hold for every text, the empty one included.
+pub(super) fn holds_always(pattern: &str) -> bool {
+    tree(pattern).is_some_and(|hir| always(&hir, Look::Start) || always(&hir, Look::End))
 }
 
 /// Does it hold for every text: it may be empty, and asks for no other place than the one of which each text has one.

@@ -229,6 +229,9 @@ fn mistake(text: &str, open: Option<&Open>) -> Option<(Range<usize>, String, Str
         "yes" | "on" | "true" => "write true".to_string(),
         "no" | "off" | "false" => "write false".to_string(),
         _ if message == "string values must be quoted" => format!("write \"{word}\""),
+        ":" if message == "invalid unquoted key" => {
+            "between a key and its value stands a =, not a colon".to_string()
+        }
         _ if message.contains("escape") => {
             "write a regex in single quotes, or the backslash twice".to_string()
         }

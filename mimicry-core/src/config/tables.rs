@@ -208,7 +208,7 @@ impl Reader<'_> {
         if table.is_empty() {
             known.extend(tables());
         }
-        if table.is_empty() && matches!(key, "include" | "includes") {
+        if table.is_empty() && matches!(key, "include" | "includes" | "import") {
             return NO_INCLUDE.into();
         }
         if table == "rule" {
@@ -260,8 +260,14 @@ const NO_INCLUDE: &str = "there are no include files: one file has all rules, an
 
 /// The header of the table that was meant, or all of them.
 fn unknown_table_help(name: &str) -> String {
-    if matches!(name, "include" | "includes") {
-        return NO_INCLUDE.into();
+    match name {
+        "include" | "includes" | "import" => return NO_INCLUDE.into(),
+        "match" | "unless" | "options" => {
+            return format!("it belongs to a rule: write [rule.{name}] below its [[rule]]");
+        }
+        "when" => return "it belongs to a bank: write [bank.when] below its [[bank]]".into(),
+        "workers" => return "write [daemon.workers]".into(),
+        _ => {}
     }
     let known: Vec<&str> = tables().into_iter().chain(["variables"]).collect();
     let header = |table: &str| match LISTS.contains(&table) {

@@ -391,7 +391,7 @@ facility = "local3"
 [[listen]]
 name = "inside"
 address = "0.0.0.0:25"
-clients = "192.0.2.7/24"
+clients = "192.0.2.0/24"
 protocol = "lmtp"
 tls_cert = "c.pem"
 tls_key = "/k.pem"

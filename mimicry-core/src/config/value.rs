@@ -256,6 +256,7 @@ impl Reader<'_> {
         understand: impl Fn(&str) -> Result<T, (&'static str, String)>,
     ) -> Option<Vec<T>> {
         let texts = self.texts(node, help)?;
+        self.wide_networks(node);
         let mut found = Vec::new();
         let mut wrong = false;
         for (text, span) in texts {

@@ -369,6 +369,14 @@ pub fn parse_network(text: &str) -> Result<IpNet, String> {
     Ok(network)
 }
 
+/// The network that is read, where an address within it is written: `192.0.2.7/24`.
+#[must_use]
+pub fn wider_than_written(text: &str) -> Option<IpNet> {
+    let written: IpNet = text.trim().parse().ok()?;
+    let network = written.trunc();
+    (network != written).then_some(network)
+}
+
 /// Do the domains hold that of an address.
 fn are_of(domains: &Domains, address: &[u8]) -> bool {
     of_address(address).is_some_and(|domain| domains.hold(&domain))

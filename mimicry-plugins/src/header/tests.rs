@@ -151,6 +151,7 @@ fn mistakes_are_found_at_load() {
         ("options.add = { 'X*' = '1' }", "`X*` is not the name of a field"),
         ("options.add = { 'Ü' = '1' }", "`Ü` is not the name of a field"),
         ("options.delete = 'X*Y'", "`X*Y` is not the name of a field"),
+        ("options.delete = '^X-'", "`^X-` is a regex, not the name of a field"),
         ("options.delete = '*'", "`*` takes almost every field"),
         ("options.replace = { X = ['1', '2'] }", "`X` can have one value only"),
         ("options.add = { Subject = '1', subject = '2' }", "`subject` can have one value only"),

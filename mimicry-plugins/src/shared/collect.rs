@@ -68,6 +68,10 @@ enum Exclude {
 impl Exclude {
     fn parse(word: &str) -> Option<Exclude> {
         let lower = word.trim().to_lowercase();
+        let all = lower.strip_suffix('*').unwrap_or(&lower);
+        if all.contains(|c: char| c.is_whitespace() || ",;|*?\\()[]$".contains(c)) {
+            return None;
+        }
         match (lower.strip_suffix('*'), lower.starts_with('.')) {
             (Some(prefix), _) if prefix.ends_with('/') && prefix.len() > 1 => {
                 Some(Exclude::AllOf(prefix.to_string()))
@@ -118,7 +122,10 @@ impl Collect {
                 None => errors.push(OptionError::new(
                     "exclude",
                     format!("\"{word}\" is neither a media type nor an extension"),
-                    "write \"image/*\", \"application/pdf\" or \".pdf\"",
+                    match word.split([',', ';', ' ']).count() {
+                        1 => "write \"image/*\", \"application/pdf\" or \".pdf\"",
+                        _ => "each is a text of its own: [\"image/*\", \".pdf\"]",
+                    },
                 )),
             }
         }

@@ -168,7 +168,8 @@ impl Words {
         }
         let shown = html.as_ref().map_or("", |html| html.source());
         let images = images(options, shown, &mut errors);
-        let doubts = doubts(plugin, options, &images, &mut errors);
+        let mut doubts = doubts(plugin, options, &images, &mut errors);
+        doubts.extend(foreign(options));
         if !errors.is_empty() {
             return Err(errors);
         }
@@ -317,6 +318,27 @@ fn doubts(
         }
     }
     doubts
+}
+
+/// Placeholders of other programs, which would be sent as they stand.
+fn foreign(options: &Options) -> Vec<OptionError> {
+    let doubt = |option: &&'static str| {
+        let source = options.text(option)?;
+        let (line, found) = template::foreign(source)?;
+        let place = match options.path(option) {
+            Some(path) => format!("{path}, line {line}"),
+            None => format!("line {line} of the text"),
+        };
+        Some(OptionError::new(
+            option,
+            format!("{place}: `{found}` is no placeholder here, and is sent as it stands"),
+            "a value of the mail is written {{ sender.address }}, one of a table of senders {{ person.NAME }}, see mimicry-plugins(7)",
+        ))
+    };
+    ["text", "text_file", "html", "html_file"]
+        .iter()
+        .filter_map(doubt)
+        .collect()
 }
 
 /// Pictures and their octets in one mail, at most: each mail carries them.

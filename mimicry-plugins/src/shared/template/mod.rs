@@ -17,6 +17,7 @@
 
 mod check;
 mod facts;
+mod foreign;
 mod source;
 mod terms;
 
@@ -41,6 +42,7 @@ use crate::shared::html;
 use check::Check;
 pub use facts::Facts;
 use facts::{Date, Table};
+pub use foreign::foreign;
 use source::line_and_column;
 use terms::breaks_a_line;
 pub use terms::{BadTemplate, Form, Known};
