@@ -250,7 +250,7 @@ impl Entry {
                     SFlag::S_IFDIR => Ok(()),
                     // On the way to a directory it may be followed.
                     SFlag::S_IFLNK => Entry::of(&self.path.join(".x")).map(|_| ()),
-                    _ => Err(io::ErrorKind::NotADirectory.into()),
+                    _ => Err(Errno::ENOTDIR.into()),
                 };
             }
             Err(error) => return Err(error.into()),

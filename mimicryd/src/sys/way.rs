@@ -100,7 +100,7 @@ pub fn walk(
             });
         }
         if entry.is_none() {
-            return Err(io::ErrorKind::NotFound.into());
+            return Err(Errno::ENOENT.into());
         }
         if is_link {
             links = links.saturating_add(1);
@@ -123,7 +123,7 @@ pub fn walk(
         };
     }
     // Such as `/`, or a link to it.
-    Err(io::ErrorKind::IsADirectory.into())
+    Err(Errno::EISDIR.into())
 }
 
 /// The names on the way, the last one first.

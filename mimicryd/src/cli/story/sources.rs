@@ -101,10 +101,15 @@ fn family(path: &Path) -> Vec<PathBuf> {
         return vec![path.to_path_buf()];
     };
     let names = entries.flatten().map(|entry| entry.file_name());
-    names
+    let found: Vec<PathBuf> = names
         .filter(|other| is_rotated(other, name))
         .map(|other| directory.join(other))
-        .collect()
+        .collect();
+    // Whoever mistyped the name of a log shall hear that there is none.
+    match found.is_empty() {
+        true => vec![path.to_path_buf()],
+        false => found,
+    }
 }
 
 fn is_rotated(other: &OsStr, name: &OsStr) -> bool {
@@ -248,6 +253,20 @@ mod tests {
                 "{other}"
             );
         }
+    }
+
+    #[test]
+    fn a_log_that_is_not_there_is_a_trouble() {
+        let sources = files(&["/dev/no-such-log".into(), "/no-such/log".into()]);
+        let mut troubles = Vec::new();
+        sources.read(&mut troubles, &mut |_| {});
+        assert_eq!(troubles.len(), 2, "{troubles:?}");
+        assert!(
+            troubles
+                .iter()
+                .all(|trouble| trouble.contains("No such file")),
+            "{troubles:?}"
+        );
     }
 
     #[test]
