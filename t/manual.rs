@@ -136,10 +136,7 @@ fn every_filter_has_an_example_that_loads() {
     assert_eq!(examples.len(), FILTERS.len(), "{examples:#?}");
     for (example, filter) in examples.iter().zip(FILTERS) {
         assert!(example.starts_with(filter.name), "{example}");
-        let rule = format!(
-            "[[rule]]\nname = \"a\"\nplugin = \"disclaim\"\nmatch = {{ {example} }}\n\
-             options = {{ text = \"a\", html = \"<p>a</p>\" }}\n"
-        );
+        let rule = format!("[[rule]]\nname = \"a\"\nplugin = \"zip\"\nmatch = {{ {example} }}\n");
         assert_loads(FORMAT, &rule, &[]);
     }
 }

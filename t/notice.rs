@@ -323,3 +323,17 @@ fn html_of_the_configuration_is_whole() {
         );
     }
 }
+
+/// Whoever wants a text in each mail with a PDF writes such a rule, and shall not read that the mail has no text.
+#[test]
+fn a_rule_whose_filters_take_no_text_says_what_they_take() {
+    let config = "[[rule]]\nname = \"r\"\nplugin = \"disclaim\"\nmatch = { filename = '\\.pdf$' }\noptions = { text = \"a\", html = \"b\" }\n";
+    let ran = with(config, &["explain", "-"], &mail("demo-newsletter.eml"));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.text()
+            .contains("(the filters of the rule take 3, application/pdf, and no text)"),
+        "{}",
+        ran.text()
+    );
+}

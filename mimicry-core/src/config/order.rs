@@ -5,7 +5,7 @@
 use std::collections::HashSet;
 
 use crate::near::did_you_mean;
-use crate::plugin::Scope;
+use crate::plugin::{DefaultParts, Scope};
 use crate::reason::{OnDkim, OnSealed};
 use crate::rule::filter::{Filter, Level};
 use crate::rule::{Mode, Rule};
@@ -156,6 +156,7 @@ pub(super) fn order(
             vouches(reader, draft);
             signed_anew(reader, draft, has_signer);
             waits_for_dkim(reader, draft);
+            takes_no_text(reader, draft);
         }
         if draft.mode == Mode::Off || !(in_base || is_named) || is_elsewhere {
             continue;
@@ -351,6 +352,25 @@ fn waits_for_dkim(reader: &mut Reader<'_>, draft: &Draft<'_>) {
             draft.section.key_span("on_dkim"),
             "a mail with a DKIM signature, which anybody can write, would leave in the clear",
             "a rule that encrypts has on_dkim = \"edit\" or \"strip\"",
+        );
+    }
+}
+
+/// A rule that puts its text into texts, and whose filter takes nothing but other parts: mail that has such parts was meant.
+fn takes_no_text(reader: &mut Reader<'_>, draft: &Draft<'_>) {
+    const TEXTS: [&str; 2] = ["text/plain", "text/html"];
+    let takes_others = |filter: &Filter| matches!(filter, Filter::Type(patterns) if !TEXTS.iter().any(|text| patterns.matches(text)));
+    let is_such = |rule: &Rule| {
+        rule.kind.default_parts() == DefaultParts::Body
+            && rule.required().is_none()
+            && rule.on_sealed != Some(OnSealed::Wrap)
+            && rule.matching.iter().any(takes_others)
+    };
+    if draft.rule.as_ref().is_some_and(is_such) {
+        reader.complaints.warning(
+            draft.section.key_span("match"),
+            "this rule can never act: it takes parts that are no text",
+            "a filter on parts says into which parts the text goes, not which mail gets it; leave it out",
         );
     }
 }

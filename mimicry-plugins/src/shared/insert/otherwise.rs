@@ -19,8 +19,23 @@ impl Insertion<'_> {
         let may_be_read = self.task.by_default && self.task.mail.message.root().is_opaque();
         match may_be_read || is_required(self.task, reason) {
             true => self.fall_back(reason, PartId::ROOT, edits),
-            false => Ok(Finish::unchanged(reason, Vec::new())),
+            false => Ok(Finish::unchanged(reason, self.taken_in_vain(reason))),
         }
+    }
+
+    /// What the filters of the rule took instead of a text: the mail may well have one.
+    fn taken_in_vain(&self, reason: Reason) -> Vec<String> {
+        let message = &self.task.mail.message;
+        let (Reason::NoBody, false, Some(first)) =
+            (reason, self.task.by_default, self.task.parts.first())
+        else {
+            return Vec::new();
+        };
+        let media_type = message.part(*first).map_or("", |part| part.media_type());
+        let section = section_of(message, *first);
+        vec![format!(
+            "the filters of the rule take {section}, {media_type}, and no text"
+        )]
     }
 
     /// What is sealed stays as it is; ours stands before or behind it.
