@@ -9,6 +9,7 @@ use toml::de::DeTable;
 use crate::plugin::{Control, OnError, Plugin, PluginKind, Scope};
 use crate::policy::Listed;
 use crate::reason::OnSealed;
+use crate::rule::filter::Level;
 use crate::rule::{Filters, Mode, Rule, Unsure};
 use crate::settings::{Conduct, General};
 
@@ -34,6 +35,10 @@ pub(super) struct Draft<'s> {
     pub(super) takes_all: bool,
     pub(super) is_final: bool,
     pub(super) ignores_mail: bool,
+    /// The filters of `match`, as the file says them.
+    pub(super) said: Vec<Said<'s>>,
+    /// It has one filter, which judges no parts: whoever else has it meets the same mail.
+    pub(super) is_single: bool,
 }
 
 /// Builds all rules, in the order of the file.
@@ -129,6 +134,10 @@ fn draft<'s>(
     let takes_all = says_nothing("match")
         && says_nothing("unless")
         && !reader.syntax.is_damaged(section.place.start);
+    let is_single = matching_said.len() == 1
+        && matching.at(Level::Part).is_empty()
+        && says_nothing("unless")
+        && !reader.syntax.is_damaged(section.place.start);
     let ignores_mail = plugin
         .as_ref()
         .is_some_and(|plugin| plugin.control() == Control::IgnoreMail);
@@ -154,6 +163,8 @@ fn draft<'s>(
         takes_all,
         is_final: conduct.is_some_and(|conduct| conduct.is_final),
         ignores_mail,
+        said: matching_said,
+        is_single,
     }
 }
 

@@ -50,6 +50,15 @@ impl Said<'_> {
             }
     }
 
+    /// Its values, each with the name of the filter.
+    pub(super) fn texts(&self) -> impl Iterator<Item = (&str, &str)> {
+        let texts = match &self.raw {
+            Raw::Texts(texts) => texts.as_slice(),
+            Raw::Bools(_) => &[],
+        };
+        texts.iter().map(|text| (self.key.as_str(), *text))
+    }
+
     /// Does it hold for every mail.
     pub(super) fn is_always(&self) -> bool {
         match &self.raw {

@@ -2,7 +2,7 @@
 //!
 //! Must never: stop at a mistake.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use crate::near::did_you_mean;
 use crate::plugin::{DefaultParts, Scope};
@@ -13,6 +13,7 @@ use crate::rule::{Mode, Rule};
 use super::around::Surroundings;
 use super::build::Draft;
 use super::diag::line_number;
+use super::filters::Said;
 use super::index::Index;
 use super::read::Reader;
 use super::section::Section;
@@ -135,6 +136,7 @@ pub(super) fn order(
         .iter()
         .any(|draft| draft.mode == Mode::Enforce && signs(draft));
     let mut end: Option<&Draft<'_>> = None;
+    let mut ends: HashMap<(&str, &str), &Draft<'_>> = HashMap::new();
     let mut editing: Option<&Draft<'_>> = None;
     let mut sealing: Option<&Draft<'_>> = None;
     let mut encrypting: Option<&Draft<'_>> = None;
@@ -179,6 +181,17 @@ pub(super) fn order(
                 help,
             );
             continue;
+        }
+        if let Some(end) = ended_by(&ends, draft).filter(|_| !force.changes_mode) {
+            let help = format!(
+                "{} has the same filter and ends the walk; put this rule above it",
+                line(end)
+            );
+            reader.complaints.warning(
+                draft.section.key_span("name"),
+                "this rule is never reached",
+                help,
+            );
         }
         if draft.mode != Mode::Enforce {
             continue;
@@ -246,7 +259,26 @@ pub(super) fn order(
         if draft.takes_all && (draft.is_final || draft.ignores_mail) {
             end = Some(draft);
         }
+        if draft.is_single && draft.rule.is_some() && (draft.is_final || draft.ignores_mail) {
+            for (key, text) in draft.said.iter().flat_map(Said::texts) {
+                ends.entry((key, text)).or_insert(draft);
+            }
+        }
     }
+}
+
+/// The rule above that ends the walk for all mail that this one matches: all values of one of its filters are those of that rule.
+fn ended_by<'d, 's>(
+    ends: &HashMap<(&str, &str), &'d Draft<'s>>,
+    draft: &Draft<'_>,
+) -> Option<&'d Draft<'s>> {
+    draft.said.iter().find_map(|said| {
+        let mut found = said.texts().map(|value| ends.get(&value).copied());
+        let end = found.next()??;
+        found
+            .all(|other| other.is_some_and(|other| std::ptr::eq(other, end)))
+            .then_some(end)
+    })
 }
 
 /// A rule that lets a mail pass as it came, below one that edits, or even encrypts: those with their lines.
