@@ -52,7 +52,7 @@ impl Cipher {
     }
 
     pub(super) fn keys(&self, now: i64) -> Vec<KeyInUse> {
-        self.0.in_use(now)
+        self.0.in_use(Purpose::Storage, now)
     }
 }
 

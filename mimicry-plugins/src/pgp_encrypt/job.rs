@@ -13,7 +13,7 @@ use mimicry_core::reason::Reason;
 
 use crate::shared::author::author_of;
 use crate::shared::pgp::certs::Certs;
-use crate::shared::pgp::judge::{Demands, Usable};
+use crate::shared::pgp::judge::{Demands, Purpose, Usable};
 use crate::shared::pgp::seal;
 use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
 use crate::shared::whole::inner::{HIDDEN, Protect, cannot_be, inner};
@@ -96,7 +96,7 @@ impl Plugin for PgpPlugin {
     }
 
     fn keys(&self, now: i64) -> Vec<KeyInUse> {
-        let mut keys = self.certs.in_use(now);
+        let mut keys = self.certs.in_use(Purpose::Transport, now);
         keys.extend(self.signers.in_use(now));
         keys
     }

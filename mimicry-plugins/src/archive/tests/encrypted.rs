@@ -1,17 +1,31 @@
 //! Copies that this machine can write and not read.
 
+use std::time::UNIX_EPOCH;
+
+use sequoia_openpgp::cert::CertBuilder;
+use sequoia_openpgp::serialize::SerializeInto;
+use sequoia_openpgp::types::KeyFlags;
+
 use super::*;
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/pgp/");
 
 fn with_keys(directory: &Path, options: &str) -> Result<Config, String> {
-    let source = rule(options).replace("DIR", &directory.display().to_string());
     let read = |path: &Path| fs::read(format!("{KEYS}{}", path.file_name().unwrap().display()));
+    reading(directory, options, &read)
+}
+
+fn reading(
+    directory: &Path,
+    options: &str,
+    read: &dyn Fn(&Path) -> std::io::Result<Vec<u8>>,
+) -> Result<Config, String> {
+    let source = rule(options).replace("DIR", &directory.display().to_string());
     config::parse(
         &source,
         Path::new("/etc/mimicry.toml"),
         crate::REGISTRY,
-        &read,
+        read,
     )
     .map_err(|mistakes| mistakes.list[0].message.clone())
 }
@@ -58,6 +72,29 @@ fn no_copy_is_kept_with_a_key_that_has_ended() {
     };
     assert_eq!(stopped.stop, Stop::Defer);
     assert!(files(directory.path()).is_empty());
+}
+
+/// Keys for what is kept are not keys for mail: what is listed of one is what becomes of the copies.
+// T162
+#[test]
+fn a_key_is_listed_for_what_it_is_used_for() {
+    for (flags, is_fit) in [
+        (KeyFlags::empty().set_storage_encryption(), true),
+        (KeyFlags::empty().set_transport_encryption(), false),
+    ] {
+        let directory = private();
+        let cert = CertBuilder::new().add_userid("Bo <bo@example.com>");
+        let cert = cert
+            .set_creation_time(UNIX_EPOCH)
+            .add_subkey(flags, None, None);
+        let key = cert.generate().unwrap().0.to_vec().unwrap();
+        let config = reading(directory.path(), OPTIONS, &|_| Ok(key.clone())).unwrap();
+        let mail = mail(MAIL);
+        let listed = config.banks.in_use()[0].plugin.keys(mail.received.unix);
+        let listed: Vec<bool> = listed.iter().map(|key| key.unfit.is_none()).collect();
+        assert_eq!(listed, [is_fit]);
+        assert_eq!(all(&config, &mail, Effects::Real)[0].is_ok(), is_fit);
+    }
 }
 
 #[test]

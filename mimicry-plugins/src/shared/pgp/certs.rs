@@ -239,14 +239,14 @@ impl Certs {
         }
     }
 
-    /// What may be said of them.
-    pub fn in_use(&self, now: i64) -> Vec<KeyInUse> {
+    /// What may be said of them, as keys for a purpose.
+    pub fn in_use(&self, purpose: Purpose, now: i64) -> Vec<KeyInUse> {
         let each = self.all.iter().enumerate().map(|(place, cert)| {
             let domains = self.by_domain.iter();
             let domains = domains.filter(|(_, places)| places.contains(&place));
             let domains = domains.map(|(domain, _)| format!("@{domain}"));
             let owners: Vec<String> = addresses(cert).into_iter().chain(domains).collect();
-            in_use(&self.demands, cert, owners, (Purpose::Transport, now))
+            in_use(&self.demands, cert, owners, (purpose, now))
         });
         each.collect()
     }
@@ -300,7 +300,13 @@ where
     P: sequoia_openpgp::packet::key::KeyParts,
     R: sequoia_openpgp::packet::key::KeyRole,
 {
+    use sequoia_openpgp::crypto::mpi::PublicKey;
     use sequoia_openpgp::types::PublicKeyAlgorithm as Algorithm;
+    if let PublicKey::ECDH { curve, .. } | PublicKey::ECDSA { curve, .. } = key.mpis()
+        && !curve.is_supported()
+    {
+        return format!("{}, {curve}", key.pk_algo()).to_lowercase();
+    }
     let bits = key.mpis().bits();
     match (key.pk_algo(), bits) {
         (Algorithm::RSAEncryptSign, Some(bits)) => format!("rsa {bits}"),

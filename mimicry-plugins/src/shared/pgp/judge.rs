@@ -13,10 +13,13 @@ use sequoia_openpgp::cert::amalgamation::ValidAmalgamation;
 use sequoia_openpgp::cert::amalgamation::key::{
     ValidErasedKeyAmalgamation, ValidKeyAmalgamationIter,
 };
-use sequoia_openpgp::packet::key::{PublicParts, UnspecifiedRole};
-use sequoia_openpgp::policy::{HashAlgoSecurity, StandardPolicy};
+use sequoia_openpgp::crypto::mpi::PublicKey;
+use sequoia_openpgp::packet::Key;
+use sequoia_openpgp::packet::key::{KeyParts, KeyRole, PublicParts, UnspecifiedRole};
+use sequoia_openpgp::policy::{AsymmetricAlgorithm, HashAlgoSecurity, StandardPolicy};
 use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus};
 
+use super::certs::describe;
 use super::{time, unix};
 use crate::shared::date::day;
 
@@ -26,7 +29,20 @@ pub struct Demands {
     policy: StandardPolicy<'static>,
     /// With SHA-1, to say what is wrong with one.
     lenient: StandardPolicy<'static>,
+    /// And with keys that the standard policy takes no more, for the same end.
+    weak: StandardPolicy<'static>,
 }
+
+/// What the standard policy leaves out and somebody may have.
+const WEAK: &[AsymmetricAlgorithm] = &[
+    AsymmetricAlgorithm::RSA1024,
+    AsymmetricAlgorithm::DSA1024,
+    AsymmetricAlgorithm::ElGamal1024,
+    AsymmetricAlgorithm::ElGamal2048,
+    AsymmetricAlgorithm::ElGamal3072,
+    AsymmetricAlgorithm::ElGamal4096,
+    AsymmetricAlgorithm::Unknown,
+];
 
 /// What a key is needed for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,12 +66,17 @@ impl Demands {
             HashAlgorithm::SHA1,
             HashAlgoSecurity::SecondPreImageResistance,
         );
+        let mut weak = lenient.clone();
+        for algorithm in WEAK {
+            weak.accept_asymmetric_algo(*algorithm);
+        }
         Demands {
             policy: match accept_sha1 {
                 true => lenient.clone(),
                 false => StandardPolicy::new(),
             },
             lenient,
+            weak,
         }
     }
 
@@ -68,6 +89,15 @@ impl Demands {
             Err(_) if cert.primary_key().key().creation_time() > now => {
                 let from = day(unix(cert.primary_key().key().creation_time()));
                 return Err(format!("is valid from {from} on only"));
+            }
+            // What it signs of itself cannot be looked at.
+            Err(_) if !is_known(cert.primary_key().key()) => {
+                let kind = describe(cert.primary_key().key());
+                return Err(format!("is of a kind that is not known here ({kind})"));
+            }
+            Err(_) if cert.with_policy(&self.weak, now).is_ok() => {
+                let kind = describe(cert.primary_key().key());
+                return Err(format!("is too weak ({kind})"));
             }
             Err(_) => return Err("has no valid signature of its own".into()),
         };
@@ -89,8 +119,9 @@ impl Demands {
         now: i64,
     ) -> Result<Vec<Usable<'c>>, String> {
         let valid = self.valid(cert, now)?;
-        let fit = valid.keys().supported().alive().revoked(false);
-        let keys = of_purpose(fit, purpose);
+        let fit = valid.keys().alive().revoked(false);
+        let mut keys = of_purpose(fit, purpose);
+        keys.retain(|key| is_known(key.key()));
         match keys.is_empty() {
             true => Err(self.why_none(cert, &valid, (purpose, time(now)))),
             false => Ok(keys),
@@ -117,24 +148,31 @@ impl Demands {
                 (_, Some(end)) if end <= now => {
                     format!("has {kind} key that expired on {}", day(unix(end)))
                 }
-                _ if !key.key().pk_algo().is_supported() => {
-                    format!("has {kind} key of a kind that is not known here")
+                _ if !is_known(key.key()) => {
+                    let name = describe(key.key());
+                    format!("has {kind} key of a kind that is not known here ({name})")
                 }
-                _ => format!("has {kind} key that is not valid yet"),
+                _ if key.key().creation_time() > now => {
+                    format!("has {kind} key that is not valid yet")
+                }
+                _ => format!("has {kind} key that is too weak ({})", describe(key.key())),
             })
         };
         if let Some(why) = of(valid) {
             return why;
         }
-        let lenient = cert.with_policy(&self.lenient, now);
-        match lenient.is_ok_and(|valid| of(&valid).is_some()) {
-            true => SHA1.into(),
-            false => match purpose {
-                Purpose::Sign => "has no key to sign with".into(),
-                // The key of a partner: who reads this cannot mend it himself.
-                _ => "is only for signatures; its owner adds one to encrypt to with gpg --quick-add-key".into(),
-            },
+        let of_policy = |policy| of(&cert.with_policy(policy, now).ok()?);
+        if of_policy(&self.lenient).is_some() {
+            return SHA1.into();
         }
+        of_policy(&self.weak).unwrap_or_else(|| match purpose {
+            Purpose::Sign => "has no key to sign with".into(),
+            // The key of a partner: who reads this cannot mend it himself.
+            _ => {
+                "is only for signatures; its owner adds one to encrypt to with gpg --quick-add-key"
+                    .into()
+            }
+        })
     }
 
     /// When a certificate ends for a purpose, seconds since 1970, or has ended: with its primary key, or with the last of its keys for that.
@@ -145,8 +183,9 @@ impl Demands {
             return None;
         }
         let primary = valid.primary_key().key_expiration_time();
-        let keys = of_purpose(valid.keys().supported().revoked(false), purpose);
-        let ends: Vec<_> = keys.iter().map(|key| key.key_expiration_time()).collect();
+        let keys = of_purpose(valid.keys().revoked(false), purpose);
+        let keys = keys.iter().filter(|key| is_known(key.key()));
+        let ends: Vec<_> = keys.map(|key| key.key_expiration_time()).collect();
         let last = match ends.contains(&None) {
             true => None,
             false => ends.into_iter().flatten().max(),
@@ -163,4 +202,17 @@ fn of_purpose(keys: Keys<'_>, purpose: Purpose) -> Vec<Usable<'_>> {
         Purpose::Storage => keys.for_storage_encryption().collect(),
         Purpose::Sign => keys.for_signing().collect(),
     }
+}
+
+/// Can Sequoia do with a key what it is for. What is said to be supported is the algorithm, whatever its curve: encryption to one of
+/// Brainpool fails, and with it that to all others of the mail.
+fn is_known<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> bool {
+    let has_all = match key.mpis() {
+        PublicKey::ECDH {
+            curve, hash, sym, ..
+        } => curve.is_supported() && hash.is_supported() && sym.is_supported(),
+        PublicKey::ECDSA { curve, .. } | PublicKey::EdDSA { curve, .. } => curve.is_supported(),
+        _ => true,
+    };
+    key.pk_algo().is_supported() && has_all
 }

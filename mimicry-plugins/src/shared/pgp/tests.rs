@@ -8,8 +8,9 @@ use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
 
 pub mod trial;
 
-use super::certs::{Certs, read};
-use super::judge::Demands;
+use super::certs::{Certs, describe, read};
+use super::judge::{Demands, Purpose};
+use super::seal;
 use super::secret::Signers;
 use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::serialize::SerializeInto;
@@ -135,6 +136,52 @@ fn who_has_a_key_and_why_another_has_none() {
     }
 }
 
+/// A key of a curve that Sequoia does not know is none: it would be taken, and then no mail with that recipient could be encrypted.
+// T164
+#[test]
+fn what_kind_a_key_must_be() {
+    let mut errors = Vec::new();
+    let certs = Certs::of("keys", &files(&["kinds"]), Demands::new(false), &mut errors);
+    for (who, expected) in [
+        ("both", Ok("ecdh 256")),
+        (
+            "brainpool",
+            Err("has an encryption key of a kind that is not known here (ecdh, brainpoolp256r1)"),
+        ),
+        (
+            "allbrainpool",
+            Err("is of a kind that is not known here (ecdsa, brainpoolp256r1)"),
+        ),
+        (
+            "secp",
+            Err(
+                "has an encryption key of a kind that is not known here (ecdh, unknown curve 1.3.132.0.10)",
+            ),
+        ),
+        (
+            "elgamal",
+            Err("has an encryption key of a kind that is not known here (elgamal 2048)"),
+        ),
+        ("weak", Err("is too weak (rsa 1024)")),
+        (
+            "subweak",
+            Err("has an encryption key that is too weak (rsa 1024)"),
+        ),
+    ] {
+        let recipient = format!("{who}@example.com");
+        let found = certs
+            .keys_of(&Path::new(recipient.as_str()), NOW)
+            .map(|keys| {
+                let kinds: Vec<String> = keys.iter().map(|key| describe(key.key())).collect();
+                let sealed = seal::encrypt(b"x", keys, true, None);
+                assert!(sealed.is_ok(), "{who}");
+                kinds.join(", ")
+            });
+        let why = |why| format!("the key of {recipient} {why}");
+        assert_eq!(found, expected.map(String::from).map_err(why), "{who}");
+    }
+}
+
 /// One file with many, blocks of armour one behind the other, binary ones, and what is none.
 #[test]
 fn files_of_keys() {
@@ -159,7 +206,7 @@ fn files_of_keys() {
 #[test]
 fn what_is_said_of_keys() {
     let certs = certs(false);
-    let shown: Vec<String> = (certs.in_use(NOW).into_iter())
+    let shown: Vec<String> = (certs.in_use(Purpose::Transport, NOW).into_iter())
         .map(|key| {
             let until = key.expires.map_or("-".into(), |end| end.to_string());
             format!(
@@ -180,7 +227,7 @@ fn what_is_said_of_keys() {
             "{expected}: {shown:#?}"
         );
     }
-    let ends = certs.in_use(BEFORE);
+    let ends = certs.in_use(Purpose::Transport, BEFORE);
     let ends = ends
         .iter()
         .find(|key| key.owner() == "subexpired@example.com");
