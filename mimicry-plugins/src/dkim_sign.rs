@@ -243,7 +243,7 @@ impl Job for DkimJob<'_> {
 }
 
 impl DkimJob<'_> {
-    /// Removes signatures of the domain that the rules before this one have broken; gives the selectors of those that hold.
+    /// Removes signatures of the domain that the rules before this one have broken; gives the selectors of those that hold for the whole mail.
     fn clear(
         &self,
         domain: &str,
@@ -262,7 +262,8 @@ impl DkimJob<'_> {
                 continue;
             }
             let key = keys.iter().find(|own| own.selector == signature.selector);
-            if key.is_some_and(|own| signature.is_by(&own.key, covered)) {
+            let is_whole = signature.is_whole(self.task.mail.received.unix);
+            if is_whole && key.is_some_and(|own| signature.is_by(&own.key, covered)) {
                 standing.push(signature.selector);
             }
         }

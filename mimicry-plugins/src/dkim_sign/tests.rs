@@ -187,6 +187,42 @@ fn our_own_broken_signature_goes_and_nobody_elses() {
     assert_eq!(standing(&message), "example.org/rsa+ example.org/rsa-");
 }
 
+// man: mimicry-plugins(7) "One that has expired, or that has l= , is no reason not to sign."
+#[test]
+fn a_signature_of_ours_that_does_not_speak_for_the_whole_mail_is_joined_by_one_that_does() {
+    let plain = b"From: a@example.org\r\n\r\nhello\r\n";
+    let message = Message::scan(plain.to_vec(), &Default::default());
+    let now = mail(plain).received.unix;
+    let work = Work::of(&message, &[]).unwrap();
+    for (head, expires, more, joined) in [
+        ("v=1", None, "", false),
+        ("v=1", Some(now), "", false),
+        ("v=1", Some(now - 1), "", true),
+        ("v=1; l=7", None, "", true),
+        ("v=1; l=7", None, FOOTER, true),
+    ] {
+        let key = key("rsa");
+        let signer = Signer {
+            domain: "example.org",
+            selector: "rsa",
+            key: &key,
+        };
+        let times = Times {
+            signed: now - 9000,
+            expires,
+        };
+        let field = work.signature(FIELD, head, &signer, times).unwrap();
+        let signed = [format!("{FIELD}: {field}\r\n").as_bytes(), plain].concat();
+        let (message, _) = run(&format!("{more}{}", rule(RSA)), &signed);
+        let expected = if joined {
+            "example.org/rsa+ example.org/rsa+"
+        } else {
+            "example.org/rsa+"
+        };
+        assert_eq!(standing(&message), expected, "{head} {expires:?} {more}");
+    }
+}
+
 // man: mimicry.toml(5) "the mail is edited if a rule of dkim_sign will sign it, and left alone if none does"
 #[test]
 fn an_edit_may_wait_for_a_new_signature() {

@@ -34,6 +34,8 @@ pub struct Signature {
     body: Canon,
     /// l=
     length: Option<usize>,
+    /// x=, in seconds since 1970.
+    expires: Option<i64>,
     /// bh= and b=, decoded.
     body_hash: Vec<u8>,
     signature: Vec<u8>,
@@ -76,6 +78,7 @@ impl Signature {
             header: canon(header),
             body: canon(body),
             length: tag("l").and_then(|text| text.parse().ok()),
+            expires: tag("x").and_then(|text| text.parse().ok()),
             body_hash: tag("bh").map(decoded).unwrap_or_default(),
             signature: tag("b").map(decoded).unwrap_or_default(),
         })
@@ -95,6 +98,11 @@ impl Signature {
             fields: header_octets(root.header(), &self.names, self.header),
             body: body_hash(root.body(), self.body, self.length),
         }
+    }
+
+    /// Does it speak for the whole mail at a time (seconds since 1970): it has not ended, and nothing stands behind what it covers.
+    pub fn is_whole(&self, now: i64) -> bool {
+        self.length.is_none() && self.expires.is_none_or(|end| now <= end)
     }
 
     /// Was it made with this key over what it covers.
