@@ -10,12 +10,12 @@ use std::collections::{BTreeMap, HashSet};
 use mimicry_core::domain::{compared, compared_address, compared_path, without_detail};
 use mimicry_core::envelope::Path;
 use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError};
-use sequoia_openpgp::Cert;
 use sequoia_openpgp::cert::CertParser;
 use sequoia_openpgp::cert::amalgamation::{ValidAmalgamation, ValidateAmalgamation};
-use sequoia_openpgp::packet::UserID;
+use sequoia_openpgp::packet::{Signature, UserID};
 use sequoia_openpgp::parse::Parse;
-use sequoia_openpgp::types::RevocationStatus;
+use sequoia_openpgp::types::{RevocationStatus, SignatureType};
+use sequoia_openpgp::{Cert, Packet, PacketPile};
 
 use super::judge::{Demands, Purpose, Usable};
 use crate::shared::found::Held;
@@ -37,22 +37,23 @@ const BEGIN: &[u8] = b"-----BEGIN PGP ";
 /// What cannot be read takes longer than what can, and is no file of keys where there is so much of it.
 const MOST_UNREAD: usize = 10_000;
 
-/// The certificates in a file, at least one: binary or armoured, one or many, also one block of armour after the other; and how many
-/// things in it cannot be read, such as keys of the last century.
-pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
+/// What a file of keys holds, at least one thing.
+#[derive(Debug)]
+pub struct Read {
+    pub certs: Vec<Cert>,
+    /// Of these certificates, or of some in other files.
+    revocations: Vec<Signature>,
+    /// Things in it that cannot be read, such as keys of the last century.
+    unread: usize,
+}
+
+/// The certificates in a file: binary or armoured, one or many, also one block of armour after the other.
+pub fn read(octets: &[u8]) -> Result<Read, String> {
     if octets.get(8..12) == Some(b"KBXf") {
         return Err("is a keybox of GnuPG, which no other program reads".into());
     }
-    let starts: Vec<usize> = memchr::memmem::find_iter(octets, BEGIN).collect();
-    let ends = starts.iter().skip(1).copied().chain([octets.len()]);
-    let blocks: Vec<&[u8]> = match starts.is_empty() {
-        true => vec![octets],
-        false => (starts.iter().zip(ends))
-            .filter_map(|(start, end)| octets.get(*start..end))
-            .collect(),
-    };
     let (mut certs, mut unread) = (Vec::new(), 0usize);
-    for parser in blocks.into_iter().map(CertParser::from_bytes) {
+    for parser in blocks(octets).into_iter().map(CertParser::from_bytes) {
         match parser {
             Ok(parser) => {
                 for cert in parser {
@@ -73,9 +74,63 @@ pub fn read(octets: &[u8]) -> Result<(Vec<Cert>, usize), String> {
             ));
         }
     }
-    match certs.is_empty() {
-        true => Err("holds no OpenPGP key".into()),
-        false => Ok((certs, unread)),
+    // What is no key may be the word of an owner that his is none any more.
+    let revocations = match unread {
+        0 => Vec::new(),
+        _ => revocations(octets),
+    };
+    match (certs.is_empty(), revocations.is_empty()) {
+        (true, true) => Err("holds no OpenPGP key".into()),
+        _ => Ok(Read {
+            certs: (certs.into_iter())
+                .map(|cert| with_revocations(cert, &revocations))
+                .collect(),
+            unread: unread.saturating_sub(revocations.len()),
+            revocations,
+        }),
+    }
+}
+
+/// The blocks of armour in a file, or the whole of it.
+fn blocks(octets: &[u8]) -> Vec<&[u8]> {
+    let starts: Vec<usize> = memchr::memmem::find_iter(octets, BEGIN).collect();
+    let ends = starts.iter().skip(1).copied().chain([octets.len()]);
+    match starts.is_empty() {
+        true => vec![octets],
+        false => (starts.iter().zip(ends))
+            .filter_map(|(start, end)| octets.get(*start..end))
+            .collect(),
+    }
+}
+
+/// The certificates of revocation that stand without their key, as `gpg --gen-revoke` makes them. Whether one was made by the key that it
+/// names is seen when it is joined to that.
+fn revocations(octets: &[u8]) -> Vec<Signature> {
+    let piles = blocks(octets).into_iter().map(PacketPile::from_bytes);
+    let packets = piles.flatten().flat_map(PacketPile::into_children);
+    let signatures = packets.filter_map(|packet| match packet {
+        Packet::Signature(signature) => Some(signature),
+        _ => None,
+    });
+    signatures
+        .filter(|signature| signature.typ() == SignatureType::KeyRevocation)
+        .collect()
+}
+
+/// The certificate with those of the revocations that name it.
+fn with_revocations(cert: Cert, revocations: &[Signature]) -> Cert {
+    let handle = cert.key_handle();
+    let names_it = |signature: &&Signature| {
+        let issuers = signature.get_issuers();
+        issuers.iter().any(|issuer| issuer.aliases(&handle))
+    };
+    let own: Vec<Signature> = revocations.iter().filter(names_it).cloned().collect();
+    match own.is_empty() {
+        true => cert,
+        false => match cert.clone().insert_packets(own) {
+            Ok((revoked, _)) => revoked,
+            Err(_) => cert,
+        },
     }
 }
 
@@ -88,14 +143,16 @@ impl Certs {
         errors: &mut Vec<OptionError>,
     ) -> Certs {
         let mut certs: BTreeMap<String, Vec<Cert>> = BTreeMap::new();
-        let mut unread = Vec::new();
+        let (mut unread, mut revocations) = (Vec::new(), Vec::new());
         for (name, octets) in files {
             match read(octets) {
-                Ok((found, more)) => {
-                    if more > 0 {
+                Ok(found) => {
+                    if found.unread > 0 {
+                        let more = found.unread;
                         unread.push(format!("{more} of the keys in {name} cannot be read"));
                     }
-                    for cert in found {
+                    revocations.extend(found.revocations);
+                    for cert in found.certs {
                         let cert = cert.strip_secret_key_material();
                         let copies = certs.entry(cert.fingerprint().to_hex()).or_default();
                         copies.push(cert);
@@ -104,7 +161,10 @@ impl Certs {
                 Err(why) => unread.push(format!("{name} {why}")),
             }
         }
-        let all: Vec<Cert> = certs.into_values().filter_map(merged).collect();
+        let all = certs.into_values().filter_map(merged);
+        let all: Vec<Cert> = all
+            .map(|cert| with_revocations(cert, &revocations))
+            .collect();
         // Beside keys there may be something else in a directory.
         if all.is_empty() {
             let help =
@@ -255,12 +315,15 @@ impl Certs {
 /// What may be said of the keys of a file that no rule names; where the secret half is there, also of what it signs with.
 pub fn in_file(octets: &[u8], now: i64) -> Result<Held, String> {
     let demands = Demands::new(false);
-    let (certs, unread) = read(octets)?;
+    let found = read(octets)?;
+    if found.certs.is_empty() {
+        return Err("holds no OpenPGP key, but a certificate of revocation".into());
+    }
     let mut held = Held {
-        unread,
+        unread: found.unread,
         ..Held::default()
     };
-    for cert in &certs {
+    for cert in &found.certs {
         let said = |purpose| in_use(&demands, cert, addresses(cert), (purpose, now));
         let signs = cert.is_tsk().then(|| said(Purpose::Sign));
         held.is_secret |= signs.is_some();

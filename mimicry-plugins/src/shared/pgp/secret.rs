@@ -154,8 +154,8 @@ const GNUPG: &str =
     "gpg --export-secret-keys --armor ADDRESS > FILE makes one; FILE must be of mode 0600 or 0640";
 
 fn signer(octets: &[u8], passphrase: Option<&Secret>) -> Result<Signer, (String, &'static str)> {
-    let (found, _) = certs::read(octets).map_err(|why| (why, GNUPG))?;
-    let mut secret = found.into_iter().filter(Cert::is_tsk);
+    let found = certs::read(octets).map_err(|why| (why, GNUPG))?;
+    let mut secret = found.certs.into_iter().filter(Cert::is_tsk);
     let Some(cert) = secret.next() else {
         return Err((
             "holds the public half only; the secret key is needed".into(),

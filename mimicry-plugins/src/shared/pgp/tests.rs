@@ -1,5 +1,6 @@
 //! Keys as GnuPG makes them, good ones and bad ones.
 
+use std::io::Write;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
 use mimicry_core::domain::compared_address;
@@ -12,6 +13,8 @@ use super::certs::{Certs, describe, read};
 use super::judge::{Demands, Purpose};
 use super::seal;
 use super::secret::Signers;
+use sequoia_openpgp::Packet;
+use sequoia_openpgp::armor::{Kind, Writer};
 use sequoia_openpgp::cert::CertBuilder;
 use sequoia_openpgp::serialize::SerializeInto;
 
@@ -186,12 +189,12 @@ fn what_kind_a_key_must_be() {
 #[test]
 fn files_of_keys() {
     let two = [file("anna"), b"\n".to_vec(), file("bo")].concat();
-    assert_eq!(read(&two).unwrap().0.len(), 2);
+    assert_eq!(read(&two).unwrap().certs.len(), 2);
     use sequoia_openpgp::serialize::SerializeInto;
-    let raw: Vec<Vec<u8>> = (read(&two).unwrap().0.iter())
+    let raw: Vec<Vec<u8>> = (read(&two).unwrap().certs.iter())
         .map(|cert| cert.to_vec().unwrap())
         .collect();
-    assert_eq!(read(&raw.concat()).unwrap().0.len(), 2);
+    assert_eq!(read(&raw.concat()).unwrap().certs.len(), 2);
     let keybox = b"\0\0\0\x20\x01\x01\0\0KBXf more".to_vec();
     for (octets, why) in [
         (&b""[..], "holds no OpenPGP key"),
@@ -200,6 +203,59 @@ fn files_of_keys() {
     ] {
         let found = read(octets).unwrap_err();
         assert!(found.starts_with(why), "{found}");
+    }
+}
+
+/// Its owner has said by a certificate of its own that a key is none any more: in the file of the key, before or behind it, or in another.
+// T164
+#[test]
+fn a_certificate_of_revocation_counts_wherever_it_stands() {
+    let made = UNIX_EPOCH + Duration::from_secs(NOW.unsigned_abs() - 1000);
+    let armoured = |octets: &[u8]| {
+        let mut writer = Writer::new(Vec::new(), Kind::PublicKey).unwrap();
+        writer.write_all(octets).unwrap();
+        writer.finalize().unwrap()
+    };
+    let make = |address: &str| {
+        let cert = CertBuilder::general_purpose(Some(address)).set_creation_time(made);
+        let (cert, revocation) = cert.generate().unwrap();
+        let (key, word) = (
+            cert.to_vec().unwrap(),
+            Packet::from(revocation).to_vec().unwrap(),
+        );
+        let armours = [armoured(&key), armoured(&word)];
+        (key, word, armours)
+    };
+    let (bo, revokes_bo, [bo_armour, revokes_bo_armour]) = make("bo@example.com");
+    let (_, revokes_eve, [_, revokes_eve_armour]) = make("eve@example.com");
+    for (files, expected) in [
+        (vec![bo.clone()], true),
+        (vec![bo.clone(), revokes_bo.clone()], false),
+        (vec![revokes_bo_armour.clone(), bo.clone()], false),
+        (
+            vec![[bo_armour.clone(), revokes_bo_armour.clone()].concat()],
+            false,
+        ),
+        (
+            vec![[revokes_bo_armour.clone(), bo_armour.clone()].concat()],
+            false,
+        ),
+        (vec![[bo.clone(), revokes_bo.clone()].concat()], false),
+        (vec![[revokes_bo.clone(), bo.clone()].concat()], false),
+        (vec![bo.clone(), revokes_eve.clone()], true),
+        (
+            vec![[bo_armour.clone(), revokes_eve_armour.clone()].concat()],
+            true,
+        ),
+    ] {
+        let files: Vec<(String, Vec<u8>)> =
+            files.into_iter().map(|file| ("f".into(), file)).collect();
+        let mut errors = Vec::new();
+        let certs = Certs::of("keys", &files, Demands::new(false), &mut errors);
+        assert_eq!((errors.len(), certs.unread()), (0, &[][..]));
+        let found = certs.keys_of(&Path::new("bo@example.com"), NOW).map(drop);
+        let revoked = "the key of bo@example.com was revoked".to_string();
+        assert_eq!(found, expected.then_some(()).ok_or(revoked));
     }
 }
 
