@@ -14,17 +14,21 @@
 use thiserror::Error;
 
 use super::charset::Charset;
-use super::codec::{Encoding, encoded_len, has_long_line, smallest_legal};
+use super::codec::{self, Encoding, encoded_len, has_long_line, smallest_legal};
 use super::edit::EditSet;
 use super::kept::AllKept;
 use super::limits::Limits;
 use super::part::Part;
 use super::render::render_noting;
+use super::text::NewBody;
 use super::tree::Message;
-use super::verify::verify;
+use super::verify::{charset, is_text, verify};
 
 /// Octets of a text from which it is not left legible at any price.
 const LARGE: usize = 1 << 19;
+
+/// Octets of a line of quoted-printable at most (RFC 2045 section 6.7).
+const QP_LINE: usize = 76;
 
 /// Why a message cannot be made 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -72,8 +76,12 @@ pub fn to_signed_form(message: &Message, limits: &Limits) -> Option<Message> {
         if !part.header().is_ascii() {
             let _ = encode_header(&mut edits, part);
         }
-        if !part.is_multipart() && is_at_risk(part.body()) {
-            let _ = encode_body(&mut edits, part);
+        // One that the proof would refuse must not keep the others from being coded.
+        if !part.is_multipart() && is_at_risk(part.body()) && is_as_said(part) {
+            let _ = match part.encoding() {
+                Encoding::QuotedPrintable => guard_lines(&mut edits, part),
+                _ => encode_body(&mut edits, part),
+            };
         }
     }
     match edits.is_empty() {
@@ -155,6 +163,70 @@ fn encode_body(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
     edits
         .code_body(part.id(), new_charset(part), encoding)
         .map_err(|_| Unfit::Broken)
+}
+
+/// Is a body what its header will say when it is coded.
+fn is_as_said(part: Part<'_>) -> bool {
+    if !part.media_type().starts_with("text/") {
+        return true;
+    }
+    let charset = match new_charset(part) {
+        Some(label) => Charset::for_label(label.as_bytes()),
+        None => charset(part),
+    };
+    charset.is_some_and(|charset| is_text(charset, part.encoding(), part.body()))
+}
+
+/// Codes of a body in quoted-printable the lines at risk; the others stay as they are, and so does what it decodes to.
+fn guard_lines(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
+    const FROM: &[u8] = b"From ";
+    let old = part.body();
+    if part.seal().is_some() {
+        return Err(Unfit::Sealed);
+    }
+    let newline = part.message().newline().as_bytes();
+    let mut raw = Vec::with_capacity(old.len().saturating_add(1024));
+    for line in old.split_inclusive(|octet| *octet == b'\n') {
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let start = raw.len();
+        // Blanks there are of a transport: no decoder takes them for content (RFC 2045 section 6.7).
+        let mut rest = trim_end(text);
+        while let Some(behind) = rest.strip_prefix(FROM) {
+            raw.extend_from_slice(b"=46rom ");
+            // Two octets more than there were.
+            if rest.len().saturating_add(2) > QP_LINE {
+                raw.push(b'=');
+                raw.extend_from_slice(newline);
+                rest = behind;
+            } else {
+                raw.extend_from_slice(behind);
+                rest = b"";
+            }
+        }
+        raw.extend_from_slice(rest);
+        raw.extend_from_slice(line.get(text.len()..).unwrap_or_default());
+        let new = raw.get(start..).unwrap_or_default();
+        let content = |line| codec::decode(Encoding::QuotedPrintable, line);
+        let is_same = || matches!((content(line), content(new)), (Ok(old), Ok(new)) if old == new);
+        if new != line && !is_same() {
+            return Err(Unfit::Broken);
+        }
+    }
+    let new = NewBody {
+        raw,
+        ..NewBody::default()
+    };
+    edits
+        .replace_body(part.id(), new)
+        .map_err(|_| Unfit::Broken)
+}
+
+fn trim_end(line: &[u8]) -> &[u8] {
+    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
+    let last = line.iter().rposition(|octet| !blank(octet));
+    let kept = last.map_or(0, |last| last.saturating_add(1));
+    line.get(..kept).unwrap_or_default()
 }
 
 /// A text that says nothing of its charset, or that it has none, and is UTF-8: now that it is encoded it must say so.

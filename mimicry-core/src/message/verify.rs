@@ -38,6 +38,7 @@ mod window;
 mod wrapped;
 
 pub use made::MAX_LINE;
+pub(super) use made::{charset, is_text};
 pub use mismatch::Mismatch;
 
 use alike::Alike;

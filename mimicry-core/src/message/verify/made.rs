@@ -82,11 +82,7 @@ pub(super) fn made_well(
         )?;
     }
     if part.media_type().starts_with("text/") {
-        // Without a second copy of a large text.
-        let is_text = charset(part).is_some_and(|charset| {
-            let mut check = TextCheck(charset.reader());
-            codec::decode_into(encoding, new, &mut check).is_ok() && check.0.finish(&mut |_| {})
-        });
+        let is_text = charset(part).is_some_and(|charset| is_text(charset, encoding, new));
         return same(place, is_text, "the new body is not text of its charset");
     }
     same(
@@ -96,8 +92,14 @@ pub(super) fn made_well(
     )
 }
 
+/// Is a body in this transfer encoding text of a charset. Without a second copy of a large one.
+pub fn is_text(charset: Charset, encoding: Encoding, body: &[u8]) -> bool {
+    let mut check = TextCheck(charset.reader());
+    codec::decode_into(encoding, body, &mut check).is_ok() && check.0.finish(&mut |_| {})
+}
+
 /// The charset that the header of a text names.
-pub(super) fn charset(part: Part<'_>) -> Option<Charset> {
+pub fn charset(part: Part<'_>) -> Option<Charset> {
     match part.charset() {
         Some(label) => Charset::for_label(label.as_bytes()),
         None => Some(Charset::US_ASCII),

@@ -272,6 +272,10 @@ fn what_transports_change_is_coded() {
             "Content-Transfer-Encoding: quoted-printable\n\nx=20\n",
             None,
         ),
+        (
+            "Content-Transfer-Encoding: quoted-printable\n\nFrom A=3D=\nFrom B\nx  \nFrom \nyes\n",
+            Some("=46rom A=3D=\n=46rom B\nx\nFrom\nyes\n"),
+        ),
         ("Content-Type: message/rfc822\n\nA: b\n\nx \n", None),
     ] {
         let message = message(mail);
@@ -279,4 +283,27 @@ fn what_transports_change_is_coded() {
         let body = after.map(|after| text(after.root().body()));
         assert_eq!(body.as_deref(), expected, "{mail}");
     }
+}
+
+/// A part that is not what it says stays as it is, and keeps no other from being coded.
+// T167
+#[test]
+fn one_part_that_cannot_be_coded_is_no_harm_to_the_others() {
+    let head = "Content-Type: multipart/mixed; boundary=b\n\n--b\nContent-Type: text/plain; charset=us-ascii; format=flowed\n\nx =FF ";
+    let more = "\n--b\nContent-Type: text/plain; charset=utf-8\n\n\u{FF}From\nFrom here\n--b--\n";
+    let octets = |bad: &[u8]| {
+        [
+            head.replace('\n', "\r\n").as_bytes(),
+            bad,
+            more.replace('\n', "\r\n").as_bytes(),
+        ]
+        .concat()
+    };
+    let message = Message::scan(octets(b"\xfc"), &Limits::default());
+    let after = to_signed_form(&message, &Limits::default()).unwrap();
+    let after = String::from_utf8_lossy(after.raw()).into_owned();
+    assert!(
+        after.contains("x =FF \u{FFFD}\r\n") && after.contains("\r\n=46rom here\r\n"),
+        "{after}"
+    );
 }
