@@ -15,7 +15,7 @@ use crate::shared::author::author_of;
 use crate::shared::pgp::certs::Certs;
 use crate::shared::pgp::judge::{Demands, Purpose, Usable};
 use crate::shared::pgp::seal;
-use crate::shared::pgp::secret::{Signer, Signers, add_autocrypt};
+use crate::shared::pgp::secret::{Signer, Signers};
 use crate::shared::whole::inner::{HIDDEN, Protect, cannot_be, inner};
 use crate::shared::whole::missed::{Served, missed, no_key, requires, served};
 use crate::shared::whole::outer::pgp_encrypted;
@@ -169,7 +169,7 @@ impl Job for PgpJob<'_> {
         if let Some((signer, address)) = &author {
             notes.push(format!("signed: {}", signer.fingerprint()));
             if plugin.autocrypt {
-                add_autocrypt(signer, address, edits)?;
+                (plugin.signers).add_autocrypt(signer, (address, now), edits)?;
             }
         }
         if hidden {

@@ -11,7 +11,7 @@ use mimicry_core::reason::Reason;
 use crate::shared::author::author_of;
 use crate::shared::pgp::judge::Demands;
 use crate::shared::pgp::seal;
-use crate::shared::pgp::secret::{Signers, add_autocrypt};
+use crate::shared::pgp::secret::Signers;
 use crate::shared::whole::already::is_signed;
 use crate::shared::whole::inner::{Protect, cannot_be, inner};
 use crate::shared::whole::outer::{Content as Written, Signature, signed};
@@ -98,7 +98,7 @@ impl Job for PgpJob<'_> {
         let (part, enclosed) = signed(message, inner.octets, signature);
         edits.enclose(part, enclosed);
         if self.plugin.autocrypt {
-            add_autocrypt(signer, &author, edits)?;
+            signers.add_autocrypt(signer, (&author, now), edits)?;
         }
         Ok(Finish {
             edited: vec![PartId::ROOT],

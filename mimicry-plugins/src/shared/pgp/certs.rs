@@ -405,7 +405,8 @@ pub fn addresses(cert: &Cert) -> Vec<String> {
     all.filter(|address| seen.insert(address.clone())).collect()
 }
 
-fn email(userid: &UserID) -> Option<String> {
+/// The address in a user id, as it is compared.
+pub fn email(userid: &UserID) -> Option<String> {
     match userid.email() {
         Ok(Some(address)) => Some(compared_address(address)),
         _ => quoted(userid.value()).map(compared_address),

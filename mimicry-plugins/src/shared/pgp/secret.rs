@@ -10,12 +10,14 @@ use mimicry_core::domain::compared_address;
 use mimicry_core::message::PartId;
 use mimicry_core::message::edit::EditSet;
 use mimicry_core::plugin::{Fault, KeyFile, KeyInUse, KeyUse, OptionError, Secret};
-use sequoia_openpgp::Cert;
+use sequoia_openpgp::cert::amalgamation::ValidAmalgamation;
+use sequoia_openpgp::cert::amalgamation::key::PrimaryKey;
 use sequoia_openpgp::crypto::{KeyPair, Password};
 use sequoia_openpgp::packet::key::SecretKeyMaterial;
 use sequoia_openpgp::serialize::SerializeInto;
+use sequoia_openpgp::{Cert, Packet};
 
-use super::certs::{self, addresses};
+use super::certs::{self, email};
 use super::judge::{Demands, Purpose};
 
 /// What signs for an address or a domain.
@@ -139,15 +141,6 @@ impl Signer {
     pub fn cert(&self) -> &Cert {
         &self.cert
     }
-
-    /// The octets that an Autocrypt field has, if the certificate bears the address.
-    pub fn autocrypt(&self, address: &str) -> Option<Vec<u8>> {
-        let bears = addresses(&self.cert).contains(&compared_address(address));
-        match bears {
-            true => self.cert.export_to_vec().ok(),
-            false => None,
-        }
-    }
 }
 
 const GNUPG: &str =
@@ -215,26 +208,69 @@ fn is_name(name: &str) -> bool {
     domain.split('.').all(is_fit)
 }
 
-/// Adds the public key of an author, whom mail programs may then encrypt to (Autocrypt, level 1), unless the mail has one.
-pub fn add_autocrypt(signer: &Signer, author: &str, edits: &mut EditSet<'_>) -> Result<(), Fault> {
-    const LINE: usize = 70;
-    let root = edits.message().root();
-    if root.field("autocrypt").is_some() {
-        return Ok(());
+impl Signers {
+    /// Adds the public key of an author, whom mail programs may then encrypt to (Autocrypt, level 1), unless the mail has one. Of the
+    /// certificate there is in it what that takes, and no other address: others need not learn who else he is.
+    pub fn add_autocrypt(
+        &self,
+        signer: &Signer,
+        (author, now): (&str, i64),
+        edits: &mut EditSet<'_>,
+    ) -> Result<(), Fault> {
+        const LINE: usize = 70;
+        // A field that is larger must not be sent (Autocrypt level 1, section 2.1), and some refuse the mail.
+        const MOST: usize = 10 * 1024 - 1024;
+        let root = edits.message().root();
+        if root.field("autocrypt").is_some() {
+            return Ok(());
+        }
+        let Some(octets) = self.public(signer, author, now) else {
+            return Ok(());
+        };
+        let data = BASE64.encode(&octets);
+        if data.len() > MOST {
+            return Ok(());
+        }
+        let mut value = format!("addr={author}; keydata=");
+        // Blanks, at which the field is folded.
+        let mut rest = data.as_str();
+        while !rest.is_empty() {
+            let (line, more) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
+            value.push(' ');
+            value.push_str(line);
+            rest = more;
+        }
+        edits.add_field_below(PartId::ROOT, "Autocrypt", &value)?;
+        Ok(())
     }
-    let Some(octets) = signer.autocrypt(author) else {
-        return Ok(());
-    };
-    let data = BASE64.encode(&octets);
-    let mut value = format!("addr={author}; keydata=");
-    // Blanks, at which the field is folded.
-    let mut rest = data.as_str();
-    while !rest.is_empty() {
-        let (line, more) = rest.split_at_checked(LINE).unwrap_or((rest, ""));
-        value.push(' ');
-        value.push_str(line);
-        rest = more;
+
+    /// The certificate with one address, and those of its keys that serve to encrypt or to verify at a time. `None` = the address is no
+    /// valid one of it, or nothing can be encrypted to it.
+    pub(super) fn public(&self, signer: &Signer, address: &str, now: i64) -> Option<Vec<u8>> {
+        let address = compared_address(address);
+        let valid = self.demands.valid(&signer.cert, now).ok()?;
+        let mut keys = self
+            .demands
+            .keys(&signer.cert, Purpose::Transport, now)
+            .ok()?;
+        keys.extend(self.demands.keys(&signer.cert, Purpose::Sign, now).ok()?);
+        let mut own = valid.userids().revoked(false);
+        let own = own.find(|one| email(one.userid()).as_ref() == Some(&address))?;
+        let mut packets: Vec<Packet> = vec![
+            valid.primary_key().key().clone().into(),
+            own.userid().clone().into(),
+            own.binding_signature().clone().into(),
+        ];
+        if let Ok(direct) = valid.primary_key().direct_key_signature() {
+            packets.insert(1, direct.clone().into());
+        }
+        for key in keys.iter().filter(|key| !key.primary()) {
+            packets.push(key.key().clone().role_into_subordinate().into());
+            packets.push(key.binding_signature().clone().into());
+        }
+        Cert::from_packets(packets.into_iter())
+            .ok()?
+            .export_to_vec()
+            .ok()
     }
-    edits.add_field_below(PartId::ROOT, "Autocrypt", &value)?;
-    Ok(())
 }

@@ -13,10 +13,11 @@ use super::certs::{Certs, describe, read};
 use super::judge::{Demands, Purpose};
 use super::seal;
 use super::secret::Signers;
-use sequoia_openpgp::Packet;
 use sequoia_openpgp::armor::{Kind, Writer};
 use sequoia_openpgp::cert::CertBuilder;
+use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::serialize::SerializeInto;
+use sequoia_openpgp::{Cert, Packet};
 
 const KEYS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/keys/pgp/");
 
@@ -305,6 +306,59 @@ fn signers(names: &[(&str, &str)], passphrase: Option<&str>) -> Result<Signers, 
     match errors.into_iter().next() {
         None => Ok(signers),
         Some(error) => Err(error.message),
+    }
+}
+
+/// What Autocrypt tells of a key: nobody but the author learns of the other addresses in it, and one that only signs is not told.
+#[test]
+fn a_public_key_is_told_with_the_address_of_the_author_alone() {
+    let made = || {
+        let cert = CertBuilder::new().add_userid("Anna <anna@example.org>");
+        let cert = cert
+            .add_userid("Gate <gate@example.org>")
+            .add_userid("hobby@secret.example");
+        cert.add_signing_subkey().set_creation_time(UNIX_EPOCH)
+    };
+    for (cert, address, expected) in [
+        (
+            made().add_transport_encryption_subkey(),
+            "anna@EXAMPLE.org",
+            Some("Anna <anna@example.org>"),
+        ),
+        (
+            made().add_transport_encryption_subkey(),
+            "gate@example.org",
+            Some("Gate <gate@example.org>"),
+        ),
+        (
+            made().add_transport_encryption_subkey(),
+            "bo@example.org",
+            None,
+        ),
+        (made(), "anna@example.org", None),
+    ] {
+        let key = cert.generate().unwrap().0.as_tsk().to_vec().unwrap();
+        let file = KeyFile {
+            name: "example.org".into(),
+            path: "k.asc".into(),
+            content: SecretOctets::new(key),
+        };
+        let signers = Signers::of("keys", &[file], None, Demands::new(false), &mut Vec::new());
+        let signer = signers.of_author(address).unwrap();
+        let told = signers
+            .public(signer, address, NOW)
+            .map(|octets| Cert::from_bytes(&octets).unwrap());
+        let names = told
+            .as_ref()
+            .map(|cert| cert.userids().map(|one| one.userid().to_string()).collect());
+        assert_eq!(
+            names,
+            expected.map(|name| vec![name.to_string()]),
+            "{address}"
+        );
+        assert!(
+            told.is_none_or(|cert| cert.keys().count() == 3 && cert.bad_signatures().count() == 0)
+        );
     }
 }
 
