@@ -186,6 +186,9 @@ impl Job for ArcJob<'_> {
     }
 }
 
+/// Octets of a word at most: one that has no room on a line cannot be folded.
+const WORD: usize = 900;
+
 /// What a trusted machine found.
 #[derive(Debug, PartialEq, Eq)]
 struct Found {
@@ -233,13 +236,18 @@ impl ArcPlugin {
             }
         }
         let name = name?;
+        // RFC 8601 section 2.2: a field says that nothing was found.
+        if results.is_empty() {
+            results.push("none".into());
+        }
         let text = std::iter::once(name)
             .chain(results)
             .collect::<Vec<_>>()
             .join("; ");
         // Whatever is written must be what is signed.
-        let is_plain =
-            text.bytes().all(|octet| matches!(octet, b' '..=b'~')) && !text.contains("=?");
+        let is_plain = text.bytes().all(|octet| matches!(octet, b' '..=b'~'))
+            && !text.contains("=?")
+            && text.split(' ').all(|word| word.len() <= WORD);
         is_plain.then_some(Found { text, arc })
     }
 }

@@ -100,6 +100,8 @@ fn who_is_sealed_and_as_what() {
         (format!("{TRUSTED}{}", set(1, "fail")), "arc: an ARC seal says that the chain was broken before"),
         (TRUSTED.to_string() + &(1..=50).map(|i| set(i, "pass")).collect::<String>(), "arc: it has as many ARC sets as a mail may have"),
         (TRUSTED.replace("arc=pass", "arc=pass (ü)"), none),
+        // It would be written otherwise than it was signed.
+        (TRUSTED.replace("arc=pass", &format!("x={}", "y".repeat(1200))), none),
     ] {
         let found = match seal(&header) {
             Ok(fields) => {
@@ -124,6 +126,11 @@ fn what_was_found_is_handed_on_whole() {
         fields[2],
         "ARC-Authentication-Results: i=1; mx.example.org; spf=pass smtp.mailfrom=a@example.net; \
          dkim=pass header.d=example.net; arc=pass; dmarc=pass (p=none; \\) x)"
+    );
+    let nothing = seal("Authentication-Results: mx.example.org; none\n").unwrap();
+    assert_eq!(
+        nothing[2],
+        "ARC-Authentication-Results: i=1; mx.example.org; none"
     );
     assert!(fields[0].starts_with(
         "ARC-Seal: i=1; a=rsa-sha256; t=1795370400; cv=none; d=example.org; s=rsa; b="
