@@ -47,6 +47,35 @@ fn a_subject_is_hidden_and_the_author_signs_within() {
     assert!(!opened(&after, "bo").1);
 }
 
+/// A rule above has signed, or the author with a copy of the subject in what he signed; where there is none, it would be lost.
+#[test]
+fn the_subject_of_a_signed_mail_is_hidden_if_it_stands_inside() {
+    let encrypts = rule("hide_subject = true\n");
+    let signs = "[[rule]]\nname = \"s\"\nplugin = \"pgp_sign\"\nmatch.client = \"127.0.0.0/8\"\noptions.keys = { \"example.org\" = \"anna.secret.asc\" }\n";
+    let signed = |copy: &str| {
+        let head = MAIL.split("\n\n").next().unwrap().replace("Content-", "X-");
+        format!(
+            "{head}\nContent-Type: multipart/signed; boundary=b; protocol=\"application/pgp-signature\"\n\n--b\n{copy}\nx\n--b\nContent-Type: application/pgp-signature\n\ny\n--b--\n"
+        )
+    };
+    for (source, mail, is_hidden) in [
+        (format!("{signs}{encrypts}"), MAIL.to_string(), true),
+        (encrypts.clone(), signed("Subject: secret\n"), true),
+        (encrypts.clone(), signed("Subject: another\n"), false),
+        (encrypts, signed(""), false),
+    ] {
+        let after = run_for(&source, &mail, &["bo@example.com"])
+            .remove(0)
+            .unwrap();
+        let subject = after.root().field("subject").unwrap().decoded();
+        assert_eq!(subject == "[...]", is_hidden, "{mail}");
+        assert_eq!(
+            opened(&after, "bo").0.contains("Subject: secret"),
+            is_hidden
+        );
+    }
+}
+
 // T166
 #[test]
 fn who_gets_a_copy_in_secret_is_in_no_packet() {

@@ -8,11 +8,12 @@
 //! Must never: change an octet of the body, or bring a recipient inside whom the header does not name.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 
 use mimicry_core::message::edit::{EditSet, Refused, is_content_field, is_mime_version};
 use mimicry_core::message::header::Field;
 use mimicry_core::message::params::{self, Params};
-use mimicry_core::message::{Limits, Message, PartId};
+use mimicry_core::message::{Limits, Message, Part, PartId};
 use mimicry_core::plugin::Fault;
 
 /// Is the header of the part to be read with what stands outside.
@@ -29,6 +30,8 @@ pub enum Protect {
 /// What stands outside for a subject that is inside (RFC 9788 section 3.2.1).
 pub const HIDDEN: &str = "[...]";
 
+pub(super) const SUBJECT: &str = "subject";
+
 /// What stands inside alone when the subject is hidden: it says the same (RFC 9788 section 3.2.1, and what Exchange and SpamAssassin
 /// make of a subject).
 const BESIDE_SUBJECT: &[&str] = &[
@@ -42,21 +45,20 @@ const BESIDE_SUBJECT: &[&str] = &[
 #[derive(Debug)]
 pub struct Inner {
     pub octets: Vec<u8>,
-    /// The subject is inside, so that the one outside may go.
-    pub has_subject: bool,
-    /// A copy of every field that a reader sees is inside.
-    is_protected: bool,
+    /// Of the subject and what says the same, the names that stand inside, so that those outside may go.
+    pub(super) inside: Vec<&'static str>,
 }
 
 impl Inner {
     /// Takes the subject, and what says the same, out of the header outside, if it stands inside.
     pub fn hide_subject(&self, edits: &mut EditSet<'_>) -> Result<(), Refused> {
-        if self.has_subject {
-            edits.set_field(PartId::ROOT, "Subject", HIDDEN)?;
-        }
-        let beside = BESIDE_SUBJECT.iter().filter(|_| self.is_protected);
-        for name in beside {
-            edits.remove_fields(PartId::ROOT, name, |_| true)?;
+        for name in &self.inside {
+            match *name {
+                SUBJECT => edits.set_field(PartId::ROOT, "Subject", HIDDEN)?,
+                name => {
+                    edits.remove_fields(PartId::ROOT, name, |_| true)?;
+                }
+            }
         }
         Ok(())
     }
@@ -97,18 +99,16 @@ pub fn inner(message: &Message, protect: Protect) -> Result<Inner, &'static str>
     let more = (root.fields().count().saturating_mul(16)).saturating_add(root.header().len());
     let due = message.raw().len().saturating_add(more);
     let mut out = Vec::with_capacity(due.saturating_add(2048));
-    let mut has_subject = false;
     if is_protected {
         let copied = || root.fields().filter(is_copied);
         for field in copied() {
-            has_subject |= field.is("subject");
             line(&mut out, field.raw(), newline);
         }
         if let Protect::Cipher { hidden_subject } = protect {
             let is_beside = |field: &Field<'_>| BESIDE_SUBJECT.iter().any(|name| field.is(name));
             let outside = copied().filter(|field| hidden_subject.is_none() || !is_beside(field));
             for field in outside {
-                match hidden_subject.filter(|_| field.is("subject")) {
+                match hidden_subject.filter(|_| field.is(SUBJECT)) {
                     Some(subject) => {
                         let field = format!("HP-Outer: Subject: {subject}");
                         line(&mut out, field.as_bytes(), newline);
@@ -148,9 +148,36 @@ pub fn inner(message: &Message, protect: Protect) -> Result<Inner, &'static str>
     is_the_same(message, &found)?;
     Ok(Inner {
         octets: found.into_raw(),
-        has_subject,
-        is_protected,
+        inside: inside(root, is_protected),
     })
+}
+
+/// The subject and what says the same, as far as it is inside: copied, or because who signed the mail, a rule perhaps, has put it into what
+/// he signed.
+fn inside(root: Part<'_>, is_protected: bool) -> Vec<&'static str> {
+    let mut signed = root;
+    while let Some(first) = signed.children().next() {
+        if is_protected || signed.media_type() != "multipart/signed" {
+            break;
+        }
+        signed = first;
+    }
+    let stands = |name: &str| {
+        let mut own = root.fields().filter(is_copied);
+        if is_protected {
+            return own.any(|field| field.is(name));
+        }
+        let of = |part: Part<'_>| -> HashSet<String> {
+            let named = part.fields().filter(|field| field.is(name));
+            named
+                .map(|field| field.decoded().trim().to_string())
+                .collect()
+        };
+        let outside = of(root);
+        signed.id() != root.id() && !outside.is_empty() && outside.is_subset(&of(signed))
+    };
+    let names = std::iter::once(&SUBJECT).chain(BESIDE_SUBJECT);
+    names.copied().filter(|name| stands(name)).collect()
 }
 
 const LIMIT: &str = "has a header that is larger than limits.header, limits.fields or limits.field allows, with the copy that would stand inside";

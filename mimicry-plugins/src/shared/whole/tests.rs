@@ -96,7 +96,7 @@ fn what_stands_inside() {
         let made = made(&message(mail), protect);
         assert_eq!(text(&made.octets), expected, "{mail}");
         assert_eq!(
-            made.has_subject,
+            made.inside.contains(&super::inner::SUBJECT),
             expected.to_lowercase().contains("subject: s") || expected.contains("Subject: a"),
             "{mail}"
         );
