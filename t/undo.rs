@@ -397,6 +397,36 @@ fn who_has_a_mail_is_noted_before_the_others_are_served() {
     assert_eq!(*noted.lock().expect("a lock"), [0, 1]);
 }
 
+// man: mimicryd(8) "While one restore hands something on, another one does not."
+#[test]
+fn of_two_at_a_time_one_hands_a_mail_on() {
+    let (_directory, _, rules) = stores();
+    let mut world = World::new(Setup {
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.pass(WITH_PART);
+    let directory = world.daemon().directory.path().to_path_buf();
+    let digest = digest_with_part();
+    let command = [
+        "restore",
+        "-c",
+        "mimicry.toml",
+        digest.as_str(),
+        "--deliver",
+    ];
+    world.hop.at(Stage::Dot, Act::Hold);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(|| run(&directory, &command, b""));
+        world.hop.wait("the first", |record| record.held == 1);
+        let second = run(&directory, &command, b"");
+        assert!(second.err.contains("another restore hands something on"));
+        world.hop.release();
+        done(&first.join().expect("a run"));
+    });
+    assert_eq!(world.hop.mails().len(), 1);
+}
+
 // man: mimicryd(8) "A part comes as the attachment of a new mail"
 #[test]
 fn a_removed_part_comes_back() {

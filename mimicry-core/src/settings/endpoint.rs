@@ -165,6 +165,20 @@ impl ListenAddress {
         if let Some(path) = text.strip_prefix("unix:") {
             return unix_path(path).map(ListenAddress::Unix);
         }
+        if text.starts_with('/') {
+            return fail(
+                "this is no address but a path",
+                format!("write \"unix:{text}\""),
+            );
+        }
+        let port = text.strip_prefix("*:").or(text.strip_prefix(':'));
+        let port = port.unwrap_or(text);
+        if !port.is_empty() && port.bytes().all(|octet| octet.is_ascii_digit()) {
+            return fail(
+                "an address of this machine belongs before the port",
+                format!("write \"127.0.0.1:{port}\", or \"0.0.0.0:{port}\" for all addresses"),
+            );
+        }
         let (host, port) = host_and_port(text, None)?;
         match host.parse::<IpAddr>() {
             Ok(address) => Ok(ListenAddress::Tcp(SocketAddr::new(address, port))),
@@ -459,6 +473,19 @@ mod tests {
             ("127.0.0.1", Err("the port is missing")),
             ("::1", Err("an IPv6 address is written in brackets")),
             ("127.0.0.1:smtp", Err("\"smtp\" is no port")),
+            (
+                "*:10027",
+                Err("an address of this machine belongs before the port"),
+            ),
+            (
+                ":10027",
+                Err("an address of this machine belongs before the port"),
+            ),
+            (
+                "10027",
+                Err("an address of this machine belongs before the port"),
+            ),
+            ("/run/smtp.sock", Err("this is no address but a path")),
             ("", Err("\"\" is no host")),
         ] {
             let parsed = ListenAddress::parse(text);

@@ -2,6 +2,7 @@
 //!
 //! Must never: hold an address in clear text.
 
+use std::fs::{File, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
@@ -38,10 +39,21 @@ impl Mark {
         }
     }
 
-    /// Makes sure that it can be set.
-    pub fn prepare(state: &Path) -> io::Result<()> {
+    /// Makes sure that it can be set, by nobody else as long as the result is held: of two at a time neither would see that the other hands
+    /// the same thing on.
+    pub fn prepare(state: &Path) -> io::Result<File> {
+        let directory = state.join(DIRECTORY);
         Entry::of(state)?.make_directory(0o755, None)?;
-        Entry::of(&state.join(DIRECTORY))?.make_directory(0o700, None)
+        Entry::of(&directory)?.make_directory(0o700, None)?;
+        let alone = File::open(directory)?;
+        match alone.try_lock() {
+            Ok(()) => Ok(alone),
+            Err(TryLockError::WouldBlock) => {
+                let why = "another restore hands something on; try again when it has ended";
+                Err(io::Error::new(ErrorKind::WouldBlock, why))
+            }
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     pub fn set(&self) -> io::Result<()> {
@@ -60,7 +72,10 @@ mod tests {
         let mark = Mark::of(&state, b"mail", b"a@x");
         assert_eq!(mark.since().unwrap(), None);
         assert!(mark.set().is_err());
-        Mark::prepare(&state).unwrap();
+        let alone = Mark::prepare(&state).unwrap();
+        assert!(Mark::prepare(&state).is_err());
+        drop(alone);
+        let _alone = Mark::prepare(&state).unwrap();
         mark.set().unwrap();
         assert!(mark.since().unwrap().is_some());
         for (content, recipient) in [

@@ -132,7 +132,8 @@ fn next_hops(status: &Status) -> Vec<String> {
         let state = match hop.away_seconds {
             Some(seconds) => format!("DOWN for {}", brief_age(seconds)),
             None if hop.lost => "NOT FOUND".to_string(),
-            None if hop.failed > 0 => format!("FAILED {} times", hop.failed),
+            None if hop.failed == 1 => "FAILED once".to_string(),
+            None if hop.failed > 1 => format!("FAILED {} times", hop.failed),
             None => "up".to_string(),
         };
         format!(

@@ -2,7 +2,7 @@
 //!
 //! Must never: speak of a pattern that somebody who knows regexes would write just so.
 
-use super::{Advice, Subject, asks_for, instead, open_domain, tree};
+use super::advice::{Advice, Subject, asks_for, instead, open_domain, tree};
 
 /// What another notation would mean by a pattern that compiles; `key` is its filter.
 pub(super) fn doubt(key: &str, subject: Subject<'_>, pattern: &str) -> Option<Advice> {

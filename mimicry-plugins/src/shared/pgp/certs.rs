@@ -17,7 +17,7 @@ use sequoia_openpgp::parse::Parse;
 use sequoia_openpgp::types::{RevocationStatus, SignatureType};
 use sequoia_openpgp::{Cert, Packet, PacketPile};
 
-use super::judge::{Demands, Purpose, Usable};
+use super::judge::{Demands, Purpose, Usable, describe};
 use crate::shared::found::Held;
 
 /// Certificates, and which are of whom.
@@ -354,30 +354,6 @@ fn in_use(
         record: None,
         expires: demands.ends(cert, purpose, now),
         unfit: keys.err(),
-    }
-}
-
-/// `rsa 3072`, `cv25519`.
-pub fn describe<P, R>(key: &sequoia_openpgp::packet::Key<P, R>) -> String
-where
-    P: sequoia_openpgp::packet::key::KeyParts,
-    R: sequoia_openpgp::packet::key::KeyRole,
-{
-    use sequoia_openpgp::crypto::mpi::PublicKey;
-    use sequoia_openpgp::types::PublicKeyAlgorithm as Algorithm;
-    if let PublicKey::ECDH { curve, .. } | PublicKey::ECDSA { curve, .. } = key.mpis()
-        && !curve.is_supported()
-    {
-        return format!("{}, {curve}", key.pk_algo()).to_lowercase();
-    }
-    let bits = key.mpis().bits();
-    match (key.pk_algo(), bits) {
-        (Algorithm::RSAEncryptSign, Some(bits)) => format!("rsa {bits}"),
-        (Algorithm::EdDSA | Algorithm::Ed25519, _) => "ed25519".into(),
-        (Algorithm::X25519, _) => "x25519".into(),
-        (Algorithm::ECDH, Some(256)) => "ecdh 256".into(),
-        (algorithm, Some(bits)) => format!("{algorithm} {bits}").to_lowercase(),
-        (algorithm, None) => algorithm.to_string().to_lowercase(),
     }
 }
 

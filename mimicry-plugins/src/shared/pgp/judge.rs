@@ -17,9 +17,8 @@ use sequoia_openpgp::crypto::mpi::PublicKey;
 use sequoia_openpgp::packet::Key;
 use sequoia_openpgp::packet::key::{KeyParts, KeyRole, PublicParts, UnspecifiedRole};
 use sequoia_openpgp::policy::{AsymmetricAlgorithm, HashAlgoSecurity, StandardPolicy};
-use sequoia_openpgp::types::{HashAlgorithm, RevocationStatus};
+use sequoia_openpgp::types::{HashAlgorithm, PublicKeyAlgorithm as Algorithm, RevocationStatus};
 
-use super::certs::describe;
 use super::{time, unix};
 use crate::shared::date::day;
 
@@ -215,4 +214,22 @@ fn is_known<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> bool {
         _ => true,
     };
     key.pk_algo().is_supported() && has_all
+}
+
+/// `rsa 3072`, `cv25519`.
+pub fn describe<P: KeyParts, R: KeyRole>(key: &Key<P, R>) -> String {
+    if let PublicKey::ECDH { curve, .. } | PublicKey::ECDSA { curve, .. } = key.mpis()
+        && !curve.is_supported()
+    {
+        return format!("{}, {curve}", key.pk_algo()).to_lowercase();
+    }
+    let bits = key.mpis().bits();
+    match (key.pk_algo(), bits) {
+        (Algorithm::RSAEncryptSign, Some(bits)) => format!("rsa {bits}"),
+        (Algorithm::EdDSA | Algorithm::Ed25519, _) => "ed25519".into(),
+        (Algorithm::X25519, _) => "x25519".into(),
+        (Algorithm::ECDH, Some(256)) => "ecdh 256".into(),
+        (algorithm, Some(bits)) => format!("{algorithm} {bits}").to_lowercase(),
+        (algorithm, None) => algorithm.to_string().to_lowercase(),
+    }
 }

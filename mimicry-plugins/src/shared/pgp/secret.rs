@@ -18,7 +18,7 @@ use sequoia_openpgp::serialize::SerializeInto;
 use sequoia_openpgp::{Cert, Packet};
 
 use super::certs::{self, email};
-use super::judge::{Demands, Purpose};
+use super::judge::{Demands, Purpose, describe};
 
 /// What signs for an address or a domain.
 pub struct Signer {
@@ -120,8 +120,8 @@ impl Signers {
                 owners: vec![name.clone()],
                 name: signer.cert.fingerprint().to_hex(),
                 kind: match &pair {
-                    Ok(pair) => certs::describe(pair.public()),
-                    Err(_) => certs::describe(signer.cert.primary_key().key()),
+                    Ok(pair) => describe(pair.public()),
+                    Err(_) => describe(signer.cert.primary_key().key()),
                 },
                 used: KeyUse::Sign,
                 record: None,

@@ -9,8 +9,8 @@ use mimicry_core::plugin::{KeyFile, Secret, SecretOctets};
 
 pub mod trial;
 
-use super::certs::{Certs, describe, read};
-use super::judge::{Demands, Purpose};
+use super::certs::{Certs, read};
+use super::judge::{Demands, Purpose, describe};
 use super::seal;
 use super::secret::Signers;
 use sequoia_openpgp::armor::{Kind, Writer};

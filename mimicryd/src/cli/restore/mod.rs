@@ -208,6 +208,8 @@ fn delivered(
 ) -> Result<Output, Output> {
     let mut envelope = envelope(args, &held.facts)?;
     let state = &config.daemon.state;
+    // Before anybody has it: what cannot be noted would be handed on each time.
+    let _alone = Mark::prepare(state).map_err(|error| fail(state, &error))?;
     let mut notes = String::new();
     if !args.again {
         let mut left = Vec::new();
@@ -231,8 +233,6 @@ fn delivered(
             ..Output::text(String::new())
         });
     }
-    // Before anybody has it: what cannot be noted would be handed on each time.
-    Mark::prepare(state).map_err(|error| fail(state, &error))?;
     let machine = nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok());
