@@ -174,20 +174,33 @@ fn a_mail_that_is_not_delivered_is_told() {
 
 #[test]
 fn a_daemon_that_does_not_start_is_told() {
-    // The control socket's name has no room in an address.
+    // The demonstration needs fewer descriptors than the daemon.
     let place = place();
+    let mut command = Command::new("sh");
+    let program = mimicryd().get_program().to_owned();
+    let limited = "ulimit -n 18; exec \"$0\" demo";
+    command.args(["-c", limited]).arg(program);
+    command.env("TMPDIR", place.path()).stdin(Stdio::null());
+    let failed = ran(command);
+    assert_eq!((failed.code, failed.text()), (69, ""), "{}", failed.err);
+    assert!(
+        failed
+            .err
+            .starts_with("mimicryd: the daemon exited with status 7")
+            && failed.err.contains("Too many open files"),
+        "{}",
+        failed.err
+    );
+    // The control socket's name has no room in an address.
     let deep = place.path().join("d".repeat(100));
     fs::create_dir(&deep).expect("a directory");
     open_to_all(&deep);
     let mut command = demo(&place, &[]);
     command.env("TMPDIR", &deep);
     let failed = ran(command);
-    assert_eq!((failed.code, failed.text()), (69, ""), "{}", failed.err);
+    assert_eq!(failed.code, 78, "{}", failed.err);
     assert!(
-        failed
-            .err
-            .starts_with("mimicryd: the daemon exited with status 73; see ")
-            && failed.err.contains("control socket"),
+        failed.err.contains("the path of a socket"),
         "{}",
         failed.err
     );
