@@ -6,6 +6,7 @@ usage: pgp.py MIMICRYD MAILS KEYS WORK
 
 import email
 import pathlib
+import quopri
 import re
 import shutil
 import subprocess
@@ -50,10 +51,18 @@ def body(octets):
     return octets.partition(b"\r\n\r\n")[2] if not octets.startswith(b"\r\n") else octets[2:]
 
 
+def decoded(part):
+    """Blanks at the end of a line of quoted-printable are of a transport (RFC 2045 section 6.7); Python takes them for content."""
+    if part.get("content-transfer-encoding", "").strip().lower() != "quoted-printable":
+        return part.get_payload(decode=True) or b""
+    text = part.get_payload().encode("ascii", "surrogateescape")
+    return quopri.decodestring(re.sub(rb"[ \t]+(?=\r?\n|$)", b"", text))
+
+
 def contents(octets):
     """The content of each leaf, decoded."""
     parts = [part for part in email.message_from_bytes(octets).walk() if not part.is_multipart()]
-    return [crlf(part.get_payload(decode=True) or b"").rstrip(b"\r\n") for part in parts]
+    return [crlf(decoded(part)).rstrip(b"\r\n") for part in parts]
 
 
 def config(name, rules):
