@@ -24,8 +24,9 @@ mod tests;
 mod whole;
 
 pub(super) use base64::into_base64;
+pub(super) use encoding::LINE_MAX;
 pub use encoding::{DecodeError, Encoding, Malformed, RAW_LINE_MAX};
-pub(super) use qp::Marks;
+pub(super) use qp::{Marks, without_blanks};
 pub(super) use splice::splice_marked;
 pub use splice::{cut, splice, without};
 pub(super) use whole::decode_marked;

@@ -27,9 +27,6 @@ use super::verify::{charset, is_text, verify};
 /// Octets of a text from which it is not left legible at any price.
 const LARGE: usize = 1 << 19;
 
-/// Octets of a line of quoted-printable at most (RFC 2045 section 6.7).
-const QP_LINE: usize = 76;
-
 /// Why a message cannot be made 7-bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
 pub enum Unfit {
@@ -191,11 +188,11 @@ fn guard_lines(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let start = raw.len();
         // Blanks there are of a transport: no decoder takes them for content (RFC 2045 section 6.7).
-        let mut rest = trim_end(text);
+        let mut rest = codec::without_blanks(text);
         while let Some(behind) = rest.strip_prefix(FROM) {
             raw.extend_from_slice(b"=46rom ");
             // Two octets more than there were.
-            if rest.len().saturating_add(2) > QP_LINE {
+            if rest.len().saturating_add(2) > codec::LINE_MAX {
                 raw.push(b'=');
                 raw.extend_from_slice(newline);
                 rest = behind;
@@ -220,13 +217,6 @@ fn guard_lines(edits: &mut EditSet<'_>, part: Part<'_>) -> Result<(), Unfit> {
     edits
         .replace_body(part.id(), new)
         .map_err(|_| Unfit::Broken)
-}
-
-fn trim_end(line: &[u8]) -> &[u8] {
-    let blank = |octet: &u8| matches!(octet, b' ' | b'\t');
-    let last = line.iter().rposition(|octet| !blank(octet));
-    let kept = last.map_or(0, |last| last.saturating_add(1));
-    line.get(..kept).unwrap_or_default()
 }
 
 /// A text that says nothing of its charset, or that it has none, and is UTF-8: now that it is encoded it must say so.

@@ -8,7 +8,7 @@ use memchr::memchr;
 use thiserror::Error;
 
 /// Longest line of quoted-printable and base64 (RFC 2045 6.7, 6.8), without its line end.
-pub(super) const LINE_MAX: usize = 76;
+pub(in crate::message) const LINE_MAX: usize = 76;
 
 /// Longest line of a mail (RFC 5322 2.1.1), without its line end.
 pub const RAW_LINE_MAX: usize = 998;

@@ -144,7 +144,8 @@ fn behind_soft_break(tail: &[u8]) -> Option<&[u8]> {
     }
 }
 
-fn without_blanks(text: &[u8]) -> &[u8] {
+/// Without the blanks at its end, which are of a transport.
+pub(in crate::message) fn without_blanks(text: &[u8]) -> &[u8] {
     let kept = text.iter().rposition(|b| !matches!(b, b' ' | b'\t'));
     text.get(..kept.map_or(0, |last| last + 1)).unwrap_or(text)
 }
