@@ -890,6 +890,7 @@ fn a_list_that_has_ended_lets_mail_wait() {
 }
 
 // man: mimicryd(8) "Of each whom it signs for or encrypts to the last key that is of use counts; whose keys have all ended, since when."
+// man: mimicryd(8) "a key by which a rule signs or encrypts ends within 30 days or has ended and there is no other"
 #[test]
 fn the_end_of_a_key_with_a_successor_is_no_alarm_and_an_end_that_has_come_is_one() {
     let house = House::new();
@@ -928,6 +929,14 @@ fn the_end_of_a_key_with_a_successor_is_no_alarm_and_an_end_that_has_come_is_one
         let shown = world.daemon().command(&["metrics"]);
         let line = format!("mimicry_key_expiry_seconds{{rule=\"sign\"}} {end}\n");
         assert!(shown.text().contains(&line), "{line}{}", shown.text());
+        let has_ended = end == ended;
+        let verdict = world.daemon().command(&["status", "--check"]);
+        assert_eq!(verdict.code, i32::from(has_ended), "{}", verdict.text());
+        let status = world.daemon().command(&["status", "--json"]);
+        let status: serde_json::Value = serde_json::from_str(status.text()).expect("JSON");
+        assert_eq!(status["keys"][0]["rule"], "sign");
+        let seconds = status["keys"][0]["ends_seconds"].as_i64();
+        assert_eq!(seconds.map(|seconds| seconds < 0), Some(has_ended));
     }
 }
 

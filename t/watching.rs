@@ -15,6 +15,8 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::termios::{LocalFlags, tcgetattr};
 use nix::unistd::Pid;
 
+use mimicryd::status::KeyStatus;
+
 use crate::harness::daemon::{
     Daemon, PLAIN, Setup, World, eventually, open_directory, open_to_all,
 };
@@ -101,6 +103,9 @@ fn every_key_of_the_json_is_in_the_manual() {
     let json: serde_json::Value = serde_json::from_slice(&json.out).expect("JSON");
     let mut found = BTreeSet::new();
     keys(&json, "", &mut found);
+    // No rule of this daemon has a key that ends.
+    let key = serde_json::to_value(KeyStatus::default()).expect("JSON");
+    keys(&key, "keys[]", &mut found);
     let page = std::fs::read_to_string(crate::harness::root().join("man/mimicryd.8")).unwrap();
     let section = page
         .split(".Ss The keys of status")

@@ -9,7 +9,7 @@ use mimicry_core::plugin::KeyInUse;
 use mimicry_plugins::shared::date::day;
 
 /// How long before its end a key is spoken of, in seconds.
-const AHEAD: i64 = 30 * 24 * 3600;
+pub const AHEAD: i64 = 30 * 24 * 3600;
 
 /// Keys that are spoken of at most, for each rule.
 const MOST: usize = 20;

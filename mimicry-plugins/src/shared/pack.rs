@@ -51,7 +51,7 @@ pub const SHARED: &[OptionSpec] = &[
         "How many parts there must be to take."),
     option("min_part", ValueKind::Size, Some("\"0\""),
         "Parts of a smaller decoded size are not taken."),
-    option("min_saving", ValueKind::Integer(0, 100), Some("0"),
+    option("min_saving", ValueKind::Integer(0, 99), Some("0"),
         "By how many percent the parts must become smaller on the wire, transfer encodings included; with 0 they must only not become larger."),
     option("exclude", ValueKind::Lines, None,
         "Media types (\"image/*\", \"application/pdf\") and file name extensions (\".pdf\") that are not taken."),

@@ -8,10 +8,13 @@ use std::time::Instant;
 
 use mimicry_core::settings::words::Sandbox;
 
+use crate::clock;
 use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, State};
 use crate::prefork::tally::Gauge;
-use crate::status::{ListenerStatus, NextHopStatus, SandboxStatus, Status, WorkerStatus, named};
+use crate::status::{
+    KeyStatus, ListenerStatus, NextHopStatus, SandboxStatus, Status, WorkerStatus, named,
+};
 use crate::sys::queue;
 use crate::sys::sandbox::Kernel;
 
@@ -75,6 +78,7 @@ impl Master {
             metrics: self.current.metrics().map(|listener| listener.place()),
             last_reload_done: tally.is_none_or(|tally| tally.gauge(Gauge::ReloadDone) != 0),
             poison: self.poison.table.entries().len(),
+            keys: self.keys(),
             ledger_entries: tally.map_or(0, |tally| tally.gauge(Gauge::LedgerEntries)),
             next_hops: self.next_hops(now),
             log: LogState {
@@ -96,6 +100,16 @@ impl Master {
 }
 
 impl Master {
+    fn keys(&self) -> Vec<KeyStatus> {
+        let now = clock::now().unix;
+        let ends = self.current.key_ends.iter();
+        ends.map(|(rule, end)| KeyStatus {
+            rule: rule.clone(),
+            ends_seconds: i64::try_from(*end).unwrap_or(i64::MAX).saturating_sub(now),
+        })
+        .collect()
+    }
+
     fn next_hops(&self, now: Instant) -> Vec<NextHopStatus> {
         let hops = self.names.hops.iter();
         let mut all: Vec<NextHopStatus> = hops

@@ -2,7 +2,7 @@
 //!
 //! Must never: say that all is well when it is not known.
 
-use super::{Status, shown};
+use super::{KeyStatus, Status, shown};
 
 /// The worst of what was found decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,6 +116,9 @@ impl Status {
             warning,
             format!("{} mails killed workers", self.poison),
         );
+        for why in self.keys.iter().filter_map(KeyStatus::text) {
+            find(true, warning, why);
+        }
         if let Some(trouble) = &self.ledger.trouble {
             find(true, warning, format!("ledger not in force: {trouble}"));
         }

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::expiry;
 use crate::prefork::contract::LogState;
 use crate::prefork::scoreboard::{Counter, Totals};
 use crate::spool::LedgerState;
@@ -67,6 +68,7 @@ pub struct Status {
     pub ledger: LedgerState,
     /// Recipients in the ledger, as workers last saw it.
     pub ledger_entries: u64,
+    pub keys: Vec<KeyStatus>,
     pub workers: Vec<WorkerStatus>,
 }
 
@@ -79,6 +81,30 @@ pub struct ListenerStatus {
     pub rebound: u64,
     /// Connections that wait for a worker; of a unix socket no more than one is known.
     pub waiting: usize,
+}
+
+/// A rule that signs or encrypts, with keys that end.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct KeyStatus {
+    pub rule: String,
+    /// Until the first of those whom it signs for or encrypts to is without a key; since then, if it is below 0.
+    pub ends_seconds: i64,
+}
+
+impl KeyStatus {
+    /// What to say of it, if it is time to say something.
+    fn text(&self) -> Option<String> {
+        if self.ends_seconds > expiry::AHEAD {
+            return None;
+        }
+        let rule = shown(&self.rule, 40);
+        let time = age(self.ends_seconds.unsigned_abs());
+        Some(match self.ends_seconds > 0 {
+            true => format!("a key of rule {rule} ends in {time}"),
+            false => format!("a key of rule {rule} ended {time} ago"),
+        })
+    }
 }
 
 /// What the kernel keeps workers from.

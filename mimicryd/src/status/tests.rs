@@ -78,6 +78,12 @@ fn text_and_json_say_the_same() {
             trouble: Some("/s: Read-only file system".into()),
         },
         ledger_entries: 2,
+        keys: [(7 * 86_400, "new"), (40 * 86_400, "newer"), (-7200, "old")]
+            .map(|(ends_seconds, rule)| KeyStatus {
+                rule: rule.into(),
+                ends_seconds,
+            })
+            .to_vec(),
         listeners: [("in", 10025, 0), ("lan", 10024, 2)]
             .map(|(name, port, rebound)| ListenerStatus {
                 name: name.into(),
@@ -130,6 +136,7 @@ fn text_and_json_say_the_same() {
         "metrics on 127.0.0.1:9725\n",
         "ledger not in force: /s: Read-only file system\n",
         "entries of the ledger: 2\n",
+        "metrics on 127.0.0.1:9725\na key of rule new ends in 7 d 0 h, see mimicryd keys\na key of rule old ended 2 h 0 min ago, see mimicryd keys\nlog",
     ] {
         assert!(text.contains(part), "{part:?} is not in\n{text}");
     }
@@ -231,6 +238,21 @@ fn verdicts_and_what_leads_to_them() {
             |status| status.last_reload_done = false,
             1,
             "WARNING - the last reload was refused",
+        ),
+        (
+            |status| {
+                let key = |rule: &str, ends_seconds| KeyStatus {
+                    rule: rule.into(),
+                    ends_seconds,
+                };
+                status.keys = vec![
+                    key("a", 30 * 86_400),
+                    key("b", 30 * 86_400 + 1),
+                    key("c", 0),
+                ];
+            },
+            1,
+            "WARNING - a key of rule a ends in 30 d 0 h; a key of rule c ended 0 s ago",
         ),
         (
             |status| status.log.trouble = Some("a | b\n\u{1b}".into()),

@@ -7,7 +7,7 @@
 use std::fmt::Write;
 
 use super::fold::fold;
-use super::{NextHopStatus, Status, WorkerStatus, age, brief, shown};
+use super::{KeyStatus, NextHopStatus, Status, WorkerStatus, age, brief, shown};
 
 /// From so many columns on the table has the mails in hand and the rules at work.
 const WIDE: usize = 110;
@@ -68,6 +68,9 @@ impl Status {
         }
         for next_hop in &self.next_hops {
             writeln!(text, "{}", next_hop.text())?;
+        }
+        for said in self.keys.iter().filter_map(KeyStatus::text) {
+            writeln!(text, "{said}, see mimicryd keys")?;
         }
         let lost = match self.log.lost {
             0 => String::new(),

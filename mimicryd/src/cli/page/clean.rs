@@ -7,6 +7,7 @@
 //! Must never: let a URL through but that of a picture in the mail itself; write an octet of a mail as markup.
 
 use html5gum::{DefaultEmitter, Token, Tokenizer};
+use mimicry_core::printable::is_unprintable;
 use mimicry_plugins::shared::html::escape;
 
 /// Elements that lay out and mark text.
@@ -302,6 +303,19 @@ pub fn escaped(text: &str) -> String {
     // No characters of HTML.
     let is_none = |char: char| char.is_control() && !matches!(char, '\n' | '\r' | '\t');
     escape(&text.replace(is_none, "\u{fffd}")).into_owned()
+}
+
+/// The same where words of others stand beside ours: outside of the frames. What could make them look like other words is shown.
+pub fn visible(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' | '\r' | '\t' => out.push(char),
+            char if is_unprintable(char) => out.extend(char.escape_unicode()),
+            char => out.push(char),
+        }
+    }
+    escape(&out).into_owned()
 }
 
 #[cfg(test)]

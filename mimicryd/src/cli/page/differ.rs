@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use similar::{ChangeTag, TextDiff};
 
-use super::clean::escaped;
+use super::clean::visible;
 
 /// Lines of a text that are compared, after those that are equal at its ends.
 const LINES: usize = 20_000;
@@ -50,7 +50,7 @@ pub fn lines(before: &str, after: &str) -> Option<String> {
                 };
                 out.push_str(&format!(
                     "<span{class}>{sign} {}</span>",
-                    escaped(&change.value().chars().take(WIDEST).collect::<String>())
+                    visible(&change.value().chars().take(WIDEST).collect::<String>())
                 ));
             }
         }

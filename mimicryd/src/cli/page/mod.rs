@@ -20,7 +20,7 @@ use mimicry_core::units::show_size;
 mod clean;
 mod differ;
 
-use clean::escaped;
+use clean::{escaped, visible};
 
 use super::account::{Account, ClassAccount, Outcome};
 use super::output::write_file;
@@ -63,7 +63,7 @@ impl Page {
         for ((class, judged), number) in classes {
             if account.classes.len() > 1 {
                 let all = account.classes.len();
-                let to = escaped(&class.recipients.join(", "));
+                let to = visible(&class.recipients.join(", "));
                 out.push_str(&format!("<h2>Class {number} of {all}: {to}</h2>\n"));
             }
             out.push_str(&outcome(account, class));
@@ -123,10 +123,10 @@ fn head(name: &str, mail: &Mail, account: &Account) -> String {
     }
     let rows = rows
         .iter()
-        .map(|(key, value)| format!("<dt>{key}</dt><dd>{}</dd>", escaped(value)));
+        .map(|(key, value)| format!("<dt>{key}</dt><dd>{}</dd>", visible(value)));
     format!(
         "<h1>{}</h1>\n<dl class=facts>{}</dl>\n",
-        escaped(subject.trim()),
+        visible(subject.trim()),
         rows.collect::<String>()
     )
 }
@@ -143,11 +143,11 @@ fn outcome(account: &Account, class: &ClassAccount) -> String {
     };
     let bank = match class.bank.as_str() {
         "base" => String::new(),
-        bank => format!(" <span class=quiet>bank {}</span>", escaped(bank)),
+        bank => format!(" <span class=quiet>bank {}</span>", visible(bank)),
     };
     format!(
         "<h2><span class=\"badge {word}\">{word}</span> {}{bank}</h2>\n",
-        escaped(&said)
+        visible(&said)
     )
 }
 
@@ -195,7 +195,7 @@ fn fields(message: &Message) -> String {
     let shown = ["From", "To", "Subject"].iter().filter_map(|name| {
         let value = message.root().field(name)?.decoded();
         let cut: String = value.trim().chars().take(300).collect();
-        Some(format!("<div><b>{name}</b> {}</div>", escaped(&cut)))
+        Some(format!("<div><b>{name}</b> {}</div>", visible(&cut)))
     });
     format!("<div class=fields>{}</div>", shown.collect::<String>())
 }
@@ -317,9 +317,9 @@ fn rules(rules: &[RuleAccount]) -> String {
         };
         format!(
             "<tr class={class}><td class=name>{}</td><td class=word>{}</td><td>{}</td></tr>\n",
-            escaped(&rule.name),
-            escaped(rule.plugin),
-            escaped(&rule.line())
+            visible(&rule.name),
+            visible(rule.plugin),
+            visible(&rule.line())
         )
     };
     format!(
@@ -364,8 +364,8 @@ fn tree(parts: &[PartAccount], gone: &[PartAccount]) -> String {
         format!(
             "<tr class={class}><td class=type>{}{}{}</td><td class=word>{role}{sealed}</td><td class=word>{}</td></tr>\n",
             "  ".repeat(part.depth.saturating_sub(1).min(20)),
-            escaped(&part.media_type),
-            escaped(&name),
+            visible(&part.media_type),
+            visible(&name),
             part.octets.map(show_size).unwrap_or_default()
         )
     };
@@ -393,8 +393,8 @@ fn differences(before: &Message, after: &Message, class: &ClassAccount) -> Strin
         if let Some(lines) = differ::lines(cut(&old), cut(&new)) {
             out.push_str(&format!(
                 "<h2>Text of {} <span class=quiet>{}</span></h2>\n<pre>{lines}</pre>\n",
-                escaped(&account.section),
-                escaped(&account.media_type)
+                visible(&account.section),
+                visible(&account.media_type)
             ));
         }
     }
@@ -432,6 +432,20 @@ mod tests {
         let document = shown.split("srcdoc=\"").nth(1).unwrap_or_default();
         let document = document.split('"').next().unwrap_or_default();
         assert!(document.ends_with("x&lt;/p&gt;"), "{document}");
+    }
+
+    #[test]
+    fn what_disguises_a_word_is_shown_outside_of_the_frames_alone() {
+        let mail = "Subject: =?utf-8?q?invoice=E2=80=AEfdp.exe?=\r\nContent-Type: text/plain; charset=utf-8\r\n\r\n\u{200f}\u{202e}text\r\n";
+        let message = Message::scan(mail.into(), &Limits::default());
+        assert_eq!(
+            fields(&message),
+            "<div class=fields><div><b>Subject</b> invoice\\u{202e}fdp.exe</div></div>"
+        );
+        let shown = rendered(&message, None, Outcome::Unchanged);
+        assert!(shown.contains("\u{200f}\u{202e}text"), "{shown}");
+        let differs = differ::lines("a", "a\u{2066}\x1b\tb").unwrap_or_default();
+        assert!(differs.contains("a\\u{2066}\\u{1b}\tb"), "{differs}");
     }
 
     #[test]
