@@ -92,6 +92,8 @@ pub enum Refusal {
     Stale(String, i64),
     /// The revocation list of an issuer is not signed by it.
     Forged(String),
+    /// The issuer has revocation lists, and none of them speaks for it.
+    Unlisted(String),
 }
 
 impl fmt::Display for Refusal {
@@ -135,6 +137,10 @@ impl fmt::Display for Refusal {
             Refusal::Forged(issuer) => write!(
                 f,
                 "cannot be checked: the revocation list of {issuer} is not signed by it"
+            ),
+            Refusal::Unlisted(issuer) => write!(
+                f,
+                "cannot be checked: the revocation list of {issuer} is for other certificates"
             ),
         }
     }

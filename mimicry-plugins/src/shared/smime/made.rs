@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use openssl::asn1::{Asn1Integer, Asn1Time};
+use openssl::asn1::{Asn1Integer, Asn1Object, Asn1OctetString, Asn1Time};
 use openssl::bn::BigNum;
 use openssl::ec::{EcGroup, EcKey};
 use openssl::hash::MessageDigest;
@@ -15,7 +15,8 @@ use openssl::x509::extension::{
     SubjectKeyIdentifier,
 };
 use openssl::x509::{
-    CrlNumber, X509, X509Builder, X509Crl, X509CrlBuilder, X509NameBuilder, X509RevokedBuilder,
+    CrlNumber, X509, X509Builder, X509Crl, X509CrlBuilder, X509Extension, X509NameBuilder,
+    X509RevokedBuilder,
 };
 
 /// 2026-11-29, noon.
@@ -63,6 +64,8 @@ pub struct Says<'a> {
     pub from: i64,
     pub until: i64,
     pub sha1: bool,
+    /// More extensions, each an object identifier and its value in DER.
+    pub more: &'a [(&'a str, &'a [u8])],
 }
 
 impl Default for Says<'_> {
@@ -78,6 +81,7 @@ impl Default for Says<'_> {
             from: NOW - 30 * DAY,
             until: NOW + 300 * DAY,
             sha1: false,
+            more: &[],
         }
     }
 }
@@ -104,6 +108,17 @@ impl Made {
 
     /// A revocation list that names these.
     pub fn list(&self, revoked: &[&X509], from: i64, until: i64) -> X509Crl {
+        self.list_with(revoked, from, until, None)
+    }
+
+    /// The same with one more extension: its object identifier, whether it is critical, and its content in DER.
+    pub fn list_with(
+        &self,
+        revoked: &[&X509],
+        from: i64,
+        until: i64,
+        more: Option<(&str, bool, &[u8])>,
+    ) -> X509Crl {
         let mut list = X509CrlBuilder::new().unwrap();
         list.set_issuer_name(self.x509.subject_name()).unwrap();
         list.set_last_update(&time(from)).unwrap();
@@ -120,6 +135,10 @@ impl Made {
         let identifier = AuthorityKeyIdentifier::new().issuer(true).build(&context);
         list.append_extension(identifier.unwrap()).unwrap();
         list.append_extension(number.build().unwrap()).unwrap();
+        if let Some((oid, is_critical, content)) = more {
+            list.append_extension(extension(oid, is_critical, content))
+                .unwrap();
+        }
         list.sign(&self.key, MessageDigest::sha256()).unwrap();
         list.build().unwrap()
     }
@@ -229,9 +248,18 @@ fn extend(builder: &mut X509Builder, says: Says<'_>, issuer: Option<&Made>) {
         extensions.push(names.build(&context).unwrap());
     }
     extensions.push(SubjectKeyIdentifier::new().build(&context).unwrap());
+    for (oid, value) in says.more {
+        extensions.push(extension(oid, false, value));
+    }
     for extension in extensions {
         builder.append_extension(extension).unwrap();
     }
+}
+
+fn extension(oid: &str, is_critical: bool, value: &[u8]) -> X509Extension {
+    let oid = Asn1Object::from_str(oid).unwrap();
+    let value = Asn1OctetString::new_from_bytes(value).unwrap();
+    X509Extension::new_from_der(&oid, is_critical, &value).unwrap()
 }
 
 fn time(unix: i64) -> Asn1Time {

@@ -13,9 +13,11 @@
 //! is PKCS #1 v1.5 in signatures and encryption: what every reader knows, and what OpenSSL does by itself.
 
 pub mod certificate;
+mod der;
 pub mod held;
 pub mod read;
 pub mod recipients;
+mod scope;
 pub mod seal;
 pub mod signer;
 pub mod signers;

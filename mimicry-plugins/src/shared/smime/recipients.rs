@@ -13,7 +13,7 @@ use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError, Options};
 use openssl::x509::{X509, X509KeyUsage};
 
 use super::certificate::{Certificate, Refusal, Use};
-use super::read::{certificates, lists};
+use super::read::{certificates, usable_lists};
 use super::signers::{CA_FILE, roots};
 use super::trust::Trust;
 
@@ -62,7 +62,7 @@ impl Recipients {
         }
         let mut revoked = Vec::new();
         for (name, octets) in options.files(CRL_FILES) {
-            match lists(octets) {
+            match usable_lists(octets) {
                 Ok(found) => revoked.extend(found),
                 Err(unfit) => {
                     let message = format!("{name} {}", unfit.message);
@@ -99,7 +99,10 @@ impl Recipients {
             }
         }
         Err(Unserved {
-            is_ours: matches!(refused, Some(Refusal::Stale(..) | Refusal::Forged(_))),
+            is_ours: matches!(
+                refused,
+                Some(Refusal::Stale(..) | Refusal::Forged(_) | Refusal::Unlisted(_))
+            ),
             why: match refused {
                 None => format!("there is no certificate of {recipient}"),
                 Some(refusal) => format!("the certificate of {recipient} {refusal}"),

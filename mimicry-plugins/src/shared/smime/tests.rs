@@ -9,6 +9,8 @@ use super::seal::{Content, seal};
 use super::signer::Signer;
 use super::trust::Trust;
 
+mod lists;
+
 const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\nHello.\r\n";
 
 /// A root, one below it that issues, and what it issues.

@@ -1,8 +1,6 @@
 //! Whom a certificate goes back to: the authorities that the administrator trusts, the certificates between, and their revocation lists.
 //!
 //! Must never: trust what is not in `ca_file`, or take an authority's silence for revocation: an issuer without a list is not asked.
-//!
-//! Known limits: a list that speaks for a part of the certificates only, or of changes since another list, is read as if it were whole.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -15,6 +13,7 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{CrlStatus, X509, X509Crl, X509Ref, X509StoreContext, X509VerifyResult};
 
 use super::certificate::{Certificate, Refusal, Use, is_for_mail, name, unix};
+use super::scope::Scope;
 use super::words;
 
 /// OpenSSL's measure of strength for the signatures and keys of a chain: 112 bits, which leaves out SHA-1 and RSA of 1024 bits.
@@ -44,6 +43,8 @@ struct List {
     crl: X509Crl,
     issuer: Vec<u8>,
     keys: Vec<PKey<Public>>,
+    /// For which certificates it speaks; `None` = for none that could be said.
+    scope: Option<Scope>,
 }
 
 impl Trust {
@@ -67,7 +68,12 @@ impl Trust {
             if let Some(any) = authorities.first() {
                 crl.get_by_cert(any);
             }
-            List { crl, issuer, keys }
+            List {
+                scope: Scope::of(&crl).ok(),
+                crl,
+                issuer,
+                keys,
+            }
         });
         let lists = lists.collect();
         Trust {
@@ -168,17 +174,23 @@ impl Trust {
                     .is_some_and(|key| keys.any(|own| own.public_eq(key)))
             });
             let mut newest: Option<i64> = None;
+            let mut missing = Refusal::Forged(who());
             for list in signed {
                 if let CrlStatus::Revoked(entry) = list.crl.get_by_cert(subject) {
                     let at = unix(entry.revocation_date()).unwrap_or(0);
                     return Err(Refusal::Revoked(who(), at));
+                }
+                // What it does not name may stand in another part of the list.
+                if !(list.scope.as_ref()).is_some_and(|scope| scope.holds(subject)) {
+                    missing = Refusal::Unlisted(who());
+                    continue;
                 }
                 // A list without an end holds until there is another.
                 let end = list.crl.next_update().map_or(Some(i64::MAX), unix);
                 newest = newest.max(end);
             }
             match newest {
-                None => return Err(Refusal::Forged(who())),
+                None => return Err(missing),
                 Some(end) if end < now => return Err(Refusal::Stale(who(), end)),
                 Some(_) => {}
             }
