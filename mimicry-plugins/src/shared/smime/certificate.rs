@@ -13,6 +13,7 @@ use openssl::nid::Nid;
 use openssl::pkey::Id;
 use openssl::x509::{X509, X509ExtendedKeyUsage, X509KeyUsage, X509NameRef, X509Ref};
 
+use super::mailbox::mailboxes;
 use crate::shared::date::day;
 
 /// The weakest RSA key, in bits.
@@ -50,6 +51,8 @@ pub struct Certificate {
     pub x509: X509,
     /// Those in it, as they are compared.
     pub addresses: Vec<String>,
+    /// Those among them that have only the form that is beyond ASCII.
+    pub mailboxes: HashSet<String>,
     /// Seconds since 1970.
     pub from: i64,
     /// Seconds since 1970; from then on it is not valid any more, as OpenSSL takes it.
@@ -84,6 +87,8 @@ pub enum Refusal {
     Issuer(String),
     /// One that vouches for it does so for other purposes.
     IssuerPurpose(String),
+    /// One that vouches for it may not do so for this address.
+    IssuerNames(String),
     /// The chain does not hold, in the words of OpenSSL.
     Chain(String),
     /// By whom, and when.
@@ -127,6 +132,12 @@ impl fmt::Display for Refusal {
             Refusal::IssuerPurpose(issuer) => {
                 write!(f, "was issued by {issuer}, which may not do so for e-mail")
             }
+            Refusal::IssuerNames(issuer) => {
+                write!(
+                    f,
+                    "was issued by {issuer}, which may not do so for this address"
+                )
+            }
             Refusal::Chain(words) => write!(f, "does not hold: {words}"),
             Refusal::Revoked(issuer, at) => write!(f, "was revoked by {issuer} on {}", day(*at)),
             Refusal::Stale(issuer, at) => write!(
@@ -160,8 +171,10 @@ impl Certificate {
                     .to_ascii_lowercase(),
             ),
         };
+        let (addresses, mailboxes) = addresses(&x509);
         Some(Certificate {
-            addresses: addresses(&x509),
+            addresses,
+            mailboxes,
             from: unix(x509.not_before())?,
             until: unix(x509.not_after())?,
             kind,
@@ -288,8 +301,9 @@ pub fn name(name: &X509NameRef) -> String {
     }
 }
 
-/// The addresses of the alternative names, and those of the subject, where old ones have them (RFC 8550 section 3).
-fn addresses(x509: &X509Ref) -> Vec<String> {
+/// The addresses of the alternative names, and those of the subject, where old ones have them (RFC 8550 section 3); and those among them
+/// that only SmtpUTF8Mailbox has.
+fn addresses(x509: &X509Ref) -> (Vec<String>, HashSet<String>) {
     let (mut addresses, mut seen) = (Vec::new(), HashSet::new());
     let mut add = |text: &str| {
         let address = compared_address(text.trim());
@@ -308,5 +322,8 @@ fn addresses(x509: &X509Ref) -> Vec<String> {
             add(&text);
         }
     }
-    addresses
+    let mut mailboxes = mailboxes(x509);
+    mailboxes.retain(|address| seen.insert(address.clone()));
+    addresses.extend_from_slice(&mailboxes);
+    (addresses, mailboxes.into_iter().collect())
 }

@@ -2,6 +2,7 @@
 //!
 //! - [`read`]: certificates, keys and revocation lists out of files · [`certificate`]: what one certificate says, and why it is refused
 //! - [`trust`]: whom a certificate goes back to, and who has revoked it · [`signer`]: a key with its chain, and what it signs
+//! - `scope`: for which certificates a list speaks · `mailbox`: addresses beyond ASCII · `der`: what both are read from
 //! - [`seal`]: encryption to certificates · [`signers`]: the keys of a rule · [`recipients`]: its certificates · [`held`]: those of any file
 //!
 //! OpenSSL encrypts to certificates that expired and to such as may only sign, and its purpose `smimeencrypt` refuses good ones with EC
@@ -15,6 +16,7 @@
 pub mod certificate;
 mod der;
 pub mod held;
+mod mailbox;
 pub mod read;
 pub mod recipients;
 mod scope;

@@ -10,8 +10,16 @@ use super::signer::Signer;
 use super::trust::Trust;
 
 mod lists;
+mod mailbox;
 
 const TEXT: &[u8] = b"Content-Type: text/plain\r\n\r\nHello.\r\n";
+
+/// An element of DER, of 127 octets at most.
+fn element(tag: u8, content: &[u8]) -> Vec<u8> {
+    let length = u8::try_from(content.len()).unwrap();
+    assert!(length < 0x80);
+    [&[tag, length], content].concat()
+}
 
 /// A root, one below it that issues, and what it issues.
 struct House {

@@ -13,6 +13,7 @@ use openssl::x509::verify::{X509VerifyFlags, X509VerifyParam};
 use openssl::x509::{CrlStatus, X509, X509Crl, X509Ref, X509StoreContext, X509VerifyResult};
 
 use super::certificate::{Certificate, Refusal, Use, is_for_mail, name, unix};
+use super::mailbox::may_vouch;
 use super::scope::Scope;
 use super::words;
 
@@ -108,6 +109,7 @@ impl Trust {
         certificate.is_alive(now)?;
         certificate.may(wanted)?;
         let chain = self.chain(certificate, now)?;
+        named(certificate, address, &chain)?;
         self.revoked(&chain, now)
     }
 
@@ -197,6 +199,24 @@ impl Trust {
         }
         Ok(())
     }
+}
+
+/// May the issuers in the chain vouch for the address, or for one at least if none is given.
+fn named(certificate: &Certificate, address: Option<&str>, chain: &[X509]) -> Result<(), Refusal> {
+    let mut others = certificate.addresses.iter().map(String::as_str);
+    let barred = |address: &str| {
+        let is_mailbox = certificate.mailboxes.contains(address);
+        let mut issuers = chain.iter().skip(1).filter(|_| is_mailbox);
+        let issuer = issuers.find(|issuer| !may_vouch(issuer, address))?;
+        Some(Refusal::IssuerNames(name(issuer.subject_name())))
+    };
+    let refusal = match address {
+        Some(address) => barred(address),
+        None => others
+            .try_fold(None, |_, address| barred(address).map(Some))
+            .flatten(),
+    };
+    refusal.map_or(Ok(()), Err)
 }
 
 /// In our words, what OpenSSL found wrong, and with which certificate of the chain.

@@ -8,13 +8,6 @@ use super::*;
 /// `issuingDistributionPoint`.
 const IDP: &str = "2.5.29.28";
 
-/// An element of DER, of 127 octets at most.
-fn element(tag: u8, content: &[u8]) -> Vec<u8> {
-    let length = u8::try_from(content.len()).unwrap();
-    assert!(length < 0x80);
-    [&[tag, length], content].concat()
-}
-
 /// What such a list does not name is not good, it is unknown (RFC 5280 sections 5.2 and 6.3.3).
 #[test]
 fn a_list_that_says_of_no_certificate_that_it_is_good_is_a_mistake() {
