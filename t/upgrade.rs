@@ -492,7 +492,7 @@ fn what_else_is_asked_during_an_upgrade() {
     let mut world = World::new(Setup {
         shell: OWN_NAME,
         daemon: "upgrade_timeout = \"60s\"",
-        errors: &["upgrade failed, the daemon goes on as before", "refused"],
+        errors: &["refused"],
         ..Setup::default()
     });
     replace(
@@ -534,22 +534,109 @@ fn what_else_is_asked_during_an_upgrade() {
     let daemon = world.daemon();
     replace(daemon, "exec sleep 1000");
     daemon.signal(Signal::SIGUSR2);
-    assert!(eventually(|| daemon
-        .log()
-        .matches("was started as process")
-        .count()
-        == 3));
-    let line = daemon.log();
-    let child = line
-        .lines()
-        .rfind(|line| line.contains("was started as process"))
-        .and_then(|line| line.rsplit(' ').next()?.parse().ok())
-        .map(Pid::from_raw)
-        .expect("a process id");
+    let child = started(daemon, 3);
     daemon.signal(Signal::SIGTERM);
     daemon.ends();
     assert!(eventually(|| is_gone(child)), "the new program is left");
     assert!(!daemon.directory.path().join("pid").exists());
+}
+
+/// The number of the process that was started last to take over.
+#[track_caller]
+fn started(daemon: &Daemon, times: usize) -> Pid {
+    let lines = || -> Vec<String> {
+        let log = daemon.log();
+        let lines = log.lines();
+        lines
+            .filter(|line| line.contains("was started as process"))
+            .map(String::from)
+            .collect()
+    };
+    assert!(eventually(|| lines().len() == times), "{}", daemon.said());
+    let last = lines().pop().expect("a line");
+    let pid = last.rsplit(' ').next().and_then(|pid| pid.parse().ok());
+    Pid::from_raw(pid.expect("a process id"))
+}
+
+/// Waits until this master has gone through its loop once.
+#[track_caller]
+fn goes_round(daemon: &Daemon, master: Pid) {
+    for _ in 0..2 {
+        let count = || daemon.log().matches("log reopened").count();
+        let before = count();
+        kill(master, Signal::SIGUSR1).expect("it is there");
+        assert!(eventually(|| count() > before), "{}", daemon.said());
+    }
+}
+
+// T143
+// man: mimicryd(8) "stopping the daemon ends the new program, too"
+#[test]
+fn to_stop_gives_up_an_upgrade() {
+    let shell = own_name_and_socket();
+    for moment in ["it starts", "it is told", "it has taken over"] {
+        let mut world = World::new(Setup {
+            shell: &shell,
+            daemon: "upgrade_timeout = \"60s\"\nworkers = { min = 3, max = 3, spare = 0 }",
+            ..Setup::default()
+        });
+        let mut in_hand = world.held(Stage::Dot);
+        let daemon = world.daemon();
+        let (old, place) = (daemon.pid(), daemon.directory.path().to_path_buf());
+        replace(
+            daemon,
+            "until [ -e go ]; do sleep 0.01; done; exec ./real \"$@\"",
+        );
+        daemon.signal(Signal::SIGUSR2);
+        let new = started(daemon, 1);
+        daemon.notice("RELOADING=1");
+        if moment != "it starts" {
+            daemon.signal(Signal::SIGSTOP);
+            daemon.directory.file("go", "");
+            let accept = || workers_of(new).len() == 3;
+            assert!(eventually(accept), "{}", daemon.said());
+            goes_round(daemon, new);
+            kill(new, Signal::SIGSTOP).expect("it is there");
+            daemon.signal(Signal::SIGCONT);
+            goes_round(daemon, old);
+        }
+        if moment == "it has taken over" {
+            daemon.signal(Signal::SIGSTOP);
+            kill(new, Signal::SIGCONT).expect("it is there");
+            daemon.logs("takes over from mimicryd");
+        }
+        daemon.signal(Signal::SIGTERM);
+        daemon.signal(Signal::SIGCONT);
+        daemon.logs("upgrade given up: the daemon stops");
+        if moment != "it has taken over" {
+            // Until it has stopped it is the daemon, and says so.
+            let pid = fs::read_to_string(place.join("pid")).expect("the pid file");
+            assert_eq!(pid, format!("{old}\n"), "{moment}");
+            let status = json(&daemon.command(&["status", "--json"]));
+            assert_eq!(status["state"], "stopping", "{moment}");
+            let ran = daemon.command(&["upgrade"]);
+            let said = "the daemon stops\nnothing was upgraded\n";
+            assert_eq!((ran.code, ran.err.as_str()), (69, said), "{moment}");
+            let ran = daemon.command(&["reload"]);
+            let said = "the daemon stops\nnothing was reloaded\n";
+            assert_eq!((ran.code, ran.err.as_str()), (69, said), "{moment}");
+        }
+        world.hop.release();
+        in_hand.expect(250);
+        let daemon = world.daemon();
+        assert!(daemon.ends().success(), "{moment}");
+        assert!(eventually(|| is_gone(new)), "{moment}: it is left");
+        assert!(eventually(|| workers_of(new).is_empty()), "{moment}");
+        assert!(!place.join("pid").exists() && !place.join("control").exists());
+        let log = daemon.log();
+        assert!(!log.contains("goes on as before"), "{moment}: {log}");
+        let mut last = String::new();
+        let mut octets = [0; 4096];
+        while let Ok(count) = daemon.notices.recv(&mut octets) {
+            last = String::from_utf8_lossy(&octets[..count]).into_owned();
+        }
+        assert_eq!(last, "STOPPING=1\n", "{moment}");
+    }
 }
 
 // T143

@@ -54,7 +54,7 @@ pub struct Daemon {
     pub directory: Directory,
     /// Where the first listener listens.
     pub address: SocketAddr,
-    notices: UnixDatagram,
+    pub notices: UnixDatagram,
     script: String,
     errors: Vec<String>,
     ended: Option<ExitStatus>,

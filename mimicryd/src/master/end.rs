@@ -67,6 +67,8 @@ impl Master {
         if !self.is_lent() {
             notify(&[NotifyState::Stopping]);
         }
+        // Whoever is refused from here on hears why.
+        self.phase = Phase::Stopping { next, told, ended };
         self.abandon_upgrade(now);
         if self.trial.is_some() {
             self.abandon("the daemon stops");
@@ -93,7 +95,17 @@ impl Master {
         // New connections are refused from here on, rather than left waiting.
         listen::close(&self.current.listeners, &self.succession.listeners());
         self.current.let_go();
-        self.phase = Phase::Stopping { next, told, ended };
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        matches!(self.phase, Phase::Stopping { .. })
+    }
+
+    /// A reload or an upgrade has come to its end. That the daemon stops was the last word, and is not taken back.
+    pub(super) fn notify_ready(&self) {
+        if !self.is_stopping() {
+            notify(&[NotifyState::Ready]);
+        }
     }
 
     /// Tells all workers something more urgent.

@@ -162,7 +162,7 @@ impl Master {
                 self.control.answer(asker, &answer);
             }
         }
-        notify(&[NotifyState::Ready]);
+        self.notify_ready();
     }
 
     /// Which configuration is, as a sentence.
@@ -215,22 +215,27 @@ impl Master {
     }
 
     pub(super) fn refuse(&mut self, askers: &[ClientId], refused: &Refused) {
-        log::error!(
-            "configuration refused, the old one stays in force: {}",
-            refused.line
-        );
-        self.note_refusal();
+        let (status, outcome) = if self.is_stopping() {
+            // It says nothing about the configuration.
+            log::warn!("nothing was reloaded: {}", refused.line);
+            (Exit::Unavailable, "nothing was reloaded")
+        } else {
+            log::error!(
+                "configuration refused, the old one stays in force: {}",
+                refused.line
+            );
+            self.note_refusal();
+            let outcome = "the configuration was refused, the old one stays in force";
+            (Exit::Config, outcome)
+        };
         let answer = Answer {
-            status: Exit::Config,
-            text: format!(
-                "{}\nthe configuration was refused, the old one stays in force\n",
-                refused.text.trim_end()
-            ),
+            status,
+            text: format!("{}\n{outcome}\n", refused.text.trim_end()),
         };
         for asker in askers {
             self.control.answer(*asker, &answer);
         }
-        notify(&[NotifyState::Ready]);
+        self.notify_ready();
     }
 }
 

@@ -331,17 +331,20 @@ impl Master {
             });
         }
         self.refuse_upgrade(&attempt.askers, status, why);
-        notify(&[NotifyState::Ready]);
+        self.notify_ready();
     }
 
     fn refuse_upgrade(&mut self, askers: &[ClientId], status: Exit, why: &Refused) {
-        log::error!("upgrade failed, the daemon goes on as before: {}", why.line);
+        let outcome = if self.is_stopping() {
+            log::warn!("upgrade given up: {}", why.line);
+            "nothing was upgraded"
+        } else {
+            log::error!("upgrade failed, the daemon goes on as before: {}", why.line);
+            "the upgrade failed, the daemon goes on as before"
+        };
         let answer = Answer {
             status,
-            text: format!(
-                "{}\nthe upgrade failed, the daemon goes on as before\n",
-                why.text.trim_end()
-            ),
+            text: format!("{}\n{outcome}\n", why.text.trim_end()),
         };
         self.answer_all(askers, &answer);
     }
