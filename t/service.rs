@@ -361,6 +361,8 @@ fn a_second_term_is_quick() {
 
 // T135
 // man: mimicry.toml(5) "How long mails in hand may take when the daemon stops."
+// man: mimicryd(8) "A worker that does not end within a second more is killed; the log names its mail, of which it is not known then whether the
+// next hop has it."
 #[test]
 fn the_drain_has_a_deadline() {
     let mut world = World::new(Setup {
@@ -368,9 +370,19 @@ fn the_drain_has_a_deadline() {
         ..Setup::default()
     });
     let mut client = world.held(Stage::Dot);
+    let status = world.daemon().command(&["status", "--json"]);
+    let status: serde_json::Value = serde_json::from_str(status.text()).expect("JSON");
+    let workers = status["workers"].as_array().expect("a list");
+    let mail = workers.iter().find_map(|worker| worker["mail"].as_str());
+    let mail = mail.expect("the mail in hand").to_string();
     world.daemon().signal(Signal::SIGTERM);
     let start = Instant::now();
     let status = world.daemon().ends();
+    let line = world.daemon().logs("was cut off in state relaying for");
+    let said = format!(
+        "mail {mail}: it was killed by SIGKILL; whether the next hop has the mail is not known"
+    );
+    assert!(line.contains(&said), "{line}");
     assert!(
         start.elapsed() < Duration::from_secs(8),
         "the end took {:?}",

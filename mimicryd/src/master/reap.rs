@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use nix::unistd::Pid;
 
-use crate::prefork::scoreboard::Counter;
+use crate::prefork::scoreboard::{Counter, State};
 use crate::prefork::tally::Occasion;
 use crate::sys::process::{self, Death};
 
@@ -69,7 +69,17 @@ fn bury(generation: &mut Generation, child: &Child, death: Death, now: Instant) 
     }
     let is_stuck = child.watch.is_stuck();
     if !is_stuck && child.told >= Told::Quit {
-        log::warn!("worker {} was cut off: it {}", child.pid, death.describe());
+        // The worker cannot say any more what became of its mail.
+        let doubt = match child.slot.state() {
+            Some(State::Relaying) => "; whether the next hop has the mail is not known",
+            _ => "",
+        };
+        log::warn!(
+            "worker {} was cut off {}: it {}{doubt}",
+            child.pid,
+            deed(child),
+            death.describe()
+        );
         return false;
     }
     if is_stuck || child.told == Told::Nothing {
