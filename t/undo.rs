@@ -370,6 +370,41 @@ fn an_archived_mail_is_shown_written_out_and_handed_on_once() {
     assert_eq!(world.hop.mails().len(), 2);
 }
 
+// man: mimicryd(8) "What is unpacked may be twice as large as limits.mail and 1 MB more."
+#[test]
+fn an_archive_that_workers_filled_does_not_fill_the_memory_of_root() {
+    let (_directory, archive, rules) = stores();
+    let mut world = World::new(Setup {
+        limits: "mail = \"1M\"",
+        rules: &rules,
+        ..Setup::default()
+    });
+    world.pass(WITH_PART);
+    let digest = digest_with_part();
+    let days = fs::read_dir(&archive).expect("the archive");
+    let files = days
+        .flatten()
+        .filter_map(|day| fs::read_dir(day.path()).ok());
+    let kept = files.flatten().flatten().map(|entry| entry.path());
+    let kept = kept.filter(|path| path.extension().is_some_and(|end| end == "gz"));
+    let kept = kept.last().expect("the mail");
+    for (size, code) in [(3 << 20, 0), ((3 << 20) + 1, 74)] {
+        let file = fs::File::create(&kept).expect("the mail");
+        let mut encoder = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
+        encoder.write_all(&vec![b'a'; size]).expect("octets");
+        encoder.finish().expect("octets");
+        let ran = world.daemon().command(&["restore", &digest, "-o", "-"]);
+        assert_eq!(
+            (ran.code, ran.out.len()),
+            (code, if code == 0 { size } else { 0 }),
+            "{}",
+            ran.err
+        );
+        let said = "it holds more than 3.0 MB, far more than a mail may have (limits.mail)";
+        assert_eq!(ran.err.contains(said), code != 0, "{}", ran.err);
+    }
+}
+
 /// Whoever ends the command while the next hop of the second class is silent does not make the first one get it again.
 #[test]
 fn who_has_a_mail_is_noted_before_the_others_are_served() {

@@ -278,25 +278,30 @@ impl Shelf {
     }
 }
 
-/// What a file of a store holds, compressed or not: at most so many octets.
+/// What a file of a store holds, compressed or not. An error: it holds more octets than that.
 pub fn uncompressed(octets: &[u8], most: u64) -> io::Result<Vec<u8>> {
-    let mut content = Vec::new();
     if octets.starts_with(&[0x1f, 0x8b]) {
-        MultiGzDecoder::new(octets)
-            .take(most)
-            .read_to_end(&mut content)?;
-        return Ok(content);
+        return all(MultiGzDecoder::new(octets), most);
     }
     if octets.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         #[cfg(feature = "zstd")]
-        zstd::stream::Decoder::new(octets)?
-            .take(most)
-            .read_to_end(&mut content)?;
+        return all(zstd::stream::Decoder::new(octets)?, most);
         #[cfg(not(feature = "zstd"))]
         return Err(io::Error::other("this mimicry was built without zstd"));
     }
-    content.extend_from_slice(octets);
-    Ok(content)
+    all(octets, most)
+}
+
+/// All that there is to read. A part of it would pass for the whole.
+fn all(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut content = Vec::new();
+    source
+        .take(most.saturating_add(1))
+        .read_to_end(&mut content)?;
+    match content.len() as u64 > most {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(content),
+    }
 }
 
 fn write(draft: &mut Draft<'_>, compress: Compress, content: &[u8]) -> io::Result<()> {
@@ -353,6 +358,29 @@ pub(crate) mod tests {
             rules: &["a"],
             effects: Effects::Real,
             ..Task::plain(mail, variables)
+        }
+    }
+
+    #[test]
+    fn what_was_written_is_read_as_a_whole_or_not_at_all() {
+        let place = tempfile::tempdir().unwrap();
+        let folder = Folder::declared(place.path()).unwrap();
+        let content = "more than a part of it. ".repeat(100);
+        let most = content.len() as u64;
+        for compress in [
+            Compress::No,
+            Compress::Gzip,
+            #[cfg(feature = "zstd")]
+            Compress::Zstd,
+        ] {
+            let mut draft = Draft::new(&folder).unwrap();
+            write(&mut draft, compress, content.as_bytes()).unwrap();
+            let name = OsString::from(format!("{compress:?}"));
+            draft.place(&folder, &name).unwrap();
+            let octets = std::fs::read(place.path().join(&name)).unwrap();
+            assert_eq!(uncompressed(&octets, most).unwrap(), content.as_bytes());
+            let error = uncompressed(&octets, most - 1).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::FileTooLarge);
         }
     }
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use mimicry_core::message::digest::Digest;
 use mimicry_core::message::{Limits, Message};
+use mimicry_core::units::show_size;
 use mimicry_plugins::shared::store::{MBOX, uncompressed};
 use serde_json::Value;
 
@@ -84,13 +85,30 @@ pub fn find(directories: &[PathBuf], id: &str, most: u64) -> io::Result<Vec<Held
             add(one, &json, id);
         }
     }
-    // A file that is compressed and one that is not may both be there.
-    held.retain(|one| content(one, most).is_ok());
+    // A file that is compressed and one that is not may both be there. One that is too large is there, and the reason is to be heard.
+    held.retain(|one| {
+        content(one, most).map_or_else(
+            |error| error.kind() == io::ErrorKind::FileTooLarge,
+            |_| true,
+        )
+    });
     Ok(held)
 }
 
-/// The octets that were kept.
+/// The octets that were kept, or why they are not to be had.
 pub fn content(held: &Held, most: u64) -> io::Result<Vec<u8>> {
+    kept(held, most).map_err(|error| match error.kind() {
+        io::ErrorKind::FileTooLarge => {
+            let most = show_size(most);
+            let why =
+                format!("it holds more than {most}, far more than a mail may have (limits.mail)");
+            io::Error::new(error.kind(), why)
+        }
+        _ => error,
+    })
+}
+
+fn kept(held: &Held, most: u64) -> io::Result<Vec<u8>> {
     let largest = if held.number.is_some() {
         u64::MAX
     } else {

@@ -36,8 +36,8 @@ use crate::state::restored::Mark;
 
 /// Digits of an id at least: fewer name too much.
 const LEAST: usize = 8;
-/// Octets of what is restored.
-const MOST: u64 = 4 << 30;
+/// What is kept with a mail, and a limit that was larger when it came.
+const MARGIN: u64 = 1 << 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -83,7 +83,7 @@ pub fn run(args: &Args, out: Paint, err: Paint) -> Result<Output, Output> {
     }
     let config = args.config.load(err)?;
     let held = the_one(&config, &id)?;
-    let content = find::content(&held, MOST).map_err(|error| fail(&held.file, &error))?;
+    let content = find::content(&held, most(&config)).map_err(|error| fail(&held.file, &error))?;
     if let Some(path) = &args.output {
         return written(path, content);
     }
@@ -101,6 +101,12 @@ fn id(what: &std::ffi::OsStr) -> Option<String> {
     has_digit.then(|| text.to_ascii_lowercase())
 }
 
+/// Octets of what is restored. A file that workers may write can be packed so that it fills the memory of root when it is unpacked.
+fn most(config: &Config) -> u64 {
+    let largest = config.banks.largest_mail_of_all() as u64;
+    largest.saturating_mul(2).saturating_add(MARGIN)
+}
+
 /// What the id means, if that is one thing.
 fn the_one(config: &Config, id: &str) -> Result<Held, Output> {
     let mut directories: Vec<PathBuf> = config
@@ -113,7 +119,7 @@ fn the_one(config: &Config, id: &str) -> Result<Held, Output> {
         let reason = "no rule of the configuration archives or keeps anything";
         return Err(Output::failure(Exit::Usage, reason));
     }
-    let found = find::find(&directories, id, MOST);
+    let found = find::find(&directories, id, most(config));
     let found = found.map_err(|error| {
         Output::failure(
             Exit::Io,
