@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::harness::client::{Client, Outcome};
+use crate::harness::client::{Client, Outcome, stuffed};
 use crate::harness::daemon::{OWN_SOCKET, PLAIN, Setup, World, eventually, workers_of};
 use crate::harness::hop::{Act, Luck, Stage, flaky};
 use crate::harness::{FOOTER, contains};
@@ -206,6 +206,75 @@ fn a_refusal_behind_a_success_names_who_is_refused() {
     client.quit();
     assert!(copies(&world).values().all(|count| *count == 1));
     assert!(eventually(|| entries(&mut world) == 0));
+}
+
+// T65
+// man: mimicryd(8) "So it is if a rule stops the retry because the rules were changed meanwhile"
+#[test]
+fn a_rule_that_stops_the_retry_does_not_hide_who_has_the_mail() {
+    let signed = crate::harness::mail("demo-pgp-signed.eml");
+    for (failing, refused) in [
+        (2, &["<in@inside.example>"][..]),
+        (3, &["<tag@inside.example>"]),
+        // The last one got it, and the client was gone.
+        (0, &[]),
+    ] {
+        let mut world = world(Setup::default());
+        at_dot(&world, failing, "451 4.3.0 not now\r\n");
+        let mut client = world.client();
+        if failing > 0 {
+            let reply = client.mail("anna@example.org", TO, &signed);
+            assert!(reply.is_temporary(), "{reply}");
+            client.quit();
+        } else {
+            world.hop.behave(|moment| match (moment.stage, moment.nth) {
+                (Stage::Dot, 3) => Act::Hold,
+                _ => Act::Normal,
+            });
+            client.envelope("anna@example.org", TO);
+            client.says("DATA", 354);
+            client.send(&stuffed(&signed));
+            world.hop.wait("the last one", |record| record.held == 1);
+            client.reset();
+            world.hop.release();
+            // What is only reserved has a longer name.
+            let ledger = world.daemon().directory.path().join("spool/ledger");
+            let written = || {
+                let files = fs::read_dir(&ledger).expect("the ledger").flatten();
+                files.filter(|file| file.file_name().len() == 64).count()
+            };
+            assert!(eventually(|| written() == TO.len()));
+        }
+        let _ = copies(&world);
+        let daemon = world.daemon();
+        let rule = "name = \"legal footer\"\n";
+        daemon.change(rule, &format!("{rule}on_sealed = \"reject\"\n"));
+        assert_eq!(daemon.command(&["reload"]).code, 0, "{}", daemon.said());
+        let mut client = world.client();
+        let reply = client.mail("anna@example.org", TO, &signed);
+        if refused.is_empty() {
+            assert!(reply.is_done(), "{reply}");
+        } else {
+            assert_eq!(reply.code, 554, "{reply}");
+            let text = reply.lines.join("\n");
+            assert!(text.contains("all others have the mail"), "{text}");
+            let words = text.split_ascii_whitespace();
+            let named: Vec<&str> = words.filter(|word| word.starts_with('<')).collect();
+            assert_eq!(named, refused);
+            world
+                .daemon()
+                .logs("partial: other recipients have the mail");
+        }
+        client.quit();
+        assert!(copies(&world).is_empty());
+        assert!(eventually(|| entries(&mut world) == 0));
+        // Of a mail that nobody has it says no more than that.
+        let reply = world.client().mail("anna@example.org", TO, &signed);
+        assert!(
+            reply.code == 554 && !reply.to_string().contains("have the mail"),
+            "{reply}"
+        );
+    }
 }
 
 // T51

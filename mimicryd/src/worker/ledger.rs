@@ -278,6 +278,12 @@ impl<'l> Memory<'l> {
         self.ledger.reserve(&self.keys)
     }
 
+    /// Those who have the mail already.
+    pub fn who_had(&self) -> Vec<usize> {
+        let all = (0..).zip(&self.had);
+        all.filter(|(_, had)| **had).map(|(at, _)| at).collect()
+    }
+
     /// Those who have the mail already, and those who have not.
     pub fn split(&self, recipients: &[usize]) -> (Vec<usize>, Vec<usize>) {
         let has = |at: &usize| self.had.get(*at).copied().unwrap_or(false);

@@ -107,7 +107,23 @@ pub fn run(
         class.settings = Arc::clone(&judged.settings);
     }
     if let Some(reply) = refusal(&mail, hops, &judged) {
-        return story.end_all(reply, classes, &judged);
+        // Before the rules were changed some may have got it.
+        let memory = Memory::of(ledger, client, &mail, false);
+        ends.had(&memory.who_had());
+        ends.all(&reply);
+        let verdict = settle(client, &mail.envelope.recipients, &ends);
+        let unsettled = memory.unsettled(ends.who_has(), verdict.is_final, false);
+        let ended = Ended {
+            ends: &ends,
+            sent: &[],
+            verdict,
+        };
+        let outcome = story.end(classes, &judged, ended);
+        return Outcome {
+            edited: false,
+            unsettled: (client == Protocol::Smtp).then_some((mail, unsettled)),
+            ..outcome
+        };
     }
     rules
         .slot
