@@ -4,13 +4,18 @@
 //! Outlook `text<link>` and `[cid:logo.png]`, Roundcube and w3m number links (`text [1]`), others write `[text](link)`; bullets,
 //! rules and table cells differ from program to program. So only words are compared, without the marks around them, without
 //! the targets and numbers of links and without the places of pictures. An address that a filter of mail has wrapped into its own is
-//! that address.
+//! that address; of one that names no more than the site (Mimecast), the site is compared.
 //!
 //! Must never: hold more of a text than a few times the words that are looked for, or take more than one pass.
 //!
-//! Known limits: a picture without a name is ignored; a link target broken over two lines counts as words.
+//! Known limits: a picture without a name is ignored; a link target broken over two lines counts as words; where a filter that names
+//! no more than the site has left other addresses of our text alone, it is another text.
+
+mod wrapped;
 
 use memchr::memmem;
+
+use wrapped::{Wrapped, site, unwrapped};
 
 /// Whether `haystack` holds the words of `needle` in their order, whatever the white space, the quote marks (`>`) and the marks
 /// of bold type, links and pictures between them; case counts, and words count whole. Never true of a needle without words.
@@ -26,6 +31,8 @@ pub fn already_there(haystack: &str, needle: &str) -> bool {
 /// needle and [`REACH`].
 pub struct Search {
     needle: String,
+    /// With the sites in place of the addresses, if there are any.
+    by_site: Option<String>,
     /// Words, as [`words`] makes them, whose beginnings cannot be those of the needle any more but for the last.
     hay: String,
     reader: Reader,
@@ -40,6 +47,7 @@ impl Search {
     pub fn new(needle: &str) -> Search {
         Search {
             needle: words(needle),
+            by_site: by_site(needle),
             hay: " ".into(),
             reader: Reader::default(),
             found: false,
@@ -68,8 +76,11 @@ impl Search {
     }
 
     fn look(&mut self) {
-        let is_there = memmem::find(self.hay.as_bytes(), self.needle.as_bytes()).is_some();
-        self.found |= self.needle.len() > 1 && is_there;
+        let hay = self.hay.as_bytes();
+        let is_there = |needle: &str| memmem::find(hay, needle.as_bytes()).is_some();
+        self.found |= self.needle.len() > 1
+            && (is_there(&self.needle) || self.by_site.as_deref().is_some_and(is_there));
+        // A site is shorter than its address.
         let gone = self.hay.len().saturating_sub(self.needle.len());
         let gone = self.hay.floor_char_boundary(gone);
         // The last word may go on, and its beginning must stay; if it is longer than all of the needle, what it is does not matter.
@@ -93,6 +104,23 @@ pub(in crate::shared) fn words(text: &str) -> String {
     reader.push(text, &mut out);
     reader.finish(&mut out);
     out
+}
+
+/// As [`words`], with the sites in place of the addresses of pages; `None` if there are none.
+fn by_site(text: &str) -> Option<String> {
+    let mut has_any = false;
+    let mut out = String::from(" ");
+    for word in words(text).split_ascii_whitespace() {
+        match site(word) {
+            Some(site) => {
+                has_any = true;
+                out.push_str(&site);
+            }
+            None => out.push_str(word),
+        }
+        out.push(' ');
+    }
+    has_any.then_some(out)
 }
 
 /// The targets of links that `text` holds as programs write them, `<https://…>`.
@@ -171,6 +199,10 @@ impl Reader {
     fn plain(&mut self, c: char, out: &mut String) {
         if is_between(c) {
             let start = out.rfind(' ').map_or(0, |at| at.saturating_add(1));
+            if unwrap(out, start) {
+                self.in_line = c != '\n';
+                return;
+            }
             let word = out.get(start..).unwrap_or_default();
             if c == '>' && !self.in_line && is_initials(word) {
                 out.truncate(start);
@@ -178,7 +210,8 @@ impl Reader {
             }
             self.in_line = c != '\n' && (self.in_line || !word.is_empty());
             end_word(out);
-        } else if !is_mark(c) {
+        } else {
+            // What is a mark elsewhere may be a part of an address.
             out.push(c);
         }
     }
@@ -199,25 +232,6 @@ fn is_number(text: &str) -> bool {
     (1..=3).contains(&text.len()) && text.bytes().all(|octet| octet.is_ascii_digit())
 }
 
-/// The address that stands within that of a filter, which looks at what is behind it when somebody follows it.
-fn wrapped(word: &str) -> Option<String> {
-    if !word.starts_with("http") || !word.contains('%') {
-        return None;
-    }
-    let small = word.to_ascii_lowercase();
-    let starts = ["https%3a%2f%2f", "http%3a%2f%2f"];
-    let start = starts.iter().find_map(|start| small.find(start))?;
-    let coded = word.get(start..)?.split('&').next()?;
-    let mut parts = coded.split('%');
-    let mut out = parts.next()?.as_bytes().to_vec();
-    for part in parts {
-        let (digits, rest) = part.split_at_checked(2)?;
-        out.push(u8::from_str_radix(digits, 16).ok()?);
-        out.extend_from_slice(rest.as_bytes());
-    }
-    String::from_utf8(out).ok()
-}
-
 fn is_target(text: &str) -> bool {
     let starts = |scheme: &&str| {
         let start = text.get(..scheme.len());
@@ -236,13 +250,33 @@ fn is_mark(c: char) -> bool {
     matches!(c, '*' | '_' | '\u{AD}' | '\u{200B}' | '\u{FEFF}')
 }
 
+/// The last word loses its marks, and is the address that a filter has wrapped if it is one. True if it is a whole word then.
+fn unwrap(out: &mut String, start: usize) -> bool {
+    let word = out.get(start..).unwrap_or_default();
+    match unwrapped(word) {
+        Some(Wrapped::Site(site)) => {
+            out.truncate(start);
+            out.push_str(&site);
+            out.push(' ');
+            return true;
+        }
+        Some(Wrapped::Address(address)) => {
+            out.truncate(start);
+            out.extend(address.chars().filter(|&c| !is_mark(c)));
+        }
+        None if word.contains(is_mark) => {
+            let bare: String = word.chars().filter(|&c| !is_mark(c)).collect();
+            out.truncate(start);
+            out.push_str(&bare);
+        }
+        None => {}
+    }
+    false
+}
+
 /// The last word loses what stands around its letters; one without any is none.
 fn end_word(out: &mut String) {
     let start = out.rfind(' ').map_or(0, |at| at.saturating_add(1));
-    if let Some(address) = wrapped(out.get(start..).unwrap_or_default()) {
-        out.truncate(start);
-        out.push_str(&address);
-    }
     let word = out.get(start..).unwrap_or_default();
     let is_letter = |c: char| c.is_alphanumeric();
     let Some(first) = word.find(is_letter) else {
@@ -361,6 +395,29 @@ mod tests {
             ("https://safelinks.protection.outlook.com/?url=https%3A%2F%2Fwww.example.com%2Fa%2F&data=x", false),
             ("https://www.example.com/?url=https%3A%2F%2F%ZZ", false),
             ("https://www.example.com/?url=https%3A%2F%2F%C3", false),
+            ("https://urldefense.proofpoint.com/v1/url?u=https://www.example.org/a/&k=x%2By%3D%3D%0A&r=z", true),
+            ("https://urldefense.proofpoint.com/v1/url?u=https%3A//www.example.org/a/&k=x", true),
+            ("https://urldefense.proofpoint.com/v1/url?u=https://www.example.com/a/&k=x%2By", false),
+            ("https://urldefense.proofpoint.com/v2/url?u=https-3A__www.example.org_a_&d=DwMF_aQ&c=x-y&e=", true),
+            ("https://urldefense.proofpoint.com/v2/url?u=https-3A__www.example.com_a_&d=DwMFaQ", false),
+            ("https://urldefense.proofpoint.com/v2/url?u=https-3A__www.example.orga&d=DwMFaQ", false),
+            ("https://urldefense.com/v3/__https://www.example.org/a/__;!!A_b-C!d*E$", true),
+            ("https://urldefense.com/v3/__https:/www.example.org/a/__;!!AbC!dE$", true),
+            ("https://urldefense.com/v3/__https://www.example.org*a*__;Ly8!!AbC!dE$", true),
+            ("https://urldefense.com/v3/__https://www.example.com/a/__;!!AbC!dE$", false),
+            ("https://urldefense.com/v3/__https://www.example.org/a/b__;!!AbC!dE$", false),
+            ("https://www.example.com/v3/__https://www.example.org/a/__;!!AbC!dE$", false),
+            ("https://eu-west-1.protection.sophos.com?d=example.org&u=aHR0cHM6Ly93d3cuZXhhbXBsZS5vcmcvYS8=&i=N&t=q0=&h=4", true),
+            ("https://eu-west-1.protection.sophos.com/?d=example.org&u=aHR0cHM6Ly93d3cuZXhhbXBsZS5vcmcvYS8%3D&i=N", true),
+            ("https://eu-west-1.protection.sophos.com?d=example.org&u=aHR0cHM6Ly93d3cuZXhhbXBsZS5jb20vYS8=&i=N", false),
+            ("https://protection.sophos.com.example.com?d=example.org&u=aHR0cHM6Ly93d3cuZXhhbXBsZS5vcmcvYS8=", false),
+            ("https://protect-eu.mimecast.com/s/Ab_C1?domain=example.org", true),
+            ("https://url.uk.m.mimecastprotect.com/s/AbC1?domain=www.example.org", true),
+            ("https://protect-eu.mimecast.com/s/AbC1?domain=example.com", false),
+            ("https://protect-eu.mimecast.com/s/AbC1", false),
+            ("https://notmimecast.com/s/AbC1?domain=example.org", false),
+            ("https://www.example.org/b/", false),
+            ("Site\u{1}example.org", false),
         ] {
             let text = format!("Example Ltd, {address}.");
             assert_eq!(already_there(&text, "Example Ltd, https://www.example.org/a/."), there, "{address}");
