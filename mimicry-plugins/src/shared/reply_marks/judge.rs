@@ -27,6 +27,8 @@ pub(super) struct Judge {
     /// Lines of the writer's since the last quoted one.
     own: Own,
     lead: Option<Standing>,
+    /// The last divider of known words, and how many own lines there were with it.
+    parted: Option<(Standing, usize)>,
     block: Option<Block>,
     /// An introduction was the last line.
     announced: Option<Announced>,
@@ -154,6 +156,9 @@ impl Judge {
             self.run = None;
         }
         if let Some(announced) = self.announced.take() {
+            if let Some(divider) = announced.divider {
+                return Some(self.rest(divider.place, divider.own, divider.lead.mark()));
+            }
             let indented = announced.indented || line.text.starts_with([' ', '\t', '\u{A0}']);
             if indented && announced.complete {
                 return Some(self.rest(announced.place, announced.own, "introduction"));
@@ -259,9 +264,22 @@ impl Judge {
         let upper = standing.filter(|upper| upper.lead == Lead::Rule && lead != Lead::Rule);
         let place = upper.map_or(line.place, |upper| upper.place);
         let own = upper.map_or(above, |upper| upper.own);
-        self.lead = Some(Standing { lead, place, own });
+        let standing = Standing { lead, place, own };
+        self.lead = Some(standing);
         match lead {
-            Lead::Divider(mark) => self.cap(place, own, mark, true),
+            Lead::Divider(mark) => {
+                self.cap(place, own, mark, true);
+                self.parted = Some((standing, above.saturating_add(1)));
+                if phrases::is_dated_divider(line.text) {
+                    self.announced = Some(Announced {
+                        place,
+                        indented: false,
+                        complete: true,
+                        own,
+                        divider: Some(standing),
+                    });
+                }
+            }
             Lead::Unknown => self.cap(place, own, "divider", false),
             Lead::Begin | Lead::Dashes | Lead::Rule => {}
         }
@@ -336,11 +354,16 @@ impl Judge {
         if !traits.opener && above.skip(1).any(is_sentence) {
             return;
         }
+        let own = self.own.count.saturating_sub(lines.saturating_add(1));
+        let divider = self.parted.filter(|(_, below)| *below == own);
         self.announced = Some(Announced {
             place: first.place,
             indented: first.text.starts_with([' ', '\t', '\u{A0}']),
             complete: traits.is_complete(),
-            own: self.own.count.saturating_sub(lines.saturating_add(1)),
+            own,
+            divider: divider
+                .filter(|_| traits.is_complete())
+                .map(|(standing, _)| standing),
         });
     }
 
@@ -483,6 +506,7 @@ impl Judge {
         }
         if !declined {
             self.own = Own::default();
+            self.parted = None;
         }
         self.run = Some(Run {
             place: line.place,

@@ -7,6 +7,7 @@
 //! recognised, and it is never certain.
 
 mod dates;
+mod groupwise;
 mod plain;
 mod words;
 
@@ -18,6 +19,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
 use dates::{date_and_time, digit, has_whole_date};
+pub(super) use groupwise::{is_between_marks, is_marked_introduction};
 pub(super) use plain::{Ending, behind_dash, ending, is_plain};
 pub(super) use words::Label;
 use words::{BEGIN, FORWARDED, LABELS, OPENERS, ORIGINAL, SENT_FROM, VERBS};
@@ -125,6 +127,12 @@ pub(super) fn ends_in_colon(line: &str) -> bool {
         Some(octet) if is_bare(*octet) => *octet == b':',
         _ => line.trim_end_matches(is_decoration).ends_with(COLONS),
     }
+}
+
+/// `---- On DATE, Laura <laura@example.com> wrote ----`, as Zoho writes it: a divider that says all that an introduction does.
+pub(super) fn is_dated_divider(line: &str) -> bool {
+    let inner = bare(line).trim_matches(is_dash).trim();
+    Traits::of(&format!("{inner}:")).is_complete()
 }
 
 pub(super) fn lead(line: &str) -> Option<Lead> {
@@ -246,15 +254,6 @@ pub(super) fn shape(line: &str) -> Option<Shape> {
         address: has_address(value),
         dated: time && has_whole_date(value),
     })
-}
-
-/// `>>> Laura Chen <laura@example.com> 3/19/2024 3:58 PM >>>`, as GroupWise writes it above a quoted mail without marks.
-pub(super) fn is_between_marks(line: &str) -> bool {
-    const MARKS: &str = ">>>";
-    let inner = line.trim().strip_prefix(MARKS);
-    inner
-        .and_then(|inner| inner.strip_suffix(MARKS))
-        .is_some_and(|inner| inner.starts_with(' ') && date_and_time(inner) == (true, true))
 }
 
 /// `"Laura Chen" laura@example.com – March 19, 2024 3:58 PM`, as Nextcloud writes it: an introduction without words of its own.

@@ -18,6 +18,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
         0
     };
     let mut blank = start > 0;
+    let mut below_marked = false;
     while let Some(rest) = text.get(place..).filter(|rest| !rest.is_empty()) {
         let length =
             memchr::memchr(b'\n', rest.as_bytes()).map_or(rest.len(), |end| end.saturating_add(1));
@@ -28,7 +29,11 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
             blank = true;
         } else {
             let body = unquoted(shown);
-            let is_between_marks = body.is_some() && phrases::is_between_marks(shown);
+            // Within a quote it is one of the quoted mail.
+            let is_groupwise = body.is_some()
+                && (phrases::is_between_marks(shown)
+                    || !below_marked && phrases::is_marked_introduction(rest));
+            below_marked = body.is_some();
             let line = ShownLine {
                 text: body.unwrap_or(shown),
                 whole: shown.len() == visible.len(),
@@ -39,7 +44,7 @@ pub(super) fn lines(text: &str, start: usize, judge: &mut Judge) -> Option<Findi
                     Level::Own
                 },
                 blank_before: std::mem::take(&mut blank),
-                opens: is_between_marks.then_some("groupwise"),
+                opens: is_groupwise.then_some("groupwise"),
                 ..ShownLine::default()
             };
             let verdict = judge.line(&line);

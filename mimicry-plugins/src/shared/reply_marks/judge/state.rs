@@ -24,6 +24,8 @@ pub(super) struct Announced {
     pub(super) complete: bool,
     /// Own lines above it.
     pub(super) own: usize,
+    /// The divider right above it, or that it is itself: no writer has both.
+    pub(super) divider: Option<Standing>,
 }
 
 /// The first mark that is not certain.
