@@ -394,21 +394,24 @@ impl BannerJob<'_> {
         if let Some(words) = &self.plugin.words {
             self.remove_words(words, edits, &mut finish)?;
         }
-        if let Some(tag) = &self.plugin.tag
-            && let Some(subject) = values(edits, SUBJECT)?.into_iter().next()
-            && let Some(left) = without_tag(&subject, tag)
-        {
-            let field = edits.content(PartId::ROOT)?.field(SUBJECT);
-            let raw = field.and_then(|raw| {
-                let field = fields(&raw).next()?;
-                raw_without_tag(field.value(), tag, &left)
-            });
-            match raw.map(|raw| edits.set_raw_value(PartId::ROOT, SUBJECT, &raw)) {
-                Some(Ok(())) => {}
-                _ => edits.set_field(PartId::ROOT, SUBJECT, &left)?,
+        // Outlook and Exchange repeat the subject of the first mail in each reply.
+        for (name, words) in [(SUBJECT, "the subject"), (THREAD_TOPIC, THREAD_TOPIC)] {
+            if let Some(tag) = &self.plugin.tag
+                && let Some(subject) = values(edits, name)?.into_iter().next()
+                && let Some(left) = without_tag(&subject, tag)
+            {
+                let field = edits.content(PartId::ROOT)?.field(name);
+                let raw = field.and_then(|raw| {
+                    let field = fields(&raw).next()?;
+                    raw_without_tag(field.value(), tag, &left)
+                });
+                match raw.map(|raw| edits.set_raw_value(PartId::ROOT, name, &raw)) {
+                    Some(Ok(())) => {}
+                    _ => edits.set_field(PartId::ROOT, name, &left)?,
+                }
+                finish.edited.push(PartId::ROOT);
+                finish.notes.push(format!("the tag removed from {words}"));
             }
-            finish.edited.push(PartId::ROOT);
-            finish.notes.push("the tag removed from the subject".into());
         }
         Ok(finish)
     }
@@ -483,6 +486,9 @@ fn unproved(found: &Found, sealer: &Sealer<'_>, section: &str) -> Option<String>
 }
 
 const SUBJECT: &str = "Subject";
+
+/// Of the mail that a conversation began with, without reply marks.
+const THREAD_TOPIC: &str = "Thread-Topic";
 
 /// The values of the fields of a name as they are now, decoded.
 fn values(edits: &EditSet<'_>, name: &str) -> Result<Vec<String>, Fault> {

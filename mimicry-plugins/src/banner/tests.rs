@@ -180,6 +180,9 @@ fn tags_and_fields() {
         (UMLAUT, OUT, "Subject: =?utf-8?B?W8OEVeG6nkVSRV0=?= Hi", "duplicate"),
         // Off again.
         (TAG, IN, "Subject: Re: [EXTERNAL] Hi", "Subject: Re: Hi"),
+        (TAG, IN, "Subject: Re: [EXTERNAL] Hi / Thread-Topic: [EXTERNAL] Hi", "Subject: Re: Hi / Thread-Topic: Hi"),
+        (TAG, IN, "Subject: Re: Hi / Thread-Topic: [External] Hi", "Subject: Re: Hi / Thread-Topic: Hi"),
+        (TAG, IN, "Subject: Re: [EXTERNAL] Hi / Thread-Topic: [list] Hi", "Subject: Re: Hi / Thread-Topic: [list] Hi"),
         (TAG, IN, "Subject: AW: [EXTERNAL] Re: [External] Hi", "Subject: AW: Re: Hi"),
         (TAG, IN, "Subject: =?utf-8?Q?Re:_[EXTERNAL]_Gr=C3=BC=C3=9Fe?=", "Subject: Re: =?utf-8?B?R3LDvMOfZQ==?="),
         (UMLAUT, IN, "Subject: Re: =?utf-8?B?W8OEVeG6nkVSRV0=?= Hi", "Subject: Re: Hi"),
