@@ -593,7 +593,11 @@ fn to_stop_gives_up_an_upgrade() {
         if moment != "it starts" {
             daemon.signal(Signal::SIGSTOP);
             daemon.directory.file("go", "");
-            let accept = || workers_of(new).len() == 3;
+            let is_idle = |pid: &Pid| {
+                let title = fs::read(format!("/proc/{pid}/cmdline"));
+                title.is_ok_and(|title| title.starts_with(b"mimicryd: worker (idle)"))
+            };
+            let accept = || workers_of(new).iter().filter(|pid| is_idle(pid)).count() == 3;
             assert!(eventually(accept), "{}", daemon.said());
             goes_round(daemon, new);
             kill(new, Signal::SIGSTOP).expect("it is there");

@@ -40,6 +40,14 @@ impl Master {
                 dead.push(Rc::clone(listener));
             }
         }
+        if dead.is_empty() {
+            return;
+        }
+        // A master that stops amid an upgrade tells this one to end before it closes the sockets of both.
+        self.take_signals(now);
+        if !self.may_mend(now) {
+            return;
+        }
         for listener in dead {
             self.mending.pause = now.checked_add(PAUSE);
             self.bind_anew(&listener, now);
