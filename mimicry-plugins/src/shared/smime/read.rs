@@ -8,8 +8,6 @@ use openssl::pkey::{PKey, Private};
 use openssl::x509::{X509, X509Crl};
 use rustls_pki_types::pem::{PemObject, SectionKind};
 
-use super::scope::Scope;
-
 /// Why a file is not what it should be: what it is, and what would be right.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Unfit {
@@ -109,15 +107,6 @@ pub fn key_and_certificates(octets: &[u8]) -> Result<(PKey<Private>, Vec<X509>),
     let unread = |_| Unfit::new("holds a secret key that cannot be read", SPLIT);
     let key = PKey::private_key_from_der(key).map_err(unread)?;
     Ok((key, certificates(octets)?))
-}
-
-/// The revocation lists of a file, at least one, of each of which it is known for which certificates it speaks.
-pub fn usable_lists(octets: &[u8]) -> Result<Vec<X509Crl>, Unfit> {
-    let lists = lists(octets)?;
-    lists
-        .iter()
-        .try_for_each(|list| Scope::of(list).map(|_| ()))?;
-    Ok(lists)
 }
 
 /// The revocation lists of a file, whatever they speak for; at least one.

@@ -13,7 +13,8 @@ use mimicry_core::plugin::{KeyInUse, KeyUse, OptionError, Options};
 use openssl::x509::{X509, X509KeyUsage};
 
 use super::certificate::{Certificate, Refusal, Use};
-use super::read::{certificates, usable_lists};
+use super::read::certificates;
+use super::scope::usable_lists;
 use super::signers::{CA_FILE, roots};
 use super::trust::Trust;
 

@@ -5,11 +5,11 @@
 //!
 //! Known limits: a list for some reasons, of other issuers, of attribute certificates, or of what changed since another is not used at all.
 
-use openssl::x509::{X509CrlRef, X509Ref};
+use openssl::x509::{X509Crl, X509CrlRef, X509Ref};
 
 use super::certificate::name;
 use super::der::{BOOLEAN, OF_CERTIFICATE, OF_LIST, SEQUENCE, elements, expect, extensions};
-use super::read::Unfit;
+use super::read::{Unfit, lists};
 
 const BASIC_CONSTRAINTS: &[u8] = &[0x55, 0x1d, 19];
 const CRL_NUMBER: &[u8] = &[0x55, 0x1d, 20];
@@ -35,6 +35,15 @@ pub struct Scope {
     points: Option<Vec<Name>>,
     /// `Some` = for those that are, or are not, of an authority.
     is_authority: Option<bool>,
+}
+
+/// The revocation lists of a file, at least one, of each of which it is known for which certificates it speaks.
+pub fn usable_lists(octets: &[u8]) -> Result<Vec<X509Crl>, Unfit> {
+    let lists = lists(octets)?;
+    lists
+        .iter()
+        .try_for_each(|list| Scope::of(list).map(|_| ()))?;
+    Ok(lists)
 }
 
 impl Scope {

@@ -2,7 +2,7 @@
 
 use openssl::x509::X509;
 
-use super::super::read::usable_lists;
+use super::super::scope::usable_lists;
 use super::*;
 
 /// `issuingDistributionPoint`.
