@@ -111,18 +111,16 @@ pub fn run(
         let memory = Memory::of(ledger, client, &mail, false);
         ends.had(&memory.who_had());
         ends.all(&reply);
-        let verdict = settle(client, &mail.envelope.recipients, &ends);
-        let unsettled = memory.unsettled(ends.who_has(), verdict.is_final, false);
-        let ended = Ended {
-            ends: &ends,
-            sent: &[],
-            verdict,
-        };
-        let outcome = story.end(classes, &judged, ended);
         return Outcome {
             edited: false,
-            unsettled: (client == Protocol::Smtp).then_some((mail, unsettled)),
-            ..outcome
+            ..settled(
+                story,
+                client,
+                mail,
+                (classes, &judged),
+                (memory, false),
+                (&ends, &[]),
+            )
         };
     }
     rules
@@ -162,14 +160,33 @@ pub fn run(
         .zip(classes.iter_mut().zip(&judged))
         .map(|(at, (class, judged))| giving.give(class, judged, at == number))
         .collect();
-    let verdict = settle(client, &mail.envelope.recipients, &ends);
-    let unsettled = memory.unsettled(ends.who_has(), verdict.is_final, may_split);
+    settled(
+        story,
+        client,
+        mail,
+        (classes, &judged),
+        (memory, may_split),
+        (&ends, &sent),
+    )
+}
+
+/// What became of the mail, for its client, the log and the ledger, which may have kept room for it.
+fn settled(
+    story: Story,
+    client: Protocol,
+    mail: Mail,
+    (classes, judged): (&[Class], &[Judged]),
+    (memory, was_reserved): (Memory<'_>, bool),
+    (ends, sent): (&Ends, &[Sent]),
+) -> Outcome {
+    let verdict = settle(client, &mail.envelope.recipients, ends);
+    let unsettled = memory.unsettled(ends.who_has(), verdict.is_final, was_reserved);
     let ended = Ended {
-        ends: &ends,
-        sent: &sent,
+        ends,
+        sent,
         verdict,
     };
-    let outcome = story.end(classes, &judged, ended);
+    let outcome = story.end(classes, judged, ended);
     Outcome {
         unsettled: (client == Protocol::Smtp).then_some((mail, unsettled)),
         ..outcome

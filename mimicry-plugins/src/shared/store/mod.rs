@@ -281,19 +281,19 @@ impl Shelf {
 /// What a file of a store holds, compressed or not. An error: it holds more octets than that.
 pub fn uncompressed(octets: &[u8], most: u64) -> io::Result<Vec<u8>> {
     if octets.starts_with(&[0x1f, 0x8b]) {
-        return all(MultiGzDecoder::new(octets), most);
+        return all_of(MultiGzDecoder::new(octets), most);
     }
     if octets.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]) {
         #[cfg(feature = "zstd")]
-        return all(zstd::stream::Decoder::new(octets)?, most);
+        return all_of(zstd::stream::Decoder::new(octets)?, most);
         #[cfg(not(feature = "zstd"))]
         return Err(io::Error::other("this mimicry was built without zstd"));
     }
-    all(octets, most)
+    all_of(octets, most)
 }
 
-/// All that there is to read. A part of it would pass for the whole.
-fn all(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
+/// All that there is to read. An error: it is more octets than that, of which a part would pass for the whole.
+pub fn all_of(source: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
     source
         .take(most.saturating_add(1))

@@ -6,13 +6,13 @@
 //! Must never: follow a link below the declared directory, or believe a sidecar about what a file holds.
 
 use std::fs;
-use std::io::{self, Read};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mimicry_core::message::digest::Digest;
 use mimicry_core::message::{Limits, Message};
 use mimicry_core::units::show_size;
-use mimicry_plugins::shared::store::{MBOX, uncompressed};
+use mimicry_plugins::shared::store::{MBOX, all_of, uncompressed};
 use serde_json::Value;
 
 use crate::cli::mails;
@@ -139,14 +139,7 @@ fn read(file: &Path, most: u64) -> io::Result<Vec<u8>> {
     if !opened.metadata()?.is_file() {
         return Err(io::Error::other("it is no file"));
     }
-    let mut octets = Vec::new();
-    opened
-        .take(most.saturating_add(1))
-        .read_to_end(&mut octets)?;
-    match octets.len() as u64 > most {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(octets),
-    }
+    all_of(opened, most)
 }
 
 /// A mailbox ends its lines in LF alone.
